@@ -1,0 +1,137 @@
+//! What a commit consists of. A batch is applied whole or not at all, and is on disk when its
+//! commit returns.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// The fixed set of keyspaces. Each is an ordered map of its own; a batch may span all of them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Space {
+    /// Current states of items and objects.
+    Items,
+    /// Index entries.
+    Indexes,
+    /// The change log; written by `Batch::announce` only.
+    Log,
+    /// Descriptors, cursors, settings.
+    Meta,
+    /// The conflict ledger.
+    Conflicts,
+    /// The council's log and state.
+    Council,
+}
+
+/// A place in a Region's change log. Positions start at 1 and are given in commit order,
+/// without gaps; 0 is before the first.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct LogPosition(pub u64);
+
+/// One change of one key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Write {
+    /// Sets a key's value.
+    Put {
+        /// In this keyspace (not `Log`).
+        space: Space,
+        /// The key.
+        key: Bytes,
+        /// The new value.
+        value: Bytes,
+    },
+    /// Removes a key; fine if it is absent.
+    Delete {
+        /// In this keyspace.
+        space: Space,
+        /// The key.
+        key: Bytes,
+    },
+}
+
+/// What must hold of a key at the moment of the commit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Precondition {
+    /// In this keyspace.
+    pub space: Space,
+    /// The key.
+    pub key: Bytes,
+    /// The value it must have; `None`: it must be absent.
+    pub value: Option<Bytes>,
+}
+
+/// An atomic, conditional commit: all writes and announcements, or nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Batch {
+    /// All must hold, judged in commit order against every earlier commit.
+    pub preconditions: Vec<Precondition>,
+    /// Applied in order: of two writes of one key the later stands.
+    pub writes: Vec<Write>,
+    /// Payloads for the change log, appended in order at the positions that follow its head.
+    pub announcements: Vec<Bytes>,
+}
+
+impl LogPosition {
+    /// The key of that position in `Space::Log`: 8 bytes, big-endian.
+    pub fn key(self) -> Bytes {
+        Bytes::copy_from_slice(&self.0.to_be_bytes())
+    }
+
+    /// The position whose key that is, if it is one.
+    pub fn from_key(key: &[u8]) -> Option<LogPosition> {
+        key.try_into()
+            .ok()
+            .map(|bytes| LogPosition(u64::from_be_bytes(bytes)))
+    }
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Batch {
+        Batch::default()
+    }
+
+    /// Sets a key.
+    pub fn put(&mut self, space: Space, key: impl Into<Bytes>, value: impl Into<Bytes>) {
+        self.writes.push(Write::Put {
+            space,
+            key: key.into(),
+            value: value.into(),
+        });
+    }
+
+    /// Removes a key.
+    pub fn delete(&mut self, space: Space, key: impl Into<Bytes>) {
+        self.writes.push(Write::Delete {
+            space,
+            key: key.into(),
+        });
+    }
+
+    /// Appends a payload to the change log.
+    pub fn announce(&mut self, payload: impl Into<Bytes>) {
+        self.announcements.push(payload.into());
+    }
+
+    /// Demands that a key has this value (`None`: is absent) at the commit.
+    pub fn require(&mut self, space: Space, key: impl Into<Bytes>, value: Option<Bytes>) {
+        self.preconditions.push(Precondition {
+            space,
+            key: key.into(),
+            value,
+        });
+    }
+
+    /// Adds everything of `other` after what is here.
+    pub fn append(&mut self, other: Batch) {
+        self.preconditions.extend(other.preconditions);
+        self.writes.extend(other.writes);
+        self.announcements.extend(other.announcements);
+    }
+
+    /// Nothing to write and nothing to announce?
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.announcements.is_empty()
+    }
+}

@@ -1,0 +1,14 @@
+//! Ordered keys and values in atomic batches, with a change log: one database per Region.
+//!
+//! It knows neither tables nor buckets, reads no clock, and never acknowledges what is not
+//! synced to disk. Engines: memory (for simulation) and embedded (fjall).
+
+mod batch;
+mod clock;
+mod engine;
+mod error;
+
+pub use batch::{Batch, LogPosition, Precondition, Space, Write};
+pub use clock::HybridClock;
+pub use engine::{Direction, Engine, Entry, KeyRange, Page, Snapshot};
+pub use error::{CommitError, OpenError, ReadError};

@@ -1,0 +1,24 @@
+//! The vocabulary every room of Causeway shares: Regions and sites, places, times, sizes,
+//! versions, and the environment through which a core learns the time. Plain values; no I/O,
+//! and no logic beyond parsing, ordering and printing.
+
+mod environment;
+mod geography;
+mod place;
+mod region;
+mod site;
+mod size;
+mod time;
+mod version;
+
+pub use environment::{Environment, Sleep};
+pub use geography::{Geography, one_way_delay};
+pub use place::{Coordinates, Place};
+pub use region::{Region, UnknownRegion};
+pub use site::{Deployment, Site, SiteId, SiteName, UnknownSite};
+pub use size::ByteSize;
+pub use time::{Monotonic, Now, Span, Timestamp};
+pub use version::{Context, Hlc, Version};
+
+/// The account that owns everything in a lab.
+pub const LAB_ACCOUNT: &str = "111122223333";
