@@ -15,11 +15,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("aws", &["types"]),
     ("identity", &["types", "aws"]),
     ("tables", &["types", "store", "aws"]),
-    ("region", &["types", "link", "store", "council", "aws", "identity", "tables"]),
+    (
+        "region",
+        &[
+            "types", "link", "store", "council", "aws", "identity", "tables",
+        ],
+    ),
     ("edge", &["types", "link", "store", "council"]),
     (
         "world",
-        &["types", "link", "store", "council", "aws", "identity", "tables", "region", "edge"],
+        &[
+            "types", "link", "store", "council", "aws", "identity", "tables", "region", "edge",
+        ],
     ),
     ("runtime", &["types", "link"]),
     (
@@ -49,8 +56,10 @@ pub fn print() -> Result<()> {
 
 /// What is wrong with the graph, a line each.
 pub fn faults() -> Result<Vec<String>> {
-    let allowed: BTreeMap<&str, BTreeSet<&str>> =
-        ALLOWED.iter().map(|(name, edges)| (*name, edges.iter().copied().collect())).collect();
+    let allowed: BTreeMap<&str, BTreeSet<&str>> = ALLOWED
+        .iter()
+        .map(|(name, edges)| (*name, edges.iter().copied().collect()))
+        .collect();
     let mut faults = Vec::new();
     let graph = read()?;
     for (name, edges) in &graph {
@@ -59,11 +68,18 @@ pub fn faults() -> Result<Vec<String>> {
             continue;
         };
         for edge in edges.iter().filter(|edge| !drawn.contains(edge.as_str())) {
-            faults.push(format!("{name} → {edge} is not drawn in xtask/src/graph.rs"));
+            faults.push(format!(
+                "{name} → {edge} is not drawn in xtask/src/graph.rs"
+            ));
         }
     }
-    for (name, _) in ALLOWED.iter().filter(|(name, _)| !graph.contains_key(*name)) {
-        faults.push(format!("crate {name} is drawn in xtask/src/graph.rs but isn't there"));
+    for (name, _) in ALLOWED
+        .iter()
+        .filter(|(name, _)| !graph.contains_key(*name))
+    {
+        faults.push(format!(
+            "crate {name} is drawn in xtask/src/graph.rs but isn't there"
+        ));
     }
     Ok(faults)
 }
@@ -73,7 +89,10 @@ fn read() -> Result<Graph> {
     let mut manifests = vec![("xtask".to_owned(), run::root().join("xtask"))];
     for entry in std::fs::read_dir(run::root().join("crates"))? {
         let entry = entry?;
-        manifests.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+        manifests.push((
+            entry.file_name().to_string_lossy().into_owned(),
+            entry.path(),
+        ));
     }
     let ours: BTreeSet<String> = manifests.iter().map(|(name, _)| name.clone()).collect();
     let mut graph = Graph::new();

@@ -9,7 +9,10 @@ use anyhow::{Context, Result, bail};
 /// The root of the checkout.
 pub fn root() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().expect("xtask stands in the root").to_owned()
+    manifest
+        .parent()
+        .expect("xtask stands in the root")
+        .to_owned()
 }
 
 /// Runs cargo with these arguments.
@@ -41,6 +44,10 @@ pub fn has(program: &str) -> bool {
 
 fn shown(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
-    words.extend(command.get_args().map(|word| word.to_string_lossy().into_owned()));
+    words.extend(
+        command
+            .get_args()
+            .map(|word| word.to_string_lossy().into_owned()),
+    );
     words.join(" ")
 }

@@ -78,25 +78,39 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 fn relative(path: &Path) -> String {
-    path.strip_prefix(run::root()).unwrap_or(path).display().to_string()
+    path.strip_prefix(run::root())
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }
 
 fn check_header(name: &str, text: &str, faults: &mut Vec<String>) {
-    let header = text.lines().take_while(|line| line.starts_with("//!")).count();
+    let header = text
+        .lines()
+        .take_while(|line| line.starts_with("//!"))
+        .count();
     if header == 0 {
         faults.push(format!("{name}: has no `//!` header"));
     }
     if header > MAX_HEADER_LINES {
-        faults.push(format!("{name}: its header has {header} lines, more than {MAX_HEADER_LINES}"));
+        faults.push(format!(
+            "{name}: its header has {header} lines, more than {MAX_HEADER_LINES}"
+        ));
     }
 }
 
 fn check_lengths(name: &str, text: &str, faults: &mut Vec<String>) {
-    let code: Vec<&str> = text.lines().take_while(|line| *line != "#[cfg(test)]").collect();
+    let code: Vec<&str> = text
+        .lines()
+        .take_while(|line| *line != "#[cfg(test)]")
+        .collect();
     let is_test = name.contains("/tests/");
     let long = LONG_FILES.contains(&name);
     if !is_test && code.len() > MAX_FILE_LINES && !long {
-        faults.push(format!("{name}: {} lines, more than {MAX_FILE_LINES}", code.len()));
+        faults.push(format!(
+            "{name}: {} lines, more than {MAX_FILE_LINES}",
+            code.len()
+        ));
     }
     if long && code.len() <= MAX_FILE_LINES {
         faults.push(format!("{name}: is short now: take it off LONG_FILES"));
@@ -109,7 +123,9 @@ fn check_lengths(name: &str, text: &str, faults: &mut Vec<String>) {
     for (function, length) in functions(&code) {
         let key = format!("{name}:{function}");
         if length > MAX_FUNCTION_LINES && !is_test && !LONG_FUNCTIONS.contains(&key.as_str()) {
-            faults.push(format!("{key}: {length} lines, more than {MAX_FUNCTION_LINES}"));
+            faults.push(format!(
+                "{key}: {length} lines, more than {MAX_FUNCTION_LINES}"
+            ));
         }
     }
 }
@@ -119,7 +135,9 @@ fn functions(code: &[&str]) -> Vec<(String, usize)> {
     let mut found = Vec::new();
     for (start, line) in code.iter().enumerate() {
         let trimmed = line.trim_start();
-        let Some(name) = function_name(trimmed) else { continue };
+        let Some(name) = function_name(trimmed) else {
+            continue;
+        };
         let closing = format!("{}}}", &line[..line.len() - trimmed.len()]);
         let body = code[start..].iter().position(|line| *line == closing);
         let one_line = trimmed.ends_with('}') || trimmed.ends_with(';');
@@ -132,9 +150,22 @@ fn functions(code: &[&str]) -> Vec<(String, usize)> {
 
 fn function_name(line: &str) -> Option<String> {
     let mut words = line.split([' ', '(', '<']);
-    let modifiers = ["pub", "pub(crate)", "pub(super)", "const", "async", "unsafe", "crate)"];
-    let word = words.find(|word| !modifiers.contains(word) && *word != "super)" && *word != "pub")?;
-    if word == "fn" { words.next().map(str::to_owned) } else { None }
+    let modifiers = [
+        "pub",
+        "pub(crate)",
+        "pub(super)",
+        "const",
+        "async",
+        "unsafe",
+        "crate)",
+    ];
+    let word =
+        words.find(|word| !modifiers.contains(word) && *word != "super)" && *word != "pub")?;
+    if word == "fn" {
+        words.next().map(str::to_owned)
+    } else {
+        None
+    }
 }
 
 fn check_words(name: &str, text: &str, faults: &mut Vec<String>) {
@@ -142,7 +173,14 @@ fn check_words(name: &str, text: &str, faults: &mut Vec<String>) {
         return;
     }
     for (number, line) in text.lines().enumerate() {
-        for word in ["FIXME", "XXX", "HACK", "todo!(", "unimplemented!(", "#[ignore"] {
+        for word in [
+            "FIXME",
+            "XXX",
+            "HACK",
+            "todo!(",
+            "unimplemented!(",
+            "#[ignore",
+        ] {
             if line.contains(word) {
                 faults.push(format!("{name}:{}: {word}", number + 1));
             }
@@ -164,11 +202,15 @@ fn check_manifests(faults: &mut Vec<String>) -> Result<()> {
     for path in files {
         let name = relative(&path);
         if name.ends_with("clippy.toml") {
-            faults.push(format!("{name}: a nested clippy.toml switches the root's bans off"));
+            faults.push(format!(
+                "{name}: a nested clippy.toml switches the root's bans off"
+            ));
         }
         if name.ends_with("Cargo.toml") {
             let manifest: toml::Table = fs::read_to_string(&path)?.parse()?;
-            let lints = manifest.get("lints").and_then(|lints| lints.get("workspace"));
+            let lints = manifest
+                .get("lints")
+                .and_then(|lints| lints.get("workspace"));
             if lints.and_then(toml::Value::as_bool) != Some(true) {
                 faults.push(format!("{name}: doesn't take the workspace's lints"));
             }
@@ -219,7 +261,12 @@ mod tests {
     #[test]
     fn invariant_1_bans_stand_in_the_root_and_every_crate_takes_them() {
         let bans = fs::read_to_string(run::root().join("clippy.toml")).unwrap();
-        for ban in ["Instant::now", "SystemTime::now", "TcpStream", "process::Command"] {
+        for ban in [
+            "Instant::now",
+            "SystemTime::now",
+            "TcpStream",
+            "process::Command",
+        ] {
             assert!(bans.contains(ban), "{ban} is not banned");
         }
         let mut faults = Vec::new();
