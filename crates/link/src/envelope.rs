@@ -132,6 +132,13 @@ impl Admission {
     }
 }
 
+impl Admitted {
+    /// The lane it travels in.
+    pub fn lane(&self) -> Lane {
+        self.content.lane
+    }
+}
+
 impl Session {
     /// Seals an envelope for the site that this session's handshake proved to be at the other
     /// end.

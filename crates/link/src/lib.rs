@@ -21,6 +21,7 @@ mod invariants;
 mod link;
 mod meter;
 mod outbound;
+mod port;
 mod session;
 mod shape;
 
@@ -33,5 +34,6 @@ pub use envelope::{
 pub use inbound::{Delivery, ProtocolError, Receipt};
 pub use link::{Action, CloseReason, ConnectionRefused, Link, LinkConfig, SendError, Windows};
 pub use meter::{Crossing, MAXIMUM_RESOURCES, OTHER_RESOURCES, Traffic};
+pub use port::{Port, PortError};
 pub use session::{Session, SessionError, WrongPeer};
 pub use shape::{Cut, Shape};
