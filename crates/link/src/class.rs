@@ -81,6 +81,11 @@ impl Lane {
         Lane::ALL.into_iter().find(|lane| lane.number() == number)
     }
 
+    /// Where the lane stands in an array of all lanes.
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.number() - 1)
+    }
+
     /// The name, as reports and the price list write it.
     pub fn name(self) -> &'static str {
         match self {

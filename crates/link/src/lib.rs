@@ -18,22 +18,33 @@ pub mod frame;
 pub mod handshake;
 mod inbound;
 mod invariants;
+mod lifecycle;
 mod link;
 mod meter;
 mod outbound;
 mod port;
+mod receive;
 mod session;
 mod shape;
+mod transmit;
 
 pub use class::{Class, Lane, UnknownLane};
-pub use connection::ConnectionId;
+pub use connection::{ConnectionId, HEARTBEAT};
 pub use envelope::{
     Admission, Admitted, InvalidEnvelope, MAXIMUM_PAYLOAD, MAXIMUM_RESOURCE, Plain, Refused,
     Sealed, Service,
 };
 pub use inbound::{Delivery, ProtocolError, Receipt};
-pub use link::{Action, CloseReason, ConnectionRefused, Link, LinkConfig, SendError, Windows};
+pub use lifecycle::{
+    DIAL_TIMEOUT, FIRST_BACKOFF, LINGER, MAXIMUM_BACKOFF, MAXIMUM_CONNECTIONS, SILENCE,
+};
+pub use link::{
+    Action, CloseReason, ConnectionRefused, Link, LinkConfig, MAXIMUM_AGE, MINIMUM_WINDOW,
+    SendError, Windows,
+};
 pub use meter::{Crossing, MAXIMUM_RESOURCES, OTHER_RESOURCES, Traffic};
+pub use outbound::{QUEUE_BYTES, QUEUE_ENVELOPES, UNTAKEN_BYTES};
 pub use port::{Port, PortError};
 pub use session::{Session, SessionError, WrongPeer};
-pub use shape::{Cut, Shape};
+pub use shape::{Cut, MAXIMUM_RETRANSMISSIONS, RETRANSMISSION, Shape};
+pub use transmit::BATCH;

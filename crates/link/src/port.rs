@@ -43,7 +43,12 @@ pub enum PortError {
 impl Port {
     /// A port of that link.
     pub fn new(peer: SiteName, link: Link) -> Port {
-        Port { peer, link: Mutex::new(link), site: Event::new(), driver: Event::new() }
+        Port {
+            peer,
+            link: Mutex::new(link),
+            site: Event::new(),
+            driver: Event::new(),
+        }
     }
 
     /// The site at the other end.
@@ -71,7 +76,9 @@ impl Port {
         let admitted = admission.admit(plain)?;
         let mut link = self.lock();
         let lane = admitted.lane();
-        let session = link.session(lane).ok_or(SendError::NotConnected(lane.class()))?;
+        let session = link
+            .session(lane)
+            .ok_or(SendError::NotConnected(lane.class()))?;
         let sealed = session.seal(admitted)?;
         link.send(now, sealed)?;
         drop(link);
