@@ -51,6 +51,11 @@ impl Executor {
         self.tasks.retain(|_, (owner, _, _)| *owner != site);
     }
 
+    /// Was a task woken that wasn't polled since?
+    pub fn has_woken(&self) -> bool {
+        !self.woken.lock().expect("no poll panics").is_empty()
+    }
+
     /// Polls woken tasks, oldest first, until none is left.
     pub fn run_until_stalled(&mut self) {
         loop {

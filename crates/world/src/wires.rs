@@ -69,6 +69,16 @@ impl Wire {
         }
     }
 
+    /// Breaks everything: one end is gone.
+    pub fn break_all(&mut self, now: Monotonic) {
+        while !self.connections.is_empty() {
+            self.break_one(now);
+        }
+        for (_, class) in std::mem::take(&mut self.dials) {
+            self.ends[usize::from(!self.ends[0].dials())].dial_failed(now, class);
+        }
+    }
+
     fn dial_time(&self, now: Monotonic) -> Monotonic {
         let round_trip = Span(self.ends.iter().map(|end| end.shape().delay.0).sum());
         if self.may_connect() { now + round_trip } else { now + DIAL_TIMEOUT }

@@ -10,7 +10,7 @@ use identity::RootKey;
 use region::Region;
 use serde_json::{Value, json};
 use store::MemoryEngine;
-use types::{Environment, Span};
+use types::{Environment, Monotonic, Span};
 
 use crate::history::{History, Outcome, WriteId};
 use crate::random::Random;
@@ -80,14 +80,15 @@ pub struct Habits {
     pub pause: u64,
 }
 
-/// Writes for as long as it lives.
+/// Writes until `end`, or for as long as it lives.
 pub async fn work(
     client: Client,
     history: Arc<Mutex<History>>,
     habits: Habits,
     mut random: Random,
+    end: Monotonic,
 ) {
-    loop {
+    while client.environment.now().monotonic < end {
         client.rest(Span::milliseconds(random.between(1, habits.pause))).await;
         let key = format!("item-{}", random.below(habits.keys));
         let Ok(replaced) = client.read(&key).await else { continue };
