@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use link::{Lane, Plain};
 use store::{Batch, CommitError, Engine, LogPosition, Space};
-use tables::{Import, ImportError};
+use tables::{Import, ImportError, ReadyImport};
 use types::{Now, Span, Timestamp};
 
 use crate::asking::REGION_SERVICE;
@@ -38,20 +38,37 @@ impl<E: Engine> Region<E> {
     pub(crate) async fn apply(self: Arc<Self>, peer: Arc<Peer>) {
         loop {
             let bell = peer.bell.listen();
-            let next = peer.inbox.lock().expect("nothing panics inside").pop_front();
+            let next = peer
+                .inbox
+                .lock()
+                .expect("nothing panics inside")
+                .pop_front();
             let Some((message, receipt)) = next else {
                 bell.await;
                 continue;
             };
             match message {
-                Message::Changes { log, from, to, committed, records } => {
-                    let changes = Changes { log, from, to, committed, records };
+                Message::Changes {
+                    log,
+                    from,
+                    to,
+                    committed,
+                    records,
+                } => {
+                    let changes = Changes {
+                        log,
+                        from,
+                        to,
+                        committed,
+                        records,
+                    };
                     self.apply_changes(&peer, changes).await;
                 }
                 Message::Restart { log, at } => self.restart_cursor(&peer, log, at).await,
                 other => unreachable!("the inbox holds changes only, not {other:?}"),
             }
-            peer.port.consumed(self.environment.now().monotonic, receipt);
+            peer.port
+                .consumed(self.environment.now().monotonic, receipt);
         }
     }
 
@@ -70,13 +87,21 @@ impl<E: Engine> Region<E> {
             .map(|record| (record.service == TABLES).then(|| record.bytes.clone()))
             .collect();
         let Some(records) = records else {
-            self.refuse(peer, "a record of a service that this Causeway doesn't know").await;
+            self.refuse(
+                peer,
+                "a record of a service that this Causeway doesn't know",
+            )
+            .await;
             return;
         };
         loop {
             match self.tables.import(peer.site.id, &records).await {
-                Ok(Import::Ready { batch, guard, .. }) => {
-                    let cursor = Cursor { log: Some(changes.log), applied: changes.to };
+                Ok(Import::Ready(ready)) => {
+                    let ReadyImport { batch, guard } = *ready;
+                    let cursor = Cursor {
+                        log: Some(changes.log),
+                        applied: changes.to,
+                    };
                     match self.commit_with_cursor(peer, batch, cursor).await {
                         Ok(()) => {
                             self.tables.imported(guard);
@@ -145,10 +170,17 @@ impl<E: Engine> Region<E> {
 
     /// The peer's log begins anew for us: copies of what it held follow.
     async fn restart_cursor(&self, peer: &Peer, log: LogId, at: LogPosition) {
-        let cursor = Cursor { log: Some(log), applied: at };
+        let cursor = Cursor {
+            log: Some(log),
+            applied: at,
+        };
         loop {
             let mut batch = Batch::new();
-            batch.put(Space::Meta, cursor_key(peer.site.id), encode_cursor(log, at));
+            batch.put(
+                Space::Meta,
+                cursor_key(peer.site.id),
+                encode_cursor(log, at),
+            );
             match self.engine.commit(batch).await {
                 Ok(_) => break,
                 Err(error) => self.trouble(peer, &error).await,
@@ -162,7 +194,12 @@ impl<E: Engine> Region<E> {
     /// heartbeat says it again.
     pub(crate) fn say_cursor(&self, peer: &Peer, rewind: bool) {
         let Cursor { log, applied } = peer.cursor();
-        let payload = Message::Cursor { log, applied, rewind }.encode();
+        let payload = Message::Cursor {
+            log,
+            applied,
+            rewind,
+        }
+        .encode();
         let plain = Plain::new(peer.site.name, Lane::Changes, REGION_SERVICE, "", payload)
             .expect("a cursor is short");
         let now = self.environment.now().monotonic;
@@ -196,7 +233,9 @@ impl<E: Engine> Region<E> {
             "changes are from the future: parked until the local clock gets there"
         );
         let wait = Span::milliseconds(until.0.saturating_sub(wall.0)).min(LOOK_AT_CLOCK);
-        self.environment.sleep_until(monotonic + wait.max(Span::milliseconds(1))).await;
+        self.environment
+            .sleep_until(monotonic + wait.max(Span::milliseconds(1)))
+            .await;
     }
 
     /// A peer's bytes make no sense: nothing of them is applied, replication from it stands, and
@@ -204,7 +243,10 @@ impl<E: Engine> Region<E> {
     async fn refuse(&self, peer: &Peer, reason: &str) {
         tracing::error!(peer = %peer.site.name, reason, "changes refused");
         peer.set_trouble(Some(format!("changes refused: {reason}")));
-        peer.measures.lock().expect("nothing panics inside").refused_messages += 1;
+        peer.measures
+            .lock()
+            .expect("nothing panics inside")
+            .refused_messages += 1;
         let now = self.environment.now().monotonic;
         self.environment.sleep_until(now + RETRY).await;
         self.ask_rewind(peer);

@@ -45,7 +45,13 @@ impl Asking {
         admission: Admission,
         ports: BTreeMap<SiteId, Arc<Port>>,
     ) -> Asking {
-        Asking { environment, admission, ports, open: Mutex::default(), answered: Event::new() }
+        Asking {
+            environment,
+            admission,
+            ports,
+            open: Mutex::default(),
+            answered: Event::new(),
+        }
     }
 
     /// Asks a peer and waits for its answer.
@@ -62,7 +68,11 @@ impl Asking {
             number
         };
         let answer = self.wait(port, number, question).await;
-        self.open.lock().expect("nothing panics inside").answers.remove(&number);
+        self.open
+            .lock()
+            .expect("nothing panics inside")
+            .answers
+            .remove(&number);
         answer
     }
 
@@ -72,7 +82,8 @@ impl Asking {
         let payload = Message::Question { number, question }.encode();
         let plain = Plain::new(port.peer(), Lane::Request, REGION_SERVICE, "", payload);
         let plain = plain.map_err(|_| NoAnswer)?;
-        port.send(now, &self.admission, plain).map_err(|_| NoAnswer)?;
+        port.send(now, &self.admission, plain)
+            .map_err(|_| NoAnswer)?;
         let mut deadline = self.environment.sleep_until(now + round_trip + PATIENCE);
         loop {
             let answered = self.answered.listen();

@@ -44,12 +44,17 @@ impl<E: Engine> Region<E> {
 
     /// Who calls? Everyone accepted so far is the account's root and may do everything.
     fn authenticate(&self, parts: &Parts, body: &[u8]) -> Result<(), ServiceError> {
-        let expected =
-            Expected { service: DYNAMODB.service, regions: &[self.name], rules: Rules::JSON };
+        let expected = Expected {
+            service: DYNAMODB.service,
+            regions: &[self.name],
+            rules: Rules::JSON,
+        };
         let identity = self.identity();
         let now = self.environment.now().wall;
-        let verified =
-            self.verifier.verify(parts, body, &expected, now, identity.as_ref()).map_err(refused)?;
+        let verified = self
+            .verifier
+            .verify(parts, body, &expected, now, identity.as_ref())
+            .map_err(refused)?;
         match identity.caller(&verified) {
             Some(_) => Ok(()),
             None => Err(refused(SignatureError::UnknownKey)),

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use link::{Lane, Plain};
-use store::{Batch, CommitError, Direction, Engine, KeyRange, LogPosition, ReadError, Snapshot, Space};
+use store::{
+    Batch, CommitError, Direction, Engine, KeyRange, LogPosition, ReadError, Snapshot, Space,
+};
 use tables::Progress;
 use types::{SiteId, Span};
 
@@ -44,7 +46,9 @@ impl<E: Engine> Region<E> {
                     self.say_cursor(peer, false);
                 }
             }
-            self.environment.sleep_until(now.monotonic + HEARTBEAT).await;
+            self.environment
+                .sleep_until(now.monotonic + HEARTBEAT)
+                .await;
         }
     }
 
@@ -52,7 +56,12 @@ impl<E: Engine> Region<E> {
     pub(crate) async fn copy_tables(self: Arc<Self>) {
         loop {
             let acknowledged = |peer: SiteId| {
-                let shipper = self.peers.get(&peer)?.shipper.lock().expect("nothing panics inside");
+                let shipper = self
+                    .peers
+                    .get(&peer)?
+                    .shipper
+                    .lock()
+                    .expect("nothing panics inside");
                 shipper.acknowledged()
             };
             let progress = self.tables.copy_step(&acknowledged).await;
@@ -125,8 +134,12 @@ pub(crate) async fn oldest<S: Snapshot>(
     snapshot: &S,
     head: LogPosition,
 ) -> Result<LogPosition, ReadError> {
-    let page = snapshot.scan(Space::Log, KeyRange::all(), Direction::Forward, 1).await?;
-    let Some(first) = page.entries.first() else { return Ok(head) };
+    let page = snapshot
+        .scan(Space::Log, KeyRange::all(), Direction::Forward, 1)
+        .await?;
+    let Some(first) = page.entries.first() else {
+        return Ok(head);
+    };
     let position = LogPosition::from_key(&first.key)
         .ok_or_else(|| ReadError::Corrupt("a key of the change log".to_owned()))?;
     Ok(LogPosition(position.0 - 1))

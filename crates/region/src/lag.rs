@@ -81,7 +81,11 @@ pub struct Latency {
 impl Measures {
     /// The log's head reached `position` at `wall`.
     pub fn committed(&mut self, position: LogPosition, wall: Timestamp) {
-        if self.commits.back().is_some_and(|(newest, _)| *newest >= position) {
+        if self
+            .commits
+            .back()
+            .is_some_and(|(newest, _)| *newest >= position)
+        {
             return;
         }
         if self.commits.len() >= COMMITS {
@@ -96,14 +100,20 @@ impl Measures {
 
     /// The peer has applied everything up to `position`.
     pub fn acknowledged(&mut self, position: LogPosition) {
-        while self.commits.front().is_some_and(|(oldest, _)| *oldest <= position) {
+        while self
+            .commits
+            .front()
+            .is_some_and(|(oldest, _)| *oldest <= position)
+        {
             self.commits.pop_front();
         }
     }
 
     /// Milliseconds since the oldest unapplied change was committed.
     pub fn oldest_age(&self, wall: Timestamp) -> Option<u64> {
-        self.commits.front().map(|(_, committed)| wall.0.saturating_sub(committed.0))
+        self.commits
+            .front()
+            .map(|(_, committed)| wall.0.saturating_sub(committed.0))
     }
 
     /// A change that was written at `written` was applied at `applied`.
@@ -111,7 +121,8 @@ impl Measures {
         if self.latencies.len() >= SAMPLES {
             self.latencies.pop_front();
         }
-        self.latencies.push_back(applied.0.saturating_sub(written.0));
+        self.latencies
+            .push_back(applied.0.saturating_sub(written.0));
     }
 
     /// The latency below which `share` (0 to 1) of the samples lie.
@@ -119,7 +130,9 @@ impl Measures {
         let mut sorted: Vec<u64> = self.latencies.iter().copied().collect();
         sorted.sort_unstable();
         let index = (sorted.len() as f64 * share) as usize;
-        sorted.get(index.min(sorted.len().saturating_sub(1))).copied()
+        sorted
+            .get(index.min(sorted.len().saturating_sub(1)))
+            .copied()
     }
 }
 

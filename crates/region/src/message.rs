@@ -110,6 +110,8 @@ pub enum Answer {
     TableExists {
         /// There is one.
         exists: bool,
+        /// The global table it is a replica of, by its number; 0 if of none.
+        group: u128,
     },
 }
 
@@ -136,7 +138,13 @@ impl Message {
         let mut out = BytesMut::with_capacity(64);
         out.put_u8(VERSION);
         match self {
-            Message::Changes { log, from, to, committed, records } => {
+            Message::Changes {
+                log,
+                from,
+                to,
+                committed,
+                records,
+            } => {
                 out.put_u8(kind::CHANGES);
                 for number in [log.0, from.0, to.0, committed.0] {
                     out.put_u64(number);
@@ -149,7 +157,11 @@ impl Message {
                     out.put_slice(&record.bytes);
                 }
             }
-            Message::Cursor { log, applied, rewind } => {
+            Message::Cursor {
+                log,
+                applied,
+                rewind,
+            } => {
                 out.put_u8(kind::CURSOR);
                 out.put_u8(u8::from(log.is_some()));
                 out.put_u64(log.map_or(0, |log| log.0));
@@ -165,15 +177,22 @@ impl Message {
                 out.put_u8(kind::HEARTBEAT);
                 out.put_u64(wall.0);
             }
-            Message::Question { number, question: Question::TableExists { name } } => {
+            Message::Question {
+                number,
+                question: Question::TableExists { name },
+            } => {
                 out.put_u8(kind::QUESTION);
                 out.put_u64(*number);
                 out.put_slice(name.as_bytes());
             }
-            Message::Answer { number, answer: Answer::TableExists { exists } } => {
+            Message::Answer {
+                number,
+                answer: Answer::TableExists { exists, group },
+            } => {
                 out.put_u8(kind::ANSWER);
                 out.put_u64(*number);
                 out.put_u8(u8::from(*exists));
+                out.put_u128(*group);
             }
         }
         out.freeze()
@@ -191,13 +210,22 @@ impl Message {
                 let known = flag(&mut bytes)?;
                 let log = LogId(number(&mut bytes)?);
                 let applied = LogPosition(number(&mut bytes)?);
-                Message::Cursor { log: known.then_some(log), applied, rewind: flag(&mut bytes)? }
+                Message::Cursor {
+                    log: known.then_some(log),
+                    applied,
+                    rewind: flag(&mut bytes)?,
+                }
             }
             kind::RESTART => {
                 let log = LogId(number(&mut bytes)?);
-                Message::Restart { log, at: LogPosition(number(&mut bytes)?) }
+                Message::Restart {
+                    log,
+                    at: LogPosition(number(&mut bytes)?),
+                }
             }
-            kind::HEARTBEAT => Message::Heartbeat { wall: Timestamp(number(&mut bytes)?) },
+            kind::HEARTBEAT => Message::Heartbeat {
+                wall: Timestamp(number(&mut bytes)?),
+            },
             kind::QUESTION => {
                 let number = number(&mut bytes)?;
                 let name = bytes.split_to(bytes.len());
@@ -205,16 +233,29 @@ impl Message {
                     return Err(MessageError::Length);
                 }
                 let name = String::from_utf8(name.to_vec()).map_err(|_| MessageError::Field)?;
-                Message::Question { number, question: Question::TableExists { name } }
+                Message::Question {
+                    number,
+                    question: Question::TableExists { name },
+                }
             }
             kind::ANSWER => {
-                let number = number(&mut bytes)?;
-                let answer = Answer::TableExists { exists: flag(&mut bytes)? };
-                Message::Answer { number, answer }
+                let question = number(&mut bytes)?;
+                let exists = flag(&mut bytes)?;
+                let high = u128::from(number(&mut bytes)?);
+                let group = high << 64 | u128::from(number(&mut bytes)?);
+                let answer = Answer::TableExists { exists, group };
+                Message::Answer {
+                    number: question,
+                    answer,
+                }
             }
             other => return Err(MessageError::Kind(other)),
         };
-        if bytes.is_empty() { Ok(message) } else { Err(MessageError::Length) }
+        if bytes.is_empty() {
+            Ok(message)
+        } else {
+            Err(MessageError::Length)
+        }
     }
 }
 
@@ -240,13 +281,26 @@ fn changes(bytes: &mut Bytes) -> Result<Message, MessageError> {
         if bytes.remaining() < length {
             return Err(MessageError::Length);
         }
-        records.push(Record { service, bytes: bytes.split_to(length) });
+        records.push(Record {
+            service,
+            bytes: bytes.split_to(length),
+        });
     }
-    Ok(Message::Changes { log, from, to, committed, records })
+    Ok(Message::Changes {
+        log,
+        from,
+        to,
+        committed,
+        records,
+    })
 }
 
 fn byte(bytes: &mut Bytes) -> Result<u8, MessageError> {
-    if bytes.has_remaining() { Ok(bytes.get_u8()) } else { Err(MessageError::Length) }
+    if bytes.has_remaining() {
+        Ok(bytes.get_u8())
+    } else {
+        Err(MessageError::Length)
+    }
 }
 
 fn flag(bytes: &mut Bytes) -> Result<bool, MessageError> {
@@ -258,7 +312,11 @@ fn flag(bytes: &mut Bytes) -> Result<bool, MessageError> {
 }
 
 fn number(bytes: &mut Bytes) -> Result<u64, MessageError> {
-    if bytes.remaining() >= 8 { Ok(bytes.get_u64()) } else { Err(MessageError::Length) }
+    if bytes.remaining() >= 8 {
+        Ok(bytes.get_u64())
+    } else {
+        Err(MessageError::Length)
+    }
 }
 
 /// The bytes under which a peer's cursor is kept: its log and the position applied.
@@ -294,17 +352,39 @@ mod tests {
                 from: LogPosition(1),
                 to: LogPosition(3),
                 committed: Timestamp(9),
-                records: vec![Record { service: 1, bytes: Bytes::from_static(b"xy") }],
+                records: vec![Record {
+                    service: 1,
+                    bytes: Bytes::from_static(b"xy"),
+                }],
             },
-            Message::Cursor { log: Some(LogId(7)), applied: LogPosition(3), rewind: true },
-            Message::Cursor { log: None, applied: LogPosition(0), rewind: false },
-            Message::Restart { log: LogId(7), at: LogPosition(8) },
+            Message::Cursor {
+                log: Some(LogId(7)),
+                applied: LogPosition(3),
+                rewind: true,
+            },
+            Message::Cursor {
+                log: None,
+                applied: LogPosition(0),
+                rewind: false,
+            },
+            Message::Restart {
+                log: LogId(7),
+                at: LogPosition(8),
+            },
             Message::Heartbeat { wall: Timestamp(5) },
             Message::Question {
                 number: 4,
-                question: Question::TableExists { name: "Orders".to_owned() },
+                question: Question::TableExists {
+                    name: "Orders".to_owned(),
+                },
             },
-            Message::Answer { number: 4, answer: Answer::TableExists { exists: true } },
+            Message::Answer {
+                number: 4,
+                answer: Answer::TableExists {
+                    exists: true,
+                    group: 9,
+                },
+            },
         ]
     }
 
@@ -345,7 +425,10 @@ mod tests {
             let mut longer = bytes.to_vec();
             longer.push(0);
             let read = Message::decode(Bytes::from(longer));
-            assert!(read != Ok(message), "an extension must not read as the same message");
+            assert!(
+                read != Ok(message),
+                "an extension must not read as the same message"
+            );
         }
     }
 }

@@ -59,7 +59,10 @@ impl Peer {
 
     /// Notes that replication from it waits for the local clock until then, or no longer.
     pub fn set_parked(&self, until: Option<Timestamp>) {
-        self.measures.lock().expect("nothing panics inside").parked_until = until;
+        self.measures
+            .lock()
+            .expect("nothing panics inside")
+            .parked_until = until;
     }
 
     /// Notes why replication from it stands still, or that it doesn't.

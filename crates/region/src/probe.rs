@@ -2,22 +2,25 @@
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-use tables::{ReplicaProbe, Unreachable};
+use tables::{ExistingTable, GroupId, ProbeAnswer, ReplicaProbe, Unreachable};
 use types::SiteId;
 
 use crate::asking::Asking;
 use crate::message::{Answer, Question};
 
+/// Asks over the link.
 pub(crate) struct Probe(pub Arc<Asking>);
 
 impl ReplicaProbe for Probe {
-    fn table_exists(&self, peer: SiteId, name: String) -> BoxFuture<'static, Result<bool, Unreachable>> {
-        let asking = self.0.clone();
+    fn existing_table<'a>(&'a self, peer: SiteId, table: &'a str) -> ProbeAnswer<'a> {
         Box::pin(async move {
-            let answer = asking.ask(peer, Question::TableExists { name }).await;
-            let Answer::TableExists { exists } = answer.map_err(|_| Unreachable)?;
-            Ok(exists)
+            let question = Question::TableExists {
+                name: table.to_owned(),
+            };
+            let answer = self.0.ask(peer, question).await.map_err(|_| Unreachable)?;
+            let Answer::TableExists { exists, group } = answer;
+            let group = (group != 0).then_some(GroupId(group));
+            Ok(exists.then_some(ExistingTable { group }))
         })
     }
 }

@@ -49,7 +49,10 @@ mod tests {
     use super::*;
 
     fn judge(applied: u64, from: u64, to: u64) -> Stretch {
-        let cursor = Cursor { log: Some(LogId(1)), applied: LogPosition(applied) };
+        let cursor = Cursor {
+            log: Some(LogId(1)),
+            applied: LogPosition(applied),
+        };
         cursor.judge(LogId(1), LogPosition(from), LogPosition(to))
     }
 
@@ -63,10 +66,22 @@ mod tests {
 
     #[test]
     fn another_life_of_the_peers_log_begins_at_its_beginning() {
-        let cursor = Cursor { log: Some(LogId(1)), applied: LogPosition(500) };
-        assert_eq!(cursor.judge(LogId(2), LogPosition(0), LogPosition(4)), Stretch::Apply);
-        assert_eq!(cursor.judge(LogId(2), LogPosition(7), LogPosition(9)), Stretch::Gap);
+        let cursor = Cursor {
+            log: Some(LogId(1)),
+            applied: LogPosition(500),
+        };
+        assert_eq!(
+            cursor.judge(LogId(2), LogPosition(0), LogPosition(4)),
+            Stretch::Apply
+        );
+        assert_eq!(
+            cursor.judge(LogId(2), LogPosition(7), LogPosition(9)),
+            Stretch::Gap
+        );
         let fresh = Cursor::default();
-        assert_eq!(fresh.judge(LogId(1), LogPosition(0), LogPosition(0)), Stretch::Apply);
+        assert_eq!(
+            fresh.judge(LogId(1), LogPosition(0), LogPosition(0)),
+            Stretch::Apply
+        );
     }
 }

@@ -84,12 +84,18 @@ impl<E: Engine> Region<E> {
         identity: Identity,
         ports: BTreeMap<SiteId, Arc<Port>>,
     ) -> Result<Arc<Region<E>>, OpenError> {
-        let name = config.deployment.region_of(config.site).ok_or(OpenError::NotARegion)?;
+        let name = config
+            .deployment
+            .region_of(config.site)
+            .ok_or(OpenError::NotARegion)?;
         let log = log_identity(&engine, environment.as_ref()).await?;
         let snapshot = engine.snapshot();
         let admission = Admission::open();
-        let asking =
-            Arc::new(Asking::new(environment.clone(), admission.clone(), ports.clone()));
+        let asking = Arc::new(Asking::new(
+            environment.clone(),
+            admission.clone(),
+            ports.clone(),
+        ));
         let tables = Tables::open(
             engine.clone(),
             TablesConfig {
@@ -111,15 +117,24 @@ impl<E: Engine> Region<E> {
         let council = CouncilDriver::open(engine.clone(), seat, environment.clone()).await?;
         let mut peers = BTreeMap::new();
         for (site, port) in &ports {
-            let site = config.deployment.site(*site).ok_or(OpenError::UnknownPeer(*site))?;
+            let site = config
+                .deployment
+                .site(*site)
+                .ok_or(OpenError::UnknownPeer(*site))?;
             let cursor = match snapshot.get(Space::Meta, &cursor_key(site.id)).await? {
                 Some(bytes) => {
                     let (log, applied) = decode_cursor(bytes)?;
-                    Cursor { log: Some(log), applied }
+                    Cursor {
+                        log: Some(log),
+                        applied,
+                    }
                 }
                 None => Cursor::default(),
             };
-            peers.insert(site.id, Arc::new(Peer::new(site, port.clone(), log, cursor)));
+            peers.insert(
+                site.id,
+                Arc::new(Peer::new(site, port.clone(), log, cursor)),
+            );
         }
         let trimmed = crate::housekeeping::oldest(&snapshot, engine.log_head()).await?;
         Ok(Arc::new(Region {
@@ -193,7 +208,10 @@ impl<E: Engine> Region<E> {
     /// Declares that the Region can't go on.
     pub(crate) fn fail(&self, reason: String) {
         tracing::error!(region = %self.name, reason, "this Region can't go on");
-        self.failure.lock().expect("nothing panics inside").get_or_insert(reason);
+        self.failure
+            .lock()
+            .expect("nothing panics inside")
+            .get_or_insert(reason);
         self.failed.notify(usize::MAX);
     }
 
@@ -206,7 +224,9 @@ impl<E: Engine> Region<E> {
     }
 
     fn send_council(&self, to: SiteId, payload: Bytes) {
-        let Some(peer) = self.peers.get(&to) else { return };
+        let Some(peer) = self.peers.get(&to) else {
+            return;
+        };
         let now = self.environment.now().monotonic;
         let plain = Plain::new(peer.site.name, Lane::Council, REGION_SERVICE, "", payload);
         let sent = plain
@@ -237,7 +257,10 @@ impl<E: Engine> Region<E> {
 
     fn reconnected(&self, peer: &Peer) {
         if peer.is_region() {
-            peer.shipper.lock().expect("nothing panics inside").reconnected();
+            peer.shipper
+                .lock()
+                .expect("nothing panics inside")
+                .reconnected();
             self.say_cursor(peer, false);
             peer.ring();
         }
@@ -245,7 +268,12 @@ impl<E: Engine> Region<E> {
 
     fn deliver(&self, peer: &Peer, delivery: Delivery) {
         let now = self.environment.now();
-        let Delivery { lane, payload, receipt, .. } = delivery;
+        let Delivery {
+            lane,
+            payload,
+            receipt,
+            ..
+        } = delivery;
         if lane == Lane::Council {
             self.council.receive(peer.site.id, payload);
             peer.port.consumed(now.monotonic, receipt);
@@ -264,11 +292,17 @@ impl<E: Engine> Region<E> {
             Ok(message) if self.take(peer, lane, &message) => {}
             Ok(message) => {
                 tracing::warn!(peer = %peer.site.name, %lane, ?message, "not for this lane or site");
-                peer.measures.lock().expect("nothing panics inside").refused_messages += 1;
+                peer.measures
+                    .lock()
+                    .expect("nothing panics inside")
+                    .refused_messages += 1;
             }
             Err(error) => {
                 tracing::warn!(peer = %peer.site.name, %lane, %error, "a message was refused");
-                peer.measures.lock().expect("nothing panics inside").refused_messages += 1;
+                peer.measures
+                    .lock()
+                    .expect("nothing panics inside")
+                    .refused_messages += 1;
             }
         }
         peer.port.consumed(now.monotonic, receipt);
@@ -277,7 +311,14 @@ impl<E: Engine> Region<E> {
     /// Handles a message that needs no waiting; false if it has no business in that lane.
     fn take(&self, peer: &Peer, lane: Lane, message: &Message) -> bool {
         match (lane, message) {
-            (Lane::Changes, Message::Cursor { log, applied, rewind }) if peer.is_region() => {
+            (
+                Lane::Changes,
+                Message::Cursor {
+                    log,
+                    applied,
+                    rewind,
+                },
+            ) if peer.is_region() => {
                 self.take_cursor(peer, *log, *applied, *rewind);
             }
             (Lane::Health, Message::Heartbeat { wall }) => {
@@ -308,7 +349,10 @@ impl<E: Engine> Region<E> {
             self.restart(peer, oldest);
         }
         if log == Some(self.log) {
-            peer.measures.lock().expect("nothing panics inside").acknowledged(applied);
+            peer.measures
+                .lock()
+                .expect("nothing panics inside")
+                .acknowledged(applied);
         }
         peer.ring();
     }
@@ -324,17 +368,32 @@ impl<E: Engine> Region<E> {
         let now = self.environment.now().monotonic;
         if let Err(error) = peer.port.send(now, &self.admission, plain) {
             tracing::debug!(peer = %peer.site.name, %error, "the restart is said again later");
-            peer.shipper.lock().expect("nothing panics inside").reconnected();
+            peer.shipper
+                .lock()
+                .expect("nothing panics inside")
+                .reconnected();
         }
     }
 
     fn answer(&self, peer: &Peer, number: u64, question: &Question) {
         let Question::TableExists { name } = question;
-        let exists = self.tables.catalogue().named(name).is_some();
-        let payload = Message::Answer { number, answer: Answer::TableExists { exists } }.encode();
-        let plain =
-            Plain::new(peer.site.name, Lane::Request, Service(TABLES), name.clone(), payload)
-                .expect("an answer is short");
+        let existing = self.tables.probe_replica(name);
+        let group = existing
+            .and_then(|table| table.group)
+            .map_or(0, |group| group.0);
+        let answer = Answer::TableExists {
+            exists: existing.is_some(),
+            group,
+        };
+        let payload = Message::Answer { number, answer }.encode();
+        let plain = Plain::new(
+            peer.site.name,
+            Lane::Request,
+            Service(TABLES),
+            name.clone(),
+            payload,
+        )
+        .expect("an answer is short");
         let now = self.environment.now().monotonic;
         if let Err(error) = peer.port.send(now, &self.admission, plain) {
             tracing::debug!(peer = %peer.site.name, %error, "an answer was not sent");
@@ -347,13 +406,24 @@ async fn log_identity<E: Engine>(
     engine: &E,
     environment: &dyn Environment,
 ) -> Result<LogId, OpenError> {
-    if let Some(bytes) = engine.snapshot().get(Space::Meta, LOG_KEY.as_bytes()).await? {
-        let bytes = bytes.as_ref().try_into().map_err(|_| OpenError::LogIdentity)?;
+    if let Some(bytes) = engine
+        .snapshot()
+        .get(Space::Meta, LOG_KEY.as_bytes())
+        .await?
+    {
+        let bytes = bytes
+            .as_ref()
+            .try_into()
+            .map_err(|_| OpenError::LogIdentity)?;
         return Ok(LogId(u64::from_be_bytes(bytes)));
     }
     let log = LogId(environment.random());
     let mut batch = Batch::new();
-    batch.put(Space::Meta, LOG_KEY, Bytes::copy_from_slice(&log.0.to_be_bytes()));
+    batch.put(
+        Space::Meta,
+        LOG_KEY,
+        Bytes::copy_from_slice(&log.0.to_be_bytes()),
+    );
     engine.commit(batch).await?;
     Ok(log)
 }

@@ -52,7 +52,9 @@ impl<E: Engine> Region<E> {
     }
 
     fn adopt(&self, settings: &Settings) {
-        let Some(setting) = settings.get(ROOT_KEYS) else { return };
+        let Some(setting) = settings.get(ROOT_KEYS) else {
+            return;
+        };
         match RootKeys::decode(&setting.value) {
             Ok(keys) if keys != *self.identity().root_keys() => {
                 let identity = Identity::new(self.config.account.clone(), keys);

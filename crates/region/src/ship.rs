@@ -45,7 +45,11 @@ impl<E: Engine> Region<E> {
             let bell = peer.bell.listen();
             let head = self.engine.log_head();
             self.note_head(&peer, head);
-            let after = peer.shipper.lock().expect("nothing panics inside").next(head);
+            let after = peer
+                .shipper
+                .lock()
+                .expect("nothing panics inside")
+                .next(head);
             let shipped = match after {
                 Some(after) => self.ship_stretch(&peer, after, head).await,
                 None => false,
@@ -63,7 +67,10 @@ impl<E: Engine> Region<E> {
         let stretch = match self.read_stretch(peer, after, head).await {
             Ok(stretch) => stretch,
             Err(error) => {
-                self.fail(format!("reading the change log for {}: {error}", peer.site.name));
+                self.fail(format!(
+                    "reading the change log for {}: {error}",
+                    peer.site.name
+                ));
                 return false;
             }
         };
@@ -86,7 +93,9 @@ impl<E: Engine> Region<E> {
             start: std::ops::Bound::Excluded(after.key()),
             end: std::ops::Bound::Included(head.key()),
         };
-        let page = snapshot.scan(Space::Log, range, Direction::Forward, STRETCH).await?;
+        let page = snapshot
+            .scan(Space::Log, range, Direction::Forward, STRETCH)
+            .await?;
         let mut stretch = Stretch {
             to: if page.more { after } else { head },
             resource: String::new(),
@@ -114,7 +123,10 @@ impl<E: Engine> Region<E> {
                     stretch.resource = export.resource;
                     stretch.size += ByteSize::from(export.bytes.len());
                     stretch.oldest = stretch.oldest.or(export.written);
-                    stretch.records.push(Record { service: TABLES, bytes: export.bytes });
+                    stretch.records.push(Record {
+                        service: TABLES,
+                        bytes: export.bytes,
+                    });
                 }
             }
             stretch.to = stretch.to.max(position);
@@ -138,10 +150,17 @@ impl<E: Engine> Region<E> {
         let payload = message.encode();
         let size = ByteSize::from(payload.len());
         let service = Service(TABLES);
-        let plain =
-            Plain::new(peer.site.name, Lane::Changes, service, stretch.resource, payload)
-                .expect("FULL and the limits of names keep a message below the link's limits");
-        let sent = peer.port.send(now.monotonic, &self.admission, plain.with_records(records));
+        let plain = Plain::new(
+            peer.site.name,
+            Lane::Changes,
+            service,
+            stretch.resource,
+            payload,
+        )
+        .expect("FULL and the limits of names keep a message below the link's limits");
+        let sent = peer
+            .port
+            .send(now.monotonic, &self.admission, plain.with_records(records));
         if sent.is_ok() {
             let mut shipper = peer.shipper.lock().expect("nothing panics inside");
             shipper.sent(now.monotonic, stretch.to, size);
@@ -165,7 +184,16 @@ impl<E: Engine> Region<E> {
             let resource = String::new();
             let records = Vec::new();
             let size = ByteSize(0);
-            self.send_stretch(peer, Stretch { to, resource, records, size, oldest: None });
+            self.send_stretch(
+                peer,
+                Stretch {
+                    to,
+                    resource,
+                    records,
+                    size,
+                    oldest: None,
+                },
+            );
         }
     }
 
@@ -184,7 +212,9 @@ impl<E: Engine> Region<E> {
             let behind = shipper.acknowledged().is_some_and(|applied| applied < read);
             (shipper.next(LogPosition(u64::MAX)), behind || sent < read)
         };
-        let rest = self.environment.sleep_until(now + if busy { LOOK } else { REST });
+        let rest = self
+            .environment
+            .sleep_until(now + if busy { LOOK } else { REST });
         let alarm = select(bell, rest);
         if next.is_none() {
             // The window is full or the peer silent: only its word or the clock helps.
@@ -202,7 +232,11 @@ impl<E: Engine> Region<E> {
     fn note_head(&self, peer: &Peer, head: LogPosition) {
         let wall = self.environment.now().wall;
         let mut measures = peer.measures.lock().expect("nothing panics inside");
-        let applied = peer.shipper.lock().expect("nothing panics inside").acknowledged();
+        let applied = peer
+            .shipper
+            .lock()
+            .expect("nothing panics inside")
+            .acknowledged();
         if applied.is_none_or(|applied| applied < head) {
             measures.committed(head, wall);
         }

@@ -86,15 +86,26 @@ impl Shipper {
         rewind: bool,
         oldest: LogPosition,
     ) -> CursorNews {
-        let applied = if log == Some(self.log) { applied } else { LogPosition(0) };
+        let applied = if log == Some(self.log) {
+            applied
+        } else {
+            LogPosition(0)
+        };
         let first_word = self.acknowledged.is_none();
         if first_word || rewind {
             self.forget_flights();
             self.read = applied;
             self.sent = applied;
         }
-        self.acknowledged = Some(self.acknowledged.map_or(applied, |known| known.max(applied)));
-        while self.in_flight.front().is_some_and(|flight| flight.to <= applied) {
+        self.acknowledged = Some(
+            self.acknowledged
+                .map_or(applied, |known| known.max(applied)),
+        );
+        while self
+            .in_flight
+            .front()
+            .is_some_and(|flight| flight.to <= applied)
+        {
             let landed = self.in_flight.pop_front().expect("there is a front");
             self.flying = ByteSize(self.flying.0 - landed.bytes.0);
         }
@@ -143,7 +154,10 @@ impl Shipper {
     /// Starts again after the last acknowledgement if that is overdue; says whether it did.
     pub fn rewind_if_overdue(&mut self, now: Monotonic, round_trip: Span) -> bool {
         let patience = Span(PATIENCE.0 + 4 * round_trip.0);
-        let overdue = self.in_flight.front().is_some_and(|oldest| now - oldest.at > patience);
+        let overdue = self
+            .in_flight
+            .front()
+            .is_some_and(|oldest| now - oldest.at > patience);
         if let (true, Some(acknowledged)) = (overdue, self.acknowledged) {
             self.forget_flights();
             self.read = acknowledged;

@@ -78,10 +78,17 @@ impl<E: Engine> Region<E> {
     pub fn lag(&self) -> Vec<Lag> {
         let wall = self.environment.now().wall;
         let head = self.engine.log_head().0;
-        let regions = self.peers.values().filter_map(|peer| Some((peer, peer.site.name.region()?)));
+        let regions = self
+            .peers
+            .values()
+            .filter_map(|peer| Some((peer, peer.site.name.region()?)));
         regions
             .map(|(peer, to)| {
-                let applied = peer.shipper.lock().expect("nothing panics inside").acknowledged();
+                let applied = peer
+                    .shipper
+                    .lock()
+                    .expect("nothing panics inside")
+                    .acknowledged();
                 let measures = peer.measures.lock().expect("nothing panics inside");
                 Lag {
                     from: self.name,
@@ -91,7 +98,10 @@ impl<E: Engine> Region<E> {
                     oldest_milliseconds: measures.oldest_age(wall),
                     head,
                     applied: applied.map(|applied| applied.0),
-                    round_trip_milliseconds: peer.port.round_trip().map(types::Span::as_milliseconds),
+                    round_trip_milliseconds: peer
+                        .port
+                        .round_trip()
+                        .map(types::Span::as_milliseconds),
                 }
             })
             .collect()
@@ -99,7 +109,10 @@ impl<E: Engine> Region<E> {
 
     /// How long each peer Region's changes took to get here.
     pub fn latencies(&self) -> Vec<Latency> {
-        let regions = self.peers.values().filter_map(|peer| Some((peer, peer.site.name.region()?)));
+        let regions = self
+            .peers
+            .values()
+            .filter_map(|peer| Some((peer, peer.site.name.region()?)));
         regions
             .map(|(peer, from)| {
                 let measures = peer.measures.lock().expect("nothing panics inside");
@@ -119,7 +132,10 @@ impl<E: Engine> Region<E> {
 
     /// What has crossed from this Region to each peer.
     pub fn traffic(&self) -> Vec<link::Traffic> {
-        self.peers.values().map(|peer| peer.port.traffic()).collect()
+        self.peers
+            .values()
+            .map(|peer| peer.port.traffic())
+            .collect()
     }
 }
 

@@ -87,7 +87,10 @@ pub fn check(history: &History, holdings: &BTreeMap<Region, Holdings>) -> Vec<Vi
 }
 
 fn convergence(holdings: &BTreeMap<Region, Holdings>) -> Vec<Violation> {
-    let keys: BTreeSet<&String> = holdings.values().flat_map(|held| held.states.keys()).collect();
+    let keys: BTreeSet<&String> = holdings
+        .values()
+        .flat_map(|held| held.states.keys())
+        .collect();
     let mut violations = Vec::new();
     for key in keys {
         let states: Vec<_> = holdings
@@ -95,7 +98,10 @@ fn convergence(holdings: &BTreeMap<Region, Holdings>) -> Vec<Violation> {
             .map(|(region, held)| (*region, held.states.get(key).cloned()))
             .collect();
         if states.iter().any(|(_, state)| *state != states[0].1) {
-            violations.push(Violation::Diverged { key: key.clone(), states });
+            violations.push(Violation::Diverged {
+                key: key.clone(),
+                states,
+            });
         }
     }
     violations
@@ -118,8 +124,10 @@ fn losses(
     seen.extend(&beaten);
     seen.extend(ledger.values().filter_map(|row| row.winner));
     let replaced = history.replaced(&seen);
-    let acknowledged =
-        history.writes().iter().filter(|write| write.outcome == Outcome::Done && !write.deletes);
+    let acknowledged = history
+        .writes()
+        .iter()
+        .filter(|write| write.outcome == Outcome::Done && !write.deletes);
     acknowledged
         .map(|write| write.id)
         .filter(|id| !present.contains(id) && !beaten.contains(id) && !replaced.contains_key(id))
@@ -135,7 +143,9 @@ fn false_rows(history: &History, ledger: &BTreeMap<String, Conflict>) -> Vec<Vio
                 || history.descends(winner, loser)
                 || history.descends(loser, winner))
         {
-            violations.push(Violation::FalseConflict { conflict: conflict.clone() });
+            violations.push(Violation::FalseConflict {
+                conflict: conflict.clone(),
+            });
         }
     }
     violations
@@ -148,7 +158,10 @@ fn rows_beyond_one(ledger: &BTreeMap<String, Conflict>) -> Vec<Violation> {
         let state = (conflict.key.clone(), conflict.loser_version.clone());
         if !beaten.insert(state) {
             let key = conflict.key.clone();
-            violations.push(Violation::BeatenTwice { key, version: conflict.loser_version.clone() });
+            violations.push(Violation::BeatenTwice {
+                key,
+                version: conflict.loser_version.clone(),
+            });
         }
     }
     violations

@@ -41,7 +41,10 @@ impl Executor {
     pub fn spawn(&mut self, site: SiteId, task: impl Future<Output = ()> + Send + 'static) {
         let number = self.next;
         self.next += 1;
-        let waker = Waker::from(Arc::new(WakeTask { task: number, woken: self.woken.clone() }));
+        let waker = Waker::from(Arc::new(WakeTask {
+            task: number,
+            woken: self.woken.clone(),
+        }));
         self.tasks.insert(number, (site, Box::pin(task), waker));
         self.woken.lock().expect("no poll panics").insert(number);
     }
@@ -61,7 +64,9 @@ impl Executor {
         loop {
             let task = self.woken.lock().expect("no poll panics").pop_first();
             let Some(number) = task else { return };
-            let Some((_, task, waker)) = self.tasks.get_mut(&number) else { continue };
+            let Some((_, task, waker)) = self.tasks.get_mut(&number) else {
+                continue;
+            };
             let waker = waker.clone();
             let polled = task.as_mut().poll(&mut Context::from_waker(&waker));
             if let Poll::Ready(()) = polled {

@@ -60,20 +60,33 @@ fn draw(
     begin: Monotonic,
     end: Monotonic,
 ) -> Vec<(Monotonic, Fault)> {
-    let cut = if random.one_in(3) { Cut::Reset } else { Cut::Blackhole };
+    let cut = if random.one_in(3) {
+        Cut::Reset
+    } else {
+        Cut::Blackhole
+    };
     match random.below(9) {
-        0 => vec![(begin, Fault::Cut(one, other, cut)), (end, Fault::Heal(one, other))],
+        0 => vec![
+            (begin, Fault::Cut(one, other, cut)),
+            (end, Fault::Heal(one, other)),
+        ],
         1 | 2 => vec![
             (begin, Fault::Cut(one, other, cut)),
             (begin, Fault::Cut(other, one, cut)),
             (end, Fault::Heal(one, other)),
             (end, Fault::Heal(other, one)),
         ],
-        3 => vec![(begin, Fault::Break(one, other)), (end, Fault::Break(one, other))],
+        3 => vec![
+            (begin, Fault::Break(one, other)),
+            (end, Fault::Break(one, other)),
+        ],
         4 | 5 => vec![(begin, Fault::Crash(one)), (end, Fault::Restart(one))],
         6 => {
             let milliseconds = random.between(0, 1_400).cast_signed() - 700;
-            vec![(begin, Fault::Skew(one, milliseconds)), (end, Fault::Skew(one, 0))]
+            vec![
+                (begin, Fault::Skew(one, milliseconds)),
+                (end, Fault::Skew(one, 0)),
+            ]
         }
         7 => {
             let delay = Span::milliseconds(random.between(0, 300));

@@ -54,7 +54,14 @@ impl History {
         let id = self.writes.len() as WriteId + 1;
         let key = key.to_owned();
         let outcome = Outcome::Unknown;
-        self.writes.push(Write { id, key, region, replaced, deletes, outcome });
+        self.writes.push(Write {
+            id,
+            key,
+            region,
+            replaced,
+            deletes,
+            outcome,
+        });
         id
     }
 

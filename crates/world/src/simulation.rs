@@ -80,8 +80,10 @@ struct Simulation {
 impl Simulation {
     fn new(seed: u64, planted: Option<PlantedBug>) -> Simulation {
         let mut random = Random::new(seed ^ 0xca05_e4a7);
-        let habits =
-            Habits { keys: random.between(1, 5), pause: [20, 200, 1_000][random.below(3) as usize] };
+        let habits = Habits {
+            keys: random.between(1, 5),
+            pause: [20, 200, 1_000][random.below(3) as usize],
+        };
         Simulation {
             seed,
             world: World::new(seed, planted),
@@ -144,15 +146,26 @@ impl Simulation {
                 let history = self.history.clone();
                 let end = TURMOIL;
                 let begin = self.world.now();
-                self.world.spawn(site, work(client, history, self.habits, random, begin + end));
+                self.world.spawn(
+                    site,
+                    work(client, history, self.habits, random, begin + end),
+                );
             }
         }
     }
 
     fn client(&self, site: SiteId) -> Option<Client> {
-        let region = self.world.regions().into_iter().find(|r| self.world.site_of(r) == site)?;
+        let region = self
+            .world
+            .regions()
+            .into_iter()
+            .find(|r| self.world.site_of(r) == site)?;
         let environment = self.world.environment(site);
-        Some(Client { region, environment, key: self.world.key().clone() })
+        Some(Client {
+            region,
+            environment,
+            key: self.world.key().clone(),
+        })
     }
 
     /// Ends every fault and waits until every Region has applied all that the others hold.
@@ -189,7 +202,10 @@ impl Simulation {
                 let before = self.versions.insert(at, state.dot);
                 if before.is_some_and(|before| before > state.dot) {
                     let key = String::from_utf8_lossy(&key).into_owned();
-                    self.went_back.push(Violation::WentBack { region: region.name(), key });
+                    self.went_back.push(Violation::WentBack {
+                        region: region.name(),
+                        key,
+                    });
                 }
             }
         }
@@ -201,10 +217,20 @@ impl Simulation {
         region: &region::Region<store::MemoryEngine>,
     ) -> Vec<(Vec<u8>, tables::State)> {
         let site = self.world.site_of(region);
-        let Some(engine) = self.world.engine(site) else { return Vec::new() };
+        let Some(engine) = self.world.engine(site) else {
+            return Vec::new();
+        };
         let snapshot = engine.snapshot();
-        let scan = snapshot.scan(Space::Items, KeyRange::all(), Direction::Forward, usize::MAX);
-        let page = scan.now_or_never().expect("memory never waits").expect("memory reads");
+        let scan = snapshot.scan(
+            Space::Items,
+            KeyRange::all(),
+            Direction::Forward,
+            usize::MAX,
+        );
+        let page = scan
+            .now_or_never()
+            .expect("memory never waits")
+            .expect("memory reads");
         let states = page.entries.into_iter().map(|entry| {
             let state = tables::decode_state(&entry.value).expect("a stored state reads back");
             (entry.key[8..].to_vec(), state)
@@ -221,12 +247,24 @@ impl Simulation {
                     tables::Content::Tombstone => None,
                 };
                 let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
-                (key, HeldState { version: state.dot.to_string(), write })
+                (
+                    key,
+                    HeldState {
+                        version: state.dot.to_string(),
+                        write,
+                    },
+                )
             });
             let rows = region.tables().all_conflicts().now_or_never();
             let rows = rows.expect("memory never waits").expect("memory reads");
             let conflicts = rows.into_iter().map(conflict).collect();
-            (region.name(), Holdings { states: states.collect(), conflicts })
+            (
+                region.name(),
+                Holdings {
+                    states: states.collect(),
+                    conflicts,
+                },
+            )
         });
         held.collect()
     }
@@ -238,7 +276,10 @@ impl Simulation {
         if stuck.is_none() {
             violations.extend(check(&history, &holdings));
         }
-        let done = history.writes().iter().filter(|write| write.outcome == Outcome::Done);
+        let done = history
+            .writes()
+            .iter()
+            .filter(|write| write.outcome == Outcome::Done);
         Report {
             seed: self.seed,
             violations,
@@ -284,10 +325,18 @@ async fn make_table(client: &Client) {
         until_done(client, "UpdateTable", update).await;
     }
     loop {
-        let described = client.call("DescribeTable", json!({"TableName": TABLE})).await;
+        let described = client
+            .call("DescribeTable", json!({"TableName": TABLE}))
+            .await;
         let replicas = described.map(|answer| answer["Table"]["Replicas"].clone());
-        let replicas = replicas.ok().and_then(|replicas| replicas.as_array().cloned());
-        let active = replicas.iter().flatten().filter(|r| r["ReplicaStatus"] == "ACTIVE").count();
+        let replicas = replicas
+            .ok()
+            .and_then(|replicas| replicas.as_array().cloned());
+        let active = replicas
+            .iter()
+            .flatten()
+            .filter(|r| r["ReplicaStatus"] == "ACTIVE")
+            .count();
         if active == crate::world::REGIONS.len() - 1 {
             return;
         }

@@ -84,7 +84,11 @@ pub struct SiteEnvironment {
 impl SiteEnvironment {
     /// A site's environment; `skew` is shared with who sets it.
     pub fn new(time: VirtualTime, skew: Arc<Mutex<i64>>, random: Random) -> SiteEnvironment {
-        SiteEnvironment { time, skew, random: Mutex::new(random) }
+        SiteEnvironment {
+            time,
+            skew,
+            random: Mutex::new(random),
+        }
     }
 }
 
@@ -93,7 +97,10 @@ impl Environment for SiteEnvironment {
         let monotonic = self.time.now();
         let skew = *self.skew.lock().expect("nothing panics inside");
         let wall = (BEGINNING.0 + monotonic.0 / 1000).saturating_add_signed(skew);
-        Now { wall: Timestamp(wall), monotonic }
+        Now {
+            wall: Timestamp(wall),
+            monotonic,
+        }
     }
 
     fn sleep_until(&self, at: Monotonic) -> Sleep {

@@ -28,7 +28,12 @@ struct Pair([ConnectionId; 2]);
 impl Wire {
     /// A wire between two ports.
     pub fn new(ends: [Arc<Port>; 2], random: Random) -> Wire {
-        Wire { ends, connections: Vec::new(), dials: Vec::new(), random }
+        Wire {
+            ends,
+            connections: Vec::new(),
+            dials: Vec::new(),
+            random,
+        }
     }
 
     /// Moves everything that is due. Says whether anything happened.
@@ -52,7 +57,11 @@ impl Wire {
     /// When to step again if nothing happens before.
     pub fn next_wake(&self) -> Option<Monotonic> {
         let dials = self.dials.iter().map(|(at, _)| *at);
-        self.ends.iter().filter_map(|end| end.next_wake()).chain(dials).min()
+        self.ends
+            .iter()
+            .filter_map(|end| end.next_wake())
+            .chain(dials)
+            .min()
     }
 
     /// Breaks a connection, as a reset by something in between would.
@@ -81,7 +90,11 @@ impl Wire {
 
     fn dial_time(&self, now: Monotonic) -> Monotonic {
         let round_trip = Span(self.ends.iter().map(|end| end.shape().delay.0).sum());
-        if self.may_connect() { now + round_trip } else { now + DIAL_TIMEOUT }
+        if self.may_connect() {
+            now + round_trip
+        } else {
+            now + DIAL_TIMEOUT
+        }
     }
 
     fn may_connect(&self) -> bool {
@@ -125,7 +138,10 @@ impl Wire {
     }
 
     fn closed(&mut self, now: Monotonic, side: usize, connection: ConnectionId) {
-        let index = self.connections.iter().position(|Pair(pair)| pair[side] == connection);
+        let index = self
+            .connections
+            .iter()
+            .position(|Pair(pair)| pair[side] == connection);
         if let Some(index) = index {
             let Pair(pair) = self.connections.swap_remove(index);
             self.ends[1 - side].disconnected(now, pair[1 - side]);
@@ -135,7 +151,9 @@ impl Wire {
     fn carry(&mut self, now: Monotonic, index: usize) -> bool {
         let mut carried = false;
         for side in [0, 1] {
-            let Some(Pair(pair)) = self.connections.get(index).copied() else { return true };
+            let Some(Pair(pair)) = self.connections.get(index).copied() else {
+                return true;
+            };
             while let Some(bytes) = self.ends[side].transmit(now, pair[side]) {
                 carried = true;
                 let middle = self.random.below(bytes.len() as u64 + 1) as usize;
@@ -159,9 +177,14 @@ type Sessions = BTreeMap<(SiteName, SiteName, Class), (Session, Session)>;
 
 fn sessions(from: SiteName, to: SiteName, class: Class) -> (Session, Session) {
     static MADE: OnceLock<std::sync::Mutex<Sessions>> = OnceLock::new();
-    let mut made = MADE.get_or_init(std::sync::Mutex::default).lock().expect("nothing panics");
+    let mut made = MADE
+        .get_or_init(std::sync::Mutex::default)
+        .lock()
+        .expect("nothing panics");
     let key = (from, to, class);
-    made.entry(key).or_insert_with(|| shake_hands(from, to, class)).clone()
+    made.entry(key)
+        .or_insert_with(|| shake_hands(from, to, class))
+        .clone()
 }
 
 fn shake_hands(from: SiteName, to: SiteName, class: Class) -> (Session, Session) {
@@ -170,7 +193,11 @@ fn shake_hands(from: SiteName, to: SiteName, class: Class) -> (Session, Session)
     let authority = AUTHORITY.get_or_init(|| {
         CertificateAuthority::generate(now).expect("a certificate authority can be made")
     });
-    let identity = |site| authority.issue(site, now).expect("a certificate can be issued");
+    let identity = |site| {
+        authority
+            .issue(site, now)
+            .expect("a certificate can be issued")
+    };
     let time = || Arc::new(EnvironmentTime(Arc::new(StandingClock)));
     let client = identity(from)
         .client_config(class, time())
@@ -192,7 +219,10 @@ impl StandingClock {
 
 impl types::Environment for StandingClock {
     fn now(&self) -> Now {
-        Now { wall: self.now_wall(), monotonic: Monotonic(0) }
+        Now {
+            wall: self.now_wall(),
+            monotonic: Monotonic(0),
+        }
     }
 
     fn sleep_until(&self, _at: Monotonic) -> Sleep {

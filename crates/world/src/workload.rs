@@ -39,14 +39,16 @@ impl Client {
             .body(())
             .expect("the request is well-formed");
         let (mut parts, ()) = request.into_parts();
-        let target =
-            Target { service: "dynamodb", region: self.region.name(), rules: Rules::JSON };
+        let target = Target {
+            service: "dynamodb",
+            region: self.region.name(),
+            rules: Rules::JSON,
+        };
         let now = self.environment.now().wall;
         sign(&mut parts, &body, &self.key.credentials(), &target, now)
             .expect("the request can be signed");
         let response = self.region.handle(Request::from_parts(parts, body)).await;
-        let answer: Value =
-            serde_json::from_slice(response.body()).expect("every answer is JSON");
+        let answer: Value = serde_json::from_slice(response.body()).expect("every answer is JSON");
         if response.status().is_success() {
             return Ok(answer);
         }
@@ -89,9 +91,13 @@ pub async fn work(
     end: Monotonic,
 ) {
     while client.environment.now().monotonic < end {
-        client.rest(Span::milliseconds(random.between(1, habits.pause))).await;
+        client
+            .rest(Span::milliseconds(random.between(1, habits.pause)))
+            .await;
         let key = format!("item-{}", random.below(habits.keys));
-        let Ok(replaced) = client.read(&key).await else { continue };
+        let Ok(replaced) = client.read(&key).await else {
+            continue;
+        };
         let deletes = replaced.is_some() && random.one_in(6);
         let id = {
             let mut history = history.lock().expect("nothing panics inside");
@@ -102,7 +108,10 @@ pub async fn work(
             Ok(_) => Outcome::Done,
             Err(code) => judge(&code),
         };
-        history.lock().expect("nothing panics inside").settle(id, outcome);
+        history
+            .lock()
+            .expect("nothing panics inside")
+            .settle(id, outcome);
     }
 }
 
@@ -110,8 +119,9 @@ pub async fn work(
 /// knows what is on disk.
 fn judge(code: &str) -> Outcome {
     match code {
-        "ConditionalCheckFailedException" | "ResourceNotFoundException"
-        | "ValidationException" => Outcome::Refused,
+        "ConditionalCheckFailedException" | "ResourceNotFoundException" | "ValidationException" => {
+            Outcome::Refused
+        }
         _ => Outcome::Unknown,
     }
 }

@@ -51,8 +51,13 @@ struct Place {
 }
 
 enum State {
-    Up { engine: MemoryEngine, region: Option<Arc<Region<MemoryEngine>>> },
-    Down { disk: SimulatedDisk },
+    Up {
+        engine: MemoryEngine,
+        region: Option<Arc<Region<MemoryEngine>>>,
+    },
+    Down {
+        disk: SimulatedDisk,
+    },
 }
 
 /// A simulated deployment.
@@ -80,8 +85,18 @@ impl World {
         let places = deployment.sites.iter().map(|site| {
             let skew = Arc::new(Mutex::new(0));
             let environment = SiteEnvironment::new(time.clone(), skew.clone(), random.split());
-            let state = State::Down { disk: SimulatedDisk::new() };
-            (site.id, Place { site: *site, environment: Arc::new(environment), skew, state })
+            let state = State::Down {
+                disk: SimulatedDisk::new(),
+            };
+            (
+                site.id,
+                Place {
+                    site: *site,
+                    environment: Arc::new(environment),
+                    skew,
+                    state,
+                },
+            )
         });
         let places = places.collect();
         let mut world = World {
@@ -138,7 +153,9 @@ impl World {
 
     /// The site of a Region that is up.
     pub fn site_of(&self, region: &Region<MemoryEngine>) -> SiteId {
-        self.deployment.id_of(region.name()).expect("the Region is of this deployment")
+        self.deployment
+            .id_of(region.name())
+            .expect("the Region is of this deployment")
     }
 
     /// The time.
@@ -197,7 +214,9 @@ impl World {
     fn plan_syncs(&mut self) {
         let now = self.now();
         for (site, place) in &self.places {
-            let State::Up { engine, .. } = &place.state else { continue };
+            let State::Up { engine, .. } = &place.state else {
+                continue;
+            };
             if engine.unsynced() > 0 && !self.syncs.contains_key(site) {
                 let span = Span(self.random.between(200, 6_000));
                 self.syncs.insert(*site, now + span);
@@ -207,8 +226,12 @@ impl World {
 
     fn sync_disks(&mut self) {
         let now = self.now();
-        let due: Vec<SiteId> =
-            self.syncs.iter().filter(|(_, at)| **at <= now).map(|(site, _)| *site).collect();
+        let due: Vec<SiteId> = self
+            .syncs
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(site, _)| *site)
+            .collect();
         for site in due {
             self.syncs.remove(&site);
             if let Some(engine) = self.engine(site) {
@@ -242,7 +265,10 @@ impl World {
             Fault::Crash(site) => self.crash(site),
             Fault::Restart(site) => self.start(site),
             Fault::Skew(site, milliseconds) => {
-                *self.places[&site].skew.lock().expect("nothing panics inside") = milliseconds;
+                *self.places[&site]
+                    .skew
+                    .lock()
+                    .expect("nothing panics inside") = milliseconds;
             }
             Fault::DiskFull(site) => self.fill_disk(site, true),
             Fault::DiskFree(site) => self.fill_disk(site, false),
@@ -270,7 +296,12 @@ impl World {
     }
 
     fn geographic(&self, from: SiteId, to: SiteId) -> Span {
-        let place = |site| self.deployment.site(site).expect("a site of this deployment").place;
+        let place = |site| {
+            self.deployment
+                .site(site)
+                .expect("a site of this deployment")
+                .place
+        };
         Geography { scale: 1.0 }.one_way_delay(place(from), place(to))
     }
 
@@ -286,7 +317,9 @@ impl World {
     fn crash(&mut self, site: SiteId) {
         let seed = self.random.next();
         let place = self.places.get_mut(&site).expect("a site of this world");
-        let State::Up { engine, .. } = &place.state else { return };
+        let State::Up { engine, .. } = &place.state else {
+            return;
+        };
         let disk = engine.crash(seed);
         place.state = State::Down { disk };
         self.executor.kill(site);
@@ -302,12 +335,15 @@ impl World {
                 wire.break_all(now);
             }
         }
-        self.wires.retain(|pair, _| pair.0 != site && pair.1 != site);
+        self.wires
+            .retain(|pair, _| pair.0 != site && pair.1 != site);
     }
 
     /// Starts a site that is down on what its disk holds.
     fn start(&mut self, site: SiteId) {
-        let State::Down { disk } = &self.places[&site].state else { return };
+        let State::Down { disk } = &self.places[&site].state else {
+            return;
+        };
         let disk = disk.clone();
         let engine = match self.planted {
             Some(PlantedBug::SyncSkipped) => {
@@ -329,7 +365,11 @@ impl World {
             planted: self.planted,
         };
         let is_region = self.places[&site].site.name.region().is_some();
-        let (tasks, region) = if is_region { opening.region() } else { opening.edge() };
+        let (tasks, region) = if is_region {
+            opening.region()
+        } else {
+            opening.edge()
+        };
         for task in tasks {
             self.executor.spawn(site, task);
         }
@@ -346,10 +386,16 @@ impl World {
             }
             let ours = self.port(site, other);
             self.ports.insert((site, other), ours.clone());
-            let Some(theirs) = self.ports.get(&(other, site)).cloned() else { continue };
+            let Some(theirs) = self.ports.get(&(other, site)).cloned() else {
+                continue;
+            };
             if matches!(self.places[&other].state, State::Up { .. }) {
                 let pair = (site.min(other), site.max(other));
-                let ends = if site < other { [ours, theirs] } else { [theirs, ours] };
+                let ends = if site < other {
+                    [ours, theirs]
+                } else {
+                    [theirs, ours]
+                };
                 let random = self.random.split();
                 self.wires.insert(pair, Wire::new(ends, random));
             }
@@ -357,11 +403,20 @@ impl World {
     }
 
     fn port(&mut self, from: SiteId, to: SiteId) -> Arc<Port> {
-        let name = |site| self.deployment.site(site).expect("a site of this deployment").name;
+        let name = |site| {
+            self.deployment
+                .site(site)
+                .expect("a site of this deployment")
+                .name
+        };
         let config = LinkConfig {
             local: name(from),
             peer: name(to),
-            windows: Windows { control: WINDOW, data: WINDOW, bulk: WINDOW },
+            windows: Windows {
+                control: WINDOW,
+                data: WINDOW,
+                bulk: WINDOW,
+            },
             maximum_age: Span::seconds(20),
             seed: self.random.next(),
         };
@@ -449,7 +504,10 @@ fn finish<T>(engine: &MemoryEngine, opening: impl Future<Output = T>) -> T {
         if let std::task::Poll::Ready(opened) = opening.as_mut().poll(&mut context) {
             return opened;
         }
-        assert!(engine.sync() > 0, "opening waits for nothing but its own commits");
+        assert!(
+            engine.sync() > 0,
+            "opening waits for nothing but its own commits"
+        );
     }
 }
 
@@ -459,9 +517,17 @@ fn deployment() -> Deployment {
         .iter()
         .map(region)
         .zip(1..)
-        .map(|(place, id)| Site { id: SiteId(id), name: SiteName::Region(place), place })
+        .map(|(place, id)| Site {
+            id: SiteId(id),
+            name: SiteName::Region(place),
+            place,
+        })
         .collect();
     let place = region(&REGIONS[0]);
-    sites.push(Site { id: SiteId(4), name: SiteName::Edge(1), place });
+    sites.push(Site {
+        id: SiteId(4),
+        name: SiteName::Edge(1),
+        place,
+    });
     Deployment { sites }
 }
