@@ -19,8 +19,7 @@ use types::{ByteSize, Deployment, SiteId, Span, Timestamp, Version};
 
 use super::group::GroupId;
 use super::merge;
-use crate::codec::{decode_item, encode_item};
-use crate::{Content, Item, State};
+use crate::{Content, Item, State, decode_item, decode_state, encode_item, encode_state};
 
 /// How long a row is kept (reference: 24 hours, as Streams, to 30 days).
 pub const RETENTION: Span = Span::seconds(30 * 24 * 3600);
@@ -215,11 +214,9 @@ impl ConflictRecord {
         out.extend_from_slice(&self.detected_at.0.to_be_bytes());
         put_sized(&mut out, self.table.as_bytes());
         put_sized(&mut out, &self.encoded_key);
-        let mut key = Vec::new();
-        encode_item(&self.key, &mut key);
-        put_sized(&mut out, &key);
-        put_sized(&mut out, &self.winner.encode());
-        put_sized(&mut out, &self.loser.encode());
+        put_sized(&mut out, &encode_item(&self.key));
+        put_sized(&mut out, &encode_state(&self.winner));
+        put_sized(&mut out, &encode_state(&self.loser));
         Bytes::from(out)
     }
 
@@ -253,8 +250,8 @@ impl ConflictRecord {
             group: GroupId(u128::from_be_bytes(*group)),
             key: decode_item(key).ok()?,
             encoded_key: Bytes::copy_from_slice(encoded_key),
-            winner: State::decode(winner).ok()?,
-            loser: State::decode(loser).ok()?,
+            winner: decode_state(winner).ok()?,
+            loser: decode_state(loser).ok()?,
             detected_in: SiteId(u16::from_be_bytes(*site)),
             detected_at: Timestamp(u64::from_be_bytes(*time)),
         })
