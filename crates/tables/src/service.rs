@@ -11,7 +11,7 @@ use store::{Direction, Engine, HybridClock, KeyRange, ReadError, Snapshot, Space
 use types::{Deployment, Environment, Hlc, Region, SiteId, Timestamp, Version};
 
 use crate::catalogue::CatalogueError;
-use crate::{Catalogue, Change, ItemLocks, TablesError, change, operation_table};
+use crate::{Catalogue, Change, ItemLocks, change};
 
 /// Log records looked through, from the newest back, for the last version that was issued.
 const CLOCK_LOOKBACK: usize = 1024;
@@ -57,12 +57,7 @@ impl<E: Engine> Tables<E> {
 
     /// Carries out an operation (`PutItem`) on a JSON body, and returns the JSON response.
     pub async fn execute(&self, operation: &str, body: &[u8]) -> Result<Bytes, ServiceError> {
-        Ok(operation_table::dispatch(self, operation, body).await?)
-    }
-
-    /// Every operation of the service's model, and whether it is built.
-    pub fn operations() -> impl Iterator<Item = (&'static str, bool)> {
-        operation_table::all()
+        Ok(self.dispatch(operation, body).await?)
     }
 
     /// The tables of this Region.
