@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use store::Engine;
 
-use crate::{Phase, Table, Tables, TablesError, limits};
+use crate::{Phase, Table, Tables, TablesError, limits, serialization_message};
 
 /// Failed constraints that one error lists.
 const MOST_LISTED: usize = 10;
@@ -22,7 +22,9 @@ const NAME_PATTERN: &str = "[a-zA-Z0-9_.-]+";
 
 /// Reads a body.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, TablesError> {
-    serde_json::from_slice(body).map_err(|error| crate::value::parse_error(&error))
+    serde_json::from_slice(body).map_err(|error| {
+        TablesError::Serialization(serialization_message(&error).unwrap_or_default())
+    })
 }
 
 /// Writes a response.
