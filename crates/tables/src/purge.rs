@@ -43,8 +43,10 @@ impl<E: Engine> Tables<E> {
         let Some(table) = dropped else {
             return Ok(PurgeProgress::Idle);
         };
-        let stored = self.engine.snapshot().get(Space::Meta, &purge_key(table.id));
-        let stage = match stored.await? {
+        let snapshot = self.engine.snapshot();
+        let stored = snapshot.get(Space::Meta, &purge_key(table.id)).await?;
+        drop(snapshot);
+        let stage = match stored {
             None => {
                 // A write that began before the drop may still be on its way.
                 self.locks.barrier().await;
