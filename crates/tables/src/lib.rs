@@ -4,12 +4,15 @@
 //! It opens no socket and reads no clock. It knows neither peers nor envelopes: what a peer must
 //! be told it hands out as bytes, and what a peer sent it is given as bytes.
 
+mod capacity;
 mod catalogue;
 mod change;
 mod codec;
 mod compare;
+mod description;
 mod error;
 mod global;
+mod index;
 mod item;
 mod json;
 mod key;
@@ -19,10 +22,16 @@ mod number;
 mod operation_table;
 mod operations;
 mod planted;
+mod primary_key;
+mod purge;
+mod request;
+mod schema;
 mod service;
+mod settings;
 mod state;
 mod table;
 mod value;
+mod write;
 
 pub use catalogue::{Catalogue, CatalogueChange, CatalogueError, descriptor_key, purge_key};
 pub use change::{Change, SERVICE_TAG, UnknownChange};
@@ -32,7 +41,18 @@ pub use codec::{
 };
 pub use compare::{begins_with, compare, contains};
 pub use error::TablesError;
-pub use global::{Group, GroupId, Member, MemberPhase};
+pub use global::copy::CopyProgress;
+pub use global::export::Export;
+pub use global::import::{Import, ImportError, ImportGuard, MAX_SKEW, ReadyImport};
+pub use global::ledger::{
+    ConflictCursor, ConflictFilter, ConflictId, ConflictPage, ConflictRecord, LedgerSize,
+    NoConflictId,
+};
+pub use global::message::{MAX_RECORD, RecordError};
+pub use global::replicas::{ExistingTable, ProbeAnswer, ReplicaProbe, Unreachable};
+pub use global::restore::{RestoreError, Restored};
+pub use global::{Group, GroupId, Imported, Member, MemberPhase};
+pub use index::index_writes;
 pub use item::{MAX_ITEM_SIZE, item_size, value_size};
 pub use json::{Parsed, serialization_message};
 pub use key::{
@@ -44,6 +64,7 @@ pub use key::{
 pub use locks::{ItemGuard, ItemLocks};
 pub use number::{MAX_DIGITS, NotANumber, Number, NumberError};
 pub use planted::PlantedBug;
+pub use purge::PurgeProgress;
 pub use service::{Tables, TablesConfig};
 pub use state::{Content, State};
 pub use table::{

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use store::{Batch, Engine, ReadError, Snapshot, Space};
+use store::{Batch, Engine, ReadError, Space};
 use types::{Hlc, SiteId, Span, Timestamp, Version};
 
 use super::Imported;

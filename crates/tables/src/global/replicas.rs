@@ -189,7 +189,7 @@ impl<E: Engine> Tables<E> {
         }
         self.judge_consistency(table, request, &wanted)?;
         match (&wanted[..], other) {
-            (_, Some(what)) => Err(not_built(&what)),
+            (_, Some(what)) => Err(not_built(what)),
             ([(change, action)], None) => {
                 if let Some(setting) = action.settings.keys().next() {
                     return Err(not_built(&format!("{setting} of a replica")));
@@ -212,7 +212,7 @@ impl<E: Engine> Tables<E> {
     ) -> Result<Judged, TablesError> {
         let name = action.region_name.as_deref().unwrap_or_default();
         if kind == "disassociate" {
-            return Ok(Judged::NotBuilt("Disassociate of a replica".to_owned()));
+            return Ok(Judged::NotBuilt("Disassociate of a replica"));
         }
         let site = self.site_of(name)?;
         if kind == "update" {
@@ -223,7 +223,7 @@ impl<E: Engine> Tables<E> {
             if !member && site != self.config.site {
                 return Err(self.not_a_member(site));
             }
-            return Ok(Judged::NotBuilt("Update of a replica".to_owned()));
+            return Ok(Judged::NotBuilt("Update of a replica"));
         }
         if site == self.config.site {
             return Err(TablesError::validation(
@@ -268,8 +268,8 @@ impl<E: Engine> Tables<E> {
         let witnesses = self.witnesses(request)?;
         let replicas: BTreeSet<SiteId> = wanted
             .iter()
-            .map(|(change, _)| match change {
-                Wanted::Create(site) | Wanted::Delete(site) => *site,
+            .map(|(change, _)| match *change {
+                Wanted::Create(site) | Wanted::Delete(site) => site,
             })
             .collect();
         if witnesses.contains(&self.config.site) {
@@ -327,7 +327,7 @@ impl<E: Engine> Tables<E> {
 
 enum Judged {
     Wanted(Wanted),
-    NotBuilt(String),
+    NotBuilt(&'static str),
 }
 
 fn judge_mode(request: &ReplicaRequest) -> Result<(), TablesError> {
