@@ -112,6 +112,11 @@ impl Catalogue {
         (names, rest.next().is_some())
     }
 
+    /// How many tables are live.
+    pub fn live(&self) -> usize {
+        self.read().by_name.len()
+    }
+
     /// Waits for the right to change the catalogue.
     pub async fn change(&self) -> CatalogueChange<'_> {
         CatalogueChange {

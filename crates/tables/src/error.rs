@@ -24,6 +24,9 @@ pub enum TablesError {
     /// An operation names a resource that doesn't exist, in other words than the two above.
     #[error("{0}")]
     NotFound(String),
+    /// A backup operation names no table.
+    #[error("Table not found: {0}")]
+    TableNotFound(String),
     /// The table is there already, or busy; the text is the service's.
     #[error("{0}")]
     InUse(String),
@@ -79,6 +82,9 @@ impl From<TablesError> for ServiceError {
             | TablesError::NoSuchTable(_)
             | TablesError::NotFound(_) => {
                 ServiceError::caller("ResourceNotFoundException", message)
+            }
+            TablesError::TableNotFound(_) => {
+                ServiceError::caller("TableNotFoundException", message)
             }
             TablesError::InUse(_) => ServiceError::caller("ResourceInUseException", message),
             TablesError::ConditionFailed(item) => ServiceError {

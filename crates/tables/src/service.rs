@@ -3,6 +3,7 @@
 //! environment. A call of `execute` must be polled to its end: a write holds its item's lock
 //! until the commit has returned, and dropping it half-way frees the lock too early.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use aws::ServiceError;
@@ -11,7 +12,8 @@ use store::{Direction, Engine, HybridClock, KeyRange, ReadError, Snapshot, Space
 use types::{Deployment, Environment, Hlc, Region, SiteId, Timestamp, Version};
 
 use crate::catalogue::CatalogueError;
-use crate::{Catalogue, Change, ItemLocks, TablesError, change, operation_table};
+use crate::global::Global;
+use crate::{Catalogue, Change, ItemLocks, PlantedBug, TableId, change};
 
 /// Log records looked through, from the newest back, for the last version that was issued.
 const CLOCK_LOOKBACK: usize = 1024;
@@ -29,6 +31,8 @@ pub struct TablesConfig {
     pub account: String,
     /// The clocks and the randomness of the place it runs in.
     pub environment: Arc<dyn Environment>,
+    /// A bug to have: the simulation's to set, and nobody else's.
+    pub planted: Option<PlantedBug>,
 }
 
 /// The tables of one Region.
@@ -38,6 +42,9 @@ pub struct Tables<E: Engine> {
     pub(crate) clock: Mutex<HybridClock>,
     pub(crate) locks: ItemLocks,
     pub(crate) catalogue: Catalogue,
+    pub(crate) global: Global,
+    /// Per table, its items and their size in bytes, as last measured.
+    pub(crate) statistics: Mutex<BTreeMap<TableId, (u64, u64)>>,
 }
 
 impl<E: Engine> Tables<E> {
@@ -50,6 +57,8 @@ impl<E: Engine> Tables<E> {
             clock: Mutex::new(HybridClock::new(config.site, last)),
             locks: ItemLocks::new(),
             catalogue,
+            global: Global::load(&snapshot).await?,
+            statistics: Mutex::default(),
             engine,
             config,
         })
@@ -57,12 +66,7 @@ impl<E: Engine> Tables<E> {
 
     /// Carries out an operation (`PutItem`) on a JSON body, and returns the JSON response.
     pub async fn execute(&self, operation: &str, body: &[u8]) -> Result<Bytes, ServiceError> {
-        Ok(operation_table::dispatch(self, operation, body).await?)
-    }
-
-    /// Every operation of the service's model, and whether it is built.
-    pub fn operations() -> impl Iterator<Item = (&'static str, bool)> {
-        operation_table::all()
+        Ok(self.dispatch(operation, body).await?)
     }
 
     /// The tables of this Region.
@@ -80,6 +84,12 @@ impl<E: Engine> Tables<E> {
     /// The wall clock, now.
     pub(crate) fn wall(&self) -> Timestamp {
         self.config.environment.now().wall
+    }
+
+    /// How many items the table has and their size in bytes, as last measured.
+    pub(crate) fn statistics(&self, table: TableId) -> (u64, u64) {
+        let statistics = self.statistics.lock().expect("measuring does not panic");
+        statistics.get(&table).copied().unwrap_or_default()
     }
 
     /// A random UUID (version 4, RFC 9562).
