@@ -57,6 +57,6 @@ pub use service::{Tables, TablesConfig};
 pub use state::{Content, State};
 pub use table::{
     Billing, DESCRIPTOR_FORMAT, DescriptorError, Index, IndexId, IndexKind, KeyAttribute,
-    KeySchema, Phase, Projection, ScalarType, Stream, Table, TableClass, TableId, Throughput,
+    KeySchema, Phase, IndexProjection, ScalarType, Stream, Table, TableClass, TableId, Throughput,
 };
 pub use value::{AttributeType, AttributeValue, Item, MAX_LEVELS, ValueError};
