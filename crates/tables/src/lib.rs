@@ -2,10 +2,12 @@
 
 mod codec;
 mod compare;
+mod expressions;
 mod item;
 mod json;
 mod key;
 mod number;
+mod path;
 mod state;
 mod value;
 
@@ -14,6 +16,12 @@ pub use codec::{
     encode_state,
 };
 pub use compare::{begins_with, compare, contains};
+pub use expressions::{
+    Condition, ExpressionError, ExpressionKind, KeyAttributes, KeyCondition, KeyConditionError,
+    MAX_EXPRESSION_SIZE, MAX_IN_OPERANDS, MAX_OPERATORS, MAX_SUBSTITUTION_KEY,
+    MAX_SUBSTITUTIONS_SIZE, Problem, Projection, SubstitutionError, Substitutions, Update,
+    UpdateError,
+};
 pub use item::{MAX_ITEM_SIZE, item_size, value_size};
 pub use json::{Parsed, serialization_message};
 pub use key::{
@@ -23,5 +31,6 @@ pub use key::{
     partition_prefix, table_prefix,
 };
 pub use number::{MAX_DIGITS, NotANumber, Number, NumberError};
+pub use path::{MAX_PATH_ELEMENTS, Path, PathElement};
 pub use state::{Content, State};
 pub use value::{AttributeType, AttributeValue, Item, MAX_LEVELS, ValueError};
