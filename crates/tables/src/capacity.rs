@@ -136,7 +136,9 @@ fn index_units(table: &Table, index: &Index, written: &Written) -> f64 {
 /// What an index shows of an item.
 pub(crate) fn project(table: &Table, index: &Index, item: &Item) -> Item {
     let shown = item.iter().filter(|(name, _)| index.shows(table, name));
-    shown.map(|(name, value)| (name.clone(), value.clone())).collect()
+    shown
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// The size of what an index shows of an item, in bytes.
@@ -145,5 +147,7 @@ pub(crate) fn projected_size(table: &Table, index: &Index, item: &Item) -> usize
         return item_size(item);
     }
     let shown = item.iter().filter(|(name, _)| index.shows(table, name));
-    shown.map(|(name, value)| name.len() + value_size(value)).sum()
+    shown
+        .map(|(name, value)| name.len() + value_size(value))
+        .sum()
 }

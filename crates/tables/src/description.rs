@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use store::Engine;
 use types::{Region, SiteId};
 
-use crate::table::{Billing, Index, IndexKind, KeySchema, IndexProjection, Table, Throughput};
+use crate::table::{Billing, Index, IndexKind, IndexProjection, KeySchema, Table, Throughput};
 use crate::{MemberPhase, Phase, Tables};
 
 impl<E: Engine> Tables<E> {

@@ -11,6 +11,7 @@ mod codec;
 mod compare;
 mod description;
 mod error;
+mod expressions;
 mod group;
 mod index;
 mod item;
@@ -21,8 +22,13 @@ mod locks;
 mod number;
 mod operation_table;
 mod operations;
+mod page;
+mod parameters;
+mod path;
+mod pending_replicas;
 mod primary_key;
 mod purge;
+mod read;
 mod request;
 mod schema;
 mod service;
@@ -40,6 +46,12 @@ pub use codec::{
 };
 pub use compare::{begins_with, compare, contains};
 pub use error::TablesError;
+pub use expressions::{
+    Condition, ExpressionError, ExpressionKind, KeyAttributes, KeyCondition, KeyConditionError,
+    MAX_EXPRESSION_SIZE, MAX_IN_OPERANDS, MAX_OPERATORS, MAX_SUBSTITUTION_KEY,
+    MAX_SUBSTITUTIONS_SIZE, Problem, Projection, SubstitutionError, Substitutions, Update,
+    UpdateError,
+};
 pub use group::{Group, Member, MemberPhase};
 pub use index::index_writes;
 pub use item::{MAX_ITEM_SIZE, item_size, value_size};
@@ -52,11 +64,12 @@ pub use key::{
 };
 pub use locks::{ItemGuard, ItemLocks};
 pub use number::{MAX_DIGITS, NotANumber, Number, NumberError};
+pub use path::{MAX_PATH_ELEMENTS, Path, PathElement};
 pub use purge::PurgeProgress;
 pub use service::{Tables, TablesConfig};
 pub use state::{Content, State};
 pub use table::{
-    Billing, DESCRIPTOR_FORMAT, DescriptorError, Index, IndexId, IndexKind, KeyAttribute,
-    KeySchema, Phase, IndexProjection, ScalarType, Stream, Table, TableClass, TableId, Throughput,
+    Billing, DESCRIPTOR_FORMAT, DescriptorError, Index, IndexId, IndexKind, IndexProjection,
+    KeyAttribute, KeySchema, Phase, ScalarType, Stream, Table, TableClass, TableId, Throughput,
 };
 pub use value::{AttributeType, AttributeValue, Item, MAX_LEVELS, ValueError};

@@ -5,7 +5,7 @@ use serde_json::Value;
 use store::Engine;
 
 use crate::capacity::{Consumed, Wanted, project};
-use crate::parameters::Shown;
+use crate::parameters::{Shown, holds};
 use crate::read::{Extent, Source};
 use crate::request::Constraints;
 use crate::table::{IndexProjection, Table};
@@ -63,11 +63,7 @@ impl Selection {
         filter: Option<Condition>,
         has_index: bool,
     ) -> Result<Selection, TablesError> {
-        let parameter = match shown {
-            Shown::All => None,
-            Shown::Projection(_) => Some("ProjectionExpression"),
-            Shown::Attributes(_) => Some("AttributesToGet"),
-        };
+        let parameter = shown.parameter;
         let refuse = |what: &str| match parameter {
             None => Ok(()),
             Some(parameter) => Err(TablesError::Validation(format!(
@@ -127,7 +123,7 @@ impl Selection {
                 index.name
             )));
         }
-        let asked = self.shown.asked().unwrap_or_default();
+        let asked = self.shown.asked();
         let hidden = asked.iter().filter(|name| !index.shows(source.table, name));
         let hidden: Vec<&str> = hidden.copied().collect();
         if !hidden.is_empty() {
@@ -170,8 +166,7 @@ impl<E: Engine> Tables<E> {
         let end = self
             .read_page(source, extent, |item| {
                 let item = selection.visible(source, item);
-                let filter = selection.filter.as_ref();
-                if filter.is_none_or(|filter| filter.holds(Some(&item))) {
+                if holds(selection.filter.as_ref(), Some(&item)) {
                     count += 1;
                     if selection.select != Select::Count {
                         items.push(selection.shown.of(item));

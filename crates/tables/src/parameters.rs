@@ -1,12 +1,17 @@
 //! Parameters that several operations on items share: what to return of a write, what a failed
 //! condition shows, and the old parameters from before expressions.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::capacity::Wanted;
 use crate::request::Constraints;
 use crate::write::Written;
-use crate::{Item, TablesError};
+use crate::{
+    AttributeValue, Condition, ExpressionKind, Item, Parsed, Path, Projection, Substitutions,
+    TablesError,
+};
 
 /// `ReturnValues`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,10 +113,6 @@ pub(crate) fn refuse_legacy(
     built: &[&str],
     expressions: Given<'_>,
 ) -> Result<(), TablesError> {
-    let names = |given: Given<'_>| {
-        let given = given.iter().filter(|(_, given)| *given);
-        given.map(|(name, _)| *name).collect::<Vec<_>>()
-    };
     let (legacy, expressions) = (names(legacy), names(expressions));
     if !legacy.is_empty() && !expressions.is_empty() {
         return Err(TablesError::Validation(format!(
@@ -129,18 +130,23 @@ pub(crate) fn refuse_legacy(
     }
 }
 
+/// The names of those that are given.
+fn names<'a>(parameters: Given<'a>) -> Vec<&'a str> {
+    let given = parameters.iter().filter(|(_, given)| *given);
+    given.map(|(name, _)| *name).collect()
+}
+
 /// Is a parameter there, and not null?
 pub(crate) fn given(parameter: &Option<Value>) -> bool {
     parameter.is_some()
 }
 
-/// Which attributes of an item a read shows.
-pub(crate) enum Shown {
-    All,
-    /// `ProjectionExpression`.
-    Projection(Projection),
-    /// `AttributesToGet`, from before expressions: whole top-level attributes.
-    Attributes(Vec<String>),
+/// What a read shows of an item: `ProjectionExpression`, or `AttributesToGet` from before
+/// expressions; everything if there is neither.
+pub(crate) struct Shown {
+    /// The parameter that says so.
+    pub(crate) parameter: Option<&'static str>,
+    projection: Option<Projection>,
 }
 
 impl Shown {
@@ -155,33 +161,34 @@ impl Shown {
             &["AttributesToGet"],
             &[("ProjectionExpression", projection.is_some())],
         )?;
-        match (projection, attributes) {
-            (Some(text), _) => Ok(Shown::Projection(Projection::parse(text, substitutions)?)),
-            (None, Some(attributes)) => Ok(Shown::Attributes(attributes)),
-            (None, None) => Ok(Shown::All),
-        }
+        Ok(match (projection, attributes) {
+            (Some(text), _) => Shown {
+                parameter: Some("ProjectionExpression"),
+                projection: Some(Projection::parse(text, substitutions)?),
+            },
+            (None, Some(attributes)) => Shown {
+                parameter: Some("AttributesToGet"),
+                projection: Some(Projection::of_attributes(attributes)),
+            },
+            (None, None) => Shown {
+                parameter: None,
+                projection: None,
+            },
+        })
     }
 
     /// What is shown of an item.
     pub(crate) fn of(&self, item: Item) -> Item {
-        match self {
-            Shown::All => item,
-            Shown::Projection(projection) => projection.apply(&item),
-            Shown::Attributes(names) => {
-                let mut item = item;
-                item.retain(|name, _| names.contains(name));
-                item
-            }
+        match &self.projection {
+            None => item,
+            Some(projection) => projection.apply(&item),
         }
     }
 
     /// The names of the attributes that are asked for; none if all are.
-    pub(crate) fn asked(&self) -> Option<Vec<&str>> {
-        match self {
-            Shown::All => None,
-            Shown::Projection(projection) => Some(projection.attributes().collect()),
-            Shown::Attributes(names) => Some(names.iter().map(String::as_str).collect()),
-        }
+    pub(crate) fn asked(&self) -> Vec<&str> {
+        let paths = self.projection.iter().flat_map(Projection::paths);
+        paths.map(Path::attribute).collect()
     }
 }
 
@@ -218,4 +225,10 @@ impl Substitutions {
         }
         Ok(Substitutions::new(names, values)?)
     }
+}
+
+/// Does the condition hold for what is there, if there is a condition?
+pub(crate) fn holds(condition: Option<&Condition>, item: Option<&Item>) -> bool {
+    static ABSENT: Item = Item::new();
+    condition.is_none_or(|condition| condition.holds(item.unwrap_or(&ABSENT)))
 }

@@ -145,7 +145,9 @@ impl SchemaInput<'_> {
                 let index = self.judge_index(kind, input, &attributes, &keys, indexes.len())?;
                 if !names.insert(index.name.clone()) {
                     let name = index.name;
-                    return Err(TablesError::invalid(format!("Duplicate index name: {name}")));
+                    return Err(TablesError::invalid(format!(
+                        "Duplicate index name: {name}"
+                    )));
                 }
                 indexes.push(index);
             }

@@ -170,7 +170,13 @@ impl Input {
         let tables = self.request_items.as_ref();
         constraints.present("requestItems", tables);
         if let Some(tables) = tables {
-            constraints.length("requestItems", "{}", tables.len(), 1, limits::BATCH_GET_KEYS);
+            constraints.length(
+                "requestItems",
+                "{}",
+                tables.len(),
+                1,
+                limits::BATCH_GET_KEYS,
+            );
         }
         for (name, request) in tables.into_iter().flatten() {
             let at = format!("requestItems.{name}.member.keys");

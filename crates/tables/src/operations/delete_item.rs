@@ -9,8 +9,7 @@ use store::Engine;
 
 use super::put_item::Output;
 use crate::capacity::Consumed;
-use crate::expressions::ExpressionKind;
-use crate::parameters::{WriteTexts, condition, given, refuse_legacy};
+use crate::parameters::{WriteTexts, condition, given, holds, refuse_legacy};
 use crate::primary_key::key_of_request;
 use crate::request::{Constraints, parse, respond};
 use crate::{AttributeValue, Item, Parsed, Substitutions, Tables, TablesError};
@@ -51,21 +50,26 @@ pub(crate) async fn execute<E: Engine>(
         &[],
         &[("ConditionExpression", input.condition_expression.is_some())],
     )?;
-    let key = input.key.take().map_or_else(|| Ok(Item::new()), |key| key.0)?;
+    let key = input
+        .key
+        .take()
+        .map_or_else(|| Ok(Item::new()), |key| key.0)?;
     let mut substitutions = Substitutions::for_request(
         input.expression_attribute_names.take(),
         input.expression_attribute_values.take(),
         &[input.condition_expression.as_deref()],
     )?;
     let text = input.condition_expression.as_deref();
-    let condition = condition(ExpressionKind::Condition, text, &mut substitutions)?;
+    let condition = condition(crate::ExpressionKind::Condition, text, &mut substitutions)?;
     substitutions.finish()?;
     let table = tables.data_table(input.table_name.as_deref().unwrap_or_default())?;
     let key = key_of_request(&table, &key)?;
 
-    let decide = move |old: Option<&Item>| match &condition {
-        Some(condition) if !condition.holds(old) => Err(parameters.failed(old)),
-        _ => Ok(None),
+    let decide = move |old: Option<&Item>| {
+        if !holds(condition.as_ref(), old) {
+            return Err(parameters.failed(old));
+        }
+        Ok(None)
     };
     let written = tables.write_item(table.id, key, decide).await?;
     let mut consumed = Consumed::default();

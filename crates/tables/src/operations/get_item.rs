@@ -49,7 +49,10 @@ pub(crate) async fn execute<E: Engine>(
     Wanted::constrain(capacity, &mut constraints);
     constraints.check()?;
     let capacity = Wanted::of(capacity);
-    let key = input.key.take().map_or_else(|| Ok(Item::new()), |key| key.0)?;
+    let key = input
+        .key
+        .take()
+        .map_or_else(|| Ok(Item::new()), |key| key.0)?;
     let mut substitutions = Substitutions::for_request(
         input.expression_attribute_names.take(),
         None,

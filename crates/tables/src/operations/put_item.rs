@@ -8,8 +8,7 @@ use serde_json::Value;
 use store::Engine;
 
 use crate::capacity::Consumed;
-use crate::expressions::ExpressionKind;
-use crate::parameters::{WriteTexts, condition, given, refuse_legacy};
+use crate::parameters::{WriteTexts, condition, given, holds, refuse_legacy};
 use crate::primary_key::key_in_item;
 use crate::request::{Constraints, parse, respond};
 use crate::{
@@ -62,14 +61,17 @@ pub(crate) async fn execute<E: Engine>(
         &[],
         &[("ConditionExpression", input.condition_expression.is_some())],
     )?;
-    let item = input.item.take().map_or_else(|| Ok(Item::new()), |item| item.0)?;
+    let item = input
+        .item
+        .take()
+        .map_or_else(|| Ok(Item::new()), |item| item.0)?;
     let mut substitutions = Substitutions::for_request(
         input.expression_attribute_names.take(),
         input.expression_attribute_values.take(),
         &[input.condition_expression.as_deref()],
     )?;
     let text = input.condition_expression.as_deref();
-    let condition = condition(ExpressionKind::Condition, text, &mut substitutions)?;
+    let condition = condition(crate::ExpressionKind::Condition, text, &mut substitutions)?;
     substitutions.finish()?;
     if item_size(&item) > MAX_ITEM_SIZE {
         return Err(TablesError::validation(
@@ -79,9 +81,11 @@ pub(crate) async fn execute<E: Engine>(
     let table = tables.data_table(input.table_name.as_deref().unwrap_or_default())?;
     let key = key_in_item(&table, &item)?;
 
-    let decide = move |old: Option<&Item>| match &condition {
-        Some(condition) if !condition.holds(old) => Err(parameters.failed(old)),
-        _ => Ok(Some(item)),
+    let decide = move |old: Option<&Item>| {
+        if !holds(condition.as_ref(), old) {
+            return Err(parameters.failed(old));
+        }
+        Ok(Some(item))
     };
     let written = tables.write_item(table.id, key, decide).await?;
     let mut consumed = Consumed::default();

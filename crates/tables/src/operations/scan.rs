@@ -8,7 +8,6 @@ use serde_json::Value;
 use store::{Direction, Engine, KeyRange};
 
 use crate::capacity::Wanted;
-use crate::expressions::ExpressionKind;
 use crate::page::{Selection, constrain_select};
 use crate::parameters::{Shown, condition, given, refuse_legacy};
 use crate::primary_key::start_key;
@@ -146,7 +145,7 @@ impl Input {
             self.expression_attribute_values.take(),
             &[filter, projection],
         )?;
-        let filter = condition(ExpressionKind::Filter, filter, &mut substitutions)?;
+        let filter = condition(crate::ExpressionKind::Filter, filter, &mut substitutions)?;
         let attributes = self.attributes_to_get.take();
         let shown = Shown::judge(projection, attributes, &mut substitutions)?;
         substitutions.finish()?;

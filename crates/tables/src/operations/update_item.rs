@@ -9,13 +9,12 @@ use store::Engine;
 
 use super::put_item::Output;
 use crate::capacity::Consumed;
-use crate::expressions::ExpressionKind;
-use crate::parameters::{ReturnValues, WriteTexts, condition, given, refuse_legacy};
+use crate::parameters::{ReturnValues, WriteTexts, condition, given, holds, refuse_legacy};
 use crate::primary_key::{check_updated_index_keys, key_of_request};
 use crate::request::{Constraints, parse, respond};
 use crate::{
-    AttributeValue, Item, MAX_ITEM_SIZE, Parsed, Substitutions, Table, Tables, TablesError, Update,
-    item_size,
+    AttributeValue, Item, MAX_ITEM_SIZE, Parsed, Path, Substitutions, Table, Tables, TablesError,
+    Update, item_size,
 };
 
 #[derive(Deserialize)]
@@ -44,7 +43,10 @@ pub(crate) async fn execute<E: Engine>(
     let mut input: Input = parse(body)?;
     input.constrain()?;
     let parameters = input.texts().judge();
-    let key = input.key.take().map_or_else(|| Ok(Item::new()), |key| key.0)?;
+    let key = input
+        .key
+        .take()
+        .map_or_else(|| Ok(Item::new()), |key| key.0)?;
     let mut substitutions = Substitutions::for_request(
         input.expression_attribute_names.take(),
         input.expression_attribute_values.take(),
@@ -58,7 +60,7 @@ pub(crate) async fn execute<E: Engine>(
         Some(text) => Some(Update::parse(text, &mut substitutions)?),
     };
     let text = input.condition_expression.as_deref();
-    let condition = condition(ExpressionKind::Condition, text, &mut substitutions)?;
+    let condition = condition(crate::ExpressionKind::Condition, text, &mut substitutions)?;
     substitutions.finish()?;
     let table = tables.data_table(input.table_name.as_deref().unwrap_or_default())?;
     let place = key_of_request(&table, &key)?;
@@ -67,7 +69,7 @@ pub(crate) async fn execute<E: Engine>(
     }
 
     let decide = |old: Option<&Item>| {
-        if condition.as_ref().is_some_and(|condition| !condition.holds(old)) {
+        if !holds(condition.as_ref(), old) {
             return Err(parameters.failed(old));
         }
         let before = old.cloned().unwrap_or(key);
@@ -105,7 +107,7 @@ pub(crate) async fn execute<E: Engine>(
 
 /// An update never changes a key.
 fn check_no_key(table: &Table, update: &Update) -> Result<(), TablesError> {
-    let mut updated = update.attributes();
+    let mut updated = update.paths().iter().map(Path::attribute);
     match updated.find(|attribute| table.schema.names(attribute)) {
         Some(attribute) => Err(TablesError::invalid(format!(
             "Cannot update attribute {attribute}. This attribute is part of the key"

@@ -20,7 +20,10 @@ fn tables() -> Service {
 #[test]
 fn a_batch_writes_and_reads_several_tables() {
     let service = tables();
-    service.ok("PutItem", json!({"TableName": "Two", "Item": {"id": {"S": "old"}}}));
+    service.ok(
+        "PutItem",
+        json!({"TableName": "Two", "Item": {"id": {"S": "old"}}}),
+    );
     let answer = service.ok(
         "BatchWriteItem",
         json!({
@@ -92,15 +95,30 @@ fn batches_are_judged_as_the_service_does() {
     };
     for (request, message) in [
         (json!({}), null),
-        (json!({"RequestItems": {"One": {"Keys": keys(101)}}}), "1 validation error detected: Value '[...]' at 'requestItems.One.member.keys' failed to satisfy constraint: Member must have length less than or equal to 100"),
-        (json!({"RequestItems": {"One": {"Keys": keys(51)}, "Two": {"Keys": keys(50)}}}), "Too many items requested for the BatchGetItem call"),
-        (json!({"RequestItems": {"One": {"Keys": [{"id": {"S": "a"}}, {"id": {"S": "a"}}]}}}), "Provided list of item keys contains duplicates"),
-        (json!({"RequestItems": {"One": {"Keys": [{"no": {"S": "a"}}]}}}), "The provided key element does not match the schema"),
+        (
+            json!({"RequestItems": {"One": {"Keys": keys(101)}}}),
+            "1 validation error detected: Value '[...]' at 'requestItems.One.member.keys' failed to satisfy constraint: Member must have length less than or equal to 100",
+        ),
+        (
+            json!({"RequestItems": {"One": {"Keys": keys(51)}, "Two": {"Keys": keys(50)}}}),
+            "Too many items requested for the BatchGetItem call",
+        ),
+        (
+            json!({"RequestItems": {"One": {"Keys": [{"id": {"S": "a"}}, {"id": {"S": "a"}}]}}}),
+            "Provided list of item keys contains duplicates",
+        ),
+        (
+            json!({"RequestItems": {"One": {"Keys": [{"no": {"S": "a"}}]}}}),
+            "The provided key element does not match the schema",
+        ),
     ] {
         let expected = format!("ValidationException: {message}");
         assert_eq!(service.fails("BatchGetItem", request), expected);
     }
-    let all = service.ok("BatchGetItem", json!({"RequestItems": {"One": {"Keys": keys(100)}}}));
+    let all = service.ok(
+        "BatchGetItem",
+        json!({"RequestItems": {"One": {"Keys": keys(100)}}}),
+    );
     assert_eq!(all["Responses"]["One"].as_array().unwrap().len(), 25);
 }
 

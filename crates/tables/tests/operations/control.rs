@@ -14,7 +14,10 @@ fn a_created_table_is_described() {
     assert_eq!(table["TableName"], "Orders");
     let arn = "arn:aws:dynamodb:us-east-1:111122223333:table/Orders";
     assert_eq!(table["TableArn"], arn);
-    assert_eq!(table["BillingModeSummary"]["BillingMode"], "PAY_PER_REQUEST");
+    assert_eq!(
+        table["BillingModeSummary"]["BillingMode"],
+        "PAY_PER_REQUEST"
+    );
     assert_eq!(table["KeySchema"], sorted("Orders")["KeySchema"]);
     assert_eq!(
         table["AttributeDefinitions"],
@@ -36,41 +39,126 @@ fn create_table_is_judged_as_the_service_does() {
     let id = json!({"AttributeName": "id", "AttributeType": "S"});
     let other = json!({"AttributeName": "b", "AttributeType": "N"});
     let hash = json!({"AttributeName": "id", "KeyType": "HASH"});
-    let index = |keys: Value, projection: Value| {
-        json!([{"IndexName": "by-b", "KeySchema": keys, "Projection": projection}])
-    };
+    let index = |keys: Value, projection: Value| json!([{"IndexName": "by-b", "KeySchema": keys, "Projection": projection}]);
     let by_b = json!([{"AttributeName": "b", "KeyType": "HASH"}]);
     let all = json!({"ProjectionType": "ALL"});
     for (change, message) in [
-        (json!({"TableName": "ab"}), "1 validation error detected: Value 'ab' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 3"),
-        (json!({"TableName": "a;b"}), "1 validation error detected: Value 'a;b' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"),
-        (json!({"TableName": ""}), "2 validation errors detected: Value '' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+; Value '' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 3"),
-        (json!({"TableName": null}), "1 validation error detected: Value null at 'tableName' failed to satisfy constraint: Member must not be null"),
-        (json!({"KeySchema": null}), "1 validation error detected: Value null at 'keySchema' failed to satisfy constraint: Member must not be null"),
-        (json!({"BillingMode": "FREE"}), "1 validation error detected: Value 'FREE' at 'billingMode' failed to satisfy constraint: Member must satisfy enum value set: [PROVISIONED, PAY_PER_REQUEST]"),
-        (json!({"AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "SS"}]}), "1 validation error detected: Value 'SS' at 'attributeDefinitions.1.member.attributeType' failed to satisfy constraint: Member must satisfy enum value set: [B, N, S]"),
-        (json!({"BillingMode": null}), "One or more parameter values were invalid: ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"),
-        (json!({"ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}}), "One or more parameter values were invalid: Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"),
-        (json!({"BillingMode": "PROVISIONED", "ProvisionedThroughput": {"ReadCapacityUnits": 0, "WriteCapacityUnits": 1}}), "1 validation error detected: Value '0' at 'provisionedThroughput.readCapacityUnits' failed to satisfy constraint: Member must have value greater than or equal to 1"),
-        (json!({"BillingMode": "PROVISIONED", "ProvisionedThroughput": {"ReadCapacityUnits": 1_000_000_000_001_u64, "WriteCapacityUnits": 1}}), "Given value 1000000000001 for ReadCapacityUnits is out of bounds"),
-        (json!({"KeySchema": [{"AttributeName": "id", "KeyType": "RANGE"}]}), "Invalid KeySchema: The first KeySchemaElement is not a HASH key type"),
-        (json!({"KeySchema": [hash, {"AttributeName": "b", "KeyType": "HASH"}]}), "Invalid KeySchema: The second KeySchemaElement is not a RANGE key type"),
-        (json!({"KeySchema": [hash, {"AttributeName": "id", "KeyType": "RANGE"}]}), "Both the Hash Key and the Range Key element in the KeySchema have the same name"),
-        (json!({"AttributeDefinitions": [other]}), "One or more parameter values were invalid: Some index key attributes are not defined in AttributeDefinitions. Keys: [id], AttributeDefinitions: [b]"),
-        (json!({"AttributeDefinitions": [id, other]}), "One or more parameter values were invalid: Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions"),
-        (json!({"AttributeDefinitions": [id, id]}), "One or more parameter values were invalid: Duplicate AttributeName in AttributeDefinitions: id"),
-        (json!({"AttributeDefinitions": [id, other, {"AttributeName": "c", "AttributeType": "B"}], "GlobalSecondaryIndexes": index(by_b.clone(), all.clone())}), "One or more parameter values were invalid: Some AttributeDefinitions are not used. AttributeDefinitions: [id, b, c], keys used: [id, b]"),
-        (json!({"GlobalSecondaryIndexes": index(by_b.clone(), all.clone())}), "One or more parameter values were invalid: Some index key attributes are not defined in AttributeDefinitions. Keys: [b], AttributeDefinitions: [id]"),
-        (json!({"GlobalSecondaryIndexes": []}), "One or more parameter values were invalid: List of GlobalSecondaryIndexes is empty"),
-        (json!({"LocalSecondaryIndexes": []}), "One or more parameter values were invalid: List of LocalSecondaryIndexes is empty"),
-        (json!({"LocalSecondaryIndexes": index(by_b.clone(), all.clone())}), "One or more parameter values were invalid: Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex"),
-        (json!({"AttributeDefinitions": [id, other], "GlobalSecondaryIndexes": index(by_b.clone(), json!({}))}), "One or more parameter values were invalid: Unknown ProjectionType: null"),
-        (json!({"AttributeDefinitions": [id, other], "GlobalSecondaryIndexes": index(by_b.clone(), json!({"ProjectionType": "ALL", "NonKeyAttributes": ["x"]}))}), "One or more parameter values were invalid: ProjectionType is ALL, but NonKeyAttributes is specified"),
-        (json!({"AttributeDefinitions": [id, other], "GlobalSecondaryIndexes": index(by_b.clone(), json!({"ProjectionType": "INCLUDE"}))}), "One or more parameter values were invalid: ProjectionType is INCLUDE, but NonKeyAttributes is not specified"),
-        (json!({"AttributeDefinitions": [id, other], "GlobalSecondaryIndexes": [index(by_b.clone(), all.clone())[0], index(by_b.clone(), all.clone())[0]]}), "One or more parameter values were invalid: Duplicate index name: by-b"),
-        (json!({"StreamSpecification": {"StreamEnabled": true}}), "One or more parameter values were invalid: Stream was enabled, but the stream view type was not specified"),
-        (json!({"SSESpecification": {"Enabled": true}}), "SSESpecification with Enabled is not built yet in Causeway"),
-        (json!({"Tags": [{"Key": "", "Value": "v"}]}), "1 validation error detected: Value '' at 'tags.1.member.key' failed to satisfy constraint: Member must have length greater than or equal to 1"),
+        (
+            json!({"TableName": "ab"}),
+            "1 validation error detected: Value 'ab' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 3",
+        ),
+        (
+            json!({"TableName": "a;b"}),
+            "1 validation error detected: Value 'a;b' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+",
+        ),
+        (
+            json!({"TableName": ""}),
+            "2 validation errors detected: Value '' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+; Value '' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 3",
+        ),
+        (
+            json!({"TableName": null}),
+            "1 validation error detected: Value null at 'tableName' failed to satisfy constraint: Member must not be null",
+        ),
+        (
+            json!({"KeySchema": null}),
+            "1 validation error detected: Value null at 'keySchema' failed to satisfy constraint: Member must not be null",
+        ),
+        (
+            json!({"BillingMode": "FREE"}),
+            "1 validation error detected: Value 'FREE' at 'billingMode' failed to satisfy constraint: Member must satisfy enum value set: [PROVISIONED, PAY_PER_REQUEST]",
+        ),
+        (
+            json!({"AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "SS"}]}),
+            "1 validation error detected: Value 'SS' at 'attributeDefinitions.1.member.attributeType' failed to satisfy constraint: Member must satisfy enum value set: [B, N, S]",
+        ),
+        (
+            json!({"BillingMode": null}),
+            "One or more parameter values were invalid: ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED",
+        ),
+        (
+            json!({"ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}}),
+            "One or more parameter values were invalid: Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST",
+        ),
+        (
+            json!({"BillingMode": "PROVISIONED", "ProvisionedThroughput": {"ReadCapacityUnits": 0, "WriteCapacityUnits": 1}}),
+            "1 validation error detected: Value '0' at 'provisionedThroughput.readCapacityUnits' failed to satisfy constraint: Member must have value greater than or equal to 1",
+        ),
+        (
+            json!({"BillingMode": "PROVISIONED", "ProvisionedThroughput": {"ReadCapacityUnits": 1_000_000_000_001_u64, "WriteCapacityUnits": 1}}),
+            "Given value 1000000000001 for ReadCapacityUnits is out of bounds",
+        ),
+        (
+            json!({"KeySchema": [{"AttributeName": "id", "KeyType": "RANGE"}]}),
+            "Invalid KeySchema: The first KeySchemaElement is not a HASH key type",
+        ),
+        (
+            json!({"KeySchema": [hash, {"AttributeName": "b", "KeyType": "HASH"}]}),
+            "Invalid KeySchema: The second KeySchemaElement is not a RANGE key type",
+        ),
+        (
+            json!({"KeySchema": [hash, {"AttributeName": "id", "KeyType": "RANGE"}]}),
+            "Both the Hash Key and the Range Key element in the KeySchema have the same name",
+        ),
+        (
+            json!({"AttributeDefinitions": [other]}),
+            "One or more parameter values were invalid: Some index key attributes are not defined in AttributeDefinitions. Keys: [id], AttributeDefinitions: [b]",
+        ),
+        (
+            json!({"AttributeDefinitions": [id, other]}),
+            "One or more parameter values were invalid: Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions",
+        ),
+        (
+            json!({"AttributeDefinitions": [id, id]}),
+            "One or more parameter values were invalid: Duplicate AttributeName in AttributeDefinitions: id",
+        ),
+        (
+            json!({"AttributeDefinitions": [id, other, {"AttributeName": "c", "AttributeType": "B"}], "GlobalSecondaryIndexes": index(by_b.clone(), all.clone())}),
+            "One or more parameter values were invalid: Some AttributeDefinitions are not used. AttributeDefinitions: [id, b, c], keys used: [id, b]",
+        ),
+        (
+            json!({"GlobalSecondaryIndexes": index(by_b.clone(), all.clone())}),
+            "One or more parameter values were invalid: Some index key attributes are not defined in AttributeDefinitions. Keys: [b], AttributeDefinitions: [id]",
+        ),
+        (
+            json!({"GlobalSecondaryIndexes": []}),
+            "One or more parameter values were invalid: List of GlobalSecondaryIndexes is empty",
+        ),
+        (
+            json!({"LocalSecondaryIndexes": []}),
+            "One or more parameter values were invalid: List of LocalSecondaryIndexes is empty",
+        ),
+        (
+            json!({"LocalSecondaryIndexes": index(by_b.clone(), all.clone())}),
+            "One or more parameter values were invalid: Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex",
+        ),
+        (
+            json!({"AttributeDefinitions": [id, other], "GlobalSecondaryIndexes": index(by_b.clone(), json!({}))}),
+            "One or more parameter values were invalid: Unknown ProjectionType: null",
+        ),
+        (
+            json!({"AttributeDefinitions": [id, other], "GlobalSecondaryIndexes": index(by_b.clone(), json!({"ProjectionType": "ALL", "NonKeyAttributes": ["x"]}))}),
+            "One or more parameter values were invalid: ProjectionType is ALL, but NonKeyAttributes is specified",
+        ),
+        (
+            json!({"AttributeDefinitions": [id, other], "GlobalSecondaryIndexes": index(by_b.clone(), json!({"ProjectionType": "INCLUDE"}))}),
+            "One or more parameter values were invalid: ProjectionType is INCLUDE, but NonKeyAttributes is not specified",
+        ),
+        (
+            json!({"AttributeDefinitions": [id, other], "GlobalSecondaryIndexes": [index(by_b.clone(), all.clone())[0], index(by_b.clone(), all.clone())[0]]}),
+            "One or more parameter values were invalid: Duplicate index name: by-b",
+        ),
+        (
+            json!({"StreamSpecification": {"StreamEnabled": true}}),
+            "One or more parameter values were invalid: Stream was enabled, but the stream view type was not specified",
+        ),
+        (
+            json!({"SSESpecification": {"Enabled": true}}),
+            "SSESpecification with Enabled is not built yet in Causeway",
+        ),
+        (
+            json!({"Tags": [{"Key": "", "Value": "v"}]}),
+            "1 validation error detected: Value '' at 'tags.1.member.key' failed to satisfy constraint: Member must have length greater than or equal to 1",
+        ),
     ] {
         let request = with(plain("Orders"), change);
         let expected = format!("ValidationException: {message}");
@@ -130,7 +218,8 @@ fn tables_are_listed_in_pages() {
 #[test]
 fn an_absent_table_is_named() {
     let service = service();
-    let control = "ResourceNotFoundException: Requested resource not found: Table: Nowhere not found";
+    let control =
+        "ResourceNotFoundException: Requested resource not found: Table: Nowhere not found";
     for operation in ["DescribeTable", "DeleteTable", "DescribeTimeToLive"] {
         let request = json!({"TableName": "Nowhere"});
         assert_eq!(service.fails(operation, request), control, "{operation}");
@@ -139,14 +228,35 @@ fn an_absent_table_is_named() {
     assert_eq!(service.fails("UpdateTable", update), control);
     let data = "ResourceNotFoundException: Requested resource not found";
     for (operation, request) in [
-        ("PutItem", json!({"TableName": "Nowhere", "Item": {"id": {"S": "a"}}})),
-        ("GetItem", json!({"TableName": "Nowhere", "Key": {"id": {"S": "a"}}})),
-        ("DeleteItem", json!({"TableName": "Nowhere", "Key": {"id": {"S": "a"}}})),
-        ("UpdateItem", json!({"TableName": "Nowhere", "Key": {"id": {"S": "a"}}})),
+        (
+            "PutItem",
+            json!({"TableName": "Nowhere", "Item": {"id": {"S": "a"}}}),
+        ),
+        (
+            "GetItem",
+            json!({"TableName": "Nowhere", "Key": {"id": {"S": "a"}}}),
+        ),
+        (
+            "DeleteItem",
+            json!({"TableName": "Nowhere", "Key": {"id": {"S": "a"}}}),
+        ),
+        (
+            "UpdateItem",
+            json!({"TableName": "Nowhere", "Key": {"id": {"S": "a"}}}),
+        ),
         ("Scan", json!({"TableName": "Nowhere"})),
-        ("GetItem", json!({"TableName": "arn:aws:dynamodb:eu-west-1:111122223333:table/Nowhere", "Key": {"id": {"S": "a"}}})),
-        ("BatchGetItem", json!({"RequestItems": {"Nowhere": {"Keys": [{"id": {"S": "a"}}]}}})),
-        ("BatchWriteItem", json!({"RequestItems": {"Nowhere": [{"DeleteRequest": {"Key": {"id": {"S": "a"}}}}]}})),
+        (
+            "GetItem",
+            json!({"TableName": "arn:aws:dynamodb:eu-west-1:111122223333:table/Nowhere", "Key": {"id": {"S": "a"}}}),
+        ),
+        (
+            "BatchGetItem",
+            json!({"RequestItems": {"Nowhere": {"Keys": [{"id": {"S": "a"}}]}}}),
+        ),
+        (
+            "BatchWriteItem",
+            json!({"RequestItems": {"Nowhere": [{"DeleteRequest": {"Key": {"id": {"S": "a"}}}}]}}),
+        ),
     ] {
         assert_eq!(service.fails(operation, request), data, "{operation}");
     }
@@ -239,12 +349,30 @@ fn settings_are_updated_and_described() {
     let update = |change: Value| with(json!({"TableName": "Orders"}), change);
     let units = json!({"ReadCapacityUnits": 5, "WriteCapacityUnits": 6});
     for (change, message) in [
-        (json!({}), "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, SSESpecification, ReplicaUpdates, DeletionProtectionEnabled or TableClass is required"),
-        (json!({"BillingMode": "PROVISIONED"}), "One or more parameter values were invalid: ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"),
-        (json!({"ProvisionedThroughput": units}), "One or more parameter values were invalid: Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"),
-        (json!({"GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "abc"}}]}), "GlobalSecondaryIndexUpdates is not built yet in Causeway"),
-        (json!({"StreamSpecification": {"StreamEnabled": false}}), "Table has no stream to disable: TableName: Orders"),
-        (json!({"ReplicaUpdates": []}), "1 validation error detected: Value '[]' at 'replicaUpdates' failed to satisfy constraint: Member must have length greater than or equal to 1"),
+        (
+            json!({}),
+            "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, SSESpecification, ReplicaUpdates, DeletionProtectionEnabled or TableClass is required",
+        ),
+        (
+            json!({"BillingMode": "PROVISIONED"}),
+            "One or more parameter values were invalid: ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED",
+        ),
+        (
+            json!({"ProvisionedThroughput": units}),
+            "One or more parameter values were invalid: Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST",
+        ),
+        (
+            json!({"GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "abc"}}]}),
+            "GlobalSecondaryIndexUpdates is not built yet in Causeway",
+        ),
+        (
+            json!({"StreamSpecification": {"StreamEnabled": false}}),
+            "Table has no stream to disable: TableName: Orders",
+        ),
+        (
+            json!({"ReplicaUpdates": []}),
+            "1 validation error detected: Value '[]' at 'replicaUpdates' failed to satisfy constraint: Member must have length greater than or equal to 1",
+        ),
     ] {
         let expected = format!("ValidationException: {message}");
         assert_eq!(service.fails("UpdateTable", update(change)), expected);
@@ -271,7 +399,10 @@ fn settings_are_updated_and_described() {
     assert!(stream.ends_with(&format!("table/Orders/stream/{label}")));
     assert!(
         service
-            .fails("UpdateTable", update(json!({"ProvisionedThroughput": units})))
+            .fails(
+                "UpdateTable",
+                update(json!({"ProvisionedThroughput": units}))
+            )
             .starts_with("ValidationException: The provisioned throughput for the table will not")
     );
 }
@@ -335,7 +466,10 @@ fn every_operation_of_the_model_is_built_or_says_that_it_is_not() {
         let answer = service.call(name, json!({}));
         let unbuilt = match &answer {
             Err(error) if error.code == "UnknownOperationException" => {
-                assert_eq!(error.message, format!("{name} is not built yet in Causeway"));
+                assert_eq!(
+                    error.message,
+                    format!("{name} is not built yet in Causeway")
+                );
                 true
             }
             _ => false,
@@ -351,7 +485,14 @@ fn every_operation_of_the_model_is_built_or_says_that_it_is_not() {
 #[test]
 fn bodies_that_are_not_requests_are_refused() {
     let service = service();
-    for body in ["", "{", "[]", "null", "{\"TableName\": 1}", "{\"TableName\":\"a\""] {
+    for body in [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{\"TableName\": 1}",
+        "{\"TableName\":\"a\"",
+    ] {
         let error = service.call_text("DescribeTable", body).unwrap_err();
         assert_eq!(error.code, "SerializationException", "{body}");
         assert_eq!(error.status, 400);

@@ -62,7 +62,9 @@ fn by_status(status: &str) -> Value {
 
 fn totals(answer: &Value) -> Vec<String> {
     let items = answer["Items"].as_array().unwrap().iter();
-    items.map(|item| item["total"]["N"].as_str().unwrap().to_owned()).collect()
+    items
+        .map(|item| item["total"]["N"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -124,13 +126,28 @@ fn projections_limit_what_an_index_shows() {
     let strong = with(local, json!({"ConsistentRead": true}));
     assert_eq!(service.ok("Query", strong)["Count"], 1);
     for (change, message) in [
-        (json!({"ConsistentRead": true}), "Consistent reads are not supported on global secondary indexes"),
-        (json!({"Select": "ALL_ATTRIBUTES"}), "One or more parameter values were invalid: Select type ALL_ATTRIBUTES is not supported for global secondary index by-status because its projection type is not ALL"),
-        (json!({"ProjectionExpression": "hidden"}), "One or more parameter values were invalid: Global secondary index by-status does not project [hidden]"),
-        (json!({"IndexName": "by-nothing"}), "The table does not have the specified index: by-nothing"),
+        (
+            json!({"ConsistentRead": true}),
+            "Consistent reads are not supported on global secondary indexes",
+        ),
+        (
+            json!({"Select": "ALL_ATTRIBUTES"}),
+            "One or more parameter values were invalid: Select type ALL_ATTRIBUTES is not supported for global secondary index by-status because its projection type is not ALL",
+        ),
+        (
+            json!({"ProjectionExpression": "hidden"}),
+            "One or more parameter values were invalid: Global secondary index by-status does not project [hidden]",
+        ),
+        (
+            json!({"IndexName": "by-nothing"}),
+            "The table does not have the specified index: by-nothing",
+        ),
     ] {
         let expected = format!("ValidationException: {message}");
-        assert_eq!(service.fails("Query", with(by_status("open"), change)), expected);
+        assert_eq!(
+            service.fails("Query", with(by_status("open"), change)),
+            expected
+        );
     }
 }
 
@@ -138,7 +155,10 @@ fn projections_limit_what_an_index_shows() {
 fn index_pages_meet_every_entry_once() {
     let service = orders();
     for time in 0..40 {
-        put(&service, &order("a", time, "open", i32::try_from(time / 4).unwrap()));
+        put(
+            &service,
+            &order("a", time, "open", i32::try_from(time / 4).unwrap()),
+        );
     }
     for forward in [true, false] {
         let mut seen = Vec::new();
@@ -171,8 +191,14 @@ fn index_keys_are_judged_as_the_service_does() {
     let service = orders();
     let base = order("a", 1, "open", 1);
     for (change, message) in [
-        (json!({"status": {"N": "1"}}), "One or more parameter values were invalid: Type mismatch for Index Key status Expected: S Actual: N IndexName: by-status"),
-        (json!({"status": {"S": ""}}), "One or more parameter values are not valid. A value specified for a secondary index key is not supported. The AttributeValue for a key attribute cannot contain an empty string value. IndexName: by-status, IndexKey: status"),
+        (
+            json!({"status": {"N": "1"}}),
+            "One or more parameter values were invalid: Type mismatch for Index Key status Expected: S Actual: N IndexName: by-status",
+        ),
+        (
+            json!({"status": {"S": ""}}),
+            "One or more parameter values are not valid. A value specified for a secondary index key is not supported. The AttributeValue for a key attribute cannot contain an empty string value. IndexName: by-status, IndexKey: status",
+        ),
     ] {
         let request = json!({"TableName": "Orders", "Item": with(base.clone(), change)});
         let expected = format!("ValidationException: {message}");
@@ -194,7 +220,10 @@ fn index_keys_are_judged_as_the_service_does() {
          to unsupported type"
     );
     let empty = service.fails("UpdateItem", update(json!({"S": ""})));
-    assert!(empty.ends_with("cannot contain an empty string value."), "{empty}");
+    assert!(
+        empty.ends_with("cannot contain an empty string value."),
+        "{empty}"
+    );
     assert_eq!(service.ok("Query", by_status("open"))["Count"], 1);
 }
 
@@ -221,5 +250,8 @@ fn index_writes_are_counted() {
     let moved = with(item, json!({"status": {"S": "shipped"}}));
     let moved = json!({"TableName": "Orders", "Item": moved, "ReturnConsumedCapacity": "TOTAL"});
     let moved = service.ok("PutItem", moved)["ConsumedCapacity"].clone();
-    assert_eq!(moved["CapacityUnits"], 5.0, "two units for each index it moved in: {moved}");
+    assert_eq!(
+        moved["CapacityUnits"], 5.0,
+        "two units for each index it moved in: {moved}"
+    );
 }

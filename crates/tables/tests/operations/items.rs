@@ -64,25 +64,106 @@ fn keys_are_judged_as_the_service_does() {
     let long = |bytes: usize| "x".repeat(bytes);
     let event = |item: Value| json!({"TableName": "Events", "Item": item});
     for (request, message) in [
-        (put(json!({"a": {"S": "a"}})), "One or more parameter values were invalid: Missing the key id in the item"),
-        (put(json!({"id": {"N": "1"}})), "One or more parameter values were invalid: Type mismatch for key id expected: S actual: N"),
-        (put(json!({"id": {"S": ""}})), "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: id"),
-        (put(json!({"id": {"S": long(2049)}})), "One or more parameter values were invalid: Size of hashkey has exceeded the maximum size limit of2048 bytes"),
-        (event(json!({"id": {"S": "a"}})), "One or more parameter values were invalid: Missing the key at in the item"),
-        (event(json!({"id": {"S": "a"}, "at": {"S": "1"}})), "One or more parameter values were invalid: Type mismatch for key at expected: N actual: S"),
-        (put(json!({"id": {"S": "a"}, "n": {"N": "one"}})), "The parameter cannot be converted to a numeric value: one"),
-        (put(json!({"id": {"S": "a"}, "n": {}})), "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"),
-        (json!({"TableName": "Orders"}), "1 validation error detected: Value null at 'item' failed to satisfy constraint: Member must not be null"),
-        (json!({"TableName": "x"}), "2 validation errors detected: Value 'x' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 3; Value null at 'item' failed to satisfy constraint: Member must not be null"),
-        (with(put(json!({"id": {"S": "a"}})), json!({"ReturnValues": "ALL_NEW"})), "ReturnValues can only be ALL_OLD or NONE"),
-        (with(put(json!({"id": {"S": "a"}})), json!({"ReturnValues": "OLD"})), "1 validation error detected: Value 'OLD' at 'returnValues' failed to satisfy constraint: Member must satisfy enum value set: [ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW]"),
-        (with(put(json!({"id": {"S": "a"}})), json!({"ReturnConsumedCapacity": "ALL"})), "1 validation error detected: Value 'ALL' at 'returnConsumedCapacity' failed to satisfy constraint: Member must satisfy enum value set: [INDEXES, TOTAL, NONE]"),
-        (with(put(json!({"id": {"S": "a"}})), json!({"Expected": {}})), "Expected is not built yet in Causeway: use expressions"),
-        (with(put(json!({"id": {"S": "a"}})), json!({"Expected": {}, "ConditionExpression": "attribute_exists(id)"})), "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: {Expected} Expression parameters: {ConditionExpression}"),
-        (with(put(json!({"id": {"S": "a"}})), json!({"ExpressionAttributeNames": {"#a": "a"}})), "ExpressionAttributeNames can only be specified when using expressions"),
-        (with(put(json!({"id": {"S": "a"}})), json!({"ExpressionAttributeValues": {":a": {"S": "a"}}})), "ExpressionAttributeValues can only be specified when using expressions"),
-        (with(put(json!({"id": {"S": "a"}})), json!({"ConditionExpression": "attribute_exists(id)", "ExpressionAttributeNames": {"#a": "a"}})), "Value provided in ExpressionAttributeNames unused in expressions: keys: {#a}"),
-        (with(put(json!({"id": {"S": "a"}})), json!({"ConditionExpression": ""})), "Invalid ConditionExpression: The expression can not be empty;"),
+        (
+            put(json!({"a": {"S": "a"}})),
+            "One or more parameter values were invalid: Missing the key id in the item",
+        ),
+        (
+            put(json!({"id": {"N": "1"}})),
+            "One or more parameter values were invalid: Type mismatch for key id expected: S actual: N",
+        ),
+        (
+            put(json!({"id": {"S": ""}})),
+            "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: id",
+        ),
+        (
+            put(json!({"id": {"S": long(2049)}})),
+            "One or more parameter values were invalid: Size of hashkey has exceeded the maximum size limit of2048 bytes",
+        ),
+        (
+            event(json!({"id": {"S": "a"}})),
+            "One or more parameter values were invalid: Missing the key at in the item",
+        ),
+        (
+            event(json!({"id": {"S": "a"}, "at": {"S": "1"}})),
+            "One or more parameter values were invalid: Type mismatch for key at expected: N actual: S",
+        ),
+        (
+            put(json!({"id": {"S": "a"}, "n": {"N": "one"}})),
+            "The parameter cannot be converted to a numeric value: one",
+        ),
+        (
+            put(json!({"id": {"S": "a"}, "n": {}})),
+            "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes",
+        ),
+        (
+            json!({"TableName": "Orders"}),
+            "1 validation error detected: Value null at 'item' failed to satisfy constraint: Member must not be null",
+        ),
+        (
+            json!({"TableName": "x"}),
+            "2 validation errors detected: Value 'x' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 3; Value null at 'item' failed to satisfy constraint: Member must not be null",
+        ),
+        (
+            with(
+                put(json!({"id": {"S": "a"}})),
+                json!({"ReturnValues": "ALL_NEW"}),
+            ),
+            "ReturnValues can only be ALL_OLD or NONE",
+        ),
+        (
+            with(
+                put(json!({"id": {"S": "a"}})),
+                json!({"ReturnValues": "OLD"}),
+            ),
+            "1 validation error detected: Value 'OLD' at 'returnValues' failed to satisfy constraint: Member must satisfy enum value set: [ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW]",
+        ),
+        (
+            with(
+                put(json!({"id": {"S": "a"}})),
+                json!({"ReturnConsumedCapacity": "ALL"}),
+            ),
+            "1 validation error detected: Value 'ALL' at 'returnConsumedCapacity' failed to satisfy constraint: Member must satisfy enum value set: [INDEXES, TOTAL, NONE]",
+        ),
+        (
+            with(put(json!({"id": {"S": "a"}})), json!({"Expected": {}})),
+            "Expected is not built yet in Causeway: use expressions",
+        ),
+        (
+            with(
+                put(json!({"id": {"S": "a"}})),
+                json!({"Expected": {}, "ConditionExpression": "attribute_exists(id)"}),
+            ),
+            "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: {Expected} Expression parameters: {ConditionExpression}",
+        ),
+        (
+            with(
+                put(json!({"id": {"S": "a"}})),
+                json!({"ExpressionAttributeNames": {"#a": "a"}}),
+            ),
+            "ExpressionAttributeNames can only be specified when using expressions",
+        ),
+        (
+            with(
+                put(json!({"id": {"S": "a"}})),
+                json!({"ExpressionAttributeValues": {":a": {"S": "a"}}}),
+            ),
+            "ExpressionAttributeValues can only be specified when using expressions",
+        ),
+        (
+            with(
+                put(json!({"id": {"S": "a"}})),
+                json!({"ConditionExpression": "attribute_exists(id)", "ExpressionAttributeNames": {"#a": "a"}}),
+            ),
+            "Value provided in ExpressionAttributeNames unused in expressions: keys: {#a}",
+        ),
+        (
+            with(
+                put(json!({"id": {"S": "a"}})),
+                json!({"ConditionExpression": ""}),
+            ),
+            "Invalid ConditionExpression: The expression can not be empty;",
+        ),
     ] {
         let expected = format!("ValidationException: {message}");
         assert_eq!(service.fails("PutItem", request), expected);
@@ -96,11 +177,18 @@ fn keys_are_judged_as_the_service_does() {
     ] {
         for operation in ["GetItem", "DeleteItem", "UpdateItem"] {
             let request = json!({"TableName": "Orders", "Key": key});
-            assert_eq!(service.fails(operation, request), schema, "{operation} {key}");
+            assert_eq!(
+                service.fails(operation, request),
+                schema,
+                "{operation} {key}"
+            );
         }
     }
     let empty = service.fails("GetItem", at(""));
-    assert!(empty.ends_with("cannot contain an empty string value. Key: id"), "{empty}");
+    assert!(
+        empty.ends_with("cannot contain an empty string value. Key: id"),
+        "{empty}"
+    );
     let wide = json!({"id": {"S": long(2048)}, "at": {"N": "1"}});
     service.ok("PutItem", event(wide));
 }
@@ -164,7 +252,10 @@ fn a_failed_condition_changes_nothing_and_shows_the_item_if_asked() {
         assert_eq!(error.members["Item"], item, "{operation}");
     }
     assert_eq!(service.ok("GetItem", at("a")), json!({"Item": item}));
-    let absent = with(at("b"), json!({"ConditionExpression": "attribute_exists(id)"}));
+    let absent = with(
+        at("b"),
+        json!({"ConditionExpression": "attribute_exists(id)"}),
+    );
     let error = service.call("DeleteItem", absent).unwrap_err();
     assert_eq!(error.code, "ConditionalCheckFailedException");
 }
@@ -242,7 +333,10 @@ fn projections_show_what_is_asked_for() {
     let answer = service.ok("GetItem", request);
     assert_eq!(answer, json!({"Item": {"m": {"M": {"x": {"N": "1"}}}}}));
     let old = with(at("a"), json!({"AttributesToGet": ["z", "absent"]}));
-    assert_eq!(service.ok("GetItem", old), json!({"Item": {"z": {"S": "z"}}}));
+    assert_eq!(
+        service.ok("GetItem", old),
+        json!({"Item": {"z": {"S": "z"}}})
+    );
     let nothing = with(at("a"), json!({"ProjectionExpression": "absent"}));
     assert_eq!(service.ok("GetItem", nothing), json!({"Item": {}}));
 }
@@ -251,7 +345,11 @@ fn projections_show_what_is_asked_for() {
 fn capacity_is_counted_by_the_documented_rules() {
     let service = orders();
     let total = json!({"ReturnConsumedCapacity": "TOTAL"});
-    let units = |response: &Value| response["ConsumedCapacity"]["CapacityUnits"].as_f64().unwrap();
+    let units = |response: &Value| {
+        response["ConsumedCapacity"]["CapacityUnits"]
+            .as_f64()
+            .unwrap()
+    };
     let large = json!({"id": {"S": "a"}, "text": {"S": "x".repeat(4500)}});
     let answer = service.ok("PutItem", with(put(large), total.clone()));
     assert_eq!(units(&answer), 5.0);
@@ -264,7 +362,10 @@ fn capacity_is_counted_by_the_documented_rules() {
     assert_eq!(answer["ConsumedCapacity"]["Table"]["CapacityUnits"], 2.0);
     let answer = service.ok("GetItem", with(at("absent"), total.clone()));
     assert_eq!(units(&answer), 0.5);
-    let answer = service.ok("PutItem", with(put(json!({"id": {"S": "a"}})), total.clone()));
+    let answer = service.ok(
+        "PutItem",
+        with(put(json!({"id": {"S": "a"}})), total.clone()),
+    );
     assert_eq!(units(&answer), 5.0, "the larger of before and after");
     let answer = service.ok("DeleteItem", with(at("absent"), total));
     assert_eq!(units(&answer), 1.0);
@@ -309,7 +410,10 @@ fn of_concurrent_first_puts_one_wins() {
                 })
             })
             .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
     });
     assert_eq!(won, 1);
 }

@@ -51,7 +51,10 @@ fn nesting_has_32_levels_at_most() {
     };
     service.ok("PutItem", nested(32));
     let refused = service.fails("PutItem", nested(33));
-    assert!(refused.starts_with("ValidationException: Nesting Levels have exceeded"), "{refused}");
+    assert!(
+        refused.starts_with("ValidationException: Nesting Levels have exceeded"),
+        "{refused}"
+    );
     // Far beyond what serde follows: refused, the process alive.
     let deep = format!(
         r#"{{"TableName":"Orders","Item":{{"id":{{"S":"a"}},"l":{}{{"S":"x"}}{}}}}}"#,

@@ -29,7 +29,9 @@ fn query(condition: &str, values: Value) -> Value {
 
 fn times(answer: &Value) -> Vec<i32> {
     let items = answer["Items"].as_array().unwrap().iter();
-    items.map(|item| item["at"]["N"].as_str().unwrap().parse().unwrap()).collect()
+    items
+        .map(|item| item["at"]["N"].as_str().unwrap().parse().unwrap())
+        .collect()
 }
 
 /// Every page of a request, from the first on.
@@ -49,12 +51,36 @@ fn sort_conditions_select_ranges_in_numeric_order() {
     let all: Vec<i32> = (-10..20).collect();
     for (condition, values, expected) in [
         ("id = :a", json!({":a": {"S": "a"}}), &all[..]),
-        ("id = :a AND at = :x", json!({":a": {"S": "a"}, ":x": {"N": "3"}}), &[3]),
-        ("id = :a AND at < :x", json!({":a": {"S": "a"}, ":x": {"N": "-8"}}), &[-10, -9]),
-        ("id = :a AND at <= :x", json!({":a": {"S": "a"}, ":x": {"N": "-9"}}), &[-10, -9]),
-        ("id = :a AND at > :x", json!({":a": {"S": "a"}, ":x": {"N": "17"}}), &[18, 19]),
-        ("id = :a AND at >= :x", json!({":a": {"S": "a"}, ":x": {"N": "18"}}), &[18, 19]),
-        ("at BETWEEN :x AND :y AND id = :a", json!({":a": {"S": "a"}, ":x": {"N": "-1"}, ":y": {"N": "1"}}), &[-1, 0, 1]),
+        (
+            "id = :a AND at = :x",
+            json!({":a": {"S": "a"}, ":x": {"N": "3"}}),
+            &[3],
+        ),
+        (
+            "id = :a AND at < :x",
+            json!({":a": {"S": "a"}, ":x": {"N": "-8"}}),
+            &[-10, -9],
+        ),
+        (
+            "id = :a AND at <= :x",
+            json!({":a": {"S": "a"}, ":x": {"N": "-9"}}),
+            &[-10, -9],
+        ),
+        (
+            "id = :a AND at > :x",
+            json!({":a": {"S": "a"}, ":x": {"N": "17"}}),
+            &[18, 19],
+        ),
+        (
+            "id = :a AND at >= :x",
+            json!({":a": {"S": "a"}, ":x": {"N": "18"}}),
+            &[18, 19],
+        ),
+        (
+            "at BETWEEN :x AND :y AND id = :a",
+            json!({":a": {"S": "a"}, ":x": {"N": "-1"}, ":y": {"N": "1"}}),
+            &[-1, 0, 1],
+        ),
         ("id = :a", json!({":a": {"S": "nobody"}}), &[]),
     ] {
         let request = query(condition, values);
@@ -78,13 +104,28 @@ fn the_limit_comes_before_the_filter() {
         json!({"FilterExpression": "odd = :odd", "Limit": 5}),
     );
     let page = service.ok("Query", request.clone());
-    assert_eq!((&page["Count"], &page["ScannedCount"]), (&json!(2), &json!(5)));
-    assert_eq!(page["LastEvaluatedKey"], json!({"id": {"S": "a"}, "at": {"N": "-6"}}));
+    assert_eq!(
+        (&page["Count"], &page["ScannedCount"]),
+        (&json!(2), &json!(5))
+    );
+    assert_eq!(
+        page["LastEvaluatedKey"],
+        json!({"id": {"S": "a"}, "at": {"N": "-6"}})
+    );
     let count = service.ok("Query", with(request, json!({"Select": "COUNT"})));
     assert_eq!(count["Count"], 2);
     assert_eq!(count.get("Items"), None);
-    let exact = service.ok("Query", with(query("id = :a", json!({":a": {"S": "b"}})), json!({"Limit": 5})));
-    assert!(exact.get("LastEvaluatedKey").is_some(), "as the service does at the very end");
+    let exact = service.ok(
+        "Query",
+        with(
+            query("id = :a", json!({":a": {"S": "b"}})),
+            json!({"Limit": 5}),
+        ),
+    );
+    assert!(
+        exact.get("LastEvaluatedKey").is_some(),
+        "as the service does at the very end"
+    );
     let scan = json!({"TableName": "Events", "Limit": 3, "ReturnConsumedCapacity": "TOTAL"});
     let scan = service.ok("Scan", scan);
     assert_eq!(scan["Count"], 3);
@@ -146,13 +187,31 @@ fn segments_share_a_table_without_gap_or_overlap() {
 #[test]
 fn starting_keys_are_judged() {
     let service = events();
-    let base = query("id = :a AND at > :x", json!({":a": {"S": "a"}, ":x": {"N": "0"}}));
+    let base = query(
+        "id = :a AND at > :x",
+        json!({":a": {"S": "a"}, ":x": {"N": "0"}}),
+    );
     for (start, message) in [
-        (json!({"id": {"S": "a"}}), "The provided starting key is invalid"),
-        (json!({"id": {"S": "a"}, "at": {"S": "1"}}), "The provided starting key is invalid"),
-        (json!({"id": {"S": "a"}, "at": {"N": "1"}, "more": {"N": "1"}}), "The provided starting key is invalid"),
-        (json!({"id": {"S": "b"}, "at": {"N": "1"}}), "The provided starting key is outside query boundaries based on provided conditions"),
-        (json!({"id": {"S": "a"}, "at": {"N": "-5"}}), "The provided starting key does not match the range key predicate"),
+        (
+            json!({"id": {"S": "a"}}),
+            "The provided starting key is invalid",
+        ),
+        (
+            json!({"id": {"S": "a"}, "at": {"S": "1"}}),
+            "The provided starting key is invalid",
+        ),
+        (
+            json!({"id": {"S": "a"}, "at": {"N": "1"}, "more": {"N": "1"}}),
+            "The provided starting key is invalid",
+        ),
+        (
+            json!({"id": {"S": "b"}, "at": {"N": "1"}}),
+            "The provided starting key is outside query boundaries based on provided conditions",
+        ),
+        (
+            json!({"id": {"S": "a"}, "at": {"N": "-5"}}),
+            "The provided starting key does not match the range key predicate",
+        ),
     ] {
         let request = with(base.clone(), json!({"ExclusiveStartKey": start}));
         let expected = format!("ValidationException: {message}");
@@ -171,29 +230,80 @@ fn starting_keys_are_judged() {
 fn reads_are_judged_as_the_service_does() {
     let service = events();
     for (change, message) in [
-        (json!({"Segment": 0}), "The TotalSegments parameter is required but was not present in the request when Segment parameter is present"),
-        (json!({"TotalSegments": 1}), "The Segment parameter is required but was not present in the request when parameter TotalSegments is present"),
-        (json!({"Segment": 2, "TotalSegments": 2}), "The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: 2 is not less than TotalSegments: 2"),
-        (json!({"TotalSegments": 0}), "1 validation error detected: Value '0' at 'totalSegments' failed to satisfy constraint: Member must have value greater than or equal to 1"),
-        (json!({"Limit": 0}), "1 validation error detected: Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1"),
-        (json!({"Select": "SOME"}), "1 validation error detected: Value 'SOME' at 'select' failed to satisfy constraint: Member must satisfy enum value set: [SPECIFIC_ATTRIBUTES, COUNT, ALL_ATTRIBUTES, ALL_PROJECTED_ATTRIBUTES]"),
-        (json!({"Select": "SPECIFIC_ATTRIBUTES"}), "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"),
-        (json!({"Select": "COUNT", "ProjectionExpression": "id"}), "Cannot specify the ProjectionExpression when choosing to get only the Count"),
-        (json!({"Select": "ALL_ATTRIBUTES", "ProjectionExpression": "id"}), "Cannot specify the ProjectionExpression when choosing to get ALL_ATTRIBUTES"),
-        (json!({"Select": "ALL_PROJECTED_ATTRIBUTES"}), "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName"),
-        (json!({"ScanFilter": {}}), "ScanFilter is not built yet in Causeway: use expressions"),
-        (json!({"FilterExpression": "", }), "Invalid FilterExpression: The expression can not be empty;"),
-        (json!({"AttributesToGet": ["id"], "ProjectionExpression": "id"}), "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: {AttributesToGet} Expression parameters: {ProjectionExpression}"),
+        (
+            json!({"Segment": 0}),
+            "The TotalSegments parameter is required but was not present in the request when Segment parameter is present",
+        ),
+        (
+            json!({"TotalSegments": 1}),
+            "The Segment parameter is required but was not present in the request when parameter TotalSegments is present",
+        ),
+        (
+            json!({"Segment": 2, "TotalSegments": 2}),
+            "The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: 2 is not less than TotalSegments: 2",
+        ),
+        (
+            json!({"TotalSegments": 0}),
+            "1 validation error detected: Value '0' at 'totalSegments' failed to satisfy constraint: Member must have value greater than or equal to 1",
+        ),
+        (
+            json!({"Limit": 0}),
+            "1 validation error detected: Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1",
+        ),
+        (
+            json!({"Select": "SOME"}),
+            "1 validation error detected: Value 'SOME' at 'select' failed to satisfy constraint: Member must satisfy enum value set: [SPECIFIC_ATTRIBUTES, COUNT, ALL_ATTRIBUTES, ALL_PROJECTED_ATTRIBUTES]",
+        ),
+        (
+            json!({"Select": "SPECIFIC_ATTRIBUTES"}),
+            "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES",
+        ),
+        (
+            json!({"Select": "COUNT", "ProjectionExpression": "id"}),
+            "Cannot specify the ProjectionExpression when choosing to get only the Count",
+        ),
+        (
+            json!({"Select": "ALL_ATTRIBUTES", "ProjectionExpression": "id"}),
+            "Cannot specify the ProjectionExpression when choosing to get ALL_ATTRIBUTES",
+        ),
+        (
+            json!({"Select": "ALL_PROJECTED_ATTRIBUTES"}),
+            "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName",
+        ),
+        (
+            json!({"ScanFilter": {}}),
+            "ScanFilter is not built yet in Causeway: use expressions",
+        ),
+        (
+            json!({"FilterExpression": "", }),
+            "Invalid FilterExpression: The expression can not be empty;",
+        ),
+        (
+            json!({"AttributesToGet": ["id"], "ProjectionExpression": "id"}),
+            "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: {AttributesToGet} Expression parameters: {ProjectionExpression}",
+        ),
     ] {
         let request = with(json!({"TableName": "Events"}), change);
         let expected = format!("ValidationException: {message}");
         assert_eq!(service.fails("Scan", request), expected);
     }
     for (change, message) in [
-        (json!({"KeyConditionExpression": null, "ExpressionAttributeValues": null}), "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request."),
-        (json!({"KeyConditionExpression": null, "ExpressionAttributeValues": null, "KeyConditions": {}}), "KeyConditions is not built yet in Causeway: use expressions"),
-        (json!({"KeyConditionExpression": "at = :a"}), "Query condition missed key schema element: id"),
-        (json!({"FilterExpression": "id = :a"}), "Filter Expression can only contain non-primary key attributes: Primary key attribute: id"),
+        (
+            json!({"KeyConditionExpression": null, "ExpressionAttributeValues": null}),
+            "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.",
+        ),
+        (
+            json!({"KeyConditionExpression": null, "ExpressionAttributeValues": null, "KeyConditions": {}}),
+            "KeyConditions is not built yet in Causeway: use expressions",
+        ),
+        (
+            json!({"KeyConditionExpression": "at = :a"}),
+            "Query condition missed key schema element: id",
+        ),
+        (
+            json!({"FilterExpression": "id = :a"}),
+            "Filter Expression can only contain non-primary key attributes: Primary key attribute: id",
+        ),
     ] {
         let request = with(query("id = :a", json!({":a": {"S": "a"}})), change);
         let expected = format!("ValidationException: {message}");
