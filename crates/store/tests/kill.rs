@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use common::{Child, draw, missing, open, wait, whole_log};
 use store::Engine;
+use types::ByteSize;
 
 /// Not a test of its own: what the child processes run.
 #[test]
@@ -25,6 +26,7 @@ fn acknowledged_writes_survive_being_killed() {
             test: "child",
             database: &database,
             skip_sync: false,
+            write_memory: ByteSize::kib(512),
             environment: Vec::new(),
             life: Duration::from_millis(20 + draw(&mut seed, 250)),
         };

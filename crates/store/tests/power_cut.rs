@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use common::{Child, draw, missing, whole_log};
 use store::{EmbeddedEngine, EmbeddedOptions, Engine};
+use types::ByteSize;
 
 /// Not a test of its own: what the child processes run.
 #[test]
@@ -28,7 +29,9 @@ fn invariant_5_acknowledged_writes_survive_a_power_cut() {
     for round in 0..5 {
         let cut = PowerCut::new();
         let life = Duration::from_millis(50 + draw(&mut seed, 600));
-        let acknowledged = cut.run(life, false);
+        // With a little memory it flushes and compacts all the time.
+        let memory = [ByteSize::kib(256), ByteSize::mib(16)][round % 2];
+        let acknowledged = cut.run(life, memory, false);
         let engine = EmbeddedEngine::open(&cut.survivor(), EmbeddedOptions::modest()).unwrap();
         assert_eq!(missing(&engine, &acknowledged), [], "round {round}");
         assert!(acknowledged.len() > 10, "round {round} wrote");
@@ -43,7 +46,7 @@ fn invariant_5_acknowledged_writes_survive_a_power_cut() {
 #[test]
 fn without_the_sync_a_power_cut_loses_acknowledged_writes() {
     let cut = PowerCut::new();
-    let acknowledged = cut.run(Duration::from_millis(300), true);
+    let acknowledged = cut.run(Duration::from_millis(300), ByteSize::mib(16), true);
     let engine = EmbeddedEngine::open(&cut.survivor(), EmbeddedOptions::modest()).unwrap();
     assert_ne!(missing(&engine, &acknowledged), []);
 }
@@ -74,11 +77,12 @@ impl PowerCut {
         self.directory.path().canonicalize().unwrap().join(name)
     }
 
-    fn run(&self, life: Duration, skip_sync: bool) -> Vec<u64> {
+    fn run(&self, life: Duration, write_memory: ByteSize, skip_sync: bool) -> Vec<u64> {
         let child = Child {
             test: "child",
             database: &self.path("run/store"),
             skip_sync,
+            write_memory,
             environment: vec![
                 ("LD_PRELOAD", self.path("layer.so")),
                 ("POWER_CUT_ROOT", self.path("run")),

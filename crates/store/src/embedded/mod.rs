@@ -62,6 +62,9 @@ pub struct EmbeddedSnapshot {
 pub struct EmbeddedOptions {
     /// Memory for blocks read from sorted files.
     pub cache: ByteSize,
+    /// Memory in which new items gather before they are written out, sorted; the other keyspaces
+    /// have a half or a quarter of it each. Settled when the database is made.
+    pub write_memory: ByteSize,
     /// With less free space than this, commits that add data are refused with `DiskFull`; with
     /// less than a quarter of it, all that don't remove. It must cover a journal (64 MiB, allocated
     /// as it is filled) and the copies that compaction makes.
@@ -103,6 +106,7 @@ impl EmbeddedOptions {
     pub fn modest() -> EmbeddedOptions {
         EmbeddedOptions {
             cache: ByteSize::mib(16),
+            write_memory: ByteSize::mib(16),
             reserve: ByteSize::mib(256),
             checked_at_open: ByteSize::mib(64),
             free_space: Arc::new(free_space),
@@ -387,8 +391,9 @@ fn open_database(
                 detail: format!("the keyspace {:?} is missing", space.name()),
             });
         }
+        let memory = memory_of(space, options.write_memory);
         let keyspace = database.keyspace(space.name(), || {
-            KeyspaceCreateOptions::default().max_memtable_size(memory_of(space).0)
+            KeyspaceCreateOptions::default().max_memtable_size(memory.0)
         });
         keyspaces.push(keyspace.map_err(error)?);
     }
@@ -397,12 +402,13 @@ fn open_database(
 
 /// How much of a keyspace is kept in memory before it is written out, sorted. The journal holds
 /// it meanwhile; fjall stops accepting writes when four times as much waits to be written out.
-fn memory_of(space: Space) -> ByteSize {
-    match space {
-        Space::Items => ByteSize::mib(16),
-        Space::Indexes | Space::Log => ByteSize::mib(8),
-        Space::Meta | Space::Conflicts | Space::Council => ByteSize::mib(4),
-    }
+fn memory_of(space: Space, items: ByteSize) -> ByteSize {
+    let divisor = match space {
+        Space::Items => 1,
+        Space::Indexes | Space::Log => 2,
+        Space::Meta | Space::Conflicts | Space::Council => 4,
+    };
+    ByteSize(items.0 / divisor)
 }
 
 fn open_error(data: &Path, cause: fjall::Error) -> OpenError {

@@ -23,6 +23,7 @@ use bytes::Bytes;
 use store::{
     Batch, EmbeddedEngine, EmbeddedOptions, Engine, LogPosition, PlantedBug, Snapshot, Space,
 };
+use types::ByteSize;
 
 struct Unpark(Thread);
 
@@ -73,6 +74,7 @@ pub fn batch_of(id: u64) -> Batch {
 
 const DATABASE: &str = "STORE_TEST_DATABASE";
 const SKIP_SYNC: &str = "STORE_TEST_SKIP_SYNC";
+const WRITE_MEMORY: &str = "STORE_TEST_WRITE_MEMORY_KIB";
 
 /// The child's part: if this process was started as a child, writes until it is killed. Ids
 /// continue where the log ends.
@@ -81,6 +83,9 @@ pub fn write_if_child() {
         return;
     };
     let mut options = EmbeddedOptions::modest();
+    if let Ok(kib) = std::env::var(WRITE_MEMORY) {
+        options.write_memory = ByteSize::kib(kib.parse().unwrap());
+    }
     if std::env::var(SKIP_SYNC).is_ok() {
         options.planted_bug = Some(PlantedBug::SyncSkipped);
     }
@@ -107,6 +112,8 @@ pub struct Child<'a> {
     pub test: &'a str,
     pub database: &'a Path,
     pub skip_sync: bool,
+    /// Little makes it flush and compact all the time.
+    pub write_memory: ByteSize,
     pub environment: Vec<(&'a str, std::path::PathBuf)>,
     /// How long it writes before it is killed.
     pub life: Duration,
@@ -119,6 +126,7 @@ impl Child<'_> {
         command
             .args(["--exact", self.test, "--nocapture", "--test-threads=1"])
             .env(DATABASE, self.database)
+            .env(WRITE_MEMORY, (self.write_memory.0 / 1024).to_string())
             .envs(self.environment.iter().cloned())
             .stdout(Stdio::piped());
         if self.skip_sync {
@@ -148,6 +156,32 @@ impl Child<'_> {
             "it was killed, it didn't end: {status}"
         );
         acknowledged
+    }
+}
+
+/// A file that satisfies the condition, anywhere below a directory.
+pub fn find(directory: &Path, condition: &dyn Fn(&Path) -> bool) -> Option<std::path::PathBuf> {
+    let mut entries: Vec<_> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    entries.sort();
+    entries.into_iter().find_map(|path| match path.is_dir() {
+        true => find(&path, condition),
+        false => condition(&path).then_some(path),
+    })
+}
+
+/// Waits until the engine has written a sorted file of items.
+pub fn wait_for_table(database: &Path) -> std::path::PathBuf {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let tables = database.join("data/keyspaces/1/tables");
+        if let Some(table) = find(&tables, &|_| true) {
+            return table;
+        }
+        assert!(Instant::now() < deadline, "no sorted file was written");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
