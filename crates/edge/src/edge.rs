@@ -106,7 +106,10 @@ impl<E: Engine> Edge<E> {
             .ok_or(OpenError::NotAnEdge(config.site))?;
         let mut peers = BTreeMap::new();
         for (id, port) in ports {
-            let site = config.deployment.site(id).ok_or(OpenError::UnknownPeer(id))?;
+            let site = config
+                .deployment
+                .site(id)
+                .ok_or(OpenError::UnknownPeer(id))?;
             peers.insert(id, Peer { site, port });
         }
         let seat = CouncilConfig {
@@ -184,13 +187,16 @@ impl<E: Engine> Edge<E> {
         let outgoing = move |to: SiteId, payload: Bytes| edge.send(to, payload);
         if let Err(error) = self.council.clone().run(outgoing).await {
             tracing::error!(edge = %self.site.name, %error, "this edge can't go on");
-            self.failure().get_or_insert(format!("the council: {error}"));
+            self.failure()
+                .get_or_insert(format!("the council: {error}"));
             self.failed.notify(usize::MAX);
         }
     }
 
     fn send(&self, to: SiteId, payload: Bytes) {
-        let Some(peer) = self.peers.get(&to) else { return };
+        let Some(peer) = self.peers.get(&to) else {
+            return;
+        };
         let now = self.environment.now().monotonic;
         let sent = Plain::new(peer.site.name, Lane::Council, SITE_SERVICE, "", payload)
             .map_err(PortError::from)
@@ -203,7 +209,9 @@ impl<E: Engine> Edge<E> {
 
     /// Takes what arrives from one peer to where it belongs.
     async fn listen(self: Arc<Self>, peer: SiteId) {
-        let Some(peer) = self.peers.get(&peer) else { return };
+        let Some(peer) = self.peers.get(&peer) else {
+            return;
+        };
         loop {
             let bell = peer.port.site_bell();
             while let Some(delivery) = peer.port.next_delivery() {
@@ -214,14 +222,20 @@ impl<E: Engine> Edge<E> {
     }
 
     fn deliver(&self, peer: &Peer, delivery: Delivery) {
-        let Delivery { lane, payload, receipt, .. } = delivery;
+        let Delivery {
+            lane,
+            payload,
+            receipt,
+            ..
+        } = delivery;
         match lane {
             Lane::Council => self.council.receive(peer.site.id, payload),
             _ => {
                 self.put_aside.fetch_add(1, Ordering::Relaxed);
             }
         }
-        peer.port.consumed(self.environment.now().monotonic, receipt);
+        peer.port
+            .consumed(self.environment.now().monotonic, receipt);
     }
 
     /// A panic elsewhere while the lock was held leaves plain data: it is still good to read.

@@ -261,10 +261,15 @@ impl Sim {
     /// Takes work out and input in until the site waits for its disk or for others.
     fn work(&mut self, node: usize) {
         while self.nodes[node].writing.is_none() {
+            // Among rubbish, several inputs may come before the work they make is taken out.
+            let hurried = self.hostile.is_some()
+                && !self.nodes[node].inbox.is_empty()
+                && self.random.chance(50);
             let Some(council) = self.nodes[node].council.as_mut() else {
                 return;
             };
-            if let Some(mut ready) = council.ready() {
+            let work = if hurried { None } else { council.ready() };
+            if let Some(mut ready) = work {
                 for (to, bytes) in std::mem::take(&mut ready.before_persist) {
                     self.send(node, to, bytes);
                 }
