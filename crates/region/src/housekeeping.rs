@@ -2,12 +2,13 @@
 //! of deleted tables' items, trimming of the log, adoption of the council's settings.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use link::{Lane, Plain};
 use store::{
     Batch, CommitError, Direction, Engine, KeyRange, LogPosition, ReadError, Snapshot, Space,
 };
-use tables::Progress;
+use tables::{CopyProgress, PurgeProgress, TablesError};
 use types::{SiteId, Span};
 
 use crate::asking::REGION_SERVICE;
@@ -55,36 +56,51 @@ impl<E: Engine> Region<E> {
     /// Announces existing items to new replicas.
     pub(crate) async fn copy_tables(self: Arc<Self>) {
         loop {
+            self.resynchronize().await;
             let acknowledged = |peer: SiteId| {
-                let shipper = self
-                    .peers
-                    .get(&peer)?
-                    .shipper
-                    .lock()
-                    .expect("nothing panics inside");
-                shipper.acknowledged()
+                let peer = self.peers.get(&peer);
+                peer.and_then(|peer| peer.acknowledged()).unwrap_or_default()
             };
-            let progress = self.tables.copy_step(&acknowledged).await;
-            self.rest_after(progress).await;
+            let step = self.tables.copy_step(&acknowledged).await;
+            let pause = step.map(|progress| match progress {
+                CopyProgress::Worked => None,
+                CopyProgress::Waiting => Some(WAITING),
+                CopyProgress::Idle => Some(IDLE),
+            });
+            self.rest_after(pause).await;
+        }
+    }
+
+    /// Begins to copy the tables of a peer that stands before what the log still holds.
+    async fn resynchronize(&self) {
+        for peer in self.peers.values() {
+            if peer.resynchronize.swap(false, Ordering::AcqRel)
+                && let Err(error) = self.tables.resynchronize(peer.site.id).await
+            {
+                tracing::warn!(peer = %peer.site.name, %error, "a new copy is tried again");
+                peer.resynchronize.store(true, Ordering::Release);
+            }
         }
     }
 
     /// Removes the items of deleted tables.
     pub(crate) async fn purge_tables(self: Arc<Self>) {
         loop {
-            let progress = self.tables.purge_step().await;
-            self.rest_after(progress).await;
+            let pause = self.tables.purge_step().await.map(|progress| match progress {
+                PurgeProgress::Worked => None,
+                PurgeProgress::Idle => Some(IDLE),
+            });
+            self.rest_after(pause).await;
         }
     }
 
-    /// Waits as long as the outcome of a step asks for.
-    async fn rest_after(&self, progress: Result<Progress, CommitError>) {
+    /// Waits as long as the outcome of a step asks for; nothing after one that worked.
+    async fn rest_after(&self, pause: Result<Option<Span>, TablesError>) {
         let now = self.environment.now().monotonic;
-        match progress {
-            Ok(Progress::Worked) => {}
-            Ok(Progress::Waiting) => self.environment.sleep_until(now + WAITING).await,
-            Ok(Progress::Idle) => self.environment.sleep_until(now + IDLE).await,
-            Err(CommitError::Failed(reason)) => {
+        match pause {
+            Ok(None) => {}
+            Ok(Some(pause)) => self.environment.sleep_until(now + pause).await,
+            Err(TablesError::Commit(CommitError::Failed(reason))) => {
                 self.fail(reason);
                 self.environment.sleep_until(now + IDLE).await;
             }
@@ -121,8 +137,7 @@ impl<E: Engine> Region<E> {
         let from = *self.trimmed.lock().expect("nothing panics inside");
         let mut to = LogPosition(self.engine.log_head().0.saturating_sub(TRIM_KEEP));
         for peer in self.peers.values().filter(|peer| peer.is_region()) {
-            let shipper = peer.shipper.lock().expect("nothing panics inside");
-            to = to.min(shipper.acknowledged()?);
+            to = to.min(peer.acknowledged()?);
         }
         let to = LogPosition(to.0.min(from.0 + TRIM_BATCH));
         (to > from).then_some((from, to))

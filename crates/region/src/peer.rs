@@ -2,10 +2,12 @@
 //! direction, and what was measured. Nothing here outlives the process; the cursor on disk does.
 
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use event_listener::Event;
 use link::{Port, Receipt};
+use store::LogPosition;
 use types::{Monotonic, Site, Timestamp};
 
 use crate::lag::Measures;
@@ -27,6 +29,8 @@ pub(crate) struct Peer {
     pub measures: Mutex<Measures>,
     /// The cursor at which a rewind was last asked for, and when.
     pub rewind_asked: Mutex<Option<(Cursor, Monotonic)>>,
+    /// It needs its tables copied anew.
+    pub resynchronize: AtomicBool,
 }
 
 impl Peer {
@@ -40,6 +44,7 @@ impl Peer {
             cursor: Mutex::new(cursor),
             measures: Mutex::default(),
             rewind_asked: Mutex::default(),
+            resynchronize: AtomicBool::new(false),
         }
     }
 
@@ -50,6 +55,11 @@ impl Peer {
 
     pub fn ring(&self) {
         self.bell.notify(usize::MAX);
+    }
+
+    /// Our log is applied there up to here, as far as is known.
+    pub fn acknowledged(&self) -> Option<LogPosition> {
+        self.shipper.lock().expect("nothing panics inside").acknowledged()
     }
 
     /// How far its log is applied here.

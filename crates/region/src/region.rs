@@ -104,11 +104,11 @@ impl<E: Engine> Region<E> {
                 region: name,
                 account: config.account.clone(),
                 environment: environment.clone(),
-                probe: Arc::new(Probe(asking.clone())),
                 planted: config.planted_in_tables,
             },
         )
         .await?;
+        tables.set_replica_probe(Arc::new(Probe(asking.clone())));
         let seat = CouncilConfig {
             site: config.site,
             deployment: config.deployment.clone(),
@@ -361,7 +361,7 @@ impl<E: Engine> Region<E> {
     /// shares is copied to it.
     fn restart(&self, peer: &Peer, at: LogPosition) {
         tracing::warn!(peer = %peer.site.name, position = at.0, "the peer needs a new copy");
-        self.tables.resynchronize(peer.site.id);
+        peer.resynchronize.store(true, std::sync::atomic::Ordering::Release);
         let payload = Message::Restart { log: self.log, at }.encode();
         let plain = Plain::new(peer.site.name, Lane::Changes, REGION_SERVICE, "", payload)
             .expect("a restart is short");

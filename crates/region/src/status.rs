@@ -7,6 +7,9 @@ use types::{Region as Name, SiteName};
 use crate::lag::{Lag, Latency};
 use crate::region::Region;
 
+/// Names of tables in a status, at most.
+const MAX_NAMES: usize = 1_000;
+
 /// A Region's state at one moment.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Status {
@@ -60,17 +63,17 @@ pub struct PeerStatus {
 
 impl<E: Engine> Region<E> {
     /// The Region's state now.
-    pub async fn status(&self) -> Status {
+    pub fn status(&self) -> Status {
         let head = self.engine.log_head();
         let trimmed = *self.trimmed.lock().expect("nothing panics inside");
         Status {
             region: self.name,
-            tables: self.tables.catalogue().names(),
+            tables: self.tables.catalogue().names(None, MAX_NAMES).0,
             council: council_view(&self.council.status(), &self.config.deployment),
             peers: self.peers.values().map(|peer| peer_status(peer)).collect(),
             log_head: head.0,
             log_length: head.0.saturating_sub(trimmed.0),
-            conflicts: self.tables.conflict_count().await.unwrap_or_default(),
+            conflicts: self.tables.ledger_size().rows,
         }
     }
 
