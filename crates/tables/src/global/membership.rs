@@ -283,6 +283,13 @@ pub(crate) fn may_purge(table: &Table, site: SiteId) -> bool {
     table.group.as_ref().is_none_or(|group| group.member(site).is_none())
 }
 
+impl Table {
+    /// Has it replicas in other Regions? (A group whose other members have all left is none.)
+    pub(crate) fn is_global(&self, site: SiteId) -> bool {
+        self.group.as_ref().is_some_and(|group| group.others(site).next().is_some())
+    }
+}
+
 impl TableRecord {
     /// Could this table exist, and has its sender to do with it?
     pub(super) fn check(&self, from: SiteId) -> Result<(), String> {

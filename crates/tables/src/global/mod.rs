@@ -17,6 +17,10 @@ pub mod restore;
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod shuttle;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
