@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::request::Constraints;
-use crate::table::{Index, IndexKind, Projection, Table};
+use crate::table::{Index, IndexKind, IndexProjection, Table};
 use crate::write::Written;
 use crate::{Item, item_size, value_size};
 
@@ -136,14 +136,18 @@ fn index_units(table: &Table, index: &Index, written: &Written) -> f64 {
 /// What an index shows of an item.
 pub(crate) fn project(table: &Table, index: &Index, item: &Item) -> Item {
     let shown = item.iter().filter(|(name, _)| index.shows(table, name));
-    shown.map(|(name, value)| (name.clone(), value.clone())).collect()
+    shown
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// The size of what an index shows of an item, in bytes.
 pub(crate) fn projected_size(table: &Table, index: &Index, item: &Item) -> usize {
-    if index.projection == Projection::All {
+    if index.projection == IndexProjection::All {
         return item_size(item);
     }
     let shown = item.iter().filter(|(name, _)| index.shows(table, name));
-    shown.map(|(name, value)| name.len() + value_size(value)).sum()
+    shown
+        .map(|(name, value)| name.len() + value_size(value))
+        .sum()
 }

@@ -190,7 +190,11 @@ impl Tables {
         let Some(old) = self.by_id.remove(&id) else {
             return;
         };
-        if self.by_name.get(&old.name).is_some_and(|live| live.id == id) {
+        if self
+            .by_name
+            .get(&old.name)
+            .is_some_and(|live| live.id == id)
+        {
             self.by_name.remove(&old.name);
         }
     }

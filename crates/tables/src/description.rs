@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use store::Engine;
 use types::{Region, SiteId};
 
-use crate::table::{Billing, Index, IndexKind, KeySchema, Projection, Table, Throughput};
+use crate::table::{Billing, Index, IndexKind, IndexProjection, KeySchema, Table, Throughput};
 use crate::{MemberPhase, Phase, Tables};
 
 impl<E: Engine> Tables<E> {
@@ -164,11 +164,11 @@ fn describe_keys(schema: &KeySchema) -> Value {
         .collect()
 }
 
-fn describe_projection(projection: &Projection) -> Value {
+fn describe_projection(projection: &IndexProjection) -> Value {
     match projection {
-        Projection::All => json!({"ProjectionType": "ALL"}),
-        Projection::KeysOnly => json!({"ProjectionType": "KEYS_ONLY"}),
-        Projection::Include(names) => {
+        IndexProjection::All => json!({"ProjectionType": "ALL"}),
+        IndexProjection::KeysOnly => json!({"ProjectionType": "KEYS_ONLY"}),
+        IndexProjection::Include(names) => {
             json!({"ProjectionType": "INCLUDE", "NonKeyAttributes": names})
         }
     }

@@ -4,7 +4,7 @@ use aws::ServiceError;
 use serde_json::{Map, Value};
 use store::{CommitError, ReadError};
 
-use crate::Item;
+use crate::{ExpressionError, Item, KeyConditionError, SubstitutionError, UpdateError, ValueError};
 
 /// Why an operation failed.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -69,6 +69,27 @@ impl TablesError {
         TablesError::Validation(message.into())
     }
 }
+
+/// What breaks a rule of values or expressions has the service's text already.
+macro_rules! validation {
+    ($($error:ty),*) => {
+        $(
+            impl From<$error> for TablesError {
+                fn from(error: $error) -> TablesError {
+                    TablesError::Validation(error.to_string())
+                }
+            }
+        )*
+    };
+}
+
+validation!(
+    ValueError,
+    ExpressionError,
+    KeyConditionError,
+    SubstitutionError,
+    UpdateError
+);
 
 impl From<TablesError> for ServiceError {
     fn from(error: TablesError) -> ServiceError {

@@ -11,6 +11,7 @@ mod codec;
 mod compare;
 mod description;
 mod error;
+mod expressions;
 mod global;
 mod index;
 mod item;
@@ -21,9 +22,13 @@ mod locks;
 mod number;
 mod operation_table;
 mod operations;
+mod page;
+mod parameters;
+mod path;
 mod planted;
 mod primary_key;
 mod purge;
+mod read;
 mod request;
 mod schema;
 mod service;
@@ -41,6 +46,12 @@ pub use codec::{
 };
 pub use compare::{begins_with, compare, contains};
 pub use error::TablesError;
+pub use expressions::{
+    Condition, ExpressionError, ExpressionKind, KeyAttributes, KeyCondition, KeyConditionError,
+    MAX_EXPRESSION_SIZE, MAX_IN_OPERANDS, MAX_OPERATORS, MAX_SUBSTITUTION_KEY,
+    MAX_SUBSTITUTIONS_SIZE, Problem, Projection, SubstitutionError, Substitutions, Update,
+    UpdateError,
+};
 pub use global::copy::CopyProgress;
 pub use global::export::Export;
 pub use global::import::{Import, ImportError, ImportGuard, MAX_SKEW, ReadyImport};
@@ -63,12 +74,13 @@ pub use key::{
 };
 pub use locks::{ItemGuard, ItemLocks};
 pub use number::{MAX_DIGITS, NotANumber, Number, NumberError};
+pub use path::{MAX_PATH_ELEMENTS, Path, PathElement};
 pub use planted::PlantedBug;
 pub use purge::PurgeProgress;
 pub use service::{Tables, TablesConfig};
 pub use state::{Content, State};
 pub use table::{
-    Billing, DESCRIPTOR_FORMAT, DescriptorError, Index, IndexId, IndexKind, KeyAttribute,
-    KeySchema, Phase, Projection, ScalarType, Stream, Table, TableClass, TableId, Throughput,
+    Billing, DESCRIPTOR_FORMAT, DescriptorError, Index, IndexId, IndexKind, IndexProjection,
+    KeyAttribute, KeySchema, Phase, ScalarType, Stream, Table, TableClass, TableId, Throughput,
 };
 pub use value::{AttributeType, AttributeValue, Item, MAX_LEVELS, ValueError};

@@ -35,13 +35,13 @@ const fn not_built<H>(name: &'static str) -> Operation<H> {
 impl<E: Engine> Tables<E> {
     const OPERATIONS: &'static [Operation<Handler<E>>] = &[
         not_built("BatchExecuteStatement"),
-        not_built("BatchGetItem"), // TODO-batch_get_item
-        not_built("BatchWriteItem"), // TODO-batch_write_item
+        built!("BatchGetItem", batch_get_item),
+        built!("BatchWriteItem", batch_write_item),
         not_built("CreateBackup"),
         not_built("CreateGlobalTable"),
         built!("CreateTable", create_table),
         not_built("DeleteBackup"),
-        not_built("DeleteItem"), // TODO-delete_item
+        built!("DeleteItem", delete_item),
         not_built("DeleteResourcePolicy"),
         built!("DeleteTable", delete_table),
         not_built("DescribeBackup"),
@@ -62,7 +62,7 @@ impl<E: Engine> Tables<E> {
         not_built("ExecuteStatement"),
         not_built("ExecuteTransaction"),
         not_built("ExportTableToPointInTime"),
-        not_built("GetItem"), // TODO-get_item
+        built!("GetItem", get_item),
         not_built("GetResourcePolicy"),
         not_built("ImportTable"),
         not_built("ListBackups"),
@@ -72,12 +72,12 @@ impl<E: Engine> Tables<E> {
         not_built("ListImports"),
         built!("ListTables", list_tables),
         built!("ListTagsOfResource", list_tags_of_resource),
-        not_built("PutItem"), // TODO-put_item
+        built!("PutItem", put_item),
         not_built("PutResourcePolicy"),
-        not_built("Query"), // TODO-query
+        built!("Query", query),
         not_built("RestoreTableFromBackup"),
         not_built("RestoreTableToPointInTime"),
-        not_built("Scan"), // TODO-scan
+        built!("Scan", scan),
         built!("TagResource", tag_resource),
         not_built("TransactGetItems"),
         not_built("TransactWriteItems"),
@@ -86,9 +86,9 @@ impl<E: Engine> Tables<E> {
         not_built("UpdateContributorInsights"),
         not_built("UpdateGlobalTable"),
         not_built("UpdateGlobalTableSettings"),
-        not_built("UpdateItem"), // TODO-update_item
+        built!("UpdateItem", update_item),
         not_built("UpdateKinesisStreamingDestination"),
-        not_built("UpdateTable"), // TODO-update_table
+        built!("UpdateTable", update_table),
         not_built("UpdateTableReplicaAutoScaling"),
         not_built("UpdateTimeToLive"),
     ];

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The type of a key attribute as the type of a value.
-fn wanted(kind: ScalarType) -> AttributeType {
+pub(crate) fn wanted(kind: ScalarType) -> AttributeType {
     match kind {
         ScalarType::String => AttributeType::String,
         ScalarType::Number => AttributeType::Number,
@@ -185,7 +185,9 @@ pub(crate) fn entry_key(table: &Table, index: &Index, item: &Item) -> Option<Vec
 /// The key attributes of an item: of the table, and of the index that was read.
 pub(crate) fn key_attributes(table: &Table, index: Option<&Index>, item: &Item) -> Item {
     let own = table.schema.attributes();
-    let read = index.into_iter().flat_map(|index| index.schema.attributes());
+    let read = index
+        .into_iter()
+        .flat_map(|index| index.schema.attributes());
     own.chain(read)
         .filter_map(|key| Some((key.name.clone(), item.get(&key.name)?.clone())))
         .collect()
@@ -200,7 +202,9 @@ pub(crate) fn start_key(
 ) -> Result<Vec<u8>, TablesError> {
     let invalid = || TablesError::validation("The provided starting key is invalid");
     let mut names: Vec<&str> = table.schema.attributes().map(|a| a.name.as_str()).collect();
-    let read = index.into_iter().flat_map(|index| index.schema.attributes());
+    let read = index
+        .into_iter()
+        .flat_map(|index| index.schema.attributes());
     names.extend(read.map(|attribute| attribute.name.as_str()));
     names.sort_unstable();
     names.dedup();

@@ -206,8 +206,14 @@ mod tests {
     #[test]
     fn names_have_a_pattern_and_a_length() {
         for (name, rule) in [
-            ("a$cd", "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"),
-            (&"a".repeat(256), "Member must have length less than or equal to 255"),
+            (
+                "a$cd",
+                "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+",
+            ),
+            (
+                &"a".repeat(256),
+                "Member must have length less than or equal to 255",
+            ),
         ] {
             let mut constraints = Constraints::default();
             constraints.table(Some(name));

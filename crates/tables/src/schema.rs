@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::request::Constraints;
 use crate::table::{
-    Index, IndexId, IndexKind, KeyAttribute, KeySchema, Projection, ScalarType, Throughput,
+    Index, IndexId, IndexKind, IndexProjection, KeyAttribute, KeySchema, ScalarType, Throughput,
 };
 use crate::{TablesError, limits};
 
@@ -145,7 +145,9 @@ impl SchemaInput<'_> {
                 let index = self.judge_index(kind, input, &attributes, &keys, indexes.len())?;
                 if !names.insert(index.name.clone()) {
                     let name = index.name;
-                    return Err(TablesError::invalid(format!("Duplicate index name: {name}")));
+                    return Err(TablesError::invalid(format!(
+                        "Duplicate index name: {name}"
+                    )));
                 }
                 indexes.push(index);
             }
@@ -359,7 +361,7 @@ fn check_local(name: &str, schema: &KeySchema, table: &KeySchema) -> Result<(), 
     Ok(())
 }
 
-fn judge_projection(input: Option<&ProjectionInput>) -> Result<Projection, TablesError> {
+fn judge_projection(input: Option<&ProjectionInput>) -> Result<IndexProjection, TablesError> {
     let kind = input.and_then(|input| input.projection_type.as_deref());
     let names = input.and_then(|input| input.non_key_attributes.clone());
     let refuse_names = |projection, kind: &str| match names {
@@ -369,9 +371,9 @@ fn judge_projection(input: Option<&ProjectionInput>) -> Result<Projection, Table
         ))),
     };
     match kind {
-        Some(kind @ "ALL") => refuse_names(Projection::All, kind),
-        Some(kind @ "KEYS_ONLY") => refuse_names(Projection::KeysOnly, kind),
-        Some("INCLUDE") => names.map(Projection::Include).ok_or_else(|| {
+        Some(kind @ "ALL") => refuse_names(IndexProjection::All, kind),
+        Some(kind @ "KEYS_ONLY") => refuse_names(IndexProjection::KeysOnly, kind),
+        Some("INCLUDE") => names.map(IndexProjection::Include).ok_or_else(|| {
             TablesError::invalid("ProjectionType is INCLUDE, but NonKeyAttributes is not specified")
         }),
         _ => Err(TablesError::invalid("Unknown ProjectionType: null")),
@@ -380,8 +382,8 @@ fn judge_projection(input: Option<&ProjectionInput>) -> Result<Projection, Table
 
 fn check_included(indexes: &[Index]) -> Result<(), TablesError> {
     let included = indexes.iter().map(|index| match &index.projection {
-        Projection::Include(names) => names.len(),
-        Projection::All | Projection::KeysOnly => 0,
+        IndexProjection::Include(names) => names.len(),
+        IndexProjection::All | IndexProjection::KeysOnly => 0,
     });
     if included.sum::<usize>() > limits::PROJECTED_ATTRIBUTES {
         return Err(TablesError::invalid(format!(

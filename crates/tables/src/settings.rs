@@ -4,9 +4,9 @@
 use serde::Deserialize;
 use types::Timestamp;
 
+use crate::TablesError;
 use crate::request::Constraints;
 use crate::table::{Stream, TableClass};
-use crate::TablesError;
 
 /// `StreamSpecification`.
 #[derive(Deserialize)]

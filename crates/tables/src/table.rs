@@ -60,7 +60,7 @@ pub struct KeySchema {
 
 /// What a query on an index sees of an item, beside the keys of table and index.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Projection {
+pub enum IndexProjection {
     /// Every attribute.
     All,
     /// The keys only.
@@ -90,7 +90,7 @@ pub struct Index {
     /// Its key. An item without these attributes is not in the index.
     pub schema: KeySchema,
     /// What it shows.
-    pub projection: Projection,
+    pub projection: IndexProjection,
     /// Its provisioned capacity, if the table's is provisioned. Described, never enforced.
     pub throughput: Option<Throughput>,
 }
@@ -240,9 +240,9 @@ impl Index {
     /// Does a query on it see that attribute of an item of `table`?
     pub fn shows(&self, table: &Table, attribute: &str) -> bool {
         match &self.projection {
-            Projection::All => true,
-            Projection::KeysOnly => self.is_key(table, attribute),
-            Projection::Include(names) => {
+            IndexProjection::All => true,
+            IndexProjection::KeysOnly => self.is_key(table, attribute),
+            IndexProjection::Include(names) => {
                 names.iter().any(|name| name == attribute) || self.is_key(table, attribute)
             }
         }

@@ -208,6 +208,33 @@ impl AttributeValue {
     }
 }
 
+/// A value as the service's error texts show one: `N:5`.
+pub(crate) fn render(value: &AttributeValue) -> String {
+    let list = |members: Vec<String>| format!("[{}]", members.join(", "));
+    let shown = match value {
+        AttributeValue::String(text) => text.clone(),
+        AttributeValue::Number(number) => number.to_string(),
+        AttributeValue::Binary(bytes) => STANDARD.encode(bytes),
+        AttributeValue::StringSet(members) => list(members.clone()),
+        AttributeValue::NumberSet(members) => list(members.iter().map(Number::to_string).collect()),
+        AttributeValue::BinarySet(members) => {
+            list(members.iter().map(|one| STANDARD.encode(one)).collect())
+        }
+        AttributeValue::Bool(value) => value.to_string(),
+        AttributeValue::Null => "true".to_owned(),
+        AttributeValue::List(elements) => list(elements.iter().map(render).collect()),
+        AttributeValue::Map(entries) => {
+            let entry =
+                |(name, value): (&String, &AttributeValue)| format!("{name}={{{}}}", render(value));
+            format!(
+                "{{{}}}",
+                entries.iter().map(entry).collect::<Vec<_>>().join(", ")
+            )
+        }
+    };
+    format!("{}:{shown}", value.attribute_type())
+}
+
 /// Is each member greater than the one before it?
 pub(crate) fn sorted_distinct<T: Ord>(members: &[T]) -> bool {
     members.windows(2).all(|pair| pair[0] < pair[1])

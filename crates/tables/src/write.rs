@@ -22,7 +22,10 @@ pub(crate) struct Written {
 }
 
 /// Judges what a write found, and says what to leave: an item, or none.
-pub(crate) trait Decide: FnOnce(Option<&Item>) -> Result<Option<Item>, TablesError> + Send {}
+pub(crate) trait Decide:
+    FnOnce(Option<&Item>) -> Result<Option<Item>, TablesError> + Send
+{
+}
 
 impl<F: FnOnce(Option<&Item>) -> Result<Option<Item>, TablesError> + Send> Decide for F {}
 

@@ -140,7 +140,10 @@ impl Input {
             ("ResourcePolicy", self.resource_policy.is_some()),
             ("WarmThroughput", self.warm_throughput.is_some()),
             ("OnDemandThroughput", self.on_demand_throughput.is_some()),
-            ("GlobalTableSourceArn", self.global_table_source_arn.is_some()),
+            (
+                "GlobalTableSourceArn",
+                self.global_table_source_arn.is_some(),
+            ),
         ];
         crate::settings::refuse_unbuilt(&unbuilt)
     }

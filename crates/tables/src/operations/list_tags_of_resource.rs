@@ -31,10 +31,13 @@ pub(crate) async fn execute<E: Engine>(
     let after = input.next_token.as_deref();
     let after = after.map_or(Bound::Unbounded, Bound::Excluded);
     let mut rest = table.tags.range::<str, _>((after, Bound::Unbounded));
-    let page = rest.by_ref().take(limits::LIST_TAGS).map(|(key, value)| Tag {
-        key: Some(key.clone()),
-        value: Some(value.clone()),
-    });
+    let page = rest
+        .by_ref()
+        .take(limits::LIST_TAGS)
+        .map(|(key, value)| Tag {
+            key: Some(key.clone()),
+            value: Some(value.clone()),
+        });
     let page: Vec<Tag> = page.collect();
     let mut response = json!({"Tags": page});
     if let (Some(last), true) = (page.last(), rest.next().is_some()) {

@@ -1,25 +1,25 @@
 //! The operations, one file each. Each reads its request from JSON, judges it as the service does,
 //! and writes its response as JSON.
 
-// pub(crate) mod batch_get_item;
-// pub(crate) mod batch_write_item;
+pub(crate) mod batch_get_item;
+pub(crate) mod batch_write_item;
 pub(crate) mod create_table;
-// pub(crate) mod delete_item;
+pub(crate) mod delete_item;
 pub(crate) mod delete_table;
 pub(crate) mod describe_continuous_backups;
 pub(crate) mod describe_endpoints;
 pub(crate) mod describe_table;
 pub(crate) mod describe_time_to_live;
-// pub(crate) mod get_item;
+pub(crate) mod get_item;
 pub(crate) mod list_tables;
 pub(crate) mod list_tags_of_resource;
-// pub(crate) mod put_item;
-// pub(crate) mod query;
-// pub(crate) mod scan;
+pub(crate) mod put_item;
+pub(crate) mod query;
+pub(crate) mod scan;
 pub(crate) mod tag_resource;
 pub(crate) mod untag_resource;
-// pub(crate) mod update_item;
-// pub(crate) mod update_table;
+pub(crate) mod update_item;
+pub(crate) mod update_table;
 
 use serde::Deserialize;
 
