@@ -14,7 +14,9 @@ use types::{Hlc, SiteId, Span, Version};
 
 use super::group::{Group, MemberPhase};
 use super::ledger;
-use crate::{Change, Phase, Table, TableId, Tables, TablesError, decode_state_header, table_prefix};
+use crate::{
+    Change, Phase, Table, TableId, Tables, TablesError, decode_state_header, table_prefix,
+};
 
 /// Announcements of one batch.
 pub const COPY_BATCH: usize = 500;
@@ -214,7 +216,9 @@ impl<E: Engine> Tables<E> {
                 after: Bytes::new(),
             });
         if progress.done {
-            self.global.lock().finished(job.table.id, job.to, job.joined);
+            self.global
+                .lock()
+                .finished(job.table.id, job.to, job.joined);
             return Ok(false);
         }
         let mut batch = Batch::new();
@@ -255,7 +259,9 @@ impl<E: Engine> Tables<E> {
             progress.encode(),
         );
         let head = self.engine.commit(batch).await?;
-        self.global.lock().announced(job.table.id, job.to, announced, head);
+        self.global
+            .lock()
+            .announced(job.table.id, job.to, announced, head);
         Ok(true)
     }
 
@@ -339,7 +345,12 @@ pub(super) async fn progress<S: Snapshot>(
 
 /// Adds to the batch that there is nothing to copy for these members: this replica knows them
 /// before its first write.
-pub(super) fn stage_nothing_to_copy(table: TableId, group: &Group, site: SiteId, batch: &mut Batch) {
+pub(super) fn stage_nothing_to_copy(
+    table: TableId,
+    group: &Group,
+    site: SiteId,
+    batch: &mut Batch,
+) {
     for (to, member) in group.others(site) {
         let progress = Progress {
             joined: member.joined,

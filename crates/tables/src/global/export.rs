@@ -38,8 +38,8 @@ impl<E: Engine> Tables<E> {
         peer: SiteId,
         announcement: &[u8],
     ) -> Result<Option<Export>, ReadError> {
-        let change = Change::decode(announcement)
-            .map_err(|error| ReadError::Corrupt(error.to_string()))?;
+        let change =
+            Change::decode(announcement).map_err(|error| ReadError::Corrupt(error.to_string()))?;
         match change {
             Change::Item { table, key, .. } => {
                 self.export_item(snapshot, peer, table, key, false).await
