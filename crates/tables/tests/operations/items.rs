@@ -82,11 +82,11 @@ fn keys_are_judged_as_the_service_does() {
         ),
         (
             event(json!({"id": {"S": "a"}})),
-            "One or more parameter values were invalid: Missing the key at in the item",
+            "One or more parameter values were invalid: Missing the key seq in the item",
         ),
         (
-            event(json!({"id": {"S": "a"}, "at": {"S": "1"}})),
-            "One or more parameter values were invalid: Type mismatch for key at expected: N actual: S",
+            event(json!({"id": {"S": "a"}, "seq": {"S": "1"}})),
+            "One or more parameter values were invalid: Type mismatch for key seq expected: N actual: S",
         ),
         (
             put(json!({"id": {"S": "a"}, "n": {"N": "one"}})),
@@ -189,7 +189,7 @@ fn keys_are_judged_as_the_service_does() {
         empty.ends_with("cannot contain an empty string value. Key: id"),
         "{empty}"
     );
-    let wide = json!({"id": {"S": long(2048)}, "at": {"N": "1"}});
+    let wide = json!({"id": {"S": long(2048)}, "seq": {"N": "1"}});
     service.ok("PutItem", event(wide));
 }
 

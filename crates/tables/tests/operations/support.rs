@@ -141,11 +141,11 @@ pub fn sorted(name: &str) -> Value {
         "TableName": name,
         "AttributeDefinitions": [
             {"AttributeName": "id", "AttributeType": "S"},
-            {"AttributeName": "at", "AttributeType": "N"},
+            {"AttributeName": "seq", "AttributeType": "N"},
         ],
         "KeySchema": [
             {"AttributeName": "id", "KeyType": "HASH"},
-            {"AttributeName": "at", "KeyType": "RANGE"},
+            {"AttributeName": "seq", "KeyType": "RANGE"},
         ],
         "BillingMode": "PAY_PER_REQUEST",
     })
