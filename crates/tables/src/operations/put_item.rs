@@ -88,11 +88,9 @@ pub(crate) async fn execute<E: Engine>(
         Ok(Some(item))
     };
     let written = tables.write_item(table.id, key, decide).await?;
-    let mut consumed = Consumed::default();
-    consumed.add_write(&table, &written);
     Ok(respond(&Output {
         attributes: parameters.old_only(&written),
-        consumed_capacity: consumed.describe(&table, parameters.capacity),
+        consumed_capacity: Consumed::describe_write(&table, &written, parameters.capacity),
     }))
 }
 

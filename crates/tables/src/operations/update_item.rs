@@ -86,8 +86,6 @@ pub(crate) async fn execute<E: Engine>(
         Ok(Some(after))
     };
     let written = tables.write_item(table.id, place, decide).await?;
-    let mut consumed = Consumed::default();
-    consumed.add_write(&table, &written);
     let touched = |item: Option<&Item>| {
         let touched = update.as_ref()?.touched(item?);
         (!touched.is_empty()).then_some(touched)
@@ -101,7 +99,7 @@ pub(crate) async fn execute<E: Engine>(
     };
     Ok(respond(&Output {
         attributes: attributes.as_ref(),
-        consumed_capacity: consumed.describe(&table, parameters.capacity),
+        consumed_capacity: Consumed::describe_write(&table, &written, parameters.capacity),
     }))
 }
 

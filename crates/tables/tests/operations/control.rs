@@ -411,6 +411,55 @@ fn settings_are_updated_and_described() {
 }
 
 #[test]
+fn items_are_counted_in_the_background() {
+    let service = service();
+    service.ok(
+        "CreateTable",
+        with(
+            sorted("Orders"),
+            json!({"GlobalSecondaryIndexes": [{
+                "IndexName": "by-seq",
+                "KeySchema": [{"AttributeName": "seq", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }]}),
+        ),
+    );
+    service.plain("Other");
+    for number in 0..150 {
+        let item = json!({"id": {"S": "a"}, "seq": {"N": number.to_string()}, "x": {"S": "12"}});
+        service.ok("PutItem", json!({"TableName": "Orders", "Item": item}));
+    }
+    for number in 0..50 {
+        let key = json!({"id": {"S": "a"}, "seq": {"N": number.to_string()}});
+        service.ok("DeleteItem", json!({"TableName": "Orders", "Key": key}));
+    }
+    service.ok(
+        "PutItem",
+        json!({"TableName": "Other", "Item": {"id": {"S": "a"}}}),
+    );
+    let counts = || {
+        let table = service.ok("DescribeTable", json!({"TableName": "Orders"}))["Table"].clone();
+        let index = table["GlobalSecondaryIndexes"][0].clone();
+        (
+            table["ItemCount"].clone(),
+            table["TableSizeBytes"].as_u64().unwrap(),
+            index,
+        )
+    };
+    assert_eq!(counts().0, 0, "not counted yet");
+    for round in 0..2 {
+        service.measure();
+        let (items, bytes, index) = counts();
+        assert_eq!(items, 100, "round {round}");
+        assert!(bytes > 100 * 10, "{bytes}");
+        assert_eq!(index["ItemCount"], 100);
+        assert_eq!(index["IndexSizeBytes"].as_u64().unwrap(), bytes - 100 * 3);
+        let other = service.ok("DescribeTable", json!({"TableName": "Other"}));
+        assert_eq!(other["Table"]["ItemCount"], 1);
+    }
+}
+
+#[test]
 fn tags_are_kept() {
     let service = service();
     service.plain("Orders");

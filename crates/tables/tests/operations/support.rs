@@ -121,6 +121,11 @@ impl Service {
         self.ok("CreateTable", sorted(name));
     }
 
+    /// Counts every table.
+    pub fn measure(&self) {
+        while block_on(self.tables.measure_step()).unwrap() == tables::MeasureProgress::Worked {}
+    }
+
     /// Removes all that dropped tables left.
     pub fn purge(&self) {
         while block_on(self.tables.purge_step()).unwrap() == tables::PurgeProgress::Worked {}
