@@ -12,7 +12,7 @@ mod compare;
 mod description;
 mod error;
 mod expressions;
-mod group;
+mod global;
 mod index;
 mod item;
 mod json;
@@ -26,7 +26,7 @@ mod operations;
 mod page;
 mod parameters;
 mod path;
-mod pending_replicas;
+mod planted;
 mod primary_key;
 mod purge;
 mod read;
@@ -53,7 +53,17 @@ pub use expressions::{
     MAX_SUBSTITUTIONS_SIZE, Problem, Projection, SubstitutionError, Substitutions, Update,
     UpdateError,
 };
-pub use group::{Group, Member, MemberPhase};
+pub use global::copy::CopyProgress;
+pub use global::export::Export;
+pub use global::import::{Import, ImportError, ImportGuard, MAX_SKEW, ReadyImport};
+pub use global::ledger::{
+    ConflictCursor, ConflictFilter, ConflictId, ConflictPage, ConflictRecord, LedgerSize,
+    NoConflictId,
+};
+pub use global::message::{MAX_RECORD, RecordError};
+pub use global::replicas::{ExistingTable, ProbeAnswer, ReplicaProbe, Unreachable};
+pub use global::restore::{RestoreError, Restored};
+pub use global::{Group, GroupId, Imported, Member, MemberPhase};
 pub use index::index_writes;
 pub use item::{MAX_ITEM_SIZE, item_size, value_size};
 pub use json::{Parsed, serialization_message};
@@ -67,6 +77,7 @@ pub use locks::{ItemGuard, ItemLocks};
 pub use measure::MeasureProgress;
 pub use number::{MAX_DIGITS, NotANumber, Number, NumberError};
 pub use path::{MAX_PATH_ELEMENTS, Path, PathElement};
+pub use planted::PlantedBug;
 pub use purge::PurgeProgress;
 pub use service::{Tables, TablesConfig};
 pub use state::{Content, State};

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use store::{Batch, Direction, Engine, KeyRange, Snapshot, Space};
 
 use crate::catalogue::CatalogueChange;
+use crate::global::membership::may_purge;
 use crate::{Change, Phase, Table, Tables, TablesError, purge_key, table_prefix};
 
 /// Entries removed at once: bounds a step's memory (400 KB an item) and its commit.
@@ -39,7 +40,9 @@ impl<E: Engine> Tables<E> {
     /// When storage fails; the next call goes on where this one stopped.
     pub async fn purge_step(&self) -> Result<PurgeProgress, TablesError> {
         let tables = self.catalogue.all();
-        let dropped = tables.iter().find(|table| table.phase == Phase::Dropped);
+        let dropped = tables.iter().find(|table| {
+            table.phase == Phase::Dropped && may_purge(table, self.config.site)
+        });
         let Some(table) = dropped else {
             return Ok(PurgeProgress::Idle);
         };
@@ -113,16 +116,17 @@ impl<E: Engine> Tables<E> {
     async fn forget(&self, table: &Table) -> Result<(), TablesError> {
         let mut change = self.catalogue.change().await;
         let mut batch = Batch::new();
-        match &table.group {
+        // Read again: the group may have changed while items were being removed.
+        let current = self.catalogue.table(table.id);
+        let current = current.as_deref().unwrap_or(table);
+        match &current.group {
             None => {
                 change.stage_removal(table.id, &mut batch);
                 self.engine.commit(batch).await?;
                 change.publish_removal(table.id);
             }
             Some(_) => {
-                // Read again: the group may have changed while items were being removed.
-                let current = self.catalogue.table(table.id);
-                let mut purged = current.as_deref().unwrap_or(table).clone();
+                let mut purged = current.clone();
                 purged.phase = Phase::Purged;
                 change.stage(&purged, &mut batch);
                 batch.delete(Space::Meta, purge_key(table.id));
@@ -142,6 +146,7 @@ impl<E: Engine> Tables<E> {
     ) -> Table {
         let mut dropped = table.clone();
         dropped.phase = Phase::Dropped;
+        self.leave_group(&mut dropped);
         change.stage(&dropped, batch);
         if dropped.group.is_some() {
             batch.announce(Change::Table { table: table.id }.encode());

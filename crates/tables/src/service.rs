@@ -11,8 +11,9 @@ use store::{Direction, Engine, HybridClock, KeyRange, ReadError, Snapshot, Space
 use types::{Deployment, Environment, Hlc, Region, SiteId, Timestamp, Version};
 
 use crate::catalogue::CatalogueError;
+use crate::global::Global;
 use crate::measure::Statistics;
-use crate::{Catalogue, Change, ItemLocks, change};
+use crate::{Catalogue, Change, ItemLocks, PlantedBug, change};
 
 /// Log records looked through, from the newest back, for the last version that was issued.
 const CLOCK_LOOKBACK: usize = 1024;
@@ -30,6 +31,8 @@ pub struct TablesConfig {
     pub account: String,
     /// The clocks and the randomness of the place it runs in.
     pub environment: Arc<dyn Environment>,
+    /// A bug to have: the simulation's to set, and nobody else's.
+    pub planted: Option<PlantedBug>,
 }
 
 /// The tables of one Region.
@@ -39,6 +42,7 @@ pub struct Tables<E: Engine> {
     pub(crate) clock: Mutex<HybridClock>,
     pub(crate) locks: ItemLocks,
     pub(crate) catalogue: Catalogue,
+    pub(crate) global: Global,
     pub(crate) statistics: Mutex<Statistics>,
 }
 
@@ -52,6 +56,7 @@ impl<E: Engine> Tables<E> {
             clock: Mutex::new(HybridClock::new(config.site, last)),
             locks: ItemLocks::new(),
             catalogue,
+            global: Global::load(&snapshot).await?,
             statistics: Mutex::default(),
             engine,
             config,

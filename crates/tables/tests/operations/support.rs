@@ -76,6 +76,7 @@ pub fn service_on(engine: MemoryEngine) -> Service {
         region,
         account: LAB_ACCOUNT.to_owned(),
         environment: Arc::new(StillEnvironment::default()),
+        planted: None,
     };
     let tables = block_on(Tables::open(engine.clone(), config)).unwrap();
     Service { tables, engine }
