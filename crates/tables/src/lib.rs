@@ -48,7 +48,8 @@ pub use codec::{
 pub use compare::{begins_with, compare, contains};
 pub use error::TablesError;
 pub use expressions::{
-    Condition, ExpressionError, ExpressionKind, KeyAttributes, KeyCondition, KeyConditionError,
+    AttributeUpdate, Condition, ConditionalOperator, ExpectedAttribute, ExpressionError,
+    ExpressionKind, KeyAttributes, KeyCondition, KeyConditionError, LegacyCondition, LegacyError,
     MAX_EXPRESSION_SIZE, MAX_IN_OPERANDS, MAX_OPERATORS, MAX_SUBSTITUTION_KEY,
     MAX_SUBSTITUTIONS_SIZE, Problem, Projection, SubstitutionError, Substitutions, Update,
     UpdateError,

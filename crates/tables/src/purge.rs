@@ -40,9 +40,9 @@ impl<E: Engine> Tables<E> {
     /// When storage fails; the next call goes on where this one stopped.
     pub async fn purge_step(&self) -> Result<PurgeProgress, TablesError> {
         let tables = self.catalogue.all();
-        let dropped = tables.iter().find(|table| {
-            table.phase == Phase::Dropped && may_purge(table, self.config.site)
-        });
+        let dropped = tables
+            .iter()
+            .find(|table| table.phase == Phase::Dropped && may_purge(table, self.config.site));
         let Some(table) = dropped else {
             return Ok(PurgeProgress::Idle);
         };

@@ -14,7 +14,9 @@ use types::{Hlc, SiteId, Span, Version};
 
 use super::group::{Group, MemberPhase};
 use super::ledger;
-use crate::{Change, Phase, Table, TableId, Tables, TablesError, decode_state_header, table_prefix};
+use crate::{
+    Change, Phase, Table, TableId, Tables, TablesError, decode_state_header, table_prefix,
+};
 
 /// Announcements of one batch.
 pub const COPY_BATCH: usize = 500;
@@ -208,13 +210,11 @@ impl<E: Engine> Tables<E> {
         let stored = progress(&snapshot, job.table.id, job.to).await?;
         let mut progress = stored
             .filter(|progress| progress.joined == job.joined)
-            .unwrap_or_else(|| Progress {
-                joined: job.joined,
-                done: false,
-                after: Bytes::new(),
-            });
+            .unwrap_or_else(|| Progress::anew(job.joined));
         if progress.done {
-            self.global.lock().finished(job.table.id, job.to, job.joined);
+            self.global
+                .lock()
+                .finished(job.table.id, job.to, job.joined);
             return Ok(false);
         }
         let mut batch = Batch::new();
@@ -255,7 +255,9 @@ impl<E: Engine> Tables<E> {
             progress.encode(),
         );
         let head = self.engine.commit(batch).await?;
-        self.global.lock().announced(job.table.id, job.to, announced, head);
+        self.global
+            .lock()
+            .announced(job.table.id, job.to, announced, head);
         Ok(true)
     }
 
@@ -339,7 +341,12 @@ pub(super) async fn progress<S: Snapshot>(
 
 /// Adds to the batch that there is nothing to copy for these members: this replica knows them
 /// before its first write.
-pub(super) fn stage_nothing_to_copy(table: TableId, group: &Group, site: SiteId, batch: &mut Batch) {
+pub(super) fn stage_nothing_to_copy(
+    table: TableId,
+    group: &Group,
+    site: SiteId,
+    batch: &mut Batch,
+) {
     for (to, member) in group.others(site) {
         let progress = Progress {
             joined: member.joined,
@@ -351,7 +358,16 @@ pub(super) fn stage_nothing_to_copy(table: TableId, group: &Group, site: SiteId,
 }
 
 impl Progress {
-    fn encode(&self) -> Bytes {
+    /// Nothing is copied yet.
+    pub(super) fn anew(joined: Version) -> Progress {
+        Progress {
+            joined,
+            done: false,
+            after: Bytes::new(),
+        }
+    }
+
+    pub(super) fn encode(&self) -> Bytes {
         let mut out = vec![PROGRESS_FORMAT];
         out.extend_from_slice(&self.joined.time.0.to_be_bytes());
         out.extend_from_slice(&self.joined.site.0.to_be_bytes());
@@ -381,7 +397,7 @@ impl Progress {
     }
 }
 
-fn progress_key(table: TableId, to: SiteId) -> Bytes {
+pub(super) fn progress_key(table: TableId, to: SiteId) -> Bytes {
     Bytes::from([PROGRESS, &table.0.to_be_bytes(), &to.0.to_be_bytes()].concat())
 }
 

@@ -139,7 +139,9 @@ impl<E: Engine> Tables<E> {
             let known = match record {
                 Record::Item { .. } => continue,
                 Record::Table(table) => {
-                    table.check(from).map_err(|detail| contradiction(from, index, detail))?;
+                    table
+                        .check(from)
+                        .map_err(|detail| contradiction(from, index, detail))?;
                     self.hear_of_table(&mut staging, table)
                 }
                 Record::CopyDone { group, joined } => {
@@ -149,7 +151,10 @@ impl<E: Engine> Tables<E> {
             summary.dropped += u64::from(!known);
         }
         let placed = self.place_all(&staging, from, records, &mut summary)?;
-        let items = self.locks.lock_all(placed.iter().map(|p| p.key.as_ref())).await;
+        let items = self
+            .locks
+            .lock_all(placed.iter().map(|p| p.key.as_ref()))
+            .await;
         let mut import = Importer {
             tables: self,
             snapshot: self.engine.snapshot(),
@@ -177,7 +182,10 @@ impl<E: Engine> Tables<E> {
             else {
                 continue;
             };
-            match staging.of_group(group).filter(|table| receives(table, self.config.site)) {
+            match staging
+                .of_group(group)
+                .filter(|table| receives(table, self.config.site))
+            {
                 Some(table) => {
                     let item = place(&table, &key, state);
                     placed.push(item.map_err(|detail| contradiction(from, index, detail))?);
@@ -238,7 +246,8 @@ impl<'a, E: Engine> Importer<'a, E> {
                 Outcome::Duplicate => self.summary.duplicates += 1,
             }
             if let Some(conflict) = merged.conflict {
-                self.record(&table, &item.key, item.key_attributes, conflict).await?;
+                self.record(&table, &item.key, item.key_attributes, conflict)
+                    .await?;
             }
         }
         Ok(folded)
@@ -304,11 +313,8 @@ impl<'a, E: Engine> Importer<'a, E> {
 fn decode(from: SiteId, records: &[Bytes]) -> Result<Vec<Record>, ImportError> {
     let mut decoded = Vec::with_capacity(records.len());
     for (index, bytes) in records.iter().enumerate() {
-        let record = Record::decode(bytes).map_err(|cause| ImportError::Record {
-            from,
-            index,
-            cause,
-        })?;
+        let record =
+            Record::decode(bytes).map_err(|cause| ImportError::Record { from, index, cause })?;
         if let Record::Item { state, copy, .. } = &record
             && !copy
             && state.dot.site != from
@@ -326,7 +332,10 @@ fn decode(from: SiteId, records: &[Bytes]) -> Result<Vec<Record>, ImportError> {
 
 /// When the records will be admissible, if they aren't yet.
 fn parked_until(records: &[Record], wall: Timestamp) -> Option<Timestamp> {
-    let newest = records.iter().filter_map(Record::newest).map(|v: Version| v.time);
+    let newest = records
+        .iter()
+        .filter_map(Record::newest)
+        .map(|v: Version| v.time);
     let ahead = newest.max().map_or(Timestamp(0), Hlc::wall);
     let until = Timestamp(ahead.0.saturating_sub(MAX_SKEW.0 / 1000));
     (until > wall).then_some(until)
@@ -339,7 +348,11 @@ fn parked_until(records: &[Record], wall: Timestamp) -> Option<Timestamp> {
 ///   it. The sender announces the table before it begins its copy, and the copy brings the item.
 /// - The table was deleted everywhere and made anew: that is another group.
 fn receives(table: &Table, site: SiteId) -> bool {
-    table.is_live() && table.group.as_ref().is_some_and(|group| group.receives(site))
+    table.is_live()
+        && table
+            .group
+            .as_ref()
+            .is_some_and(|group| group.receives(site))
 }
 
 /// Where a state belongs: its key here, checked against the table's schema and the item.
@@ -359,7 +372,9 @@ fn place(table: &Table, key: &[u8], state: State) -> Result<Placed, String> {
     let partition = typed(schema.partition.kind, decoded.partition)?;
     key_attributes.insert(schema.partition.name.clone(), partition);
     if let Some(item) = state.item()
-        && !key_attributes.iter().all(|(name, value)| item.get(name) == Some(value))
+        && !key_attributes
+            .iter()
+            .all(|(name, value)| item.get(name) == Some(value))
     {
         return Err("the item's key attributes are not its key".to_owned());
     }
@@ -371,10 +386,7 @@ fn place(table: &Table, key: &[u8], state: State) -> Result<Placed, String> {
     })
 }
 
-fn typed(
-    kind: ScalarType,
-    value: AttributeValue,
-) -> Result<AttributeValue, String> {
+fn typed(kind: ScalarType, value: AttributeValue) -> Result<AttributeValue, String> {
     if value.attribute_type().tag() == kind.letter() {
         return Ok(value);
     }

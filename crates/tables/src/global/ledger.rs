@@ -46,7 +46,9 @@ pub struct ConflictId(pub [u8; 16]);
 
 /// The text is no conflict's identity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no conflict id: it has 32 hexadecimal digits, as `causeway conflicts list` shows")]
+#[error(
+    "'{0}' is no conflict id: it has 32 hexadecimal digits, as `causeway conflicts list` shows"
+)]
 pub struct NoConflictId(pub String);
 
 /// One beaten state.
@@ -287,9 +289,16 @@ pub async fn list<S: Snapshot>(
                 return Ok(page);
             }
             let row = show(snapshot, cursor.id).await?.ok_or_else(|| {
-                ReadError::Corrupt(format!("the ledger lists {} and has no such row", cursor.id))
+                ReadError::Corrupt(format!(
+                    "the ledger lists {} and has no such row",
+                    cursor.id
+                ))
             })?;
-            if filter.table.as_ref().is_none_or(|table| *table == row.table) {
+            if filter
+                .table
+                .as_ref()
+                .is_none_or(|table| *table == row.table)
+            {
                 page.conflicts.push(row);
                 page.next = Some(cursor);
             }
@@ -366,7 +375,10 @@ pub async fn sweep<S: Snapshot>(
 
 /// Is that state in the ledger already?
 pub async fn holds<S: Snapshot>(snapshot: &S, id: ConflictId) -> Result<bool, ReadError> {
-    Ok(snapshot.get(Space::Conflicts, &row_key(id)).await?.is_some())
+    Ok(snapshot
+        .get(Space::Conflicts, &row_key(id))
+        .await?
+        .is_some())
 }
 
 async fn dropped<S: Snapshot>(snapshot: &S) -> Result<u64, ReadError> {
@@ -440,7 +452,9 @@ impl FromStr for ConflictId {
 
     fn from_str(text: &str) -> Result<Self, NoConflictId> {
         let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let number = digits.then(|| u128::from_str_radix(text, 16).ok()).flatten();
+        let number = digits
+            .then(|| u128::from_str_radix(text, 16).ok())
+            .flatten();
         number
             .map(|number| ConflictId(number.to_be_bytes()))
             .ok_or_else(|| NoConflictId(text.to_owned()))

@@ -37,7 +37,9 @@ pub(super) struct Staging<'a> {
 impl<'a> Staging<'a> {
     pub(super) fn new(catalogue: &'a Catalogue, change: Option<CatalogueChange<'a>>) -> Self {
         let tables = catalogue.all();
-        let groups = tables.iter().filter_map(|t| Some((t.group.as_ref()?.id, t.id)));
+        let groups = tables
+            .iter()
+            .filter_map(|t| Some((t.group.as_ref()?.id, t.id)));
         Staging {
             catalogue,
             change,
@@ -233,7 +235,10 @@ impl<E: Engine> Tables<E> {
         before: Option<Table>,
     ) {
         group.refuse(self.config.site);
-        tracing::warn!(table = heard.name, "refused to be a replica: the name is taken here");
+        tracing::warn!(
+            table = heard.name,
+            "refused to be a replica: the name is taken here"
+        );
         let table = match before {
             Some(before) => Table {
                 group: Some(group),
@@ -280,13 +285,18 @@ impl<E: Engine> Tables<E> {
 /// May the items of a dropped table be purged? Not while this Region's last writes are still to
 /// reach the other members: what one of them has, all must get.
 pub(crate) fn may_purge(table: &Table, site: SiteId) -> bool {
-    table.group.as_ref().is_none_or(|group| group.member(site).is_none())
+    table
+        .group
+        .as_ref()
+        .is_none_or(|group| group.member(site).is_none())
 }
 
 impl Table {
     /// Has it replicas in other Regions? (A group whose other members have all left is none.)
     pub(crate) fn is_global(&self, site: SiteId) -> bool {
-        self.group.as_ref().is_some_and(|group| group.others(site).next().is_some())
+        self.group
+            .as_ref()
+            .is_some_and(|group| group.others(site).next().is_some())
     }
 }
 

@@ -56,9 +56,7 @@ pub fn merge(current: Option<State>, incoming: State, planted: Option<PlantedBug
     }
     let concurrent = match planted {
         Some(PlantedBug::ConflictByTimestamp) => current.dot.site != incoming.dot.site,
-        _ => {
-            !incoming.context.contains(current.dot) && !current.context.contains(incoming.dot)
-        }
+        _ => !incoming.context.contains(current.dot) && !current.context.contains(incoming.dot),
     };
     let wins = match planted {
         Some(PlantedBug::TieBreakDropped) => incoming.dot.time > current.dot.time,
@@ -149,10 +147,8 @@ mod tests {
     #[test]
     fn concurrent_states_conflict_and_their_contexts_merge_whoever_stays() {
         let (low, high) = (state(dot(1, 1), &[]), state(dot(1, 2), &[]));
-        for (ours, theirs, outcome) in [
-            (&low, &high, Outcome::Take),
-            (&high, &low, Outcome::Keep),
-        ] {
+        for (ours, theirs, outcome) in [(&low, &high, Outcome::Take), (&high, &low, Outcome::Keep)]
+        {
             let merge = merge(Some(ours.clone()), theirs.clone(), None);
             assert_eq!((merge.outcome, merge.changed), (outcome, true));
             assert_eq!(merge.state, state(dot(1, 2), &[dot(1, 1)]));
@@ -200,11 +196,7 @@ mod tests {
     #[test]
     fn planted_bugs_show() {
         let (low, high) = (state(dot(1, 1), &[]), state(dot(1, 2), &[]));
-        let tie = merge(
-            Some(low.clone()),
-            high,
-            Some(PlantedBug::TieBreakDropped),
-        );
+        let tie = merge(Some(low.clone()), high, Some(PlantedBug::TieBreakDropped));
         assert_eq!(tie.outcome, Outcome::Keep);
         let seen = state(dot(2, 2), &[dot(1, 1)]);
         let false_row = merge(Some(low), seen, Some(PlantedBug::ConflictByTimestamp));

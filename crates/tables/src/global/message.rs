@@ -266,8 +266,14 @@ mod tests {
             r#""source":1,"refused":false}}}}"#
         );
         vec![
-            (item(false), [b"\x01\x01", &id[..], b"\0\x03key", stored].concat()),
-            (item(true), [b"\x01\x02", &id[..], b"\0\x03key", stored].concat()),
+            (
+                item(false),
+                [b"\x01\x01", &id[..], b"\0\x03key", stored].concat(),
+            ),
+            (
+                item(true),
+                [b"\x01\x02", &id[..], b"\0\x03key", stored].concat(),
+            ),
             (
                 Record::CopyDone { group, joined },
                 [b"\x01\x03", &id[..], b"\0\0\0\0\0\0\0\x04\0\x01"].concat(),
@@ -292,7 +298,10 @@ mod tests {
         assert_eq!(Record::decode(b"\x02\x01"), Err(RecordError::Newer(2)));
         assert_eq!(Record::decode(b"\x01\x09"), Err(RecordError::Kind(9)));
         let long = vec![1; MAX_RECORD + 1];
-        assert_eq!(Record::decode(&long), Err(RecordError::Long(MAX_RECORD + 1)));
+        assert_eq!(
+            Record::decode(&long),
+            Err(RecordError::Long(MAX_RECORD + 1))
+        );
     }
 
     #[test]

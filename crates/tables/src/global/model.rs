@@ -107,7 +107,9 @@ impl Model {
     /// Follows the log for a peer: exports what is next after what flies already.
     fn ship(&mut self, from: usize, to: usize) {
         let site = &mut self.sites[from];
-        let next = site.flying[to].last().map_or(site.cursor[to], |last| last.0);
+        let next = site.flying[to]
+            .last()
+            .map_or(site.cursor[to], |last| last.0);
         if next == site.log.len() {
             return;
         }
@@ -121,8 +123,15 @@ impl Model {
             return;
         }
         let (dot, write) = *site.arrived.last().expect("it was written here");
-        assert!(self.planted.is_some() || dot == state.dot, "the state is the greatest");
-        let write = self.writes.iter().position(|w| w.0 == state.dot).unwrap_or(write);
+        assert!(
+            self.planted.is_some() || dot == state.dot,
+            "the state is the greatest"
+        );
+        let write = self
+            .writes
+            .iter()
+            .position(|w| w.0 == state.dot)
+            .unwrap_or(write);
         let message = Message {
             state,
             write,
@@ -216,18 +225,29 @@ impl Model {
             }
             let once: BTreeSet<Version> = site.ledger.iter().copied().collect();
             if once.len() != site.ledger.len() {
-                return Err(format!("one Region's ledger has a row twice: {:?}", site.ledger));
+                return Err(format!(
+                    "one Region's ledger has a row twice: {:?}",
+                    site.ledger
+                ));
             }
         }
-        let ledger: BTreeSet<Version> =
-            self.sites.iter().flat_map(|site| site.ledger.iter().copied()).collect();
+        let ledger: BTreeSet<Version> = self
+            .sites
+            .iter()
+            .flat_map(|site| site.ledger.iter().copied())
+            .collect();
         if ledger != self.beaten {
-            return Err(format!("the ledger is {ledger:?}, beaten were {:?}", self.beaten));
+            return Err(format!(
+                "the ledger is {ledger:?}, beaten were {:?}",
+                self.beaten
+            ));
         }
         for (number, (dot, _)) in self.writes.iter().enumerate() {
             let seen = self.writes.iter().any(|write| write.1.contains(&number));
             if *dot != greatest && !seen && !ledger.contains(dot) {
-                return Err(format!("{dot} is lost: no write saw it and no ledger has it"));
+                return Err(format!(
+                    "{dot} is lost: no write saw it and no ledger has it"
+                ));
             }
         }
         Ok(())
@@ -253,13 +273,18 @@ fn invariant_7_replicas_converge_and_the_ledger_is_exact() {
             Err(why) => panic!("seed {seed}: {why}"),
         }
     }
-    assert!(conflicts as u64 > SCHEDULES, "the schedules make conflicts: {conflicts}");
+    assert!(
+        conflicts as u64 > SCHEDULES,
+        "the schedules make conflicts: {conflicts}"
+    );
 }
 
 #[test]
 fn the_model_finds_planted_bugs() {
     for bug in [PlantedBug::TieBreakDropped, PlantedBug::ConflictByTimestamp] {
-        let found = (0..100).filter(|seed| run(*seed, Some(bug)).is_err()).count();
+        let found = (0..100)
+            .filter(|seed| run(*seed, Some(bug)).is_err())
+            .count();
         assert!(found > 10, "{bug:?} was found in {found} of 100 schedules");
     }
 }

@@ -137,7 +137,12 @@ impl<E: Engine> Tables<E> {
                 table.name
             )));
         }
-        let is_member = |site| table.group.as_ref().is_some_and(|g| g.member(site).is_some());
+        let is_member = |site| {
+            table
+                .group
+                .as_ref()
+                .is_some_and(|g| g.member(site).is_some())
+        };
         match wanted {
             Wanted::Create(site) if is_member(site) => Err(already_exists(&table.name)),
             Wanted::Create(_) if matches!(table.billing, Billing::Provisioned(_)) => {
@@ -219,7 +224,10 @@ impl<E: Engine> Tables<E> {
             if action.settings.is_empty() {
                 return Err(no_actions());
             }
-            let member = table.group.as_ref().is_some_and(|g| g.member(site).is_some());
+            let member = table
+                .group
+                .as_ref()
+                .is_some_and(|g| g.member(site).is_some());
             if !member && site != self.config.site {
                 return Err(self.not_a_member(site));
             }
@@ -252,7 +260,10 @@ impl<E: Engine> Tables<E> {
                 "MultiRegionConsistency parameter is unsupported on existing global table",
             ));
         }
-        if wanted.iter().any(|(change, _)| matches!(change, Wanted::Delete(_))) {
+        if wanted
+            .iter()
+            .any(|(change, _)| matches!(change, Wanted::Delete(_)))
+        {
             return Err(TablesError::validation(
                 "Only Replica Create actions are supported when MultiRegionConsistency parameter \
                  is provided.",
@@ -300,8 +311,12 @@ impl<E: Engine> Tables<E> {
         let mut regions = self.config.deployment.regions();
         let found = regions.find(|(_, known)| known.name() == region);
         found.map(|(site, _)| site).ok_or_else(|| {
-            let mut known: Vec<_> =
-                self.config.deployment.regions().map(|(_, region)| region.name()).collect();
+            let mut known: Vec<_> = self
+                .config
+                .deployment
+                .regions()
+                .map(|(_, region)| region.name())
+                .collect();
             known.sort_unstable();
             TablesError::Validation(format!(
                 "Region {region} is not supported. The latest version of global tables are only \

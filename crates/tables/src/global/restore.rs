@@ -70,9 +70,15 @@ impl<E: Engine> Tables<E> {
     /// # Errors
     /// When there is no such row or no such replica here, or the write fails.
     pub async fn restore_conflict(&self, id: ConflictId) -> Result<Restored, RestoreError> {
-        let row = self.conflict(id).await?.ok_or(RestoreError::NoSuchConflict(id))?;
+        let row = self
+            .conflict(id)
+            .await?
+            .ok_or(RestoreError::NoSuchConflict(id))?;
         let table = self.catalogue.named(&row.table).filter(|table| {
-            table.group.as_ref().is_some_and(|group| group.id == row.group)
+            table
+                .group
+                .as_ref()
+                .is_some_and(|group| group.id == row.group)
         });
         let table = table.ok_or_else(|| RestoreError::NoReplica(row.table.clone()))?;
         let key = encoded_key(&table, &row)?;
@@ -80,7 +86,9 @@ impl<E: Engine> Tables<E> {
             Content::Item(item) => Some(item),
             Content::Tombstone => None,
         };
-        let written = self.write_item(table.id, key.clone(), |_| Ok(image)).await?;
+        let written = self
+            .write_item(table.id, key.clone(), |_| Ok(image))
+            .await?;
         let version = match (&written.old, &written.new) {
             (None, None) => None,
             _ => self.version_of(&key).await?,
@@ -94,7 +102,12 @@ impl<E: Engine> Tables<E> {
 
     async fn version_of(&self, key: &[u8]) -> Result<Option<Version>, TablesError> {
         use store::{ReadError, Snapshot, Space};
-        let stored = self.engine.snapshot().get(Space::Items, key).await.map_err(TablesError::from)?;
+        let stored = self
+            .engine
+            .snapshot()
+            .get(Space::Items, key)
+            .await
+            .map_err(TablesError::from)?;
         let header = stored.map(|state| decode_state_header(&state)).transpose();
         let header = header.map_err(|error| ReadError::Corrupt(error.to_string()))?;
         Ok(header.map(|(dot, _)| dot))
@@ -103,7 +116,14 @@ impl<E: Engine> Tables<E> {
 
 fn encoded_key(table: &Table, row: &ConflictRecord) -> Result<Vec<u8>, RestoreError> {
     let no_replica = || RestoreError::NoReplica(row.table.clone());
-    let partition = row.key.get(&table.schema.partition.name).ok_or_else(no_replica)?;
-    let sort = table.schema.sort.as_ref().and_then(|sort| row.key.get(&sort.name));
+    let partition = row
+        .key
+        .get(&table.schema.partition.name)
+        .ok_or_else(no_replica)?;
+    let sort = table
+        .schema
+        .sort
+        .as_ref()
+        .and_then(|sort| row.key.get(&sort.name));
     item_key(table.id.0, partition, sort).map_err(|_| no_replica())
 }

@@ -8,9 +8,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
-use store::{
-    Direction, Engine, Entry, KeyRange, LogPosition, MemoryEngine, Snapshot, Space,
-};
+use store::{Direction, Engine, Entry, KeyRange, LogPosition, MemoryEngine, Snapshot, Space};
 use types::{
     Deployment, Environment, Monotonic, Now, Region, Site, SiteId, SiteName, Sleep, Timestamp,
     Version,
@@ -105,7 +103,9 @@ pub(crate) struct World {
 }
 
 pub(crate) fn ready<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("the memory engine answers at once")
+    future
+        .now_or_never()
+        .expect("the memory engine answers at once")
 }
 
 pub(crate) fn site(place: usize) -> SiteId {
@@ -208,7 +208,10 @@ impl World {
         let item = value.map(|value| {
             Item::from([
                 ("id".to_owned(), id),
-                ("colour".to_owned(), AttributeValue::String(value.to_owned())),
+                (
+                    "colour".to_owned(),
+                    AttributeValue::String(value.to_owned()),
+                ),
             ])
         });
         let written = ready(place.tables.write_item(table.id, key.clone(), |_| Ok(item))).unwrap();
@@ -413,8 +416,10 @@ impl World {
             };
             let items = self.items(at, name);
             self.check_indexes(at, &table, &items)?;
-            let items: BTreeMap<_, _> =
-                items.into_iter().map(|(key, state)| (key, (state.dot, state.content))).collect();
+            let items: BTreeMap<_, _> = items
+                .into_iter()
+                .map(|(key, state)| (key, (state.dot, state.content)))
+                .collect();
             match &first {
                 None => first = Some(items),
                 Some(first) if *first == items => {}
@@ -444,7 +449,10 @@ impl World {
         if there == wanted {
             return Ok(());
         }
-        Err(format!("the index of {} is {there:?}, not {wanted:?}", NAMES[at]))
+        Err(format!(
+            "the index of {} is {there:?}, not {wanted:?}",
+            NAMES[at]
+        ))
     }
 
     /// Is the union of the ledgers what the checker saw beaten, and nothing else?
@@ -468,7 +476,11 @@ impl World {
             .map(|(key, dot)| ConflictId::of(group, key, *dot))
             .collect();
         if union != beaten {
-            return Err(format!("the ledgers have {} rows, beaten were {:?}", union.len(), self.beaten));
+            return Err(format!(
+                "the ledgers have {} rows, beaten were {:?}",
+                union.len(),
+                self.beaten
+            ));
         }
         Ok(())
     }
@@ -528,7 +540,12 @@ fn state(engine: &MemoryEngine, key: &[u8]) -> Option<State> {
 
 fn entries(engine: &MemoryEngine, space: Space, prefix: &[u8]) -> Vec<Entry> {
     let range = KeyRange::prefix(prefix);
-    let page = ready(engine.snapshot().scan(space, range, Direction::Forward, 100_000)).unwrap();
+    let page = ready(
+        engine
+            .snapshot()
+            .scan(space, range, Direction::Forward, 100_000),
+    )
+    .unwrap();
     page.entries
 }
 

@@ -104,7 +104,10 @@ fn invariant_7_replicas_converge_and_the_ledger_is_exact() {
             Err(why) => panic!("seed {seed}: {why}"),
         }
     }
-    assert!(conflicts > 100 && parked > 100, "{conflicts} conflicts, {parked} parked");
+    assert!(
+        conflicts > 100 && parked > 100,
+        "{conflicts} conflicts, {parked} parked"
+    );
 }
 
 #[test]
@@ -133,7 +136,10 @@ fn a_replica_is_created_copied_and_active() {
         world.deliver(0, 1);
     }
     assert_eq!(world.shape(1, T), "CREATING us-east-1=ACTIVE");
-    assert!(!world.write(1, T, "x", Some("red")), "a replica being filled takes no writes");
+    assert!(
+        !world.write(1, T, "x", Some("red")),
+        "a replica being filled takes no writes"
+    );
     world.settle();
     assert_eq!(world.shape(0, T), "ACTIVE eu-west-1=ACTIVE");
     assert_eq!(world.shape(1, T), "ACTIVE us-east-1=ACTIVE");
@@ -141,13 +147,18 @@ fn a_replica_is_created_copied_and_active() {
     world.check_convergence(T).unwrap();
     let table = world.describe(1, T).unwrap();
     assert_eq!(table["GlobalTableVersion"], "2019.11.21");
-    assert_eq!(table["StreamSpecification"]["StreamViewType"], "NEW_AND_OLD_IMAGES");
+    assert_eq!(
+        table["StreamSpecification"]["StreamViewType"],
+        "NEW_AND_OLD_IMAGES"
+    );
     let source = world.describe(0, T).unwrap();
     assert_ne!(table["TableId"], source["TableId"]);
     assert!(table["TableArn"].as_str().unwrap().contains(NAMES[1]));
     assert_eq!(source["StreamSpecification"]["StreamEnabled"], true);
     let copies = announcements(&world.places[0].engine);
-    let copies = copies.iter().filter(|change| matches!(change, Change::Copy { .. }));
+    let copies = copies
+        .iter()
+        .filter(|change| matches!(change, Change::Copy { .. }));
     assert_eq!(copies.count(), 1200);
 }
 
@@ -186,10 +197,16 @@ fn a_copy_never_runs_far_ahead_of_its_replica() {
     while world.background(0) == crate::CopyProgress::Worked {}
     let announced = |world: &World| {
         let changes = announcements(&world.places[0].engine);
-        changes.iter().filter(|change| matches!(change, Change::Copy { .. })).count()
+        changes
+            .iter()
+            .filter(|change| matches!(change, Change::Copy { .. }))
+            .count()
     };
     let ahead = announced(&world);
-    assert!((1000..=super::copy::COPY_WINDOW).contains(&ahead), "{ahead} copies are ahead");
+    assert!(
+        (1000..=super::copy::COPY_WINDOW).contains(&ahead),
+        "{ahead} copies are ahead"
+    );
     world.settle();
     assert_eq!(announced(&world), 6000);
     assert_eq!(world.values(1, T).len(), 6000);
@@ -206,18 +223,30 @@ fn a_removed_replica_ships_its_last_writes_and_comes_back_empty_handed() {
     world.write(2, T, "last", Some("blue"));
     let answer = world.replica(0, T, "Delete", 2).unwrap();
     assert_eq!(answer["TableDescription"]["TableStatus"], "UPDATING");
-    assert_eq!(world.shape(0, T), "UPDATING eu-west-1=ACTIVE ap-southeast-1=DELETING");
+    assert_eq!(
+        world.shape(0, T),
+        "UPDATING eu-west-1=ACTIVE ap-southeast-1=DELETING"
+    );
     let busy = world.replica(1, T, "Create", 2).unwrap_err();
-    assert!(busy.contains("replicas already existed") || busy.contains("ResourceInUse"), "{busy}");
+    assert!(
+        busy.contains("replicas already existed") || busy.contains("ResourceInUse"),
+        "{busy}"
+    );
     world.settle();
     assert_eq!(world.shape(2, T), "missing");
-    assert_eq!(world.shape(1, T), "ACTIVE us-east-1=ACTIVE ap-southeast-1=DELETING");
+    assert_eq!(
+        world.shape(1, T),
+        "ACTIVE us-east-1=ACTIVE ap-southeast-1=DELETING"
+    );
     assert_eq!(world.values(0, T).get("last"), None);
     world.cut.clear();
     world.restart(2);
     world.settle();
     for at in 0..2 {
-        assert_eq!(world.values(at, T).get("last").map(String::as_str), Some("blue"));
+        assert_eq!(
+            world.values(at, T).get("last").map(String::as_str),
+            Some("blue")
+        );
     }
     assert_eq!(world.shape(0, T), "ACTIVE eu-west-1=ACTIVE");
     // What is deleted meanwhile must not come back with the replica.
@@ -225,7 +254,10 @@ fn a_removed_replica_ships_its_last_writes_and_comes_back_empty_handed() {
     world.settle();
     world.replica(1, T, "Create", 2).unwrap();
     world.settle();
-    assert_eq!(world.shape(2, T), "ACTIVE us-east-1=ACTIVE eu-west-1=ACTIVE");
+    assert_eq!(
+        world.shape(2, T),
+        "ACTIVE us-east-1=ACTIVE eu-west-1=ACTIVE"
+    );
     let values = world.values(2, T);
     assert_eq!(values.keys().collect::<Vec<_>>(), ["kept", "last"]);
     // Nor may anything that was under way to the replica it was.
@@ -237,27 +269,44 @@ fn a_removed_replica_ships_its_last_writes_and_comes_back_empty_handed() {
     }
     world.settle();
     world.check_convergence(T).unwrap();
-    assert_eq!(world.values(2, T).keys().collect::<Vec<_>>(), ["kept", "last"]);
-    assert_eq!(world.shape(2, T), "ACTIVE us-east-1=ACTIVE eu-west-1=ACTIVE");
+    assert_eq!(
+        world.values(2, T).keys().collect::<Vec<_>>(),
+        ["kept", "last"]
+    );
+    assert_eq!(
+        world.shape(2, T),
+        "ACTIVE us-east-1=ACTIVE eu-west-1=ACTIVE"
+    );
 }
 
 #[test]
 fn a_table_deleted_in_a_member_region_leaves_the_group() {
     let mut world = global_table(5);
-    world.execute(1, "DeleteTable", serde_json::json!({"TableName": T})).unwrap();
+    world
+        .execute(1, "DeleteTable", serde_json::json!({"TableName": T}))
+        .unwrap();
     // It is gone once both others have its last writes.
     world.cut.insert((1, 2));
     world.settle();
     assert_eq!(world.shape(1, T), "missing");
-    assert_eq!(world.shape(0, T), "ACTIVE eu-west-1=DELETING ap-southeast-1=ACTIVE");
+    assert_eq!(
+        world.shape(0, T),
+        "ACTIVE eu-west-1=DELETING ap-southeast-1=ACTIVE"
+    );
     world.cut.clear();
     world.settle();
     assert_eq!(world.shape(0, T), "ACTIVE ap-southeast-1=ACTIVE");
-    world.execute(2, "DeleteTable", serde_json::json!({"TableName": T})).unwrap();
+    world
+        .execute(2, "DeleteTable", serde_json::json!({"TableName": T}))
+        .unwrap();
     world.settle();
     // The last replica is gone: the table is one Region's, and shows it; its stream stays.
     let table = world.describe(0, T).unwrap();
-    for key in ["Replicas", "GlobalTableVersion", "GlobalTableSettingsReplicationMode"] {
+    for key in [
+        "Replicas",
+        "GlobalTableVersion",
+        "GlobalTableSettingsReplicationMode",
+    ] {
         assert!(table.get(key).is_none(), "{key}");
     }
     assert_eq!(table["StreamSpecification"]["StreamEnabled"], true);
@@ -283,7 +332,9 @@ fn a_region_that_has_the_name_already_refuses() {
     assert_eq!(world.values(1, T).len(), 1);
     assert!(world.values(0, T).is_empty());
     // Once the name is free it works, and replays of the first attempt don't spoil it.
-    world.execute(1, "DeleteTable", serde_json::json!({"TableName": T})).unwrap();
+    world
+        .execute(1, "DeleteTable", serde_json::json!({"TableName": T}))
+        .unwrap();
     world.replica(0, T, "Create", 1).unwrap();
     let mut random = Random(1);
     for _ in 0..20 {
@@ -315,10 +366,20 @@ fn two_members_that_add_the_same_region_at_once_agree() {
             step(&mut world, &mut random);
         }
         world.settle();
-        world.check_convergence(T).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
-        assert_eq!(world.shape(2, T), "ACTIVE us-east-1=ACTIVE eu-west-1=ACTIVE");
-        assert_eq!(world.shape(0, T), "ACTIVE eu-west-1=ACTIVE ap-southeast-1=ACTIVE");
-        world.check_ledger(world.group(0, T)).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        world
+            .check_convergence(T)
+            .unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        assert_eq!(
+            world.shape(2, T),
+            "ACTIVE us-east-1=ACTIVE eu-west-1=ACTIVE"
+        );
+        assert_eq!(
+            world.shape(0, T),
+            "ACTIVE eu-west-1=ACTIVE ap-southeast-1=ACTIVE"
+        );
+        world
+            .check_ledger(world.group(0, T))
+            .unwrap_or_else(|why| panic!("seed {seed}: {why}"));
     }
 }
 
@@ -335,9 +396,13 @@ fn a_conflict_is_listed_shown_and_restored() {
     // Whoever met both states first has it: the winner tells the others what it has seen.
     let rows_at = |world: &World, at: usize| {
         let tables = &world.places[at].tables;
-        ready(tables.conflicts(&ConflictFilter::default(), None, 10)).unwrap().conflicts
+        ready(tables.conflicts(&ConflictFilter::default(), None, 10))
+            .unwrap()
+            .conflicts
     };
-    let at = (0..SITES).find(|at| !rows_at(&world, *at).is_empty()).unwrap();
+    let at = (0..SITES)
+        .find(|at| !rows_at(&world, *at).is_empty())
+        .unwrap();
     let rows = rows_at(&world, at);
     let [row] = &rows[..] else {
         panic!("one conflict: {rows:?}");
@@ -373,7 +438,11 @@ fn a_state_overwritten_at_its_origin_before_it_was_shipped_is_no_conflict() {
     world.write(1, T, "a", Some("blue"));
     world.cut.clear();
     world.settle();
-    let page = ready(world.places[1].tables.conflicts(&ConflictFilter::default(), None, 10));
+    let page = ready(
+        world.places[1]
+            .tables
+            .conflicts(&ConflictFilter::default(), None, 10),
+    );
     let conflicts = page.unwrap().conflicts;
     assert_eq!(conflicts.len(), 1);
     world.check_ledger(world.group(0, T)).unwrap();
@@ -407,16 +476,28 @@ fn a_peer_that_sends_rubbish_gets_an_error_and_changes_nothing() {
     let foreign = import(site(2), &[good.clone()]);
     assert!(matches!(foreign, Err(ImportError::Foreign { stamped, .. }) if stamped == site(0)));
     assert_eq!(import(site(2), &[record(key, state, true)]), Ok(true));
-    for rubbish in [&b""[..], b"\x01", b"\x09\x01", b"\x01\x04{}", b"\x01\x01short"] {
+    for rubbish in [
+        &b""[..],
+        b"\x01",
+        b"\x09\x01",
+        b"\x01\x04{}",
+        b"\x01\x01short",
+    ] {
         let rubbish = bytes::Bytes::from_static(rubbish);
         let error = import(site(0), &[good.clone(), rubbish]).unwrap_err();
-        assert!(matches!(error, ImportError::Record { index: 1, .. }), "{error}");
+        assert!(
+            matches!(error, ImportError::Record { index: 1, .. }),
+            "{error}"
+        );
     }
     let mut other = key.to_vec();
     let last = other.len() - 3;
     other[last] ^= 1;
     let error = import(site(0), &[record(&other, state, false)]).unwrap_err();
-    assert!(matches!(error, ImportError::Contradiction { .. }), "{error}");
+    assert!(
+        matches!(error, ImportError::Contradiction { .. }),
+        "{error}"
+    );
     assert_eq!(world.items(1, T), before);
 }
 
@@ -448,7 +529,10 @@ fn update_table_words_its_errors_as_the_service_does() {
     let world = global_table(11);
     let update = |at: usize, body: serde_json::Value| {
         let mut request = serde_json::json!({"TableName": T});
-        request.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        request
+            .as_object_mut()
+            .unwrap()
+            .extend(body.as_object().unwrap().clone());
         world.execute(at, "UpdateTable", request).unwrap_err()
     };
     let replicas = |updates: serde_json::Value| serde_json::json!({"ReplicaUpdates": updates});
@@ -479,7 +563,10 @@ fn update_table_words_its_errors_as_the_service_does() {
             "There are no actions specified in the Replica Update Action of the request.",
         ),
         (
-            replicas(serde_json::json!([delete("eu-west-1"), delete("ap-southeast-1")])),
+            replicas(serde_json::json!([
+                delete("eu-west-1"),
+                delete("ap-southeast-1")
+            ])),
             "Update table operation with more than one create or delete replica actions not \
              allowed",
         ),
@@ -506,11 +593,21 @@ fn update_table_words_its_errors_as_the_service_does() {
         ),
     ];
     for (body, message) in cases {
-        assert_eq!(update(0, body.clone()), format!("ValidationException: {message}"), "{body}");
+        assert_eq!(
+            update(0, body.clone()),
+            format!("ValidationException: {message}"),
+            "{body}"
+        );
     }
-    let not_built = update(0, replicas(serde_json::json!([{"Disassociate":
-        {"RegionName": "us-east-1"}}])));
-    assert!(not_built.contains("Disassociate of a replica is not built yet"), "{not_built}");
+    let not_built = update(
+        0,
+        replicas(serde_json::json!([{"Disassociate":
+        {"RegionName": "us-east-1"}}])),
+    );
+    assert!(
+        not_built.contains("Disassociate of a replica is not built yet"),
+        "{not_built}"
+    );
 }
 
 #[test]

@@ -311,6 +311,34 @@ fn reads_are_judged_as_the_service_does() {
     }
 }
 
+#[test]
+fn the_parameters_before_expressions_do_the_same() {
+    let service = events();
+    let comparison = |operator: &str, values: Value| json!({"ComparisonOperator": operator, "AttributeValueList": values});
+    let request = json!({
+        "TableName": "Events",
+        "KeyConditions": {
+            "id": comparison("EQ", json!([{"S": "a"}])),
+            "seq": comparison("BETWEEN", json!([{"N": "-2"}, {"N": "5"}])),
+        },
+        "QueryFilter": {"odd": comparison("EQ", json!([{"BOOL": true}]))},
+    });
+    let found = service.ok("Query", request);
+    assert_eq!(times(&found), [-1, 1, 3, 5]);
+    assert_eq!(found["ScannedCount"], 8);
+    let request = json!({
+        "TableName": "Events",
+        "ScanFilter": {
+            "seq": comparison("LT", json!([{"N": "-8"}])), "odd": comparison("NULL", json!([])),
+        },
+        "ConditionalOperator": "OR",
+        "AttributesToGet": ["seq"],
+    });
+    let mut found = times(&service.ok("Scan", request));
+    found.sort_unstable();
+    assert_eq!(found, [-10, -10, -9, -9]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
