@@ -189,6 +189,21 @@ impl Batch {
         !self.announcements.is_empty() || self.writes.iter().any(grows)
     }
 
+    /// Does it remove something and add no data?
+    pub(crate) fn frees_space(&self) -> bool {
+        let removes = |write: &Write| matches!(write, Write::Delete { .. });
+        !self.adds_data() && self.writes.iter().any(removes)
+    }
+
+    /// The bytes of everything in it.
+    pub(crate) fn bytes(&self) -> usize {
+        let writes = self.writes.iter().map(|write| match write {
+            Write::Put { key, value, .. } => key.len() + value.len(),
+            Write::Delete { key, .. } => key.len(),
+        });
+        writes.sum::<usize>() + self.announcements.iter().map(Bytes::len).sum::<usize>()
+    }
+
     /// Checks what every engine relies on; a batch that breaks it is a bug of its maker.
     ///
     /// # Panics

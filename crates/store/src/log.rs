@@ -11,7 +11,10 @@ use crate::{
 
 /// How many entries one batch of a trim removes. It bounds memory and how long other commits
 /// wait behind it.
-const TRIM_ENTRIES: usize = 1_000;
+const TRIM_ENTRIES: u64 = 1_000;
+
+/// The key in `Space::Meta` of the newest trimmed position, whose value is its log key.
+const TRIMMED_KEY: &[u8] = b"store/trimmed";
 
 /// A trim failed; what it removed before stays removed, and it may be called again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,35 +55,36 @@ pub async fn read_log<S: Snapshot>(
 }
 
 /// Removes every entry up to and including `up_to` from the log, in batches; returns how many
-/// there were. The head doesn't move, even if nothing is left.
+/// there were. The head doesn't move, even if nothing is left. How far it came is kept in
+/// `Space::Meta` under `store/trimmed`, so that nothing needs to be searched for.
 ///
 /// # Errors
 /// As reads and commits.
 pub async fn trim_log<E: Engine>(engine: &E, up_to: LogPosition) -> Result<u64, TrimError> {
-    let mut removed = 0;
-    let mut after = Bound::Unbounded;
-    loop {
-        let range = KeyRange {
-            start: after,
-            end: Bound::Included(up_to.key()),
-        };
-        let snapshot = engine.snapshot();
-        let page = snapshot
-            .scan(Space::Log, range, Direction::Forward, TRIM_ENTRIES)
-            .await?;
-        drop(snapshot);
-        let Some(last) = page.entries.last() else {
-            return Ok(removed);
-        };
-        after = Bound::Excluded(last.key.clone());
+    let up_to = up_to.min(engine.log_head());
+    let start = trimmed(&engine.snapshot()).await?;
+    let mut last = start;
+    while last < up_to {
+        let end = LogPosition(up_to.0.min(last.0 + TRIM_ENTRIES));
         let mut batch = Batch::new();
-        for entry in page.entries {
-            batch.delete(Space::Log, entry.key);
-            removed += 1;
+        for position in last.0 + 1..=end.0 {
+            batch.delete(Space::Log, LogPosition(position).key());
         }
+        batch.put(Space::Meta, TRIMMED_KEY, end.key());
         engine.commit(batch).await?;
-        if !page.more {
-            return Ok(removed);
-        }
+        last = end;
     }
+    Ok(last.0 - start.0)
+}
+
+/// The newest position that was trimmed from the log, 0 if none.
+///
+/// # Errors
+/// As `Snapshot::get`.
+pub async fn trimmed<S: Snapshot>(snapshot: &S) -> Result<LogPosition, ReadError> {
+    let Some(value) = snapshot.get(Space::Meta, TRIMMED_KEY).await? else {
+        return Ok(LogPosition(0));
+    };
+    LogPosition::from_key(&value)
+        .ok_or_else(|| ReadError::Corrupt("the record of the log's trimming".to_owned()))
 }

@@ -19,6 +19,7 @@ mod json;
 mod key;
 mod limits;
 mod locks;
+mod measure;
 mod number;
 mod operation_table;
 mod operations;
@@ -47,7 +48,8 @@ pub use codec::{
 pub use compare::{begins_with, compare, contains};
 pub use error::TablesError;
 pub use expressions::{
-    Condition, ExpressionError, ExpressionKind, KeyAttributes, KeyCondition, KeyConditionError,
+    AttributeUpdate, Condition, ConditionalOperator, ExpectedAttribute, ExpressionError,
+    ExpressionKind, KeyAttributes, KeyCondition, KeyConditionError, LegacyCondition, LegacyError,
     MAX_EXPRESSION_SIZE, MAX_IN_OPERANDS, MAX_OPERATORS, MAX_SUBSTITUTION_KEY,
     MAX_SUBSTITUTIONS_SIZE, Problem, Projection, SubstitutionError, Substitutions, Update,
     UpdateError,
@@ -73,6 +75,7 @@ pub use key::{
     partition_prefix, table_prefix,
 };
 pub use locks::{ItemGuard, ItemLocks};
+pub use measure::MeasureProgress;
 pub use number::{MAX_DIGITS, NotANumber, Number, NumberError};
 pub use path::{MAX_PATH_ELEMENTS, Path, PathElement};
 pub use planted::PlantedBug;

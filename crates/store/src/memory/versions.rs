@@ -3,11 +3,10 @@
 //! keys there are and whoever is reading. It knows neither batches nor durability.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 use bytes::Bytes;
 
-use crate::{Direction, Entry, KeyRange, Page, Space};
+use crate::{Direction, Entry, KeyRange, Page, Space, is_empty_range};
 
 /// All keyspaces, with the states that living snapshots see.
 #[derive(Debug, Default)]
@@ -192,18 +191,6 @@ impl Versions {
     /// Absent in the newest commit and for every living snapshot?
     fn is_gone(&self) -> bool {
         self.newest.value.is_none() && self.older.is_empty()
-    }
-}
-
-/// Is that range empty by its bounds alone? (`BTreeMap::range` panics at some such bounds.)
-pub(crate) fn is_empty_range(range: &KeyRange) -> bool {
-    match (&range.start, &range.end) {
-        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
-        (Bound::Included(start), Bound::Included(end)) => start > end,
-        (
-            Bound::Included(start) | Bound::Excluded(start),
-            Bound::Included(end) | Bound::Excluded(end),
-        ) => start >= end,
     }
 }
 

@@ -7,6 +7,7 @@
 mod condition;
 mod condition_parser;
 mod key_condition;
+mod legacy;
 mod lexer;
 mod parser;
 mod projection;
@@ -21,6 +22,9 @@ use crate::Path;
 
 pub use condition::Condition;
 pub use key_condition::{KeyAttributes, KeyCondition, KeyConditionError};
+pub use legacy::{
+    AttributeUpdate, ConditionalOperator, ExpectedAttribute, LegacyCondition, LegacyError,
+};
 pub use projection::Projection;
 pub use substitutions::{
     MAX_SUBSTITUTION_KEY, MAX_SUBSTITUTIONS_SIZE, SubstitutionError, Substitutions,

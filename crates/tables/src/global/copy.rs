@@ -210,11 +210,7 @@ impl<E: Engine> Tables<E> {
         let stored = progress(&snapshot, job.table.id, job.to).await?;
         let mut progress = stored
             .filter(|progress| progress.joined == job.joined)
-            .unwrap_or_else(|| Progress {
-                joined: job.joined,
-                done: false,
-                after: Bytes::new(),
-            });
+            .unwrap_or_else(|| Progress::anew(job.joined));
         if progress.done {
             self.global
                 .lock()
@@ -362,7 +358,16 @@ pub(super) fn stage_nothing_to_copy(
 }
 
 impl Progress {
-    fn encode(&self) -> Bytes {
+    /// Nothing is copied yet.
+    pub(super) fn anew(joined: Version) -> Progress {
+        Progress {
+            joined,
+            done: false,
+            after: Bytes::new(),
+        }
+    }
+
+    pub(super) fn encode(&self) -> Bytes {
         let mut out = vec![PROGRESS_FORMAT];
         out.extend_from_slice(&self.joined.time.0.to_be_bytes());
         out.extend_from_slice(&self.joined.site.0.to_be_bytes());
@@ -392,7 +397,7 @@ impl Progress {
     }
 }
 
-fn progress_key(table: TableId, to: SiteId) -> Bytes {
+pub(super) fn progress_key(table: TableId, to: SiteId) -> Bytes {
     Bytes::from([PROGRESS, &table.0.to_be_bytes(), &to.0.to_be_bytes()].concat())
 }
 

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use store::{Engine, ReadError, Snapshot, Space};
-use types::SiteId;
+use types::{SiteId, Timestamp};
 
 use super::group::{Group, MemberPhase};
 use super::message::{Record, TableRecord, encode_item};
@@ -24,6 +24,8 @@ pub struct Export {
     pub key: Option<Bytes>,
     /// The record.
     pub bytes: Bytes,
+    /// When what it says was written, by the clock of whoever wrote it; `None`: it is no item.
+    pub written: Option<Timestamp>,
 }
 
 impl<E: Engine> Tables<E> {
@@ -84,6 +86,7 @@ impl<E: Engine> Tables<E> {
             resource: table.name.clone(),
             key: Some(key),
             bytes,
+            written: Some(dot.time.wall()),
         }))
     }
 
@@ -113,6 +116,7 @@ impl<E: Engine> Tables<E> {
             resource: table.name,
             key: None,
             bytes: record.encode(),
+            written: None,
         }))
     }
 
@@ -135,6 +139,7 @@ impl<E: Engine> Tables<E> {
             resource,
             key: None,
             bytes: Record::Table(Box::new(record)).encode(),
+            written: None,
         }))
     }
 }

@@ -14,6 +14,7 @@ pub mod merge;
 pub mod message;
 pub mod replicas;
 pub mod restore;
+mod resynchronize;
 
 #[cfg(test)]
 mod model;

@@ -345,6 +345,20 @@ impl World {
         }
     }
 
+    /// The disk is lost: the process starts with an empty one, and peers begin at their logs'
+    /// first positions.
+    pub(crate) fn wipe(&mut self, at: usize) {
+        self.places[at].engine = MemoryEngine::new();
+        self.places[at].known.clear();
+        self.places[at].acknowledged = Default::default();
+        self.places[at].delivered = Default::default();
+        self.restart(at);
+        for from in 0..SITES {
+            self.lose(from, at);
+            self.places[from].acknowledged[at] = LogPosition(0);
+        }
+    }
+
     pub(crate) fn background(&mut self, at: usize) -> CopyProgress {
         let place = &self.places[at];
         let acknowledged = place.acknowledged;

@@ -347,6 +347,32 @@ fn a_region_that_has_the_name_already_refuses() {
 }
 
 #[test]
+fn a_region_that_lost_its_data_is_filled_again() {
+    let mut world = global_table(15);
+    world.write(0, T, "a", Some("red"));
+    world.write(1, T, "b", Some("blue"));
+    world.write(2, T, "c", Some("grey"));
+    world.settle();
+    let values = world.values(0, T);
+    world.wipe(2);
+    assert_eq!(world.shape(2, T), "missing");
+    world.settle();
+    assert_eq!(
+        world.shape(2, T),
+        "ACTIVE us-east-1=ACTIVE eu-west-1=ACTIVE"
+    );
+    assert_eq!(
+        world.shape(0, T),
+        "ACTIVE eu-west-1=ACTIVE ap-southeast-1=ACTIVE"
+    );
+    assert_eq!(world.values(2, T), values);
+    assert!(world.write(2, T, "c", Some("green")));
+    world.settle();
+    world.check_convergence(T).unwrap();
+    assert_eq!(world.values(0, T)["c"], "green");
+}
+
+#[test]
 fn two_members_that_add_the_same_region_at_once_agree() {
     for seed in 0..15 {
         let mut random = Random(seed);

@@ -1,0 +1,255 @@
+//! Real processes: Regions killed under load, links cut, the supervisor killed. Every write that
+//! was acknowledged is looked for by its id afterwards.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use support::{Client, Lab, eventually};
+
+const VIRGINIA: &str = "us-east-1";
+const IRELAND: &str = "eu-west-1";
+
+/// Times that a Region is killed under load.
+const KILLS: usize = 20;
+
+fn create_table(client: &mut Client) {
+    client.must(
+        "CreateTable",
+        &json!({
+            "TableName": "Orders", "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        }),
+    );
+}
+
+fn add_replica(client: &mut Client, region: &str) {
+    let update = json!({
+        "TableName": "Orders", "ReplicaUpdates": [{"Create": {"RegionName": region}}],
+    });
+    client.must("UpdateTable", &update);
+    eventually("the replica is active", || {
+        let table = client.must("DescribeTable", &json!({"TableName": "Orders"}));
+        let replicas = table["Table"]["Replicas"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        replicas
+            .iter()
+            .any(|replica| replica["RegionName"] == region && replica["ReplicaStatus"] == "ACTIVE")
+    });
+}
+
+/// Every id that a Region's table holds.
+fn ids(client: &mut Client) -> BTreeSet<String> {
+    let mut ids = BTreeSet::new();
+    let mut request = json!({"TableName": "Orders", "ConsistentRead": true});
+    loop {
+        let page = client.must("Scan", &request);
+        let items = page["Items"].as_array().unwrap();
+        ids.extend(
+            items
+                .iter()
+                .map(|item| item["id"]["S"].as_str().unwrap().to_owned()),
+        );
+        match &page["LastEvaluatedKey"] {
+            Value::Null => return ids,
+            key => request["ExclusiveStartKey"] = key.clone(),
+        }
+    }
+}
+
+/// Four writers that never stop until told; the ids of their acknowledged writes.
+struct Load {
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<Mutex<BTreeSet<String>>>,
+    writers: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(lab: &Lab, region: &str, name: &str) -> Load {
+        let stop = Arc::new(AtomicBool::new(false));
+        let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
+        let writers = (0..4).map(|writer| {
+            let mut client = lab.client(region);
+            let (stop, acknowledged) = (stop.clone(), acknowledged.clone());
+            let name = name.to_owned();
+            std::thread::spawn(move || {
+                for number in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let id = format!("{name}-{writer}-{number}");
+                    let item = json!({"TableName": "Orders", "Item": {"id": {"S": id}}});
+                    match client.call("PutItem", &item) {
+                        Ok((200, _)) => {
+                            acknowledged.lock().unwrap().insert(id);
+                        }
+                        Ok((status, answer)) => assert!(status >= 500, "{status} {answer}"),
+                        Err(_) => std::thread::sleep(std::time::Duration::from_millis(5)),
+                    }
+                }
+            })
+        });
+        Load {
+            writers: writers.collect(),
+            stop,
+            acknowledged,
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.acknowledged.lock().unwrap().len()
+    }
+
+    fn stop(self) -> BTreeSet<String> {
+        self.stop.store(true, Ordering::Relaxed);
+        for writer in self.writers {
+            writer.join().unwrap();
+        }
+        let acknowledged = self.acknowledged.lock().unwrap();
+        acknowledged.clone()
+    }
+}
+
+fn assert_all(expected: &BTreeSet<String>, found: &BTreeSet<String>, place: &str) {
+    let lost: Vec<_> = expected.difference(found).collect();
+    assert!(
+        lost.is_empty(),
+        "{place} lost {} acknowledged writes: {lost:?}",
+        lost.len()
+    );
+}
+
+#[test]
+fn every_acknowledged_write_survives_kill_9_under_load() {
+    let lab = Lab::start(&["--regions", "us-east-1,eu-west-1", "--delay-scale", "0.1"]);
+    let mut client = lab.client(VIRGINIA);
+    create_table(&mut client);
+    add_replica(&mut client, IRELAND);
+    let load = Load::start(&lab, VIRGINIA, "kill");
+    for _ in 0..KILLS {
+        let before = load.count();
+        eventually("writes are acknowledged", || load.count() > before + 50);
+        lab.must(&["fault", "kill", VIRGINIA]);
+        lab.must(&["fault", "start", VIRGINIA]);
+    }
+    let before = load.count();
+    eventually("writes are acknowledged", || load.count() > before + 50);
+    let acknowledged = load.stop();
+    println!(
+        "{} acknowledged writes over {KILLS} kills",
+        acknowledged.len()
+    );
+    assert_all(&acknowledged, &ids(&mut lab.client(VIRGINIA)), VIRGINIA);
+    let mut far = lab.client(IRELAND);
+    eventually("the peer has everything", || {
+        acknowledged.is_subset(&ids(&mut far))
+    });
+    lab.must(&["verify"]);
+}
+
+#[test]
+fn a_cut_link_loses_nothing_and_everything_arrives_once_after_the_heal() {
+    let lab = Lab::start(&["--regions", "us-east-1,eu-west-1", "--delay-scale", "0.2"]);
+    let (mut near, mut far) = (lab.client(VIRGINIA), lab.client(IRELAND));
+    create_table(&mut near);
+    add_replica(&mut near, IRELAND);
+    lab.must(&["fault", "cut", VIRGINIA, IRELAND]);
+    let load = [
+        Load::start(&lab, VIRGINIA, "v"),
+        Load::start(&lab, IRELAND, "i"),
+    ];
+    eventually("both sides go on writing", || {
+        load.iter().all(|load| load.count() > 300)
+    });
+    let [virginia, ireland] = load.map(Load::stop);
+    assert!(
+        ids(&mut far).is_disjoint(&virginia),
+        "the cut held nothing back"
+    );
+    lab.must(&["fault", "heal"]);
+    let all: BTreeSet<String> = virginia.union(&ireland).cloned().collect();
+    eventually("everything is in Virginia", || {
+        all.is_subset(&ids(&mut near))
+    });
+    eventually("everything is in Ireland", || all.is_subset(&ids(&mut far)));
+    let conflicts = lab.json(&["conflicts", "list"]);
+    assert_eq!(
+        conflicts["conflicts"],
+        json!([]),
+        "different items are no conflict"
+    );
+}
+
+#[test]
+fn the_death_of_the_supervisor_leaves_no_orphan_and_its_data() {
+    let mut lab = Lab::start(&["--regions", "us-east-1", "--edges", "1"]);
+    let mut client = lab.client(VIRGINIA);
+    create_table(&mut client);
+    client.must(
+        "PutItem",
+        &json!({"TableName": "Orders", "Item": {"id": {"S": "stays"}}}),
+    );
+    assert!(lab.processes().len() >= 3, "{:?}", lab.processes());
+    lab.kill_supervisor();
+    eventually("nothing of the lab is left", || lab.processes().is_empty());
+    lab.up();
+    assert!(ids(&mut lab.client(VIRGINIA)).contains("stays"));
+    lab.down();
+    eventually("nothing of the lab is left", || lab.processes().is_empty());
+}
+
+#[test]
+fn a_lab_that_cannot_be_says_why_and_ends_with_2() {
+    let lab = Lab::start(&["--regions", "us-east-1"]);
+    let port = lab.port.to_string();
+    let other = tempfile::tempdir().unwrap();
+    let elsewhere = other.path().to_string_lossy().into_owned();
+    let free = support::free_port().to_string();
+    let mut cases = vec![
+        (vec!["up", "--api-port", &free], "in use"),
+        (
+            vec!["up", "--regions", "us-moon-1", "--api-port", &free],
+            "us-moon-1",
+        ),
+    ];
+    for (words, text) in cases.drain(..) {
+        let output = lab.causeway(&words);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {error}");
+        assert!(error.contains(text), "{words:?}: {error}");
+    }
+    let mut taken = std::process::Command::new(env!("CARGO_BIN_EXE_causeway"));
+    let output = taken
+        .args(["up", "--api-port", &port, "--data", &elsewhere])
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains(&port), "{error}");
+}
+
+#[test]
+fn commands_without_a_lab_end_with_3() {
+    let nothing = tempfile::tempdir().unwrap();
+    for words in [
+        &["status"][..],
+        &["lag"],
+        &["conflicts", "list"],
+        &["fault", "list"],
+    ] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_causeway"));
+        let output = command
+            .args(words)
+            .arg("--data")
+            .arg(nothing.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(3), "{words:?}: {output:?}");
+    }
+}
