@@ -255,9 +255,7 @@ impl Simulation {
                     },
                 )
             });
-            let rows = region.tables().all_conflicts().now_or_never();
-            let rows = rows.expect("memory never waits").expect("memory reads");
-            let conflicts = rows.into_iter().map(conflict).collect();
+            let conflicts = ledger_of(region).into_iter().map(conflict).collect();
             (
                 region.name(),
                 Holdings {
@@ -292,15 +290,35 @@ impl Simulation {
     }
 }
 
-fn conflict(row: tables::ConflictRow) -> (String, Conflict) {
-    let conflict = Conflict {
-        key: format!("{:?}", row.key),
-        winner_version: row.winner.version.to_string(),
-        loser_version: row.loser.version.to_string(),
-        winner: row.winner.item.as_ref().and_then(write_of),
-        loser: row.loser.item.as_ref().and_then(write_of),
+/// Every row of a Region's ledger.
+fn ledger_of(region: &region::Region<store::MemoryEngine>) -> Vec<tables::ConflictRecord> {
+    let mut rows = Vec::new();
+    let mut after = None;
+    loop {
+        let filter = tables::ConflictFilter::default();
+        let page = region.tables().conflicts(&filter, after, 1_000).now_or_never();
+        let page = page.expect("memory never waits").expect("memory reads");
+        rows.extend(page.conflicts);
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return rows,
+        }
+    }
+}
+
+fn conflict(row: tables::ConflictRecord) -> (String, Conflict) {
+    let written = |state: &tables::State| match &state.content {
+        tables::Content::Item(item) => write_of(item),
+        tables::Content::Tombstone => None,
     };
-    (row.id, conflict)
+    let conflict = Conflict {
+        key: format!("{:?}", row.encoded_key),
+        winner_version: row.winner.dot.to_string(),
+        loser_version: row.loser.dot.to_string(),
+        winner: written(&row.winner),
+        loser: written(&row.loser),
+    };
+    (row.id.to_string(), conflict)
 }
 
 fn write_of(item: &tables::Item) -> Option<WriteId> {

@@ -347,7 +347,7 @@ impl World {
         let disk = disk.clone();
         let engine = match self.planted {
             Some(PlantedBug::SyncSkipped) => {
-                MemoryEngine::with_planted_bug(disk, store::PlantedBug::AcknowledgeBeforeSync)
+                MemoryEngine::with_planted_bug(disk, store::PlantedBug::SyncSkipped)
             }
             _ => MemoryEngine::simulated(disk),
         };
