@@ -1,3 +1,5 @@
+//! Operations on single items.
+
 use serde_json::{Value, json};
 
 use crate::support::{Service, service, with};

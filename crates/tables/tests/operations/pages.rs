@@ -1,3 +1,5 @@
+//! `Query` and `Scan`: ranges, filters, pages, segments.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
