@@ -42,6 +42,9 @@ pub enum TablesError {
     /// `LimitExceededException`; the text is the service's.
     #[error("{0}")]
     LimitExceeded(String),
+    /// Global tables of the dead version 2017.11.29 never exist.
+    #[error("{0}")]
+    NoSuchGlobalTable(String),
     /// The operation is in the service's model and not built.
     #[error("{0} is not built yet in Causeway")]
     NotBuilt(&'static str),
@@ -116,6 +119,9 @@ impl From<TablesError> for ServiceError {
             TablesError::Throttled(_) => ServiceError::caller("ThrottlingException", message),
             TablesError::LimitExceeded(_) => {
                 ServiceError::caller("LimitExceededException", message)
+            }
+            TablesError::NoSuchGlobalTable(_) => {
+                ServiceError::caller("GlobalTableNotFoundException", message)
             }
             TablesError::NotBuilt(_) | TablesError::UnknownOperation(_) => {
                 ServiceError::caller("UnknownOperationException", message)

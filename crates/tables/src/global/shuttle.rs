@@ -345,6 +345,20 @@ impl World {
         }
     }
 
+    /// The disk is lost: the process starts with an empty one, and peers begin at their logs'
+    /// first positions.
+    pub(crate) fn wipe(&mut self, at: usize) {
+        self.places[at].engine = MemoryEngine::new();
+        self.places[at].known.clear();
+        self.places[at].acknowledged = Default::default();
+        self.places[at].delivered = Default::default();
+        self.restart(at);
+        for from in 0..SITES {
+            self.lose(from, at);
+            self.places[from].acknowledged[at] = LogPosition(0);
+        }
+    }
+
     pub(crate) fn background(&mut self, at: usize) -> CopyProgress {
         let place = &self.places[at];
         let acknowledged = place.acknowledged;
@@ -410,7 +424,7 @@ impl World {
     /// Are all live replicas the same: item, version, tombstone, index entries?
     pub(crate) fn check_convergence(&self, name: &str) -> Result<(), String> {
         let mut first: Option<BTreeMap<Key, (Version, Content)>> = None;
-        for at in 0..SITES {
+        for (at, here) in NAMES.iter().enumerate() {
             let Some(table) = self.places[at].tables.catalogue().named(name) else {
                 continue;
             };
@@ -424,7 +438,7 @@ impl World {
                 None => first = Some(items),
                 Some(first) if *first == items => {}
                 Some(first) => {
-                    return Err(format!("{} differs: {items:?}\nfrom {first:?}", NAMES[at]));
+                    return Err(format!("{here} differs: {items:?}\nfrom {first:?}"));
                 }
             }
         }
