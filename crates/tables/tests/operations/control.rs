@@ -1,3 +1,6 @@
+//! Operations on tables: made, described, listed, changed, tagged, deleted; and the shape of the
+//! service as a whole.
+
 use serde_json::{Value, json};
 use tables::Tables;
 

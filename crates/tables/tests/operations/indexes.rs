@@ -1,3 +1,5 @@
+//! Secondary indexes: what every write does to them, and what reads see of them.
+
 use serde_json::{Value, json};
 
 use crate::support::{Service, service, with};

@@ -1,3 +1,5 @@
+//! Operations on single items.
+
 use serde_json::{Value, json};
 
 use crate::support::{Service, service, with};
@@ -126,8 +128,25 @@ fn keys_are_judged_as_the_service_does() {
             "1 validation error detected: Value 'ALL' at 'returnConsumedCapacity' failed to satisfy constraint: Member must satisfy enum value set: [INDEXES, TOTAL, NONE]",
         ),
         (
-            with(put(json!({"id": {"S": "a"}})), json!({"Expected": {}})),
-            "Expected is not built yet in Causeway: use expressions",
+            with(
+                put(json!({"id": {"S": "a"}})),
+                json!({"ConditionalOperator": "OR"}),
+            ),
+            "ConditionalOperator cannot be used without Filter or Expected",
+        ),
+        (
+            with(
+                put(json!({"id": {"S": "a"}})),
+                json!({"ConditionalOperator": "OR", "Expected": {"a": {"Exists": false}}}),
+            ),
+            "ConditionalOperator can only be used when Filter or Expected has two or more elements",
+        ),
+        (
+            with(
+                put(json!({"id": {"S": "a"}})),
+                json!({"ConditionalOperator": "XOR"}),
+            ),
+            "1 validation error detected: Value 'XOR' at 'conditionalOperator' failed to satisfy constraint: Member must satisfy enum value set: [OR, AND]",
         ),
         (
             with(

@@ -1,3 +1,5 @@
+//! The limits of items, pages and tags.
+
 use serde_json::{Value, json};
 
 use crate::support::{service, with};

@@ -1,3 +1,5 @@
+//! `Query` and `Scan`: ranges, filters, pages, segments.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -271,8 +273,8 @@ fn reads_are_judged_as_the_service_does() {
             "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName",
         ),
         (
-            json!({"ScanFilter": {}}),
-            "ScanFilter is not built yet in Causeway: use expressions",
+            json!({"ScanFilter": {}, "FilterExpression": "odd = :x"}),
+            "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: {ScanFilter} Expression parameters: {FilterExpression}",
         ),
         (
             json!({"FilterExpression": "", }),
@@ -293,8 +295,14 @@ fn reads_are_judged_as_the_service_does() {
             "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.",
         ),
         (
-            json!({"KeyConditionExpression": null, "ExpressionAttributeValues": null, "KeyConditions": {}}),
-            "KeyConditions is not built yet in Causeway: use expressions",
+            json!({
+                "KeyConditionExpression": null,
+                "ExpressionAttributeValues": null,
+                "KeyConditions": {
+                    "id": {"ComparisonOperator": "GT", "AttributeValueList": [{"S": "a"}]},
+                },
+            }),
+            "Query key condition not supported",
         ),
         (
             json!({"KeyConditionExpression": "seq = :a"}),
