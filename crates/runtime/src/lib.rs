@@ -1,1 +1,19 @@
-//! (to be written)
+//! The one crate with sockets, clocks, processes and TLS. It drives the cores, which have none
+//! of these, and knows nothing of any service.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "invariant 1: this is the one crate that opens sockets, reads clocks, spawns tasks \
+              and starts processes, so that no other has to"
+)]
+
+mod environment;
+mod http;
+mod lock;
+
+pub use environment::SystemEnvironment;
+pub use http::{
+    FrontDoor, HttpLimits, HttpServer, ListenError, Refusal, RequestError, Route, SMALL_BODY,
+    Service, listen, request,
+};
+pub use lock::{DirectoryLock, LockError};
