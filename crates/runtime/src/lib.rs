@@ -10,6 +10,7 @@
 mod environment;
 mod http;
 mod lock;
+mod process;
 
 pub use environment::SystemEnvironment;
 pub use http::{
@@ -17,3 +18,4 @@ pub use http::{
     Service, listen, request,
 };
 pub use lock::{DirectoryLock, LockError};
+pub use process::{CallError, Child, ChildSpec, Exit, Guard, Handler, PipeServer, guard_main};

@@ -50,13 +50,11 @@ impl DirectoryLock {
             directory: directory.to_owned(),
             cause,
         };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(directory.join(FILE))
-            .map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        let mut writable = options.open(directory.join(FILE)).map_err(failed)?;
+        // Whoever inherits the lock can't write to its file.
+        let mut file = File::open(directory.join(FILE)).map_err(failed)?;
         let begun = Instant::now();
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -73,7 +71,7 @@ impl DirectoryLock {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        write_holder(&mut file).map_err(failed)?;
+        write_holder(&mut writable).map_err(failed)?;
         Ok(DirectoryLock { file })
     }
 
@@ -110,7 +108,16 @@ fn is_alive(process: i32) -> bool {
     let Some(process) = rustix::process::Pid::from_raw(process) else {
         return false;
     };
-    rustix::process::test_kill_process(process) != Err(rustix::io::Errno::SRCH)
+    let gone = rustix::process::test_kill_process(process) == Err(rustix::io::Errno::SRCH);
+    !gone && !is_zombie(process)
+}
+
+/// Has it ended, and only its parent hasn't noticed? (proc_pid_stat(5): the state follows the
+/// name, which is in parentheses.)
+fn is_zombie(process: rustix::process::Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit_once(") ");
+    after_name.is_some_and(|(_, rest)| rest.starts_with('Z'))
 }
 
 #[cfg(test)]
