@@ -1,5 +1,5 @@
 //! The machine's clocks and randomness as a site sees them: the wall clock can be set off for a
-//! fault, the monotonic one can't. It draws no keys; those come from the cryptography library.
+//! fault, the monotonic one can't. Beside them, randomness that is fit for keys.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -75,16 +75,21 @@ impl Environment for SystemEnvironment {
 
     fn random(&self) -> u64 {
         let mut bytes = [0; 8];
-        let mut filled = 0;
-        while filled < bytes.len() {
-            let flags = rustix::rand::GetRandomFlags::empty();
-            match rustix::rand::getrandom(&mut bytes[filled..], flags) {
-                Ok(count) => filled += count,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(cause) => panic!("Linux has getrandom since 3.17, yet it failed: {cause}"),
-            }
-        }
+        fill_random(&mut bytes);
         u64::from_ne_bytes(bytes)
+    }
+}
+
+/// Fills `bytes` from the system's cryptographic generator: fit for keys (getrandom(2)).
+pub fn fill_random(bytes: &mut [u8]) {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        let flags = rustix::rand::GetRandomFlags::empty();
+        match rustix::rand::getrandom(&mut bytes[filled..], flags) {
+            Ok(count) => filled += count,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(cause) => panic!("Linux has getrandom since 3.17, yet it failed: {cause}"),
+        }
     }
 }
 

@@ -9,13 +9,17 @@
 
 mod environment;
 mod http;
+mod links;
 mod lock;
 mod process;
+mod tasks;
 
-pub use environment::SystemEnvironment;
+pub use environment::{SystemEnvironment, fill_random};
 pub use http::{
     FrontDoor, HttpLimits, HttpServer, ListenError, Refusal, RequestError, Route, SMALL_BODY,
     Service, listen, request,
 };
+pub use links::{LinkPeer, Links};
 pub use lock::{DirectoryLock, LockError};
 pub use process::{CallError, Child, ChildSpec, Exit, Guard, Handler, PipeServer, guard_main};
+pub use tasks::{Termination, run, spawn, spawn_vital, terminate, within};
