@@ -11,9 +11,9 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::Shared;
 use super::peer::Peer;
 use super::pump::{pump, reset};
+use super::{Shared, handshake_delay};
 
 /// Handshakes under way at once; further callers wait in the kernel's queue.
 const HANDSHAKES: usize = 64;
@@ -75,10 +75,7 @@ async fn serve(shared: &Shared, stream: TlsStream<TcpStream>, session: Session) 
         tracing::warn!(site = %session.peer(), "a site without a link here was sent away");
         return;
     };
-    // This end's share of the handshake's two round trips; see `dial`.
-    let delay = peer.port.shape().delay;
-    tokio::time::sleep(delay.into()).await;
-    tokio::time::sleep(delay.into()).await;
+    handshake_delay(&peer.port).await;
     if tokio::time::timeout(DIAL_TIMEOUT.into(), until_uncut(peer))
         .await
         .is_err()

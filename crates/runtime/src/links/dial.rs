@@ -9,9 +9,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::Shared;
 use super::peer::Peer;
 use super::pump::pump;
+use super::{Shared, handshake_delay};
 
 /// Why a dial came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -52,11 +52,7 @@ async fn dial(
     peer: &Peer,
     class: Class,
 ) -> Result<(TlsStream<TcpStream>, Session), DialError> {
-    // TCP and TLS 1.3 take two round trips before data: this end's share of them passes here,
-    // the peer's once it has accepted.
-    let delay = peer.port.shape().delay;
-    tokio::time::sleep(delay.into()).await;
-    tokio::time::sleep(delay.into()).await;
+    handshake_delay(&peer.port).await;
     if !peer.port.may_connect() {
         return Err(DialError::Cut);
     }

@@ -12,12 +12,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use link::certificate::{CertificateError, Identity};
-use link::{Class, Port};
+use link::{Class, DIAL_TIMEOUT, Port};
 use rustls::time_provider::DefaultTimeProvider;
 use rustls::{ClientConfig, ServerConfig};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use types::{Environment, SiteName};
+use types::{Environment, SiteName, Span};
 
 use peer::Peer;
 
@@ -103,6 +103,14 @@ impl Shared {
     fn server(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.lock_credentials().server)
     }
+}
+
+/// How long the TCP and TLS handshakes of one end take under that shape: of their two round trips
+/// this end delays its half. Bounded, so that a dial over a very long delay still ends in time.
+async fn handshake_delay(port: &Port) {
+    let delay = port.shape().delay;
+    let share = Span(delay.0.saturating_mul(2).min(DIAL_TIMEOUT.0 / 3));
+    tokio::time::sleep(share.into()).await;
 }
 
 impl Credentials {
