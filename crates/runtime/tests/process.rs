@@ -8,6 +8,7 @@
     reason = "a test starts processes, waits, reads its environment, and leaves a child behind"
 )]
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::future::Future;
 use std::os::fd::AsFd;
@@ -76,28 +77,24 @@ async fn supervisor_main() {
     std::future::pending::<()>().await;
 }
 
-fn again(role: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", "role", "--nocapture"])
-        .env(ROLE, role);
-    command
+/// What `env` is to be given so that it runs this test binary in that role.
+fn in_role(role: &str) -> Vec<OsString> {
+    let binary = std::env::current_exe().unwrap();
+    vec![
+        format!("{ROLE}={role}").into(),
+        binary.into(),
+        "--exact".into(),
+        "role".into(),
+        "--nocapture".into(),
+    ]
 }
 
 async fn start(directory: &Path, held: std::os::fd::BorrowedFd<'_>) -> (Child, i32, Guard) {
-    let guard = Guard::start(again("guard"), held).unwrap();
     let program = PathBuf::from("env");
-    let binary = std::env::current_exe().unwrap();
-    let role = format!("{ROLE}=child");
+    let guard = Guard::start(&program, &in_role("guard"), held).unwrap();
     let spec = ChildSpec {
         program,
-        arguments: vec![
-            role.into(),
-            binary.into(),
-            "--exact".into(),
-            "role".into(),
-            "--nocapture".into(),
-        ],
+        arguments: in_role("child"),
         log: directory.join("log"),
     };
     let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
@@ -182,7 +179,8 @@ async fn a_killed_child_takes_its_group_along() {
 #[test]
 fn a_supervisor_killed_by_force_leaves_no_orphan() {
     let directory = tempfile::tempdir().unwrap();
-    let mut supervisor = again("supervisor")
+    let mut supervisor = Command::new("env")
+        .args(in_role("supervisor"))
         .env(DIRECTORY, directory.path())
         .spawn()
         .unwrap();

@@ -3,9 +3,11 @@
 //! and the kernel's parent-death signal reaches children but no grandchildren.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::{self, BufRead, Write};
 use std::os::fd::BorrowedFd;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -23,9 +25,15 @@ struct Shared {
 }
 
 impl Guard {
-    /// Starts the guard: `command` must lead to [`guard_main`]. The guard keeps `held` open until
+    /// Starts the guard: the program with these arguments must lead to [`guard_main`]. It keeps `held` open until
     /// its work is done: a lock in it is free only when every group is gone.
-    pub fn start(command: Command, held: BorrowedFd<'_>) -> io::Result<Guard> {
+    pub fn start(
+        program: &Path,
+        arguments: &[OsString],
+        held: BorrowedFd<'_>,
+    ) -> io::Result<Guard> {
+        let mut command = Command::new(program);
+        command.args(arguments);
         let shared = Arc::new(Mutex::new(Shared {
             command,
             held: held.try_clone_to_owned()?,
