@@ -1,8 +1,12 @@
 //! The AWS edge kit: the one Signature V4 verifier, the protocols, operation tables and errors.
-//! Bytes in, bytes out: it opens no socket, reads no clock and knows no service.
+//! Bytes in, bytes out: it opens no socket, reads no clock and carries out no service; what
+//! differs between services is given to it as rows of a table.
 
+mod date;
 mod error;
+pub mod json;
 mod operation;
+pub mod signature;
 
 pub use error::ServiceError;
-pub use operation::{Operation, find};
+pub use operation::{Count, Operation, count, find};

@@ -1,310 +1,255 @@
-//! The binary as a user runs it: labs with real processes, faults, exit codes, no orphans.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    reason = "a test starts processes, opens sockets and waits"
-)]
+//! Real processes: Regions killed under load, links cut, the supervisor killed. Every write that
+//! was acknowledged is looked for by its id afterwards.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
+mod support;
 
-use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
-const WAIT: Duration = Duration::from_secs(30);
+use serde_json::{Value, json};
+use support::{Client, Lab, eventually};
 
-/// A running lab of its own directory and port.
-struct Lab {
-    directory: tempfile::TempDir,
-    port: u16,
-    up: Child,
-}
+const VIRGINIA: &str = "us-east-1";
+const IRELAND: &str = "eu-west-1";
 
-/// A port that is free now on every address a lab of three sites takes, below the range that
-/// the kernel gives to outgoing connections.
-fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % 8_000).unwrap();
-    loop {
-        let port = 12_000 + (start + NEXT.fetch_add(1, Ordering::SeqCst)) % 8_000;
-        let hosts = ["127.0.0.1", "127.1.1.1", "127.1.2.1", "127.1.3.1"];
-        let is_free = |port: u16| {
-            hosts
-                .iter()
-                .all(|host| TcpListener::bind((*host, port)).is_ok())
-        };
-        if is_free(port) && is_free(port + 10_000) {
-            return port;
-        }
-    }
-}
+/// Times that a Region is killed under load.
+const KILLS: usize = 20;
 
-fn causeway(data: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
-    command.current_dir(data);
-    command
-}
-
-fn start(directory: &Path, port: u16) -> Child {
-    let mut up = causeway(directory)
-        .args(["up", "--regions", "us-east-1,eu-west-1", "--json"])
-        .args(["--api-port", &port.to_string(), "--delay-scale", "0"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdout = BufReader::new(up.stdout.as_mut().unwrap());
-    let mut banner = String::new();
-    while !banner.ends_with("}\n") || serde_json::from_str::<Value>(&banner).is_err() {
-        let read = stdout.read_line(&mut banner).unwrap();
-        assert!(read > 0, "`up` ended: {banner}");
-    }
-    up
-}
-
-impl Lab {
-    fn start() -> Lab {
-        let directory = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let up = start(directory.path(), port);
-        Lab {
-            directory,
-            port,
-            up,
-        }
-    }
-
-    fn output(&self, line: &str) -> Output {
-        let words = line.split_whitespace();
-        let output = causeway(self.directory.path()).args(words).output();
-        output.unwrap()
-    }
-
-    fn run(&self, line: &str) -> String {
-        let output = self.output(line);
-        let text = String::from_utf8(output.stdout).unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{line}: {text}{errors}");
-        text
-    }
-
-    fn json(&self, line: &str) -> Value {
-        serde_json::from_str(&self.run(&format!("{line} --json"))).unwrap()
-    }
-
-    fn site(&self, name: &str) -> Value {
-        let status = self.json("status");
-        let sites = status["sites"].as_array().unwrap();
-        let site = sites.iter().find(|site| site["site"] == name);
-        site.unwrap().clone()
-    }
-
-    fn link(&self, from: &str, to: &str) -> Value {
-        let status = self.json("status");
-        let links = status["links"].as_array().unwrap();
-        let link = links
-            .iter()
-            .find(|link| link["from"] == from && link["to"] == to);
-        link.cloned().unwrap_or_default()
-    }
-
-    fn processes(&self) -> Vec<u32> {
-        let status = self.json("status");
-        let sites = status["sites"].as_array().unwrap().iter();
-        sites
-            .map(|site| u32::try_from(site["process"].as_u64().unwrap()).unwrap())
-            .collect()
-    }
-
-    /// A request signed (badly) for that Region; what comes back, or how it failed.
-    fn request(&self, region: &str) -> Result<String, ErrorKind> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_millis(500)))
-            .unwrap();
-        let request = format!(
-            "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\
-             x-amz-target: DynamoDB_20120810.ListTables\r\n\
-             authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20260101/{region}/\
-             dynamodb/aws4_request, SignedHeaders=host, Signature=00\r\n\r\n{{}}"
-        );
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        let read = stream.read_to_string(&mut answer);
-        read.map(|_| answer).map_err(|cause| cause.kind())
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        // The guard ends the rest, as the test below proves.
-        self.up.kill().ok();
-        self.up.wait().ok();
-    }
-}
-
-fn is_alive(process: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    // A container may have no init that reaps: dead is dead.
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
-}
-
-fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < WAIT, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-#[test]
-fn a_lab_is_started_asked_stopped_and_found_again() {
-    let mut lab = Lab::start();
-    let status = lab.run("status");
-    assert!(
-        status.contains("us-east-1") && status.contains("running"),
-        "{status}"
+fn create_table(client: &mut Client) {
+    client.must(
+        "CreateTable",
+        &json!({
+            "TableName": "Orders", "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        }),
     );
-    let variables = lab.run("env");
-    assert!(variables.contains(&format!("AWS_ENDPOINT_URL=http://127.0.0.1:{}", lab.port)));
-    eventually("the links are up", || {
-        lab.link("us-east-1", "edge-1")["connected"] == true
-            && lab.link("eu-west-1", "us-east-1")["connected"] == true
-    });
-    let second = lab.output("up");
-    assert_eq!(second.status.code(), Some(2));
-    let words = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert!(words.contains(&lab.up.id().to_string()), "{words}");
+}
 
-    let processes = lab.processes();
-    assert_eq!(processes.len(), 3);
-    lab.run("down");
-    assert!(lab.up.wait().unwrap().success());
-    assert!(!processes.iter().any(|process| is_alive(*process)));
-    for command in ["down", "status", "env", "lag", "fault list", "verify"] {
-        assert_eq!(lab.output(command).status.code(), Some(3), "{command}");
+fn add_replica(client: &mut Client, region: &str) {
+    let update = json!({
+        "TableName": "Orders", "ReplicaUpdates": [{"Create": {"RegionName": region}}],
+    });
+    client.must("UpdateTable", &update);
+    eventually("the replica is active", || {
+        let table = client.must("DescribeTable", &json!({"TableName": "Orders"}));
+        let replicas = table["Table"]["Replicas"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        replicas
+            .iter()
+            .any(|replica| replica["RegionName"] == region && replica["ReplicaStatus"] == "ACTIVE")
+    });
+}
+
+/// Every id that a Region's table holds.
+fn ids(client: &mut Client) -> BTreeSet<String> {
+    let mut ids = BTreeSet::new();
+    let mut request = json!({"TableName": "Orders", "ConsistentRead": true});
+    loop {
+        let page = client.must("Scan", &request);
+        let items = page["Items"].as_array().unwrap();
+        ids.extend(
+            items
+                .iter()
+                .map(|item| item["id"]["S"].as_str().unwrap().to_owned()),
+        );
+        match &page["LastEvaluatedKey"] {
+            Value::Null => return ids,
+            key => request["ExclusiveStartKey"] = key.clone(),
+        }
     }
-    lab.up = start(lab.directory.path(), lab.port);
-    assert_eq!(lab.run("env"), variables);
+}
+
+/// Four writers that never stop until told; the ids of their acknowledged writes.
+struct Load {
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<Mutex<BTreeSet<String>>>,
+    writers: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(lab: &Lab, region: &str, name: &str) -> Load {
+        let stop = Arc::new(AtomicBool::new(false));
+        let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
+        let writers = (0..4).map(|writer| {
+            let mut client = lab.client(region);
+            let (stop, acknowledged) = (stop.clone(), acknowledged.clone());
+            let name = name.to_owned();
+            std::thread::spawn(move || {
+                for number in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let id = format!("{name}-{writer}-{number}");
+                    let item = json!({"TableName": "Orders", "Item": {"id": {"S": id}}});
+                    match client.call("PutItem", &item) {
+                        Ok((200, _)) => {
+                            acknowledged.lock().unwrap().insert(id);
+                        }
+                        Ok((status, answer)) => assert!(status >= 500, "{status} {answer}"),
+                        Err(_) => std::thread::sleep(std::time::Duration::from_millis(5)),
+                    }
+                }
+            })
+        });
+        Load {
+            writers: writers.collect(),
+            stop,
+            acknowledged,
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.acknowledged.lock().unwrap().len()
+    }
+
+    fn stop(self) -> BTreeSet<String> {
+        self.stop.store(true, Ordering::Relaxed);
+        for writer in self.writers {
+            writer.join().unwrap();
+        }
+        let acknowledged = self.acknowledged.lock().unwrap();
+        acknowledged.clone()
+    }
+}
+
+fn assert_all(expected: &BTreeSet<String>, found: &BTreeSet<String>, place: &str) {
+    let lost: Vec<_> = expected.difference(found).collect();
+    assert!(
+        lost.is_empty(),
+        "{place} lost {} acknowledged writes: {lost:?}",
+        lost.len()
+    );
 }
 
 #[test]
-fn a_signal_stops_a_lab_without_orphans() {
-    let mut lab = Lab::start();
-    let processes = lab.processes();
-    lab.run("fault pause us-east-1");
-    let signalled = Command::new("kill").arg(lab.up.id().to_string()).status();
-    assert!(signalled.unwrap().success());
-    assert!(lab.up.wait().unwrap().success());
-    assert!(!processes.iter().any(|process| is_alive(*process)));
-}
-
-#[test]
-fn the_supervisor_s_death_leaves_no_orphan_and_no_fault() {
-    let mut lab = Lab::start();
-    let processes = lab.processes();
-    lab.run("fault pause eu-west-1");
-    lab.run("fault cut us-east-1 eu-west-1");
-    lab.up.kill().unwrap();
-    lab.up.wait().unwrap();
-    eventually("all are gone", || {
-        !processes.iter().any(|process| is_alive(*process))
+fn every_acknowledged_write_survives_kill_9_under_load() {
+    let lab = Lab::start(&["--regions", "us-east-1,eu-west-1", "--delay-scale", "0.1"]);
+    let mut client = lab.client(VIRGINIA);
+    create_table(&mut client);
+    add_replica(&mut client, IRELAND);
+    let load = Load::start(&lab, VIRGINIA, "kill");
+    for _ in 0..KILLS {
+        let before = load.count();
+        eventually("writes are acknowledged", || load.count() > before + 50);
+        lab.must(&["fault", "kill", VIRGINIA]);
+        lab.must(&["fault", "start", VIRGINIA]);
+    }
+    let before = load.count();
+    eventually("writes are acknowledged", || load.count() > before + 50);
+    let acknowledged = load.stop();
+    println!(
+        "{} acknowledged writes over {KILLS} kills",
+        acknowledged.len()
+    );
+    assert_all(&acknowledged, &ids(&mut lab.client(VIRGINIA)), VIRGINIA);
+    let mut far = lab.client(IRELAND);
+    eventually("the peer has everything", || {
+        acknowledged.is_subset(&ids(&mut far))
     });
-    lab.up = start(lab.directory.path(), lab.port);
-    assert_eq!(lab.json("fault list"), serde_json::json!([]));
-    assert_eq!(lab.site("eu-west-1")["state"], "running");
+    lab.must(&["verify"]);
 }
 
 #[test]
-fn a_killed_region_is_down_until_its_fault_ends() {
-    let lab = Lab::start();
-    assert!(lab.request("eu-west-1").is_ok());
-    lab.run("fault kill eu-west-1");
-    assert_eq!(lab.site("eu-west-1")["state"], "killed");
-    assert_eq!(lab.request("eu-west-1"), Err(ErrorKind::ConnectionReset));
-    assert!(lab.request("us-east-1").is_ok(), "the other goes on");
-    lab.run("fault start eu-west-1");
-    assert!(lab.request("eu-west-1").is_ok());
-    assert_eq!(lab.json("fault list"), serde_json::json!([]));
-
-    lab.run("fault kill eu-west-1 --for 300ms");
-    assert_eq!(lab.request("eu-west-1"), Err(ErrorKind::ConnectionReset));
-    eventually("its lease ends", || lab.request("eu-west-1").is_ok());
+fn a_cut_link_loses_nothing_and_everything_arrives_once_after_the_heal() {
+    let lab = Lab::start(&["--regions", "us-east-1,eu-west-1", "--delay-scale", "0.2"]);
+    let (mut near, mut far) = (lab.client(VIRGINIA), lab.client(IRELAND));
+    create_table(&mut near);
+    add_replica(&mut near, IRELAND);
+    lab.must(&["fault", "cut", VIRGINIA, IRELAND]);
+    let load = [
+        Load::start(&lab, VIRGINIA, "v"),
+        Load::start(&lab, IRELAND, "i"),
+    ];
+    eventually("both sides go on writing", || {
+        load.iter().all(|load| load.count() > 300)
+    });
+    let [virginia, ireland] = load.map(Load::stop);
+    assert!(
+        ids(&mut far).is_disjoint(&virginia),
+        "the cut held nothing back"
+    );
+    lab.must(&["fault", "heal"]);
+    let all: BTreeSet<String> = virginia.union(&ireland).cloned().collect();
+    eventually("everything is in Virginia", || {
+        all.is_subset(&ids(&mut near))
+    });
+    eventually("everything is in Ireland", || all.is_subset(&ids(&mut far)));
+    let conflicts = lab.json(&["conflicts", "list"]);
+    assert_eq!(
+        conflicts["conflicts"],
+        json!([]),
+        "different items are no conflict"
+    );
 }
 
 #[test]
-fn a_paused_region_is_silent_and_goes_on() {
-    let lab = Lab::start();
-    lab.run("fault pause eu-west-1");
-    assert_eq!(lab.site("eu-west-1")["state"], "paused");
-    assert_eq!(lab.request("eu-west-1"), Err(ErrorKind::WouldBlock));
-    // What is changed meanwhile is told when it goes on.
-    lab.run("fault clock eu-west-1 -- -2000");
-    lab.run("fault resume eu-west-1");
-    assert!(lab.request("eu-west-1").is_ok());
-    assert_eq!(lab.output("fault resume eu-west-1").status.code(), Some(2));
+fn the_death_of_the_supervisor_leaves_no_orphan_and_its_data() {
+    let mut lab = Lab::start(&["--regions", "us-east-1", "--edges", "1"]);
+    let mut client = lab.client(VIRGINIA);
+    create_table(&mut client);
+    client.must(
+        "PutItem",
+        &json!({"TableName": "Orders", "Item": {"id": {"S": "stays"}}}),
+    );
+    assert!(lab.processes().len() >= 3, "{:?}", lab.processes());
+    lab.kill_supervisor();
+    eventually("nothing of the lab is left", || lab.processes().is_empty());
+    lab.up();
+    assert!(ids(&mut lab.client(VIRGINIA)).contains("stays"));
+    lab.down();
+    eventually("nothing of the lab is left", || lab.processes().is_empty());
 }
 
 #[test]
-fn links_are_cut_delayed_and_healed() {
-    let lab = Lab::start();
-    let link = || lab.link("us-east-1", "eu-west-1");
-    let back = || lab.link("eu-west-1", "us-east-1");
-    eventually("the link is up", || link()["connected"] == true);
-    lab.run("fault cut us-east-1 eu-west-1 --one-way --reset");
-    assert_eq!(link()["shape"]["cut"], "reset");
-    assert_eq!(back()["shape"]["cut"], Value::Null);
-    eventually("the link is down", || link()["connected"] == false);
-    let cut = lab.json("fault list")[0]["id"].as_u64().unwrap();
-    lab.run("fault delay us-east-1 eu-west-1 40");
-    lab.run("fault rate us-east-1 eu-west-1 1000000");
-    lab.run(&format!("fault heal {cut}"));
-    assert_eq!(link()["shape"]["delay"], 40_000);
-    assert_eq!(back()["shape"]["rate"], 1_000_000);
-    eventually("the link is up again", || link()["connected"] == true);
-    // A Region that starts again is under the same faults.
-    lab.run("fault kill us-east-1");
-    lab.run("fault start us-east-1");
-    assert_eq!(link()["shape"]["delay"], 40_000);
-    let healed = lab.run("fault heal");
-    assert_eq!(healed.lines().count(), 2, "{healed}");
-    assert_eq!(link()["shape"]["delay"], 0);
-    assert_eq!(back()["shape"]["rate"], Value::Null);
+fn a_lab_that_cannot_be_says_why_and_ends_with_2() {
+    let lab = Lab::start(&["--regions", "us-east-1"]);
+    let port = lab.port.to_string();
+    let other = tempfile::tempdir().unwrap();
+    let elsewhere = other.path().to_string_lossy().into_owned();
+    let free = support::free_port().to_string();
+    let mut cases = vec![
+        (vec!["up", "--api-port", &free], "in use"),
+        (
+            vec!["up", "--regions", "us-moon-1", "--api-port", &free],
+            "us-moon-1",
+        ),
+    ];
+    for (words, text) in cases.drain(..) {
+        let output = lab.causeway(&words);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {error}");
+        assert!(error.contains(text), "{words:?}: {error}");
+    }
+    let mut taken = std::process::Command::new(env!("CARGO_BIN_EXE_causeway"));
+    let output = taken
+        .args(["up", "--api-port", &port, "--data", &elsewhere])
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains(&port), "{error}");
 }
 
 #[test]
-fn wrong_use_is_told_with_exit_code_2() {
-    let lab = Lab::start();
-    let taken = format!("up --data other --api-port {}", lab.port);
-    for (line, word) in [
-        ("up --regions us-east-1,nowhere-1", "nowhere-1"),
-        (&taken, "taken"),
-        ("fault kill ap-southeast-1", "us-east-1, eu-west-1, edge-1"),
-        ("fault cut us-east-1 us-east-1", "two sites"),
-        ("fault heal 99", "fault list"),
-        ("fault start us-east-1", "running"),
+fn commands_without_a_lab_end_with_3() {
+    let nothing = tempfile::tempdir().unwrap();
+    for words in [
+        &["status"][..],
+        &["lag"],
+        &["conflicts", "list"],
+        &["fault", "list"],
     ] {
-        let output = lab.output(line);
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{line}: {words}");
-        assert!(words.contains(word), "{line}: {words}");
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_causeway"));
+        let output = command
+            .args(words)
+            .arg("--data")
+            .arg(nothing.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(3), "{words:?}: {output:?}");
     }
-    assert_eq!(lab.output("conflicts show nothing").status.code(), Some(1));
-}
-
-#[test]
-fn a_site_that_crashes_is_told_and_can_be_started() {
-    let lab = Lab::start();
-    let process = lab.site("us-east-1")["process"].to_string();
-    let killed = Command::new("kill").args(["-9", &process]).status();
-    assert!(killed.unwrap().success());
-    eventually("it is noticed", || {
-        lab.site("us-east-1")["state"] == "crashed"
-    });
-    lab.run("fault start us-east-1");
-    assert!(lab.request("us-east-1").is_ok());
 }

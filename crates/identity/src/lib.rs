@@ -1,1 +1,14 @@
-//! (to be written)
+//! Who calls: the deployment's root keys, how they are written down, and the caller that a
+//! verified signature stands for. Only the account's root exists so far; users, roles, sessions
+//! and policies come with IAM, as further kinds of [`Principal`] behind the same [`Identity`].
+//! It draws no randomness and opens no file: both are handed to it.
+
+mod caller;
+mod credentials;
+mod root_key;
+mod root_keys;
+
+pub use caller::{Caller, Identity, Principal};
+pub use credentials::{CredentialsError, parse_credentials, write_credentials};
+pub use root_key::{InvalidRootKey, RANDOM_BYTES, RootKey};
+pub use root_keys::{RootKeys, RootKeysError};

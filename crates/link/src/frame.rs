@@ -245,8 +245,8 @@ mod tests {
     #[test]
     fn golden_bytes() {
         let golden = [
-            0xCA, 0x57, 1, 2, 2, 1, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 9, 0xC4, 0x91, 0x3C,
-            0x4B, b'h', b'i',
+            0xCA, 0x57, 1, 2, 2, 1, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 9, 0x10, 0x7C, 0x46,
+            0x79, b'h', b'i',
         ];
         assert_eq!(data(b"hi").encode()[..], golden);
         let ping = Frame::plain(
@@ -255,8 +255,8 @@ mod tests {
             Bytes::copy_from_slice(&7u64.to_be_bytes()),
         );
         let golden = [
-            0xCA, 0x57, 1, 1, 4, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x3D, 0xE9, 0x4A,
-            0x05, 0, 0, 0, 0, 0, 0, 0, 7,
+            0xCA, 0x57, 1, 1, 4, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x77, 0x8C, 0x16,
+            0x35, 0, 0, 0, 0, 0, 0, 0, 7,
         ];
         assert_eq!(ping.encode()[..], golden);
     }

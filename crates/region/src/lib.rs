@@ -1,1 +1,32 @@
-//! (to be written)
+//! One Region: its services, its front door, and a port for each peer. It wraps what services say
+//! to a peer into envelopes, keeps the cursors of replication, and commits what arrives.
+//!
+//! Asynchronous but of no runtime: `runtime` runs its tasks over sockets, `world` over virtual
+//! time. It opens no socket, reads no clock, and knows nothing of the other sites but the link.
+
+mod apply;
+mod asking;
+mod error;
+mod front;
+mod housekeeping;
+mod lag;
+mod message;
+mod peer;
+mod planted;
+mod probe;
+mod receiver;
+mod region;
+mod settings;
+mod ship;
+mod shipper;
+mod status;
+
+pub use error::OpenError;
+pub use lag::{Lag, Latency};
+pub use message::{Answer, LogId, Message, MessageError, Question, Record};
+pub use planted::PlantedBug;
+pub use receiver::{Cursor, Stretch};
+pub use region::{Region, RegionConfig, Task};
+pub use settings::ROOT_KEYS;
+pub use shipper::{CursorNews, Shipper};
+pub use status::{CouncilView, PeerStatus, Status, council_view};

@@ -72,6 +72,55 @@ pub struct Batch {
     pub announcements: Vec<Bytes>,
 }
 
+/// The length of the longest key, in bytes: what the embedded engine's file format can hold.
+pub const LONGEST_KEY: usize = u16::MAX as usize;
+
+impl Space {
+    /// Every keyspace, in the order of their codes.
+    pub const ALL: [Space; 6] = [
+        Space::Items,
+        Space::Indexes,
+        Space::Log,
+        Space::Meta,
+        Space::Conflicts,
+        Space::Council,
+    ];
+
+    /// The number that stands for it on disk; never given to another.
+    pub const fn code(self) -> u8 {
+        match self {
+            Space::Items => 1,
+            Space::Indexes => 2,
+            Space::Log => 3,
+            Space::Meta => 4,
+            Space::Conflicts => 5,
+            Space::Council => 6,
+        }
+    }
+
+    /// The keyspace that a code stands for, if it stands for one.
+    pub fn from_code(code: u8) -> Option<Space> {
+        Space::ALL.into_iter().find(|space| space.code() == code)
+    }
+
+    /// Its name on disk and in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Space::Items => "items",
+            Space::Indexes => "indexes",
+            Space::Log => "log",
+            Space::Meta => "meta",
+            Space::Conflicts => "conflicts",
+            Space::Council => "council",
+        }
+    }
+
+    /// Its place in `ALL`.
+    pub(crate) const fn index(self) -> usize {
+        self.code() as usize - 1
+    }
+}
+
 impl LogPosition {
     /// The key of that position in `Space::Log`: 8 bytes, big-endian.
     pub fn key(self) -> Bytes {
@@ -128,6 +177,55 @@ impl Batch {
         self.preconditions.extend(other.preconditions);
         self.writes.extend(other.writes);
         self.announcements.extend(other.announcements);
+    }
+
+    /// Does it add data that isn't needed to free space again? Such a batch is refused while the
+    /// disk is nearly full; removals, cursors and settings (`Meta`) and the council's state pass.
+    pub fn adds_data(&self) -> bool {
+        let grows = |write: &Write| match write {
+            Write::Put { space, .. } => !matches!(space, Space::Meta | Space::Council),
+            Write::Delete { .. } => false,
+        };
+        !self.announcements.is_empty() || self.writes.iter().any(grows)
+    }
+
+    /// Does it remove something and add no data?
+    pub(crate) fn frees_space(&self) -> bool {
+        let removes = |write: &Write| matches!(write, Write::Delete { .. });
+        !self.adds_data() && self.writes.iter().any(removes)
+    }
+
+    /// The bytes of everything in it.
+    pub(crate) fn bytes(&self) -> usize {
+        let writes = self.writes.iter().map(|write| match write {
+            Write::Put { key, value, .. } => key.len() + value.len(),
+            Write::Delete { key, .. } => key.len(),
+        });
+        writes.sum::<usize>() + self.announcements.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// Checks what every engine relies on; a batch that breaks it is a bug of its maker.
+    ///
+    /// # Panics
+    /// If a key is empty or longer than `LONGEST_KEY`, or a write puts into `Space::Log`.
+    pub(crate) fn assert_well_formed(&self) {
+        for write in &self.writes {
+            let key = match write {
+                Write::Put { space, key, .. } => {
+                    assert!(
+                        *space != Space::Log,
+                        "only `announce` writes the change log"
+                    );
+                    key
+                }
+                Write::Delete { key, .. } => key,
+            };
+            let length = key.len();
+            assert!(
+                (1..=LONGEST_KEY).contains(&length),
+                "a key has 1 to {LONGEST_KEY} bytes, not {length}"
+            );
+        }
     }
 
     /// Nothing to write and nothing to announce?

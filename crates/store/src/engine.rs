@@ -119,3 +119,15 @@ fn successor(prefix: &[u8]) -> Option<Bytes> {
     end[last] += 1;
     Some(Bytes::from(end))
 }
+
+/// Is that range empty by its bounds alone? (`BTreeMap::range` panics at some such bounds.)
+pub(crate) fn is_empty_range(range: &KeyRange) -> bool {
+    match (&range.start, &range.end) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(start), Bound::Included(end)) => start > end,
+        (
+            Bound::Included(start) | Bound::Excluded(start),
+            Bound::Included(end) | Bound::Excluded(end),
+        ) => start >= end,
+    }
+}

@@ -5,10 +5,20 @@
 
 mod batch;
 mod clock;
+mod completion;
+mod embedded;
 mod engine;
 mod error;
+mod log;
+mod memory;
 
-pub use batch::{Batch, LogPosition, Precondition, Space, Write};
+pub use batch::{Batch, LONGEST_KEY, LogPosition, Precondition, Space, Write};
 pub use clock::HybridClock;
+pub use embedded::{
+    EmbeddedEngine, EmbeddedOptions, EmbeddedSnapshot, FreeSpace, SpaceReport, VerifyReport, verify,
+};
+pub(crate) use engine::is_empty_range;
 pub use engine::{Direction, Engine, Entry, KeyRange, Page, Snapshot};
 pub use error::{CommitError, OpenError, ReadError};
+pub use log::{TrimError, read_log, trim_log, trimmed};
+pub use memory::{MemoryEngine, MemorySnapshot, PlantedBug, SimulatedDisk};

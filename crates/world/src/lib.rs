@@ -1,1 +1,29 @@
-//! (to be written)
+//! Many Regions, edges and links in one thread: the production code under virtual time, with
+//! seeded faults and checkers that share no code with what they check.
+//!
+//! It simulates networks, disks, clocks and crashes. It can't show what the kernel, the real
+//! engine or PostgreSQL do: tests of real processes do that.
+
+mod check;
+mod executor;
+mod faults;
+mod history;
+mod random;
+mod simulation;
+mod time;
+mod trace;
+mod wires;
+mod workload;
+mod world;
+
+pub use check::{Conflict, HeldState, Holdings, Violation, check};
+pub use executor::Executor;
+pub use faults::{Fault, schedule};
+pub use history::{History, Outcome, Write, WriteId};
+pub use random::Random;
+pub use simulation::{Report, simulate};
+pub use time::{SiteEnvironment, VirtualTime};
+pub use trace::Trace;
+pub use wires::Wire;
+pub use workload::{Client, Habits, TABLE, work};
+pub use world::{PlantedBug, REGIONS, World};

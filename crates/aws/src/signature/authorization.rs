@@ -1,0 +1,232 @@
+//! What a request says of its own signature, in the `Authorization` header or in the query
+//! string: taken apart, not believed. Each parameter must be there once, and no other.
+
+use http::HeaderMap;
+use http::request::Parts;
+
+use super::canonical::{Pairs, query_pairs};
+use super::{ALGORITHM, Scope, SignatureError};
+
+/// How much of an `Authorization` header an error repeats, in characters.
+const REPEATED: usize = 512;
+
+/// The query parameters of a presigned request that have to be there.
+const QUERY_PARAMETERS: [&str; 5] = [
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Signature",
+    "X-Amz-SignedHeaders",
+    "X-Amz-Date",
+];
+
+/// What a request says of its signature, still as text.
+#[derive(Debug)]
+pub(super) struct Claim {
+    pub(super) algorithm: String,
+    pub(super) credential: String,
+    pub(super) signed_headers: String,
+    pub(super) signature: String,
+    /// As it is to be signed; whether it is a date is to be seen.
+    pub(super) date: String,
+    /// The header the date was read from, which must then be signed; `None` for a query.
+    pub(super) date_header: Option<&'static str>,
+    pub(super) session_token: Option<String>,
+    /// A presigned request's `X-Amz-Expires`, as text.
+    pub(super) expires: Option<String>,
+}
+
+/// The scope that a request claims to be signed for, from the header or the query; nothing of
+/// it is verified. Cheap: it is for routing a request to its Region before anyone reads the body.
+pub fn scope_of(parts: &Parts) -> Option<Scope> {
+    let credential = match parts.headers.get(http::header::AUTHORIZATION) {
+        Some(header) => {
+            let (algorithm, parameters) = header.to_str().ok()?.split_once(' ')?;
+            if algorithm != ALGORITHM {
+                return None;
+            }
+            let mut parameters = parameters.split(',');
+            parameters
+                .find_map(|part| part.trim().strip_prefix("Credential="))?
+                .to_owned()
+        }
+        None => {
+            let pairs = query_pairs(parts.uri.query()?).ok()?;
+            let (_, value) = pairs
+                .into_iter()
+                .find(|(name, _)| name == b"X-Amz-Credential")?;
+            String::from_utf8(value).ok()?
+        }
+    };
+    split_credential(&credential).map(|(scope, _)| scope)
+}
+
+/// The scope and the terminator of a credential, if it has five parts.
+pub(super) fn split_credential(credential: &str) -> Option<(Scope, &str)> {
+    let mut elements = credential.split('/');
+    let mut next = || elements.next().filter(|element| !element.is_empty());
+    let (key, date, region) = (next()?, next()?, next()?);
+    let (service, terminator) = (next()?, next()?);
+    let scope = Scope {
+        access_key_id: key.to_owned(),
+        date: date.to_owned(),
+        region: region.to_owned(),
+        service: service.to_owned(),
+    };
+    elements.next().is_none().then_some((scope, terminator))
+}
+
+/// Finds the one signature that a request must have, in whichever form.
+pub(super) fn claim_of(parts: &Parts) -> Result<Claim, SignatureError> {
+    let header = single(&parts.headers, "authorization")?;
+    let query =
+        query_pairs(parts.uri.query().unwrap_or_default()).map_err(SignatureError::Malformed)?;
+    let presigned = query.iter().any(|(name, _)| name == b"X-Amz-Algorithm");
+    match (header, presigned) {
+        (Some(_), true) => Err(SignatureError::BothForms),
+        (Some(header), false) => claim_of_header(header, &parts.headers),
+        (None, true) => claim_of_query(query),
+        (None, false) => Err(SignatureError::MissingToken),
+    }
+}
+
+/// The value of a header that may be there once at most.
+pub(super) fn single<'a>(
+    headers: &'a HeaderMap,
+    name: &'static str,
+) -> Result<Option<&'a str>, SignatureError> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        let text = format!("The header '{name}' is in the request more than once.");
+        return Err(SignatureError::Malformed(text));
+    }
+    let text = format!("The header '{name}' holds other than visible ASCII characters.");
+    let value = value
+        .to_str()
+        .map_err(|_| SignatureError::Malformed(text))?;
+    Ok(Some(value))
+}
+
+fn claim_of_header(header: &str, headers: &HeaderMap) -> Result<Claim, SignatureError> {
+    if !header.starts_with("AWS4-") {
+        return Err(SignatureError::MissingToken);
+    }
+    let repeated = || header.chars().take(REPEATED).collect::<String>();
+    let (algorithm, parameters) = header.split_once(' ').unwrap_or((header, ""));
+    let [mut credential, mut signed_headers, mut signature] = [None, None, None];
+    let given = parameters.split(',').map(str::trim);
+    for part in given.filter(|part| !part.is_empty()) {
+        let Some((name, value)) = part.split_once('=') else {
+            return Err(SignatureError::NotKeyValue {
+                part: part.chars().take(REPEATED).collect(),
+                authorization: repeated(),
+            });
+        };
+        let slot = match name {
+            "Credential" => &mut credential,
+            "SignedHeaders" => &mut signed_headers,
+            "Signature" => &mut signature,
+            _ => {
+                let text = "Authorization header has a parameter other than 'Credential', \
+                            'SignedHeaders' and 'Signature'.";
+                return Err(SignatureError::Malformed(text.to_owned()));
+            }
+        };
+        if slot.replace(value.to_owned()).is_some() {
+            let text = format!("Authorization header has more than one '{name}' parameter.");
+            return Err(SignatureError::Malformed(text));
+        }
+    }
+    let (date_header, date) = match single(headers, "x-amz-date")? {
+        Some(date) => ("x-amz-date", Some(date)),
+        None => ("date", single(headers, "date")?),
+    };
+    match (credential, signature, signed_headers, date) {
+        (Some(credential), Some(signature), Some(signed_headers), Some(date)) => Ok(Claim {
+            algorithm: algorithm.to_owned(),
+            credential,
+            signed_headers,
+            signature,
+            date: date.trim().to_owned(),
+            date_header: Some(date_header),
+            session_token: single(headers, "x-amz-security-token")?.map(str::to_owned),
+            expires: None,
+        }),
+        (credential, signature, signed_headers, date) => Err(SignatureError::Incomplete {
+            missing: lacking_in_header([
+                credential.is_none(),
+                signature.is_none(),
+                signed_headers.is_none(),
+                date.is_none(),
+            ]),
+            authorization: repeated(),
+        }),
+    }
+}
+
+fn lacking_in_header(lacks: [bool; 4]) -> String {
+    let sentences = [
+        "Authorization header requires 'Credential' parameter. ",
+        "Authorization header requires 'Signature' parameter. ",
+        "Authorization header requires 'SignedHeaders' parameter. ",
+        "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ",
+    ];
+    let pairs = sentences.into_iter().zip(lacks);
+    pairs
+        .filter_map(|(text, lacks)| lacks.then_some(text))
+        .collect()
+}
+
+fn claim_of_query(query: Pairs) -> Result<Claim, SignatureError> {
+    let mut values: [Option<String>; 5] = Default::default();
+    let [mut session_token, mut expires] = [None, None];
+    for (name, value) in query {
+        let position = QUERY_PARAMETERS
+            .iter()
+            .position(|parameter| parameter.as_bytes() == name);
+        let slot = match (position, name.as_slice()) {
+            (Some(position), _) => &mut values[position],
+            (None, b"X-Amz-Security-Token") => &mut session_token,
+            (None, b"X-Amz-Expires") => &mut expires,
+            // The operation's own parameter: it is signed, and not ours to read.
+            (None, _) => continue,
+        };
+        let name = String::from_utf8_lossy(&name).into_owned();
+        let Ok(value) = String::from_utf8(value) else {
+            let text = format!("The query parameter '{name}' is not UTF-8.");
+            return Err(SignatureError::Malformed(text));
+        };
+        if slot.replace(value).is_some() {
+            let text = format!("The query parameter '{name}' is in the request more than once.");
+            return Err(SignatureError::Malformed(text));
+        }
+    }
+    let missing: String = QUERY_PARAMETERS
+        .iter()
+        .zip(&values)
+        .filter(|(_, value)| value.is_none())
+        .map(|(name, _)| format!("AWS query-string parameters must include '{name}'. "))
+        .collect();
+    let [
+        Some(algorithm),
+        Some(credential),
+        Some(signature),
+        Some(signed_headers),
+        Some(date),
+    ] = values
+    else {
+        return Err(SignatureError::IncompleteQuery { missing });
+    };
+    Ok(Claim {
+        algorithm,
+        credential,
+        signed_headers,
+        signature,
+        date,
+        date_header: None,
+        session_token,
+        expires,
+    })
+}

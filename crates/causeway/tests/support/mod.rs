@@ -1,0 +1,282 @@
+//! A lab of its own for a test, driven through the binary as a user would, and a small signing
+//! client for its Regions.
+#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests are outside"
+)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use aws::signature::{Rules, Target, sign};
+use identity::{RootKey, parse_credentials};
+use serde_json::Value;
+use types::{Region, Timestamp};
+
+/// How long anything may take before the test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running `causeway up`; stopped and removed when dropped.
+pub struct Lab {
+    folder: tempfile::TempDir,
+    pub port: u16,
+    arguments: Vec<String>,
+    process: Option<Child>,
+}
+
+impl Lab {
+    pub fn start(arguments: &[&str]) -> Lab {
+        let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let mut lab = Lab {
+            folder,
+            port: free_port(),
+            arguments,
+            process: None,
+        };
+        lab.up();
+        lab
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Starts the lab (again) and waits until every site serves.
+    pub fn up(&mut self) {
+        let log = std::fs::File::create(self.folder.path().join("up.log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
+        command
+            .args(["up", "--api-port", &self.port.to_string(), "--data"])
+            .arg(self.data());
+        command
+            .args(&self.arguments)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        self.process = Some(command.spawn().unwrap());
+        let log = self.folder.path().join("up.log");
+        eventually("the lab is ready", || {
+            let ended = self.process.as_mut().unwrap().try_wait().unwrap();
+            let text = || std::fs::read_to_string(&log).unwrap();
+            assert!(ended.is_none(), "causeway up ended: {ended:?}\n{}", text());
+            self.causeway(&["status"]).status.success()
+        });
+    }
+
+    /// The supervisor's process number.
+    pub fn supervisor(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
+    /// Kills the supervisor as `kill -9` does.
+    pub fn kill_supervisor(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    /// Stops the lab as Ctrl-C does.
+    pub fn down(&mut self) {
+        let output = self.causeway(&["down"]);
+        assert!(output.status.success(), "{output:?}");
+        let mut process = self.process.take().unwrap();
+        eventually("the supervisor has ended", || {
+            process.try_wait().unwrap().is_some()
+        });
+    }
+
+    /// Runs a `causeway` command on this lab.
+    pub fn causeway(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
+        command
+            .args(words)
+            .arg("--data")
+            .arg(self.data())
+            .output()
+            .unwrap()
+    }
+
+    /// Runs a command that must succeed.
+    pub fn must(&self, words: &[&str]) {
+        let output = self.causeway(words);
+        assert!(output.status.success(), "causeway {words:?}: {output:?}");
+    }
+
+    /// Runs a command and reads the JSON that it prints.
+    pub fn json(&self, words: &[&str]) -> Value {
+        let output = self.causeway(&[words, &["--json"]].concat());
+        assert!(output.status.success(), "causeway {words:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// The lab's root key.
+    pub fn key(&self) -> RootKey {
+        let text = std::fs::read_to_string(self.data().join("credentials")).unwrap();
+        parse_credentials(&text).unwrap()
+    }
+
+    /// A client of a Region, through the lab's front door.
+    pub fn client(&self, region: &str) -> Client {
+        Client {
+            region: region.parse().unwrap(),
+            port: self.port,
+            key: self.key(),
+            stream: None,
+        }
+    }
+
+    /// Processes of this lab that are alive: those that name its folder.
+    pub fn processes(&self) -> Vec<String> {
+        let folder = self.folder.path().to_string_lossy().into_owned();
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let command = String::from_utf8_lossy(&command).replace('\0', " ");
+            if command.contains(&folder) {
+                found.push(command);
+            }
+        }
+        found
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            let stop = Command::new("kill")
+                .arg(process.id().to_string())
+                .stderr(Stdio::null());
+            let _ = { stop }.status();
+            let _ = process.wait();
+        }
+    }
+}
+
+/// A port that nobody listens on now.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// Waits until something holds.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < PATIENCE, "still not so: {what}");
+        std::thread::sleep(Duration::from_millis(30));
+    }
+}
+
+/// The wall clock.
+pub fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap();
+    Timestamp(u64::try_from(since.as_millis()).unwrap())
+}
+
+/// A client that signs, one connection.
+pub struct Client {
+    region: Region,
+    port: u16,
+    key: RootKey,
+    stream: Option<BufReader<TcpStream>>,
+}
+
+/// An answer: status and JSON.
+pub type Answer = (u16, Value);
+
+impl Client {
+    /// Calls an operation. An error means that no answer came.
+    pub fn call(&mut self, operation: &str, body: &Value) -> std::io::Result<Answer> {
+        let answer = self.attempt(operation, &body.to_string());
+        if answer.is_err() {
+            self.stream = None;
+        }
+        answer
+    }
+
+    /// Calls an operation that must succeed.
+    pub fn must(&mut self, operation: &str, body: &Value) -> Value {
+        let (status, answer) = self.call(operation, body).unwrap();
+        assert_eq!(status, 200, "{operation}: {answer}");
+        answer
+    }
+
+    fn attempt(&mut self, operation: &str, body: &str) -> std::io::Result<Answer> {
+        let host = format!("127.0.0.1:{}", self.port);
+        let request = http::Request::post(format!("http://{host}/"))
+            .header("host", &host)
+            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("content-length", body.len())
+            .body(())
+            .unwrap();
+        let (mut parts, ()) = request.into_parts();
+        let target = Target {
+            service: "dynamodb",
+            region: self.region,
+            rules: Rules::JSON,
+        };
+        sign(
+            &mut parts,
+            body.as_bytes(),
+            &self.key.credentials(),
+            &target,
+            now(),
+        )
+        .unwrap();
+        let mut text = "POST / HTTP/1.1\r\n".to_owned();
+        for (name, value) in &parts.headers {
+            text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+        }
+        text.push_str("\r\n");
+        text.push_str(body);
+        if self.stream.is_none() {
+            let stream = TcpStream::connect(&host)?;
+            stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+            stream.set_nodelay(true)?;
+            self.stream = Some(BufReader::new(stream));
+        }
+        let stream = self.stream.as_mut().unwrap();
+        stream.get_mut().write_all(text.as_bytes())?;
+        read_answer(stream)
+    }
+}
+
+fn read_answer(stream: &mut BufReader<TcpStream>) -> std::io::Result<Answer> {
+    let mut line = String::new();
+    stream.read_line(&mut line)?;
+    let ended = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+    let status = line
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .ok_or_else(ended)?;
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line)?;
+        let line = line.trim().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    Ok((
+        status,
+        serde_json::from_slice(&body).map_err(std::io::Error::other)?,
+    ))
+}

@@ -1,0 +1,633 @@
+//! One site's seat in the council, sans-IO. Feed it ticks, messages and proposals; after each,
+//! take `ready()` until there is none: send what may go at once, commit the writes, call
+//! `persisted`, send the rest. While a write is on its way it takes no input (`Busy`), and its
+//! clock stands still.
+//!
+//! A proposal made anywhere is sent to the leader, again and again until its entry is applied
+//! here, which is how its proposer learns the outcome; repeated entries are applied once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use raft::eraftpb::{Message, MessageType};
+use raft::{Config, ProgressState, RawNode, SnapshotStatus, StateRole};
+use store::Batch;
+use types::{Deployment, SiteId};
+
+use crate::limits::{MAX_APPEND, MAX_IN_FLIGHT, MAX_PENDING, MAX_UNCOMMITTED};
+use crate::log::{Log, raft_id, site_of};
+use crate::state::{Proposal, State};
+use crate::wire::{self, Frame};
+use crate::{
+    Applied, Change, CouncilError, DEPLOYMENT, Expected, Members, Outcome, ProposalId, Saved,
+    Settings, Timing, saved,
+};
+
+/// What a site needs to know to take its seat.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CouncilConfig {
+    /// This site.
+    pub site: SiteId,
+    /// All sites. The first start settles who votes; later starts must name the same sites.
+    pub deployment: Deployment,
+    /// Timeouts; the same at every site.
+    pub timing: Timing,
+}
+
+/// A site's part in the council at the moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// It decides the order of changes.
+    Leader,
+    /// It follows a leader, or waits for one.
+    Follower,
+    /// It stands for election.
+    Candidate,
+    /// It has no vote.
+    Listener,
+}
+
+/// The council as one site sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CouncilStatus {
+    /// What it does there.
+    pub role: Role,
+    /// The election term.
+    pub term: u64,
+    /// Whom it takes for the leader.
+    pub leader: Option<SiteId>,
+    /// The last log index known to be decided.
+    pub commit: u64,
+    /// The last log index in effect here.
+    pub applied: u64,
+    /// The settings' revision here.
+    pub revision: u64,
+    /// Can it have changes decided?
+    pub majority: bool,
+    /// The voters.
+    pub voters: Vec<SiteId>,
+    /// The members without a vote.
+    pub listeners: Vec<SiteId>,
+    /// Ticks since each other member was last heard; absent: not since this site started.
+    pub heard: BTreeMap<SiteId, u64>,
+    /// Messages refused since this site started.
+    pub refused: u64,
+}
+
+/// Stands for one `Ready` towards `persisted`.
+#[derive(PartialEq, Eq, Debug)]
+pub struct ReadyToken(u64);
+
+/// Work that the council can't do itself.
+#[derive(Debug)]
+pub struct Ready {
+    /// Handed to `persisted` once the writes are on disk.
+    pub token: ReadyToken,
+    /// To be sent at once: a leader's own write may be slower than its peers'.
+    pub before_persist: Vec<(SiteId, Bytes)>,
+    /// To be committed, all in one batch; possibly empty.
+    pub writes: Batch,
+    /// To be sent when the writes are on disk, not before: they promise them.
+    pub after_persist: Vec<(SiteId, Bytes)>,
+    /// What took effect with these writes, in order.
+    pub applied: Vec<Applied>,
+    /// The state was replaced by a leader's snapshot: more took effect than `applied` lists.
+    pub restored: bool,
+}
+
+struct Pending {
+    encoded: Bytes,
+    deadline: u64,
+    repeat_at: u64,
+}
+
+struct Outstanding {
+    number: u64,
+    raft_number: Option<u64>,
+    applied: Vec<Applied>,
+}
+
+/// A seat. See the head of this file.
+pub struct Council {
+    config: CouncilConfig,
+    node: RawNode<Log>,
+    clock: u64,
+    heard: BTreeMap<SiteId, u64>,
+    pending: BTreeMap<u64, Pending>,
+    next_number: u64,
+    /// What this leader has in its log undecided, by the term it leads.
+    undecided: (u64, BTreeSet<ProposalId>),
+    finished: Vec<(ProposalId, Result<Outcome, CouncilError>)>,
+    outbox: Vec<(SiteId, Bytes)>,
+    /// When a snapshot was sent to whom.
+    snapshots: BTreeMap<SiteId, u64>,
+    outstanding: Option<Outstanding>,
+    ready_number: u64,
+    /// Writes of this start that are not on disk yet: nothing else happens before they are.
+    opening: Option<Batch>,
+    last_leader: Option<SiteId>,
+    refused: u64,
+}
+
+impl Council {
+    /// Takes the seat with what was saved (`load`).
+    ///
+    /// # Errors
+    /// `NoMember` if the site is not of the deployment, `SitesChanged` if the records were made
+    /// with other sites, `Log` if raft refuses them.
+    pub fn open(config: CouncilConfig, saved: Saved) -> Result<Council, CouncilError> {
+        let recorded = saved.settings().deployment();
+        if recorded.is_some_and(|recorded| recorded != config.deployment) {
+            return Err(CouncilError::SitesChanged);
+        }
+        let boots = saved.boots + 1;
+        let mut opening = Batch::new();
+        saved::put_boots(&mut opening, boots);
+        let fresh = saved.members.is_none();
+        let members = saved
+            .members
+            .clone()
+            .unwrap_or_else(|| Members::of(&config.deployment));
+        if !members.contains(config.site) {
+            return Err(CouncilError::NoMember(config.site));
+        }
+        if fresh {
+            saved::put_base(&mut opening, Some(&members), saved.base);
+        }
+        let raft_config = raft_config(&config, saved.state.index);
+        let log = saved.into_log(members);
+        let node = RawNode::new(&raft_config, log, &crate::logger::logger())
+            .map_err(|error| CouncilError::Log(error.to_string()))?;
+        let mut council = Council {
+            node,
+            clock: 0,
+            heard: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            next_number: u64::from(boots) << 32,
+            undecided: (0, BTreeSet::new()),
+            finished: Vec::new(),
+            outbox: Vec::new(),
+            snapshots: BTreeMap::new(),
+            outstanding: None,
+            ready_number: 0,
+            opening: Some(opening),
+            last_leader: None,
+            refused: 0,
+            config,
+        };
+        council.settle();
+        // A site that just started has no leader to be patient with. If one lives, its next
+        // heartbeat comes before this runs out; if none does, the first to stand is soon done.
+        let timing = council.config.timing;
+        let patience = (2 * timing.heartbeat_ticks).min(timing.election_ticks);
+        council.node.raft.election_elapsed = timing.election_ticks - patience;
+        Ok(council)
+    }
+
+    /// A tick of `TICK` has passed. Nothing happens while a write is on its way.
+    pub fn tick(&mut self) {
+        if self.outstanding.is_some() {
+            return;
+        }
+        self.clock += 1;
+        self.node.tick();
+        self.resume_snapshots();
+        self.settle();
+        self.expire();
+        self.record_deployment();
+    }
+
+    /// Takes a message of that site, which the link has authenticated.
+    ///
+    /// # Errors
+    /// `Busy`; `NoMember` or `Rubbish` if it was refused, which changes nothing.
+    pub fn receive(&mut self, from: SiteId, bytes: &[u8]) -> Result<(), CouncilError> {
+        if self.outstanding.is_some() {
+            return Err(CouncilError::Busy);
+        }
+        let result = self.take(from, bytes);
+        if result.is_err() {
+            self.refused += 1;
+        }
+        result
+    }
+
+    /// Proposes a change; its outcome comes with `take_finished`, later.
+    ///
+    /// # Errors
+    /// `InvalidChange`, `Busy`, `TooManyProposals`, `NoMajority`: it was not proposed.
+    pub fn propose(&mut self, change: &Change) -> Result<ProposalId, CouncilError> {
+        change.check().map_err(CouncilError::InvalidChange)?;
+        if self.outstanding.is_some() {
+            return Err(CouncilError::Busy);
+        }
+        if self.pending.len() >= MAX_PENDING {
+            return Err(CouncilError::TooManyProposals);
+        }
+        if !self.has_majority() {
+            return Err(CouncilError::NoMajority);
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        let id = self.id(number);
+        let change = change.clone();
+        let encoded = Proposal { id, change }.encode();
+        let pending = Pending {
+            encoded,
+            deadline: self.clock + self.config.timing.proposal_ticks(),
+            repeat_at: self.clock,
+        };
+        self.pending.insert(number, pending);
+        self.dispatch(number);
+        Ok(id)
+    }
+
+    /// The outcomes of this site's proposals that were learned since the last call. `TimedOut`
+    /// leaves it open whether the change will still be made.
+    pub fn take_finished(&mut self) -> Vec<(ProposalId, Result<Outcome, CouncilError>)> {
+        std::mem::take(&mut self.finished)
+    }
+
+    /// The next work, if there is any and none is under way.
+    pub fn ready(&mut self) -> Option<Ready> {
+        if self.outstanding.is_some() {
+            return None;
+        }
+        let has_raft = self.node.has_ready();
+        if !has_raft && self.opening.is_none() && self.outbox.is_empty() {
+            return None;
+        }
+        self.ready_number += 1;
+        let mut ready = Ready {
+            token: ReadyToken(self.ready_number),
+            before_persist: Vec::new(),
+            writes: self.opening.take().unwrap_or_default(),
+            after_persist: std::mem::take(&mut self.outbox),
+            applied: Vec::new(),
+            restored: false,
+        };
+        let raft_number = has_raft.then(|| self.ready_of_raft(&mut ready));
+        self.outstanding = Some(Outstanding {
+            number: self.ready_number,
+            raft_number,
+            applied: ready.applied.clone(),
+        });
+        Some(ready)
+    }
+
+    /// The writes of that `Ready` are on disk. (Those of any other are not what it waits for:
+    /// nothing happens.)
+    pub fn persisted(&mut self, token: ReadyToken) {
+        let Some(done) = self.outstanding.take_if(|waits| waits.number == token.0) else {
+            return;
+        };
+        if let Some(number) = done.raft_number {
+            self.node.on_persist_ready(number);
+            self.node.advance_apply();
+        }
+        for applied in done.applied {
+            self.undecided.1.remove(&applied.proposal);
+            if applied.proposal.site == self.config.site {
+                self.finish(applied.proposal.number, Ok(applied.outcome));
+            }
+        }
+        // What a snapshot brought, or an entry that another one had been applied before.
+        let state = &self.node.store().state;
+        let known: Vec<(u64, Outcome)> = self
+            .pending
+            .keys()
+            .filter_map(|number| Some((*number, state.outcome(self.id(*number))?.clone())))
+            .collect();
+        for (number, outcome) in known {
+            self.finish(number, Ok(outcome));
+        }
+        self.settle();
+    }
+
+    /// The settings in effect. (Between `ready` and `persisted` they may be ahead of the disk:
+    /// show them to others after `persisted`.)
+    pub fn settings(&self) -> Arc<Settings> {
+        self.state().settings.clone()
+    }
+
+    /// Whom this site takes for the leader.
+    pub fn leader(&self) -> Option<SiteId> {
+        site_of(self.node.raft.leader_id)
+    }
+
+    /// Is this site the leader?
+    pub fn is_leader(&self) -> bool {
+        self.node.raft.state == StateRole::Leader
+    }
+
+    /// Who sits in this council.
+    pub fn members(&self) -> &Members {
+        &self.node.store().members
+    }
+
+    /// Can this site have changes decided? A leader that heard from a majority within an
+    /// election timeout, or a site that heard from a leader within one.
+    pub fn has_majority(&self) -> bool {
+        let patience = self.config.timing.election_ticks as u64;
+        let recent = |site: &SiteId| {
+            *site == self.config.site
+                || self
+                    .heard
+                    .get(site)
+                    .is_some_and(|at| self.clock - at <= patience)
+        };
+        if self.is_leader() {
+            let members = self.members();
+            members.voters.iter().filter(|site| recent(site)).count() >= members.majority()
+        } else {
+            self.leader().is_some_and(|leader| recent(&leader))
+        }
+    }
+
+    /// The council as this site sees it.
+    pub fn status(&self) -> CouncilStatus {
+        let raft = &self.node.raft;
+        let members = self.members();
+        let role = match raft.state {
+            StateRole::Leader => Role::Leader,
+            StateRole::Candidate | StateRole::PreCandidate => Role::Candidate,
+            StateRole::Follower if members.votes(self.config.site) => Role::Follower,
+            StateRole::Follower => Role::Listener,
+        };
+        CouncilStatus {
+            role,
+            term: raft.term,
+            leader: self.leader(),
+            commit: raft.raft_log.committed,
+            applied: self.state().index,
+            revision: self.state().settings.revision(),
+            majority: self.has_majority(),
+            voters: members.voters.clone(),
+            listeners: members.listeners.clone(),
+            heard: self
+                .heard
+                .iter()
+                .map(|(site, at)| (*site, self.clock - at))
+                .collect(),
+            refused: self.refused,
+        }
+    }
+
+    fn state(&self) -> &State {
+        &self.node.store().state
+    }
+
+    fn id(&self, number: u64) -> ProposalId {
+        let site = self.config.site;
+        ProposalId { site, number }
+    }
+
+    fn take(&mut self, from: SiteId, bytes: &[u8]) -> Result<(), CouncilError> {
+        if from == self.config.site || !self.members().contains(from) {
+            return Err(CouncilError::NoMember(from));
+        }
+        let rubbish = |reason| CouncilError::Rubbish { from, reason };
+        match wire::parse(bytes).map_err(rubbish)? {
+            Frame::Raft(message) => {
+                if wire::is_voters(message.get_msg_type()) && !self.members().votes(from) {
+                    return Err(rubbish("it has no vote"));
+                }
+                wire::admit(&message, from, self.config.site, &self.node).map_err(rubbish)?;
+                self.heard.insert(from, self.clock);
+                self.node
+                    .step(message)
+                    .map_err(|_| rubbish("raft has no use for it"))?;
+            }
+            Frame::Forward(proposal) => {
+                if proposal.id.site != from {
+                    return Err(rubbish("it proposes for another site"));
+                }
+                self.heard.insert(from, self.clock);
+                self.append(proposal.id, &proposal.encode());
+            }
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// After every input: sets the election timeout that raft drew by lot (see `timing`), and
+    /// sends what waits to a new leader.
+    fn settle(&mut self) {
+        let members = &self.node.store().members;
+        let voters = members.voters.len();
+        let rank = members
+            .voters
+            .iter()
+            .position(|site| *site == self.config.site);
+        let timing = self.config.timing;
+        let term = self.node.raft.term;
+        let timeout = timing.election_timeout(rank.unwrap_or(0), voters, term);
+        self.node.raft.set_randomized_election_timeout(timeout);
+        let leader = self.leader();
+        if leader != self.last_leader {
+            self.last_leader = leader;
+            for number in self.pending.keys().copied().collect::<Vec<u64>>() {
+                self.dispatch(number);
+            }
+        }
+    }
+
+    /// Sends a pending proposal on its way: into this leader's log, or to the leader.
+    fn dispatch(&mut self, number: u64) {
+        let id = self.id(number);
+        let leader = self.leader();
+        let repeat_at = self.clock + self.config.timing.repeat_ticks();
+        let Some(pending) = self.pending.get_mut(&number) else {
+            return;
+        };
+        pending.repeat_at = repeat_at;
+        let encoded = pending.encoded.clone();
+        match leader {
+            Some(leader) if leader == self.config.site => self.append(id, &encoded),
+            Some(leader) => self.outbox.push((leader, wire::forward_frame(&encoded))),
+            None => {}
+        }
+    }
+
+    /// Appends a proposal to this leader's log, unless it is there or decided already. One that
+    /// raft drops (too much is undecided) or that comes to a site that doesn't lead is left to
+    /// its proposer to repeat.
+    fn append(&mut self, id: ProposalId, encoded: &Bytes) {
+        if !self.is_leader() || self.state().outcome(id).is_some() {
+            return;
+        }
+        let term = self.node.raft.term;
+        if self.undecided.0 != term {
+            self.undecided = (term, BTreeSet::new());
+        }
+        if self.undecided.1.contains(&id) {
+            return;
+        }
+        if self.node.propose(Vec::new(), encoded.to_vec()).is_ok() {
+            self.undecided.1.insert(id);
+        }
+    }
+
+    /// Repeats or gives up what waits too long.
+    fn expire(&mut self) {
+        let clock = self.clock;
+        let due = |at: &dyn Fn(&Pending) -> u64, pending: &BTreeMap<u64, Pending>| {
+            let due = pending.iter().filter(|(_, pending)| at(pending) <= clock);
+            due.map(|(number, _)| *number).collect::<Vec<u64>>()
+        };
+        for number in due(&|pending| pending.deadline, &self.pending) {
+            self.finish(number, Err(CouncilError::TimedOut));
+        }
+        for number in due(&|pending| pending.repeat_at, &self.pending) {
+            self.dispatch(number);
+        }
+    }
+
+    fn finish(&mut self, number: u64, result: Result<Outcome, CouncilError>) {
+        if self.pending.remove(&number).is_some() {
+            self.finished.push((self.id(number), result));
+        }
+    }
+
+    /// A leader puts the deployment's sites into the settings if no leader has yet. The change
+    /// expects them absent, so it is made once whoever else tries.
+    fn record_deployment(&mut self) {
+        let wanted = self.is_leader()
+            && self.pending.is_empty()
+            && self.node.raft.commit_to_current_term()
+            && self.state().settings.get(DEPLOYMENT).is_none();
+        if wanted {
+            let sites = serde_json::to_vec(&self.config.deployment)
+                .expect("a deployment has only names and numbers");
+            let change = Change::new().put(DEPLOYMENT, Expected::Absent, sites);
+            if let Err(error) = self.propose(&change) {
+                tracing::debug!(%error, "the sites are not recorded yet");
+            }
+        }
+    }
+
+    /// raft waits for ever for word of a snapshot it sent. If its receiver hasn't caught up two
+    /// election timeouts later, it may have been lost: raft is told so, and tries again.
+    fn resume_snapshots(&mut self) {
+        let patience = 2 * self.config.timing.election_ticks as u64;
+        let clock = self.clock;
+        let late: Vec<SiteId> = self
+            .snapshots
+            .iter()
+            .filter(|(_, at)| clock - **at > patience)
+            .map(|(site, _)| *site)
+            .collect();
+        for site in late {
+            self.snapshots.remove(&site);
+            let progress = self.node.raft.prs().get(raft_id(site));
+            if progress.is_some_and(|progress| progress.state == ProgressState::Snapshot) {
+                self.node
+                    .report_snapshot(raft_id(site), SnapshotStatus::Failure);
+            }
+        }
+    }
+
+    /// raft's part of a `Ready`: what it wants written and sent, and what it has decided.
+    fn ready_of_raft(&mut self, ready: &mut Ready) -> u64 {
+        let mut raft_ready = self.node.ready();
+        let number = raft_ready.number();
+        ready.before_persist = self.outgoing(raft_ready.take_messages());
+        let promises = self.outgoing(raft_ready.take_persisted_messages());
+        ready.after_persist.extend(promises);
+        let committed = raft_ready.take_committed_entries();
+        let log = self.node.mut_store();
+        let batch = &mut ready.writes;
+        if !raft_ready.snapshot().is_empty() {
+            let state = State::decode(&raft_ready.snapshot().data)
+                .expect("a snapshot is decoded before it is let in");
+            saved::delete_state(batch, &log.state);
+            saved::delete_entries(batch, log.first()..log.last() + 1);
+            log.restore(state);
+            saved::put_base(batch, Some(&log.members), log.base);
+            saved::put_state(batch, &log.state);
+            ready.restored = true;
+        }
+        if !raft_ready.entries().is_empty() {
+            let before = log.append(raft_ready.entries());
+            raft_ready
+                .entries()
+                .iter()
+                .for_each(|entry| saved::put_entry(batch, entry));
+            saved::delete_entries(batch, log.last() + 1..before + 1);
+        }
+        if let Some(hard) = raft_ready.hs() {
+            log.hard = hard.clone();
+            saved::put_hard(batch, hard);
+        }
+        for entry in &committed {
+            if entry.data.is_empty() {
+                log.state.pass(entry.index, entry.term);
+                continue;
+            }
+            let proposal = Proposal::decode(&entry.data)
+                .expect("an entry is decoded before it enters the log");
+            ready
+                .applied
+                .extend(log.state.apply(entry.index, entry.term, &proposal));
+        }
+        if !committed.is_empty() {
+            put_effects(batch, &log.state, &ready.applied);
+            let dropped = log.compact();
+            if !dropped.is_empty() {
+                saved::delete_entries(batch, dropped);
+                saved::put_base(batch, Some(&log.members), log.base);
+            }
+        }
+        self.node.advance_append_async(raft_ready);
+        number
+    }
+
+    fn outgoing(&mut self, messages: Vec<Message>) -> Vec<(SiteId, Bytes)> {
+        let mut frames = Vec::with_capacity(messages.len());
+        for message in messages {
+            let Some(to) = site_of(message.to) else {
+                continue;
+            };
+            if message.get_msg_type() == MessageType::MsgSnapshot {
+                self.snapshots.insert(to, self.clock);
+            }
+            frames.push((to, wire::raft_frame(&message)));
+        }
+        frames
+    }
+}
+
+/// Writes what the applied entries changed, each key once.
+fn put_effects(batch: &mut Batch, state: &State, applied: &[Applied]) {
+    let keys: BTreeSet<&String> = applied.iter().flat_map(|applied| &applied.keys).collect();
+    for key in keys {
+        saved::put_setting(batch, state, key);
+    }
+    let sites: BTreeSet<SiteId> = applied
+        .iter()
+        .map(|applied| applied.proposal.site)
+        .collect();
+    for site in sites {
+        saved::put_outcomes(batch, state, site);
+    }
+    saved::put_applied(batch, state);
+}
+
+fn raft_config(config: &CouncilConfig, applied: u64) -> Config {
+    Config {
+        id: raft_id(config.site),
+        election_tick: config.timing.election_ticks,
+        heartbeat_tick: config.timing.heartbeat_ticks,
+        applied,
+        max_size_per_msg: MAX_APPEND.0,
+        max_inflight_msgs: MAX_IN_FLIGHT,
+        // A leader without a majority steps down within an election timeout, and a site that was
+        // cut off does not force an election when it comes back.
+        check_quorum: true,
+        pre_vote: true,
+        max_uncommitted_size: MAX_UNCOMMITTED.0,
+        max_committed_size_per_ready: MAX_UNCOMMITTED.0,
+        ..Config::default()
+    }
+}

@@ -1,0 +1,74 @@
+//! Every bound of the council in one place. Ours unless a line says otherwise. Those that decide
+//! whether a change is applied are part of the replicated state machine: they may not differ
+//! between two sites, so changing one is a change of format.
+
+use types::ByteSize;
+
+/// The longest key of a setting, in bytes of UTF-8. Part of the state machine.
+pub const MAX_KEY: usize = 512;
+
+/// The most keys one change may touch. Part of the state machine.
+pub const MAX_EDITS: usize = 256;
+
+/// The largest change, encoded.
+pub const MAX_CHANGE: ByteSize = ByteSize::kib(256);
+
+/// The most that keys and values of all settings may hold together, each setting counted with
+/// `SETTING_OVERHEAD`. Part of the state machine.
+pub const MAX_SETTINGS: ByteSize = ByteSize::mib(4);
+
+/// What a setting costs beside its key and value. Part of the state machine.
+pub(crate) const SETTING_OVERHEAD: usize = 32;
+
+/// The largest message between two sites: a snapshot of full settings, with room for the
+/// outcomes of 32 sites at their longest. Fits the link's largest envelope (8 MiB).
+pub const MAX_MESSAGE: ByteSize = ByteSize::mib(7);
+
+/// The most proposals a site may have under way.
+pub const MAX_PENDING: usize = 64;
+
+/// Outcomes kept per proposing site, by which a repeated proposal is known. Twice
+/// `MAX_PENDING`, so a proposal isn't forgotten while its proposer still repeats it. Part of the
+/// state machine.
+pub(crate) const MAX_OUTCOMES: usize = 128;
+
+/// The log is compacted when it holds more entries than this.
+pub const MAX_LOG_ENTRIES: usize = 1024;
+
+/// The log is compacted when its entries hold more than this.
+pub(crate) const MAX_LOG_SIZE: ByteSize = ByteSize::mib(4);
+
+/// Applied entries left in the log by a compaction, so that a peer slightly behind is sent
+/// entries rather than everything.
+pub(crate) const KEPT_LOG_ENTRIES: usize = 128;
+
+/// What a leader lets lie in its log uncommitted; proposals beyond it wait to be repeated.
+pub(crate) const MAX_UNCOMMITTED: ByteSize = ByteSize::mib(1);
+
+/// Entries of one message hold no more than this (or are a single entry).
+pub(crate) const MAX_APPEND: ByteSize = ByteSize::kib(512);
+
+/// Messages of entries on their way to one peer.
+pub(crate) const MAX_IN_FLIGHT: usize = 64;
+
+/// Indexes and terms at or above this are rubbish: the arithmetic on them must not overflow.
+pub(crate) const MAX_INDEX: u64 = 1 << 62;
+
+/// A message's term further ahead of our own than this is rubbish: a term costs an election.
+pub(crate) const MAX_TERM_LEAD: u64 = 1 << 32;
+
+/// Messages a driver holds for its council; more are dropped, as the link may.
+pub(crate) const MAX_INBOX: usize = 1024;
+
+/// Bytes a driver holds for its council.
+pub(crate) const MAX_INBOX_SIZE: ByteSize = ByteSize::mib(32);
+
+// A snapshot of everything at its longest, for 32 sites, fits a message; a repeated proposal is
+// remembered while it can come; a message of entries fits with the entry that overshoots.
+const _: () = {
+    let outcomes = 32 * MAX_OUTCOMES * (MAX_KEY + 32);
+    assert!(MAX_SETTINGS.as_usize() + outcomes < MAX_MESSAGE.as_usize());
+    assert!(2 * MAX_PENDING <= MAX_OUTCOMES);
+    assert!(MAX_APPEND.0 + 2 * MAX_CHANGE.0 < MAX_MESSAGE.0);
+    assert!(KEPT_LOG_ENTRIES < MAX_LOG_ENTRIES);
+};

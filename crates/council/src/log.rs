@@ -1,0 +1,153 @@
+//! What raft-rs reads: the log in memory, exactly as it is on disk or on its way there. Bounded
+//! by compaction; a snapshot is made from the state whenever a peer needs one.
+
+use std::collections::VecDeque;
+
+use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
+use raft::{GetEntriesContext, RaftState, Storage, StorageError};
+use types::SiteId;
+
+use crate::Members;
+use crate::limits::{KEPT_LOG_ENTRIES, MAX_LOG_ENTRIES, MAX_LOG_SIZE};
+use crate::state::State;
+
+/// The log after its base, the hard state, and the state the applied part of the log has made.
+pub(crate) struct Log {
+    pub(crate) hard: HardState,
+    pub(crate) members: Members,
+    /// Index and term of the entry before the first one held.
+    pub(crate) base: (u64, u64),
+    pub(crate) entries: VecDeque<Entry>,
+    pub(crate) state: State,
+}
+
+/// raft-rs takes 0 for "nobody", and a site may have number 0.
+pub(crate) fn raft_id(site: SiteId) -> u64 {
+    u64::from(site.0) + 1
+}
+
+/// The site of that raft id.
+pub(crate) fn site_of(raft_id: u64) -> Option<SiteId> {
+    let number = raft_id.checked_sub(1)?;
+    u16::try_from(number).ok().map(SiteId)
+}
+
+/// The members as raft-rs words them.
+pub(crate) fn conf_state(members: &Members) -> ConfState {
+    let ids = |sites: &[SiteId]| {
+        sites
+            .iter()
+            .map(|site| raft_id(*site))
+            .collect::<Vec<u64>>()
+    };
+    let mut conf_state = ConfState::default();
+    conf_state.set_voters(ids(&members.voters));
+    conf_state.set_learners(ids(&members.listeners));
+    conf_state
+}
+
+impl Log {
+    pub(crate) fn first(&self) -> u64 {
+        self.base.0 + 1
+    }
+
+    pub(crate) fn last(&self) -> u64 {
+        self.base.0 + self.entries.len() as u64
+    }
+
+    /// Replaces everything from the first of `entries` on. Returns the last index held before.
+    pub(crate) fn append(&mut self, entries: &[Entry]) -> u64 {
+        let before = self.last();
+        if let Some(first) = entries.first() {
+            let kept = first.index.saturating_sub(self.first());
+            self.entries
+                .truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+            self.entries.extend(entries.iter().cloned());
+        }
+        before
+    }
+
+    /// Replaces everything by a snapshot's state.
+    pub(crate) fn restore(&mut self, state: State) {
+        self.base = (state.index, state.term);
+        self.entries.clear();
+        self.state = state;
+    }
+
+    /// Drops old applied entries if the log is over its bound. Returns the indexes dropped.
+    pub(crate) fn compact(&mut self) -> std::ops::Range<u64> {
+        let first = self.first();
+        let size: usize = self.entries.iter().map(|entry| entry.data.len()).sum();
+        if self.entries.len() <= MAX_LOG_ENTRIES && size <= MAX_LOG_SIZE.as_usize() {
+            return first..first;
+        }
+        let applied = self.state.index.saturating_sub(self.base.0);
+        let count = applied.saturating_sub(KEPT_LOG_ENTRIES as u64);
+        for _ in 0..count {
+            if let Some(entry) = self.entries.pop_front() {
+                self.base = (entry.index, entry.term);
+            }
+        }
+        first..self.first()
+    }
+
+    fn at(&self, index: u64) -> Option<&Entry> {
+        let offset = index.checked_sub(self.first())?;
+        self.entries.get(usize::try_from(offset).ok()?)
+    }
+}
+
+impl Storage for Log {
+    fn initial_state(&self) -> raft::Result<RaftState> {
+        Ok(RaftState::new(self.hard.clone(), conf_state(&self.members)))
+    }
+
+    fn entries(
+        &self,
+        low: u64,
+        high: u64,
+        max_size: impl Into<Option<u64>>,
+        _: GetEntriesContext,
+    ) -> raft::Result<Vec<Entry>> {
+        if low < self.first() {
+            return Err(raft::Error::Store(StorageError::Compacted));
+        }
+        if high > self.last() + 1 {
+            return Err(raft::Error::Store(StorageError::Unavailable));
+        }
+        let mut entries: Vec<Entry> = (low..high).filter_map(|i| self.at(i).cloned()).collect();
+        raft::util::limit_size(&mut entries, max_size.into());
+        Ok(entries)
+    }
+
+    fn term(&self, index: u64) -> raft::Result<u64> {
+        if index == self.base.0 {
+            return Ok(self.base.1);
+        }
+        match self.at(index) {
+            Some(entry) => Ok(entry.term),
+            None if index < self.base.0 => Err(raft::Error::Store(StorageError::Compacted)),
+            None => Err(raft::Error::Store(StorageError::Unavailable)),
+        }
+    }
+
+    fn first_index(&self) -> raft::Result<u64> {
+        Ok(self.first())
+    }
+
+    fn last_index(&self) -> raft::Result<u64> {
+        Ok(self.last())
+    }
+
+    fn snapshot(&self, _: u64, _: u64) -> raft::Result<Snapshot> {
+        let mut snapshot = Snapshot {
+            data: self.state.encode(),
+            ..Snapshot::default()
+        };
+        let metadata = snapshot.mut_metadata();
+        metadata.index = self.state.index;
+        metadata.term = self.state.term;
+        metadata.set_conf_state(conf_state(&self.members));
+        Ok(snapshot)
+    }
+}

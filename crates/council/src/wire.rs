@@ -1,0 +1,207 @@
+//! What sites say to each other, and the gate before raft-rs. raft-rs trusts its peers: it panics
+//! on indexes out of range, gaps in entries and the like. So every message is held here against
+//! its sender, its type's own rules and this site's log before it gets in; nothing that fails is
+//! stepped, and nothing is caught by unwinding.
+
+use bytes::Bytes;
+use protobuf::Message as _;
+use raft::StateRole;
+use raft::eraftpb::{EntryType, Message, MessageType};
+use raft::raw_node::RawNode;
+use types::SiteId;
+
+use crate::codec::{Malformed, Reader, Writer};
+use crate::limits::{MAX_CHANGE, MAX_INDEX, MAX_MESSAGE, MAX_TERM_LEAD};
+use crate::log::{Log, conf_state, raft_id};
+use crate::state::{Proposal, State};
+
+/// The version of the frames.
+const VERSION: u8 = 1;
+const RAFT: u8 = 0;
+const FORWARD: u8 = 1;
+
+/// A message, parsed but not judged.
+#[derive(Debug)]
+pub(crate) enum Frame {
+    /// Between the raft cores.
+    Raft(Message),
+    /// A proposal on its way to the leader.
+    Forward(Proposal),
+}
+
+pub(crate) fn raft_frame(message: &Message) -> Bytes {
+    let body = message
+        .write_to_bytes()
+        .expect("a proto3 message has no required field that could be missing");
+    [&[VERSION, RAFT][..], &body].concat().into()
+}
+
+pub(crate) fn forward_frame(proposal: &[u8]) -> Bytes {
+    let mut writer = Writer::new();
+    writer.u8(VERSION).u8(FORWARD).bytes(proposal);
+    writer.finish()
+}
+
+pub(crate) fn parse(bytes: &[u8]) -> Result<Frame, &'static str> {
+    if bytes.len() > MAX_MESSAGE.as_usize() {
+        return Err("it is too large");
+    }
+    let mut reader = Reader::new(bytes);
+    let head = (|| Ok((reader.u8()?, reader.u8()?)))();
+    match head {
+        Ok((VERSION, RAFT)) => Message::parse_from_bytes(reader.rest())
+            .map(Frame::Raft)
+            .map_err(|_| "it is no raft message"),
+        Ok((VERSION, FORWARD)) => {
+            parse_forward(&mut reader).map_err(|Malformed| "it is no proposal")
+        }
+        Ok((VERSION, _)) => Err("its kind is unknown"),
+        Ok(_) => Err("its version is unknown"),
+        Err(Malformed) => Err("it is too short"),
+    }
+}
+
+fn parse_forward(reader: &mut Reader<'_>) -> Result<Frame, Malformed> {
+    let proposal = reader.bytes()?;
+    reader.end()?;
+    if proposal.len() > 2 * MAX_CHANGE.as_usize() {
+        return Err(Malformed);
+    }
+    let proposal = Proposal::decode(proposal)?;
+    proposal.change.check().map_err(|_| Malformed)?;
+    Ok(Frame::Forward(proposal))
+}
+
+/// May this message be stepped at this site now? Says why not.
+pub(crate) fn admit(
+    message: &Message,
+    from: SiteId,
+    site: SiteId,
+    node: &RawNode<Log>,
+) -> Result<(), &'static str> {
+    if message.from != raft_id(from) {
+        return Err("it speaks for another site");
+    }
+    if message.to != raft_id(site) {
+        return Err("it is for another site");
+    }
+    let bounded = [
+        message.index,
+        message.log_term,
+        message.commit,
+        message.commit_term,
+        message.reject_hint,
+    ];
+    if bounded.iter().any(|number| *number >= MAX_INDEX) {
+        return Err("an index or term is out of range");
+    }
+    let own_term = node.raft.term;
+    if message.term == 0 || message.term > own_term.saturating_add(MAX_TERM_LEAD).min(MAX_INDEX) {
+        return Err("its term is out of range");
+    }
+    let unused = message.request_snapshot != 0
+        || message.priority != 0
+        || message.deprecated_priority != 0
+        || !message.context.is_empty();
+    if unused {
+        return Err("it sets a field that isn't in use");
+    }
+    let kind = message.get_msg_type();
+    if kind != MessageType::MsgAppend && !message.entries.is_empty() {
+        return Err("it carries entries it should not");
+    }
+    if kind != MessageType::MsgSnapshot && message.has_snapshot() {
+        return Err("it carries a snapshot it should not");
+    }
+    match kind {
+        MessageType::MsgAppend => admit_append(message),
+        MessageType::MsgHeartbeat => admit_heartbeat(message, node),
+        MessageType::MsgSnapshot => admit_snapshot(message, node),
+        MessageType::MsgAppendResponse => admit_append_response(message, node),
+        MessageType::MsgHeartbeatResponse
+        | MessageType::MsgRequestVote
+        | MessageType::MsgRequestPreVote => Ok(()),
+        MessageType::MsgRequestVoteResponse | MessageType::MsgRequestPreVoteResponse => {
+            admit_vote(node)
+        }
+        _ => Err("its type doesn't travel between sites"),
+    }
+}
+
+/// Does only a voter send such a message?
+pub(crate) fn is_voters(kind: MessageType) -> bool {
+    !matches!(
+        kind,
+        MessageType::MsgAppendResponse | MessageType::MsgHeartbeatResponse
+    )
+}
+
+fn admit_append(message: &Message) -> Result<(), &'static str> {
+    if (message.index == 0) != (message.log_term == 0) || message.log_term > message.term {
+        return Err("its log position makes no sense");
+    }
+    let (mut index, mut term) = (message.index, message.log_term.max(1));
+    for entry in &message.entries {
+        index += 1;
+        if entry.index != index || entry.term < term || entry.term > message.term {
+            return Err("its entries are out of order");
+        }
+        term = entry.term;
+        if entry.get_entry_type() != EntryType::EntryNormal || !entry.context.is_empty() {
+            return Err("it changes the members, which isn't built");
+        }
+        if !entry.data.is_empty() && Proposal::decode(&entry.data).is_err() {
+            return Err("an entry is no proposal");
+        }
+    }
+    Ok(())
+}
+
+fn admit_heartbeat(message: &Message, node: &RawNode<Log>) -> Result<(), &'static str> {
+    if message.commit > node.raft.raft_log.last_index() {
+        return Err("it commits what this site does not have");
+    }
+    Ok(())
+}
+
+fn admit_snapshot(message: &Message, node: &RawNode<Log>) -> Result<(), &'static str> {
+    let metadata = message.get_snapshot().get_metadata();
+    let in_range = |number: u64| (1..MAX_INDEX).contains(&number);
+    if !in_range(metadata.index) || !in_range(metadata.term) || metadata.term > message.term {
+        return Err("its snapshot's position makes no sense");
+    }
+    if *metadata.get_conf_state() != conf_state(&node.store().members) {
+        return Err("its snapshot has other members");
+    }
+    let state = State::decode(&message.get_snapshot().data).map_err(|_| "its snapshot is none")?;
+    if (state.index, state.term) != (metadata.index, metadata.term) {
+        return Err("its snapshot contradicts itself");
+    }
+    let log = &node.raft.raft_log;
+    if metadata.index == log.committed && !log.match_term(metadata.index, metadata.term) {
+        return Err("its snapshot contradicts what is committed");
+    }
+    Ok(())
+}
+
+fn admit_append_response(message: &Message, node: &RawNode<Log>) -> Result<(), &'static str> {
+    let leads = node.raft.state == StateRole::Leader && node.raft.term == message.term;
+    let last = node.raft.raft_log.last_index();
+    if leads && (message.index > last || message.reject_hint > last) {
+        return Err("it acknowledges what this leader never wrote");
+    }
+    Ok(())
+}
+
+/// A vote makes a leader, whose log must be on disk; a candidate's is, so a vote that comes while
+/// something is unwritten was not asked for.
+fn admit_vote(node: &RawNode<Log>) -> Result<(), &'static str> {
+    let log = &node.raft.raft_log;
+    let unwritten = !log.unstable_entries().is_empty()
+        || log.unstable_snapshot().is_some()
+        || log.persisted != log.last_index();
+    if unwritten {
+        return Err("nobody asked for its vote");
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! Peers that send rubbish: whatever comes, the site refuses it or takes it, and lives.
+
+use bytes::Bytes;
+use council::Council;
+use proptest::prelude::*;
+use protobuf::{Message as _, ProtobufEnum as _};
+use raft::eraftpb::{Message, MessageType};
+use types::SiteId;
+
+use crate::sim::{Disk, Random, Sim, config, deployment};
+
+fn mutate(bytes: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..1 + random.below(4) {
+        if bytes.is_empty() {
+            break;
+        }
+        let at = random.below(bytes.len() as u64) as usize;
+        match random.below(5) {
+            0 => bytes[at] = random.next() as u8,
+            1 => bytes[at] = bytes[at].wrapping_add(1),
+            2 => bytes[at] ^= 1 << random.below(8),
+            3 => bytes.truncate(at),
+            _ => bytes.insert(at, random.next() as u8),
+        }
+    }
+    bytes
+}
+
+/// Alters one field of a raft message, keeping it well-formed: what the checks on values are for.
+fn falsify(bytes: &[u8], random: &mut Random) -> Option<Vec<u8>> {
+    let (head, body) = bytes.split_at_checked(2)?;
+    let mut message = Message::parse_from_bytes(body)
+        .ok()
+        .filter(|_| head[1] == 0)?;
+    let near = [message.index, message.term, message.commit][random.below(3) as usize];
+    let numbers = [
+        0,
+        1,
+        near,
+        near + 1,
+        near.saturating_sub(1),
+        near + 1000,
+        u64::MAX >> 3,
+        u64::MAX,
+    ];
+    let number = numbers[random.below(8) as usize];
+    match random.below(12) {
+        0 => message.term = number,
+        1 => message.log_term = number,
+        2 => message.index = number,
+        3 => message.commit = number,
+        4 => message.commit_term = number,
+        5 => message.reject_hint = number,
+        6 => message.reject = !message.reject,
+        7 => message.set_msg_type(MessageType::from_i32(random.below(19) as i32)?),
+        8 => message.mut_snapshot().mut_metadata().index = number,
+        9 => message.mut_snapshot().mut_metadata().term = number,
+        10 => message.entries.first_mut()?.index = number,
+        _ => message.entries.last_mut()?.term = number,
+    }
+    Some([head, &message.write_to_bytes().ok()?].concat())
+}
+
+fn alter(bytes: &[u8], random: &mut Random) -> Bytes {
+    let falsified = if random.chance(60) {
+        falsify(bytes, random)
+    } else {
+        None
+    };
+    falsified.unwrap_or_else(|| mutate(bytes, random)).into()
+}
+
+/// Sites that live among altered copies of their own messages, lead, follow, crash and return.
+fn among_altered_messages(seed: u64) {
+    let mut sim = Sim::new(seed, 3, 1);
+    sim.hostile = Some(alter);
+    for round in 0..40 {
+        let span = sim.random.below(1_000);
+        sim.run(span);
+        // It may well have no majority.
+        let _ = sim.propose(round % 4);
+        let site = sim.random.below(4) as usize;
+        match sim.random.below(8) {
+            0 => sim.crash(site),
+            1 => sim.cut_off(site),
+            2 | 3 => sim.cuts.clear(),
+            _ if sim.nodes[site].council.is_none() => sim.start(site),
+            _ => {}
+        }
+    }
+    assert!(sim.refused > 0, "nothing was refused");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn altered_messages_never_panic(seed in any::<u64>()) {
+        among_altered_messages(seed);
+    }
+
+    #[test]
+    fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let deployment = deployment(3, 0);
+        let disk = Disk::default();
+        let saved = disk.load().expect("readable");
+        let mut council = Council::open(config(&deployment, SiteId(0)), saved).expect("a seat");
+        let _ = council.receive(SiteId(1), &bytes);
+        let framed = [&[1, 0][..], &bytes].concat();
+        let _ = council.receive(SiteId(1), &framed);
+        prop_assert!(council.receive(SiteId(9), &bytes).is_err());
+    }
+}

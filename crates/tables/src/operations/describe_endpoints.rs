@@ -1,0 +1,23 @@
+//! `DescribeEndpoints`: the service's own name for its endpoint in this Region, as the service
+//! answers. Clients that were given an endpoint (which is how they got here) don't ask.
+
+use bytes::Bytes;
+use serde_json::json;
+use store::Engine;
+
+use crate::request::respond;
+use crate::{Tables, TablesError};
+
+/// How long clients may keep the answer; the service says a day.
+const CACHE_MINUTES: u32 = 1440;
+
+/// Carries it out.
+pub(crate) async fn execute<E: Engine>(
+    tables: &Tables<E>,
+    _body: &[u8],
+) -> Result<Bytes, TablesError> {
+    let address = format!("dynamodb.{}.amazonaws.com", tables.config.region);
+    Ok(respond(&json!({
+        "Endpoints": [{"Address": address, "CachePeriodInMinutes": CACHE_MINUTES}],
+    })))
+}

@@ -1,0 +1,44 @@
+//! The operations, one file each. Each reads its request from JSON, judges it as the service does,
+//! and writes its response as JSON.
+
+pub(crate) mod batch_get_item;
+pub(crate) mod batch_write_item;
+pub(crate) mod create_table;
+pub(crate) mod delete_item;
+pub(crate) mod delete_table;
+pub(crate) mod describe_continuous_backups;
+pub(crate) mod describe_endpoints;
+pub(crate) mod describe_table;
+pub(crate) mod describe_time_to_live;
+pub(crate) mod get_item;
+pub(crate) mod list_tables;
+pub(crate) mod list_tags_of_resource;
+pub(crate) mod put_item;
+pub(crate) mod query;
+pub(crate) mod scan;
+pub(crate) mod tag_resource;
+pub(crate) mod untag_resource;
+pub(crate) mod update_item;
+pub(crate) mod update_table;
+
+use serde::Deserialize;
+
+use crate::TablesError;
+use crate::request::Constraints;
+
+/// The input of operations that take a table's name and nothing else.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct TableNameInput {
+    table_name: Option<String>,
+}
+
+impl TableNameInput {
+    /// The name (or ARN), once it is found to be one.
+    pub(crate) fn name(&self) -> Result<&str, TablesError> {
+        let mut constraints = Constraints::default();
+        constraints.table(self.table_name.as_deref());
+        constraints.check()?;
+        Ok(self.table_name.as_deref().unwrap_or_default())
+    }
+}

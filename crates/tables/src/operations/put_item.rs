@@ -1,0 +1,108 @@
+//! `PutItem`.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::Engine;
+
+use crate::capacity::Consumed;
+use crate::parameters::{WriteTexts, condition, given, holds, refuse_legacy};
+use crate::primary_key::key_in_item;
+use crate::request::{Constraints, parse, respond};
+use crate::{
+    AttributeValue, Item, MAX_ITEM_SIZE, Parsed, Substitutions, Tables, TablesError, item_size,
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    table_name: Option<String>,
+    item: Option<Parsed<Item>>,
+    condition_expression: Option<String>,
+    expression_attribute_names: Option<BTreeMap<String, String>>,
+    expression_attribute_values: Option<BTreeMap<String, Parsed<AttributeValue>>>,
+    return_values: Option<String>,
+    return_values_on_condition_check_failure: Option<String>,
+    return_consumed_capacity: Option<String>,
+    return_item_collection_metrics: Option<String>,
+    expected: Option<Value>,
+    conditional_operator: Option<Value>,
+}
+
+/// What `PutItem`, `UpdateItem` and `DeleteItem` answer.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Output<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) attributes: Option<&'a Item>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) consumed_capacity: Option<Value>,
+}
+
+/// Carries it out.
+pub(crate) async fn execute<E: Engine>(
+    tables: &Tables<E>,
+    body: &[u8],
+) -> Result<Bytes, TablesError> {
+    let mut input: Input = parse(body)?;
+    let mut constraints = Constraints::default();
+    constraints.table(input.table_name.as_deref());
+    constraints.present("item", input.item.as_ref());
+    input.texts().constrain(&mut constraints);
+    constraints.check()?;
+    let parameters = input.texts().judge_old_only()?;
+    refuse_legacy(
+        &[
+            ("Expected", given(&input.expected)),
+            ("ConditionalOperator", given(&input.conditional_operator)),
+        ],
+        &[],
+        &[("ConditionExpression", input.condition_expression.is_some())],
+    )?;
+    let item = input
+        .item
+        .take()
+        .map_or_else(|| Ok(Item::new()), |item| item.0)?;
+    let mut substitutions = Substitutions::for_request(
+        input.expression_attribute_names.take(),
+        input.expression_attribute_values.take(),
+        &[input.condition_expression.as_deref()],
+    )?;
+    let text = input.condition_expression.as_deref();
+    let condition = condition(crate::ExpressionKind::Condition, text, &mut substitutions)?;
+    substitutions.finish()?;
+    if item_size(&item) > MAX_ITEM_SIZE {
+        return Err(TablesError::validation(
+            "Item size has exceeded the maximum allowed size",
+        ));
+    }
+    let table = tables.data_table(input.table_name.as_deref().unwrap_or_default())?;
+    let key = key_in_item(&table, &item)?;
+
+    let decide = move |old: Option<&Item>| {
+        if !holds(condition.as_ref(), old) {
+            return Err(parameters.failed(old));
+        }
+        Ok(Some(item))
+    };
+    let written = tables.write_item(table.id, key, decide).await?;
+    let mut consumed = Consumed::default();
+    consumed.add_write(&table, &written);
+    Ok(respond(&Output {
+        attributes: parameters.old_only(&written),
+        consumed_capacity: consumed.describe(&table, parameters.capacity),
+    }))
+}
+
+impl Input {
+    fn texts(&self) -> WriteTexts<'_> {
+        WriteTexts {
+            return_values: self.return_values.as_deref(),
+            return_consumed_capacity: self.return_consumed_capacity.as_deref(),
+            return_item_collection_metrics: self.return_item_collection_metrics.as_deref(),
+            on_failure: self.return_values_on_condition_check_failure.as_deref(),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! `Query`: one partition of a table or an index, in the order of its sort key.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::Value;
+use store::{Direction, Engine, KeyRange};
+
+use crate::capacity::Wanted;
+use crate::page::{Selection, constrain_select};
+use crate::parameters::{Shown, condition, given, refuse_legacy};
+use crate::primary_key::{start_key, wanted};
+use crate::read::{Extent, Source};
+use crate::request::{Constraints, parse, respond};
+use crate::table::{KeyAttribute, KeySchema};
+use crate::{
+    AttributeType, AttributeValue, Condition, ExpressionKind, Item, KeyAttributes, KeyCondition,
+    Parsed, Path, Substitutions, Tables, TablesError, index_partition_prefix, partition_prefix,
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    table_name: Option<String>,
+    index_name: Option<String>,
+    select: Option<String>,
+    limit: Option<i64>,
+    scan_index_forward: Option<bool>,
+    exclusive_start_key: Option<Parsed<Item>>,
+    key_condition_expression: Option<String>,
+    filter_expression: Option<String>,
+    projection_expression: Option<String>,
+    expression_attribute_names: Option<BTreeMap<String, String>>,
+    expression_attribute_values: Option<BTreeMap<String, Parsed<AttributeValue>>>,
+    consistent_read: Option<bool>,
+    return_consumed_capacity: Option<String>,
+    attributes_to_get: Option<Vec<String>>,
+    key_conditions: Option<Value>,
+    query_filter: Option<Value>,
+    conditional_operator: Option<Value>,
+}
+
+/// Carries it out.
+pub(crate) async fn execute<E: Engine>(
+    tables: &Tables<E>,
+    body: &[u8],
+) -> Result<Bytes, TablesError> {
+    let mut input: Input = parse(body)?;
+    input.constrain()?;
+    let start = input.exclusive_start_key.take();
+    let start = start.map(|start| start.0).transpose().map_err(|error| {
+        TablesError::Validation(format!("The provided starting key is invalid: {error}"))
+    })?;
+    let Some(key_text) = input.key_condition_expression.take() else {
+        return Err(TablesError::validation(
+            "Either the KeyConditions or KeyConditionExpression parameter must be specified in \
+             the request.",
+        ));
+    };
+    let mut substitutions = Substitutions::for_request(
+        input.expression_attribute_names.take(),
+        input.expression_attribute_values.take(),
+        &[Some(&key_text)],
+    )?;
+    let selection = input.judge_selection(&mut substitutions)?;
+    let table = tables.data_table(input.table_name.as_deref().unwrap_or_default())?;
+    let source = Source::of(&table, input.index_name.as_deref())?;
+    let schema = source.index.map_or(&table.schema, |index| &index.schema);
+    let condition = KeyCondition::parse(&key_text, &mut substitutions, key_attributes(schema))?;
+    substitutions.finish()?;
+    let consistent = input.consistent_read.unwrap_or(false);
+    selection.check(source, consistent)?;
+    check_filter(selection.filter.as_ref(), schema)?;
+
+    let mut extent = extent(source, &condition)?;
+    if input.scan_index_forward == Some(false) {
+        extent.direction = Direction::Backward;
+    }
+    extent.limit = input.limit.and_then(|limit| usize::try_from(limit).ok());
+    if let Some(start) = start {
+        let key = start_key(&table, source.index, &start)?;
+        check_start(&start, schema, &condition)?;
+        extent.after(key);
+    }
+    let counted = (
+        Wanted::of(input.return_consumed_capacity.as_deref()),
+        consistent,
+    );
+    let output = tables.select_page(&table, source, extent, &selection, counted);
+    Ok(respond(&output.await?))
+}
+
+fn key_attributes(schema: &KeySchema) -> KeyAttributes<'_> {
+    KeyAttributes {
+        partition: typed(&schema.partition),
+        sort: schema.sort.as_ref().map(typed),
+    }
+}
+
+fn typed(key: &KeyAttribute) -> (&str, AttributeType) {
+    (&key.name, wanted(key.kind))
+}
+
+/// The keys of the partition that the condition wants, from the first to the last sort key.
+fn extent(source: Source<'_>, wanted: &KeyCondition) -> Result<Extent, TablesError> {
+    let table = source.table.id.0;
+    let prefix = match source.index {
+        None => partition_prefix(table, &wanted.partition),
+        Some(index) => index_partition_prefix(table, index.id.0, &wanted.partition),
+    };
+    let unkeyable = |error: crate::KeyError| TablesError::Validation(error.to_string());
+    let prefix = prefix.map_err(unkeyable)?;
+    let range = match &wanted.sort {
+        None => KeyRange::prefix(&prefix),
+        Some(sort) => {
+            let (start, end) = sort.range(&prefix).map_err(unkeyable)?;
+            KeyRange {
+                start: start.map(Bytes::from),
+                end: end.map(Bytes::from),
+            }
+        }
+    };
+    Ok(Extent {
+        range,
+        direction: Direction::Forward,
+        limit: None,
+    })
+}
+
+/// A page begins within what the condition wants.
+fn check_start(start: &Item, schema: &KeySchema, wanted: &KeyCondition) -> Result<(), TablesError> {
+    if start.get(&schema.partition.name) != Some(&wanted.partition) {
+        return Err(TablesError::validation(
+            "The provided starting key is outside query boundaries based on provided conditions",
+        ));
+    }
+    let value = schema.sort.as_ref().and_then(|sort| start.get(&sort.name));
+    match (&wanted.sort, value) {
+        (Some(condition), Some(value)) if !condition.holds(value) => Err(TablesError::validation(
+            "The provided starting key does not match the range key predicate",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Keys are the key condition's to select.
+fn check_filter(filter: Option<&Condition>, schema: &KeySchema) -> Result<(), TablesError> {
+    let paths = filter.into_iter().flat_map(Condition::paths);
+    let mut names = paths.map(Path::attribute);
+    match names.find(|name| schema.names(name)) {
+        Some(name) => Err(TablesError::Validation(format!(
+            "Filter Expression can only contain non-primary key attributes: Primary key \
+             attribute: {name}"
+        ))),
+        None => Ok(()),
+    }
+}
+
+impl Input {
+    fn constrain(&self) -> Result<(), TablesError> {
+        let mut constraints = Constraints::default();
+        constraints.table(self.table_name.as_deref());
+        if self.index_name.is_some() {
+            constraints.name("indexName", self.index_name.as_deref());
+        }
+        constrain_select(self.select.as_deref(), &mut constraints);
+        constraints.range("limit", self.limit, 1, i64::MAX);
+        Wanted::constrain(self.return_consumed_capacity.as_deref(), &mut constraints);
+        constraints.check()?;
+        refuse_legacy(
+            &[
+                ("AttributesToGet", self.attributes_to_get.is_some()),
+                ("QueryFilter", given(&self.query_filter)),
+                ("ConditionalOperator", given(&self.conditional_operator)),
+                ("KeyConditions", given(&self.key_conditions)),
+            ],
+            &["AttributesToGet"],
+            &[
+                ("ProjectionExpression", self.projection_expression.is_some()),
+                ("FilterExpression", self.filter_expression.is_some()),
+                (
+                    "KeyConditionExpression",
+                    self.key_condition_expression.is_some(),
+                ),
+            ],
+        )
+    }
+
+    fn judge_selection(
+        &mut self,
+        substitutions: &mut Substitutions,
+    ) -> Result<Selection, TablesError> {
+        let filter = self.filter_expression.as_deref();
+        let filter = condition(ExpressionKind::Filter, filter, substitutions)?;
+        let attributes = self.attributes_to_get.take();
+        let projection = self.projection_expression.as_deref();
+        let shown = Shown::judge(projection, attributes, substitutions)?;
+        let has_index = self.index_name.is_some();
+        Selection::judge(self.select.as_deref(), shown, filter, has_index)
+    }
+}

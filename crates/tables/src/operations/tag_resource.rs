@@ -1,0 +1,108 @@
+//! `TagResource`.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use store::Engine;
+
+use crate::request::{Constraints, parse};
+use crate::{Tables, TablesError, limits};
+
+/// `Tag`.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Tag {
+    pub(crate) key: Option<String>,
+    pub(crate) value: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    resource_arn: Option<String>,
+    tags: Option<Vec<Tag>>,
+}
+
+/// Carries it out.
+pub(crate) async fn execute<E: Engine>(
+    tables: &Tables<E>,
+    body: &[u8],
+) -> Result<Bytes, TablesError> {
+    let input: Input = parse(body)?;
+    let mut constraints = Constraints::default();
+    constraints.present("resourceArn", input.resource_arn.as_ref());
+    constraints.present("tags", input.tags.as_ref());
+    constraints.check()?;
+    let added = input.tags.unwrap_or_default();
+    let arn = input.resource_arn.unwrap_or_default();
+    tables
+        .change_tags(&arn, |tags| judge_tags(tags, &added))
+        .await
+}
+
+/// The tags with these added, or the first rule of tags that this breaks.
+pub(crate) fn judge_tags(
+    mut tags: BTreeMap<String, String>,
+    added: &[Tag],
+) -> Result<BTreeMap<String, String>, TablesError> {
+    let mut constraints = Constraints::default();
+    for (index, tag) in added.iter().enumerate() {
+        let at = format!("tags.{}.member", index + 1);
+        let (key_at, value_at) = (format!("{at}.key"), format!("{at}.value"));
+        constraints.present(&key_at, tag.key.as_ref());
+        constraints.present(&value_at, tag.value.as_ref());
+        if let (Some(key), Some(value)) = (&tag.key, &tag.value) {
+            constraints.length(&key_at, key, key.chars().count(), 1, 128);
+            constraints.length(&value_at, value, value.chars().count(), 0, 256);
+            tags.insert(key.clone(), value.clone());
+        }
+    }
+    constraints.check()?;
+    if tags.len() > limits::TAGS {
+        return Err(TablesError::invalid(format!(
+            "Too many tags: a table has {} at most",
+            limits::TAGS
+        )));
+    }
+    Ok(tags)
+}
+
+impl<E: Engine> Tables<E> {
+    /// Replaces a table's tags by what `change` makes of them; answers with an empty body, as
+    /// both tagging operations do.
+    pub(crate) async fn change_tags(
+        &self,
+        arn: &str,
+        change: impl FnOnce(BTreeMap<String, String>) -> Result<BTreeMap<String, String>, TablesError>,
+    ) -> Result<Bytes, TablesError> {
+        let mut catalogue = self.catalogue.change().await;
+        let mut table = self.tagged_table(arn)?.as_ref().clone();
+        table.tags = change(table.tags)?;
+        let mut batch = store::Batch::new();
+        catalogue.stage(&table, &mut batch);
+        self.engine.commit(batch).await?;
+        catalogue.publish(table);
+        Ok(Bytes::new())
+    }
+
+    /// The table of an ARN.
+    pub(crate) fn tagged_table(
+        &self,
+        arn: &str,
+    ) -> Result<std::sync::Arc<crate::Table>, TablesError> {
+        if !arn.starts_with("arn:aws:dynamodb:") || !arn.contains(":table/") {
+            return Err(TablesError::Validation(format!(
+                "Invalid TableArn: Invalid ResourceArn provided as input {arn}"
+            )));
+        }
+        self.name_in_arn(arn)
+            .and_then(|name| self.catalogue.named(name))
+            .ok_or_else(|| {
+                // "ResourcArn": the service's own spelling.
+                TablesError::NotFound(format!(
+                    "Requested resource not found: ResourcArn: {arn} not found"
+                ))
+            })
+    }
+}

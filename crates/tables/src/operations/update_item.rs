@@ -1,0 +1,148 @@
+//! `UpdateItem`. An item that isn't there begins as its key.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::Value;
+use store::Engine;
+
+use super::put_item::Output;
+use crate::capacity::Consumed;
+use crate::parameters::{ReturnValues, WriteTexts, condition, given, holds, refuse_legacy};
+use crate::primary_key::{check_updated_index_keys, key_of_request};
+use crate::request::{Constraints, parse, respond};
+use crate::{
+    AttributeValue, Item, MAX_ITEM_SIZE, Parsed, Path, Substitutions, Table, Tables, TablesError,
+    Update, item_size,
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    table_name: Option<String>,
+    key: Option<Parsed<Item>>,
+    update_expression: Option<String>,
+    condition_expression: Option<String>,
+    expression_attribute_names: Option<BTreeMap<String, String>>,
+    expression_attribute_values: Option<BTreeMap<String, Parsed<AttributeValue>>>,
+    return_values: Option<String>,
+    return_values_on_condition_check_failure: Option<String>,
+    return_consumed_capacity: Option<String>,
+    return_item_collection_metrics: Option<String>,
+    attribute_updates: Option<Value>,
+    expected: Option<Value>,
+    conditional_operator: Option<Value>,
+}
+
+/// Carries it out.
+pub(crate) async fn execute<E: Engine>(
+    tables: &Tables<E>,
+    body: &[u8],
+) -> Result<Bytes, TablesError> {
+    let mut input: Input = parse(body)?;
+    input.constrain()?;
+    let parameters = input.texts().judge();
+    let key = input
+        .key
+        .take()
+        .map_or_else(|| Ok(Item::new()), |key| key.0)?;
+    let mut substitutions = Substitutions::for_request(
+        input.expression_attribute_names.take(),
+        input.expression_attribute_values.take(),
+        &[
+            input.update_expression.as_deref(),
+            input.condition_expression.as_deref(),
+        ],
+    )?;
+    let update = match input.update_expression.as_deref() {
+        None => None,
+        Some(text) => Some(Update::parse(text, &mut substitutions)?),
+    };
+    let text = input.condition_expression.as_deref();
+    let condition = condition(crate::ExpressionKind::Condition, text, &mut substitutions)?;
+    substitutions.finish()?;
+    let table = tables.data_table(input.table_name.as_deref().unwrap_or_default())?;
+    let place = key_of_request(&table, &key)?;
+    if let Some(update) = &update {
+        check_no_key(&table, update)?;
+    }
+
+    let decide = |old: Option<&Item>| {
+        if !holds(condition.as_ref(), old) {
+            return Err(parameters.failed(old));
+        }
+        let before = old.cloned().unwrap_or(key);
+        let after = match &update {
+            None => before,
+            Some(update) => update.apply(&before)?,
+        };
+        if item_size(&after) > MAX_ITEM_SIZE {
+            return Err(TablesError::validation(
+                "Item size to update has exceeded the maximum allowed size",
+            ));
+        }
+        check_updated_index_keys(&table, &after)?;
+        Ok(Some(after))
+    };
+    let written = tables.write_item(table.id, place, decide).await?;
+    let mut consumed = Consumed::default();
+    consumed.add_write(&table, &written);
+    let touched = |item: Option<&Item>| {
+        let touched = update.as_ref()?.touched(item?);
+        (!touched.is_empty()).then_some(touched)
+    };
+    let attributes = match parameters.returned {
+        ReturnValues::None => None,
+        ReturnValues::AllOld => written.old.clone(),
+        ReturnValues::AllNew => written.new.clone(),
+        ReturnValues::UpdatedOld => touched(written.old.as_ref()),
+        ReturnValues::UpdatedNew => touched(written.new.as_ref()),
+    };
+    Ok(respond(&Output {
+        attributes: attributes.as_ref(),
+        consumed_capacity: consumed.describe(&table, parameters.capacity),
+    }))
+}
+
+/// An update never changes a key.
+fn check_no_key(table: &Table, update: &Update) -> Result<(), TablesError> {
+    let mut updated = update.paths().iter().map(Path::attribute);
+    match updated.find(|attribute| table.schema.names(attribute)) {
+        Some(attribute) => Err(TablesError::invalid(format!(
+            "Cannot update attribute {attribute}. This attribute is part of the key"
+        ))),
+        None => Ok(()),
+    }
+}
+
+impl Input {
+    fn constrain(&self) -> Result<(), TablesError> {
+        let mut constraints = Constraints::default();
+        constraints.table(self.table_name.as_deref());
+        constraints.present("key", self.key.as_ref());
+        self.texts().constrain(&mut constraints);
+        constraints.check()?;
+        refuse_legacy(
+            &[
+                ("AttributeUpdates", given(&self.attribute_updates)),
+                ("Expected", given(&self.expected)),
+                ("ConditionalOperator", given(&self.conditional_operator)),
+            ],
+            &[],
+            &[
+                ("UpdateExpression", self.update_expression.is_some()),
+                ("ConditionExpression", self.condition_expression.is_some()),
+            ],
+        )
+    }
+
+    fn texts(&self) -> WriteTexts<'_> {
+        WriteTexts {
+            return_values: self.return_values.as_deref(),
+            return_consumed_capacity: self.return_consumed_capacity.as_deref(),
+            return_item_collection_metrics: self.return_item_collection_metrics.as_deref(),
+            on_failure: self.return_values_on_condition_check_failure.as_deref(),
+        }
+    }
+}

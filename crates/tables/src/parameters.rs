@@ -1,0 +1,234 @@
+//! Parameters that several operations on items share: what to return of a write, what a failed
+//! condition shows, and the old parameters from before expressions.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::capacity::Wanted;
+use crate::request::Constraints;
+use crate::write::Written;
+use crate::{
+    AttributeValue, Condition, ExpressionKind, Item, Parsed, Path, Projection, Substitutions,
+    TablesError,
+};
+
+/// `ReturnValues`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ReturnValues {
+    None,
+    AllOld,
+    UpdatedOld,
+    AllNew,
+    UpdatedNew,
+}
+
+/// The parameters of a write as they come.
+pub(crate) struct WriteTexts<'a> {
+    pub(crate) return_values: Option<&'a str>,
+    pub(crate) return_consumed_capacity: Option<&'a str>,
+    pub(crate) return_item_collection_metrics: Option<&'a str>,
+    pub(crate) on_failure: Option<&'a str>,
+}
+
+/// The same, understood.
+#[derive(Clone, Copy)]
+pub(crate) struct WriteParameters {
+    pub(crate) returned: ReturnValues,
+    pub(crate) capacity: Wanted,
+    /// Does a failed condition show the item?
+    pub(crate) show_on_failure: bool,
+}
+
+impl WriteTexts<'_> {
+    pub(crate) fn constrain(&self, constraints: &mut Constraints) {
+        Wanted::constrain(self.return_consumed_capacity, constraints);
+        constraints.one_of(
+            "returnItemCollectionMetrics",
+            self.return_item_collection_metrics,
+            &["SIZE", "NONE"],
+        );
+        constraints.one_of(
+            "returnValues",
+            self.return_values,
+            &["ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW"],
+        );
+        constraints.one_of(
+            "returnValuesOnConditionCheckFailure",
+            self.on_failure,
+            &["ALL_OLD", "NONE"],
+        );
+    }
+
+    /// What they mean, once `constrain` found no fault.
+    pub(crate) fn judge(&self) -> WriteParameters {
+        WriteParameters {
+            returned: match self.return_values {
+                Some("ALL_OLD") => ReturnValues::AllOld,
+                Some("UPDATED_OLD") => ReturnValues::UpdatedOld,
+                Some("ALL_NEW") => ReturnValues::AllNew,
+                Some("UPDATED_NEW") => ReturnValues::UpdatedNew,
+                _ => ReturnValues::None,
+            },
+            capacity: Wanted::of(self.return_consumed_capacity),
+            show_on_failure: self.on_failure == Some("ALL_OLD"),
+        }
+    }
+
+    /// The same for operations that return an item as it was or nothing.
+    pub(crate) fn judge_old_only(&self) -> Result<WriteParameters, TablesError> {
+        let parameters = self.judge();
+        match parameters.returned {
+            ReturnValues::None | ReturnValues::AllOld => Ok(parameters),
+            _ => Err(TablesError::validation(
+                "ReturnValues can only be ALL_OLD or NONE",
+            )),
+        }
+    }
+}
+
+impl WriteParameters {
+    /// The error of a condition that did not hold.
+    pub(crate) fn failed(self, found: Option<&Item>) -> TablesError {
+        let shown = found.filter(|_| self.show_on_failure);
+        TablesError::ConditionFailed(shown.map(|item| Box::new(item.clone())))
+    }
+
+    /// `Attributes` of an operation that returns an item as it was or nothing.
+    pub(crate) fn old_only(self, written: &Written) -> Option<&Item> {
+        match self.returned {
+            ReturnValues::AllOld => written.old.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// Parameters of one request, each with its name and whether it is given.
+pub(crate) type Given<'a> = &'a [(&'a str, bool)];
+
+/// Refuses to mix parameters from before expressions with expressions, as the service does; and,
+/// by name, those that are not built.
+pub(crate) fn refuse_legacy(
+    legacy: Given<'_>,
+    built: &[&str],
+    expressions: Given<'_>,
+) -> Result<(), TablesError> {
+    let (legacy, expressions) = (names(legacy), names(expressions));
+    if !legacy.is_empty() && !expressions.is_empty() {
+        return Err(TablesError::Validation(format!(
+            "Can not use both expression and non-expression parameters in the same request: \
+             Non-expression parameters: {{{}}} Expression parameters: {{{}}}",
+            legacy.join(", "),
+            expressions.join(", ")
+        )));
+    }
+    match legacy.iter().find(|name| !built.contains(name)) {
+        Some(name) => Err(TablesError::Validation(format!(
+            "{name} is not built yet in Causeway: use expressions"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The names of those that are given.
+fn names<'a>(parameters: Given<'a>) -> Vec<&'a str> {
+    let given = parameters.iter().filter(|(_, given)| *given);
+    given.map(|(name, _)| *name).collect()
+}
+
+/// Is a parameter there, and not null?
+pub(crate) fn given(parameter: &Option<Value>) -> bool {
+    parameter.is_some()
+}
+
+/// What a read shows of an item: `ProjectionExpression`, or `AttributesToGet` from before
+/// expressions; everything if there is neither.
+pub(crate) struct Shown {
+    /// The parameter that says so.
+    pub(crate) parameter: Option<&'static str>,
+    projection: Option<Projection>,
+}
+
+impl Shown {
+    /// What the two parameters say, of which a request may have one.
+    pub(crate) fn judge(
+        projection: Option<&str>,
+        attributes: Option<Vec<String>>,
+        substitutions: &mut Substitutions,
+    ) -> Result<Shown, TablesError> {
+        refuse_legacy(
+            &[("AttributesToGet", attributes.is_some())],
+            &["AttributesToGet"],
+            &[("ProjectionExpression", projection.is_some())],
+        )?;
+        Ok(match (projection, attributes) {
+            (Some(text), _) => Shown {
+                parameter: Some("ProjectionExpression"),
+                projection: Some(Projection::parse(text, substitutions)?),
+            },
+            (None, Some(attributes)) => Shown {
+                parameter: Some("AttributesToGet"),
+                projection: Some(Projection::of_attributes(attributes)),
+            },
+            (None, None) => Shown {
+                parameter: None,
+                projection: None,
+            },
+        })
+    }
+
+    /// What is shown of an item.
+    pub(crate) fn of(&self, item: Item) -> Item {
+        match &self.projection {
+            None => item,
+            Some(projection) => projection.apply(&item),
+        }
+    }
+
+    /// The names of the attributes that are asked for; none if all are.
+    pub(crate) fn asked(&self) -> Vec<&str> {
+        let paths = self.projection.iter().flat_map(Projection::paths);
+        paths.map(Path::attribute).collect()
+    }
+}
+
+/// The condition of that text, if there is one.
+pub(crate) fn condition(
+    kind: ExpressionKind,
+    text: Option<&str>,
+    substitutions: &mut Substitutions,
+) -> Result<Option<Condition>, TablesError> {
+    match text {
+        None => Ok(None),
+        Some(text) => Ok(Some(Condition::parse(kind, text, substitutions)?)),
+    }
+}
+
+impl Substitutions {
+    /// A request's names and values; the service allows neither without an expression.
+    pub(crate) fn for_request(
+        names: Option<BTreeMap<String, String>>,
+        values: Option<BTreeMap<String, Parsed<AttributeValue>>>,
+        expressions: &[Option<&str>],
+    ) -> Result<Substitutions, TablesError> {
+        if expressions.iter().all(Option::is_none) {
+            for (parameter, given) in [
+                ("ExpressionAttributeNames", names.is_some()),
+                ("ExpressionAttributeValues", values.is_some()),
+            ] {
+                if given {
+                    return Err(TablesError::Validation(format!(
+                        "{parameter} can only be specified when using expressions"
+                    )));
+                }
+            }
+        }
+        Ok(Substitutions::new(names, values)?)
+    }
+}
+
+/// Does the condition hold for what is there, if there is a condition?
+pub(crate) fn holds(condition: Option<&Condition>, item: Option<&Item>) -> bool {
+    static ABSENT: Item = Item::new();
+    condition.is_none_or(|condition| condition.holds(item.unwrap_or(&ABSENT)))
+}

@@ -1,0 +1,533 @@
+//! Three Regions and an edge in one thread, made of the production code, with virtual time,
+//! simulated disks and wires, and a schedule of faults. One seed is one run, always the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+
+use council::largest_round_trip;
+use edge::{Edge, EdgeConfig};
+use identity::{Identity, RootKey, RootKeys};
+use link::{Link, LinkConfig, Port, Shape, Windows};
+use region::{Region, RegionConfig};
+use store::{Engine, MemoryEngine, SimulatedDisk};
+use types::{
+    Deployment, Environment, Geography, LAB_ACCOUNT, Monotonic, Site, SiteId, SiteName, Span,
+};
+use zeroize::Zeroizing;
+
+use crate::executor::Executor;
+use crate::faults::Fault;
+use crate::random::Random;
+use crate::time::{SiteEnvironment, VirtualTime};
+use crate::trace::Trace;
+use crate::wires::Wire;
+
+/// The Regions of every world.
+pub const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-1"];
+
+/// Bytes a peer may have under way in each class.
+const WINDOW: usize = 4 << 20;
+
+/// The bug a world is given to see whether its checkers find it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PlantedBug {
+    /// Two versions of the same hybrid time are not told apart by their Region.
+    TieBreakDropped,
+    /// A conflict is decided by comparing timestamps instead of causal contexts.
+    ConflictByTimestamp,
+    /// A commit is acknowledged before it is synced.
+    SyncSkipped,
+    /// The cursor is committed apart from the changes.
+    CursorNotAtomic,
+}
+
+/// One site of a world.
+struct Place {
+    site: Site,
+    environment: Arc<SiteEnvironment>,
+    skew: Arc<Mutex<i64>>,
+    state: State,
+}
+
+enum State {
+    Up {
+        engine: MemoryEngine,
+        region: Option<Arc<Region<MemoryEngine>>>,
+    },
+    Down {
+        disk: SimulatedDisk,
+    },
+}
+
+/// A simulated deployment.
+pub struct World {
+    time: VirtualTime,
+    random: Random,
+    executor: Executor,
+    deployment: Deployment,
+    key: RootKey,
+    planted: Option<PlantedBug>,
+    places: BTreeMap<SiteId, Place>,
+    ports: BTreeMap<(SiteId, SiteId), Arc<Port>>,
+    wires: BTreeMap<(SiteId, SiteId), Wire>,
+    cuts: BTreeSet<(SiteId, SiteId)>,
+    syncs: BTreeMap<SiteId, Monotonic>,
+    trace: Trace,
+}
+
+impl World {
+    /// A world of that seed, all its sites up.
+    pub fn new(seed: u64, planted: Option<PlantedBug>) -> World {
+        let mut random = Random::new(seed);
+        let time = VirtualTime::default();
+        let deployment = deployment();
+        let places = deployment.sites.iter().map(|site| {
+            let skew = Arc::new(Mutex::new(0));
+            let environment = SiteEnvironment::new(time.clone(), skew.clone(), random.split());
+            let state = State::Down {
+                disk: SimulatedDisk::new(),
+            };
+            (
+                site.id,
+                Place {
+                    site: *site,
+                    environment: Arc::new(environment),
+                    skew,
+                    state,
+                },
+            )
+        });
+        let places = places.collect();
+        let mut world = World {
+            time,
+            key: RootKey::generate(&Zeroizing::new([7; identity::RANDOM_BYTES])),
+            planted,
+            places,
+            ports: BTreeMap::new(),
+            wires: BTreeMap::new(),
+            cuts: BTreeSet::new(),
+            syncs: BTreeMap::new(),
+            trace: Trace::default(),
+            executor: Executor::default(),
+            deployment,
+            random,
+        };
+        for site in world.sites() {
+            world.start(site);
+        }
+        world
+    }
+
+    /// Every site's number.
+    pub fn sites(&self) -> Vec<SiteId> {
+        self.places.keys().copied().collect()
+    }
+
+    /// The Regions that are up.
+    pub fn regions(&self) -> Vec<Arc<Region<MemoryEngine>>> {
+        let up = self.places.values().filter_map(|place| match &place.state {
+            State::Up { region, .. } => region.clone(),
+            State::Down { .. } => None,
+        });
+        up.collect()
+    }
+
+    /// The database of a site that is up.
+    pub fn engine(&self, site: SiteId) -> Option<&MemoryEngine> {
+        match &self.places[&site].state {
+            State::Up { engine, .. } => Some(engine),
+            State::Down { .. } => None,
+        }
+    }
+
+    /// The clocks of a site.
+    pub fn environment(&self, site: SiteId) -> Arc<dyn Environment> {
+        self.places[&site].environment.clone()
+    }
+
+    /// The deployment's root key.
+    pub fn key(&self) -> &RootKey {
+        &self.key
+    }
+
+    /// The site of a Region that is up.
+    pub fn site_of(&self, region: &Region<MemoryEngine>) -> SiteId {
+        self.deployment
+            .id_of(region.name())
+            .expect("the Region is of this deployment")
+    }
+
+    /// The time.
+    pub fn now(&self) -> Monotonic {
+        self.time.now()
+    }
+
+    /// Everything that happened, condensed.
+    pub fn trace(&self) -> u64 {
+        self.trace.digest()
+    }
+
+    /// Runs a task that belongs to a site and dies with it.
+    pub fn spawn(&mut self, site: SiteId, task: impl Future<Output = ()> + Send + 'static) {
+        self.executor.spawn(site, task);
+    }
+
+    /// Lets time pass until `end`.
+    pub fn run(&mut self, end: Monotonic) {
+        loop {
+            self.settle();
+            if self.now() >= end {
+                return;
+            }
+            let next = self.next_event().unwrap_or(end).min(end);
+            self.time.advance(next);
+            self.sync_disks();
+        }
+    }
+
+    /// Runs tasks and wires until nothing more happens at this moment.
+    fn settle(&mut self) {
+        loop {
+            self.executor.run_until_stalled();
+            let now = self.now();
+            let mut moved = false;
+            for wire in self.wires.values_mut() {
+                moved |= wire.step(now);
+            }
+            self.plan_syncs();
+            if !moved && !self.executor.has_woken() {
+                return;
+            }
+        }
+    }
+
+    fn next_event(&self) -> Option<Monotonic> {
+        let wires = self.wires.values().filter_map(Wire::next_wake);
+        let syncs = self.syncs.values().copied();
+        let next = wires.chain(syncs).chain(self.time.next_wait()).min()?;
+        // Whatever asks for the past asks for the next moment: time never stands still.
+        Some(next.max(self.now() + Span(1)))
+    }
+
+    /// A disk takes a while: commits that wait are synced together, a little later.
+    fn plan_syncs(&mut self) {
+        let now = self.now();
+        for (site, place) in &self.places {
+            let State::Up { engine, .. } = &place.state else {
+                continue;
+            };
+            if engine.unsynced() > 0 && !self.syncs.contains_key(site) {
+                let span = Span(self.random.between(200, 6_000));
+                self.syncs.insert(*site, now + span);
+            }
+        }
+    }
+
+    fn sync_disks(&mut self) {
+        let now = self.now();
+        let due: Vec<SiteId> = self
+            .syncs
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(site, _)| *site)
+            .collect();
+        for site in due {
+            self.syncs.remove(&site);
+            if let Some(engine) = self.engine(site) {
+                let synced = engine.sync();
+                let head = engine.log_head().0;
+                self.trace.note(now, site, "sync", &[synced as u64, head]);
+            }
+        }
+    }
+
+    /// Injects a fault now.
+    pub fn inject(&mut self, fault: Fault) {
+        let now = self.now();
+        self.trace.note(now, SiteId(0), &format!("{fault:?}"), &[]);
+        match fault {
+            Fault::Cut(from, to, cut) => {
+                self.cuts.insert((from, to));
+                self.shape(from, to, |shape| shape.cut = Some(cut));
+            }
+            Fault::Heal(from, to) => {
+                self.cuts.remove(&(from, to));
+                self.shape(from, to, |shape| shape.cut = None);
+            }
+            Fault::Delay(from, to, delay) => self.shape(from, to, |shape| shape.delay = delay),
+            Fault::Break(one, other) => {
+                let pair = (one.min(other), one.max(other));
+                if let Some(wire) = self.wires.get_mut(&pair) {
+                    wire.break_one(now);
+                }
+            }
+            Fault::Crash(site) => self.crash(site),
+            Fault::Restart(site) => self.start(site),
+            Fault::Skew(site, milliseconds) => {
+                *self.places[&site]
+                    .skew
+                    .lock()
+                    .expect("nothing panics inside") = milliseconds;
+            }
+            Fault::DiskFull(site) => self.fill_disk(site, true),
+            Fault::DiskFree(site) => self.fill_disk(site, false),
+        }
+    }
+
+    /// Ends every fault: links as their geography has them, all sites up, clocks right.
+    pub fn heal(&mut self) {
+        for site in self.sites() {
+            self.inject(Fault::Skew(site, 0));
+            self.inject(Fault::DiskFree(site));
+            self.start(site);
+        }
+        for (from, to) in self.ports.keys().copied().collect::<Vec<_>>() {
+            self.inject(Fault::Heal(from, to));
+            let delay = self.geographic(from, to);
+            self.inject(Fault::Delay(from, to, delay));
+        }
+    }
+
+    fn fill_disk(&self, site: SiteId, full: bool) {
+        if let Some(engine) = self.engine(site) {
+            engine.fail_with_full_disk(full);
+        }
+    }
+
+    fn geographic(&self, from: SiteId, to: SiteId) -> Span {
+        let place = |site| {
+            self.deployment
+                .site(site)
+                .expect("a site of this deployment")
+                .place
+        };
+        Geography { scale: 1.0 }.one_way_delay(place(from), place(to))
+    }
+
+    fn shape(&mut self, from: SiteId, to: SiteId, change: impl Fn(&mut Shape)) {
+        let now = self.now();
+        if let Some(port) = self.ports.get(&(from, to)) {
+            let mut shape = port.shape();
+            change(&mut shape);
+            port.set_shape(now, shape);
+        }
+    }
+
+    fn crash(&mut self, site: SiteId) {
+        let seed = self.random.next();
+        let place = self.places.get_mut(&site).expect("a site of this world");
+        let State::Up { engine, .. } = &place.state else {
+            return;
+        };
+        let disk = engine.crash(seed);
+        place.state = State::Down { disk };
+        self.executor.kill(site);
+        self.syncs.remove(&site);
+        self.unplug(site);
+    }
+
+    /// The other ends notice that a site is gone: its kernel resets what it had open.
+    fn unplug(&mut self, site: SiteId) {
+        let now = self.now();
+        for (pair, wire) in &mut self.wires {
+            if pair.0 == site || pair.1 == site {
+                wire.break_all(now);
+            }
+        }
+        self.wires
+            .retain(|pair, _| pair.0 != site && pair.1 != site);
+    }
+
+    /// Starts a site that is down on what its disk holds.
+    fn start(&mut self, site: SiteId) {
+        let State::Down { disk } = &self.places[&site].state else {
+            return;
+        };
+        let disk = disk.clone();
+        let engine = match self.planted {
+            Some(PlantedBug::SyncSkipped) => {
+                MemoryEngine::with_planted_bug(disk, store::PlantedBug::SyncSkipped)
+            }
+            _ => MemoryEngine::simulated(disk),
+        };
+        let engine = engine.expect("a power cut damages nothing that was synced");
+        self.plug(site);
+        let ports = self.ports_of(site);
+        let environment = self.environment(site);
+        let mut opening = Opening {
+            engine: engine.clone(),
+            environment,
+            ports,
+            deployment: self.deployment.clone(),
+            site,
+            identity: Identity::new(LAB_ACCOUNT, RootKeys::new(self.key.clone())),
+            planted: self.planted,
+        };
+        let is_region = self.places[&site].site.name.region().is_some();
+        let (tasks, region) = if is_region {
+            opening.region()
+        } else {
+            opening.edge()
+        };
+        for task in tasks {
+            self.executor.spawn(site, task);
+        }
+        let place = self.places.get_mut(&site).expect("a site of this world");
+        place.state = State::Up { engine, region };
+    }
+
+    /// New ports toward a starting site at both ends of each of its links: a dead process keeps
+    /// no link state, and a living peer's notices that the connection ended.
+    fn plug(&mut self, site: SiteId) {
+        for other in self.sites() {
+            if other == site {
+                continue;
+            }
+            let ours = self.port(site, other);
+            self.ports.insert((site, other), ours.clone());
+            let Some(theirs) = self.ports.get(&(other, site)).cloned() else {
+                continue;
+            };
+            if matches!(self.places[&other].state, State::Up { .. }) {
+                let pair = (site.min(other), site.max(other));
+                let ends = if site < other {
+                    [ours, theirs]
+                } else {
+                    [theirs, ours]
+                };
+                let random = self.random.split();
+                self.wires.insert(pair, Wire::new(ends, random));
+            }
+        }
+    }
+
+    fn port(&mut self, from: SiteId, to: SiteId) -> Arc<Port> {
+        let name = |site| {
+            self.deployment
+                .site(site)
+                .expect("a site of this deployment")
+                .name
+        };
+        let config = LinkConfig {
+            local: name(from),
+            peer: name(to),
+            windows: Windows {
+                control: WINDOW,
+                data: WINDOW,
+                bulk: WINDOW,
+            },
+            maximum_age: Span::seconds(20),
+            seed: self.random.next(),
+        };
+        let now = self.now();
+        let mut link = Link::new(now, config);
+        let mut shape = Shape::delayed(self.geographic(from, to));
+        if self.cuts.contains(&(from, to)) {
+            shape = shape.with_cut(link::Cut::Blackhole);
+        }
+        link.set_shape(now, shape);
+        Arc::new(Port::new(name(to), link))
+    }
+
+    fn ports_of(&self, site: SiteId) -> BTreeMap<SiteId, Arc<Port>> {
+        let ours = self.ports.iter().filter(|((from, _), _)| *from == site);
+        ours.map(|((_, to), port)| (*to, port.clone())).collect()
+    }
+}
+
+/// What a site is opened with.
+struct Opening {
+    engine: MemoryEngine,
+    environment: Arc<dyn Environment>,
+    ports: BTreeMap<SiteId, Arc<Port>>,
+    deployment: Deployment,
+    site: SiteId,
+    identity: Identity,
+    planted: Option<PlantedBug>,
+}
+
+type Opened = (Vec<region::Task>, Option<Arc<Region<MemoryEngine>>>);
+
+impl Opening {
+    fn region(&mut self) -> Opened {
+        let config = RegionConfig {
+            largest_round_trip: largest_round_trip(&self.deployment, Geography { scale: 1.0 }),
+            deployment: self.deployment.clone(),
+            site: self.site,
+            account: LAB_ACCOUNT.to_owned(),
+            planted: match self.planted {
+                Some(PlantedBug::CursorNotAtomic) => Some(region::PlantedBug::CursorNotAtomic),
+                _ => None,
+            },
+            planted_in_tables: match self.planted {
+                Some(PlantedBug::TieBreakDropped) => Some(tables::PlantedBug::TieBreakDropped),
+                Some(PlantedBug::ConflictByTimestamp) => {
+                    Some(tables::PlantedBug::ConflictByTimestamp)
+                }
+                _ => None,
+            },
+        };
+        let opening = Region::open(
+            self.engine.clone(),
+            config,
+            self.environment.clone(),
+            self.identity.clone(),
+            self.ports.clone(),
+        );
+        let region = finish(&self.engine, opening).expect("a Region opens on its own disk");
+        (region.tasks(), Some(region))
+    }
+
+    fn edge(&mut self) -> Opened {
+        let config = EdgeConfig {
+            largest_round_trip: largest_round_trip(&self.deployment, Geography { scale: 1.0 }),
+            deployment: self.deployment.clone(),
+            site: self.site,
+        };
+        let opening = Edge::open(
+            self.engine.clone(),
+            config,
+            self.environment.clone(),
+            self.ports.clone(),
+        );
+        let edge = finish(&self.engine, opening).expect("an edge opens on its own disk");
+        (edge.tasks(), None)
+    }
+}
+
+/// Runs a site's opening to its end at one moment: its commits are synced at once.
+fn finish<T>(engine: &MemoryEngine, opening: impl Future<Output = T>) -> T {
+    let mut opening = Box::pin(opening);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(opened) = opening.as_mut().poll(&mut context) {
+            return opened;
+        }
+        assert!(
+            engine.sync() > 0,
+            "opening waits for nothing but its own commits"
+        );
+    }
+}
+
+fn deployment() -> Deployment {
+    let region = |name: &&str| name.parse::<types::Region>().expect("a known Region");
+    let mut sites: Vec<Site> = REGIONS
+        .iter()
+        .map(region)
+        .zip(1..)
+        .map(|(place, id)| Site {
+            id: SiteId(id),
+            name: SiteName::Region(place),
+            place,
+        })
+        .collect();
+    let place = region(&REGIONS[0]);
+    sites.push(Site {
+        id: SiteId(4),
+        name: SiteName::Edge(1),
+        place,
+    });
+    Deployment { sites }
+}

@@ -1,0 +1,111 @@
+"""A lab of its own for a test: started on free ports, in a directory that goes away with it."""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+CAUSEWAY = os.environ.get("CAUSEWAY", "target/release/causeway")
+
+
+def free_port():
+    """A port that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def eventually(condition, seconds=30.0):
+    """Waits until the condition holds and returns its value; fails after that many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still not so after {seconds} s: {condition}")
+        time.sleep(0.05)
+
+
+class Lab:
+    """A running `causeway up`."""
+
+    def __init__(self, *arguments):
+        self.folder = tempfile.TemporaryDirectory(prefix="causeway-clients-")
+        self.data = pathlib.Path(self.folder.name, "data")
+        self.port = free_port()
+        self.arguments = arguments
+        self.process = None
+        self.start()
+
+    def start(self):
+        """Starts the lab and waits until it is ready."""
+        self.log = open(pathlib.Path(self.folder.name, "up.log"), "ab")
+        command = [CAUSEWAY, "up", "--data", str(self.data), "--api-port", str(self.port)]
+        self.process = subprocess.Popen(
+            command + list(self.arguments), stdout=self.log, stderr=self.log
+        )
+        try:
+            eventually(self.ready, 30)
+        except AssertionError:
+            self.log.flush()
+            sys.stderr.write(pathlib.Path(self.folder.name, "up.log").read_text())
+            raise
+        self.environment = {**os.environ, **self.credentials()}
+
+    def ready(self):
+        """Do all its sites serve?"""
+        if self.process.poll() is not None:
+            raise AssertionError(f"causeway up ended with {self.process.returncode}")
+        return self.run("status", check=False).returncode == 0
+
+    def stop(self, how=signal.SIGTERM):
+        """Stops the lab; its data stays."""
+        self.process.send_signal(how)
+        self.process.wait(30)
+        self.log.close()
+
+    def close(self):
+        """Stops the lab and removes its data."""
+        if self.process.poll() is None:
+            self.stop()
+        self.folder.cleanup()
+
+    def run(self, *words, check=True):
+        """Runs a `causeway` command on this lab."""
+        command = [CAUSEWAY, *words, "--data", str(self.data)]
+        return subprocess.run(command, check=check, capture_output=True, text=True, timeout=60)
+
+    def json(self, *words):
+        """Runs a `causeway` command and reads the JSON that it prints."""
+        return json.loads(self.run(*words, "--json").stdout)
+
+    def credentials(self):
+        """What `eval "$(causeway env)"` sets, as a shell would."""
+        script = f'eval "$("{CAUSEWAY}" env --data "{self.data}")" && env -0'
+        printed = subprocess.run(
+            ["sh", "-c", script], check=True, capture_output=True, text=True
+        ).stdout
+        pairs = (line.split("=", 1) for line in printed.split("\0") if "=" in line)
+        return {name: value for name, value in pairs if name.startswith("AWS_")}
+
+    def aws(self, region, *words, check=True):
+        """Runs the `aws` command line against a Region and returns what it answers."""
+        aws = pathlib.Path(sys.executable).with_name("aws")
+        result = subprocess.run(
+            [str(aws), "--region", region, "--output", "json", *words],
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            timeout=60,
+        )
+        if check and result.returncode != 0:
+            raise AssertionError(f"aws {' '.join(words)}: {result.stderr}")
+        if not check:
+            return result
+        return json.loads(result.stdout) if result.stdout.strip() else {}

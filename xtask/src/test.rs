@@ -1,0 +1,171 @@
+//! `cargo xtask test`: everything that must pass, in the order in which it fails soonest.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::{run, tidy};
+
+/// What drives the lab as a user would: pinned, from PyPI.
+const CLIENTS: &[&str] = &["awscli==1.45.11", "boto3==1.43.11"];
+
+/// Arguments of `cargo xtask test`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Only the steps whose name contains this.
+    #[arg(long)]
+    only: Option<String>,
+}
+
+type Step = (&'static str, fn() -> Result<()>);
+
+const STEPS: &[Step] = &[
+    ("tools", tools),
+    ("format", || run::cargo(&["fmt", "--all", "--check"])),
+    ("tidy", tidy::tidy),
+    ("clippy", clippy),
+    ("unit", || {
+        run::cargo(&["test", "--workspace", "--exclude", "world", "--quiet"])
+    }),
+    ("release", || {
+        run::cargo(&["build", "--release", "--package", "causeway"])
+    }),
+    ("world", || {
+        run::cargo(&[
+            "test",
+            "--release",
+            "--package",
+            "world",
+            "--",
+            "--nocapture",
+        ])
+    }),
+    ("lab", lab),
+    ("clients", clients),
+];
+
+/// Runs the steps; the first that fails ends it.
+pub fn test(arguments: &Arguments) -> Result<()> {
+    let mut done = 0;
+    for (name, step) in STEPS {
+        if arguments
+            .only
+            .as_ref()
+            .is_some_and(|only| !name.contains(only.as_str()))
+        {
+            continue;
+        }
+        eprintln!("== {name}");
+        step()?;
+        done += 1;
+    }
+    println!("cargo xtask test: {done} steps passed");
+    Ok(())
+}
+
+fn clippy() -> Result<()> {
+    run::cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ])
+}
+
+/// Makes sure that what the tests call is there; as root it is installed.
+fn tools() -> Result<()> {
+    let wanted = [
+        ("cc", "gcc"),
+        ("python3", "python3"),
+        ("openssl", "openssl"),
+    ];
+    let missing: Vec<&str> = wanted
+        .iter()
+        .filter(|(program, _)| !run::has(program))
+        .map(|(_, package)| *package)
+        .collect();
+    let venv = Command::new("python3")
+        .args(["-c", "import venv, ensurepip"])
+        .output();
+    let no_venv = !venv.is_ok_and(|output| output.status.success());
+    let mut packages = missing;
+    if no_venv {
+        packages.push("python3-venv");
+    }
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let user = Command::new("id").arg("-u").output()?;
+    if user.stdout.trim_ascii() != b"0" {
+        bail!(
+            "these are missing; run: sudo apt-get install --yes {}",
+            packages.join(" ")
+        );
+    }
+    run::command(Command::new("apt-get").args(["update", "--quiet"]))?;
+    let mut install = Command::new("apt-get");
+    install
+        .args(["install", "--yes", "--no-install-recommends"])
+        .args(packages);
+    run::command(install.env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+/// Real processes: start, kill, cut, heal; nothing acknowledged is lost.
+fn lab() -> Result<()> {
+    run::cargo(&[
+        "test",
+        "--release",
+        "--package",
+        "causeway",
+        "--test",
+        "lab",
+        "--",
+        "--nocapture",
+    ])
+}
+
+/// The `aws` command line and boto3 drive the whole slice.
+fn clients() -> Result<()> {
+    let python = client_environment()?;
+    let mut test = Command::new(python);
+    test.args([
+        "-m",
+        "unittest",
+        "discover",
+        "--verbose",
+        "--start-directory",
+        "tests/clients",
+    ]);
+    run::command(test.env("CAUSEWAY", run::root().join("target/release/causeway")))
+}
+
+/// A Python environment under target/ with the clients in it; the path of its interpreter.
+pub fn client_environment() -> Result<PathBuf> {
+    let folder = run::root().join("target/clients");
+    let python = folder.join("bin/python");
+    let stamp = folder.join("clients.txt");
+    let wanted = CLIENTS.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    run::command(
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&folder),
+    )?;
+    let mut install = Command::new(&python);
+    install.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]);
+    run::command(install.args(CLIENTS))?;
+    std::fs::write(stamp, wanted)?;
+    Ok(python)
+}
