@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use link::Shape;
 use serde::{Deserialize, Serialize};
-use types::{Deployment, SiteName};
+use types::{Deployment, Geography, SiteId, SiteName, Span};
 
 use crate::failure::Failure;
 use crate::files::{self, Readers};
@@ -27,6 +27,8 @@ pub struct SiteConfig {
     pub link: SocketAddr,
     /// How far its wall clock is set off, in milliseconds.
     pub clock_offset_milliseconds: i64,
+    /// What the delays between sites are multiplied by.
+    pub delay_scale: f64,
     /// All sites.
     pub deployment: Deployment,
     /// The other sites, and the way to each.
@@ -53,6 +55,21 @@ impl SiteConfig {
         let text = format!("# Written by `causeway up` before each start of this site.\n{text}");
         files::write(&file, &text, Readers::Anyone)?;
         Ok(file)
+    }
+
+    /// The site's number.
+    pub fn id(&self) -> Result<SiteId, Failure> {
+        let site = self.deployment.named(self.site);
+        let site = site.ok_or_else(|| {
+            Failure::wrong_use(format!("{} is not of its own deployment", self.site))
+        })?;
+        Ok(site.id)
+    }
+
+    /// The deployment's largest round trip between two sites.
+    pub fn largest_round_trip(&self) -> Span {
+        let scale = self.delay_scale;
+        council::largest_round_trip(&self.deployment, Geography { scale })
     }
 
     /// Reads it.
@@ -175,7 +192,7 @@ pub struct LinkCrossing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::{LAB_ACCOUNT, Site, SiteId, Span};
+    use types::{LAB_ACCOUNT, Site};
 
     #[test]
     fn a_site_s_configuration_is_read_as_it_was_written() {
@@ -189,6 +206,7 @@ mod tests {
             api: "127.1.1.1:4566".parse().unwrap(),
             link: "127.1.1.1:14566".parse().unwrap(),
             clock_offset_milliseconds: -5,
+            delay_scale: 0.5,
             deployment: Deployment {
                 sites: vec![Site {
                     id: SiteId(1),

@@ -23,7 +23,7 @@ pub fn conflicts(command: &Conflicts) -> Result<(), Failure> {
             let answer = ask(&query.lab, &command)?;
             match query.json {
                 true => output::print_json(&answer),
-                false => print_list(&rows(&answer)),
+                false => print_list(&rows(&answer, "conflicts")),
             }
         }
         Conflicts::Show { id, query } => {
@@ -51,14 +51,45 @@ fn print_list(rows: &[Value]) -> Result<(), Failure> {
     if rows.is_empty() {
         return output::print("no write has lost\n");
     }
-    let columns = [
-        ("ID", "id"),
-        ("TABLE", "table"),
-        ("KEY", "key"),
-        ("WON", "winner"),
-        ("LOST", "loser"),
-        ("RECORDED", "recorded"),
-        ("IN", "region"),
-    ];
-    output::print(Table::of_rows(&columns, rows))
+    let mut table = Table::new([
+        "ID", "TABLE", "KEY", "KIND", "WON IN", "LOST IN", "LOST BY", "FOUND",
+    ]);
+    for row in rows {
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned)
+        };
+        let time = |side: &str| row[side]["time"].as_u64().unwrap_or_default();
+        let found = row["regions"].as_array().into_iter().flatten().map(text);
+        table.row([
+            text(&row["id"]),
+            text(&row["table"]),
+            key(&row["key"]),
+            text(&row["kind"]),
+            text(&row["winner"]["region"]),
+            text(&row["loser"]["region"]),
+            format!("{} ms", time("winner").saturating_sub(time("loser"))),
+            found.collect::<Vec<_>>().join(", "),
+        ]);
+    }
+    output::print(table)
+}
+
+/// An item's key in short: the values of its attributes, without their types.
+fn key(key: &Value) -> String {
+    let attributes = key.as_object().into_iter().flatten();
+    let values = attributes.map(|(name, value)| {
+        let typed = value.as_object().and_then(|typed| typed.values().next());
+        let text = typed.map_or_else(
+            || value.to_string(),
+            |value| {
+                value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned)
+            },
+        );
+        format!("{name}={text}")
+    });
+    values.collect::<Vec<_>>().join(" ")
 }

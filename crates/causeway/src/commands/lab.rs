@@ -52,25 +52,19 @@ pub fn lag(query: &Query) -> Result<(), Failure> {
     if query.json {
         return output::print_json(&answer);
     }
-    let rows = rows(&answer);
+    let rows = rows(&answer, "lag");
     if rows.is_empty() {
-        return output::print("nothing is replicated\n");
+        return output::print("one Region alone: nothing is replicated\n");
     }
     let columns = [
-        ("REGION", "region"),
         ("FROM", "from"),
         ("TO", "to"),
-        ("TABLE", "table"),
-        ("RECORDS", "records"),
-        ("MILLISECONDS", "milliseconds"),
-        ("STATE", "state"),
+        ("CONNECTED", "connected"),
+        ("BACKLOG", "backlog"),
+        ("OLDEST MS", "oldest_milliseconds"),
+        ("MEDIAN MS", "median_milliseconds"),
+        ("P99 MS", "p99_milliseconds"),
+        ("APPLIED", "applied"),
     ];
-    let used = columns.map(|column| rows.iter().any(|row| row.get(column.1).is_some()));
-    let columns: Vec<_> = columns
-        .into_iter()
-        .zip(used)
-        .filter(|(_, used)| *used)
-        .collect();
-    let columns: Vec<_> = columns.into_iter().map(|(column, _)| column).collect();
     output::print(Table::of_rows(&columns, &rows))
 }

@@ -97,11 +97,11 @@ fn read<T: serde::de::DeserializeOwned>(answer: Value) -> Result<T, Failure> {
 }
 
 /// The rows of an answer that every Region contributed to; those that didn't are told on stderr.
-fn rows(answer: &Value) -> Vec<Value> {
+fn rows(answer: &Value, name: &str) -> Vec<Value> {
     let list = |name| answer.get(name).and_then(Value::as_array).cloned();
     for silent in list("silent").unwrap_or_default() {
         let text = |name| silent.get(name).and_then(Value::as_str).unwrap_or("?");
         eprintln!("{} did not answer: {}", text("region"), text("reason"));
     }
-    list("rows").unwrap_or_default()
+    list(name).unwrap_or_default()
 }

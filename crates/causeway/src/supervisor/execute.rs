@@ -37,11 +37,8 @@ impl Supervisor {
                 self.down.notify_one();
                 Ok(Value::Null)
             }
-            Command::Lag => self.gather(Question::Lag, QUESTION_WAIT).await,
-            Command::Conflicts { table, limit } => {
-                let question = Question::Conflicts { table, limit };
-                self.gather(question, QUESTION_WAIT).await
-            }
+            Command::Lag => Ok(self.lag().await),
+            Command::Conflicts { table, limit } => Ok(self.conflicts(table, limit).await),
             Command::Conflict { id } => self.find(&id, Question::Conflict { id: id.clone() }).await,
             Command::Restore { id } => self.find(&id, Question::Restore { id: id.clone() }).await,
             Command::Verify => self.verify().await,
@@ -216,42 +213,99 @@ impl Supervisor {
         (report, links.unwrap_or_default())
     }
 
-    /// Every Region's rows, each with the Region's name as `region`; and who didn't answer.
-    async fn gather(&self, question: Question, wait: Duration) -> Result<Value, Failure> {
-        let answers = self.ask_regions(&question, wait).await;
-        let (mut rows, mut silent) = (Vec::new(), Vec::new());
-        for (region, answer) in answers {
-            match answer {
-                Ok(Value::Array(mut more)) => {
-                    for row in &mut more {
-                        if let Value::Object(row) = row {
-                            row.entry("region").or_insert_with(|| json!(region));
-                        }
+    /// How late each Region's changes are in each other: what waits, as their origin knows it,
+    /// and how long they took, as measured where they arrive.
+    async fn lag(&self) -> Value {
+        let (answers, silent) = self.heard(&Question::Lag).await;
+        let rows = |name: &str| -> Vec<Value> {
+            let lists = answers
+                .iter()
+                .filter_map(|(_, answer)| answer[name].as_array());
+            lists.flatten().cloned().collect()
+        };
+        let mut lag = rows("lag");
+        for latency in rows("latencies") {
+            let same =
+                |row: &&mut Value| row["from"] == latency["from"] && row["to"] == latency["to"];
+            match (lag.iter_mut().find(same), latency) {
+                (Some(Value::Object(row)), Value::Object(latency)) => row.extend(latency),
+                (_, latency) => lag.push(latency),
+            }
+        }
+        json!({ "lag": lag, "silent": silent })
+    }
+
+    /// The ledgers of all Regions as one, the latest first. A conflict that several Regions have
+    /// found is one row.
+    async fn conflicts(&self, table: Option<String>, limit: u32) -> Value {
+        let (answers, silent) = self.heard(&Question::Conflicts { table, limit }).await;
+        let mut rows: Vec<Value> = Vec::new();
+        let lists = answers.into_iter().filter_map(|(_, answer)| match answer {
+            Value::Array(rows) => Some(rows),
+            _ => None,
+        });
+        for mut row in lists.flatten() {
+            let found_in = row["detectedIn"].clone();
+            match rows.iter_mut().find(|seen| seen["id"] == row["id"]) {
+                Some(seen) => {
+                    if let Some(regions) = seen["regions"].as_array_mut() {
+                        regions.push(found_in);
                     }
-                    rows.append(&mut more);
                 }
-                Ok(other) => rows.push(json!({ "region": region, "answer": other })),
+                None => {
+                    row["regions"] = json!([found_in]);
+                    rows.push(row);
+                }
+            }
+        }
+        rows.sort_by_key(|row| std::cmp::Reverse(row["detectedAt"].as_u64()));
+        rows.truncate(limit as usize);
+        json!({ "conflicts": rows, "silent": silent })
+    }
+
+    /// The answers of the Regions that answered, and who didn't, and why.
+    async fn heard(&self, question: &Question) -> (Vec<(SiteName, Value)>, Vec<Value>) {
+        let (mut heard, mut silent) = (Vec::new(), Vec::new());
+        for (region, answer) in self.ask_regions(question, QUESTION_WAIT).await {
+            match answer {
+                Ok(answer) => heard.push((region, answer)),
                 Err(cause) => silent.push(json!({ "region": region, "reason": cause.to_string() })),
             }
         }
-        Ok(json!({ "rows": rows, "silent": silent }))
+        (heard, silent)
     }
 
-    /// The first Region's answer that isn't null, with the Region's name as `region`.
+    /// The first Region's answer that isn't null, with the Region's name as `region`. One after
+    /// the other: a restore is to happen once.
     async fn find(&self, id: &str, question: Question) -> Result<Value, Failure> {
+        let is_restore = matches!(question, Question::Restore { .. });
         let mut silent = Vec::new();
-        for (region, answer) in self.ask_regions(&question, QUESTION_WAIT).await {
-            match answer {
+        let mut failed = None;
+        let sites = self.lab.settings.sites.iter();
+        for site in sites.filter(|site| site.name.region().is_some()) {
+            let question = question.clone();
+            let command = SiteCommand::Ask { question };
+            match self.slots[&site.name].call(&command, QUESTION_WAIT).await {
                 Ok(Value::Null) => {}
                 Ok(mut found) => {
                     if let Value::Object(row) = &mut found {
-                        row.entry("region").or_insert_with(|| json!(region));
+                        row.insert("region".to_owned(), json!(site.name));
                     }
                     return Ok(found);
                 }
-                Err(CallError::Failed(why)) => return Err(Failure::did_not_hold(why)),
-                Err(cause) => silent.push(format!("{region} ({cause})")),
+                Err(CallError::Failed(why)) => failed = Some(why),
+                // Whether it has carried it out is unknown: nobody else may do it as well.
+                Err(CallError::TimedOut(_)) if is_restore => {
+                    let name = site.name;
+                    return Err(Failure::did_not_hold(format!(
+                        "{name} did not answer in time; look whether it has restored {id}"
+                    )));
+                }
+                Err(cause) => silent.push(format!("{} ({cause})", site.name)),
             }
+        }
+        if let Some(why) = failed {
+            return Err(Failure::did_not_hold(why));
         }
         let mut message =
             format!("no Region has a conflict {id}; `causeway conflicts list` shows them");

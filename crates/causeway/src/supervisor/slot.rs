@@ -262,6 +262,7 @@ fn prepare(lab: &Supervisor, site: Site, conditions: &Conditions) -> anyhow::Res
         api: lab.lab.api_address(site.id),
         link: lab.lab.link_address(site.id),
         clock_offset_milliseconds: conditions.clock_offset_milliseconds,
+        delay_scale: lab.lab.settings.delay_scale,
         peers: peers.collect(),
         deployment,
     };
