@@ -1,2 +1,78 @@
-//! (to be written)
-fn main() {}
+//! The `causeway` binary: reads the command line and carries out one command.
+
+mod cli;
+mod commands;
+mod control;
+mod duration;
+mod failure;
+mod faults;
+mod files;
+mod lab;
+mod output;
+mod protocol;
+mod site;
+mod supervisor;
+mod up;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use failure::{ExitCode, Failure};
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    log(&cli.command);
+    match carry_out(&cli.command) {
+        Ok(()) => code(ExitCode::Done),
+        Err(failure) => {
+            eprintln!("causeway: {failure}");
+            code(failure.code)
+        }
+    }
+}
+
+fn carry_out(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Up(options) => up::up(options),
+        Command::Env(query) => commands::env(query),
+        Command::Status(query) => commands::status(query),
+        Command::Down(query) => commands::down(query),
+        Command::Lag(query) => commands::lag(query),
+        Command::Conflicts(command) => commands::conflicts(command),
+        Command::Places(options) => commands::places(options),
+        Command::Verify(query) => commands::verify(query),
+        Command::Fault(command) => commands::fault(command),
+        Command::Region(arguments) => site::run_region(&arguments.config),
+        Command::Edge(arguments) => site::run_edge(&arguments.config),
+        Command::Guard => {
+            runtime::guard_main();
+            Ok(())
+        }
+    }
+}
+
+/// Logs go to stderr: a site's to its log file, which is all of them from `info` on; a command's
+/// to the terminal, from `warn` on. `CAUSEWAY_LOG` (as in `debug`, `runtime=debug`) says otherwise.
+fn log(command: &Command) {
+    let is_site = matches!(command, Command::Region(_) | Command::Edge(_));
+    let default = if is_site { "info" } else { "warn" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CAUSEWAY_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false);
+    match is_site {
+        true => subscriber.init(),
+        false => subscriber.without_time().with_target(false).init(),
+    }
+}
+
+/// Threads of a long-running process: one for each processor, and not more than are of use.
+fn worker_threads() -> usize {
+    let available = std::thread::available_parallelism();
+    available.map_or(1, |threads| threads.get().min(8))
+}
+
+fn code(code: ExitCode) -> std::process::ExitCode {
+    std::process::ExitCode::from(code as u8)
+}

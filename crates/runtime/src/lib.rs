@@ -1,1 +1,25 @@
-//! (to be written)
+//! The one crate with sockets, clocks, processes and TLS. It drives the cores, which have none
+//! of these, and knows nothing of any service.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "invariant 1: this is the one crate that opens sockets, reads clocks, spawns tasks \
+              and starts processes, so that no other has to"
+)]
+
+mod environment;
+mod http;
+mod links;
+mod lock;
+mod process;
+mod tasks;
+
+pub use environment::{SystemEnvironment, fill_random};
+pub use http::{
+    FrontDoor, HttpLimits, HttpServer, ListenError, Refusal, RequestError, Route, SMALL_BODY,
+    Service, listen, request,
+};
+pub use links::{LinkPeer, Links};
+pub use lock::{DirectoryLock, LockError};
+pub use process::{CallError, Child, ChildSpec, Exit, Guard, Handler, PipeServer, guard_main};
+pub use tasks::{Termination, run, spawn, spawn_vital, terminate, within};

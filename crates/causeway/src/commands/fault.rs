@@ -1,0 +1,137 @@
+//! `causeway fault`: what to break, and for how long.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{ask, read};
+use crate::cli::{FaultCommand, LeaseArguments, Query};
+use crate::control::{Command, FaultView};
+use crate::duration;
+use crate::failure::Failure;
+use crate::faults::{Fault, FaultId};
+use crate::output::{self, Table};
+
+/// Carries out one of the fault commands.
+pub fn fault(command: &FaultCommand) -> Result<(), Failure> {
+    match command {
+        FaultCommand::Start { region, query } => {
+            let answer = ask(&query.lab, &Command::Start { site: *region })?;
+            told(query, answer, &format!("{region} serves again"))
+        }
+        FaultCommand::Resume { region, query } => {
+            let answer = ask(&query.lab, &Command::Resume { site: *region })?;
+            told(query, answer, &format!("{region} goes on"))
+        }
+        FaultCommand::List(query) => list(query),
+        FaultCommand::Heal { id, query } => heal(*id, query),
+        FaultCommand::Kill { region, lease } => inject(Fault::Kill { site: *region }, lease),
+        FaultCommand::Pause { region, lease } => inject(Fault::Pause { site: *region }, lease),
+        FaultCommand::Cut { pair, reset, lease } => {
+            let fault = Fault::Cut {
+                from: pair.from,
+                to: pair.to,
+                one_way: pair.one_way,
+                reset: *reset,
+            };
+            inject(fault, lease)
+        }
+        FaultCommand::Delay {
+            pair,
+            milliseconds,
+            lease,
+        } => {
+            let fault = Fault::Delay {
+                from: pair.from,
+                to: pair.to,
+                one_way: pair.one_way,
+                milliseconds: *milliseconds,
+            };
+            inject(fault, lease)
+        }
+        FaultCommand::Rate { pair, bytes, lease } => {
+            let fault = Fault::Rate {
+                from: pair.from,
+                to: pair.to,
+                one_way: pair.one_way,
+                bytes: *bytes,
+            };
+            inject(fault, lease)
+        }
+        FaultCommand::Clock {
+            region,
+            milliseconds,
+            lease,
+        } => {
+            let fault = Fault::Clock {
+                site: *region,
+                milliseconds: *milliseconds,
+            };
+            inject(fault, lease)
+        }
+    }
+}
+
+fn inject(fault: Fault, lease: &LeaseArguments) -> Result<(), Failure> {
+    let milliseconds = u64::try_from(lease.lasting.as_millis());
+    let command = Command::Inject {
+        fault,
+        milliseconds: milliseconds.map_err(Failure::wrong_use)?,
+    };
+    let answer = ask(&lease.query.lab, &command)?;
+    let view: FaultView = read(answer.clone())?;
+    let id = view.id.0;
+    let text = format!(
+        "fault {id}: {fault}, for {} (`causeway fault heal {id}` ends it)",
+        duration::show(lease.lasting)
+    );
+    told(&lease.query, answer, &text)
+}
+
+fn heal(id: Option<u64>, query: &Query) -> Result<(), Failure> {
+    let id = id.map(FaultId);
+    let answer = ask(&query.lab, &Command::Heal { id })?;
+    let ended: Vec<FaultView> = read(answer.clone())?;
+    let lines: Vec<String> = ended
+        .iter()
+        .map(|view| format!("fault {} has ended: {}", view.id.0, view.fault))
+        .collect();
+    let text = match lines.is_empty() {
+        true => "there was no fault".to_owned(),
+        false => lines.join("\n"),
+    };
+    told(query, answer, &text)
+}
+
+fn list(query: &Query) -> Result<(), Failure> {
+    let answer = ask(&query.lab, &Command::Faults)?;
+    let views: Vec<FaultView> = read(answer.clone())?;
+    if query.json {
+        return output::print_json(&answer);
+    }
+    match views.is_empty() {
+        true => output::print("no faults\n"),
+        false => output::print(table(&views)),
+    }
+}
+
+/// The faults in force as a table.
+pub fn table(views: &[FaultView]) -> Table {
+    let mut table = Table::new(["ID", "FAULT", "ENDS IN"]);
+    for view in views {
+        let remaining = Duration::from_millis(view.remaining_milliseconds);
+        table.row([
+            view.id.0.to_string(),
+            view.fault.to_string(),
+            duration::show(remaining),
+        ]);
+    }
+    table
+}
+
+fn told(query: &Query, answer: Value, text: &str) -> Result<(), Failure> {
+    match query.json {
+        true => output::print_json(&answer),
+        false => output::print(format!("{text}\n")),
+    }
+}

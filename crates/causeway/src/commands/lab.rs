@@ -1,0 +1,70 @@
+//! `causeway down` and `causeway lag`.
+
+use std::time::Duration;
+
+use runtime::{DirectoryLock, SystemEnvironment};
+use types::{Environment, Span};
+
+use super::{RunningLab, ask, block_on, rows};
+use crate::cli::Query;
+use crate::control::Command;
+use crate::failure::{ExitCode, Failure};
+use crate::output::{self, Table};
+
+/// How long a lab may take to stop.
+const STOP_WAIT: Duration = Duration::from_secs(60);
+
+/// Stops the lab and waits until it is gone.
+pub fn down(query: &Query) -> Result<(), Failure> {
+    let found = RunningLab::find(&query.lab)?;
+    block_on(async {
+        match (found.ask(&Command::Down).await, found.holder) {
+            (Ok(_), _) => {}
+            // It runs, but its front door doesn't answer: it is asked the other way.
+            (Err(failure), Some(holder)) if failure.code != ExitCode::WrongUse => {
+                runtime::terminate(holder);
+            }
+            (Err(failure), _) => return Err(failure),
+        }
+        let gone = runtime::within(STOP_WAIT, until_free(&query.lab.data)).await;
+        gone.ok_or_else(|| {
+            let seconds = STOP_WAIT.as_secs();
+            Failure::did_not_hold(format!("the lab has not stopped within {seconds} s"))
+        })
+    })?;
+    if query.json {
+        return output::print_json(&serde_json::json!({ "stopped": true }));
+    }
+    output::print("stopped\n")
+}
+
+async fn until_free(data: &std::path::Path) {
+    let environment = SystemEnvironment::new();
+    while DirectoryLock::holder(data).is_some() {
+        let next = environment.now().monotonic + Span::milliseconds(20);
+        environment.sleep_until(next).await;
+    }
+}
+
+/// Shows how far each Region is behind each other.
+pub fn lag(query: &Query) -> Result<(), Failure> {
+    let answer = ask(&query.lab, &Command::Lag)?;
+    if query.json {
+        return output::print_json(&answer);
+    }
+    let rows = rows(&answer, "lag");
+    if rows.is_empty() {
+        return output::print("one Region alone: nothing is replicated\n");
+    }
+    let columns = [
+        ("FROM", "from"),
+        ("TO", "to"),
+        ("CONNECTED", "connected"),
+        ("BACKLOG", "backlog"),
+        ("OLDEST MS", "oldest_milliseconds"),
+        ("MEDIAN MS", "median_milliseconds"),
+        ("P99 MS", "p99_milliseconds"),
+        ("APPLIED", "applied"),
+    ];
+    output::print(Table::of_rows(&columns, &rows))
+}

@@ -1,0 +1,145 @@
+//! `causeway status`: the lab at a glance.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use types::ByteSize;
+
+use super::{ask, fault, read};
+use crate::cli::Status;
+use crate::control::{Command, SiteReport, StatusReport};
+use crate::duration;
+use crate::failure::Failure;
+use crate::output::{self, Table};
+use crate::protocol::LinkState;
+
+/// Prints it.
+pub fn status(command: &Status) -> Result<(), Failure> {
+    let query = &command.query;
+    if command.operations {
+        let answer = ask(&query.lab, &Command::Operations)?;
+        return match query.json {
+            true => output::print_json(&answer),
+            false => output::print(operations(&answer)),
+        };
+    }
+    let answer = ask(&query.lab, &Command::Status)?;
+    if query.json {
+        return output::print_json(&answer);
+    }
+    let report: StatusReport = read(answer)?;
+    output::print(render(&report))
+}
+
+fn render(report: &StatusReport) -> String {
+    let running = duration::show(Duration::from_millis(report.running_milliseconds));
+    let mut text = format!(
+        "{} for {running}, data in {}, delays x {}\n\n{}",
+        report.endpoint,
+        report.data,
+        report.delay_scale,
+        sites(&report.sites)
+    );
+    if !report.links.is_empty() {
+        text.push_str(&format!("\n{}", links(&report.links)));
+    }
+    if !report.faults.is_empty() {
+        text.push_str(&format!("\n{}", fault::table(&report.faults)));
+    }
+    for site in &report.sites {
+        for alarm in alarms(site) {
+            text.push_str(&format!("\n{}: {alarm}", site.site));
+        }
+    }
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}
+
+fn sites(sites: &[SiteReport]) -> Table {
+    let mut table = Table::new(["SITE", "STATE", "FOR", "API", "PROCESS", "MEMORY", "CLOCK"]);
+    for site in sites {
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let span = |milliseconds| duration::show(Duration::from_millis(milliseconds));
+        let clock = match site.clock_offset_milliseconds {
+            0 => "right".to_owned(),
+            offset => format!("{offset:+} ms"),
+        };
+        table.row([
+            site.site.to_string(),
+            site.state.clone(),
+            or_dash(site.running_milliseconds.map(span)),
+            or_dash(site.api.map(|api| format!("http://{api}"))),
+            or_dash(site.process.map(|process| process.to_string())),
+            or_dash(site.memory_bytes.map(|bytes| ByteSize(bytes).to_string())),
+            clock,
+        ]);
+    }
+    table
+}
+
+fn links(links: &[LinkState]) -> Table {
+    let mut table = Table::new([
+        "FROM",
+        "TO",
+        "LINK",
+        "DELAY",
+        "ROUND TRIP",
+        "SENT",
+        "OVERHEAD",
+    ]);
+    for link in links {
+        let state = match (link.shape.cut, link.connected) {
+            (Some(_), _) => "cut",
+            (None, true) => "up",
+            (None, false) => "down",
+        };
+        let rate = link.shape.rate.map_or_else(String::new, |rate| {
+            format!(" at {}/s", ByteSize(rate.get()))
+        });
+        let round_trip = link.round_trip_milliseconds;
+        let sent: u64 = link
+            .crossings
+            .iter()
+            .map(|crossing| crossing.framed_bytes)
+            .sum();
+        table.row([
+            link.from.to_string(),
+            link.to.to_string(),
+            format!("{state}{rate}"),
+            link.shape.delay.to_string(),
+            round_trip.map_or_else(|| "-".to_owned(), |span| format!("{span:.1} ms")),
+            ByteSize(sent).to_string(),
+            ByteSize(link.overhead_bytes).to_string(),
+        ]);
+    }
+    table
+}
+
+/// Why a site needs looking at: what the supervisor knows, and the `alarms` it reports itself.
+fn alarms(site: &SiteReport) -> Vec<String> {
+    let own = site.detail.get("alarms").and_then(Value::as_array);
+    let own = own.into_iter().flatten();
+    let own = own.map(|alarm| {
+        alarm
+            .as_str()
+            .map_or_else(|| alarm.to_string(), str::to_owned)
+    });
+    let reason = site.reason.clone();
+    let crashed = (site.state == "crashed").then(|| {
+        let name = site.site;
+        format!("`causeway fault start {name}` starts it again; its log says why it ended")
+    });
+    reason.into_iter().chain(crashed).chain(own).collect()
+}
+
+fn operations(answer: &Value) -> Table {
+    let columns = [
+        ("SERVICE", "service"),
+        ("BUILT", "built"),
+        ("NOT BUILT YET", "not_built"),
+    ];
+    let rows = answer.as_array().cloned().unwrap_or_default();
+    Table::of_rows(&columns, &rows)
+}

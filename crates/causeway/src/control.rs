@@ -1,0 +1,305 @@
+//! The control API: what the command line asks of a running lab. The front door serves it on
+//! `POST /control/v1` to whoever signs as the deployment's root, for a service of its own name;
+//! nothing that an application's policies could grant reaches it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use aws::signature::{Expected, Rules, Target, Verifier, sign};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response, StatusCode};
+use identity::{Identity, RootKey, RootKeys};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use types::{LAB_ACCOUNT, Region, SiteName, Timestamp};
+
+use crate::failure::{ExitCode, Failure};
+use crate::faults::{Fault, FaultId};
+use crate::protocol::LinkState;
+
+/// The signing name of the control API.
+pub const SERVICE: &str = "causeway";
+
+/// Its only path.
+const PATH: &str = "/control/v1";
+
+/// How long an answer may take: a site that starts again, a long verification.
+const WAIT: Duration = Duration::from_secs(300);
+
+/// What can be asked of a lab.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// See [`StatusReport`].
+    Status,
+    /// Which operations are built, by service.
+    Operations,
+    /// Stop.
+    Down,
+    /// How far each Region is behind each other.
+    Lag,
+    /// The ledger of every Region.
+    Conflicts {
+        /// Only that table's.
+        table: Option<String>,
+        /// How many at most.
+        limit: u32,
+    },
+    /// One row of it.
+    Conflict {
+        /// Its id.
+        id: String,
+    },
+    /// Write what lost once more.
+    Restore {
+        /// Its id.
+        id: String,
+    },
+    /// Check everything.
+    Verify,
+    /// Break something.
+    Inject {
+        /// What.
+        fault: Fault,
+        /// For how many milliseconds.
+        milliseconds: u64,
+    },
+    /// Start a site that is down.
+    Start {
+        /// Which.
+        site: SiteName,
+    },
+    /// Let a paused site go on.
+    Resume {
+        /// Which.
+        site: SiteName,
+    },
+    /// The faults in force.
+    Faults,
+    /// End that one, or all.
+    Heal {
+        /// Which.
+        id: Option<FaultId>,
+    },
+}
+
+/// A fault in force.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct FaultView {
+    /// Its number.
+    pub id: FaultId,
+    /// What it is.
+    #[serde(flatten)]
+    pub fault: Fault,
+    /// In how many milliseconds it ends by itself.
+    pub remaining_milliseconds: u64,
+}
+
+/// A lab, seen from outside.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// Its directory.
+    pub data: String,
+    /// The front door.
+    pub endpoint: String,
+    /// What delays are multiplied by.
+    pub delay_scale: f64,
+    /// How long it has been running.
+    pub running_milliseconds: u64,
+    /// Its sites.
+    pub sites: Vec<SiteReport>,
+    /// Its links, each direction on its own.
+    pub links: Vec<LinkState>,
+    /// The faults in force.
+    pub faults: Vec<FaultView>,
+}
+
+/// A site, seen from outside.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SiteReport {
+    /// Its name.
+    pub site: SiteName,
+    /// Its number.
+    pub id: u16,
+    /// `running`, `starting`, `paused`, `killed`, `crashed`.
+    pub state: String,
+    /// Why, where it isn't running.
+    pub reason: Option<String>,
+    /// Its process.
+    pub process: Option<i32>,
+    /// Its own address, unless it is an edge.
+    pub api: Option<SocketAddr>,
+    /// How long it has been running.
+    pub running_milliseconds: Option<u64>,
+    /// Memory as its proportional set size, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// How far its wall clock is off, in milliseconds.
+    pub clock_offset_milliseconds: i64,
+    /// What it says of itself.
+    pub detail: Value,
+}
+
+// === The command line's end ===
+
+/// Asks the lab and gives its answer.
+pub async fn ask(
+    server: SocketAddr,
+    key: &RootKey,
+    region: Region,
+    now: Timestamp,
+    command: &Command,
+) -> Result<Value, Failure> {
+    let body = serde_json::to_vec(command).expect("commands have a JSON form");
+    let request = Request::post(PATH)
+        .header(http::header::HOST, server.to_string())
+        .body(Bytes::from(body))
+        .expect("constant parts make a request");
+    let (mut parts, body) = request.into_parts();
+    let target = Target {
+        service: SERVICE,
+        region,
+        rules: Rules::JSON,
+    };
+    sign(&mut parts, &body, &key.credentials(), &target, now)
+        .map_err(|cause| Failure::did_not_hold(format!("can't sign the request: {cause}")))?;
+    let response = runtime::request(server, Request::from_parts(parts, body), WAIT).await;
+    let response = response.map_err(|cause| match cause {
+        runtime::RequestError::Refused(_) => {
+            Failure::nothing_running(format!("{cause}: start the lab with `causeway up`"))
+        }
+        _ => Failure::did_not_hold(cause),
+    })?;
+    let parsed = if response.status() == StatusCode::OK {
+        serde_json::from_slice(response.body())
+    } else {
+        match serde_json::from_slice::<Failure>(response.body()) {
+            Ok(failure) => return Err(failure),
+            Err(cause) => Err(cause),
+        }
+    };
+    parsed.map_err(|cause| {
+        let status = response.status();
+        Failure::did_not_hold(format!(
+            "what listens on {server} answered {status} and no control API's words ({cause}): is \
+             another program there?"
+        ))
+    })
+}
+
+// === The supervisor's end ===
+
+/// Is the request one for the control API? (Whether it may be is another question.)
+pub fn is_addressed(head: &Parts) -> bool {
+    head.uri.path() == PATH
+}
+
+/// Lets through whoever signed as the root.
+pub struct Gate {
+    verifier: Verifier,
+    identity: Identity,
+}
+
+impl Gate {
+    /// The gate of a lab with that key.
+    pub fn new(key: RootKey) -> Gate {
+        Gate {
+            verifier: Verifier::new(),
+            identity: Identity::new(LAB_ACCOUNT, RootKeys::new(key)),
+        }
+    }
+
+    /// The command of a request, if the signature is the root's.
+    pub fn admit(
+        &self,
+        request: &Request<()>,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<Command, Failure> {
+        let regions: Vec<Region> = Region::all().collect();
+        let expected = Expected {
+            service: SERVICE,
+            regions: &regions,
+            rules: Rules::JSON,
+        };
+        let (parts, ()) = request.clone().into_parts();
+        let verified = self
+            .verifier
+            .verify(&parts, body, &expected, now, &self.identity)
+            .map_err(|cause| Failure::wrong_use(format!("the control API refuses: {cause}")))?;
+        if self.identity.caller(&verified).is_none() {
+            return Err(Failure::wrong_use(
+                "the control API refuses: the key was retired",
+            ));
+        }
+        serde_json::from_slice(body)
+            .map_err(|cause| Failure::wrong_use(format!("that is no command: {cause}")))
+    }
+}
+
+/// What the command came to, as a response.
+pub fn response(outcome: Result<Value, Failure>) -> Response<Bytes> {
+    let (status, body) = match &outcome {
+        Ok(answer) => (StatusCode::OK, serde_json::to_vec(answer)),
+        Err(failure) => {
+            let status = match failure.code {
+                ExitCode::WrongUse => StatusCode::BAD_REQUEST,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            (status, serde_json::to_vec(failure))
+        }
+    };
+    let body = body.expect("plain values have a JSON form");
+    Response::builder()
+        .status(status)
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(Bytes::from(body))
+        .expect("constant parts make a response")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zeroize::Zeroizing;
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+    fn key(byte: u8) -> RootKey {
+        RootKey::generate(&Zeroizing::new([byte; identity::RANDOM_BYTES]))
+    }
+
+    fn signed(key: &RootKey, service: &str, body: &[u8]) -> Request<()> {
+        let request = Request::post(PATH).header("host", "127.0.0.1:4566");
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        let target = Target {
+            service,
+            region: "us-east-1".parse().unwrap(),
+            rules: Rules::JSON,
+        };
+        sign(&mut parts, body, &key.credentials(), &target, NOW).unwrap();
+        Request::from_parts(parts, ())
+    }
+
+    #[test]
+    fn only_the_root_s_signature_for_this_service_is_let_through() {
+        let gate = Gate::new(key(1));
+        let body = br#"{"command":"heal","id":3}"#;
+        let admitted = gate.admit(&signed(&key(1), SERVICE, body), body, NOW);
+        let id = Some(FaultId(3));
+        assert_eq!(admitted, Ok(Command::Heal { id }));
+        for request in [
+            signed(&key(2), SERVICE, body),
+            signed(&key(1), "dynamodb", body),
+            signed(&key(1), SERVICE, b"{}"),
+            Request::post(PATH).body(()).unwrap(),
+        ] {
+            let refused = gate.admit(&request, body, NOW).unwrap_err();
+            assert_eq!(refused.code, ExitCode::WrongUse);
+        }
+        let late = Timestamp(NOW.0 + 3_600_000);
+        assert!(
+            gate.admit(&signed(&key(1), SERVICE, body), body, late)
+                .is_err()
+        );
+    }
+}

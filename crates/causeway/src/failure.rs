@@ -1,0 +1,86 @@
+//! How a command ends: its exit code and, where it failed, a message that says what to do next.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The exit codes, the same for every command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExitCode {
+    /// 0: done.
+    Done = 0,
+    /// 1: it ran and did not hold, or could not be carried out.
+    DidNotHold = 1,
+    /// 2: wrong use or configuration.
+    WrongUse = 2,
+    /// 3: nothing is running.
+    NothingRunning = 3,
+}
+
+/// A command that came to nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    /// What the process exits with.
+    pub code: ExitCode,
+    /// What went wrong and what to do next, in one or two sentences.
+    pub message: String,
+}
+
+impl Failure {
+    /// Exit code 1.
+    pub fn did_not_hold(message: impl fmt::Display) -> Failure {
+        Failure {
+            code: ExitCode::DidNotHold,
+            message: message.to_string(),
+        }
+    }
+
+    /// Exit code 2.
+    pub fn wrong_use(message: impl fmt::Display) -> Failure {
+        Failure {
+            code: ExitCode::WrongUse,
+            message: message.to_string(),
+        }
+    }
+
+    /// Exit code 3.
+    pub fn nothing_running(message: impl fmt::Display) -> Failure {
+        Failure {
+            code: ExitCode::NothingRunning,
+            message: message.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<anyhow::Error> for Failure {
+    /// What nobody foresaw by name: it ran and failed.
+    fn from(cause: anyhow::Error) -> Failure {
+        match cause.downcast::<Failure>() {
+            Ok(failure) => failure,
+            Err(cause) => Failure::did_not_hold(format!("{cause:#}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_keeps_its_code_through_anyhow() {
+        let failure = Failure::nothing_running("start it");
+        let through: Failure = anyhow::Error::from(failure.clone()).into();
+        assert_eq!(through, failure);
+        let foreign: Failure = anyhow::anyhow!("inner").context("outer").into();
+        assert_eq!(foreign, Failure::did_not_hold("outer: inner"));
+    }
+}

@@ -1,0 +1,386 @@
+//! A lab on disk: its directory, which sites it has, its keys. Made once, found again by every
+//! later command. The sites' own data is theirs; nothing here looks into it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use identity::{RANDOM_BYTES, RootKey, parse_credentials, write_credentials};
+use link::certificate::CertificateAuthority;
+use serde::{Deserialize, Serialize};
+use types::{Deployment, Region, Site, SiteId, SiteName, Timestamp};
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+use crate::files::{self, Readers};
+
+/// The version of `lab.toml` that this binary writes, and the greatest it reads.
+const FORMAT: u32 = 1;
+
+/// The Regions of a lab that names none.
+const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-1"];
+
+/// The front door's port unless another is asked for, as LocalStack and its kind have it.
+const API_PORT: u16 = 4566;
+
+/// How far a site's link port is from its API port.
+const LINK_PORT_DISTANCE: u16 = 10_000;
+
+/// What can be asked of a lab that starts.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Wishes {
+    /// Its Regions.
+    pub regions: Option<Vec<Region>>,
+    /// How many edges.
+    pub edges: Option<u16>,
+    /// The front door's port.
+    pub api_port: Option<u16>,
+    /// The factor of all delays.
+    pub delay_scale: Option<f64>,
+}
+
+/// `lab.toml`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The version of this file.
+    pub format: u32,
+    /// The front door's port, and that of each Region's own address.
+    pub api_port: u16,
+    /// What the delays between sites are multiplied by.
+    pub delay_scale: f64,
+    /// The number the next new site gets: none is ever used twice.
+    pub next_site: u16,
+    /// The sites.
+    pub sites: Vec<Site>,
+}
+
+/// A lab that exists on disk.
+pub struct Lab {
+    /// Its directory, absolute.
+    pub directory: PathBuf,
+    /// What stands in `lab.toml`.
+    pub settings: Settings,
+    /// The operator's key, which is also the deployment's root key.
+    pub root_key: RootKey,
+}
+
+impl Lab {
+    /// The lab in that directory; `None` if there is none.
+    pub fn find(directory: &Path) -> anyhow::Result<Option<Lab>> {
+        let file = directory.join("lab.toml");
+        if !file.exists() {
+            return Ok(None);
+        }
+        let directory = directory
+            .canonicalize()
+            .with_context(|| format!("can't find {}", directory.display()))?;
+        let settings = read_settings(&file)?;
+        let credentials = directory.join("credentials");
+        let root_key = parse_credentials(&files::read(&credentials)?)
+            .map_err(|cause| Failure::wrong_use(format!("{}: {cause}", credentials.display())))?;
+        Ok(Some(Lab {
+            directory,
+            settings,
+            root_key,
+        }))
+    }
+
+    /// The lab in that directory, made if there is none, with these wishes. Call it only while
+    /// holding the directory's lock.
+    pub fn find_or_make(directory: &Path, wishes: &Wishes, now: Timestamp) -> anyhow::Result<Lab> {
+        let mut lab = match Lab::find(directory)? {
+            Some(lab) => lab,
+            None => Lab::make(directory, wishes, now)?,
+        };
+        lab.settle(wishes)?;
+        Ok(lab)
+    }
+
+    fn make(directory: &Path, wishes: &Wishes, now: Timestamp) -> anyhow::Result<Lab> {
+        refuse_strangers(directory)?;
+        let directory = directory.canonicalize()?;
+        let credentials = directory.join("credentials");
+        if !credentials.exists() {
+            let mut random = Zeroizing::new([0; RANDOM_BYTES]);
+            runtime::fill_random(&mut *random);
+            let text = write_credentials(&RootKey::generate(&random));
+            files::write(&credentials, &text, Readers::Owner)?;
+        }
+        if !directory.join("authority.pem").exists() {
+            let authority = CertificateAuthority::generate(now)?;
+            let key = directory.join("authority-key.pem");
+            files::write(&key, &authority.key_pem(), Readers::Owner)?;
+            let certificate = directory.join("authority.pem");
+            files::write(&certificate, authority.certificate_pem(), Readers::Anyone)?;
+        }
+        // Last: a directory with this file is a whole lab.
+        let settings = Settings::new(wishes)?;
+        write_settings(&directory, &settings)?;
+        let made = Lab::find(&directory)?;
+        Ok(made.expect("it was written just now"))
+    }
+
+    /// Takes over what may change between two starts, refuses what may not.
+    fn settle(&mut self, wishes: &Wishes) -> anyhow::Result<()> {
+        let regions: Vec<Region> = self.deployment().regions().map(|(_, name)| name).collect();
+        let wished = wishes.regions.as_ref().unwrap_or(&regions);
+        let same = wished.len() == regions.len() && wished.iter().all(|r| regions.contains(r));
+        let edges = self.settings.sites.len() - regions.len();
+        if !same
+            || wishes
+                .edges
+                .is_some_and(|count| usize::from(count) != edges)
+        {
+            let names: Vec<&str> = regions.iter().map(|region| region.name()).collect();
+            return Err(Failure::wrong_use(format!(
+                "the lab in {} has the Regions {} and {edges} edge(s), which can't change yet; \
+                 start it without --regions and --edges, or another one with --data DIR",
+                self.directory.display(),
+                names.join(","),
+            ))
+            .into());
+        }
+        let settings = Settings {
+            api_port: wishes.api_port.unwrap_or(self.settings.api_port),
+            delay_scale: wishes.delay_scale.unwrap_or(self.settings.delay_scale),
+            ..self.settings.clone()
+        };
+        if settings != self.settings {
+            write_settings(&self.directory, &settings)?;
+            self.settings = settings;
+        }
+        Ok(())
+    }
+
+    /// The sites as cores know them.
+    pub fn deployment(&self) -> Deployment {
+        Deployment {
+            sites: self.settings.sites.clone(),
+        }
+    }
+
+    /// Where the front door listens.
+    pub fn front_door(&self) -> SocketAddr {
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.settings.api_port)
+    }
+
+    /// Where the site's API listens: 127.1.n.1, n its number.
+    pub fn api_address(&self, site: SiteId) -> SocketAddr {
+        SocketAddr::new(own_address(site), self.settings.api_port)
+    }
+
+    /// Where the site's links are accepted.
+    pub fn link_address(&self, site: SiteId) -> SocketAddr {
+        let port = self.settings.api_port;
+        let port = port
+            .checked_add(LINK_PORT_DISTANCE)
+            .unwrap_or(port.wrapping_sub(LINK_PORT_DISTANCE));
+        SocketAddr::new(own_address(site), port)
+    }
+
+    /// The site's own directory.
+    pub fn site_directory(&self, site: SiteName) -> PathBuf {
+        self.directory.join(site.to_string())
+    }
+
+    /// The authority that signs the sites' certificates.
+    pub fn authority(&self) -> anyhow::Result<CertificateAuthority> {
+        let certificate = files::read(&self.directory.join("authority.pem"))?;
+        let key = Zeroizing::new(files::read(&self.directory.join("authority-key.pem"))?);
+        Ok(CertificateAuthority::from_pem(&certificate, &key)?)
+    }
+}
+
+impl Settings {
+    fn new(wishes: &Wishes) -> anyhow::Result<Settings> {
+        let default = || REGIONS.map(|name| name.parse().expect("a Region of the table"));
+        let regions = wishes.regions.clone().unwrap_or_else(|| default().to_vec());
+        let edges = wishes.edges.unwrap_or(1);
+        check_regions(&regions)?;
+        let mut sites = Vec::new();
+        let mut add = |name, place| {
+            let id = SiteId(sites.len() as u16 + 1);
+            sites.push(Site { id, name, place });
+        };
+        for region in &regions {
+            add(SiteName::Region(*region), *region);
+        }
+        for edge in 0..edges {
+            let place = regions[usize::from(edge) % regions.len()];
+            add(SiteName::Edge(edge + 1), place);
+        }
+        Ok(Settings {
+            format: FORMAT,
+            api_port: wishes.api_port.unwrap_or(API_PORT),
+            delay_scale: wishes.delay_scale.unwrap_or(1.0),
+            next_site: sites.len() as u16 + 1,
+            sites,
+        })
+    }
+}
+
+fn own_address(site: SiteId) -> IpAddr {
+    let number = u8::try_from(site.0).expect("a lab has fewer than 255 sites");
+    Ipv4Addr::new(127, 1, number, 1).into()
+}
+
+fn check_regions(regions: &[Region]) -> Result<(), Failure> {
+    if regions.is_empty() {
+        return Err(Failure::wrong_use("a lab needs at least one Region"));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    match regions.iter().find(|region| !seen.insert(**region)) {
+        Some(twice) => Err(Failure::wrong_use(format!("{twice} is named twice"))),
+        None => Ok(()),
+    }
+}
+
+/// A lab moves into an empty directory, or one where an earlier start was broken off.
+fn refuse_strangers(directory: &Path) -> anyhow::Result<()> {
+    const OURS: [&str; 4] = ["lock", "credentials", "authority.pem", "authority-key.pem"];
+    for entry in std::fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        let known = name
+            .to_str()
+            .is_some_and(|name| OURS.contains(&name) || name.ends_with(".new"));
+        if !known {
+            return Err(Failure::wrong_use(format!(
+                "{} holds no lab but other files ({}); give an empty or new directory with --data",
+                directory.display(),
+                name.display(),
+            ))
+            .into());
+        }
+    }
+    Ok(())
+}
+
+fn read_settings(file: &Path) -> anyhow::Result<Settings> {
+    /// What every version of the file has.
+    #[derive(Deserialize)]
+    struct Versioned {
+        format: u32,
+    }
+    let text = files::read(file)?;
+    let wrong = |cause: &dyn std::fmt::Display| {
+        Failure::wrong_use(format!("{} can't be understood: {cause}", file.display()))
+    };
+    let Versioned { format } = toml::from_str(&text).map_err(|cause| wrong(&cause))?;
+    if format > FORMAT {
+        return Err(Failure::wrong_use(format!(
+            "{} has format {format}; this Causeway understands up to {FORMAT}: use a newer one",
+            file.display()
+        ))
+        .into());
+    }
+    Ok(toml::from_str(&text).map_err(|cause| wrong(&cause))?)
+}
+
+fn write_settings(directory: &Path, settings: &Settings) -> anyhow::Result<()> {
+    let text = toml::to_string(settings)?;
+    let text = format!("# Written by `causeway up`: the lab in this directory.\n{text}");
+    files::write(&directory.join("lab.toml"), &text, Readers::Anyone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn make(directory: &Path, wishes: &Wishes) -> anyhow::Result<Lab> {
+        Lab::find_or_make(directory, wishes, Timestamp(1_700_000_000_000))
+    }
+
+    fn message(result: anyhow::Result<Lab>) -> String {
+        let failure = Failure::from(result.err().expect("it is refused"));
+        assert_eq!(
+            failure.code,
+            crate::failure::ExitCode::WrongUse,
+            "{failure}"
+        );
+        failure.message
+    }
+
+    #[test]
+    fn a_second_start_finds_the_first_one_s_lab() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = make(directory.path(), &Wishes::default()).unwrap();
+        let names: Vec<String> = first
+            .settings
+            .sites
+            .iter()
+            .map(|site| site.name.to_string())
+            .collect();
+        assert_eq!(
+            names,
+            ["us-east-1", "eu-west-1", "ap-southeast-1", "edge-1"]
+        );
+        assert_eq!(first.api_address(SiteId(2)).to_string(), "127.1.2.1:4566");
+        assert_eq!(first.link_address(SiteId(2)).to_string(), "127.1.2.1:14566");
+        let second = make(directory.path(), &Wishes::default()).unwrap();
+        assert_eq!(second.settings, first.settings);
+        assert_eq!(second.root_key, first.root_key);
+    }
+
+    #[test]
+    fn ports_and_delays_may_change_regions_may_not() {
+        let directory = tempfile::tempdir().unwrap();
+        make(directory.path(), &Wishes::default()).unwrap();
+        let wishes = Wishes {
+            api_port: Some(60_000),
+            delay_scale: Some(0.0),
+            ..Wishes::default()
+        };
+        let lab = make(directory.path(), &wishes).unwrap();
+        assert_eq!(lab.link_address(SiteId(1)).port(), 50_000);
+        let found = Lab::find(directory.path()).unwrap().unwrap();
+        assert_eq!(found.settings.delay_scale, 0.0);
+        let wishes = Wishes {
+            regions: Some(vec!["us-east-1".parse().unwrap()]),
+            ..Wishes::default()
+        };
+        let refused = message(make(directory.path(), &wishes));
+        assert!(refused.contains("us-east-1,eu-west-1"), "{refused}");
+    }
+
+    #[test]
+    fn a_directory_of_other_things_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("thesis.tex"), "").unwrap();
+        let refused = message(make(directory.path(), &Wishes::default()));
+        assert!(refused.contains("thesis.tex"), "{refused}");
+    }
+
+    #[test]
+    fn a_newer_or_broken_file_is_refused_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        make(directory.path(), &Wishes::default()).unwrap();
+        let file = directory.path().join("lab.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        for (change, word) in [
+            (text.replace("format = 1", "format = 2"), "newer"),
+            (text.replace("us-east-1", "nowhere-1"), "nowhere-1"),
+            (format!("colour = 1\n{text}"), "colour"),
+        ] {
+            std::fs::write(&file, change).unwrap();
+            let refused = message(make(directory.path(), &Wishes::default()));
+            assert!(
+                refused.contains("lab.toml") && refused.contains(word),
+                "{refused}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_region_named_twice_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let us: Region = "us-east-1".parse().unwrap();
+        for regions in [vec![us, us], vec![]] {
+            let wishes = Wishes {
+                regions: Some(regions),
+                ..Wishes::default()
+            };
+            message(make(directory.path(), &wishes));
+        }
+    }
+}

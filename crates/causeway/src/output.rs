@@ -1,0 +1,124 @@
+//! What commands print: aligned tables for people, JSON for programs. Nothing else of the binary
+//! writes to stdout.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// A table with a row of headings.
+pub struct Table {
+    headings: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with those headings.
+    pub fn new(headings: impl Into<Vec<&'static str>>) -> Table {
+        Table {
+            headings: headings.into(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// A table of JSON objects: for each column its heading and the member that fills it.
+    pub fn of_rows(columns: &[(&'static str, &str)], rows: &[Value]) -> Table {
+        let headings: Vec<&'static str> = columns.iter().map(|(heading, _)| *heading).collect();
+        let mut table = Table::new(headings);
+        for row in rows {
+            let cells = columns.iter().map(|(_, member)| cell(row.get(*member)));
+            table.row(cells);
+        }
+        table
+    }
+
+    /// Adds a row of as many cells as there are headings.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let cells: Vec<String> = cells.into_iter().collect();
+        assert_eq!(cells.len(), self.headings.len(), "a cell for each heading");
+        self.rows.push(cells);
+    }
+}
+
+impl std::fmt::Display for Table {
+    /// Each column as wide as its widest cell; columns of numbers aligned to the right.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let columns = 0..self.headings.len();
+        let width = |column: usize| {
+            let cells = self.rows.iter().map(|row| row[column].chars().count());
+            cells.max().unwrap_or(0).max(self.headings[column].len())
+        };
+        let widths: Vec<usize> = columns.clone().map(width).collect();
+        let numeric: Vec<bool> = columns
+            .map(|column| self.rows.iter().all(|row| is_number(&row[column])))
+            .collect();
+        let headings: Vec<String> = self.headings.iter().map(|text| text.to_string()).collect();
+        for row in std::iter::once(&headings).chain(&self.rows) {
+            let cells = row.iter().zip(&widths).zip(&numeric);
+            let cells = cells.map(|((cell, width), numeric)| match numeric {
+                true => format!("{cell:>width$}"),
+                false => format!("{cell:<width$}"),
+            });
+            let line = cells.collect::<Vec<_>>().join("  ");
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+fn is_number(cell: &str) -> bool {
+    let first = cell.chars().next();
+    cell == "-"
+        || first.is_some_and(|first| first.is_ascii_digit() || "+-".contains(first))
+            && cell.split(' ').count() <= 2
+            && !cell.contains(':')
+}
+
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// Prints text. A reader that went away (`| head`) is no failure.
+pub fn print(text: impl std::fmt::Display) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match write!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::did_not_hold(format!("can't print: {cause}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a value as JSON, indented, with a newline.
+pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(Failure::did_not_hold)?;
+    print(text + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn columns_are_aligned_and_numbers_to_the_right() {
+        let columns = [("SITE", "site"), ("RECORDS", "records"), ("STATE", "state")];
+        let rows = [
+            json!({"site": "us-east-1", "records": 7, "state": "running"}),
+            json!({"site": "eu", "records": 12345, "state": null}),
+        ];
+        let table = Table::of_rows(&columns, &rows).to_string();
+        let expected = "\
+SITE       RECORDS  STATE
+us-east-1        7  running
+eu           12345  -
+";
+        assert_eq!(table, expected);
+    }
+}

@@ -1,0 +1,231 @@
+//! What a supervisor and the site processes it started say to each other over their pipes, and
+//! what a site is started with. Both ends are the same binary.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use link::Shape;
+use serde::{Deserialize, Serialize};
+use types::{Deployment, Geography, SiteId, SiteName, Span};
+
+use crate::failure::Failure;
+use crate::files::{self, Readers};
+
+/// `site.toml`, written by the supervisor before each start of the site.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteConfig {
+    /// Which of the deployment's sites this is.
+    pub site: SiteName,
+    /// The account that owns everything.
+    pub account: String,
+    /// The site's own directory: its keys and its data.
+    pub directory: PathBuf,
+    /// Where its API listens. (An edge has none yet.)
+    pub api: SocketAddr,
+    /// Where its links are accepted.
+    pub link: SocketAddr,
+    /// How far its wall clock is set off, in milliseconds.
+    pub clock_offset_milliseconds: i64,
+    /// What the delays between sites are multiplied by.
+    pub delay_scale: f64,
+    /// All sites.
+    pub deployment: Deployment,
+    /// The other sites, and the way to each.
+    pub peers: Vec<PeerConfig>,
+}
+
+/// Another site.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerConfig {
+    /// Which.
+    pub site: SiteName,
+    /// Where its links are accepted.
+    pub link: SocketAddr,
+    /// The shape of what goes there.
+    pub shape: Shape,
+}
+
+impl SiteConfig {
+    /// Writes it into the site's directory; gives the file.
+    pub fn write(&self) -> anyhow::Result<PathBuf> {
+        let file = self.directory.join("site.toml");
+        let text = toml::to_string(self)?;
+        let text = format!("# Written by `causeway up` before each start of this site.\n{text}");
+        files::write(&file, &text, Readers::Anyone)?;
+        Ok(file)
+    }
+
+    /// The site's number.
+    pub fn id(&self) -> Result<SiteId, Failure> {
+        let site = self.deployment.named(self.site);
+        let site = site.ok_or_else(|| {
+            Failure::wrong_use(format!("{} is not of its own deployment", self.site))
+        })?;
+        Ok(site.id)
+    }
+
+    /// The deployment's largest round trip between two sites.
+    pub fn largest_round_trip(&self) -> Span {
+        let scale = self.delay_scale;
+        council::largest_round_trip(&self.deployment, Geography { scale })
+    }
+
+    /// Reads it.
+    pub fn read(file: &Path) -> anyhow::Result<SiteConfig> {
+        let text = files::read(file)?;
+        let parsed = toml::from_str(&text);
+        Ok(parsed.map_err(|cause| {
+            Failure::wrong_use(format!("{} can't be understood: {cause}", file.display()))
+        })?)
+    }
+}
+
+/// From the supervisor to a site.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum SiteCommand {
+    /// End in order.
+    Stop,
+    /// The links and the clock are to be like this from now on.
+    Conditions(Conditions),
+    /// The state of the site's links.
+    Links,
+    /// A question to what the site runs.
+    Ask {
+        /// The question.
+        question: Question,
+    },
+}
+
+/// What faults and geography amount to for one site.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Conditions {
+    /// The shape of what goes to each other site.
+    pub shapes: Vec<(SiteName, Shape)>,
+    /// How far the wall clock is off, in milliseconds.
+    pub clock_offset_milliseconds: i64,
+}
+
+/// What can be asked of a site.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+pub enum Question {
+    /// How it is.
+    Status,
+    /// How far it is behind each other Region, and what waits to go there.
+    Lag,
+    /// The writes that lost, the latest first.
+    Conflicts {
+        /// Only that table's.
+        table: Option<String>,
+        /// How many at most.
+        limit: u32,
+    },
+    /// One of them.
+    Conflict {
+        /// Its id.
+        id: String,
+    },
+    /// Write what lost once more.
+    Restore {
+        /// Its id.
+        id: String,
+    },
+    /// Is its data sound?
+    Verify,
+    /// Which operations are built.
+    Operations,
+}
+
+/// From a site to the supervisor, unasked.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum SiteEvent {
+    /// It serves.
+    Ready,
+    /// It can't start, and ends.
+    Failed(Failure),
+}
+
+/// The state of a link as one end sees it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LinkState {
+    /// This end.
+    pub from: SiteName,
+    /// The other end.
+    pub to: SiteName,
+    /// Is there a connection for each class?
+    pub connected: bool,
+    /// The shape of what goes from this end to the other.
+    pub shape: Shape,
+    /// The smoothed round trip, in milliseconds.
+    pub round_trip_milliseconds: Option<f64>,
+    /// How long ago the other end was heard, in milliseconds.
+    pub heard_milliseconds_ago: Option<f64>,
+    /// What has crossed from this end to the other.
+    pub crossings: Vec<LinkCrossing>,
+    /// Bytes beside: handshakes' greetings, heartbeats, credit.
+    pub overhead_bytes: u64,
+}
+
+/// What has crossed of one resource in one lane since the site started.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LinkCrossing {
+    /// The lane.
+    pub lane: link::Lane,
+    /// The service's number.
+    pub service: u8,
+    /// The resource: a table's name, say.
+    pub resource: String,
+    /// Envelopes.
+    pub envelopes: u64,
+    /// Records within them.
+    pub records: u64,
+    /// Bytes of payload.
+    pub payload_bytes: u64,
+    /// Bytes with frames.
+    pub framed_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::{LAB_ACCOUNT, Site};
+
+    #[test]
+    fn a_site_s_configuration_is_read_as_it_was_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let site: SiteName = "us-east-1".parse().unwrap();
+        let place = site.region().unwrap();
+        let config = SiteConfig {
+            site,
+            account: LAB_ACCOUNT.to_owned(),
+            directory: directory.path().to_owned(),
+            api: "127.1.1.1:4566".parse().unwrap(),
+            link: "127.1.1.1:14566".parse().unwrap(),
+            clock_offset_milliseconds: -5,
+            delay_scale: 0.5,
+            deployment: Deployment {
+                sites: vec![Site {
+                    id: SiteId(1),
+                    name: site,
+                    place,
+                }],
+            },
+            peers: vec![PeerConfig {
+                site: "edge-1".parse().unwrap(),
+                link: "127.1.2.1:14566".parse().unwrap(),
+                shape: Shape {
+                    rate: std::num::NonZeroU64::new(9),
+                    ..Shape::delayed(Span(1)).with_cut(link::Cut::Reset)
+                },
+            }],
+        };
+        let file = config.write().unwrap();
+        assert_eq!(SiteConfig::read(&file).unwrap(), config);
+        let error = SiteConfig::read(&directory.path().join("absent")).unwrap_err();
+        assert!(format!("{error:#}").contains("absent"), "{error:#}");
+    }
+}

@@ -1,0 +1,291 @@
+//! The process of one site: opens what the site is made of, drives its links, serves its API,
+//! and does what the supervisor says over the pipe. It outlives its supervisor by nothing.
+
+mod edge;
+mod region;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use link::certificate::Identity;
+use link::{Lane, Link, LinkConfig, Port, Windows};
+use runtime::{
+    Handler, HttpLimits, HttpServer, LinkPeer, Links, PipeServer, SystemEnvironment, listen,
+};
+use serde_json::Value;
+use store::{EmbeddedEngine, EmbeddedOptions, OpenError};
+use tokio::sync::mpsc;
+use types::{ByteSize, Environment, SiteId, SiteName, Span};
+
+use crate::failure::Failure;
+use crate::files;
+use crate::protocol::{
+    Conditions, LinkCrossing, LinkState, Question, SiteCommand, SiteConfig, SiteEvent,
+};
+
+/// The limits of a Region's API. The body is DynamoDB's largest request, 16 MiB (of
+/// BatchWriteItem), and a little for what surrounds it.
+pub const API_LIMITS: HttpLimits = HttpLimits {
+    body: ByteSize(ByteSize::mib(16).0 + ByteSize::kib(64).0),
+    bodies: ByteSize::mib(256),
+    head: ByteSize::kib(64),
+    head_wait: Duration::from_secs(60),
+    body_wait: Duration::from_secs(60),
+    connections: 4096,
+    drain: Duration::from_secs(5),
+};
+
+/// What a peer may have under way to here: 8 MiB last for 300 Mbit/s at 220 ms of round trip.
+const WINDOWS: Windows = Windows {
+    control: 1 << 20,
+    data: 8 << 20,
+    bulk: 8 << 20,
+};
+
+/// The age at which a connection is replaced, so that a rotated certificate is in use everywhere
+/// soon after.
+const MAXIMUM_AGE: Span = Span::seconds(600);
+
+/// A boxed future.
+pub type Task<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a site process runs: a Region or an edge.
+pub trait Site: runtime::Service {
+    /// What goes on in it by itself. When one of them ends, the process does.
+    fn tasks(&self) -> Vec<(&'static str, Task<'static, ()>)>;
+
+    /// Answers a question.
+    fn answer(&self, question: Question) -> Task<'_, Result<Value, String>>;
+}
+
+/// The whole life of a Region's process.
+pub fn run_region(config: &Path) -> Result<(), Failure> {
+    run(config, async |config, environment, ports| {
+        region::RegionSite::open(config, environment, ports).await
+    })
+}
+
+/// The whole life of an edge's process.
+pub fn run_edge(config: &Path) -> Result<(), Failure> {
+    run(config, async |config, environment, ports| {
+        edge::EdgeSite::open(config, environment, ports).await
+    })
+}
+
+type Ports = BTreeMap<SiteId, Arc<Port>>;
+
+fn run<S: Site>(
+    config: &Path,
+    open: impl AsyncFnOnce(&SiteConfig, &Arc<SystemEnvironment>, Ports) -> Result<S, Failure>,
+) -> Result<(), Failure> {
+    let config = SiteConfig::read(config)?;
+    let environment = Arc::new(SystemEnvironment::new());
+    environment.set_wall_offset(config.clock_offset_milliseconds);
+    let ended = runtime::run(crate::worker_threads(), async {
+        let (commands, stops) = mpsc::channel(1);
+        let ports = make_ports(&config, &environment)?;
+        let desk = Arc::new(Desk {
+            environment: Arc::clone(&environment),
+            stops: commands,
+            ports: ports.values().cloned().collect(),
+            site: std::sync::OnceLock::new(),
+        });
+        let pipe = PipeServer::start(Arc::clone(&desk)).map_err(anyhow::Error::from)?;
+        let opened = open(&config, &environment, ports).await;
+        let served = match opened {
+            Ok(site) => serve(&config, Arc::new(site), &desk, &pipe, stops).await,
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = &served {
+            tracing::error!(%failure, "the site can't start");
+            pipe.event(json(&SiteEvent::Failed(failure.clone())));
+        }
+        served
+    });
+    ended.map_err(anyhow::Error::from)?
+}
+
+async fn serve<S: Site>(
+    config: &SiteConfig,
+    site: Arc<S>,
+    desk: &Desk<S>,
+    pipe: &PipeServer,
+    mut stops: mpsc::Receiver<()>,
+) -> Result<(), Failure> {
+    let links_listener = listen(config.link).map_err(Failure::wrong_use)?;
+    let identity = read_identity(config)?;
+    let environment: Arc<dyn Environment> = desk.environment.clone();
+    let links = Links::start(
+        links_listener,
+        &identity,
+        peers(config, &desk.ports),
+        environment,
+    )
+    .map_err(Failure::wrong_use)?;
+    for (name, task) in site.tasks() {
+        runtime::spawn_vital(name, task);
+    }
+    let server = match config.site {
+        SiteName::Region(_) => {
+            let listener = listen(config.api).map_err(Failure::wrong_use)?;
+            let server = HttpServer::start(listener, Arc::clone(&site), API_LIMITS);
+            Some(server.map_err(anyhow::Error::from)?)
+        }
+        SiteName::Edge(_) => None,
+    };
+    assert!(desk.site.set(site).is_ok(), "a process runs one site");
+    pipe.event(json(&SiteEvent::Ready));
+    tracing::info!(site = %config.site, "ready");
+    // Ends when the supervisor says so; its death ends this process by other means.
+    stops.recv().await;
+    if let Some(server) = server {
+        server.stop().await;
+    }
+    drop(links);
+    // What was acknowledged is on disk: there is nothing else to put in order.
+    tracing::info!(site = %config.site, "stopped");
+    Ok(())
+}
+
+/// The database in the site's directory.
+fn open_engine(config: &SiteConfig) -> Result<EmbeddedEngine, Failure> {
+    let path = config.directory.join("store");
+    EmbeddedEngine::open(&path, EmbeddedOptions::modest()).map_err(|cause| match cause {
+        OpenError::InUse(_) | OpenError::Newer { .. } => Failure::wrong_use(cause),
+        OpenError::Corrupt { .. } | OpenError::Io { .. } => Failure::did_not_hold(cause),
+    })
+}
+
+/// A port for each peer, with the shape it starts with.
+fn make_ports(config: &SiteConfig, environment: &SystemEnvironment) -> Result<Ports, Failure> {
+    let now = environment.now().monotonic;
+    let mut ports = BTreeMap::new();
+    for peer in &config.peers {
+        let site = config
+            .deployment
+            .named(peer.site)
+            .ok_or_else(|| Failure::wrong_use(format!("{} is not of the deployment", peer.site)))?;
+        let settings = LinkConfig {
+            local: config.site,
+            peer: peer.site,
+            windows: WINDOWS,
+            maximum_age: MAXIMUM_AGE,
+            seed: environment.random(),
+        };
+        let port = Port::new(peer.site, Link::new(now, settings));
+        port.set_shape(now, peer.shape);
+        ports.insert(site.id, Arc::new(port));
+    }
+    Ok(ports)
+}
+
+fn peers(config: &SiteConfig, ports: &[Arc<Port>]) -> Vec<LinkPeer> {
+    let address = |port: &Port| {
+        let peer = config.peers.iter().find(|peer| peer.site == port.peer());
+        peer.expect("each port was made of a peer").link
+    };
+    let peers = ports.iter().map(|port| LinkPeer {
+        port: Arc::clone(port),
+        address: address(port),
+    });
+    peers.collect()
+}
+
+fn read_identity(config: &SiteConfig) -> Result<Identity, Failure> {
+    let read = |name: &str| files::read(&config.directory.join(name));
+    let authorities = read("authorities.pem")?;
+    let certificate = read("certificate.pem")?;
+    let key = zeroize::Zeroizing::new(read("key.pem")?);
+    Identity::from_pem(config.site, &authorities, &certificate, &key).map_err(Failure::wrong_use)
+}
+
+fn json(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).expect("plain values have a JSON form")
+}
+
+// === What the supervisor asks ===
+
+/// Answers the supervisor.
+struct Desk<S> {
+    environment: Arc<SystemEnvironment>,
+    stops: mpsc::Sender<()>,
+    ports: Vec<Arc<Port>>,
+    /// Set once the site serves.
+    site: std::sync::OnceLock<Arc<S>>,
+}
+
+impl<S: Site> Desk<S> {
+    async fn carry_out(&self, command: SiteCommand) -> Result<Value, String> {
+        let site = self.site.get().ok_or("the site is still starting")?;
+        match command {
+            SiteCommand::Stop => {
+                // A second one finds the first still waiting: that is enough.
+                self.stops.try_send(()).ok();
+                Ok(Value::Null)
+            }
+            SiteCommand::Conditions(conditions) => {
+                self.set(&conditions);
+                Ok(Value::Null)
+            }
+            SiteCommand::Links => Ok(json(&self.links())),
+            SiteCommand::Ask { question } => site.answer(question).await,
+        }
+    }
+
+    fn set(&self, conditions: &Conditions) {
+        let now = self.environment.now().monotonic;
+        for (peer, shape) in &conditions.shapes {
+            if let Some(port) = self.ports.iter().find(|port| port.peer() == *peer) {
+                port.set_shape(now, *shape);
+            }
+        }
+        let offset = conditions.clock_offset_milliseconds;
+        self.environment.set_wall_offset(offset);
+    }
+
+    fn links(&self) -> Vec<LinkState> {
+        let now = self.environment.now().monotonic;
+        let states = self.ports.iter().map(|port| link_state(port, now));
+        states.collect()
+    }
+}
+
+impl<S: Site> Handler for Desk<S> {
+    fn handle(self: Arc<Self>, request: Value) -> Task<'static, Result<Value, String>> {
+        Box::pin(async move {
+            let command = serde_json::from_value(request);
+            let command = command.map_err(|cause| format!("that is no command: {cause}"))?;
+            self.carry_out(command).await
+        })
+    }
+}
+
+fn link_state(port: &Port, now: types::Monotonic) -> LinkState {
+    let traffic = port.traffic();
+    let lanes = [Lane::Council, Lane::Changes, Lane::Snapshot];
+    let crossings = traffic.crossings.iter().map(|crossing| LinkCrossing {
+        lane: crossing.lane,
+        service: crossing.service.0,
+        resource: crossing.resource.clone(),
+        envelopes: crossing.envelopes,
+        records: crossing.records,
+        payload_bytes: crossing.payload_bytes,
+        framed_bytes: crossing.framed_bytes,
+    });
+    LinkState {
+        from: traffic.from,
+        to: traffic.to,
+        connected: lanes.iter().all(|lane| port.is_connected(*lane)),
+        shape: port.shape(),
+        round_trip_milliseconds: port.round_trip().map(types::Span::as_milliseconds),
+        heard_milliseconds_ago: port
+            .peer_last_heard()
+            .map(|heard| (now - heard).as_milliseconds()),
+        crossings: crossings.collect(),
+        overhead_bytes: traffic.overhead_bytes,
+    }
+}

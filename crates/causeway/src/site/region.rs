@@ -1,0 +1,268 @@
+//! A Region as a site process runs it: its HTTP API, and what the operator asks about its data.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use aws::ServiceError;
+use aws::json::{self, DYNAMODB};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use identity::{Identity, RootKeys};
+use link::Port;
+use region::{Region, RegionConfig};
+use runtime::{Refusal, Service, SystemEnvironment};
+use serde_json::{Value, json};
+use store::{Direction, EmbeddedEngine, Engine, KeyRange, Snapshot, Space};
+use tables::{ConflictFilter, ConflictId, RestoreError, Tables};
+use types::{Deployment, Environment, SiteId};
+
+use super::{Site, Task, open_engine};
+use crate::failure::Failure;
+use crate::files;
+use crate::protocol::{Question, SiteConfig};
+
+/// Entries read at once while the data is verified.
+const VERIFY_PAGE: usize = 1_000;
+
+/// Rows of the ledger read at once: as many as the ledger gives.
+const LEDGER_PAGE: usize = 1_000;
+
+/// A Region in its process.
+pub(super) struct RegionSite {
+    region: Arc<Region<EmbeddedEngine>>,
+    engine: EmbeddedEngine,
+    deployment: Deployment,
+    environment: Arc<SystemEnvironment>,
+}
+
+impl RegionSite {
+    /// Opens the Region on the database in its directory.
+    pub(super) async fn open(
+        config: &SiteConfig,
+        environment: &Arc<SystemEnvironment>,
+        ports: BTreeMap<SiteId, Arc<Port>>,
+    ) -> Result<RegionSite, Failure> {
+        let credentials = config.directory.join("credentials");
+        let key = identity::parse_credentials(&files::read(&credentials)?)
+            .map_err(|cause| Failure::wrong_use(format!("{}: {cause}", credentials.display())))?;
+        let identity = Identity::new(&config.account, RootKeys::new(key));
+        let engine = open_engine(config)?;
+        let settings = RegionConfig {
+            deployment: config.deployment.clone(),
+            site: config.id()?,
+            account: config.account.clone(),
+            largest_round_trip: config.largest_round_trip(),
+            planted: None,
+            planted_in_tables: None,
+        };
+        let clocks: Arc<dyn Environment> = environment.clone();
+        let region = Region::open(engine.clone(), settings, clocks, identity, ports).await;
+        Ok(RegionSite {
+            region: region.map_err(Failure::did_not_hold)?,
+            engine,
+            deployment: config.deployment.clone(),
+            environment: Arc::clone(environment),
+        })
+    }
+
+    fn tables(&self) -> &Tables<EmbeddedEngine> {
+        self.region.tables()
+    }
+
+    fn status(&self) -> Result<Value, String> {
+        let status = self.region.status();
+        let latencies = self.region.latencies();
+        let mut alarms = Vec::new();
+        if !status.council.majority {
+            alarms.push("no majority of sites is heard: global settings can't change".to_owned());
+        }
+        for latency in &latencies {
+            if let Some(until) = latency.parked_until {
+                alarms.push(format!(
+                    "changes from {} are from ahead of this clock and wait until {}",
+                    latency.from, until.0
+                ));
+            }
+            if let Some(trouble) = &latency.trouble {
+                alarms.push(format!("replication from {}: {trouble}", latency.from));
+            }
+        }
+        let mut value = to_json(&status)?;
+        value["alarms"] = json!(alarms);
+        value["store_bytes"] = json!(self.engine.approximate_bytes());
+        Ok(value)
+    }
+
+    async fn conflicts(&self, table: Option<String>, limit: u32) -> Result<Value, String> {
+        let filter = ConflictFilter {
+            table,
+            ..ConflictFilter::default()
+        };
+        let (mut rows, mut after) = (Vec::new(), None);
+        loop {
+            let wanted = (limit as usize).saturating_sub(rows.len()).min(LEDGER_PAGE);
+            if wanted == 0 {
+                break;
+            }
+            let page = self.tables().conflicts(&filter, after, wanted).await;
+            let page = page.map_err(|cause| cause.to_string())?;
+            rows.extend(
+                page.conflicts
+                    .iter()
+                    .map(|row| row.to_json(&self.deployment)),
+            );
+            match page.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        Ok(Value::Array(rows))
+    }
+
+    /// Null if this Region's ledger has no such row.
+    async fn conflict(&self, id: &str) -> Result<Value, String> {
+        let row = self.tables().conflict(conflict_id(id)?).await;
+        let row = row.map_err(|cause| cause.to_string())?;
+        Ok(row.map_or(Value::Null, |row| row.to_json(&self.deployment)))
+    }
+
+    /// Null if this Region's ledger has no such row.
+    async fn restore(&self, id: &str) -> Result<Value, String> {
+        match self.tables().restore_conflict(conflict_id(id)?).await {
+            Ok(restored) => Ok(json!({
+                "id": id,
+                "table": restored.table,
+                "key": to_json(&restored.key)?,
+                "version": restored.version.map(|version| version.to_string()),
+            })),
+            Err(RestoreError::NoSuchConflict(_)) => Ok(Value::Null),
+            Err(other) => Err(other.to_string()),
+        }
+    }
+
+    /// Reads every entry, which checks each block against its checksum, at one snapshot.
+    async fn verify(&self) -> Result<Value, String> {
+        let snapshot = self.engine.snapshot();
+        let mut findings = Vec::new();
+        let mut spaces = serde_json::Map::new();
+        for space in Space::ALL {
+            match count(&snapshot, space).await {
+                Ok(entries) => {
+                    spaces.insert(format!("{space:?}").to_lowercase(), json!(entries));
+                }
+                Err(cause) => findings.push(format!("{space:?}: {cause}")),
+            }
+        }
+        Ok(json!({ "findings": findings, "entries": spaces }))
+    }
+
+    fn operations() -> Value {
+        let (built, not_built): (Vec<_>, Vec<_>) =
+            Tables::<EmbeddedEngine>::operations().partition(|(_, built)| *built);
+        let names = |rows: &[(&'static str, bool)]| -> Vec<&'static str> {
+            rows.iter().map(|(name, _)| *name).collect()
+        };
+        json!([{
+            "service": "dynamodb",
+            "built": built.len(),
+            "not_built": not_built.len(),
+            "built_names": names(&built),
+            "not_built_names": names(&not_built),
+        }])
+    }
+}
+
+impl Service for RegionSite {
+    async fn call(&self, _client: SocketAddr, request: Request<Bytes>) -> Response<Bytes> {
+        self.region.handle(request).await
+    }
+
+    fn refuse(&self, _head: Option<&Parts>, refusal: Refusal) -> Response<Bytes> {
+        let mut random = [0; json::REQUEST_ID_BYTES];
+        for chunk in random.chunks_exact_mut(8) {
+            chunk.copy_from_slice(&self.environment.random().to_be_bytes());
+        }
+        json::failure(&DYNAMODB, &json::request_id(random), &words(refusal))
+    }
+}
+
+impl Site for RegionSite {
+    fn tasks(&self) -> Vec<(&'static str, Task<'static, ()>)> {
+        let region = Arc::clone(&self.region);
+        let failed: Task<'static, ()> = Box::pin(async move {
+            let reason = region.failed().await;
+            tracing::error!(reason, "this Region can't go on");
+        });
+        let tasks = self.region.tasks().into_iter();
+        let tasks = tasks.map(|task| ("region", task));
+        tasks.chain([("failure", failed)]).collect()
+    }
+
+    fn answer(&self, question: Question) -> Task<'_, Result<Value, String>> {
+        Box::pin(async move {
+            match question {
+                Question::Status => self.status(),
+                Question::Lag => Ok(json!({
+                    "lag": to_json(&self.region.lag())?,
+                    "latencies": to_json(&self.region.latencies())?,
+                })),
+                Question::Conflicts { table, limit } => self.conflicts(table, limit).await,
+                Question::Conflict { id } => self.conflict(&id).await,
+                Question::Restore { id } => self.restore(&id).await,
+                Question::Verify => self.verify().await,
+                Question::Operations => Ok(RegionSite::operations()),
+            }
+        })
+    }
+}
+
+async fn count(snapshot: &impl Snapshot, space: Space) -> Result<u64, String> {
+    let mut range = KeyRange::all();
+    let mut entries = 0;
+    loop {
+        let page = snapshot.scan(space, range.clone(), Direction::Forward, VERIFY_PAGE);
+        let page = page.await.map_err(|cause| cause.to_string())?;
+        entries += page.entries.len() as u64;
+        match page.entries.last() {
+            Some(last) if page.more => range.start = std::ops::Bound::Excluded(last.key.clone()),
+            _ => return Ok(entries),
+        }
+    }
+}
+
+fn conflict_id(id: &str) -> Result<ConflictId, String> {
+    id.parse()
+        .map_err(|cause: tables::NoConflictId| cause.to_string())
+}
+
+/// A refusal as DynamoDB words it, or as near to it as its words go.
+fn words(refusal: Refusal) -> ServiceError {
+    let (code, status, message) = match refusal {
+        Refusal::BodyTooLarge(_) => return json::request_too_large(&DYNAMODB),
+        Refusal::BodyTooSlow => (
+            "RequestTimeoutException",
+            408,
+            "The request's body took too long to arrive.".to_owned(),
+        ),
+        Refusal::BodyBroken => (
+            "SerializationException",
+            400,
+            "The request's body ended early.".to_owned(),
+        ),
+        Refusal::TooManyConnections(limit) => (
+            "ServiceUnavailableException",
+            503,
+            format!("There are {limit} connections already; close some and try again."),
+        ),
+    };
+    ServiceError {
+        status,
+        ..ServiceError::caller(code, message)
+    }
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<Value, String> {
+    serde_json::to_value(value).map_err(|cause| cause.to_string())
+}

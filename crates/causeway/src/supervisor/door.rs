@@ -1,0 +1,101 @@
+//! Where requests at the front door go: to the Region their signature names, to any living
+//! Region where it names a global service or none, and to the control API.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use aws::signature::scope_of;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response, StatusCode};
+use runtime::{FrontDoor, Refusal, Route, Service};
+use types::{Environment, Region};
+
+use super::Supervisor;
+use crate::control::{self, Gate};
+use crate::failure::Failure;
+
+/// Services that AWS runs in one place for all Regions: their scope names a Region (us-east-1,
+/// us-west-2) that need not be of this lab.
+const GLOBAL_SERVICES: [&str; 4] = ["iam", "sts", "route53", "globalaccelerator"];
+
+/// The front door of a lab.
+pub struct Door {
+    supervisor: Arc<Supervisor>,
+    gate: Gate,
+}
+
+impl Door {
+    /// The door of that supervisor's lab.
+    pub fn new(supervisor: Arc<Supervisor>) -> Door {
+        let gate = Gate::new(supervisor.lab.root_key.clone());
+        Door { supervisor, gate }
+    }
+
+    async fn control(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let (parts, body) = request.into_parts();
+        let request = Request::from_parts(parts, ());
+        let now = self.supervisor.environment.now().wall;
+        let outcome = match self.gate.admit(&request, &body, now) {
+            Ok(command) => self.supervisor.execute(command).await,
+            Err(failure) => Err(failure),
+        };
+        control::response(outcome)
+    }
+}
+
+impl FrontDoor for Door {
+    fn route(&self, _client: SocketAddr, head: &Parts) -> Route {
+        if control::is_addressed(head) {
+            return Route::Here;
+        }
+        let scope = scope_of(head);
+        let is_global = |service: &str| GLOBAL_SERVICES.contains(&service);
+        let named = scope
+            .filter(|scope| !is_global(&scope.service))
+            .and_then(|scope| scope.region.parse::<Region>().ok())
+            .and_then(|region| self.supervisor.region(region));
+        match named.or_else(|| self.supervisor.any_living_region()) {
+            Some(site) => Route::To(self.supervisor.lab.api_address(site)),
+            None => Route::Reset,
+        }
+    }
+}
+
+impl Service for Door {
+    async fn call(&self, _client: SocketAddr, request: Request<Bytes>) -> Response<Bytes> {
+        self.control(request).await
+    }
+
+    fn refuse(&self, head: Option<&Parts>, refusal: Refusal) -> Response<Bytes> {
+        match head {
+            // Only the control API reads bodies here.
+            Some(_) => control::response(Err(Failure::wrong_use(words(refusal)))),
+            None => refusal_response(refusal),
+        }
+    }
+}
+
+/// A refusal where no service's own form applies.
+pub fn refusal_response(refusal: Refusal) -> Response<Bytes> {
+    let status = match refusal {
+        Refusal::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+        Refusal::BodyBroken => StatusCode::BAD_REQUEST,
+        Refusal::TooManyConnections(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let mut response = Response::new(Bytes::from(words(refusal) + "\n"));
+    *response.status_mut() = status;
+    response
+}
+
+fn words(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::BodyTooLarge(limit) => format!("the body is larger than {limit}"),
+        Refusal::BodyTooSlow => "the body took too long to arrive".to_owned(),
+        Refusal::BodyBroken => "the body ended early".to_owned(),
+        Refusal::TooManyConnections(limit) => {
+            format!("there are {limit} connections already; close some and try again")
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The supervisor: starts a lab's sites, keeps the leases of its faults, answers the control API
+//! and passes everything else on. It holds no data of any site.
+
+mod door;
+mod execute;
+mod slot;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use link::Shape;
+use link::certificate::CertificateAuthority;
+use runtime::{Guard, SystemEnvironment};
+use tokio::sync::Notify;
+use types::{Environment, Geography, Monotonic, Region, Site, SiteId, SiteName};
+
+use crate::failure::Failure;
+use crate::faults::FaultTable;
+use crate::lab::Lab;
+use crate::protocol::Conditions;
+use slot::Slot;
+
+pub use door::{Door, refusal_response};
+
+/// How long a site may take to stop before it is killed.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A running lab.
+pub struct Supervisor {
+    lab: Lab,
+    authority: CertificateAuthority,
+    environment: Arc<SystemEnvironment>,
+    guard: Guard,
+    faults: Mutex<FaultTable>,
+    slots: BTreeMap<SiteName, Arc<Slot>>,
+    begun: Monotonic,
+    /// Rings when the fault table has changed: the next expiry may be another.
+    leased: Notify,
+    /// Rings when somebody asked for the end.
+    down: Notify,
+}
+
+impl Supervisor {
+    /// A supervisor that has started nothing yet.
+    pub fn new(
+        lab: Lab,
+        environment: Arc<SystemEnvironment>,
+        guard: Guard,
+    ) -> anyhow::Result<Supervisor> {
+        let authority = lab.authority()?;
+        let sites = &lab.settings.sites;
+        let slots = sites
+            .iter()
+            .map(|site| (site.name, Arc::new(Slot::new(*site))));
+        let slots = slots.collect();
+        let begun = environment.now().monotonic;
+        Ok(Supervisor {
+            lab,
+            authority,
+            environment,
+            guard,
+            faults: Mutex::new(FaultTable::default()),
+            slots,
+            begun,
+            leased: Notify::new(),
+            down: Notify::new(),
+        })
+    }
+
+    /// Starts all sites at once and waits until each serves.
+    pub async fn start(self: &Arc<Self>) -> Result<(), Failure> {
+        let starts = self.slots.values().map(|slot| slot.start(self));
+        let started: Vec<Result<(), Failure>> = join_all(starts).await;
+        started.into_iter().collect()
+    }
+
+    /// Ends faults when their leases end. Never ends itself.
+    pub async fn keep_leases(self: Arc<Self>) {
+        loop {
+            let changed = self.leased.notified();
+            let next = self.faults().next_expiry();
+            match next {
+                Some(at) => tokio::select! {
+                    () = self.environment.sleep_until(at) => {}
+                    () = changed => {}
+                },
+                None => changed.await,
+            }
+            let ended = self.faults().expire(self.environment.now().monotonic);
+            for lease in &ended {
+                tracing::warn!(
+                    "fault {} ({}) has ended with its lease",
+                    lease.id.0,
+                    lease.fault
+                );
+            }
+            if !ended.is_empty() {
+                self.reconcile_all().await;
+            }
+        }
+    }
+
+    /// Ends when somebody has asked for the end over the control API.
+    pub async fn asked_down(&self) {
+        self.down.notified().await;
+    }
+
+    /// Stops all sites, in order if they can.
+    pub async fn stop(&self) {
+        join_all(self.slots.values().map(|slot| slot.stop(GRACE))).await;
+    }
+
+    /// Brings every site to what the faults in force make of it.
+    async fn reconcile_all(self: &Arc<Self>) {
+        let all = self.slots.values().map(|slot| slot.reconcile(self));
+        for (slot, done) in self.slots.values().zip(join_all(all).await) {
+            if let Err(failure) = done {
+                tracing::warn!("{}: {failure}", slot.site.name);
+            }
+        }
+    }
+
+    fn faults(&self) -> MutexGuard<'_, FaultTable> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What geography and faults amount to for that site now.
+    fn conditions(&self, site: Site) -> Conditions {
+        let geography = Geography {
+            scale: self.lab.settings.delay_scale,
+        };
+        let faults = self.faults();
+        let others = self.lab.settings.sites.iter();
+        let shapes = others.filter(|peer| peer.id != site.id).map(|peer| {
+            let base = Shape::delayed(geography.one_way_delay(site.place, peer.place));
+            (peer.name, faults.shape(site.name, peer.name, base))
+        });
+        Conditions {
+            shapes: shapes.collect(),
+            clock_offset_milliseconds: faults.clock_offset(site.name),
+        }
+    }
+
+    fn slot(&self, site: SiteName) -> Result<&Arc<Slot>, Failure> {
+        self.slots.get(&site).ok_or_else(|| {
+            let names: Vec<String> = self.slots.keys().map(SiteName::to_string).collect();
+            Failure::wrong_use(format!(
+                "this lab has no site {site}; it has {}",
+                names.join(", ")
+            ))
+        })
+    }
+
+    /// The Region's site, if it is of this lab.
+    fn region(&self, region: Region) -> Option<SiteId> {
+        let slot = self.slots.get(&SiteName::Region(region))?;
+        Some(slot.site.id)
+    }
+
+    /// The first Region that serves.
+    fn any_living_region(&self) -> Option<SiteId> {
+        let sites = self.lab.settings.sites.iter();
+        let mut regions = sites.filter(|site| site.name.region().is_some());
+        regions
+            .find(|site| self.slots[&site.name].is_serving())
+            .map(|site| site.id)
+    }
+}

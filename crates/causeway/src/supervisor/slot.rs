@@ -1,0 +1,303 @@
+//! One site as its supervisor sees it: its process, what was done to it, and the way from the
+//! one state to the other.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use runtime::{CallError, Child, ChildSpec, Exit};
+use serde_json::Value;
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use types::{Environment, LAB_ACCOUNT, Monotonic, Site, SiteName};
+
+use super::Supervisor;
+use crate::failure::Failure;
+use crate::files::{self, Readers};
+use crate::protocol::{Conditions, PeerConfig, SiteCommand, SiteConfig, SiteEvent};
+
+/// How long a site may take from its start until it serves. Recovery of a large store is the
+/// longest part.
+const START_WAIT: Duration = Duration::from_secs(120);
+
+/// How long a site may take to take over new conditions.
+const CONDITIONS_WAIT: Duration = Duration::from_secs(5);
+
+/// What is known of a site's process.
+#[derive(Clone)]
+pub(super) enum State {
+    /// Never started, or stopped in order.
+    Idle,
+    /// Started, doesn't serve yet.
+    Starting(Arc<Child>),
+    /// Serves.
+    Running(Running),
+    /// Killed by a fault, or by `fault start` about to be started.
+    Killed,
+    /// Ended by itself.
+    Crashed(Exit),
+}
+
+/// A process that serves.
+#[derive(Clone)]
+pub(super) struct Running {
+    pub(super) child: Arc<Child>,
+    pub(super) since: Monotonic,
+    pub(super) paused: bool,
+    /// What it was last told; `None` if that is unknown.
+    conditions: Option<Conditions>,
+}
+
+/// A site of a running lab.
+pub(super) struct Slot {
+    pub(super) site: Site,
+    state: Mutex<State>,
+    /// Held while the site is brought from one state to another.
+    changing: AsyncMutex<()>,
+}
+
+impl Slot {
+    pub(super) fn new(site: Site) -> Slot {
+        Slot {
+            site,
+            state: Mutex::new(State::Idle),
+            changing: AsyncMutex::new(()),
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.lock().clone()
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        matches!(&*self.lock(), State::Running(running) if !running.paused)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, state: State) {
+        *self.lock() = state;
+    }
+
+    /// Asks the site's process.
+    pub(super) async fn call(
+        &self,
+        command: &SiteCommand,
+        wait: Duration,
+    ) -> Result<Value, CallError> {
+        let State::Running(running) = self.state() else {
+            return Err(CallError::Gone);
+        };
+        running.child.call(to_json(command), wait).await
+    }
+
+    /// Starts the site's process and waits until it serves.
+    pub(super) async fn start(self: &Arc<Self>, lab: &Arc<Supervisor>) -> Result<(), Failure> {
+        let _changing = self.changing.lock().await;
+        self.launch(lab).await
+    }
+
+    /// Starts a site that was killed or has crashed; its faults of that kind are ended already.
+    pub(super) async fn revive(self: &Arc<Self>, lab: &Arc<Supervisor>) -> Result<(), Failure> {
+        {
+            let _changing = self.changing.lock().await;
+            if matches!(self.state(), State::Crashed(_)) {
+                self.set(State::Killed);
+            }
+        }
+        self.reconcile(lab).await
+    }
+
+    /// Stops the site's process, in order if it can within `grace`.
+    pub(super) async fn stop(&self, grace: Duration) {
+        let child = match self.state() {
+            State::Running(running) => running.child,
+            State::Starting(child) => child,
+            State::Idle | State::Killed | State::Crashed(_) => return,
+        };
+        self.set(State::Idle);
+        child.stop(to_json(&SiteCommand::Stop), grace).await;
+    }
+
+    /// Brings the site to what the faults in force make of it.
+    pub(super) async fn reconcile(self: &Arc<Self>, lab: &Arc<Supervisor>) -> Result<(), Failure> {
+        let _changing = self.changing.lock().await;
+        let name = self.site.name;
+        let (is_killed, is_paused) = {
+            let faults = lab.faults();
+            (faults.is_killed(name), faults.is_paused(name))
+        };
+        match self.state() {
+            State::Running(running) if is_killed => {
+                // First the state: its end must not look like a crash.
+                self.set(State::Killed);
+                running.child.kill();
+                running.child.ended().await;
+                Ok(())
+            }
+            State::Killed if !is_killed => {
+                self.launch(lab).await?;
+                self.adjust(lab, is_paused).await
+            }
+            State::Running(_) => self.adjust(lab, is_paused).await,
+            State::Idle | State::Starting(_) | State::Killed | State::Crashed(_) => Ok(()),
+        }
+    }
+
+    async fn launch(self: &Arc<Self>, lab: &Arc<Supervisor>) -> Result<(), Failure> {
+        let conditions = lab.conditions(self.site);
+        let spec = prepare(lab, self.site, &conditions)?;
+        let (sender, mut events) = mpsc::unbounded_channel();
+        let child = Child::spawn(&spec, &lab.guard, move |event| {
+            // Nobody listens any more once the site serves.
+            sender.send(event).ok();
+        });
+        let child = child.with_context(|| format!("can't start {}", self.site.name));
+        let child = Arc::new(child?);
+        self.set(State::Starting(Arc::clone(&child)));
+        let ready = tokio::select! {
+            event = events.recv() => judge(event),
+            exit = child.ended() => Err(Failure::did_not_hold(format!("it ended ({exit})"))),
+            () = lab.environment.sleep_until(lab.environment.now().monotonic + START_WAIT.into()) => {
+                Err(Failure::did_not_hold(format!("not ready in {} s", START_WAIT.as_secs())))
+            }
+        };
+        if let Err(failure) = ready {
+            child.kill();
+            let exit = child.ended().await;
+            self.set(State::Crashed(exit));
+            let log = spec.log.display();
+            return Err(Failure {
+                code: failure.code,
+                message: format!("{} can't start: {failure} (its log: {log})", self.site.name),
+            });
+        }
+        self.set(State::Running(Running {
+            child: Arc::clone(&child),
+            since: lab.environment.now().monotonic,
+            paused: false,
+            conditions: Some(conditions),
+        }));
+        runtime::spawn(Arc::clone(self).watch(child));
+        Ok(())
+    }
+
+    /// Notes the end of a process that nobody ended.
+    async fn watch(self: Arc<Self>, child: Arc<Child>) {
+        let exit = child.ended().await;
+        let mut state = self.lock();
+        if matches!(&*state, State::Running(running) if running.child.id() == child.id()) {
+            *state = State::Crashed(exit);
+            tracing::error!(
+                "{name} has ended by itself ({exit}); `causeway fault start {name}` starts it again",
+                name = self.site.name,
+            );
+        }
+    }
+
+    /// Pauses, resumes, and tells the process its conditions where they have changed.
+    async fn adjust(&self, lab: &Supervisor, is_paused: bool) -> Result<(), Failure> {
+        let State::Running(mut running) = self.state() else {
+            return Ok(());
+        };
+        if is_paused != running.paused {
+            match is_paused {
+                true => running.child.pause(),
+                false => running.child.resume(),
+            }
+            running.paused = is_paused;
+        }
+        let mut told = Ok(());
+        let conditions = lab.conditions(self.site);
+        if !is_paused && running.conditions.as_ref() != Some(&conditions) {
+            let command = to_json(&SiteCommand::Conditions(conditions.clone()));
+            let answer = running.child.call(command, CONDITIONS_WAIT).await;
+            running.conditions = answer.is_ok().then_some(conditions);
+            told = answer.map(drop).map_err(|cause| {
+                Failure::did_not_hold(format!("{} was not told: {cause}", self.site.name))
+            });
+        }
+        let mut state = self.lock();
+        // It may have ended meanwhile.
+        if matches!(&*state, State::Running(_)) {
+            *state = State::Running(running);
+        }
+        told
+    }
+}
+
+fn judge(event: Option<Value>) -> Result<(), Failure> {
+    let event = event.ok_or_else(|| Failure::did_not_hold("it ended"))?;
+    match serde_json::from_value(event) {
+        Ok(SiteEvent::Ready) => Ok(()),
+        Ok(SiteEvent::Failed(failure)) => Err(failure),
+        Err(cause) => Err(Failure::did_not_hold(format!(
+            "it said something else: {cause}"
+        ))),
+    }
+}
+
+/// Writes what the site's process reads, and says how to start it.
+fn prepare(lab: &Supervisor, site: Site, conditions: &Conditions) -> anyhow::Result<ChildSpec> {
+    let directory = lab.lab.site_directory(site.name);
+    files::create_directory(&directory)?;
+    issue(lab, site, &directory)?;
+    let deployment = lab.lab.deployment();
+    let peers = conditions.shapes.iter().map(|(name, shape)| {
+        let peer = deployment
+            .named(*name)
+            .expect("shapes are of the lab's sites");
+        PeerConfig {
+            site: *name,
+            link: lab.lab.link_address(peer.id),
+            shape: *shape,
+        }
+    });
+    let config = SiteConfig {
+        site: site.name,
+        account: LAB_ACCOUNT.to_owned(),
+        directory: directory.clone(),
+        api: lab.lab.api_address(site.id),
+        link: lab.lab.link_address(site.id),
+        clock_offset_milliseconds: conditions.clock_offset_milliseconds,
+        delay_scale: lab.lab.settings.delay_scale,
+        peers: peers.collect(),
+        deployment,
+    };
+    let file = config.write()?;
+    let role = match site.name {
+        SiteName::Region(_) => "region",
+        SiteName::Edge(_) => "edge",
+    };
+    Ok(ChildSpec {
+        program: std::env::current_exe().context("can't find this program's own file")?,
+        arguments: vec![role.into(), "--config".into(), file.into()],
+        log: directory.join("log"),
+    })
+}
+
+/// A new certificate for each start, and the key every site verifies requests with.
+fn issue(lab: &Supervisor, site: Site, directory: &Path) -> anyhow::Result<()> {
+    let identity = lab.authority.issue(site.name, lab.environment.now().wall)?;
+    let write =
+        |name: &str, text: &str, readers| files::write(&directory.join(name), text, readers);
+    write(
+        "authorities.pem",
+        lab.authority.certificate_pem(),
+        Readers::Anyone,
+    )?;
+    write(
+        "certificate.pem",
+        identity.certificate_pem(),
+        Readers::Anyone,
+    )?;
+    write("key.pem", identity.key_pem(), Readers::Owner)?;
+    let credentials = identity::write_credentials(&lab.lab.root_key);
+    write("credentials", &credentials, Readers::Owner)
+}
+
+fn to_json(command: &SiteCommand) -> Value {
+    serde_json::to_value(command).expect("commands have a JSON form")
+}

@@ -1,0 +1,211 @@
+//! `causeway up`: makes or finds the lab, starts it, says where it is, and stops it when asked.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use runtime::{
+    DirectoryLock, Guard, HttpLimits, HttpServer, LockError, SystemEnvironment, Termination, listen,
+};
+use serde_json::json;
+use types::{ByteSize, Environment};
+
+use crate::cli;
+use crate::failure::Failure;
+use crate::files;
+use crate::lab::{Lab, Wishes};
+use crate::output;
+use crate::supervisor::{Door, Supervisor};
+
+/// The limits of the front door. It holds no bodies but those of control requests, which are
+/// small; those that pass through are limited by the Region they go to.
+const DOOR_LIMITS: HttpLimits = HttpLimits {
+    body: ByteSize::mib(1),
+    bodies: ByteSize::mib(16),
+    head: ByteSize::kib(64),
+    head_wait: Duration::from_secs(60),
+    body_wait: Duration::from_secs(10),
+    connections: 4096,
+    drain: Duration::from_secs(2),
+};
+
+/// Runs a lab until it is asked to end.
+pub fn up(options: &cli::Up) -> Result<(), Failure> {
+    files::create_directory(&options.data)?;
+    let lock = lock(&options.data)?;
+    let environment = Arc::new(SystemEnvironment::new());
+    let wishes = Wishes {
+        regions: options.regions.clone(),
+        edges: options.edges,
+        api_port: options.api_port,
+        delay_scale: options.delay_scale,
+    };
+    let lab = Lab::find_or_make(&options.data, &wishes, environment.now().wall)?;
+    say_what_comes_later(options);
+    let own = std::env::current_exe().context("can't find this program's own file")?;
+    let guard = Guard::start(&own, &["guard".into()], lock.as_fd());
+    let guard = guard.context("can't start the guard process")?;
+    let ended = runtime::run(
+        crate::worker_threads(),
+        run(lab, environment, guard, options),
+    );
+    ended.map_err(anyhow::Error::from)?
+}
+
+async fn run(
+    lab: Lab,
+    environment: Arc<SystemEnvironment>,
+    guard: Guard,
+    options: &cli::Up,
+) -> Result<(), Failure> {
+    let begun = environment.now().monotonic;
+    let mut termination = Termination::listen().context("can't listen for signals")?;
+    let listener = listen(lab.front_door()).map_err(|cause| {
+        Failure::wrong_use(format!("{cause}; or choose another with --api-port PORT"))
+    })?;
+    let banner = Banner::of(&lab, options);
+    let supervisor = Supervisor::new(lab, Arc::clone(&environment), guard)?;
+    let supervisor = Arc::new(supervisor);
+    let started = tokio::select! {
+        started = supervisor.start() => started,
+        signal = termination.next() => Err(Failure::did_not_hold(format!("{signal} at start"))),
+    };
+    if let Err(failure) = started {
+        stop(&supervisor, &mut termination).await;
+        return Err(failure);
+    }
+    let door = Arc::new(Door::new(Arc::clone(&supervisor)));
+    let server = HttpServer::open_door(listener, door, DOOR_LIMITS);
+    let server = server.context("can't open the front door")?;
+    runtime::spawn_vital("leases", Arc::clone(&supervisor).keep_leases());
+    let took = environment.now().monotonic - begun;
+    banner.print(took.into())?;
+    tokio::select! {
+        signal = termination.next() => eprintln!("{signal}: stopping (again: at once)"),
+        () = supervisor.asked_down() => eprintln!("asked to stop: stopping"),
+    }
+    tokio::select! {
+        () = server.stop() => {}
+        _ = termination.next() => {}
+    }
+    stop(&supervisor, &mut termination).await;
+    Ok(())
+}
+
+/// In order; at once if another signal comes. Whatever is left then, the guard ends.
+async fn stop(supervisor: &Supervisor, termination: &mut Termination) {
+    tokio::select! {
+        () = supervisor.stop() => {}
+        _ = termination.next() => {}
+    }
+}
+
+fn lock(data: &Path) -> Result<DirectoryLock, Failure> {
+    DirectoryLock::take(data).map_err(|cause| match cause {
+        LockError::InUse { .. } => Failure::wrong_use(format!(
+            "{cause}: a lab runs there already (`causeway status`); stop it with `causeway down`, \
+             or start another with --data DIR and --api-port PORT"
+        )),
+        LockError::Io { .. } => Failure::wrong_use(cause),
+    })
+}
+
+fn say_what_comes_later(options: &cli::Up) {
+    let later = [
+        ("--dns-port", options.dns_port.is_some(), "DNS (Route 53)"),
+        (
+            "--console-port",
+            options.console_port.is_some(),
+            "the web console",
+        ),
+        (
+            "--app",
+            options.app.is_some(),
+            "running an application in every Region",
+        ),
+    ];
+    for (option, _, what) in later.iter().filter(|(_, given, _)| *given) {
+        eprintln!("{option} has no effect yet: {what} comes with a later version");
+    }
+}
+
+/// What a lab that is ready says of itself.
+struct Banner {
+    json: bool,
+    front_door: String,
+    sites: Vec<(String, Option<String>)>,
+    data: String,
+    region: String,
+    environment: String,
+}
+
+impl Banner {
+    fn of(lab: &Lab, options: &cli::Up) -> Banner {
+        let sites = lab.settings.sites.iter().map(|site| {
+            let region = site.name.region();
+            let api = region.map(|_| format!("http://{}", lab.api_address(site.id)));
+            (site.name.to_string(), api)
+        });
+        let deployment = lab.deployment();
+        let first = deployment.regions().next();
+        let first = first.map(|(_, region)| region.name().to_owned());
+        let is_default = options.data == Path::new(".causeway");
+        Banner {
+            json: options.json,
+            front_door: format!("http://{}", lab.front_door()),
+            sites: sites.collect(),
+            data: lab.directory.display().to_string(),
+            region: first.unwrap_or_default(),
+            environment: match is_default {
+                true => "causeway env".to_owned(),
+                false => format!("causeway env --data {}", options.data.display()),
+            },
+        }
+    }
+
+    fn print(&self, took: Duration) -> Result<(), Failure> {
+        if self.json {
+            let sites: Vec<_> = self
+                .sites
+                .iter()
+                .map(|(site, api)| json!({ "site": site, "api": api }))
+                .collect();
+            return output::print_json(&json!({
+                "ready_milliseconds": took.as_millis() as u64,
+                "endpoint": self.front_door,
+                "data": self.data,
+                "sites": sites,
+            }));
+        }
+        let mut sites = String::new();
+        for (site, api) in &self.sites {
+            let api = api
+                .as_deref()
+                .unwrap_or("votes in the council, serves nothing yet");
+            sites.push_str(&format!("  {site:<16}{api}\n"));
+        }
+        output::print(format!(
+            "\
+Ready after {seconds:.2} s. Data in {data}. Ctrl-C stops everything.
+
+  {all:<16}{front_door}
+{sites}
+In another shell:
+  eval \"$({environment})\"
+
+Then try:
+  aws dynamodb list-tables --region {region}
+  causeway status
+  causeway fault list
+",
+            seconds = took.as_secs_f64(),
+            data = self.data,
+            all = "every Region",
+            front_door = self.front_door,
+            environment = self.environment,
+            region = self.region,
+        ))
+    }
+}

@@ -1,0 +1,62 @@
+//! Opening a listening socket, with an error that says what to do when it can't be had.
+
+use std::net::SocketAddr;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// An address can't be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Something else listens there.
+    #[error("{0} is taken by another process (`ss -ltnp 'sport = :{port}'` names it)", port = .0.port())]
+    Taken(SocketAddr),
+    /// The operating system refused for another reason.
+    #[error("can't listen on {address}: {cause}")]
+    Io {
+        /// The address asked for.
+        address: SocketAddr,
+        /// Why not.
+        cause: std::io::Error,
+    },
+}
+
+/// Listens on that address; port 0 picks a free one. Must be called within a tokio runtime.
+///
+/// An address left by a server that just ended can be taken again at once.
+pub fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    open(address).map_err(|cause| match cause.kind() {
+        std::io::ErrorKind::AddrInUse => ListenError::Taken(address),
+        _ => ListenError::Io { address, cause },
+    })
+}
+
+fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_taken_address_is_named() {
+        let first = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = first.local_addr().unwrap();
+        let error = listen(address).unwrap_err();
+        assert!(matches!(error, ListenError::Taken(taken) if taken == address));
+        assert!(error.to_string().contains(&address.to_string()), "{error}");
+    }
+}

@@ -1,0 +1,76 @@
+//! HTTP/1.1 on both sides: a server for a site's API and the front door that passes requests
+//! on to sites. It knows no protocol of any service: what a refusal looks like, and where a
+//! request goes, are asked of the service.
+
+mod body;
+mod client;
+mod door;
+mod listen;
+mod server;
+mod socket;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use types::ByteSize;
+
+pub use client::{RequestError, request};
+pub use door::{FrontDoor, Route};
+pub use listen::{ListenError, listen};
+pub use server::HttpServer;
+
+/// What a server refuses to exceed. All are per server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HttpLimits {
+    /// The largest request body.
+    pub body: ByteSize,
+    /// All bodies being read or worked on at once, together; further requests wait.
+    /// Bodies of up to [`SMALL_BODY`] aren't counted.
+    pub bodies: ByteSize,
+    /// The request line and all headers together, at least 8 KiB. More is answered 431. At most
+    /// 100 headers are taken, which is hyper's own limit.
+    pub head: ByteSize,
+    /// How long a request's head may take to arrive; a kept-alive connection on which none
+    /// arrives for so long is closed.
+    pub head_wait: Duration,
+    /// How long a request's body may take to arrive.
+    pub body_wait: Duration,
+    /// Open connections; one more is answered 503 and closed.
+    pub connections: usize,
+    /// How long open requests may take to end once the server is told to stop.
+    pub drain: Duration,
+}
+
+/// A body of up to this size isn't counted against [`HttpLimits::bodies`].
+pub const SMALL_BODY: ByteSize = ByteSize::kib(64);
+
+/// Why a request doesn't reach its service. [`Service::refuse`] words it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Its body is larger than this.
+    BodyTooLarge(ByteSize),
+    /// Its body took too long to arrive.
+    BodyTooSlow,
+    /// Its body ended early or its framing is broken.
+    BodyBroken,
+    /// That many connections are open already.
+    TooManyConnections(usize),
+}
+
+/// What answers requests.
+pub trait Service: Send + Sync + 'static {
+    /// Answers one request. Once begun it is carried to its end, also when the client has gone.
+    fn call(
+        &self,
+        client: SocketAddr,
+        request: Request<Bytes>,
+    ) -> impl Future<Output = Response<Bytes>> + Send;
+
+    /// The answer to a request that was refused, in the service's own form. Without a head no
+    /// request was read.
+    fn refuse(&self, head: Option<&Parts>, refusal: Refusal) -> Response<Bytes>;
+}

@@ -1,0 +1,13 @@
+//! Child processes, each the leader of a process group: started, paused, killed and watched as
+//! a whole, spoken to over a pipe, and never left behind.
+//!
+//! It reaches what stays in the group. A grandchild that leaves it (setsid) must end by itself
+//! when its parent does, as a PostgreSQL backend does.
+
+mod child;
+mod guard;
+mod pipe;
+
+pub use child::{Child, ChildSpec, Exit};
+pub use guard::{Guard, guard_main};
+pub use pipe::{CallError, Handler, PipeServer};
