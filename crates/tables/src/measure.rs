@@ -59,7 +59,7 @@ impl<E: Engine> Tables<E> {
     /// again some time later. Not to be called twice at the same time.
     ///
     /// # Errors
-    /// When storage fails; the next call goes on where this one stopped.
+    /// When storage fails; the next call begins the table again.
     pub async fn measure_step(&self) -> Result<MeasureProgress, ReadError> {
         let Some((table, mut counting)) = self.next_to_count() else {
             return Ok(MeasureProgress::Finished);
