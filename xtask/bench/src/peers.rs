@@ -49,7 +49,7 @@ pub const PEERS: &[Peer] = &[
     Peer {
         name: "dynoxide, on disk",
         version: DYNOXIDE,
-        durability: "a killed process (SQLite file, write-ahead log)",
+        durability: "a power cut (SQLite, its log synced at each write)",
         install: install_dynoxide,
         arguments: |port, data| {
             let file = format!("{data}/tables.sqlite");
