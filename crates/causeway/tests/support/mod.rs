@@ -148,10 +148,10 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         if let Some(process) = &mut self.process {
-            let stop = Command::new("kill")
+            let _ = Command::new("kill")
                 .arg(process.id().to_string())
-                .stderr(Stdio::null());
-            let _ = { stop }.status();
+                .stderr(Stdio::null())
+                .status();
             let _ = process.wait();
         }
     }
