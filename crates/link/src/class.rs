@@ -125,6 +125,15 @@ impl Class {
         }
     }
 
+    /// The lanes that travel on it, in the order of their numbers.
+    pub fn lanes(self) -> &'static [Lane] {
+        match self {
+            Class::Control => &[Lane::Council, Lane::Health],
+            Class::Data => &[Lane::Changes, Lane::Stream, Lane::Request],
+            Class::Bulk => &[Lane::Snapshot, Lane::Objects],
+        }
+    }
+
     /// Where the class stands in an array of all classes.
     pub(crate) fn index(self) -> usize {
         usize::from(self.number() - 1)
@@ -177,6 +186,15 @@ mod tests {
             .map(|class| (class.number(), class.name()))
             .into();
         assert_eq!(classes, [(1, "control"), (2, "data"), (3, "bulk")]);
+    }
+
+    #[test]
+    fn lanes_and_classes_agree() {
+        for lane in Lane::ALL {
+            for class in Class::ALL {
+                assert_eq!(class.lanes().contains(&lane), lane.class() == class);
+            }
+        }
     }
 
     #[test]

@@ -111,6 +111,11 @@ impl Connection {
         self.confirmed && self.ending == Ending::Open
     }
 
+    /// Whether it may have pieces of envelopes, or their end, to send.
+    pub(crate) fn has_data(&self) -> bool {
+        self.confirmed && matches!(self.ending, Ending::Open | Ending::Draining)
+    }
+
     /// Whether both ends have sent and received all.
     pub(crate) fn is_done(&self) -> bool {
         self.ending == Ending::Transmitted && self.assembler.closed()

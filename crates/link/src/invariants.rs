@@ -1,16 +1,16 @@
 //! Invariant 3, as far as the compiler proves it: an envelope reaches the wire only as
-//! `Plain → Admitted → Sealed`, and only a session seals. Each example below differs in one line
-//! from the first, which compiles.
+//! `Plain → Admitted → Sealed`, and only a session seals. The first example compiles; the
+//! others take one step out of it, or make a step's value by hand.
 
 /// The steps in order compile.
 ///
 /// ```
-/// use link::{Admission, Lane, Link, Plain, SendError, Service, Session};
+/// use link::{Admission, Admitted, Link, Plain, Sealed, SendError, Session};
 ///
 /// fn send(link: &mut Link, session: &Session, plain: Plain) -> Result<(), SendError> {
 ///     let now = types::Monotonic(0);
-///     let admitted = Admission::open().admit(plain).expect("nothing is bound");
-///     let sealed = session.seal(admitted).expect("the envelope is for the session's peer");
+///     let admitted: Admitted = Admission::open().admit(plain).expect("nothing is bound");
+///     let sealed: Sealed = session.seal(admitted).expect("the envelope is for the session's peer");
 ///     link.send(now, sealed)
 /// }
 /// ```
@@ -20,7 +20,7 @@ pub mod invariant_3_steps_in_order_compile {}
 /// A plain envelope can't be sealed: admission is skipped.
 ///
 /// ```compile_fail,E0308
-/// use link::{Admission, Lane, Link, Plain, SendError, Service, Session};
+/// use link::{Admission, Link, Plain, SendError, Session};
 ///
 /// fn send(link: &mut Link, session: &Session, plain: Plain) -> Result<(), SendError> {
 ///     let now = types::Monotonic(0);
@@ -34,7 +34,7 @@ pub mod invariant_3_plain_is_not_sealed {}
 /// A plain envelope can't be sent.
 ///
 /// ```compile_fail,E0308
-/// use link::{Admission, Lane, Link, Plain, SendError, Service, Session};
+/// use link::{Admission, Link, Plain, SendError, Session};
 ///
 /// fn send(link: &mut Link, session: &Session, plain: Plain) -> Result<(), SendError> {
 ///     let now = types::Monotonic(0);
@@ -47,7 +47,7 @@ pub mod invariant_3_plain_is_not_sent {}
 /// An admitted envelope can't be sent: sealing is skipped.
 ///
 /// ```compile_fail,E0308
-/// use link::{Admission, Lane, Link, Plain, SendError, Service, Session};
+/// use link::{Admission, Link, Plain, SendError, Session};
 ///
 /// fn send(link: &mut Link, session: &Session, plain: Plain) -> Result<(), SendError> {
 ///     let now = types::Monotonic(0);
@@ -61,7 +61,7 @@ pub mod invariant_3_admitted_is_not_sent {}
 /// An admitted envelope can't be made without admission.
 ///
 /// ```compile_fail,E0451
-/// use link::{Admitted, Link, Plain, SendError, Service, Session};
+/// use link::Admitted;
 ///
 /// fn admit(admitted: Admitted, to: types::SiteName) -> Admitted {
 ///     Admitted { to, ..admitted }
@@ -73,7 +73,7 @@ pub mod invariant_3_admitted_is_not_made {}
 /// A sealed envelope can't be made, or addressed anew, without a session.
 ///
 /// ```compile_fail,E0451
-/// use link::{Link, Sealed};
+/// use link::Sealed;
 ///
 /// fn seal(sealed: Sealed, to: types::SiteName) -> Sealed {
 ///     Sealed { to, ..sealed }

@@ -138,6 +138,7 @@ impl Link {
         let window = self.free_window(class);
         let connection = Connection::new(now, session, replace_at, window, replaces);
         self.connections.insert(id, connection);
+        self.changed = true;
         self.pump(now);
         Ok(id)
     }
@@ -161,6 +162,7 @@ impl Link {
     pub fn set_shape(&mut self, now: Monotonic, shape: Shape) {
         self.notice(now);
         let before = std::mem::replace(&mut self.shape, shape);
+        self.changed = true;
         if shape.rate != before.rate {
             self.serialiser.set_rate(now, shape.rate);
         }
@@ -232,6 +234,7 @@ impl Link {
                 connection.next_heartbeat = now + HEARTBEAT;
                 if !cut {
                     connection.beat(now);
+                    self.changed = true;
                 }
             }
         }
@@ -270,6 +273,7 @@ impl Link {
         let Some(mut gone) = self.connections.remove(&id) else {
             return;
         };
+        self.changed = true;
         let class = gone.session.class();
         let done = gone.is_done() && gone.held.is_empty();
         self.ready[class.index()].append(&mut gone.held);

@@ -107,6 +107,10 @@ pub struct Link {
     pub(crate) config: LinkConfig,
     /// The latest time it was told.
     pub(crate) now: Monotonic,
+    /// Something happened that may give a frame its turn.
+    pub(crate) changed: bool,
+    /// A frame waits for the serialiser alone.
+    pub(crate) waiting: bool,
     pub(crate) shape: Shape,
     pub(crate) random: Random,
     pub(crate) serialiser: Serialiser,
@@ -158,6 +162,8 @@ impl Link {
             random: Random::new(config.seed),
             config,
             now,
+            changed: false,
+            waiting: false,
             shape: Shape::default(),
             serialiser: Serialiser::new(),
             meter: Meter::default(),
@@ -218,6 +224,7 @@ impl Link {
             .meter
             .row(content.lane, content.service, &content.resource);
         queue.push(content, row);
+        self.changed = true;
         self.pump(now);
         Ok(())
     }

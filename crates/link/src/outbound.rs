@@ -289,3 +289,50 @@ impl Serialiser {
 fn nanoseconds(time: Monotonic) -> u128 {
     u128::from(time.0) * 1000
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::meter::Meter;
+    use crate::{Lane, Service};
+
+    #[test]
+    fn golden_head_of_an_envelope() {
+        let mut queue = LaneQueue::default();
+        let content = Content {
+            lane: Lane::Changes,
+            service: Service(1),
+            resource: "Orders".to_owned(),
+            records: 258,
+            payload: Bytes::from_static(b"body"),
+        };
+        let row = Meter::default().row(Lane::Changes, Service(1), "Orders");
+        queue.push(content, row);
+        assert_eq!(queue.next_length(), Some(21));
+        let mut cutting = queue.pop(1).expect("pushed");
+        assert_eq!(cutting.left(), 21);
+        let (first, last) = cutting.cut(Class::Data, 19);
+        let head = [3, 1, 0, 0, 1, 2, 0, 0, 0, 4, 6];
+        assert_eq!(first.prefix[HEADER..HEADER + HEAD], head);
+        assert_eq!(&first.prefix[HEADER + HEAD..], b"Orders");
+        assert_eq!((&first.body[..], last), (&b"bo"[..], false));
+        let (second, last) = cutting.cut(Class::Data, 19);
+        assert_eq!((&second.body[..], last), (&b"dy"[..], true));
+        assert_eq!(second.prefix.len(), HEADER);
+        assert_eq!(second.charge.and_then(|charge| charge.completes), Some(258));
+        assert!(queue.pop(2).is_none() && queue.has_room(QUEUE_BYTES + 1));
+    }
+
+    #[test]
+    fn unused_rate_isnt_saved_up_and_a_late_driver_loses_none() {
+        let mut serialiser = Serialiser::new();
+        serialiser.set_rate(Monotonic(0), NonZeroU64::new(1_000_000));
+        assert_eq!(serialiser.serialise(Monotonic(0), 100), Monotonic(100));
+        // Something waited, and the driver came 40 µs late: no gap.
+        serialiser.wait();
+        assert_eq!(serialiser.serialise(Monotonic(140), 100), Monotonic(200));
+        // Nothing waited: the time until the next frame is gone.
+        serialiser.rest();
+        assert_eq!(serialiser.serialise(Monotonic(900), 100), Monotonic(1000));
+    }
+}

@@ -27,6 +27,7 @@ impl Link {
             tracing::warn!(peer = %self.config.peer, %error, "the peer broke the link's protocol");
             self.forget(now, connection);
         }
+        self.changed = true;
         self.pump(now);
         outcome
     }
@@ -61,6 +62,7 @@ impl Link {
                 && let Some(total) = connection.assembler.grant(window, free)
             {
                 connection.owed.credit = Some(total);
+                self.changed = true;
             }
         }
     }

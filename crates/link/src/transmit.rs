@@ -44,27 +44,31 @@ impl Link {
                 found.ending = Ending::Transmitted;
             }
         }
-        self.settle(now, connection);
-        self.pump(now);
+        if !batch.is_empty() {
+            self.settle(now, connection);
+            self.changed = true;
+            self.pump(now);
+        }
         (!batch.is_empty()).then(|| batch.freeze())
     }
 
-    /// Puts every frame on its way whose turn has come.
+    /// Puts every frame on its way whose turn has come. Costs nothing unless something changed or
+    /// the serialiser has become free for a frame that waits.
     pub(crate) fn pump(&mut self, now: Monotonic) {
-        if self.shape.cut.is_some() {
+        let due = self.waiting && self.serialiser.free_at() <= now;
+        if self.shape.cut.is_some() || !(self.changed || due) {
             return;
         }
-        loop {
-            let Some((id, next)) = self.next_frame(now) else {
-                self.serialiser.rest();
-                return;
-            };
+        self.changed = false;
+        self.waiting = false;
+        while let Some((id, next)) = self.next_frame(now) {
             if self.serialiser.free_at() > now {
                 self.serialiser.wait();
+                self.waiting = true;
                 return;
             }
             let Some(ready) = self.cut_frame(id, next) else {
-                return;
+                break;
             };
             let serialised = self.serialiser.serialise(now, ready.framed_length());
             let latency = self.shape.latency(&mut self.random);
@@ -72,50 +76,47 @@ impl Link {
                 connection.line.push(serialised, latency, ready);
             }
         }
+        self.serialiser.rest();
     }
 
     /// When the next frame can be put on its way, if one waits for the serialiser alone.
     pub(crate) fn pump_at(&self) -> Option<Monotonic> {
-        if self.shape.cut.is_some() {
-            return None;
-        }
-        self.next_frame(self.now)?;
-        Some(self.serialiser.free_at())
+        (self.waiting && self.shape.cut.is_none()).then(|| self.serialiser.free_at())
     }
 
     /// The connection whose turn it is, and what it sends.
     fn next_frame(&self, now: Monotonic) -> Option<(ConnectionId, Next)> {
-        let open = || {
-            let connections = self.connections.iter();
-            connections.filter(|(_, connection)| !connection.line.is_untaken(now))
-        };
-        if let Some((id, _)) = open().find(|(_, connection)| connection.owes()) {
-            return Some((*id, Next::Owed));
+        for (id, connection) in &self.connections {
+            if connection.owes() && !connection.line.is_untaken(now) {
+                return Some((*id, Next::Owed));
+            }
         }
         let classes = match self.last_class {
             Class::Data => [Class::Control, Class::Bulk, Class::Data],
             Class::Control | Class::Bulk => [Class::Control, Class::Data, Class::Bulk],
         };
-        classes.into_iter().find_map(|class| {
-            open()
-                .filter(|(_, connection)| connection.session.class() == class)
-                .find_map(|(id, connection)| Some((*id, self.next_piece(connection)?)))
-        })
+        for class in classes {
+            for (id, connection) in &self.connections {
+                if connection.session.class() == class
+                    && connection.has_data()
+                    && !connection.line.is_untaken(now)
+                    && let Some(next) = self.next_piece(connection)
+                {
+                    return Some((*id, next));
+                }
+            }
+        }
+        None
     }
 
     /// What a connection's data is next, in the order of the lanes' turns.
     fn next_piece(&self, connection: &Connection) -> Option<Next> {
-        if !connection.confirmed {
-            return None;
-        }
         let class = connection.session.class();
-        let turn = usize::from(self.last_lane[class.index()].number());
-        let lanes = Lane::ALL
-            .into_iter()
-            .cycle()
-            .skip(turn)
-            .take(Lane::ALL.len());
-        let waiting = lanes.filter(|lane| lane.class() == class).find_map(|lane| {
+        let lanes = class.lanes();
+        let last = self.last_lane[class.index()];
+        let turn = lanes.iter().position(|lane| *lane == last).unwrap_or(0) + 1;
+        for place in turn..turn + lanes.len() {
+            let lane = lanes[place % lanes.len()];
             let left = match &connection.cutting[lane.index()] {
                 Some(cutting) => Some(cutting.left()),
                 None if connection.ending == Ending::Open => {
@@ -123,17 +124,14 @@ impl Link {
                 }
                 None => None,
             };
-            Some((lane, left?))
-        });
-        match waiting {
             // Without credit for the lane whose turn it is all wait, else it might wait for ever.
-            Some((lane, left)) => {
+            if let Some(left) = left {
                 let length = HEADER + left.min(self.serialiser.frame_payload());
                 let credit = connection.credit.saturating_sub(connection.sent);
-                (credit >= length as u64).then_some(Next::Piece(lane))
+                return (credit >= length as u64).then_some(Next::Piece(lane));
             }
-            None => (connection.ending == Ending::Draining).then_some(Next::Close),
         }
+        (connection.ending == Ending::Draining).then_some(Next::Close)
     }
 
     fn cut_frame(&mut self, id: ConnectionId, next: Next) -> Option<Ready> {

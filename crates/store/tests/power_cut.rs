@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use common::{Child, draw, missing, whole_log};
-use store::{EmbeddedEngine, EmbeddedOptions, Engine};
+use common::{Child, batch_of, draw, find, missing, wait, whole_log};
+use store::{CommitError, EmbeddedEngine, EmbeddedOptions, Engine};
 use types::ByteSize;
 
 /// Not a test of its own: what the child processes run.
@@ -35,6 +35,10 @@ fn invariant_5_acknowledged_writes_survive_a_power_cut() {
         let engine = EmbeddedEngine::open(&cut.survivor(), EmbeddedOptions::modest()).unwrap();
         assert_eq!(missing(&engine, &acknowledged), [], "round {round}");
         assert!(acknowledged.len() > 10, "round {round} wrote");
+        if memory < ByteSize::mib(1) && acknowledged.len() > 600 {
+            let tables = cut.survivor().join("data/keyspaces/1/tables");
+            assert!(find(&tables, &|_| true).is_some(), "round {round} flushed");
+        }
         assert_eq!(whole_log(&engine).len() as u64, engine.log_head().0);
         drop(engine);
         store::verify(&cut.survivor()).unwrap();
@@ -49,6 +53,45 @@ fn without_the_sync_a_power_cut_loses_acknowledged_writes() {
     let acknowledged = cut.run(Duration::from_millis(300), ByteSize::mib(16), true);
     let engine = EmbeddedEngine::open(&cut.survivor(), EmbeddedOptions::modest()).unwrap();
     assert_ne!(missing(&engine, &acknowledged), []);
+}
+
+/// The rest of the test below, in the child over a disk whose syncs fail.
+#[test]
+fn failing_child() {
+    let Some(database) = std::env::var_os("STORE_TEST_FAILING") else {
+        return;
+    };
+    let engine = EmbeddedEngine::open(database.as_ref(), EmbeddedOptions::modest()).unwrap();
+    let is_failure = |answer| matches!(answer, Err(CommitError::Failed(_)));
+    let mut acknowledged = Vec::new();
+    let failure = (1..100).find(|id| {
+        let answer = wait(engine.commit(batch_of(*id)));
+        if answer.is_ok() {
+            acknowledged.push(*id);
+        }
+        answer.is_err_and(|error| is_failure(Err(error)))
+    });
+    assert_eq!(failure, Some(acknowledged.len() as u64 + 1));
+    let queued: Vec<_> = (200..210).map(|id| engine.commit(batch_of(id))).collect();
+    assert!(queued.into_iter().all(|commit| is_failure(wait(commit))));
+    assert_eq!(engine.log_head().0, acknowledged.len() as u64);
+    assert_eq!(missing(&engine, &acknowledged), []);
+    println!("stopped after {} commits", acknowledged.len());
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_acknowledged_and_reads_go_on() {
+    let cut = PowerCut::new();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "failing_child", "--nocapture"])
+        .env("STORE_TEST_FAILING", cut.path("run/store"))
+        .envs(cut.environment())
+        .env("POWER_CUT_FAILING_SYNC", "7")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("stopped after 6 commits"), "{said}");
 }
 
 struct PowerCut {
@@ -83,14 +126,18 @@ impl PowerCut {
             database: &self.path("run/store"),
             skip_sync,
             write_memory,
-            environment: vec![
-                ("LD_PRELOAD", self.path("layer.so")),
-                ("POWER_CUT_ROOT", self.path("run")),
-                ("POWER_CUT_SHADOW", self.path("shadow")),
-            ],
+            environment: self.environment(),
             life,
         };
         child.run_and_kill()
+    }
+
+    fn environment(&self) -> Vec<(&'static str, PathBuf)> {
+        vec![
+            ("LD_PRELOAD", self.path("layer.so")),
+            ("POWER_CUT_ROOT", self.path("run")),
+            ("POWER_CUT_SHADOW", self.path("shadow")),
+        ]
     }
 
     /// The database as the power cut leaves it.

@@ -66,6 +66,20 @@ impl Consumed {
         }
     }
 
+    /// `ConsumedCapacity` of one write, if it is wanted.
+    pub(crate) fn describe_write(
+        table: &Table,
+        written: &Written,
+        wanted: Wanted,
+    ) -> Option<Value> {
+        if wanted == Wanted::None {
+            return None;
+        }
+        let mut consumed = Consumed::default();
+        consumed.add_write(table, written);
+        consumed.describe(table, wanted)
+    }
+
     pub(crate) fn add_write(&mut self, table: &Table, written: &Written) {
         let size = |item: &Option<Item>| item.as_ref().map_or(0, item_size);
         self.table += write_units(size(&written.old).max(size(&written.new)));

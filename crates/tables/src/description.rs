@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use store::Engine;
 use types::{Region, SiteId};
 
+use crate::measure::Counts;
 use crate::table::{Billing, Index, IndexKind, IndexProjection, KeySchema, Table, Throughput};
 use crate::{MemberPhase, Phase, Tables};
 
@@ -29,9 +30,9 @@ impl<E: Engine> Tables<E> {
         show("CreationDateTime", json!(table.created.seconds()));
         show("TableArn", json!(arn));
         show("TableId", json!(table.uuid));
-        let (items, bytes) = self.statistics(table.id);
-        show("ItemCount", json!(items));
-        show("TableSizeBytes", json!(bytes));
+        let counts = self.counts(table.id);
+        show("ItemCount", json!(counts.table.items));
+        show("TableSizeBytes", json!(counts.table.bytes));
         let throughput = match table.billing {
             Billing::Provisioned(throughput) => Some(throughput),
             Billing::OnDemand(since) => {
@@ -52,7 +53,7 @@ impl<E: Engine> Tables<E> {
         ] {
             let indexes = table.indexes.iter().filter(|index| index.kind == kind);
             let indexes: Vec<Value> = indexes
-                .map(|index| self.describe_index(index, &arn))
+                .map(|index| describe_index(index, &arn, &counts))
                 .collect();
             if !indexes.is_empty() {
                 show(name, json!(indexes));
@@ -78,22 +79,6 @@ impl<E: Engine> Tables<E> {
         }
         self.describe_group(table, &mut shown);
         Value::Object(shown)
-    }
-
-    fn describe_index(&self, index: &Index, arn: &str) -> Value {
-        let mut shown = json!({
-            "IndexName": index.name,
-            "KeySchema": describe_keys(&index.schema),
-            "Projection": describe_projection(&index.projection),
-            "IndexArn": format!("{arn}/index/{}", index.name),
-            "ItemCount": 0,
-            "IndexSizeBytes": 0,
-        });
-        if index.kind == IndexKind::Global {
-            shown["IndexStatus"] = json!("ACTIVE");
-            shown["ProvisionedThroughput"] = describe_throughput(index.throughput);
-        }
-        shown
     }
 
     /// What a replica shows beside: its peers. A table of one Region shows none of it.
@@ -155,6 +140,23 @@ pub(crate) fn status(table: &Table, site: SiteId) -> &'static str {
         Phase::Active => "ACTIVE",
         Phase::Dropped | Phase::Purged => "DELETING",
     }
+}
+
+fn describe_index(index: &Index, arn: &str, counts: &Counts) -> Value {
+    let count = counts.indexes.get(&index.id).copied().unwrap_or_default();
+    let mut shown = json!({
+        "IndexName": index.name,
+        "KeySchema": describe_keys(&index.schema),
+        "Projection": describe_projection(&index.projection),
+        "IndexArn": format!("{arn}/index/{}", index.name),
+        "ItemCount": count.items,
+        "IndexSizeBytes": count.bytes,
+    });
+    if index.kind == IndexKind::Global {
+        shown["IndexStatus"] = json!("ACTIVE");
+        shown["ProvisionedThroughput"] = describe_throughput(index.throughput);
+    }
+    shown
 }
 
 fn describe_keys(schema: &KeySchema) -> Value {

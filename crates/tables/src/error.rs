@@ -4,7 +4,10 @@ use aws::ServiceError;
 use serde_json::{Map, Value};
 use store::{CommitError, ReadError};
 
-use crate::{ExpressionError, Item, KeyConditionError, SubstitutionError, UpdateError, ValueError};
+use crate::{
+    ExpressionError, Item, KeyConditionError, LegacyError, SubstitutionError, UpdateError,
+    ValueError,
+};
 
 /// Why an operation failed.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -87,6 +90,7 @@ validation!(
     ValueError,
     ExpressionError,
     KeyConditionError,
+    LegacyError,
     SubstitutionError,
     UpdateError
 );

@@ -19,6 +19,7 @@ mod json;
 mod key;
 mod limits;
 mod locks;
+mod measure;
 mod number;
 mod operation_table;
 mod operations;
@@ -74,6 +75,7 @@ pub use key::{
     partition_prefix, table_prefix,
 };
 pub use locks::{ItemGuard, ItemLocks};
+pub use measure::MeasureProgress;
 pub use number::{MAX_DIGITS, NotANumber, Number, NumberError};
 pub use path::{MAX_PATH_ELEMENTS, Path, PathElement};
 pub use planted::PlantedBug;

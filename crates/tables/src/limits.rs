@@ -1,11 +1,6 @@
-//! The limits of the service, in one place. Source: AWS, "Quotas in Amazon DynamoDB", 2026.
+//! The limits of operations, in one place; those of items, keys and expressions stand where
+//! those are built. Source: AWS, "Quotas in Amazon DynamoDB", 2026.
 
-/// Bytes of an item, names and values together.
-pub(crate) const ITEM_SIZE: usize = 400 * 1024;
-/// Bytes of a partition key's value.
-pub(crate) const PARTITION_KEY_SIZE: usize = 2048;
-/// Bytes of a sort key's value.
-pub(crate) const SORT_KEY_SIZE: usize = 1024;
 /// Bytes of items that one page of `Query` or `Scan` reads.
 pub(crate) const PAGE_SIZE: usize = 1024 * 1024;
 /// Keys of one `BatchGetItem`.
@@ -14,8 +9,6 @@ pub(crate) const BATCH_GET_KEYS: usize = 100;
 pub(crate) const BATCH_GET_SIZE: usize = 16 * 1024 * 1024;
 /// Requests of one `BatchWriteItem`.
 pub(crate) const BATCH_WRITE_ITEMS: usize = 25;
-/// Bytes of items that one `BatchWriteItem` brings.
-pub(crate) const BATCH_WRITE_SIZE: usize = 16 * 1024 * 1024;
 /// Tables of an account in a Region.
 pub(crate) const TABLES: usize = 2500;
 /// Global secondary indexes of a table.

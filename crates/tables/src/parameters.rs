@@ -3,14 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use crate::capacity::Wanted;
 use crate::request::Constraints;
 use crate::write::Written;
 use crate::{
-    AttributeValue, Condition, ExpressionKind, Item, Parsed, Path, Projection, Substitutions,
-    TablesError,
+    AttributeValue, Condition, ConditionalOperator, ExpectedAttribute, ExpressionKind, Item,
+    LegacyCondition, Parsed, Path, Projection, Substitutions, TablesError,
 };
 
 /// `ReturnValues`.
@@ -106,39 +104,24 @@ impl WriteParameters {
 /// Parameters of one request, each with its name and whether it is given.
 pub(crate) type Given<'a> = &'a [(&'a str, bool)];
 
-/// Refuses to mix parameters from before expressions with expressions, as the service does; and,
-/// by name, those that are not built.
-pub(crate) fn refuse_legacy(
-    legacy: Given<'_>,
-    built: &[&str],
-    expressions: Given<'_>,
-) -> Result<(), TablesError> {
+/// Refuses to mix parameters from before expressions with expressions, as the service does.
+pub(crate) fn refuse_mix(legacy: Given<'_>, expressions: Given<'_>) -> Result<(), TablesError> {
     let (legacy, expressions) = (names(legacy), names(expressions));
-    if !legacy.is_empty() && !expressions.is_empty() {
-        return Err(TablesError::Validation(format!(
-            "Can not use both expression and non-expression parameters in the same request: \
-             Non-expression parameters: {{{}}} Expression parameters: {{{}}}",
-            legacy.join(", "),
-            expressions.join(", ")
-        )));
+    if legacy.is_empty() || expressions.is_empty() {
+        return Ok(());
     }
-    match legacy.iter().find(|name| !built.contains(name)) {
-        Some(name) => Err(TablesError::Validation(format!(
-            "{name} is not built yet in Causeway: use expressions"
-        ))),
-        None => Ok(()),
-    }
+    Err(TablesError::Validation(format!(
+        "Can not use both expression and non-expression parameters in the same request: \
+         Non-expression parameters: {{{}}} Expression parameters: {{{}}}",
+        legacy.join(", "),
+        expressions.join(", ")
+    )))
 }
 
 /// The names of those that are given.
 fn names<'a>(parameters: Given<'a>) -> Vec<&'a str> {
     let given = parameters.iter().filter(|(_, given)| *given);
     given.map(|(name, _)| *name).collect()
-}
-
-/// Is a parameter there, and not null?
-pub(crate) fn given(parameter: &Option<Value>) -> bool {
-    parameter.is_some()
 }
 
 /// What a read shows of an item: `ProjectionExpression`, or `AttributesToGet` from before
@@ -156,9 +139,8 @@ impl Shown {
         attributes: Option<Vec<String>>,
         substitutions: &mut Substitutions,
     ) -> Result<Shown, TablesError> {
-        refuse_legacy(
+        refuse_mix(
             &[("AttributesToGet", attributes.is_some())],
-            &["AttributesToGet"],
             &[("ProjectionExpression", projection.is_some())],
         )?;
         Ok(match (projection, attributes) {
@@ -192,16 +174,77 @@ impl Shown {
     }
 }
 
-/// The condition of that text, if there is one.
-pub(crate) fn condition(
-    kind: ExpressionKind,
-    text: Option<&str>,
-    substitutions: &mut Substitutions,
-) -> Result<Option<Condition>, TablesError> {
-    match text {
-        None => Ok(None),
-        Some(text) => Ok(Some(Condition::parse(kind, text, substitutions)?)),
+/// A condition or filter as it comes: a text, or what came before texts.
+pub(crate) struct ConditionInput<'a, T> {
+    pub(crate) text: Option<&'a str>,
+    pub(crate) legacy: Option<BTreeMap<String, T>>,
+    /// `ConditionalOperator`.
+    pub(crate) operator: Option<&'a str>,
+}
+
+impl<T> ConditionInput<'_, T> {
+    /// How the entries of the map combine.
+    fn combination(&self) -> Result<ConditionalOperator, TablesError> {
+        let operator = match self.operator {
+            None => return Ok(ConditionalOperator::And),
+            Some("OR") => ConditionalOperator::Or,
+            Some(_) => ConditionalOperator::And,
+        };
+        match self.legacy.as_ref().map_or(0, BTreeMap::len) {
+            0 => Err(TablesError::validation(
+                "ConditionalOperator cannot be used without Filter or Expected",
+            )),
+            1 => Err(TablesError::validation(
+                "ConditionalOperator can only be used when Filter or Expected has two or more \
+                 elements",
+            )),
+            _ => Ok(operator),
+        }
     }
+}
+
+impl ConditionInput<'_, ExpectedAttribute> {
+    /// The condition, if there is one.
+    pub(crate) fn condition(
+        self,
+        substitutions: &mut Substitutions,
+    ) -> Result<Option<Condition>, TablesError> {
+        let operator = self.combination()?;
+        let expected = self.legacy.filter(|expected| !expected.is_empty());
+        Ok(match (self.text, expected) {
+            (Some(text), _) => {
+                let kind = ExpressionKind::Condition;
+                Some(Condition::parse(kind, text, substitutions)?)
+            }
+            (None, Some(expected)) => Some(Condition::of_expected(expected, operator)?),
+            (None, None) => None,
+        })
+    }
+}
+
+impl ConditionInput<'_, LegacyCondition> {
+    /// The filter, if there is one. `parameter` is the map's name in errors.
+    pub(crate) fn filter(
+        self,
+        parameter: &'static str,
+        substitutions: &mut Substitutions,
+    ) -> Result<Option<Condition>, TablesError> {
+        let operator = self.combination()?;
+        let filter = self.legacy.filter(|filter| !filter.is_empty());
+        Ok(match (self.text, filter) {
+            (Some(text), _) => {
+                let kind = ExpressionKind::Filter;
+                Some(Condition::parse(kind, text, substitutions)?)
+            }
+            (None, Some(filter)) => Some(Condition::of_filter(parameter, filter, operator)?),
+            (None, None) => None,
+        })
+    }
+}
+
+/// `ConditionalOperator` must be a word of its set.
+pub(crate) fn constrain_operator(operator: Option<&str>, constraints: &mut Constraints) {
+    constraints.one_of("conditionalOperator", operator, &["OR", "AND"]);
 }
 
 impl Substitutions {
@@ -209,19 +252,26 @@ impl Substitutions {
     pub(crate) fn for_request(
         names: Option<BTreeMap<String, String>>,
         values: Option<BTreeMap<String, Parsed<AttributeValue>>>,
-        expressions: &[Option<&str>],
+        expressions: &[(&str, Option<&str>)],
     ) -> Result<Substitutions, TablesError> {
-        if expressions.iter().all(Option::is_none) {
-            for (parameter, given) in [
-                ("ExpressionAttributeNames", names.is_some()),
-                ("ExpressionAttributeValues", values.is_some()),
-            ] {
-                if given {
-                    return Err(TablesError::Validation(format!(
-                        "{parameter} can only be specified when using expressions"
-                    )));
-                }
-            }
+        if names.is_some() && expressions.iter().all(|(_, text)| text.is_none()) {
+            return Err(TablesError::validation(
+                "ExpressionAttributeNames can only be specified when using expressions",
+            ));
+        }
+        // A projection has no values.
+        let valued = expressions
+            .iter()
+            .filter(|(name, _)| *name != "ProjectionExpression");
+        let valued: Vec<_> = valued.collect();
+        if values.is_some() && valued.iter().all(|(_, text)| text.is_none()) {
+            let names: Vec<&str> = valued.iter().map(|(name, _)| *name).collect();
+            let are = if names.len() == 1 { "is" } else { "are" };
+            return Err(TablesError::Validation(format!(
+                "ExpressionAttributeValues can only be specified when using expressions: {} {are} \
+                 null",
+                names.join(" and ")
+            )));
         }
         Ok(Substitutions::new(names, values)?)
     }

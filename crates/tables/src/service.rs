@@ -3,7 +3,6 @@
 //! environment. A call of `execute` must be polled to its end: a write holds its item's lock
 //! until the commit has returned, and dropping it half-way frees the lock too early.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use aws::ServiceError;
@@ -13,7 +12,8 @@ use types::{Deployment, Environment, Hlc, Region, SiteId, Timestamp, Version};
 
 use crate::catalogue::CatalogueError;
 use crate::global::Global;
-use crate::{Catalogue, Change, ItemLocks, PlantedBug, TableId, change};
+use crate::measure::Statistics;
+use crate::{Catalogue, Change, ItemLocks, PlantedBug, change};
 
 /// Log records looked through, from the newest back, for the last version that was issued.
 const CLOCK_LOOKBACK: usize = 1024;
@@ -43,8 +43,7 @@ pub struct Tables<E: Engine> {
     pub(crate) locks: ItemLocks,
     pub(crate) catalogue: Catalogue,
     pub(crate) global: Global,
-    /// Per table, its items and their size in bytes, as last measured.
-    pub(crate) statistics: Mutex<BTreeMap<TableId, (u64, u64)>>,
+    pub(crate) statistics: Mutex<Statistics>,
 }
 
 impl<E: Engine> Tables<E> {
@@ -84,12 +83,6 @@ impl<E: Engine> Tables<E> {
     /// The wall clock, now.
     pub(crate) fn wall(&self) -> Timestamp {
         self.config.environment.now().wall
-    }
-
-    /// How many items the table has and their size in bytes, as last measured.
-    pub(crate) fn statistics(&self, table: TableId) -> (u64, u64) {
-        let statistics = self.statistics.lock().expect("measuring does not panic");
-        statistics.get(&table).copied().unwrap_or_default()
     }
 
     /// A random UUID (version 4, RFC 9562).

@@ -48,10 +48,11 @@ impl State {
         }
     }
 
-    /// Is the dot the greatest version of the context? A state of which that isn't so can't have
-    /// come from a correct site, and would make later writes look like old news.
+    /// Has the state seen itself, and nothing of a later time? A state of which that isn't so
+    /// can't have come from a correct site, and would make later writes look like old news.
     pub fn is_lawful(&self) -> bool {
-        self.context.entries().iter().max() == Some(&self.dot)
+        let seen = self.context.entries().iter();
+        self.context.contains(self.dot) && seen.map(|v| v.time).max() == Some(self.dot.time)
     }
 }
 

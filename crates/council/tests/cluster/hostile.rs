@@ -4,7 +4,7 @@ use bytes::Bytes;
 use council::Council;
 use proptest::prelude::*;
 use protobuf::{Message as _, ProtobufEnum as _};
-use raft::eraftpb::{Message, MessageType};
+use raft::eraftpb::{Entry, Message, MessageType};
 use types::SiteId;
 
 use crate::sim::{Disk, Random, Sim, config, deployment};
@@ -72,7 +72,8 @@ fn alter(bytes: &[u8], random: &mut Random) -> Bytes {
 }
 
 /// Sites that live among altered copies of their own messages, lead, follow, crash and return.
-fn among_altered_messages(seed: u64) {
+/// Returns how many messages they refused.
+fn among_altered_messages(seed: u64) -> u64 {
     let mut sim = Sim::new(seed, 3, 1);
     sim.hostile = Some(alter);
     for round in 0..40 {
@@ -89,7 +90,58 @@ fn among_altered_messages(seed: u64) {
             _ => {}
         }
     }
-    assert!(sim.refused > 0, "nothing was refused");
+    sim.refused
+}
+
+fn frame(message: &Message) -> Vec<u8> {
+    [&[1, 0][..], &message.write_to_bytes().expect("complete")].concat()
+}
+
+#[test]
+fn altered_messages_are_refused() {
+    assert!((0..10).map(among_altered_messages).sum::<u64>() > 100);
+}
+
+#[test]
+fn votes_nobody_asked_for_make_no_leader_of_an_unwritten_log() {
+    let deployment = deployment(3, 0);
+    let saved = Disk::default().load().expect("readable");
+    let mut council = Council::open(config(&deployment, SiteId(0)), saved).expect("a seat");
+    let mut message = Message {
+        from: 2,
+        to: 1,
+        term: 1,
+        ..Message::default()
+    };
+    message.set_msg_type(MessageType::MsgAppend);
+    message.set_entries(
+        vec![Entry {
+            index: 1,
+            term: 1,
+            ..Entry::default()
+        }]
+        .into(),
+    );
+    assert_eq!(council.receive(SiteId(1), &frame(&message)), Ok(()));
+    // Its entry is not written, nor is anything it says sent, and yet the votes come.
+    (0..40).for_each(|_| council.tick());
+    for kind in [
+        MessageType::MsgRequestPreVoteResponse,
+        MessageType::MsgRequestVoteResponse,
+    ] {
+        for from in [2, 3] {
+            let mut vote = Message {
+                from,
+                to: 1,
+                term: 2,
+                ..Message::default()
+            };
+            vote.set_msg_type(kind);
+            let site = SiteId(from as u16 - 1);
+            assert!(council.receive(site, &frame(&vote)).is_err());
+        }
+    }
+    assert!(!council.is_leader());
 }
 
 proptest! {

@@ -11,6 +11,8 @@
  * systems are. Renames and removals need no interception: only a directory's fsync looks at them.
  * A generation tells a new file from an older one whose inode number it got.
  *
+ * With $POWER_CUT_FAILING_SYNC = N, the Nth fdatasync and all after it fail with EIO.
+ *
  * A kill in the midst of an fsync leaves some of its ranges: so may a power cut.
  */
 #define _GNU_SOURCE
@@ -41,6 +43,7 @@ static struct file *files[4096];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const char *root, *shadow;
 static size_t root_length;
+static long failing_sync, syncs;
 
 static int (*real_open)(const char *, int, ...);
 static int (*real_openat)(int, const char *, int, ...);
@@ -74,6 +77,8 @@ __attribute__((constructor)) static void start(void) {
         die("POWER_CUT_ROOT and POWER_CUT_SHADOW must be set");
     }
     root_length = strlen(root);
+    const char *failing = getenv("POWER_CUT_FAILING_SYNC");
+    failing_sync = failing ? atol(failing) : 0;
 }
 
 static int is_ours(int fd) {
@@ -280,6 +285,14 @@ int ftruncate64(int fd, off64_t length) {
 int fsync(int fd) {
     GUARDED(int, real_fsync(fd), if (!result) synced(fd))
 }
+static int data_sync(int fd) {
+    if (failing_sync && ++syncs >= failing_sync) {
+        errno = EIO;
+        return -1;
+    }
+    return real_fdatasync(fd);
+}
+
 int fdatasync(int fd) {
-    GUARDED(int, real_fdatasync(fd), if (!result) synced(fd))
+    GUARDED(int, data_sync(fd), if (!result) synced(fd))
 }

@@ -142,7 +142,7 @@ impl<E: Engine> Tables<E> {
                     table
                         .check(from)
                         .map_err(|detail| contradiction(from, index, detail))?;
-                    self.hear_of_table(&mut staging, table)
+                    self.hear_of_table(&mut staging, from, table)
                 }
                 Record::CopyDone { group, joined } => {
                     self.hear_of_copy_done(&mut staging, *group, from, *joined)

@@ -3,7 +3,8 @@
 //! of it twice, late or in another order changes nothing, so it can be cut off anywhere.
 //!
 //! Only a site itself says that it is `Active` (its copy is complete) or `Gone` (its last writes
-//! have reached the others); only the others say `Creating`; either says `Deleting`. What a
+//! have reached the others); the others say `Creating` (itself only if its data were lost); either
+//! says `Deleting`. What a
 //! member learns it announces in turn: so its own records follow the news in its own log.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,10 +115,15 @@ impl<'a> Staging<'a> {
 
 impl<E: Engine> Tables<E> {
     /// A peer says who takes part in a global table. Says whether this site has to do with it.
-    pub(super) fn hear_of_table(&self, staging: &mut Staging<'_>, heard: &TableRecord) -> bool {
+    pub(super) fn hear_of_table(
+        &self,
+        staging: &mut Staging<'_>,
+        from: SiteId,
+        heard: &TableRecord,
+    ) -> bool {
         let site = self.config.site;
         let Some(table) = staging.of_group(heard.group.id) else {
-            return self.hear_of_new_table(staging, heard);
+            return self.hear_of_new_table(staging, from, heard);
         };
         let mut table = Table::clone(&table);
         let group = table.group.as_mut().expect("it was found by its group");
@@ -185,17 +191,30 @@ impl<E: Engine> Tables<E> {
         }
     }
 
-    fn hear_of_new_table(&self, staging: &mut Staging<'_>, heard: &TableRecord) -> bool {
+    fn hear_of_new_table(
+        &self,
+        staging: &mut Staging<'_>,
+        from: SiteId,
+        heard: &TableRecord,
+    ) -> bool {
         let site = self.config.site;
-        let group = heard.group.clone();
+        let mut group = heard.group.clone();
+        let sender = group.entry(from).map(|member| member.phase);
         match group.entry(site).map(|member| member.phase) {
             Some(MemberPhase::Creating) => self.make_replica(staging, heard, group, None),
             Some(MemberPhase::Deleting) => self.refuse(staging, heard, group, None),
-            Some(MemberPhase::Active) => {
-                // It was a member and has no memory of it: its data were lost.
-                tracing::warn!(table = heard.name, "peers hold this Region for a replica");
-                return false;
+            Some(MemberPhase::Active) if sender == Some(MemberPhase::Active) => {
+                // It was a member and has no memory of it: its data were lost. It joins anew, and
+                // the sender is to copy every item.
+                tracing::warn!(
+                    table = heard.name,
+                    "this replica's data were lost; joining anew"
+                );
+                let stamp = self.issue(group.stamp(site));
+                group.join(site, from, stamp);
+                self.make_replica(staging, heard, group, None);
             }
+            Some(MemberPhase::Active) => return false,
             Some(MemberPhase::Gone) | None => return false,
         }
         true
@@ -289,6 +308,15 @@ pub(crate) fn may_purge(table: &Table, site: SiteId) -> bool {
         .group
         .as_ref()
         .is_none_or(|group| group.member(site).is_none())
+}
+
+impl Table {
+    /// Has it replicas in other Regions? (A group whose other members have all left is none.)
+    pub(crate) fn is_global(&self, site: SiteId) -> bool {
+        self.group
+            .as_ref()
+            .is_some_and(|group| group.others(site).next().is_some())
+    }
 }
 
 impl TableRecord {

@@ -18,6 +18,10 @@ mod resynchronize;
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod shuttle;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};

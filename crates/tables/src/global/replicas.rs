@@ -255,11 +255,7 @@ impl<E: Engine> Tables<E> {
         let Some(consistency) = request.multi_region_consistency.as_deref() else {
             return Ok(());
         };
-        let is_global = table
-            .group
-            .as_ref()
-            .is_some_and(|group| group.others(self.config.site).next().is_some());
-        if is_global {
+        if table.is_global(self.config.site) {
             return Err(TablesError::validation(
                 "MultiRegionConsistency parameter is unsupported on existing global table",
             ));

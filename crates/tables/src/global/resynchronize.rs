@@ -25,7 +25,11 @@ impl<E: Engine> Tables<E> {
             let joined = group.entry(peer).map(|member| member.joined);
             if let (Some(joined), Phase::Active) = (joined, table.phase) {
                 let anew = Progress::anew(joined);
-                batch.put(store::Space::Meta, progress_key(table.id, peer), anew.encode());
+                batch.put(
+                    store::Space::Meta,
+                    progress_key(table.id, peer),
+                    anew.encode(),
+                );
                 begun.push(table.id);
             }
         }

@@ -127,7 +127,10 @@ impl Plan {
         let mut substitutions = Substitutions::for_request(
             request.expression_attribute_names.clone(),
             None,
-            &[request.projection_expression.as_deref()],
+            &[(
+                "ProjectionExpression",
+                request.projection_expression.as_deref(),
+            )],
         )?;
         let shown = Shown::judge(
             request.projection_expression.as_deref(),

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::Value;
 use store::Engine;
 
 use super::put_item::Output;
 use crate::capacity::Consumed;
-use crate::parameters::{WriteTexts, condition, given, holds, refuse_legacy};
+use crate::parameters::{ConditionInput, WriteTexts, constrain_operator, holds, refuse_mix};
 use crate::primary_key::key_of_request;
 use crate::request::{Constraints, parse, respond};
-use crate::{AttributeValue, Item, Parsed, Substitutions, Tables, TablesError};
+use crate::{AttributeValue, ExpectedAttribute, Item, Parsed, Substitutions, Tables, TablesError};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -26,8 +25,8 @@ struct Input {
     return_values_on_condition_check_failure: Option<String>,
     return_consumed_capacity: Option<String>,
     return_item_collection_metrics: Option<String>,
-    expected: Option<Value>,
-    conditional_operator: Option<Value>,
+    expected: Option<BTreeMap<String, ExpectedAttribute>>,
+    conditional_operator: Option<String>,
 }
 
 /// Carries it out.
@@ -40,14 +39,14 @@ pub(crate) async fn execute<E: Engine>(
     constraints.table(input.table_name.as_deref());
     constraints.present("key", input.key.as_ref());
     input.texts().constrain(&mut constraints);
+    constrain_operator(input.conditional_operator.as_deref(), &mut constraints);
     constraints.check()?;
     let parameters = input.texts().judge_old_only()?;
-    refuse_legacy(
+    refuse_mix(
         &[
-            ("Expected", given(&input.expected)),
-            ("ConditionalOperator", given(&input.conditional_operator)),
+            ("Expected", input.expected.is_some()),
+            ("ConditionalOperator", input.conditional_operator.is_some()),
         ],
-        &[],
         &[("ConditionExpression", input.condition_expression.is_some())],
     )?;
     let key = input
@@ -57,10 +56,14 @@ pub(crate) async fn execute<E: Engine>(
     let mut substitutions = Substitutions::for_request(
         input.expression_attribute_names.take(),
         input.expression_attribute_values.take(),
-        &[input.condition_expression.as_deref()],
+        &[("ConditionExpression", input.condition_expression.as_deref())],
     )?;
-    let text = input.condition_expression.as_deref();
-    let condition = condition(crate::ExpressionKind::Condition, text, &mut substitutions)?;
+    let condition = ConditionInput {
+        text: input.condition_expression.as_deref(),
+        legacy: input.expected.take(),
+        operator: input.conditional_operator.as_deref(),
+    };
+    let condition = condition.condition(&mut substitutions)?;
     substitutions.finish()?;
     let table = tables.data_table(input.table_name.as_deref().unwrap_or_default())?;
     let key = key_of_request(&table, &key)?;
@@ -72,11 +75,9 @@ pub(crate) async fn execute<E: Engine>(
         Ok(None)
     };
     let written = tables.write_item(table.id, key, decide).await?;
-    let mut consumed = Consumed::default();
-    consumed.add_write(&table, &written);
     Ok(respond(&Output {
         attributes: parameters.old_only(&written),
-        consumed_capacity: consumed.describe(&table, parameters.capacity),
+        consumed_capacity: Consumed::describe_write(&table, &written, parameters.capacity),
     }))
 }
 

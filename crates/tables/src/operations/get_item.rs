@@ -56,7 +56,10 @@ pub(crate) async fn execute<E: Engine>(
     let mut substitutions = Substitutions::for_request(
         input.expression_attribute_names.take(),
         None,
-        &[input.projection_expression.as_deref()],
+        &[(
+            "ProjectionExpression",
+            input.projection_expression.as_deref(),
+        )],
     )?;
     let shown = Shown::judge(
         input.projection_expression.as_deref(),

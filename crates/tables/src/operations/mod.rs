@@ -3,14 +3,18 @@
 
 pub(crate) mod batch_get_item;
 pub(crate) mod batch_write_item;
+pub(crate) mod create_global_table;
 pub(crate) mod create_table;
 pub(crate) mod delete_item;
 pub(crate) mod delete_table;
 pub(crate) mod describe_continuous_backups;
 pub(crate) mod describe_endpoints;
+pub(crate) mod describe_global_table;
+pub(crate) mod describe_global_table_settings;
 pub(crate) mod describe_table;
 pub(crate) mod describe_time_to_live;
 pub(crate) mod get_item;
+pub(crate) mod list_global_tables;
 pub(crate) mod list_tables;
 pub(crate) mod list_tags_of_resource;
 pub(crate) mod put_item;
@@ -18,6 +22,8 @@ pub(crate) mod query;
 pub(crate) mod scan;
 pub(crate) mod tag_resource;
 pub(crate) mod untag_resource;
+pub(crate) mod update_global_table;
+pub(crate) mod update_global_table_settings;
 pub(crate) mod update_item;
 pub(crate) mod update_table;
 
@@ -40,5 +46,22 @@ impl TableNameInput {
         constraints.table(self.table_name.as_deref());
         constraints.check()?;
         Ok(self.table_name.as_deref().unwrap_or_default())
+    }
+}
+
+/// The input of operations that take the name of a global table of version 2017.11.29.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct GlobalTableNameInput {
+    global_table_name: Option<String>,
+}
+
+impl GlobalTableNameInput {
+    /// The name, once it is found to be one.
+    pub(crate) fn name(&self) -> Result<&str, TablesError> {
+        let mut constraints = Constraints::default();
+        constraints.name("globalTableName", self.global_table_name.as_deref());
+        constraints.check()?;
+        Ok(self.global_table_name.as_deref().unwrap_or_default())
     }
 }

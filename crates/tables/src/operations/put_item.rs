@@ -8,11 +8,12 @@ use serde_json::Value;
 use store::Engine;
 
 use crate::capacity::Consumed;
-use crate::parameters::{WriteTexts, condition, given, holds, refuse_legacy};
+use crate::parameters::{ConditionInput, WriteTexts, constrain_operator, holds, refuse_mix};
 use crate::primary_key::key_in_item;
 use crate::request::{Constraints, parse, respond};
 use crate::{
-    AttributeValue, Item, MAX_ITEM_SIZE, Parsed, Substitutions, Tables, TablesError, item_size,
+    AttributeValue, ExpectedAttribute, Item, MAX_ITEM_SIZE, Parsed, Substitutions, Tables,
+    TablesError, item_size,
 };
 
 #[derive(Deserialize)]
@@ -27,8 +28,8 @@ struct Input {
     return_values_on_condition_check_failure: Option<String>,
     return_consumed_capacity: Option<String>,
     return_item_collection_metrics: Option<String>,
-    expected: Option<Value>,
-    conditional_operator: Option<Value>,
+    expected: Option<BTreeMap<String, ExpectedAttribute>>,
+    conditional_operator: Option<String>,
 }
 
 /// What `PutItem`, `UpdateItem` and `DeleteItem` answer.
@@ -51,14 +52,14 @@ pub(crate) async fn execute<E: Engine>(
     constraints.table(input.table_name.as_deref());
     constraints.present("item", input.item.as_ref());
     input.texts().constrain(&mut constraints);
+    constrain_operator(input.conditional_operator.as_deref(), &mut constraints);
     constraints.check()?;
     let parameters = input.texts().judge_old_only()?;
-    refuse_legacy(
+    refuse_mix(
         &[
-            ("Expected", given(&input.expected)),
-            ("ConditionalOperator", given(&input.conditional_operator)),
+            ("Expected", input.expected.is_some()),
+            ("ConditionalOperator", input.conditional_operator.is_some()),
         ],
-        &[],
         &[("ConditionExpression", input.condition_expression.is_some())],
     )?;
     let item = input
@@ -68,10 +69,14 @@ pub(crate) async fn execute<E: Engine>(
     let mut substitutions = Substitutions::for_request(
         input.expression_attribute_names.take(),
         input.expression_attribute_values.take(),
-        &[input.condition_expression.as_deref()],
+        &[("ConditionExpression", input.condition_expression.as_deref())],
     )?;
-    let text = input.condition_expression.as_deref();
-    let condition = condition(crate::ExpressionKind::Condition, text, &mut substitutions)?;
+    let condition = ConditionInput {
+        text: input.condition_expression.as_deref(),
+        legacy: input.expected.take(),
+        operator: input.conditional_operator.as_deref(),
+    };
+    let condition = condition.condition(&mut substitutions)?;
     substitutions.finish()?;
     if item_size(&item) > MAX_ITEM_SIZE {
         return Err(TablesError::validation(
@@ -88,11 +93,9 @@ pub(crate) async fn execute<E: Engine>(
         Ok(Some(item))
     };
     let written = tables.write_item(table.id, key, decide).await?;
-    let mut consumed = Consumed::default();
-    consumed.add_write(&table, &written);
     Ok(respond(&Output {
         attributes: parameters.old_only(&written),
-        consumed_capacity: consumed.describe(&table, parameters.capacity),
+        consumed_capacity: Consumed::describe_write(&table, &written, parameters.capacity),
     }))
 }
 

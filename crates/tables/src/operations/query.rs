@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::Value;
 use store::{Direction, Engine, KeyRange};
 
 use crate::capacity::Wanted;
 use crate::page::{Selection, constrain_select};
-use crate::parameters::{Shown, condition, given, refuse_legacy};
+use crate::parameters::{ConditionInput, Shown, constrain_operator, refuse_mix};
 use crate::primary_key::{start_key, wanted};
 use crate::read::{Extent, Source};
 use crate::request::{Constraints, parse, respond};
 use crate::table::{KeyAttribute, KeySchema};
 use crate::{
-    AttributeType, AttributeValue, Condition, ExpressionKind, Item, KeyAttributes, KeyCondition,
+    AttributeType, AttributeValue, Condition, Item, KeyAttributes, KeyCondition, LegacyCondition,
     Parsed, Path, Substitutions, Tables, TablesError, index_partition_prefix, partition_prefix,
 };
 
@@ -36,9 +35,9 @@ struct Input {
     consistent_read: Option<bool>,
     return_consumed_capacity: Option<String>,
     attributes_to_get: Option<Vec<String>>,
-    key_conditions: Option<Value>,
-    query_filter: Option<Value>,
-    conditional_operator: Option<Value>,
+    key_conditions: Option<BTreeMap<String, LegacyCondition>>,
+    query_filter: Option<BTreeMap<String, LegacyCondition>>,
+    conditional_operator: Option<String>,
 }
 
 /// Carries it out.
@@ -52,22 +51,26 @@ pub(crate) async fn execute<E: Engine>(
     let start = start.map(|start| start.0).transpose().map_err(|error| {
         TablesError::Validation(format!("The provided starting key is invalid: {error}"))
     })?;
-    let Some(key_text) = input.key_condition_expression.take() else {
-        return Err(TablesError::validation(
-            "Either the KeyConditions or KeyConditionExpression parameter must be specified in \
-             the request.",
-        ));
-    };
     let mut substitutions = Substitutions::for_request(
         input.expression_attribute_names.take(),
         input.expression_attribute_values.take(),
-        &[Some(&key_text)],
+        &[
+            ("FilterExpression", input.filter_expression.as_deref()),
+            (
+                "KeyConditionExpression",
+                input.key_condition_expression.as_deref(),
+            ),
+            (
+                "ProjectionExpression",
+                input.projection_expression.as_deref(),
+            ),
+        ],
     )?;
     let selection = input.judge_selection(&mut substitutions)?;
     let table = tables.data_table(input.table_name.as_deref().unwrap_or_default())?;
     let source = Source::of(&table, input.index_name.as_deref())?;
     let schema = source.index.map_or(&table.schema, |index| &index.schema);
-    let condition = KeyCondition::parse(&key_text, &mut substitutions, key_attributes(schema))?;
+    let condition = input.judge_keys(schema, &mut substitutions)?;
     substitutions.finish()?;
     let consistent = input.consistent_read.unwrap_or(false);
     selection.check(source, consistent)?;
@@ -167,15 +170,15 @@ impl Input {
         constrain_select(self.select.as_deref(), &mut constraints);
         constraints.range("limit", self.limit, 1, i64::MAX);
         Wanted::constrain(self.return_consumed_capacity.as_deref(), &mut constraints);
+        constrain_operator(self.conditional_operator.as_deref(), &mut constraints);
         constraints.check()?;
-        refuse_legacy(
+        refuse_mix(
             &[
                 ("AttributesToGet", self.attributes_to_get.is_some()),
-                ("QueryFilter", given(&self.query_filter)),
-                ("ConditionalOperator", given(&self.conditional_operator)),
-                ("KeyConditions", given(&self.key_conditions)),
+                ("QueryFilter", self.query_filter.is_some()),
+                ("ConditionalOperator", self.conditional_operator.is_some()),
+                ("KeyConditions", self.key_conditions.is_some()),
             ],
-            &["AttributesToGet"],
             &[
                 ("ProjectionExpression", self.projection_expression.is_some()),
                 ("FilterExpression", self.filter_expression.is_some()),
@@ -187,12 +190,37 @@ impl Input {
         )
     }
 
+    fn judge_keys(
+        &mut self,
+        schema: &KeySchema,
+        substitutions: &mut Substitutions,
+    ) -> Result<KeyCondition, TablesError> {
+        let attributes = key_attributes(schema);
+        match (
+            self.key_condition_expression.as_deref(),
+            self.key_conditions.take(),
+        ) {
+            (Some(text), _) => Ok(KeyCondition::parse(text, substitutions, attributes)?),
+            (None, Some(conditions)) => {
+                Ok(KeyCondition::of_key_conditions(conditions, attributes)?)
+            }
+            (None, None) => Err(TablesError::validation(
+                "Either the KeyConditions or KeyConditionExpression parameter must be specified \
+                 in the request.",
+            )),
+        }
+    }
+
     fn judge_selection(
         &mut self,
         substitutions: &mut Substitutions,
     ) -> Result<Selection, TablesError> {
-        let filter = self.filter_expression.as_deref();
-        let filter = condition(ExpressionKind::Filter, filter, substitutions)?;
+        let filter = ConditionInput {
+            text: self.filter_expression.as_deref(),
+            legacy: self.query_filter.take(),
+            operator: self.conditional_operator.as_deref(),
+        };
+        let filter = filter.filter("queryFilter", substitutions)?;
         let attributes = self.attributes_to_get.take();
         let projection = self.projection_expression.as_deref();
         let shown = Shown::judge(projection, attributes, substitutions)?;

@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::Value;
 use store::{Direction, Engine, KeyRange};
 
 use crate::capacity::Wanted;
 use crate::page::{Selection, constrain_select};
-use crate::parameters::{Shown, condition, given, refuse_legacy};
+use crate::parameters::{ConditionInput, Shown, constrain_operator, refuse_mix};
 use crate::primary_key::start_key;
 use crate::read::{Extent, Source};
 use crate::request::{Constraints, parse, respond};
-use crate::{AttributeValue, Item, Parsed, Substitutions, Tables, TablesError};
+use crate::{AttributeValue, Item, LegacyCondition, Parsed, Substitutions, Tables, TablesError};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -32,8 +31,8 @@ struct Input {
     consistent_read: Option<bool>,
     return_consumed_capacity: Option<String>,
     attributes_to_get: Option<Vec<String>>,
-    scan_filter: Option<Value>,
-    conditional_operator: Option<Value>,
+    scan_filter: Option<BTreeMap<String, LegacyCondition>>,
+    conditional_operator: Option<String>,
 }
 
 /// Carries it out.
@@ -93,14 +92,14 @@ impl Input {
         constraints.range("segment", self.segment, 0, 999_999);
         constraints.range("totalSegments", self.total_segments, 1, 1_000_000);
         Wanted::constrain(self.return_consumed_capacity.as_deref(), &mut constraints);
+        constrain_operator(self.conditional_operator.as_deref(), &mut constraints);
         constraints.check()?;
-        refuse_legacy(
+        refuse_mix(
             &[
                 ("AttributesToGet", self.attributes_to_get.is_some()),
-                ("ScanFilter", given(&self.scan_filter)),
-                ("ConditionalOperator", given(&self.conditional_operator)),
+                ("ScanFilter", self.scan_filter.is_some()),
+                ("ConditionalOperator", self.conditional_operator.is_some()),
             ],
-            &["AttributesToGet"],
             &[
                 ("ProjectionExpression", self.projection_expression.is_some()),
                 ("FilterExpression", self.filter_expression.is_some()),
@@ -136,17 +135,25 @@ impl Input {
     }
 
     fn judge_selection(&mut self) -> Result<Selection, TablesError> {
-        let (filter, projection) = (
-            self.filter_expression.as_deref(),
-            self.projection_expression.as_deref(),
-        );
         let mut substitutions = Substitutions::for_request(
             self.expression_attribute_names.take(),
             self.expression_attribute_values.take(),
-            &[filter, projection],
+            &[
+                ("FilterExpression", self.filter_expression.as_deref()),
+                (
+                    "ProjectionExpression",
+                    self.projection_expression.as_deref(),
+                ),
+            ],
         )?;
-        let filter = condition(crate::ExpressionKind::Filter, filter, &mut substitutions)?;
+        let filter = ConditionInput {
+            text: self.filter_expression.as_deref(),
+            legacy: self.scan_filter.take(),
+            operator: self.conditional_operator.as_deref(),
+        };
+        let filter = filter.filter("scanFilter", &mut substitutions)?;
         let attributes = self.attributes_to_get.take();
+        let projection = self.projection_expression.as_deref();
         let shown = Shown::judge(projection, attributes, &mut substitutions)?;
         substitutions.finish()?;
         let has_index = self.index_name.is_some();

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::Value;
 use store::Engine;
 
 use super::put_item::Output;
 use crate::capacity::Consumed;
-use crate::parameters::{ReturnValues, WriteTexts, condition, given, holds, refuse_legacy};
+use crate::parameters::{
+    ConditionInput, ReturnValues, WriteTexts, constrain_operator, holds, refuse_mix,
+};
 use crate::primary_key::{check_updated_index_keys, key_of_request};
 use crate::request::{Constraints, parse, respond};
 use crate::{
-    AttributeValue, Item, MAX_ITEM_SIZE, Parsed, Path, Substitutions, Table, Tables, TablesError,
-    Update, item_size,
+    AttributeUpdate, AttributeValue, ExpectedAttribute, Item, MAX_ITEM_SIZE, Parsed, Path,
+    Substitutions, Table, Tables, TablesError, Update, item_size,
 };
 
 #[derive(Deserialize)]
@@ -30,9 +31,9 @@ struct Input {
     return_values_on_condition_check_failure: Option<String>,
     return_consumed_capacity: Option<String>,
     return_item_collection_metrics: Option<String>,
-    attribute_updates: Option<Value>,
-    expected: Option<Value>,
-    conditional_operator: Option<Value>,
+    attribute_updates: Option<BTreeMap<String, AttributeUpdate>>,
+    expected: Option<BTreeMap<String, ExpectedAttribute>>,
+    conditional_operator: Option<String>,
 }
 
 /// Carries it out.
@@ -51,16 +52,22 @@ pub(crate) async fn execute<E: Engine>(
         input.expression_attribute_names.take(),
         input.expression_attribute_values.take(),
         &[
-            input.update_expression.as_deref(),
-            input.condition_expression.as_deref(),
+            ("UpdateExpression", input.update_expression.as_deref()),
+            ("ConditionExpression", input.condition_expression.as_deref()),
         ],
     )?;
-    let update = match input.update_expression.as_deref() {
-        None => None,
-        Some(text) => Some(Update::parse(text, &mut substitutions)?),
+    let updates = input.attribute_updates.take();
+    let update = match (input.update_expression.as_deref(), updates) {
+        (Some(text), _) => Some(Update::parse(text, &mut substitutions)?),
+        (None, Some(updates)) => Some(Update::of_attribute_updates(updates)?),
+        (None, None) => None,
     };
-    let text = input.condition_expression.as_deref();
-    let condition = condition(crate::ExpressionKind::Condition, text, &mut substitutions)?;
+    let condition = ConditionInput {
+        text: input.condition_expression.as_deref(),
+        legacy: input.expected.take(),
+        operator: input.conditional_operator.as_deref(),
+    };
+    let condition = condition.condition(&mut substitutions)?;
     substitutions.finish()?;
     let table = tables.data_table(input.table_name.as_deref().unwrap_or_default())?;
     let place = key_of_request(&table, &key)?;
@@ -86,8 +93,6 @@ pub(crate) async fn execute<E: Engine>(
         Ok(Some(after))
     };
     let written = tables.write_item(table.id, place, decide).await?;
-    let mut consumed = Consumed::default();
-    consumed.add_write(&table, &written);
     let touched = |item: Option<&Item>| {
         let touched = update.as_ref()?.touched(item?);
         (!touched.is_empty()).then_some(touched)
@@ -101,7 +106,7 @@ pub(crate) async fn execute<E: Engine>(
     };
     Ok(respond(&Output {
         attributes: attributes.as_ref(),
-        consumed_capacity: consumed.describe(&table, parameters.capacity),
+        consumed_capacity: Consumed::describe_write(&table, &written, parameters.capacity),
     }))
 }
 
@@ -122,14 +127,14 @@ impl Input {
         constraints.table(self.table_name.as_deref());
         constraints.present("key", self.key.as_ref());
         self.texts().constrain(&mut constraints);
+        constrain_operator(self.conditional_operator.as_deref(), &mut constraints);
         constraints.check()?;
-        refuse_legacy(
+        refuse_mix(
             &[
-                ("AttributeUpdates", given(&self.attribute_updates)),
-                ("Expected", given(&self.expected)),
-                ("ConditionalOperator", given(&self.conditional_operator)),
+                ("AttributeUpdates", self.attribute_updates.is_some()),
+                ("Expected", self.expected.is_some()),
+                ("ConditionalOperator", self.conditional_operator.is_some()),
             ],
-            &[],
             &[
                 ("UpdateExpression", self.update_expression.is_some()),
                 ("ConditionExpression", self.condition_expression.is_some()),

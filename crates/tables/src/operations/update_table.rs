@@ -263,7 +263,7 @@ impl Input {
                 updated.stream = Some(stream);
                 Ok(())
             }
-            None if updated.group.is_some() => Err(TablesError::validation(
+            None if updated.is_global(tables.config.site) => Err(TablesError::validation(
                 "Disabling Stream is not allowed for a Global Table replica",
             )),
             None if !is_on => Err(TablesError::Validation(format!(

@@ -1,3 +1,5 @@
+//! `BatchGetItem` and `BatchWriteItem`.
+
 use serde_json::{Value, json};
 
 use crate::support::{Service, service};

@@ -1,3 +1,6 @@
+//! Operations on tables: made, described, listed, changed, tagged, deleted; and the shape of the
+//! service as a whole.
+
 use serde_json::{Value, json};
 use tables::Tables;
 
@@ -172,12 +175,12 @@ fn create_table_is_judged_as_the_service_does() {
     let local = with(
         sorted("Orders"),
         json!({
-            "AttributeDefinitions": [id, {"AttributeName": "at", "AttributeType": "N"}, {"AttributeName": "c", "AttributeType": "S"}],
+            "AttributeDefinitions": [id, {"AttributeName": "seq", "AttributeType": "N"}, {"AttributeName": "c", "AttributeType": "S"}],
             "LocalSecondaryIndexes": index(five, all.clone()),
         }),
     );
     service.ok("CreateTable", local.clone());
-    let elsewhere = json!([{"AttributeName": "at", "KeyType": "HASH"}, {"AttributeName": "c", "KeyType": "RANGE"}]);
+    let elsewhere = json!([{"AttributeName": "seq", "KeyType": "HASH"}, {"AttributeName": "c", "KeyType": "RANGE"}]);
     let wrong = with(
         local,
         json!({"TableName": "Wrong", "LocalSecondaryIndexes": index(elsewhere, all)}),
@@ -186,7 +189,7 @@ fn create_table_is_judged_as_the_service_does() {
         service.fails("CreateTable", wrong),
         "ValidationException: One or more parameter values were invalid: Index KeySchema does \
          not have the same leading hash key as table KeySchema for index: by-b. index hash key: \
-         at, table hash key: id"
+         seq, table hash key: id"
     );
 }
 
@@ -269,8 +272,8 @@ fn a_name_used_again_inherits_nothing() {
         sorted("Orders"),
         json!({
             "GlobalSecondaryIndexes": [{
-                "IndexName": "by-at",
-                "KeySchema": [{"AttributeName": "at", "KeyType": "HASH"}],
+                "IndexName": "by-seq",
+                "KeySchema": [{"AttributeName": "seq", "KeyType": "HASH"}],
                 "Projection": {"ProjectionType": "ALL"},
             }],
             "Tags": [{"Key": "team", "Value": "a"}],
@@ -278,7 +281,7 @@ fn a_name_used_again_inherits_nothing() {
     );
     service.ok("CreateTable", indexed.clone());
     for at in 0..200 {
-        let item = json!({"id": {"S": "a"}, "at": {"N": at.to_string()}});
+        let item = json!({"id": {"S": "a"}, "seq": {"N": at.to_string()}});
         service.ok("PutItem", json!({"TableName": "Orders", "Item": item}));
     }
     let before = service.ok("DescribeTable", json!({"TableName": "Orders"}));
@@ -293,11 +296,11 @@ fn a_name_used_again_inherits_nothing() {
     let empty = |service: &crate::support::Service| {
         let scanned = service.ok("Scan", json!({"TableName": "Orders"}));
         assert_eq!(scanned["ScannedCount"], 0);
-        let request = json!({"TableName": "Orders", "IndexName": "by-at"});
+        let request = json!({"TableName": "Orders", "IndexName": "by-seq"});
         assert_eq!(service.ok("Scan", request)["ScannedCount"], 0);
     };
     empty(&service);
-    let item = json!({"id": {"S": "new"}, "at": {"N": "1"}});
+    let item = json!({"id": {"S": "new"}, "seq": {"N": "1"}});
     service.ok("PutItem", json!({"TableName": "Orders", "Item": item}));
     service.purge();
     let scanned = service.ok("Scan", json!({"TableName": "Orders"}));
@@ -305,7 +308,10 @@ fn a_name_used_again_inherits_nothing() {
     // What was purged is gone from the database too, and the rest is found again.
     let engine = service.engine.clone();
     let again = service_on(engine);
-    let scanned = again.ok("Scan", json!({"TableName": "Orders", "IndexName": "by-at"}));
+    let scanned = again.ok(
+        "Scan",
+        json!({"TableName": "Orders", "IndexName": "by-seq"}),
+    );
     assert_eq!(scanned["Items"], json!([item]));
     assert_eq!(again.tables.catalogue().all().len(), 1);
 }
@@ -405,6 +411,55 @@ fn settings_are_updated_and_described() {
             )
             .starts_with("ValidationException: The provisioned throughput for the table will not")
     );
+}
+
+#[test]
+fn items_are_counted_in_the_background() {
+    let service = service();
+    service.ok(
+        "CreateTable",
+        with(
+            sorted("Orders"),
+            json!({"GlobalSecondaryIndexes": [{
+                "IndexName": "by-seq",
+                "KeySchema": [{"AttributeName": "seq", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }]}),
+        ),
+    );
+    service.plain("Other");
+    for number in 0..150 {
+        let item = json!({"id": {"S": "a"}, "seq": {"N": number.to_string()}, "x": {"S": "12"}});
+        service.ok("PutItem", json!({"TableName": "Orders", "Item": item}));
+    }
+    for number in 0..50 {
+        let key = json!({"id": {"S": "a"}, "seq": {"N": number.to_string()}});
+        service.ok("DeleteItem", json!({"TableName": "Orders", "Key": key}));
+    }
+    service.ok(
+        "PutItem",
+        json!({"TableName": "Other", "Item": {"id": {"S": "a"}}}),
+    );
+    let counts = || {
+        let table = service.ok("DescribeTable", json!({"TableName": "Orders"}))["Table"].clone();
+        let index = table["GlobalSecondaryIndexes"][0].clone();
+        (
+            table["ItemCount"].clone(),
+            table["TableSizeBytes"].as_u64().unwrap(),
+            index,
+        )
+    };
+    assert_eq!(counts().0, 0, "not counted yet");
+    for round in 0..2 {
+        service.measure();
+        let (items, bytes, index) = counts();
+        assert_eq!(items, 100, "round {round}");
+        assert!(bytes > 100 * 10, "{bytes}");
+        assert_eq!(index["ItemCount"], 100);
+        assert_eq!(index["IndexSizeBytes"].as_u64().unwrap(), bytes - 100 * 3);
+        let other = service.ok("DescribeTable", json!({"TableName": "Other"}));
+        assert_eq!(other["Table"]["ItemCount"], 1);
+    }
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Secondary indexes: what every write does to them, and what reads see of them.
+
 use serde_json::{Value, json};
 
 use crate::support::{Service, service, with};
@@ -13,13 +15,13 @@ fn orders() -> Service {
             "TableName": "Orders",
             "AttributeDefinitions": [
                 attribute("customer", "S"), attribute("time", "N"), attribute("status", "S"),
-                attribute("total", "N"),
+                attribute("amount", "N"),
             ],
             "KeySchema": [key("customer", "HASH"), key("time", "RANGE")],
             "GlobalSecondaryIndexes": [
                 {
                     "IndexName": "by-status",
-                    "KeySchema": [key("status", "HASH"), key("total", "RANGE")],
+                    "KeySchema": [key("status", "HASH"), key("amount", "RANGE")],
                     "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["note"]},
                 },
                 {
@@ -30,7 +32,7 @@ fn orders() -> Service {
             ],
             "LocalSecondaryIndexes": [{
                 "IndexName": "by-total",
-                "KeySchema": [key("customer", "HASH"), key("total", "RANGE")],
+                "KeySchema": [key("customer", "HASH"), key("amount", "RANGE")],
                 "Projection": {"ProjectionType": "KEYS_ONLY"},
             }],
             "BillingMode": "PAY_PER_REQUEST",
@@ -42,7 +44,7 @@ fn orders() -> Service {
 fn order(customer: &str, time: u32, status: &str, total: i32) -> Value {
     json!({
         "customer": {"S": customer}, "time": {"N": time.to_string()}, "status": {"S": status},
-        "total": {"N": total.to_string()}, "note": {"S": "n"}, "hidden": {"S": "h"},
+        "amount": {"N": total.to_string()}, "note": {"S": "n"}, "secret": {"S": "h"},
     })
 }
 
@@ -63,7 +65,7 @@ fn by_status(status: &str) -> Value {
 fn totals(answer: &Value) -> Vec<String> {
     let items = answer["Items"].as_array().unwrap().iter();
     items
-        .map(|item| item["total"]["N"].as_str().unwrap().to_owned())
+        .map(|item| item["amount"]["N"].as_str().unwrap().to_owned())
         .collect()
 }
 
@@ -79,7 +81,7 @@ fn an_index_follows_every_kind_of_write() {
         found["Items"][0],
         json!({
             "customer": {"S": "a"}, "time": {"N": "2"}, "status": {"S": "open"},
-            "total": {"N": "-5"}, "note": {"S": "n"},
+            "amount": {"N": "-5"}, "note": {"S": "n"},
         })
     );
     // Replaced, updated, made sparse, deleted: each leaves no stale entry.
@@ -88,13 +90,13 @@ fn an_index_follows_every_kind_of_write() {
     service.ok(
         "UpdateItem",
         json!({
-            "TableName": "Orders", "Key": key(2), "UpdateExpression": "SET total = :t",
+            "TableName": "Orders", "Key": key(2), "UpdateExpression": "SET amount = :t",
             "ExpressionAttributeValues": {":t": {"N": "99"}},
         }),
     );
     service.ok(
         "UpdateItem",
-        json!({"TableName": "Orders", "Key": key(3), "UpdateExpression": "REMOVE total"}),
+        json!({"TableName": "Orders", "Key": key(3), "UpdateExpression": "REMOVE amount"}),
     );
     service.ok("DeleteItem", json!({"TableName": "Orders", "Key": key(4)}));
     assert_eq!(totals(&service.ok("Query", by_status("open"))), ["99"]);
@@ -112,17 +114,17 @@ fn projections_limit_what_an_index_shows() {
     let local = json!({
         "TableName": "Orders",
         "IndexName": "by-total",
-        "KeyConditionExpression": "customer = :a AND total > :t",
+        "KeyConditionExpression": "customer = :a AND amount > :t",
         "ExpressionAttributeValues": {":a": {"S": "a"}, ":t": {"N": "0"}},
     });
-    let keys = json!({"customer": {"S": "a"}, "time": {"N": "1"}, "total": {"N": "30"}});
+    let keys = json!({"customer": {"S": "a"}, "time": {"N": "1"}, "amount": {"N": "30"}});
     assert_eq!(service.ok("Query", local.clone())["Items"], json!([keys]));
     let everything = with(local.clone(), json!({"Select": "ALL_ATTRIBUTES"}));
     let everything = service.ok("Query", everything);
     assert_eq!(everything["Items"], json!([order("a", 1, "open", 30)]));
-    let fetched = with(local.clone(), json!({"ProjectionExpression": "hidden"}));
+    let fetched = with(local.clone(), json!({"ProjectionExpression": "secret"}));
     let fetched = service.ok("Query", fetched);
-    assert_eq!(fetched["Items"], json!([{"hidden": {"S": "h"}}]));
+    assert_eq!(fetched["Items"], json!([{"secret": {"S": "h"}}]));
     let strong = with(local, json!({"ConsistentRead": true}));
     assert_eq!(service.ok("Query", strong)["Count"], 1);
     for (change, message) in [
@@ -135,8 +137,8 @@ fn projections_limit_what_an_index_shows() {
             "One or more parameter values were invalid: Select type ALL_ATTRIBUTES is not supported for global secondary index by-status because its projection type is not ALL",
         ),
         (
-            json!({"ProjectionExpression": "hidden"}),
-            "One or more parameter values were invalid: Global secondary index by-status does not project [hidden]",
+            json!({"ProjectionExpression": "secret"}),
+            "One or more parameter values were invalid: Global secondary index by-status does not project [secret]",
         ),
         (
             json!({"IndexName": "by-nothing"}),
@@ -175,7 +177,7 @@ fn index_pages_meet_every_entry_once() {
         }
         let totals: Vec<i32> = seen
             .iter()
-            .map(|item| item["total"]["N"].as_str().unwrap().parse().unwrap())
+            .map(|item| item["amount"]["N"].as_str().unwrap().parse().unwrap())
             .collect();
         assert_eq!(totals.len(), 40);
         assert_eq!(totals.is_sorted(), forward);

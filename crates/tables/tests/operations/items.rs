@@ -1,3 +1,5 @@
+//! Operations on single items.
+
 use serde_json::{Value, json};
 
 use crate::support::{Service, service, with};
@@ -82,11 +84,11 @@ fn keys_are_judged_as_the_service_does() {
         ),
         (
             event(json!({"id": {"S": "a"}})),
-            "One or more parameter values were invalid: Missing the key at in the item",
+            "One or more parameter values were invalid: Missing the key seq in the item",
         ),
         (
-            event(json!({"id": {"S": "a"}, "at": {"S": "1"}})),
-            "One or more parameter values were invalid: Type mismatch for key at expected: N actual: S",
+            event(json!({"id": {"S": "a"}, "seq": {"S": "1"}})),
+            "One or more parameter values were invalid: Type mismatch for key seq expected: N actual: S",
         ),
         (
             put(json!({"id": {"S": "a"}, "n": {"N": "one"}})),
@@ -126,8 +128,25 @@ fn keys_are_judged_as_the_service_does() {
             "1 validation error detected: Value 'ALL' at 'returnConsumedCapacity' failed to satisfy constraint: Member must satisfy enum value set: [INDEXES, TOTAL, NONE]",
         ),
         (
-            with(put(json!({"id": {"S": "a"}})), json!({"Expected": {}})),
-            "Expected is not built yet in Causeway: use expressions",
+            with(
+                put(json!({"id": {"S": "a"}})),
+                json!({"ConditionalOperator": "OR"}),
+            ),
+            "ConditionalOperator cannot be used without Filter or Expected",
+        ),
+        (
+            with(
+                put(json!({"id": {"S": "a"}})),
+                json!({"ConditionalOperator": "OR", "Expected": {"a": {"Exists": false}}}),
+            ),
+            "ConditionalOperator can only be used when Filter or Expected has two or more elements",
+        ),
+        (
+            with(
+                put(json!({"id": {"S": "a"}})),
+                json!({"ConditionalOperator": "XOR"}),
+            ),
+            "1 validation error detected: Value 'XOR' at 'conditionalOperator' failed to satisfy constraint: Member must satisfy enum value set: [OR, AND]",
         ),
         (
             with(
@@ -148,7 +167,7 @@ fn keys_are_judged_as_the_service_does() {
                 put(json!({"id": {"S": "a"}})),
                 json!({"ExpressionAttributeValues": {":a": {"S": "a"}}}),
             ),
-            "ExpressionAttributeValues can only be specified when using expressions",
+            "ExpressionAttributeValues can only be specified when using expressions: ConditionExpression is null",
         ),
         (
             with(
@@ -189,7 +208,7 @@ fn keys_are_judged_as_the_service_does() {
         empty.ends_with("cannot contain an empty string value. Key: id"),
         "{empty}"
     );
-    let wide = json!({"id": {"S": long(2048)}, "at": {"N": "1"}});
+    let wide = json!({"id": {"S": long(2048)}, "seq": {"N": "1"}});
     service.ok("PutItem", event(wide));
 }
 
@@ -416,4 +435,45 @@ fn of_concurrent_first_puts_one_wins() {
             .sum()
     });
     assert_eq!(won, 1);
+}
+
+#[test]
+fn the_parameters_before_expressions_do_the_same() {
+    let service = orders();
+    let item = json!({"id": {"S": "a"}, "n": {"N": "1"}, "s": {"SS": ["x"]}});
+    let absent = json!({"Expected": {"id": {"Exists": false}}});
+    service.ok("PutItem", with(put(item.clone()), absent.clone()));
+    let failed = service.fails("PutItem", with(put(item), absent));
+    assert!(
+        failed.starts_with("ConditionalCheckFailedException"),
+        "{failed}"
+    );
+    let update = json!({
+        "AttributeUpdates": {
+            "n": {"Action": "ADD", "Value": {"N": "2"}},
+            "s": {"Action": "DELETE", "Value": {"SS": ["x"]}},
+            "t": {"Value": {"S": "put"}},
+        },
+        "Expected": {
+            "n": {"ComparisonOperator": "GT", "AttributeValueList": [{"N": "5"}]},
+            "s": {"ComparisonOperator": "NOT_NULL"},
+        },
+        "ReturnValues": "ALL_NEW",
+    });
+    let failed = service.fails("UpdateItem", with(at("a"), update.clone()));
+    assert!(
+        failed.starts_with("ConditionalCheckFailedException"),
+        "{failed}"
+    );
+    let either = with(update, json!({"ConditionalOperator": "OR"}));
+    assert_eq!(
+        service.ok("UpdateItem", with(at("a"), either)),
+        json!({"Attributes": {"id": {"S": "a"}, "n": {"N": "3"}, "t": {"S": "put"}}})
+    );
+    let key = json!({"AttributeUpdates": {"id": {"Value": {"S": "b"}}}});
+    let refused = service.fails("UpdateItem", with(at("a"), key));
+    assert!(refused.ends_with("Cannot update attribute id. This attribute is part of the key"));
+    let delete = json!({"Expected": {"n": {"Value": {"N": "3"}}}, "ReturnValues": "ALL_OLD"});
+    let deleted = service.ok("DeleteItem", with(at("a"), delete));
+    assert_eq!(deleted["Attributes"]["t"], json!({"S": "put"}));
 }

@@ -1,3 +1,5 @@
+//! The limits of items, pages and tags.
+
 use serde_json::{Value, json};
 
 use crate::support::{service, with};
@@ -71,7 +73,7 @@ fn a_page_has_a_megabyte_at_most() {
     service.sorted("Events");
     for at in 0..20 {
         let item = json!({
-            "id": {"S": "a"}, "at": {"N": at.to_string()}, "text": {"S": "x".repeat(100_000)},
+            "id": {"S": "a"}, "seq": {"N": at.to_string()}, "text": {"S": "x".repeat(100_000)},
         });
         service.ok("PutItem", json!({"TableName": "Events", "Item": item}));
     }

@@ -1,5 +1,10 @@
 //! The operations of DynamoDB, JSON in and JSON out, over the memory engine.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets the unexpected shall panic; the helpers are tests too"
+)]
+
 mod batches;
 mod control;
 mod indexes;

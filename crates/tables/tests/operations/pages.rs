@@ -1,3 +1,5 @@
+//! `Query` and `Scan`: ranges, filters, pages, segments.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -11,7 +13,7 @@ fn events() -> Service {
     for (id, count) in [("a", 30), ("b", 5)] {
         for at in 0..count {
             let item = json!({
-                "id": {"S": id}, "at": {"N": (at - 10).to_string()}, "odd": {"BOOL": at % 2 == 1},
+                "id": {"S": id}, "seq": {"N": (at - 10).to_string()}, "odd": {"BOOL": at % 2 == 1},
             });
             service.ok("PutItem", json!({"TableName": "Events", "Item": item}));
         }
@@ -30,7 +32,7 @@ fn query(condition: &str, values: Value) -> Value {
 fn times(answer: &Value) -> Vec<i32> {
     let items = answer["Items"].as_array().unwrap().iter();
     items
-        .map(|item| item["at"]["N"].as_str().unwrap().parse().unwrap())
+        .map(|item| item["seq"]["N"].as_str().unwrap().parse().unwrap())
         .collect()
 }
 
@@ -52,32 +54,32 @@ fn sort_conditions_select_ranges_in_numeric_order() {
     for (condition, values, expected) in [
         ("id = :a", json!({":a": {"S": "a"}}), &all[..]),
         (
-            "id = :a AND at = :x",
+            "id = :a AND seq = :x",
             json!({":a": {"S": "a"}, ":x": {"N": "3"}}),
             &[3],
         ),
         (
-            "id = :a AND at < :x",
+            "id = :a AND seq < :x",
             json!({":a": {"S": "a"}, ":x": {"N": "-8"}}),
             &[-10, -9],
         ),
         (
-            "id = :a AND at <= :x",
+            "id = :a AND seq <= :x",
             json!({":a": {"S": "a"}, ":x": {"N": "-9"}}),
             &[-10, -9],
         ),
         (
-            "id = :a AND at > :x",
+            "id = :a AND seq > :x",
             json!({":a": {"S": "a"}, ":x": {"N": "17"}}),
             &[18, 19],
         ),
         (
-            "id = :a AND at >= :x",
+            "id = :a AND seq >= :x",
             json!({":a": {"S": "a"}, ":x": {"N": "18"}}),
             &[18, 19],
         ),
         (
-            "at BETWEEN :x AND :y AND id = :a",
+            "seq BETWEEN :x AND :y AND id = :a",
             json!({":a": {"S": "a"}, ":x": {"N": "-1"}, ":y": {"N": "1"}}),
             &[-1, 0, 1],
         ),
@@ -110,7 +112,7 @@ fn the_limit_comes_before_the_filter() {
     );
     assert_eq!(
         page["LastEvaluatedKey"],
-        json!({"id": {"S": "a"}, "at": {"N": "-6"}})
+        json!({"id": {"S": "a"}, "seq": {"N": "-6"}})
     );
     let count = service.ok("Query", with(request, json!({"Select": "COUNT"})));
     assert_eq!(count["Count"], 2);
@@ -138,7 +140,7 @@ fn the_second_page_keeps_the_far_bound() {
     for forward in [true, false] {
         let values = json!({":a": {"S": "a"}, ":x": {"N": "-3"}, ":y": {"N": "4"}});
         let request = with(
-            query("id = :a AND at BETWEEN :x AND :y", values),
+            query("id = :a AND seq BETWEEN :x AND :y", values),
             json!({"Limit": 3, "ScanIndexForward": forward}),
         );
         let pages = every_page(&service, "Query", &request);
@@ -188,7 +190,7 @@ fn segments_share_a_table_without_gap_or_overlap() {
 fn starting_keys_are_judged() {
     let service = events();
     let base = query(
-        "id = :a AND at > :x",
+        "id = :a AND seq > :x",
         json!({":a": {"S": "a"}, ":x": {"N": "0"}}),
     );
     for (start, message) in [
@@ -197,19 +199,19 @@ fn starting_keys_are_judged() {
             "The provided starting key is invalid",
         ),
         (
-            json!({"id": {"S": "a"}, "at": {"S": "1"}}),
+            json!({"id": {"S": "a"}, "seq": {"S": "1"}}),
             "The provided starting key is invalid",
         ),
         (
-            json!({"id": {"S": "a"}, "at": {"N": "1"}, "more": {"N": "1"}}),
+            json!({"id": {"S": "a"}, "seq": {"N": "1"}, "more": {"N": "1"}}),
             "The provided starting key is invalid",
         ),
         (
-            json!({"id": {"S": "b"}, "at": {"N": "1"}}),
+            json!({"id": {"S": "b"}, "seq": {"N": "1"}}),
             "The provided starting key is outside query boundaries based on provided conditions",
         ),
         (
-            json!({"id": {"S": "a"}, "at": {"N": "-5"}}),
+            json!({"id": {"S": "a"}, "seq": {"N": "-5"}}),
             "The provided starting key does not match the range key predicate",
         ),
     ] {
@@ -217,7 +219,7 @@ fn starting_keys_are_judged() {
         let expected = format!("ValidationException: {message}");
         assert_eq!(service.fails("Query", request), expected);
     }
-    let absent = json!({"ExclusiveStartKey": {"id": {"S": "a"}, "at": {"N": "17.5"}}});
+    let absent = json!({"ExclusiveStartKey": {"id": {"S": "a"}, "seq": {"N": "17.5"}}});
     assert_eq!(times(&service.ok("Query", with(base, absent))), [18, 19]);
     let scan = json!({"TableName": "Events", "ExclusiveStartKey": {"id": {"S": "a"}}});
     assert_eq!(
@@ -271,8 +273,8 @@ fn reads_are_judged_as_the_service_does() {
             "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName",
         ),
         (
-            json!({"ScanFilter": {}}),
-            "ScanFilter is not built yet in Causeway: use expressions",
+            json!({"ScanFilter": {}, "FilterExpression": "odd = :x"}),
+            "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: {ScanFilter} Expression parameters: {FilterExpression}",
         ),
         (
             json!({"FilterExpression": "", }),
@@ -293,11 +295,17 @@ fn reads_are_judged_as_the_service_does() {
             "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.",
         ),
         (
-            json!({"KeyConditionExpression": null, "ExpressionAttributeValues": null, "KeyConditions": {}}),
-            "KeyConditions is not built yet in Causeway: use expressions",
+            json!({
+                "KeyConditionExpression": null,
+                "ExpressionAttributeValues": null,
+                "KeyConditions": {
+                    "id": {"ComparisonOperator": "GT", "AttributeValueList": [{"S": "a"}]},
+                },
+            }),
+            "Query key condition not supported",
         ),
         (
-            json!({"KeyConditionExpression": "at = :a"}),
+            json!({"KeyConditionExpression": "seq = :a"}),
             "Query condition missed key schema element: id",
         ),
         (
@@ -309,6 +317,34 @@ fn reads_are_judged_as_the_service_does() {
         let expected = format!("ValidationException: {message}");
         assert_eq!(service.fails("Query", request), expected);
     }
+}
+
+#[test]
+fn the_parameters_before_expressions_do_the_same() {
+    let service = events();
+    let comparison = |operator: &str, values: Value| json!({"ComparisonOperator": operator, "AttributeValueList": values});
+    let request = json!({
+        "TableName": "Events",
+        "KeyConditions": {
+            "id": comparison("EQ", json!([{"S": "a"}])),
+            "seq": comparison("BETWEEN", json!([{"N": "-2"}, {"N": "5"}])),
+        },
+        "QueryFilter": {"odd": comparison("EQ", json!([{"BOOL": true}]))},
+    });
+    let found = service.ok("Query", request);
+    assert_eq!(times(&found), [-1, 1, 3, 5]);
+    assert_eq!(found["ScannedCount"], 8);
+    let request = json!({
+        "TableName": "Events",
+        "ScanFilter": {
+            "seq": comparison("LT", json!([{"N": "-8"}])), "odd": comparison("NULL", json!([])),
+        },
+        "ConditionalOperator": "OR",
+        "AttributesToGet": ["seq"],
+    });
+    let mut found = times(&service.ok("Scan", request));
+    found.sort_unstable();
+    assert_eq!(found, [-10, -10, -9, -9]);
 }
 
 proptest! {
@@ -325,7 +361,7 @@ proptest! {
         let service = service();
         service.sorted("Events");
         let key = |(id, at): &(u8, i32)| {
-            json!({"id": {"S": id.to_string()}, "at": {"N": at.to_string()}})
+            json!({"id": {"S": id.to_string()}, "seq": {"N": at.to_string()}})
         };
         for place in &keys {
             service.ok("PutItem", json!({"TableName": "Events", "Item": key(place)}));

@@ -76,6 +76,7 @@ pub fn service_on(engine: MemoryEngine) -> Service {
         region,
         account: LAB_ACCOUNT.to_owned(),
         environment: Arc::new(StillEnvironment::default()),
+        planted: None,
     };
     let tables = block_on(Tables::open(engine.clone(), config)).unwrap();
     Service { tables, engine }
@@ -121,6 +122,11 @@ impl Service {
         self.ok("CreateTable", sorted(name));
     }
 
+    /// Counts every table.
+    pub fn measure(&self) {
+        while block_on(self.tables.measure_step()).unwrap() == tables::MeasureProgress::Worked {}
+    }
+
     /// Removes all that dropped tables left.
     pub fn purge(&self) {
         while block_on(self.tables.purge_step()).unwrap() == tables::PurgeProgress::Worked {}
@@ -141,11 +147,11 @@ pub fn sorted(name: &str) -> Value {
         "TableName": name,
         "AttributeDefinitions": [
             {"AttributeName": "id", "AttributeType": "S"},
-            {"AttributeName": "at", "AttributeType": "N"},
+            {"AttributeName": "seq", "AttributeType": "N"},
         ],
         "KeySchema": [
             {"AttributeName": "id", "KeyType": "HASH"},
-            {"AttributeName": "at", "KeyType": "RANGE"},
+            {"AttributeName": "seq", "KeyType": "RANGE"},
         ],
         "BillingMode": "PAY_PER_REQUEST",
     })

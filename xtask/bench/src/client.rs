@@ -1,0 +1,133 @@
+//! A signed client of one server: requests as ready bytes for the load, and calls for the rest.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use aws::signature::{Credentials, Rules, SecretKey, Target, sign};
+use serde_json::{Value, json};
+use types::{Region, Timestamp};
+
+use crate::connection::Connection;
+
+/// Who calls which server.
+#[derive(Clone)]
+pub struct Client {
+    /// Where the server listens.
+    pub address: SocketAddr,
+    /// The Region it is called as.
+    pub region: Region,
+    access_key_id: String,
+    secret: SecretKey,
+}
+
+impl Client {
+    /// A client with these credentials.
+    pub fn new(address: SocketAddr, region: Region, access_key_id: &str, secret: &str) -> Client {
+        Client {
+            address,
+            region,
+            access_key_id: access_key_id.to_owned(),
+            secret: SecretKey::new(secret.to_owned()),
+        }
+    }
+
+    /// The bytes of a signed request, valid for the minutes that a signature lasts.
+    pub fn request(&self, operation: &str, body: &[u8]) -> Result<Vec<u8>> {
+        let request = http::Request::post("/")
+            .header("host", self.address.to_string())
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .body(())?;
+        let (mut parts, ()) = request.into_parts();
+        let credentials = Credentials {
+            access_key_id: &self.access_key_id,
+            secret: &self.secret,
+            session_token: None,
+        };
+        let target = Target {
+            service: "dynamodb",
+            region: self.region,
+            rules: Rules::JSON,
+        };
+        sign(&mut parts, body, &credentials, &target, now())?;
+        let mut bytes = b"POST / HTTP/1.1\r\n".to_vec();
+        for (name, value) in &parts.headers {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+        bytes.extend_from_slice(body);
+        Ok(bytes)
+    }
+
+    /// Calls an operation; a status other than 200 is an error with the server's text.
+    pub fn call(&self, operation: &str, body: &Value) -> Result<Value> {
+        let request = self.request(operation, body.to_string().as_bytes())?;
+        let mut connection = Connection::new(self.address);
+        let reply = expect_ok(connection.exchange(&request)?)?;
+        serde_json::from_slice(reply).context("the reply is no JSON")
+    }
+
+    /// Makes a table with the string key `pk` and waits until it is `ACTIVE`.
+    pub fn create_table(&self, table: &str) -> Result<()> {
+        let description = json!({
+            "TableName": table,
+            "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+            "BillingMode": "PAY_PER_REQUEST",
+        });
+        self.call("CreateTable", &description)?;
+        self.wait_until_active(table)
+    }
+
+    /// Waits until a table, and each replica that it knows of, is `ACTIVE`.
+    pub fn wait_until_active(&self, table: &str) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            let reply = self.call("DescribeTable", &json!({"TableName": table}));
+            let active = reply.as_ref().is_ok_and(|reply| {
+                let replicas = reply["Table"]["Replicas"].as_array();
+                reply["Table"]["TableStatus"] == "ACTIVE"
+                    && replicas
+                        .into_iter()
+                        .flatten()
+                        .all(|replica| replica["ReplicaStatus"] == "ACTIVE")
+            });
+            if active {
+                return Ok(());
+            }
+            if started.elapsed() > Duration::from_secs(60) {
+                bail!("table {table} isn't ACTIVE after 60 s: {reply:?}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Gives a table a replica in another Region, whose client this is given, too.
+    pub fn replicate(&self, table: &str, to: &Client) -> Result<()> {
+        let create = json!({"Create": {"RegionName": to.region.name()}});
+        let update = json!({"TableName": table, "ReplicaUpdates": [create]});
+        self.call("UpdateTable", &update)?;
+        to.wait_until_active(table)?;
+        self.wait_until_active(table)
+    }
+}
+
+/// The body of a reply whose status is 200; anything else is an error that quotes it.
+pub fn expect_ok((status, body): (u16, &[u8])) -> Result<&[u8]> {
+    if status != 200 {
+        let text = String::from_utf8_lossy(&body[..body.len().min(500)]);
+        bail!("the server answered {status}: {text}");
+    }
+    Ok(body)
+}
+
+/// The wall clock.
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let milliseconds = since.expect("the clock is past 1970").as_millis();
+    Timestamp(u64::try_from(milliseconds).expect("a time of our age"))
+}

@@ -1,0 +1,252 @@
+//! A lab of its own, started from the release binary as a user would, on free ports and a data
+//! directory under target/, and removed with everything in it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use types::Region;
+
+use crate::client::Client;
+use crate::process::{self, Server};
+
+/// How long a lab may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How far a lab's link ports lie above its API port.
+const LINK_PORT_DISTANCE: u16 = 10_000;
+
+/// A folder that is removed with what is in it.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// An empty folder under target/, where those of benches that were killed are removed.
+    pub fn new(name: &str) -> Result<Folder> {
+        let parent = crate::root().join("target/bench-data");
+        std::fs::create_dir_all(&parent)?;
+        for entry in std::fs::read_dir(&parent)? {
+            let path = entry?.path();
+            let owner = path.to_str().and_then(|path| path.rsplit_once('-'));
+            let is_alive = |owner: &str| Path::new("/proc").join(owner).exists();
+            if owner.is_none_or(|(_, owner)| !is_alive(owner)) {
+                std::fs::remove_dir_all(&path)?;
+            }
+        }
+        let path = parent.join(format!("{name}-{}", std::process::id()));
+        std::fs::create_dir(&path)?;
+        Ok(Folder(path))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What can't be removed stays under target/, which is anybody's to delete.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running lab.
+pub struct Lab {
+    /// A client of each Region, at the Region's own address, in the order given.
+    pub clients: Vec<Client>,
+    /// From the start of the process to every Region answering a signed request.
+    pub ready_after: Duration,
+    supervisor: Server,
+    data: PathBuf,
+    folder: Option<Folder>,
+}
+
+impl Lab {
+    /// Starts a lab with these Regions on a fresh data directory.
+    pub fn start(regions: &[&str], edges: u32, delay_scale: f64) -> Result<Lab> {
+        let folder = Folder::new("lab")?;
+        let data = folder.path().join("data");
+        let mut lab = Lab::start_in(&data, regions, edges, delay_scale)?;
+        lab.folder = Some(folder);
+        Ok(lab)
+    }
+
+    /// Starts a lab on a data directory, which stays when the lab ends.
+    pub fn start_in(data: &Path, regions: &[&str], edges: u32, delay_scale: f64) -> Result<Lab> {
+        let port = free_port(regions.len())?.to_string();
+        let (names, edges) = (regions.join(","), edges.to_string());
+        let (scale, directory) = (delay_scale.to_string(), data.display().to_string());
+        let arguments = [
+            "up",
+            "--regions",
+            &names,
+            "--edges",
+            &edges,
+            "--data",
+            &directory,
+            "--delay-scale",
+            &scale,
+            "--api-port",
+            &port,
+        ];
+        let log = data.with_extension("log");
+        let started = Instant::now();
+        let mut lab = Lab {
+            clients: Vec::new(),
+            ready_after: Duration::ZERO,
+            supervisor: Server::start(&binary(), &arguments, &log)?,
+            data: data.to_owned(),
+            folder: None,
+        };
+        let port = port.parse()?;
+        lab.wait_until_ready(regions, port, started)?;
+        Ok(lab)
+    }
+
+    /// Waits for the credentials, then until each Region has answered a signed request.
+    fn wait_until_ready(&mut self, regions: &[&str], port: u16, started: Instant) -> Result<()> {
+        let addresses = (1..=regions.len()).map(|number| SocketAddr::new(address(number), port));
+        let addresses: Vec<SocketAddr> = addresses.collect();
+        for address in &addresses {
+            self.until(started, || {
+                std::net::TcpStream::connect(address)?;
+                Ok(())
+            })?;
+        }
+        let mut credentials = None;
+        self.until(started, || {
+            credentials = Some(credentials_of(&self.data)?);
+            Ok(())
+        })?;
+        let (id, secret) = credentials.context("read above")?;
+        for (region, address) in regions.iter().zip(addresses) {
+            self.clients
+                .push(Client::new(address, region.parse()?, &id, &secret));
+        }
+        let clients = self.clients.clone();
+        for client in clients {
+            self.until(started, || {
+                client.call("ListTables", &json!({})).map(|_| ())
+            })?;
+        }
+        self.ready_after = started.elapsed();
+        Ok(())
+    }
+
+    /// Tries until it works, the lab has ended, or patience has.
+    fn until(&self, started: Instant, mut attempt: impl FnMut() -> Result<()>) -> Result<()> {
+        loop {
+            let Err(error) = attempt() else {
+                return Ok(());
+            };
+            let ended = !Path::new(&format!("/proc/{}/exe", self.supervisor.pid())).exists();
+            if ended || started.elapsed() > PATIENCE {
+                let printed = self.supervisor.printed();
+                return Err(error.context(format!("the lab isn't ready; it printed: {printed}")));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// The supervisor's process id.
+    pub fn supervisor(&self) -> u32 {
+        self.supervisor.pid()
+    }
+
+    /// The process id of a site.
+    pub fn site(&self, name: &str) -> Result<u32> {
+        let children = process::children(self.supervisor())?;
+        let of_site = |words: &Vec<String>| {
+            let mut parts = words.iter().flat_map(|word| word.split(['/', '.', '=']));
+            parts.any(|part| part == name)
+        };
+        let found = children.iter().find(|(_, words)| of_site(words));
+        let found = found.with_context(|| format!("no process of {name} among {children:?}"))?;
+        Ok(found.0)
+    }
+
+    /// The process ids of all Regions.
+    pub fn regions(&self) -> Result<Vec<u32>> {
+        let names = self.clients.iter().map(|client| client.region.name());
+        names.map(|name| self.site(name)).collect()
+    }
+
+    /// The folder of a site's data.
+    pub fn folder_of(&self, region: Region) -> PathBuf {
+        let own = self.data.join(region.name());
+        if own.is_dir() { own } else { self.data.clone() }
+    }
+
+    /// Runs a subcommand of the binary on this lab.
+    pub fn command(&self, words: &[&str]) -> Result<String> {
+        run(&self.data, words)
+    }
+
+    /// Stops it.
+    pub fn stop(mut self) {
+        self.supervisor.stop();
+    }
+}
+
+fn binary() -> PathBuf {
+    crate::root().join("target/release/causeway")
+}
+
+/// The address of a lab's Region, counted from 1.
+fn address(number: usize) -> IpAddr {
+    let number = u8::try_from(number).expect("a lab has few Regions");
+    IpAddr::V4(Ipv4Addr::new(127, 1, number, 1))
+}
+
+/// A port that is free on the front door's address and, with the one beside it that the links
+/// use, on each Region's. It lies below those that the system gives to clients.
+pub fn free_port(regions: usize) -> Result<u16> {
+    let own = std::process::id();
+    for attempt in 0..1000 {
+        let offset = (own.wrapping_mul(31) + attempt * 17) % 10_000;
+        let port = 20_000 + u16::try_from(offset).expect("less than 10,000");
+        let is_free = |number| {
+            [port, port + LINK_PORT_DISTANCE]
+                .iter()
+                .all(|port| TcpListener::bind((address(number), *port)).is_ok())
+        };
+        let front = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        if front.is_ok() && (1..=regions).all(is_free) {
+            return Ok(port);
+        }
+    }
+    bail!("found no port that is free on every Region's address")
+}
+
+fn run(data: &Path, words: &[&str]) -> Result<String> {
+    let output = Command::new(binary())
+        .args(words)
+        .arg("--data")
+        .arg(data)
+        .output()?;
+    if !output.status.success() {
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        bail!(
+            "causeway {} ended with {}: {error}",
+            words.join(" "),
+            output.status
+        );
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The key id and secret that `causeway env` prints for the shell.
+fn credentials_of(data: &Path) -> Result<(String, String)> {
+    let printed = run(data, &["env"])?;
+    let value = |name: &str| {
+        let lines = printed.lines().filter_map(|line| line.split_once('='));
+        let mut lines = lines.filter(|(key, _)| key.trim_start_matches("export ") == name);
+        let (_, value) = lines.next()?;
+        Some(value.trim_matches(['"', '\'', ';']).to_owned())
+    };
+    let (id, secret) = (value("AWS_ACCESS_KEY_ID"), value("AWS_SECRET_ACCESS_KEY"));
+    id.zip(secret).context("causeway env prints no credentials")
+}

@@ -1,0 +1,92 @@
+//! `cargo xtask bench`: what Causeway costs in time, processor and memory, beside the bare engine
+//! and beside other implementations of the same API, measured in one run and written into
+//! docs/benchmarks.md. It judges nothing: a goal that is missed is printed, not an error.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "part of xtask, which invariant 1 leaves out: it opens sockets, reads clocks and \
+              starts processes because that is what it measures"
+)]
+
+mod client;
+mod connection;
+mod engine;
+mod items;
+mod lab;
+mod load;
+mod machine;
+mod peers;
+mod process;
+mod report;
+mod scenarios;
+mod statistics;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::Parser;
+
+/// Measure Causeway and write docs/benchmarks.md.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", max_term_width = 100)]
+pub struct Arguments {
+    /// Only the scenario of that name: start, writes, replication, memory, cut, peers
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// How long one measured window of load is
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// How often each window, or each start, is repeated
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=100))]
+    rounds: u64,
+    /// How many items the scenario `memory` ends with
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    items: u64,
+    /// How long the scenario `cut` cuts the link
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    cut_seconds: u64,
+    /// Cut the link for 10 minutes
+    #[arg(long)]
+    long: bool,
+    /// Of the scenario `peers`, only the peers whose name contains this
+    #[arg(long, value_name = "NAME")]
+    peer: Option<String>,
+    /// Measure the peers and the bare engine alone, without a lab; nothing is written to docs
+    #[arg(long)]
+    no_lab: bool,
+    /// Write every result as JSON, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == process::TIED) {
+        return process::become_tied(words);
+    }
+    let arguments = Arguments::parse();
+    let chosen: Vec<_> = scenarios::ALL
+        .iter()
+        .filter(|(name, _)| arguments.only.as_ref().is_none_or(|only| only == name))
+        .collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = scenarios::ALL.iter().map(|(name, _)| *name).collect();
+        bail!("no such scenario; there are {}", names.join(", "));
+    }
+    let mut report = report::Report::new(&root());
+    for (name, scenario) in chosen {
+        eprintln!("== {name}");
+        let section = scenario(&arguments)?;
+        print!("{}", section.markdown());
+        report.add(name, section, !arguments.no_lab)?;
+    }
+    report.write_json(arguments.json.as_deref())
+}
+
+/// The root of the checkout.
+fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = manifest.ancestors().nth(2);
+    root.expect("the package stands two folders below the root")
+        .to_owned()
+}
