@@ -4,6 +4,8 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
+    clippy::unwrap_used,
+    clippy::zombie_processes,
     reason = "tests are outside"
 )]
 
