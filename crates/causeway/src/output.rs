@@ -68,12 +68,15 @@ impl std::fmt::Display for Table {
     }
 }
 
+/// A number, perhaps with a unit after a space; or a dash where there is none.
 fn is_number(cell: &str) -> bool {
-    let first = cell.chars().next();
-    cell == "-"
-        || first.is_some_and(|first| first.is_ascii_digit() || "+-".contains(first))
-            && cell.split(' ').count() <= 2
-            && !cell.contains(':')
+    let number = match cell.split_once(' ') {
+        Some((number, unit)) if unit.bytes().all(|byte| byte.is_ascii_alphabetic()) => number,
+        Some(_) => return false,
+        None => cell,
+    };
+    let is_ours = |c: char| c.is_ascii_digit() || "+-.".contains(c);
+    number == "-" || (number.chars().all(is_ours) && number.parse::<f64>().is_ok())
 }
 
 fn cell(value: Option<&Value>) -> String {

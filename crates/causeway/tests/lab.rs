@@ -1,5 +1,11 @@
 //! Real processes: Regions killed under load, links cut, the supervisor killed. Every write that
 //! was acknowledged is looked for by its id afterwards.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    reason = "a test starts processes, waits and may panic"
+)]
 
 mod support;
 

@@ -4,6 +4,8 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
+    clippy::unwrap_used,
+    clippy::zombie_processes,
     reason = "tests are outside"
 )]
 
@@ -148,10 +150,10 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         if let Some(process) = &mut self.process {
-            let stop = Command::new("kill")
+            let _ = Command::new("kill")
                 .arg(process.id().to_string())
-                .stderr(Stdio::null());
-            let _ = { stop }.status();
+                .stderr(Stdio::null())
+                .status();
             let _ = process.wait();
         }
     }
