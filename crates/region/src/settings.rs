@@ -33,7 +33,8 @@ impl<E: Engine> Region<E> {
     /// A Region cut off from the majority serves with its own meanwhile.
     async fn offer_root_keys(&self) {
         loop {
-            if self.council.settings().get(ROOT_KEYS).is_some() {
+            let settings = self.council.settings();
+            if settings.get(ROOT_KEYS).is_some() {
                 return;
             }
             // The first to ask is whoever leads; others wait, so that one proposal suffices.
@@ -47,7 +48,8 @@ impl<E: Engine> Region<E> {
             }
             let now = self.environment.now().monotonic;
             let wait = self.environment.sleep_until(now + AGAIN);
-            futures_util::future::select(wait, Box::pin(self.council.settings_after(0))).await;
+            let changed = self.council.settings_after(settings.revision());
+            futures_util::future::select(wait, Box::pin(changed)).await;
         }
     }
 

@@ -237,7 +237,7 @@ impl<E: Engine> Region<E> {
             .lock()
             .expect("nothing panics inside")
             .acknowledged();
-        if applied.is_none_or(|applied| applied < head) {
+        if applied.unwrap_or_default() < head {
             measures.committed(head, wall);
         }
     }
