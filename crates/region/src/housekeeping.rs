@@ -59,7 +59,8 @@ impl<E: Engine> Region<E> {
             self.resynchronize().await;
             let acknowledged = |peer: SiteId| {
                 let peer = self.peers.get(&peer);
-                peer.and_then(|peer| peer.acknowledged()).unwrap_or_default()
+                peer.and_then(|peer| peer.acknowledged())
+                    .unwrap_or_default()
             };
             let step = self.tables.copy_step(&acknowledged).await;
             let pause = step.map(|progress| match progress {
@@ -86,10 +87,14 @@ impl<E: Engine> Region<E> {
     /// Removes the items of deleted tables.
     pub(crate) async fn purge_tables(self: Arc<Self>) {
         loop {
-            let pause = self.tables.purge_step().await.map(|progress| match progress {
-                PurgeProgress::Worked => None,
-                PurgeProgress::Idle => Some(IDLE),
-            });
+            let pause = self
+                .tables
+                .purge_step()
+                .await
+                .map(|progress| match progress {
+                    PurgeProgress::Worked => None,
+                    PurgeProgress::Idle => Some(IDLE),
+                });
             self.rest_after(pause).await;
         }
     }
