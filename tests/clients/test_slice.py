@@ -75,7 +75,7 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(conflict["table"], "Orders")
         self.assertEqual(conflict["loser"]["region"], VIRGINIA)
         self.assertEqual(conflict["winner"]["region"], IRELAND)
-        self.assertEqual(conflict["loser"]["item"]["by"]["S"], "Virginia")
+        self.assertEqual(conflict["loser"]["image"]["by"]["S"], "Virginia")
 
         lab.run("conflicts", "restore", conflict["id"])
         for region in (VIRGINIA, IRELAND):
