@@ -59,7 +59,10 @@ impl Peer {
 
     /// Our log is applied there up to here, as far as is known.
     pub fn acknowledged(&self) -> Option<LogPosition> {
-        self.shipper.lock().expect("nothing panics inside").acknowledged()
+        self.shipper
+            .lock()
+            .expect("nothing panics inside")
+            .acknowledged()
     }
 
     /// How far its log is applied here.

@@ -166,6 +166,7 @@ impl<E: Engine> Region<E> {
             Box::pin(self.clone().adopt_settings()),
             Box::pin(self.clone().copy_tables()),
             Box::pin(self.clone().purge_tables()),
+            Box::pin(self.clone().measure_tables()),
             Box::pin(self.clone().trim_log()),
         ];
         for peer in self.peers.values() {
@@ -361,7 +362,8 @@ impl<E: Engine> Region<E> {
     /// shares is copied to it.
     fn restart(&self, peer: &Peer, at: LogPosition) {
         tracing::warn!(peer = %peer.site.name, position = at.0, "the peer needs a new copy");
-        peer.resynchronize.store(true, std::sync::atomic::Ordering::Release);
+        peer.resynchronize
+            .store(true, std::sync::atomic::Ordering::Release);
         let payload = Message::Restart { log: self.log, at }.encode();
         let plain = Plain::new(peer.site.name, Lane::Changes, REGION_SERVICE, "", payload)
             .expect("a restart is short");
