@@ -57,8 +57,13 @@ pub enum Command {
     /// Print the places a client can be in, and their addresses
     #[command(after_help = "Example:\n  causeway places --json")]
     Places(Places),
-    /// Check every Region's data and that replicas agree; exit code 1 if something is wrong
-    #[command(after_help = "Example:\n  causeway verify && echo sound")]
+    /// Check every Region's data and that replicas agree
+    #[command(
+        after_help = "Exit code 0: everything was checked, is sound, and all replicas agree. \
+        Exit code 1: data are damaged, replicas differ though they are made of the same changes, \
+        or not everything could be checked (a Region is down, changes are still on their way); \
+        the output says which.\n\nExample:\n  causeway verify && echo sound"
+    )]
     Verify(Query),
     /// Break something for a while
     #[command(

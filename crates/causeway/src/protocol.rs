@@ -135,6 +135,8 @@ pub enum Question {
     },
     /// Is its data sound?
     Verify,
+    /// What its replicas hold, in digests, and which changes they are made of.
+    Replicas,
     /// Which operations are built.
     Operations,
 }

@@ -178,6 +178,13 @@ fn a_cut_link_loses_nothing_and_everything_arrives_once_after_the_heal() {
         ids(&mut far).is_disjoint(&virginia),
         "the cut held nothing back"
     );
+    let output = lab.causeway(&["verify", "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let verified: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let table = &verified["tables"][0];
+    assert_eq!(table["state"], "not_comparable", "{verified}");
+    let reasons = table["reasons"].to_string();
+    assert!(reasons.contains("backlog"), "{reasons}");
     lab.must(&["fault", "heal"]);
     let all: BTreeSet<String> = virginia.union(&ireland).cloned().collect();
     eventually("everything is in Virginia", || {
@@ -190,6 +197,10 @@ fn a_cut_link_loses_nothing_and_everything_arrives_once_after_the_heal() {
         json!([]),
         "different items are no conflict"
     );
+    let verified = lab.json(&["verify"]);
+    assert_eq!(verified["tables"][0]["state"], "agree", "{verified}");
+    let items = &verified["tables"][0]["replicas"][1]["items"];
+    assert_eq!(items.as_u64(), Some(all.len() as u64));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a Region does by itself at its own pace: heartbeats, first copies of replicas, removal
-//! of deleted tables' items, trimming of the log, adoption of the council's settings.
+//! of deleted tables' items, counting of items, trimming of the log, adoption of the council's
+//! settings.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,7 +9,7 @@ use link::{Lane, Plain};
 use store::{
     Batch, CommitError, Direction, Engine, KeyRange, LogPosition, ReadError, Snapshot, Space,
 };
-use tables::{CopyProgress, PurgeProgress, TablesError};
+use tables::{CopyProgress, MeasureProgress, PurgeProgress, TablesError};
 use types::{SiteId, Span};
 
 use crate::asking::REGION_SERVICE;
@@ -23,6 +24,13 @@ const IDLE: Span = Span::milliseconds(250);
 
 /// Between looks when work waits for a peer.
 const WAITING: Span = Span::milliseconds(20);
+
+/// Between counts of the tables' items. (The service's are about six hours apart.)
+const MEASURE: Span = Span::seconds(300);
+
+/// Between steps of a count: a step takes a fraction of a millisecond, so counting takes a few
+/// hundredths of a processor however large the tables are.
+const MEASURE_STEP: Span = Span::milliseconds(5);
 
 /// Between trims of the log.
 const TRIM: Span = Span::seconds(1);
@@ -96,6 +104,23 @@ impl<E: Engine> Region<E> {
                     PurgeProgress::Idle => Some(IDLE),
                 });
             self.rest_after(pause).await;
+        }
+    }
+
+    /// Counts the tables' items, as `DescribeTable` tells them.
+    pub(crate) async fn measure_tables(self: Arc<Self>) {
+        loop {
+            let step = self.tables.measure_step().await;
+            let pause = match step {
+                Ok(MeasureProgress::Worked) => MEASURE_STEP,
+                Ok(MeasureProgress::Finished) => MEASURE,
+                Err(error) => {
+                    tracing::warn!(%error, "the tables' items are counted again later");
+                    MEASURE
+                }
+            };
+            let now = self.environment.now().monotonic;
+            self.environment.sleep_until(now + pause).await;
         }
     }
 

@@ -146,6 +146,7 @@ impl<E: Engine> Region<E> {
             Box::pin(self.clone().adopt_settings()),
             Box::pin(self.clone().copy_tables()),
             Box::pin(self.clone().purge_tables()),
+            Box::pin(self.clone().measure_tables()),
             Box::pin(self.clone().trim_log()),
         ];
         for peer in self.peers.values() {

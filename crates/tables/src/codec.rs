@@ -106,6 +106,16 @@ pub fn decode_state_header(bytes: &[u8]) -> Result<(Version, Context), CodecErro
     Reader::versioned(bytes)?.header()
 }
 
+/// A state's version, and the bytes of its content: equal for equal contents.
+///
+/// # Errors
+/// When the bytes don't begin as [`encode_state`] writes them. The content is not looked at.
+pub(crate) fn split_state(bytes: &[u8]) -> Result<(Version, &[u8]), CodecError> {
+    let mut reader = Reader::versioned(bytes)?;
+    let (dot, _) = reader.header()?;
+    Ok((dot, reader.rest))
+}
+
 /// Appends a length in LEB128: seven bits a byte, least first.
 fn put_length(out: &mut Vec<u8>, mut length: usize) {
     while length >= 0x80 {

@@ -55,6 +55,7 @@ pub use expressions::{
     UpdateError,
 };
 pub use global::copy::CopyProgress;
+pub use global::digest::{StatesDigest, TableDigest};
 pub use global::export::Export;
 pub use global::import::{Import, ImportError, ImportGuard, MAX_SKEW, ReadyImport};
 pub use global::ledger::{

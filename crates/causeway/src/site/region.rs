@@ -212,6 +212,10 @@ impl Site for RegionSite {
                 Question::Conflict { id } => self.conflict(&id).await,
                 Question::Restore { id } => self.restore(&id).await,
                 Question::Verify => self.verify().await,
+                Question::Replicas => {
+                    let replicas = self.region.replicas().await;
+                    to_json(&replicas.map_err(|cause| cause.to_string())?)
+                }
                 Question::Operations => Ok(RegionSite::operations()),
             }
         })

@@ -21,9 +21,6 @@ const STATUS_WAIT: Duration = Duration::from_secs(2);
 /// How long a site may take to look something up in its data.
 const QUESTION_WAIT: Duration = Duration::from_secs(30);
 
-/// How long a site may take to check all its data.
-const VERIFY_WAIT: Duration = Duration::from_secs(280);
-
 /// The longest lease: a day. Whoever wants more injects again.
 const LONGEST_LEASE: Duration = Duration::from_secs(86_400);
 
@@ -315,21 +312,6 @@ impl Supervisor {
         Err(Failure::did_not_hold(message))
     }
 
-    /// Sound: every Region answered and none found anything.
-    async fn verify(&self) -> Result<Value, Failure> {
-        let mut sound = true;
-        let mut regions = Vec::new();
-        for (region, answer) in self.ask_regions(&Question::Verify, VERIFY_WAIT).await {
-            let (findings, detail) = match answer {
-                Ok(detail) => (findings(&detail), detail),
-                Err(cause) => (vec![format!("it was not checked: {cause}")], Value::Null),
-            };
-            sound &= findings.is_empty();
-            regions.push(json!({ "region": region, "findings": findings, "detail": detail }));
-        }
-        Ok(json!({ "sound": sound, "regions": regions }))
-    }
-
     async fn operations(&self) -> Result<Value, Failure> {
         let answers = self.ask_regions(&Question::Operations, QUESTION_WAIT).await;
         let answered = answers.into_iter().find_map(|(_, answer)| answer.ok());
@@ -337,7 +319,7 @@ impl Supervisor {
     }
 
     /// Asks all Regions at once; answers in the order of their numbers.
-    async fn ask_regions(
+    pub(super) async fn ask_regions(
         &self,
         question: &Question,
         wait: Duration,
@@ -361,20 +343,6 @@ fn describe(state: &State) -> (String, Option<String>) {
         State::Running(_) => ("running".to_owned(), None),
         State::Killed => ("killed".to_owned(), None),
         State::Crashed(exit) => ("crashed".to_owned(), Some(exit.to_string())),
-    }
-}
-
-/// `findings` of a Region's verification; an answer without them is one.
-fn findings(detail: &Value) -> Vec<String> {
-    match detail.get("findings").and_then(Value::as_array) {
-        Some(findings) => {
-            let texts = findings.iter().map(|finding| match finding {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            });
-            texts.collect()
-        }
-        None => vec!["it answered without findings".to_owned()],
     }
 }
 

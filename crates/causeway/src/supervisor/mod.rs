@@ -1,9 +1,11 @@
 //! The supervisor: starts a lab's sites, keeps the leases of its faults, answers the control API
 //! and passes everything else on. It holds no data of any site.
 
+mod compare;
 mod door;
 mod execute;
 mod slot;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -5,6 +5,7 @@
 //! `docs/conflicts.md` says which writes the conflict ledger holds, and why exactly those.
 
 pub mod copy;
+pub mod digest;
 pub mod export;
 pub mod group;
 pub mod import;
