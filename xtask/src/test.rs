@@ -41,7 +41,6 @@ const STEPS: &[Step] = &[
             "--nocapture",
         ])
     }),
-    ("lab", lab),
     ("clients", clients),
 ];
 
@@ -112,20 +111,6 @@ fn tools() -> Result<()> {
         .args(["install", "--yes", "--no-install-recommends"])
         .args(packages);
     run::command(install.env("DEBIAN_FRONTEND", "noninteractive"))
-}
-
-/// Real processes: start, kill, cut, heal; nothing acknowledged is lost.
-fn lab() -> Result<()> {
-    run::cargo(&[
-        "test",
-        "--release",
-        "--package",
-        "causeway",
-        "--test",
-        "lab",
-        "--",
-        "--nocapture",
-    ])
 }
 
 /// The `aws` command line and boto3 drive the whole slice.
