@@ -296,7 +296,10 @@ fn ledger_of(region: &region::Region<store::MemoryEngine>) -> Vec<tables::Confli
     let mut after = None;
     loop {
         let filter = tables::ConflictFilter::default();
-        let page = region.tables().conflicts(&filter, after, 1_000).now_or_never();
+        let page = region
+            .tables()
+            .conflicts(&filter, after, 1_000)
+            .now_or_never();
         let page = page.expect("memory never waits").expect("memory reads");
         rows.extend(page.conflicts);
         match page.next {
