@@ -13,7 +13,7 @@ NOBODY = "arn:aws:dynamodb:us-east-1:123456789012:table/Nowhere"
 ON_A_TABLE = {
     "BatchGetItem", "BatchWriteItem", "DeleteItem", "DeleteTable", "DescribeContinuousBackups",
     "DescribeTable", "DescribeTimeToLive", "GetItem", "ListTagsOfResource", "PutItem", "Scan",
-    "TagResource", "UntagResource", "UpdateItem",
+    "TagResource", "UntagResource", "UpdateContinuousBackups", "UpdateItem",
 }
 
 
