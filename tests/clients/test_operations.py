@@ -13,7 +13,7 @@ NOBODY = "arn:aws:dynamodb:us-east-1:123456789012:table/Nowhere"
 ON_A_TABLE = {
     "BatchGetItem", "BatchWriteItem", "DeleteItem", "DeleteTable", "DescribeContinuousBackups",
     "DescribeTable", "DescribeTimeToLive", "GetItem", "ListTagsOfResource", "PutItem", "Scan",
-    "TagResource", "UntagResource", "UpdateItem",
+    "TagResource", "UntagResource", "UpdateContinuousBackups", "UpdateItem",
 }
 
 
@@ -43,8 +43,9 @@ def parameters(shape, member, table, arn):
         if member.endswith("TableName"):
             return table
         return named.get(member, "x" * max(1, shape.metadata.get("min", 1)))
-    simple = {"integer": 1, "long": 1, "boolean": False, "double": 1.0, "timestamp": 0, "blob": b"x"}
-    return simple[shape.type_name]
+    return {"integer": 1, "long": 1, "boolean": False, "double": 1.0, "timestamp": 0, "blob": b"x"}[
+        shape.type_name
+    ]
 
 
 class EveryOperation(unittest.TestCase):

@@ -19,7 +19,8 @@ class CommandLine(unittest.TestCase):
         cls.addClassCleanup(cls.lab.close)
 
     def replica(self, region, of=IRELAND):
-        table = self.lab.aws(region, "dynamodb", "describe-table", "--table-name", "Orders")["Table"]
+        answer = self.lab.aws(region, "dynamodb", "describe-table", "--table-name", "Orders")
+        table = answer["Table"]
         states = {r["RegionName"]: r["ReplicaStatus"] for r in table.get("Replicas", [])}
         return states.get(of)
 

@@ -50,7 +50,7 @@ class Wire(unittest.TestCase):
             for what, start in (
                 ("a head", b"POST / HTTP/1.1\r\nhost: a\r\nx-amz-"),
                 ("a body", b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 900\r\n\r\n{"),
-                ("chunks", b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\n"),
+                ("chunks", b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r"),
             )
             for place, address in (("the front door", cls.door), ("a Region", cls.own[VIRGINIA]))
         }

@@ -85,7 +85,7 @@ impl<E: Engine> Tables<E> {
         not_built("TransactGetItems"),
         not_built("TransactWriteItems"),
         built!("UntagResource", untag_resource),
-        not_built("UpdateContinuousBackups"),
+        built!("UpdateContinuousBackups", update_continuous_backups),
         not_built("UpdateContributorInsights"),
         built!("UpdateGlobalTable", update_global_table),
         built!("UpdateGlobalTableSettings", update_global_table_settings),

@@ -14,7 +14,11 @@ pub(crate) async fn execute<E: Engine>(
     body: &[u8],
 ) -> Result<Bytes, TablesError> {
     let input: TableNameInput = parse(body)?;
-    let name = input.name()?;
+    describe(tables, input.name()?)
+}
+
+/// The description of the table of that name or ARN.
+pub(crate) fn describe<E: Engine>(tables: &Tables<E>, name: &str) -> Result<Bytes, TablesError> {
     let name = tables.table_name(name);
     if tables.catalogue.named(name).is_none() {
         return Err(TablesError::TableNotFound(name.to_owned()));

@@ -22,6 +22,7 @@ pub(crate) mod query;
 pub(crate) mod scan;
 pub(crate) mod tag_resource;
 pub(crate) mod untag_resource;
+pub(crate) mod update_continuous_backups;
 pub(crate) mod update_global_table;
 pub(crate) mod update_global_table_settings;
 pub(crate) mod update_item;

@@ -507,6 +507,24 @@ fn small_descriptions_are_honest() {
         service.fails("DescribeContinuousBackups", json!({"TableName": "Nowhere"})),
         "TableNotFoundException: Table not found: Nowhere"
     );
+    let recovery = |enabled: bool| {
+        json!({
+            "TableName": "Orders",
+            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": enabled},
+        })
+    };
+    let off = service.ok("UpdateContinuousBackups", recovery(false));
+    assert_eq!(&off["ContinuousBackupsDescription"], backups);
+    assert_eq!(
+        service.fails("UpdateContinuousBackups", recovery(true)),
+        "ValidationException: PointInTimeRecoverySpecification with PointInTimeRecoveryEnabled is \
+         not built yet in Causeway"
+    );
+    assert_eq!(
+        service.fails("UpdateContinuousBackups", json!({"TableName": "Orders"})),
+        "ValidationException: 1 validation error detected: Value null at \
+         'pointInTimeRecoverySpecification' failed to satisfy constraint: Member must not be null"
+    );
     let endpoints = service.ok("DescribeEndpoints", json!({}));
     assert_eq!(endpoints["Endpoints"][0]["CachePeriodInMinutes"], 1440);
 }

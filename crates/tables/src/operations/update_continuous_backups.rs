@@ -1,0 +1,51 @@
+//! `UpdateContinuousBackups`: point-in-time recovery stays off, and may be told to. Turning it on
+//! is refused by name. (Terraform says "off" of every replica that it makes.)
+
+use bytes::Bytes;
+use serde::Deserialize;
+use store::Engine;
+
+use super::describe_continuous_backups::describe;
+use crate::request::{Constraints, parse};
+use crate::settings::refuse_unbuilt;
+use crate::{Tables, TablesError};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Input {
+    table_name: Option<String>,
+    point_in_time_recovery_specification: Option<Specification>,
+}
+
+/// `PointInTimeRecoverySpecification`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Specification {
+    point_in_time_recovery_enabled: Option<bool>,
+}
+
+/// Carries it out.
+pub(crate) async fn execute<E: Engine>(
+    tables: &Tables<E>,
+    body: &[u8],
+) -> Result<Bytes, TablesError> {
+    let input: Input = parse(body)?;
+    let specification = input.point_in_time_recovery_specification;
+    let mut constraints = Constraints::default();
+    constraints.table(input.table_name.as_deref());
+    constraints.present("pointInTimeRecoverySpecification", specification.as_ref());
+    let enabled = specification.and_then(|given| {
+        constraints.present(
+            "pointInTimeRecoverySpecification.pointInTimeRecoveryEnabled",
+            given.point_in_time_recovery_enabled.as_ref(),
+        );
+        given.point_in_time_recovery_enabled
+    });
+    constraints.check()?;
+    let description = describe(tables, input.table_name.as_deref().unwrap_or_default())?;
+    refuse_unbuilt(&[(
+        "PointInTimeRecoverySpecification with PointInTimeRecoveryEnabled",
+        enabled == Some(true),
+    )])?;
+    Ok(description)
+}
