@@ -10,7 +10,11 @@ import sys
 import tempfile
 import time
 
-CAUSEWAY = os.environ.get("CAUSEWAY", "target/release/causeway")
+import boto3
+from botocore.config import Config
+
+# Absolute, since some tests run it elsewhere.
+CAUSEWAY = os.path.abspath(os.environ.get("CAUSEWAY", "target/release/causeway"))
 
 
 def free_port():
@@ -37,7 +41,8 @@ class Lab:
 
     def __init__(self, *arguments):
         self.folder = tempfile.TemporaryDirectory(prefix="causeway-clients-")
-        self.data = pathlib.Path(self.folder.name, "data")
+        # Where `causeway` looks when it runs in this folder and isn't told.
+        self.data = pathlib.Path(self.folder.name, ".causeway")
         self.port = free_port()
         self.arguments = arguments
         self.process = None
@@ -84,6 +89,28 @@ class Lab:
     def json(self, *words):
         """Runs a `causeway` command and reads the JSON that it prints."""
         return json.loads(self.run(*words, "--json").stdout)
+
+    def address(self, region):
+        """The host and port of a Region's own address."""
+        sites = self.json("status")["sites"]
+        api = next(site["api"] for site in sites if site["site"] == region)
+        host, port = api.rsplit(":", 1)
+        return host, int(port)
+
+    def processes(self):
+        """The process of each site, by the site's name."""
+        return {site["site"]: site["process"] for site in self.json("status")["sites"]}
+
+    def client(self, region, **changes):
+        """A boto3 client of DynamoDB that tries once and doesn't wait long."""
+        settings = {
+            "region_name": region,
+            "endpoint_url": self.environment["AWS_ENDPOINT_URL"],
+            "aws_access_key_id": self.environment["AWS_ACCESS_KEY_ID"],
+            "aws_secret_access_key": self.environment["AWS_SECRET_ACCESS_KEY"],
+            "config": Config(retries={"total_max_attempts": 1}, read_timeout=20),
+        }
+        return boto3.client("dynamodb", **{**settings, **changes})
 
     def credentials(self):
         """What `eval "$(causeway env)"` sets, as a shell would."""

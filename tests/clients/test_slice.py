@@ -2,8 +2,6 @@
 
 import unittest
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from lab import Lab, eventually
 
@@ -75,7 +73,7 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(conflict["table"], "Orders")
         self.assertEqual(conflict["loser"]["region"], VIRGINIA)
         self.assertEqual(conflict["winner"]["region"], IRELAND)
-        self.assertEqual(conflict["loser"]["item"]["by"]["S"], "Virginia")
+        self.assertEqual(conflict["loser"]["image"]["by"]["S"], "Virginia")
 
         lab.run("conflicts", "restore", conflict["id"])
         for region in (VIRGINIA, IRELAND):
@@ -94,14 +92,7 @@ class Sdk(unittest.TestCase):
         cls.addClassCleanup(cls.lab.close)
 
     def client(self, region, **changes):
-        settings = {
-            "region_name": region,
-            "endpoint_url": self.lab.environment["AWS_ENDPOINT_URL"],
-            "aws_access_key_id": self.lab.environment["AWS_ACCESS_KEY_ID"],
-            "aws_secret_access_key": self.lab.environment["AWS_SECRET_ACCESS_KEY"],
-            "config": Config(retries={"total_max_attempts": 1}),
-        }
-        return boto3.client("dynamodb", **{**settings, **changes})
+        return self.lab.client(region, **changes)
 
     def table(self, name, region=VIRGINIA):
         client = self.client(region)

@@ -1,6 +1,8 @@
 //! What rustfmt and clippy don't check: file headers, lengths, banned words, where `unsafe` may
 //! stand, the drawn graph, and that ARCHITECTURE.md names only what exists.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -42,11 +44,14 @@ pub fn tidy() -> Result<()> {
 /// What is untidy, a line each.
 fn faults() -> Result<Vec<String>> {
     let mut faults = graph::faults()?;
-    for path in sources()? {
-        let text = fs::read_to_string(&path)?;
-        let name = relative(&path);
+    let sources = sources()?;
+    let test_modules = test_modules(&sources)?;
+    for path in &sources {
+        let text = fs::read_to_string(path)?;
+        let name = relative(path);
+        let is_test = name.contains("/tests/") || test_modules.contains(path);
         check_header(&name, &text, &mut faults);
-        check_lengths(&name, &text, &mut faults);
+        check_lengths(&name, &text, is_test, &mut faults);
         check_words(&name, &text, &mut faults);
     }
     check_manifests(&mut faults)?;
@@ -62,6 +67,27 @@ fn sources() -> Result<Vec<PathBuf>> {
     }
     found.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
     found.sort();
+    Ok(found)
+}
+
+/// The files among these that are modules of tests: their parent declares them as such.
+fn test_modules(sources: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
+    let mut found = BTreeSet::new();
+    for path in sources {
+        let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+        let folder = match stem {
+            "mod" | "lib" | "main" => path.with_file_name(""),
+            _ => path.with_extension(""),
+        };
+        let text = fs::read_to_string(path)?;
+        let lines: Vec<&str> = text.lines().collect();
+        for pair in lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]") {
+            let name = pair[1]
+                .strip_prefix("mod ")
+                .and_then(|rest| rest.strip_suffix(';'));
+            found.extend(name.map(|name| folder.join(format!("{name}.rs"))));
+        }
+    }
     Ok(found)
 }
 
@@ -99,12 +125,8 @@ fn check_header(name: &str, text: &str, faults: &mut Vec<String>) {
     }
 }
 
-fn check_lengths(name: &str, text: &str, faults: &mut Vec<String>) {
-    let code: Vec<&str> = text
-        .lines()
-        .take_while(|line| *line != "#[cfg(test)]")
-        .collect();
-    let is_test = name.contains("/tests/");
+fn check_lengths(name: &str, text: &str, is_test: bool, faults: &mut Vec<String>) {
+    let code = before_tests(text);
     let long = LONG_FILES.contains(&name);
     if !is_test && code.len() > MAX_FILE_LINES && !long {
         faults.push(format!(
@@ -130,7 +152,17 @@ fn check_lengths(name: &str, text: &str, faults: &mut Vec<String>) {
     }
 }
 
-/// Functions with their lengths: from the line with `fn` to the closing brace of its column.
+/// The lines before a file's module of tests.
+fn before_tests(text: &str) -> Vec<&str> {
+    let lines: Vec<&str> = text.lines().collect();
+    let tests = lines.windows(2).position(|pair| {
+        pair[0] == "#[cfg(test)]" && pair[1].contains("mod ") && pair[1].ends_with('{')
+    });
+    lines[..tests.unwrap_or(lines.len())].to_vec()
+}
+
+/// Functions with their lengths: from the line with `fn` to the closing brace of its column. A
+/// signature without a body, as a trait's, is none.
 fn functions(code: &[&str]) -> Vec<(String, usize)> {
     let mut found = Vec::new();
     for (start, line) in code.iter().enumerate() {
@@ -138,10 +170,13 @@ fn functions(code: &[&str]) -> Vec<(String, usize)> {
         let Some(name) = function_name(trimmed) else {
             continue;
         };
+        let mut signature = code[start..].iter();
+        let end = signature.find(|line| line.ends_with(['{', '}', ';']));
+        if end.is_none_or(|line| !line.ends_with('{')) {
+            continue;
+        }
         let closing = format!("{}}}", &line[..line.len() - trimmed.len()]);
-        let body = code[start..].iter().position(|line| *line == closing);
-        let one_line = trimmed.ends_with('}') || trimmed.ends_with(';');
-        if let (Some(length), false) = (body, one_line) {
+        if let Some(length) = code[start..].iter().position(|line| *line == closing) {
             found.push((name, length + 1));
         }
     }
@@ -253,9 +288,40 @@ mod tests {
         let text = format!("pub async fn long(\n) {{\n{body}}}\n");
         let mut faults = Vec::new();
         check_header("a.rs", &text, &mut faults);
-        check_lengths("a.rs", &text, &mut faults);
+        check_lengths("a.rs", &text, false, &mut faults);
         assert_eq!(faults.len(), 2, "{faults:?}");
         assert!(faults[1].contains("a.rs:long: 83 lines"), "{faults:?}");
+    }
+
+    #[test]
+    fn a_signature_without_a_body_and_a_file_of_tests_have_no_length() {
+        let body = "        let x = 1;\n".repeat(80);
+        let text = format!(
+            "trait A {{\n    fn promised(\n        &self,\n    ) -> bool;\n\n    fn long() {{\n\
+             {body}    }}\n}}\n"
+        );
+        let mut faults = Vec::new();
+        check_lengths("a.rs", &text, false, &mut faults);
+        assert_eq!(faults, ["a.rs:long: 82 lines, more than 70"]);
+        check_lengths("a/tests.rs", &text, true, &mut faults);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+    }
+
+    #[test]
+    fn files_of_tests_are_those_declared_as_such() {
+        let modules = test_modules(&sources().unwrap()).unwrap();
+        let names: Vec<String> = modules.iter().map(|path| relative(path)).collect();
+        assert!(
+            names.contains(&"crates/tables/src/global/tests.rs".to_owned()),
+            "{names:?}"
+        );
+        assert!(modules.iter().all(|path| path.exists()), "{names:?}");
+    }
+
+    #[test]
+    fn what_stands_between_declared_tests_and_the_end_is_counted() {
+        let text = "#[cfg(test)]\nmod far;\nfn a() {}\n#[cfg(test)]\nmod tests {\n}\n";
+        assert_eq!(before_tests(text).len(), 3);
     }
 
     #[test]

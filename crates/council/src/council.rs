@@ -6,11 +6,13 @@
 //! A proposal made anywhere is sent to the leader, again and again until its entry is applied
 //! here, which is how its proposer learns the outcome; repeated entries are applied once.
 
+mod ready;
+mod status;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use raft::eraftpb::{Message, MessageType};
 use raft::{Config, ProgressState, RawNode, SnapshotStatus, StateRole};
 use store::Batch;
 use types::{Deployment, SiteId};
@@ -20,9 +22,14 @@ use crate::log::{Log, raft_id, site_of};
 use crate::state::{Proposal, State};
 use crate::wire::{self, Frame};
 use crate::{
-    Applied, Change, CouncilError, DEPLOYMENT, Expected, Members, Outcome, ProposalId, Saved,
-    Settings, Timing, saved,
+    Change, CouncilError, DEPLOYMENT, Expected, Members, Outcome, ProposalId, Saved, Settings,
+    Timing, saved,
 };
+
+pub use ready::{Ready, ReadyToken};
+pub use status::{CouncilStatus, Role};
+
+use ready::Outstanding;
 
 /// What a site needs to know to take its seat.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,77 +42,10 @@ pub struct CouncilConfig {
     pub timing: Timing,
 }
 
-/// A site's part in the council at the moment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    /// It decides the order of changes.
-    Leader,
-    /// It follows a leader, or waits for one.
-    Follower,
-    /// It stands for election.
-    Candidate,
-    /// It has no vote.
-    Listener,
-}
-
-/// The council as one site sees it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CouncilStatus {
-    /// What it does there.
-    pub role: Role,
-    /// The election term.
-    pub term: u64,
-    /// Whom it takes for the leader.
-    pub leader: Option<SiteId>,
-    /// The last log index known to be decided.
-    pub commit: u64,
-    /// The last log index in effect here.
-    pub applied: u64,
-    /// The settings' revision here.
-    pub revision: u64,
-    /// Can it have changes decided?
-    pub majority: bool,
-    /// The voters.
-    pub voters: Vec<SiteId>,
-    /// The members without a vote.
-    pub listeners: Vec<SiteId>,
-    /// Ticks since each other member was last heard; absent: not since this site started.
-    pub heard: BTreeMap<SiteId, u64>,
-    /// Messages refused since this site started.
-    pub refused: u64,
-}
-
-/// Stands for one `Ready` towards `persisted`.
-#[derive(PartialEq, Eq, Debug)]
-pub struct ReadyToken(u64);
-
-/// Work that the council can't do itself.
-#[derive(Debug)]
-pub struct Ready {
-    /// Handed to `persisted` once the writes are on disk.
-    pub token: ReadyToken,
-    /// To be sent at once: a leader's own write may be slower than its peers'.
-    pub before_persist: Vec<(SiteId, Bytes)>,
-    /// To be committed, all in one batch; possibly empty.
-    pub writes: Batch,
-    /// To be sent when the writes are on disk, not before: they promise them.
-    pub after_persist: Vec<(SiteId, Bytes)>,
-    /// What took effect with these writes, in order.
-    pub applied: Vec<Applied>,
-    /// The state was replaced by a leader's snapshot: more took effect than `applied` lists.
-    pub restored: bool,
-}
-
 struct Pending {
     encoded: Bytes,
     deadline: u64,
     repeat_at: u64,
-}
-
-struct Outstanding {
-    number: u64,
-    raft_number: Option<u64>,
-    applied: Vec<Applied>,
 }
 
 /// A seat. See the head of this file.
@@ -249,62 +189,6 @@ impl Council {
         std::mem::take(&mut self.finished)
     }
 
-    /// The next work, if there is any and none is under way.
-    pub fn ready(&mut self) -> Option<Ready> {
-        if self.outstanding.is_some() {
-            return None;
-        }
-        let has_raft = self.node.has_ready();
-        if !has_raft && self.opening.is_none() && self.outbox.is_empty() {
-            return None;
-        }
-        self.ready_number += 1;
-        let mut ready = Ready {
-            token: ReadyToken(self.ready_number),
-            before_persist: Vec::new(),
-            writes: self.opening.take().unwrap_or_default(),
-            after_persist: std::mem::take(&mut self.outbox),
-            applied: Vec::new(),
-            restored: false,
-        };
-        let raft_number = has_raft.then(|| self.ready_of_raft(&mut ready));
-        self.outstanding = Some(Outstanding {
-            number: self.ready_number,
-            raft_number,
-            applied: ready.applied.clone(),
-        });
-        Some(ready)
-    }
-
-    /// The writes of that `Ready` are on disk. (Those of any other are not what it waits for:
-    /// nothing happens.)
-    pub fn persisted(&mut self, token: ReadyToken) {
-        let Some(done) = self.outstanding.take_if(|waits| waits.number == token.0) else {
-            return;
-        };
-        if let Some(number) = done.raft_number {
-            self.node.on_persist_ready(number);
-            self.node.advance_apply();
-        }
-        for applied in done.applied {
-            self.undecided.1.remove(&applied.proposal);
-            if applied.proposal.site == self.config.site {
-                self.finish(applied.proposal.number, Ok(applied.outcome));
-            }
-        }
-        // What a snapshot brought, or an entry that another one had been applied before.
-        let state = &self.node.store().state;
-        let known: Vec<(u64, Outcome)> = self
-            .pending
-            .keys()
-            .filter_map(|number| Some((*number, state.outcome(self.id(*number))?.clone())))
-            .collect();
-        for (number, outcome) in known {
-            self.finish(number, Ok(outcome));
-        }
-        self.settle();
-    }
-
     /// The settings in effect. (Between `ready` and `persisted` they may be ahead of the disk:
     /// show them to others after `persisted`.)
     pub fn settings(&self) -> Arc<Settings> {
@@ -342,35 +226,6 @@ impl Council {
             members.voters.iter().filter(|site| recent(site)).count() >= members.majority()
         } else {
             self.leader().is_some_and(|leader| recent(&leader))
-        }
-    }
-
-    /// The council as this site sees it.
-    pub fn status(&self) -> CouncilStatus {
-        let raft = &self.node.raft;
-        let members = self.members();
-        let role = match raft.state {
-            StateRole::Leader => Role::Leader,
-            StateRole::Candidate | StateRole::PreCandidate => Role::Candidate,
-            StateRole::Follower if members.votes(self.config.site) => Role::Follower,
-            StateRole::Follower => Role::Listener,
-        };
-        CouncilStatus {
-            role,
-            term: raft.term,
-            leader: self.leader(),
-            commit: raft.raft_log.committed,
-            applied: self.state().index,
-            revision: self.state().settings.revision(),
-            majority: self.has_majority(),
-            voters: members.voters.clone(),
-            listeners: members.listeners.clone(),
-            heard: self
-                .heard
-                .iter()
-                .map(|(site, at)| (*site, self.clock - at))
-                .collect(),
-            refused: self.refused,
         }
     }
 
@@ -527,91 +382,6 @@ impl Council {
             }
         }
     }
-
-    /// raft's part of a `Ready`: what it wants written and sent, and what it has decided.
-    fn ready_of_raft(&mut self, ready: &mut Ready) -> u64 {
-        let mut raft_ready = self.node.ready();
-        let number = raft_ready.number();
-        ready.before_persist = self.outgoing(raft_ready.take_messages());
-        let promises = self.outgoing(raft_ready.take_persisted_messages());
-        ready.after_persist.extend(promises);
-        let committed = raft_ready.take_committed_entries();
-        let log = self.node.mut_store();
-        let batch = &mut ready.writes;
-        if !raft_ready.snapshot().is_empty() {
-            let state = State::decode(&raft_ready.snapshot().data)
-                .expect("a snapshot is decoded before it is let in");
-            saved::delete_state(batch, &log.state);
-            saved::delete_entries(batch, log.first()..log.last() + 1);
-            log.restore(state);
-            saved::put_base(batch, Some(&log.members), log.base);
-            saved::put_state(batch, &log.state);
-            ready.restored = true;
-        }
-        if !raft_ready.entries().is_empty() {
-            let before = log.append(raft_ready.entries());
-            raft_ready
-                .entries()
-                .iter()
-                .for_each(|entry| saved::put_entry(batch, entry));
-            saved::delete_entries(batch, log.last() + 1..before + 1);
-        }
-        if let Some(hard) = raft_ready.hs() {
-            log.hard = hard.clone();
-            saved::put_hard(batch, hard);
-        }
-        for entry in &committed {
-            if entry.data.is_empty() {
-                log.state.pass(entry.index, entry.term);
-                continue;
-            }
-            let proposal = Proposal::decode(&entry.data)
-                .expect("an entry is decoded before it enters the log");
-            ready
-                .applied
-                .extend(log.state.apply(entry.index, entry.term, &proposal));
-        }
-        if !committed.is_empty() {
-            put_effects(batch, &log.state, &ready.applied);
-            let dropped = log.compact();
-            if !dropped.is_empty() {
-                saved::delete_entries(batch, dropped);
-                saved::put_base(batch, Some(&log.members), log.base);
-            }
-        }
-        self.node.advance_append_async(raft_ready);
-        number
-    }
-
-    fn outgoing(&mut self, messages: Vec<Message>) -> Vec<(SiteId, Bytes)> {
-        let mut frames = Vec::with_capacity(messages.len());
-        for message in messages {
-            let Some(to) = site_of(message.to) else {
-                continue;
-            };
-            if message.get_msg_type() == MessageType::MsgSnapshot {
-                self.snapshots.insert(to, self.clock);
-            }
-            frames.push((to, wire::raft_frame(&message)));
-        }
-        frames
-    }
-}
-
-/// Writes what the applied entries changed, each key once.
-fn put_effects(batch: &mut Batch, state: &State, applied: &[Applied]) {
-    let keys: BTreeSet<&String> = applied.iter().flat_map(|applied| &applied.keys).collect();
-    for key in keys {
-        saved::put_setting(batch, state, key);
-    }
-    let sites: BTreeSet<SiteId> = applied
-        .iter()
-        .map(|applied| applied.proposal.site)
-        .collect();
-    for site in sites {
-        saved::put_outcomes(batch, state, site);
-    }
-    saved::put_applied(batch, state);
 }
 
 fn raft_config(config: &CouncilConfig, applied: u64) -> Config {

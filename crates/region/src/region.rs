@@ -115,27 +115,7 @@ impl<E: Engine> Region<E> {
             timing: Timing::for_round_trip(config.largest_round_trip),
         };
         let council = CouncilDriver::open(engine.clone(), seat, environment.clone()).await?;
-        let mut peers = BTreeMap::new();
-        for (site, port) in &ports {
-            let site = config
-                .deployment
-                .site(*site)
-                .ok_or(OpenError::UnknownPeer(*site))?;
-            let cursor = match snapshot.get(Space::Meta, &cursor_key(site.id)).await? {
-                Some(bytes) => {
-                    let (log, applied) = decode_cursor(bytes)?;
-                    Cursor {
-                        log: Some(log),
-                        applied,
-                    }
-                }
-                None => Cursor::default(),
-            };
-            peers.insert(
-                site.id,
-                Arc::new(Peer::new(site, port.clone(), log, cursor)),
-            );
-        }
+        let peers = open_peers(&snapshot, &config.deployment, &ports, log).await?;
         let trimmed = crate::housekeeping::oldest(&snapshot, engine.log_head()).await?;
         Ok(Arc::new(Region {
             name,
@@ -401,6 +381,36 @@ impl<E: Engine> Region<E> {
             tracing::debug!(peer = %peer.site.name, %error, "an answer was not sent");
         }
     }
+}
+
+/// A peer behind each port, as far as its changes were applied here.
+async fn open_peers<S: Snapshot>(
+    snapshot: &S,
+    deployment: &Deployment,
+    ports: &BTreeMap<SiteId, Arc<Port>>,
+    log: LogId,
+) -> Result<BTreeMap<SiteId, Arc<Peer>>, OpenError> {
+    let mut peers = BTreeMap::new();
+    for (site, port) in ports {
+        let site = deployment
+            .site(*site)
+            .ok_or(OpenError::UnknownPeer(*site))?;
+        let cursor = match snapshot.get(Space::Meta, &cursor_key(site.id)).await? {
+            Some(bytes) => {
+                let (log, applied) = decode_cursor(bytes)?;
+                Cursor {
+                    log: Some(log),
+                    applied,
+                }
+            }
+            None => Cursor::default(),
+        };
+        peers.insert(
+            site.id,
+            Arc::new(Peer::new(site, port.clone(), log, cursor)),
+        );
+    }
+    Ok(peers)
 }
 
 /// The identity of this database's log; drawn when it has none yet.

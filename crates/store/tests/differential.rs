@@ -94,10 +94,12 @@ fn step() -> impl Strategy<Value = Step> {
     let scanned = prop_oneof![4 => space(), 1 => Just(Space::Log)];
     prop_oneof![
         12 => vec(batch(), 1..5).prop_map(Step::Commit),
-        4 => (space(), key(), value()).prop_map(|(space, key, value)| Step::Replace(space, key, value)),
+        4 => (space(), key(), value())
+            .prop_map(|(space, key, value)| Step::Replace(space, key, value)),
         2 => Just(Step::TakeSnapshot),
         1 => any::<usize>().prop_map(Step::DropSnapshot),
-        8 => (any::<usize>(), space(), key()).prop_map(|(at, space, key)| Step::Get(at, space, key)),
+        8 => (any::<usize>(), space(), key())
+            .prop_map(|(at, space, key)| Step::Get(at, space, key)),
         12 => (any::<usize>(), scanned, range(), direction, 1..20_usize)
             .prop_map(|(at, space, range, direction, limit)| {
                 Step::Scan(at, space, range, direction, limit)
@@ -229,7 +231,11 @@ impl Pair {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 8,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn memory_and_embedded_agree(steps in vec(step(), 40..120)) {

@@ -8,6 +8,7 @@ mod check;
 mod executor;
 mod faults;
 mod history;
+mod opening;
 mod random;
 mod simulation;
 mod time;

@@ -13,11 +13,11 @@ impl Random {
 
     /// Another generator whose numbers don't depend on how many are drawn from this one later.
     pub fn split(&mut self) -> Random {
-        Random(self.next())
+        Random(self.bits())
     }
 
     /// 64 random bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -27,7 +27,7 @@ impl Random {
 
     /// A number from 0 to `end` − 1; `end` is at least 1.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+        self.bits() % end
     }
 
     /// A number of `low` to `high`, both included.

@@ -81,8 +81,8 @@ impl Simulation {
     fn new(seed: u64, planted: Option<PlantedBug>) -> Simulation {
         let mut random = Random::new(seed ^ 0xca05_e4a7);
         let habits = Habits {
-            keys: random.between(1, 5),
-            pause: [20, 200, 1_000][random.below(3) as usize],
+            keys: [1, 3, 5, 400][random.below(4) as usize],
+            pause: [60, 250, 1_000][random.below(3) as usize],
         };
         Simulation {
             seed,

@@ -108,6 +108,6 @@ impl Environment for SiteEnvironment {
     }
 
     fn random(&self) -> u64 {
-        self.random.lock().expect("nothing panics inside").next()
+        self.random.lock().expect("nothing panics inside").bits()
     }
 }

@@ -5,11 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 
-use council::largest_round_trip;
-use edge::{Edge, EdgeConfig};
 use identity::{Identity, RootKey, RootKeys};
 use link::{Link, LinkConfig, Port, Shape, Windows};
-use region::{Region, RegionConfig};
+use region::Region;
 use store::{Engine, MemoryEngine, SimulatedDisk};
 use types::{
     Deployment, Environment, Geography, LAB_ACCOUNT, Monotonic, Site, SiteId, SiteName, Span,
@@ -18,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::executor::Executor;
 use crate::faults::Fault;
+use crate::opening::Opening;
 use crate::random::Random;
 use crate::time::{SiteEnvironment, VirtualTime};
 use crate::trace::Trace;
@@ -320,7 +319,7 @@ impl World {
     }
 
     fn crash(&mut self, site: SiteId) {
-        let seed = self.random.next();
+        let seed = self.random.bits();
         let place = self.places.get_mut(&site).expect("a site of this world");
         let State::Up { engine, .. } = &place.state else {
             return;
@@ -438,7 +437,7 @@ impl World {
                 bulk: WINDOW,
             },
             maximum_age: Span::seconds(20),
-            seed: self.random.next(),
+            seed: self.random.bits(),
         };
         let now = self.now();
         let mut link = Link::new(now, config);
@@ -453,81 +452,6 @@ impl World {
     fn ports_of(&self, site: SiteId) -> BTreeMap<SiteId, Arc<Port>> {
         let ours = self.ports.iter().filter(|((from, _), _)| *from == site);
         ours.map(|((_, to), port)| (*to, port.clone())).collect()
-    }
-}
-
-/// What a site is opened with.
-struct Opening {
-    engine: MemoryEngine,
-    environment: Arc<dyn Environment>,
-    ports: BTreeMap<SiteId, Arc<Port>>,
-    deployment: Deployment,
-    site: SiteId,
-    identity: Identity,
-    planted: Option<PlantedBug>,
-}
-
-type Opened = (Vec<region::Task>, Option<Arc<Region<MemoryEngine>>>);
-
-impl Opening {
-    fn region(&mut self) -> Opened {
-        let config = RegionConfig {
-            largest_round_trip: largest_round_trip(&self.deployment, Geography { scale: 1.0 }),
-            deployment: self.deployment.clone(),
-            site: self.site,
-            account: LAB_ACCOUNT.to_owned(),
-            planted: match self.planted {
-                Some(PlantedBug::CursorNotAtomic) => Some(region::PlantedBug::CursorNotAtomic),
-                _ => None,
-            },
-            planted_in_tables: match self.planted {
-                Some(PlantedBug::TieBreakDropped) => Some(tables::PlantedBug::TieBreakDropped),
-                Some(PlantedBug::ConflictByTimestamp) => {
-                    Some(tables::PlantedBug::ConflictByTimestamp)
-                }
-                _ => None,
-            },
-        };
-        let opening = Region::open(
-            self.engine.clone(),
-            config,
-            self.environment.clone(),
-            self.identity.clone(),
-            self.ports.clone(),
-        );
-        let region = finish(&self.engine, opening).expect("a Region opens on its own disk");
-        (region.tasks(), Some(region))
-    }
-
-    fn edge(&mut self) -> Opened {
-        let config = EdgeConfig {
-            largest_round_trip: largest_round_trip(&self.deployment, Geography { scale: 1.0 }),
-            deployment: self.deployment.clone(),
-            site: self.site,
-        };
-        let opening = Edge::open(
-            self.engine.clone(),
-            config,
-            self.environment.clone(),
-            self.ports.clone(),
-        );
-        let edge = finish(&self.engine, opening).expect("an edge opens on its own disk");
-        (edge.tasks(), None)
-    }
-}
-
-/// Runs a site's opening to its end at one moment: its commits are synced at once.
-fn finish<T>(engine: &MemoryEngine, opening: impl Future<Output = T>) -> T {
-    let mut opening = Box::pin(opening);
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    loop {
-        if let std::task::Poll::Ready(opened) = opening.as_mut().poll(&mut context) {
-            return opened;
-        }
-        assert!(
-            engine.sync() > 0,
-            "opening waits for nothing but its own commits"
-        );
     }
 }
 

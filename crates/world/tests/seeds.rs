@@ -43,6 +43,10 @@ fn run(seeds: Vec<u64>) -> (usize, usize) {
     (writes.into_inner(), conflicts.into_inner())
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "which seeds to run is said there"
+)]
 fn number(name: &str) -> Option<u64> {
     std::env::var(name)
         .ok()

@@ -145,7 +145,11 @@ fn votes_nobody_asked_for_make_no_leader_of_an_unwritten_log() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn altered_messages_never_panic(seed in any::<u64>()) {

@@ -9,6 +9,9 @@ use store::Engine;
 use crate::request::{Constraints, parse};
 use crate::{Tables, TablesError, limits};
 
+/// The tags of a table: values by key.
+type Tags = BTreeMap<String, String>;
+
 /// `Tag`.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -42,10 +45,7 @@ pub(crate) async fn execute<E: Engine>(
 }
 
 /// The tags with these added, or the first rule of tags that this breaks.
-pub(crate) fn judge_tags(
-    mut tags: BTreeMap<String, String>,
-    added: &[Tag],
-) -> Result<BTreeMap<String, String>, TablesError> {
+pub(crate) fn judge_tags(mut tags: Tags, added: &[Tag]) -> Result<Tags, TablesError> {
     let mut constraints = Constraints::default();
     for (index, tag) in added.iter().enumerate() {
         let at = format!("tags.{}.member", index + 1);
@@ -74,7 +74,7 @@ impl<E: Engine> Tables<E> {
     pub(crate) async fn change_tags(
         &self,
         arn: &str,
-        change: impl FnOnce(BTreeMap<String, String>) -> Result<BTreeMap<String, String>, TablesError>,
+        change: impl FnOnce(Tags) -> Result<Tags, TablesError>,
     ) -> Result<Bytes, TablesError> {
         let mut catalogue = self.catalogue.change().await;
         let mut table = self.tagged_table(arn)?.as_ref().clone();

@@ -56,12 +56,7 @@ pub(crate) async fn execute<E: Engine>(
             ("ConditionExpression", input.condition_expression.as_deref()),
         ],
     )?;
-    let updates = input.attribute_updates.take();
-    let update = match (input.update_expression.as_deref(), updates) {
-        (Some(text), _) => Some(Update::parse(text, &mut substitutions)?),
-        (None, Some(updates)) => Some(Update::of_attribute_updates(updates)?),
-        (None, None) => None,
-    };
+    let update = input.update(&mut substitutions)?;
     let condition = ConditionInput {
         text: input.condition_expression.as_deref(),
         legacy: input.expected.take(),
@@ -122,6 +117,16 @@ fn check_no_key(table: &Table, update: &Update) -> Result<(), TablesError> {
 }
 
 impl Input {
+    /// What is to be changed, said in either way; `None` where neither is there.
+    fn update(&mut self, substitutions: &mut Substitutions) -> Result<Option<Update>, TablesError> {
+        let updates = self.attribute_updates.take();
+        Ok(match (self.update_expression.as_deref(), updates) {
+            (Some(text), _) => Some(Update::parse(text, substitutions)?),
+            (None, Some(updates)) => Some(Update::of_attribute_updates(updates)?),
+            (None, None) => None,
+        })
+    }
+
     fn constrain(&self) -> Result<(), TablesError> {
         let mut constraints = Constraints::default();
         constraints.table(self.table_name.as_deref());

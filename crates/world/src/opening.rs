@@ -1,0 +1,94 @@
+//! How a site of a world is opened: the production code on a simulated disk, with the bug that the
+//! world is planted with. It runs no task.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use council::largest_round_trip;
+use edge::{Edge, EdgeConfig};
+use identity::Identity;
+use link::Port;
+use region::{Region, RegionConfig};
+use store::MemoryEngine;
+use types::{Deployment, Environment, Geography, LAB_ACCOUNT, SiteId};
+
+use crate::world::PlantedBug;
+
+/// What a site is opened with.
+pub(crate) struct Opening {
+    pub(crate) engine: MemoryEngine,
+    pub(crate) environment: Arc<dyn Environment>,
+    pub(crate) ports: BTreeMap<SiteId, Arc<Port>>,
+    pub(crate) deployment: Deployment,
+    pub(crate) site: SiteId,
+    pub(crate) identity: Identity,
+    pub(crate) planted: Option<PlantedBug>,
+}
+
+/// The tasks of a site, and the Region if it is one.
+pub(crate) type Opened = (Vec<region::Task>, Option<Arc<Region<MemoryEngine>>>);
+
+impl Opening {
+    /// Opens it as a Region.
+    pub(crate) fn region(&mut self) -> Opened {
+        let config = RegionConfig {
+            largest_round_trip: largest_round_trip(&self.deployment, Geography { scale: 1.0 }),
+            deployment: self.deployment.clone(),
+            site: self.site,
+            account: LAB_ACCOUNT.to_owned(),
+            planted: match self.planted {
+                Some(PlantedBug::CursorNotAtomic) => Some(region::PlantedBug::CursorNotAtomic),
+                _ => None,
+            },
+            planted_in_tables: match self.planted {
+                Some(PlantedBug::TieBreakDropped) => Some(tables::PlantedBug::TieBreakDropped),
+                Some(PlantedBug::ConflictByTimestamp) => {
+                    Some(tables::PlantedBug::ConflictByTimestamp)
+                }
+                _ => None,
+            },
+        };
+        let opening = Region::open(
+            self.engine.clone(),
+            config,
+            self.environment.clone(),
+            self.identity.clone(),
+            self.ports.clone(),
+        );
+        let region = finish(&self.engine, opening).expect("a Region opens on its own disk");
+        (region.tasks(), Some(region))
+    }
+
+    /// Opens it as an edge.
+    pub(crate) fn edge(&mut self) -> Opened {
+        let config = EdgeConfig {
+            largest_round_trip: largest_round_trip(&self.deployment, Geography { scale: 1.0 }),
+            deployment: self.deployment.clone(),
+            site: self.site,
+        };
+        let opening = Edge::open(
+            self.engine.clone(),
+            config,
+            self.environment.clone(),
+            self.ports.clone(),
+        );
+        let edge = finish(&self.engine, opening).expect("an edge opens on its own disk");
+        (edge.tasks(), None)
+    }
+}
+
+/// Runs a site's opening to its end at one moment: its commits are synced at once.
+fn finish<T>(engine: &MemoryEngine, opening: impl Future<Output = T>) -> T {
+    let mut opening = Box::pin(opening);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(opened) = opening.as_mut().poll(&mut context) {
+            return opened;
+        }
+        assert!(
+            engine.sync() > 0,
+            "opening waits for nothing but its own commits"
+        );
+    }
+}

@@ -1,0 +1,86 @@
+"""The README's commands, read from it and run in their order by a shell, as a newcomer would."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import unittest
+
+from lab import CAUSEWAY, Lab, eventually
+
+README = pathlib.Path(__file__).parents[2] / "README.md"
+
+# What the lab here replaces: it was built and started already, and is on its PATH.
+NOT_RUN = ("cargo xtask ", "export PATH=")
+
+
+def commands():
+    """The indented lines of the README, those that go on with a backslash joined."""
+    found, begun = [], ""
+    for line in README.read_text().splitlines():
+        if not line.startswith("    "):
+            continue
+        begun += line.strip()
+        if begun.endswith("\\"):
+            begun = begun[:-1]
+        else:
+            found.append(begun)
+            begun = ""
+    return found
+
+
+class Readme(unittest.TestCase):
+    """One lab in the folder where its commands run, with the README's delays."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = Lab()
+        cls.addClassCleanup(cls.lab.close)
+
+    def shell(self, command):
+        """Runs a line in the lab's folder, after the line that sets the environment."""
+        folders = (os.path.dirname(CAUSEWAY), os.path.dirname(sys.executable))
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        result = subprocess.run(
+            ["sh", "-e", "-c", f'eval "$(causeway env)"\n{command}'],
+            capture_output=True,
+            text=True,
+            cwd=self.lab.folder.name,
+            env={**clean, "PATH": os.pathsep.join((*folders, os.environ["PATH"]))},
+            timeout=60,
+        )
+        self.assertEqual(result.returncode, 0, f"{command}\n{result.stdout}{result.stderr}")
+        return result.stdout
+
+    def test_its_commands_in_their_order(self):
+        found = commands()
+        self.assertEqual(found[0], "cargo xtask up")
+        self.assertIn('eval "$(causeway env)"', found)
+        conflict = ""
+        for command in found:
+            if command.startswith(NOT_RUN):
+                continue
+            command = command.replace(" ID", f" {conflict}")
+            printed = self.shell(command)
+            if "Table.Replicas" in command:
+                eventually(lambda: '"ACTIVE"' in self.shell(command))
+            if command == "causeway conflicts list":
+                # The link takes its time to come back.
+                eventually(lambda: "Orders" in self.shell(command))
+                rows = json.loads(self.shell(command + " --json"))["conflicts"]
+                self.assertEqual(len(rows), 1, rows)
+                conflict = rows[0]["id"]
+            if command.startswith("causeway conflicts show "):
+                sides = json.loads(printed)
+                self.assertEqual(sides["winner"]["image"]["by"]["S"], "Ireland")
+                self.assertEqual(sides["loser"]["image"]["by"]["S"], "Virginia")
+        self.assertTrue(conflict, "the README has no conflict any more")
+        for region in ("us-east-1", "eu-west-1"):
+            read = f"""aws dynamodb get-item --region {region} --table-name Orders \
+                --key '{{"id":{{"S":"1"}}}}' --query Item.by.S --output text"""
+            eventually(lambda: self.shell(read).strip() == "Virginia")
+
+
+if __name__ == "__main__":
+    unittest.main()
