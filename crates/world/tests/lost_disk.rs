@@ -1,5 +1,6 @@
 //! A Region loses its disk when the others no longer have in their logs what it lost: it gets its
 //! tables again, and its own earlier writes with them.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
