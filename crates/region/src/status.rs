@@ -59,6 +59,8 @@ pub struct PeerStatus {
     pub trouble: Option<String>,
     /// Bytes that crossed to it, frames included.
     pub bytes_sent: u64,
+    /// Messages and changes from it that made no sense, and were refused.
+    pub refused_messages: u64,
 }
 
 impl<E: Engine> Region<E> {
@@ -166,5 +168,6 @@ fn peer_status(peer: &crate::peer::Peer) -> PeerStatus {
         clock_offset_milliseconds: measures.clock_offset,
         trouble: measures.trouble.clone(),
         bytes_sent: peer.port.traffic().framed_bytes(),
+        refused_messages: measures.refused_messages,
     }
 }

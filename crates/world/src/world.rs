@@ -145,6 +145,11 @@ impl World {
         self.places[&site].environment.clone()
     }
 
+    /// A site's end of its link to another site.
+    pub fn end_of_link(&self, from: SiteId, to: SiteId) -> Arc<Port> {
+        self.ports[&(from, to)].clone()
+    }
+
     /// The deployment's root key.
     pub fn key(&self) -> &RootKey {
         &self.key
@@ -324,6 +329,21 @@ impl World {
         self.executor.kill(site);
         self.syncs.remove(&site);
         self.unplug(site);
+    }
+
+    /// Gives a site that is down an empty disk: whatever it held is lost.
+    ///
+    /// # Panics
+    /// If the site is up.
+    pub fn lose_disk(&mut self, site: SiteId) {
+        let place = self.places.get_mut(&site).expect("a site of this world");
+        assert!(
+            matches!(place.state, State::Down { .. }),
+            "a running site holds its disk"
+        );
+        place.state = State::Down {
+            disk: SimulatedDisk::new(),
+        };
     }
 
     /// The other ends notice that a site is gone: its kernel resets what it had open.

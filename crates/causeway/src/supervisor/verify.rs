@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use region::Replicas;
 use serde_json::{Value, json};
+use types::{Environment, Span};
 
 use super::Supervisor;
 use super::compare::{Agreement, compare};
@@ -22,7 +23,7 @@ const DIGEST_WAIT: Duration = Duration::from_secs(60);
 const ATTEMPTS: usize = 4;
 
 /// ... and how long after each other.
-const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(1_500);
+const BETWEEN_ATTEMPTS: Span = Span::milliseconds(1_500);
 
 impl Supervisor {
     /// Sound: every Region answered, none found anything, and all replicas were compared and
@@ -70,7 +71,8 @@ impl Supervisor {
                 return tables;
             }
             attempt += 1;
-            tokio::time::sleep(BETWEEN_ATTEMPTS).await;
+            let now = self.environment.now().monotonic;
+            self.environment.sleep_until(now + BETWEEN_ATTEMPTS).await;
         }
     }
 }
