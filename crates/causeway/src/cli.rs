@@ -169,7 +169,11 @@ pub enum Conflicts {
         #[arg(long)]
         table: Option<String>,
         /// How many at most
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        #[arg(
+            long,
+            default_value_t = 100,
+            value_parser = clap::value_parser!(u32).range(1..=10_000)
+        )]
         limit: u32,
     },
     /// Show both versions of one conflict, with their Regions, times and images

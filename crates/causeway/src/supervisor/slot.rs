@@ -157,10 +157,11 @@ impl Slot {
         let child = child.with_context(|| format!("can't start {}", self.site.name));
         let child = Arc::new(child?);
         self.set(State::Starting(Arc::clone(&child)));
+        let deadline = lab.environment.now().monotonic + START_WAIT.into();
         let ready = tokio::select! {
             event = events.recv() => judge(event),
             exit = child.ended() => Err(Failure::did_not_hold(format!("it ended ({exit})"))),
-            () = lab.environment.sleep_until(lab.environment.now().monotonic + START_WAIT.into()) => {
+            () = lab.environment.sleep_until(deadline) => {
                 Err(Failure::did_not_hold(format!("not ready in {} s", START_WAIT.as_secs())))
             }
         };

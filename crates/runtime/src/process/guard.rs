@@ -25,8 +25,8 @@ struct Shared {
 }
 
 impl Guard {
-    /// Starts the guard: the program with these arguments must lead to [`guard_main`]. It keeps `held` open until
-    /// its work is done: a lock in it is free only when every group is gone.
+    /// Starts the guard: the program with these arguments must lead to [`guard_main`]. It keeps
+    /// `held` open until its work is done: a lock in it is free only when every group is gone.
     pub fn start(
         program: &Path,
         arguments: &[OsString],
