@@ -324,10 +324,10 @@ impl<E: Engine> Region<E> {
         let oldest = *self.trimmed.lock().expect("nothing panics inside");
         let news = {
             let mut shipper = peer.shipper.lock().expect("nothing panics inside");
-            shipper.cursor(log, applied, rewind, oldest)
+            shipper.cursor(log, applied, rewind, oldest, self.engine.log_head())
         };
-        if news == CursorNews::Resynchronize {
-            self.restart(peer, oldest);
+        if let CursorNews::Resynchronize { at } = news {
+            self.restart(peer, at);
         }
         if log == Some(self.log) {
             peer.measures

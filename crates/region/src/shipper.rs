@@ -53,8 +53,12 @@ struct Flight {
 pub enum CursorNews {
     /// Go on.
     Continue,
-    /// The peer stands where the log no longer reaches: it needs a copy of its tables.
-    Resynchronize,
+    /// The peer stands where the log doesn't reach: it needs a copy of its tables, and goes on
+    /// after `at`.
+    Resynchronize {
+        /// Its cursor from now on.
+        at: LogPosition,
+    },
 }
 
 impl Shipper {
@@ -78,13 +82,14 @@ impl Shipper {
     }
 
     /// The peer says that it has applied `applied` of `log`. `oldest` is the position before the
-    /// first that the log still holds.
+    /// first that the log still holds, `head` its newest.
     pub fn cursor(
         &mut self,
         log: Option<LogId>,
         applied: LogPosition,
         rewind: bool,
         oldest: LogPosition,
+        head: LogPosition,
     ) -> CursorNews {
         let applied = if log == Some(self.log) {
             applied
@@ -92,6 +97,15 @@ impl Shipper {
             LogPosition(0)
         };
         let first_word = self.acknowledged.is_none();
+        if applied > head {
+            // This database was put back to an older state of the same log: what is written
+            // from now on would hide below the peer's cursor.
+            return if first_word {
+                self.begin_at(head)
+            } else {
+                CursorNews::Continue
+            };
+        }
         if first_word || rewind {
             self.forget_flights();
             self.read = applied;
@@ -110,11 +124,18 @@ impl Shipper {
             self.flying = ByteSize(self.flying.0 - landed.bytes.0);
         }
         if applied < oldest && (first_word || rewind) {
-            self.read = oldest;
-            self.sent = oldest;
-            return CursorNews::Resynchronize;
+            return self.begin_at(oldest);
         }
         CursorNews::Continue
+    }
+
+    /// For the peer the log begins anew after `at`.
+    fn begin_at(&mut self, at: LogPosition) -> CursorNews {
+        self.forget_flights();
+        self.acknowledged = Some(self.acknowledged.unwrap_or_default().min(at));
+        self.read = at;
+        self.sent = at;
+        CursorNews::Resynchronize { at }
     }
 
     /// Where to read the log from next: after this position. `None`: wait — for the peer's
@@ -182,6 +203,7 @@ mod tests {
     use super::*;
 
     const LOG: LogId = LogId(1);
+    const HEAD: LogPosition = LogPosition(5_000);
 
     fn at(milliseconds: u64) -> Monotonic {
         Monotonic(milliseconds * 1000)
@@ -191,7 +213,7 @@ mod tests {
     fn nothing_is_shipped_before_the_peer_has_said_where_it_stands() {
         let mut shipper = Shipper::new(LOG);
         assert_eq!(shipper.next(LogPosition(9)), None);
-        shipper.cursor(Some(LOG), LogPosition(4), false, LogPosition(0));
+        shipper.cursor(Some(LOG), LogPosition(4), false, LogPosition(0), HEAD);
         assert_eq!(shipper.next(LogPosition(9)), Some(LogPosition(4)));
         assert_eq!(shipper.next(LogPosition(4)), None);
     }
@@ -199,43 +221,65 @@ mod tests {
     #[test]
     fn a_reconnection_starts_from_the_peers_cursor() {
         let mut shipper = Shipper::new(LOG);
-        shipper.cursor(Some(LOG), LogPosition(0), false, LogPosition(0));
+        shipper.cursor(Some(LOG), LogPosition(0), false, LogPosition(0), HEAD);
         shipper.sent(at(0), LogPosition(5), ByteSize(10));
         shipper.reconnected();
         assert_eq!(shipper.next(LogPosition(9)), None);
-        shipper.cursor(Some(LOG), LogPosition(3), false, LogPosition(0));
+        shipper.cursor(Some(LOG), LogPosition(3), false, LogPosition(0), HEAD);
         assert_eq!(shipper.next(LogPosition(9)), Some(LogPosition(3)));
     }
 
     #[test]
     fn the_window_bounds_what_is_on_its_way() {
         let mut shipper = Shipper::new(LOG);
-        shipper.cursor(Some(LOG), LogPosition(0), false, LogPosition(0));
+        shipper.cursor(Some(LOG), LogPosition(0), false, LogPosition(0), HEAD);
         shipper.sent(at(0), LogPosition(5), WINDOW);
         assert_eq!(shipper.next(LogPosition(9)), None);
-        shipper.cursor(Some(LOG), LogPosition(5), false, LogPosition(0));
+        shipper.cursor(Some(LOG), LogPosition(5), false, LogPosition(0), HEAD);
         assert_eq!(shipper.next(LogPosition(9)), Some(LogPosition(5)));
     }
 
     #[test]
     fn another_life_of_the_log_starts_at_its_beginning() {
         let mut shipper = Shipper::new(LOG);
-        shipper.cursor(Some(LogId(99)), LogPosition(1000), false, LogPosition(0));
+        shipper.cursor(
+            Some(LogId(99)),
+            LogPosition(1000),
+            false,
+            LogPosition(0),
+            HEAD,
+        );
         assert_eq!(shipper.next(LogPosition(9)), Some(LogPosition(0)));
     }
 
     #[test]
     fn a_peer_behind_the_trimmed_log_needs_a_copy() {
         let mut shipper = Shipper::new(LOG);
-        let news = shipper.cursor(None, LogPosition(0), false, LogPosition(50));
-        assert_eq!(news, CursorNews::Resynchronize);
+        let news = shipper.cursor(None, LogPosition(0), false, LogPosition(50), HEAD);
+        assert_eq!(
+            news,
+            CursorNews::Resynchronize {
+                at: LogPosition(50)
+            }
+        );
         assert_eq!(shipper.next(LogPosition(60)), Some(LogPosition(50)));
+    }
+
+    #[test]
+    fn a_log_put_back_to_an_older_state_begins_anew_for_a_peer_that_was_further() {
+        let mut shipper = Shipper::new(LOG);
+        let head = LogPosition(70);
+        let news = shipper.cursor(Some(LOG), LogPosition(90), false, LogPosition(0), head);
+        assert_eq!(news, CursorNews::Resynchronize { at: head });
+        assert_eq!(shipper.next(LogPosition(71)), Some(head));
+        let again = shipper.cursor(Some(LOG), LogPosition(90), false, LogPosition(0), head);
+        assert_eq!(again, CursorNews::Continue);
     }
 
     #[test]
     fn an_overdue_acknowledgement_sends_everything_again() {
         let mut shipper = Shipper::new(LOG);
-        shipper.cursor(Some(LOG), LogPosition(2), false, LogPosition(0));
+        shipper.cursor(Some(LOG), LogPosition(2), false, LogPosition(0), HEAD);
         shipper.sent(at(0), LogPosition(5), ByteSize(10));
         assert!(!shipper.rewind_if_overdue(at(3_100), Span::milliseconds(100)));
         assert!(shipper.rewind_if_overdue(at(3_500), Span::milliseconds(100)));
@@ -245,7 +289,7 @@ mod tests {
     #[test]
     fn what_does_not_concern_the_peer_is_reported_now_and_then() {
         let mut shipper = Shipper::new(LOG);
-        shipper.cursor(Some(LOG), LogPosition(0), false, LogPosition(0));
+        shipper.cursor(Some(LOG), LogPosition(0), false, LogPosition(0), HEAD);
         shipper.sent(at(10), LogPosition(1), ByteSize(1));
         assert!(!shipper.read_nothing(at(20), LogPosition(100)));
         assert!(shipper.read_nothing(at(1_020), LogPosition(101)));
