@@ -135,20 +135,42 @@ fn say_what_comes_later(options: &cli::Up) {
 struct Banner {
     json: bool,
     front_door: String,
-    sites: Vec<(String, Option<String>)>,
+    sites: Vec<BannerSite>,
     data: String,
     region: String,
     environment: String,
 }
 
+struct BannerSite {
+    name: String,
+    /// None of an edge.
+    api: Option<String>,
+    /// In the council.
+    votes: bool,
+}
+
+impl BannerSite {
+    fn words(&self) -> &str {
+        match (&self.api, self.votes) {
+            (Some(api), _) => api,
+            (None, true) => "votes in the council, serves nothing yet",
+            (None, false) => "listens to the council without a vote, serves nothing yet",
+        }
+    }
+}
+
 impl Banner {
     fn of(lab: &Lab, options: &cli::Up) -> Banner {
-        let sites = lab.settings.sites.iter().map(|site| {
-            let region = site.name.region();
-            let api = region.map(|_| format!("http://{}", lab.api_address(site.id)));
-            (site.name.to_string(), api)
-        });
         let deployment = lab.deployment();
+        let voters = council::voters(&deployment);
+        let sites = lab.settings.sites.iter().map(|site| BannerSite {
+            name: site.name.to_string(),
+            api: site
+                .name
+                .region()
+                .map(|_| format!("http://{}", lab.api_address(site.id))),
+            votes: voters.contains(&site.id),
+        });
         let first = deployment.regions().next();
         let first = first.map(|(_, region)| region.name().to_owned());
         let is_default = options.data == Path::new(".causeway");
@@ -170,7 +192,7 @@ impl Banner {
             let sites: Vec<_> = self
                 .sites
                 .iter()
-                .map(|(site, api)| json!({ "site": site, "api": api }))
+                .map(|site| json!({ "site": site.name, "api": site.api, "votes": site.votes }))
                 .collect();
             return output::print_json(&json!({
                 "ready_milliseconds": took.as_millis() as u64,
@@ -180,11 +202,8 @@ impl Banner {
             }));
         }
         let mut sites = String::new();
-        for (site, api) in &self.sites {
-            let api = api
-                .as_deref()
-                .unwrap_or("votes in the council, serves nothing yet");
-            sites.push_str(&format!("  {site:<16}{api}\n"));
+        for site in &self.sites {
+            sites.push_str(&format!("  {:<16}{}\n", site.name, site.words()));
         }
         output::print(format!(
             "\
@@ -207,5 +226,45 @@ Then try:
             environment = self.environment,
             region = self.region,
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::Timestamp;
+
+    fn edge_words(regions: &[&str]) -> String {
+        let data = tempfile::tempdir().unwrap();
+        let wishes = Wishes {
+            regions: Some(regions.iter().map(|name| name.parse().unwrap()).collect()),
+            edges: Some(1),
+            api_port: None,
+            delay_scale: None,
+        };
+        let now = Timestamp(1_700_000_000_000);
+        let lab = Lab::find_or_make(data.path(), &wishes, now).unwrap();
+        let options = cli::Up {
+            regions: None,
+            edges: None,
+            data: data.path().to_owned(),
+            delay_scale: None,
+            api_port: None,
+            dns_port: None,
+            console_port: None,
+            app: None,
+            json: false,
+        };
+        let banner = Banner::of(&lab, &options);
+        let edge = banner.sites.iter().find(|site| site.name == "edge-1");
+        edge.unwrap().words().to_owned()
+    }
+
+    #[test]
+    fn the_banner_says_whether_an_edge_votes() {
+        let two = edge_words(&["us-east-1", "eu-west-1"]);
+        assert!(two.starts_with("votes"), "{two}");
+        let three = edge_words(&["us-east-1", "eu-west-1", "ap-southeast-1"]);
+        assert!(three.starts_with("listens"), "{three}");
     }
 }

@@ -308,3 +308,45 @@ fn a_site_that_crashes_is_told_and_can_be_started() {
     lab.run("fault start us-east-1");
     assert!(lab.request("us-east-1").is_ok());
 }
+
+/// Every manifest of a site's store gets a wrong byte.
+fn damage(store: &Path) {
+    let mut damaged = 0;
+    let mut folders = vec![store.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let number = name.strip_prefix('v').map(str::parse::<u64>);
+            if path.is_dir() {
+                folders.push(path);
+            } else if matches!(number, Some(Ok(_))) {
+                let mut bytes = std::fs::read(&path).unwrap();
+                *bytes.last_mut().unwrap() ^= 1;
+                std::fs::write(&path, bytes).unwrap();
+                damaged += 1;
+            }
+        }
+    }
+    assert!(damaged > 0, "a store has manifests");
+}
+
+#[test]
+fn a_corrupt_store_is_told_with_its_file_and_what_to_do() {
+    let mut lab = Lab::start();
+    lab.run("down");
+    lab.up.wait().unwrap();
+    let store = lab.directory.path().join(".causeway/eu-west-1/store");
+    let store = store.canonicalize().unwrap();
+    damage(&store);
+    let up = format!("up --api-port {} --delay-scale 0", lab.port);
+    for _ in 0..3 {
+        let output = lab.output(&up);
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{words}");
+        let away = format!("move {} away", store.display());
+        for word in ["eu-west-1 can't start: ", "/v", "is corrupt", &away] {
+            assert!(words.contains(word), "{word}: {words}");
+        }
+    }
+}

@@ -9,10 +9,7 @@ pub enum OpenError {
     #[error("{0} is in use by another process")]
     InUse(PathBuf),
     /// Its bytes don't match their checksums, or make no sense.
-    #[error(
-        "{file} is corrupt ({detail}): this Region won't start from damaged data. Restore the \
-         directory from a backup, or move it away and let the Region copy its tables from a peer"
-    )]
+    #[error("{file} is corrupt ({detail}), and nothing is started from damaged data")]
     Corrupt {
         /// The damaged file.
         file: PathBuf,

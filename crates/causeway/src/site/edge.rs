@@ -1,4 +1,5 @@
-//! An edge as a site process runs it: it votes, and serves nothing yet.
+//! An edge as a site process runs it: it has a seat in the council, with a vote where the Regions
+//! need one, and serves nothing yet.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -156,7 +156,13 @@ fn open_engine(config: &SiteConfig) -> Result<EmbeddedEngine, Failure> {
     let path = config.directory.join("store");
     EmbeddedEngine::open(&path, EmbeddedOptions::modest()).map_err(|cause| match cause {
         OpenError::InUse(_) | OpenError::Newer { .. } => Failure::wrong_use(cause),
-        OpenError::Corrupt { .. } | OpenError::Io { .. } => Failure::did_not_hold(cause),
+        OpenError::Corrupt { .. } => Failure::did_not_hold(format!(
+            "{cause}. Put a backup of the directory {store} in its place, or move {store} away: \
+             {site} then begins empty, and its peers send what they have",
+            store = path.display(),
+            site = config.site,
+        )),
+        OpenError::Io { .. } => Failure::did_not_hold(cause),
     })
 }
 

@@ -20,6 +20,9 @@ use crate::protocol::{Conditions, PeerConfig, SiteCommand, SiteConfig, SiteEvent
 /// longest part.
 const START_WAIT: Duration = Duration::from_secs(120);
 
+/// How long what a site said before its end may take to be read after it.
+const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
+
 /// How long a site may take to take over new conditions.
 const CONDITIONS_WAIT: Duration = Duration::from_secs(5);
 
@@ -159,8 +162,9 @@ impl Slot {
         self.set(State::Starting(Arc::clone(&child)));
         let deadline = lab.environment.now().monotonic + START_WAIT.into();
         let ready = tokio::select! {
-            event = events.recv() => judge(event),
-            exit = child.ended() => Err(Failure::did_not_hold(format!("it ended ({exit})"))),
+            biased;
+            event = events.recv() => judge(event, &child).await,
+            exit = child.ended() => Err(last_words(&mut events, exit).await),
             () = lab.environment.sleep_until(deadline) => {
                 Err(Failure::did_not_hold(format!("not ready in {} s", START_WAIT.as_secs())))
             }
@@ -229,8 +233,12 @@ impl Slot {
     }
 }
 
-fn judge(event: Option<Value>) -> Result<(), Failure> {
-    let event = event.ok_or_else(|| Failure::did_not_hold("it ended"))?;
+async fn judge(event: Option<Value>, child: &Child) -> Result<(), Failure> {
+    let Some(event) = event else {
+        // Without a pipe it is of no use, should it still be there.
+        child.kill();
+        return Err(ended(child.ended().await));
+    };
     match serde_json::from_value(event) {
         Ok(SiteEvent::Ready) => Ok(()),
         Ok(SiteEvent::Failed(failure)) => Err(failure),
@@ -238,6 +246,20 @@ fn judge(event: Option<Value>) -> Result<(), Failure> {
             "it said something else: {cause}"
         ))),
     }
+}
+
+/// Why a site ended before it served. Its end is often noticed before the event that it sent just
+/// then has been read from the pipe, and only the event says what to do.
+async fn last_words(events: &mut mpsc::UnboundedReceiver<Value>, exit: Exit) -> Failure {
+    let last = tokio::time::timeout(LAST_WORDS_WAIT, events.recv()).await;
+    match last.ok().flatten().map(serde_json::from_value) {
+        Some(Ok(SiteEvent::Failed(failure))) => failure,
+        _ => ended(exit),
+    }
+}
+
+fn ended(exit: Exit) -> Failure {
+    Failure::did_not_hold(format!("it ended ({exit})"))
 }
 
 /// Writes what the site's process reads, and says how to start it.
@@ -301,4 +323,25 @@ fn issue(lab: &Supervisor, site: Site, directory: &Path) -> anyhow::Result<()> {
 
 fn to_json(command: &SiteCommand) -> Value {
     serde_json::to_value(command).expect("commands have a JSON form")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_site_said_before_its_end_is_told_though_it_arrives_after_it() {
+        let (sender, mut events) = mpsc::unbounded_channel();
+        let failure = Failure::did_not_hold("the store is corrupt: restore it");
+        let event = serde_json::to_value(SiteEvent::Failed(failure.clone())).unwrap();
+        let late = async {
+            tokio::task::yield_now().await;
+            sender.send(event).unwrap();
+        };
+        let (told, ()) = tokio::join!(last_words(&mut events, Exit::Code(1)), late);
+        assert_eq!(told, failure);
+        drop(sender);
+        let told = last_words(&mut events, Exit::Signal(9)).await;
+        assert_eq!(told.message, "it ended (signal 9)");
+    }
 }

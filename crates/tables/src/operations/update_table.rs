@@ -22,7 +22,6 @@ struct Input {
     stream_specification: Option<StreamInput>,
     table_class: Option<String>,
     deletion_protection_enabled: Option<bool>,
-    attribute_definitions: Option<Value>,
     global_secondary_index_updates: Option<Vec<Value>>,
     #[serde(rename = "SSESpecification")]
     sse_specification: Option<Value>,
@@ -164,13 +163,13 @@ impl Input {
         constraints.check()
     }
 
+    /// `AttributeDefinitions` are no change of their own: they explain the keys of new indexes.
     fn changes_settings(&self) -> bool {
         self.billing_mode.is_some()
             || self.provisioned_throughput.is_some()
             || self.stream_specification.is_some()
             || self.table_class.is_some()
             || self.deletion_protection_enabled.is_some()
-            || self.attribute_definitions.is_some()
             || self.global_secondary_index_updates.is_some()
             || self.sse_specification.is_some()
             || self.on_demand_throughput.is_some()

@@ -360,6 +360,10 @@ fn settings_are_updated_and_described() {
             "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, SSESpecification, ReplicaUpdates, DeletionProtectionEnabled or TableClass is required",
         ),
         (
+            json!({"AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}]}),
+            "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, SSESpecification, ReplicaUpdates, DeletionProtectionEnabled or TableClass is required",
+        ),
+        (
             json!({"BillingMode": "PROVISIONED"}),
             "One or more parameter values were invalid: ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED",
         ),
