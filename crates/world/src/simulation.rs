@@ -83,6 +83,7 @@ impl Simulation {
         let habits = Habits {
             keys: [1, 3, 5, 400][random.below(4) as usize],
             pause: [60, 250, 1_000][random.below(3) as usize],
+            on_the_stroke: random.one_in(4),
         };
         Simulation {
             seed,

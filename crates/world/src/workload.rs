@@ -73,6 +73,9 @@ impl Client {
     }
 }
 
+/// Between two strokes of the clock.
+const STROKE: Span = Span::milliseconds(50);
+
 /// How a client behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct Habits {
@@ -80,6 +83,9 @@ pub struct Habits {
     pub keys: u64,
     /// Pauses between operations, at most, in milliseconds.
     pub pause: u64,
+    /// Do they act on the stroke of the clock, as scheduled jobs do? Then writes of several
+    /// Regions bear the same time.
+    pub on_the_stroke: bool,
 }
 
 /// Writes until `end`, or for as long as it lives.
@@ -91,9 +97,12 @@ pub async fn work(
     end: Monotonic,
 ) {
     while client.environment.now().monotonic < end {
-        client
-            .rest(Span::milliseconds(random.between(1, habits.pause)))
-            .await;
+        let pause = Span::milliseconds(random.between(1, habits.pause));
+        client.rest(pause).await;
+        if habits.on_the_stroke {
+            let now = client.environment.now().monotonic;
+            client.rest(Span(STROKE.0 - now.0 % STROKE.0)).await;
+        }
         let key = format!("item-{}", random.below(habits.keys));
         let Ok(replaced) = client.read(&key).await else {
             continue;

@@ -4,9 +4,7 @@
 mod support;
 
 use link::Cut;
-use support::{
-    REGION_SITES, TWO, WRITES, assert_equal, eventually, is_settled, make_table, write,
-};
+use support::{REGION_SITES, TWO, WRITES, assert_equal, eventually, is_settled, make_table, write};
 use world::{Fault, World};
 
 #[test]
