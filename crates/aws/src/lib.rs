@@ -7,6 +7,7 @@ mod error;
 pub mod json;
 mod operation;
 pub mod signature;
+pub mod xml;
 
 pub use error::ServiceError;
 pub use operation::{Count, Operation, count, find};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aws::json::{self, DYNAMODB};
 use aws::signature::{Expected, Rules, SignatureError};
+use aws::xml::{self, XmlErrors};
 use aws::{ServiceError, signature};
 use bytes::Bytes;
 use http::request::Parts;
@@ -22,6 +23,11 @@ impl<E: Engine> Region<E> {
             return self.healthy();
         }
         let request_id = self.request_id();
+        if let Some(scope) = signature::scope_of(&parts)
+            && scope.service != DYNAMODB.service
+        {
+            return service_not_built(&scope.service, &parts, &request_id);
+        }
         match self.serve(&parts, &body).await {
             Ok(answer) => json::success(&DYNAMODB, &request_id, answer),
             Err(error) => json::failure(&DYNAMODB, &request_id, &error),
@@ -29,11 +35,6 @@ impl<E: Engine> Region<E> {
     }
 
     async fn serve(&self, parts: &Parts, body: &Bytes) -> Result<Bytes, ServiceError> {
-        if let Some(scope) = signature::scope_of(parts)
-            && scope.service != DYNAMODB.service
-        {
-            return Err(service_not_built(&scope.service));
-        }
         if body.len() as u64 > DYNAMODB.request_limit.0 {
             return Err(json::request_too_large(&DYNAMODB));
         }
@@ -90,11 +91,11 @@ fn refused(error: SignatureError) -> ServiceError {
     ServiceError::caller(error.code(), error.to_string())
 }
 
-/// A service of AWS that no room of this house serves yet.
-fn service_not_built(service: &str) -> ServiceError {
-    let message = format!(
-        "The service '{service}' is not built yet in Causeway; \
-         `causeway status --operations` lists what is."
-    );
-    ServiceError::caller("NotImplemented", message)
+/// A service of AWS that no room of this house serves yet, in words that its clients can read.
+fn service_not_built(service: &str, parts: &Parts, request_id: &str) -> Response<Bytes> {
+    let error = json::not_built(&format!("The service '{service}'"));
+    match XmlErrors::of(service, parts) {
+        Some(shape) => xml::failure(shape, request_id, &error),
+        None => json::failure(&DYNAMODB, request_id, &error),
+    }
 }

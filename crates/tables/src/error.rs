@@ -123,7 +123,8 @@ impl From<TablesError> for ServiceError {
             TablesError::NoSuchGlobalTable(_) => {
                 ServiceError::caller("GlobalTableNotFoundException", message)
             }
-            TablesError::NotBuilt(_) | TablesError::UnknownOperation(_) => {
+            TablesError::NotBuilt(name) => aws::json::not_built(name),
+            TablesError::UnknownOperation(_) => {
                 ServiceError::caller("UnknownOperationException", message)
             }
             TablesError::Read(_) | TablesError::Commit(_) => {
