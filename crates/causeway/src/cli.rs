@@ -229,8 +229,12 @@ pub enum FaultCommand {
         query: Query,
     },
     /// Cut the link between two sites
-    #[command(after_help = "Examples:\n  causeway fault cut us-east-1 eu-west-1\n  \
-        causeway fault cut us-east-1 eu-west-1 --one-way --reset")]
+    #[command(
+        after_help = "A cut with --one-way is one-way for about 5 s: then the connections \
+        are given up in both directions, since nobody answers on them.\n\nExamples:\n  \
+        causeway fault cut us-east-1 eu-west-1\n  \
+        causeway fault cut us-east-1 eu-west-1 --one-way --reset"
+    )]
     Cut {
         #[command(flatten)]
         pair: Pair,

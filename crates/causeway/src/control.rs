@@ -122,7 +122,7 @@ pub struct SiteReport {
     pub site: SiteName,
     /// Its number.
     pub id: u16,
-    /// `running`, `starting`, `paused`, `killed`, `crashed`.
+    /// `stopped`, `starting`, `running`, `paused`, `killed`, `crashed`.
     pub state: String,
     /// Why, where it isn't running.
     pub reason: Option<String>,

@@ -17,7 +17,8 @@ pub enum Lane {
     Health = 2,
     /// Change records and their acknowledgements.
     Changes = 3,
-    /// The first copy of something that exists: a table's items for a new replica.
+    /// First copies that are sent apart from changes. Nothing is, yet: a table's first copy
+    /// travels in `Changes`, in order with them.
     Snapshot = 4,
     /// Bodies of objects.
     Objects = 5,

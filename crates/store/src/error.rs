@@ -54,7 +54,8 @@ pub enum CommitError {
     /// A precondition didn't hold: the index of the first.
     #[error("precondition {0} did not hold")]
     Precondition(usize),
-    /// No space is left, by the engine's reserve; reads and deletes go on.
+    /// No space is left, by the engine's reserve. Reads go on, and so, for longer, do commits
+    /// that only remove entries; DeleteItem isn't one of those, as it writes a tombstone.
     #[error("the disk is full")]
     DiskFull,
     /// Writing or syncing failed, so the state on disk is unknown: fail-stop.

@@ -39,13 +39,6 @@ pub const API_LIMITS: HttpLimits = HttpLimits {
     drain: Duration::from_secs(5),
 };
 
-/// What a peer may have under way to here: 8 MiB last for 300 Mbit/s at 220 ms of round trip.
-const WINDOWS: Windows = Windows {
-    control: 1 << 20,
-    data: 8 << 20,
-    bulk: 8 << 20,
-};
-
 /// The age at which a connection is replaced, so that a rotated certificate is in use everywhere
 /// soon after.
 const MAXIMUM_AGE: Span = Span::seconds(600);
@@ -178,7 +171,7 @@ fn make_ports(config: &SiteConfig, environment: &SystemEnvironment) -> Result<Po
         let settings = LinkConfig {
             local: config.site,
             peer: peer.site,
-            windows: WINDOWS,
+            windows: Windows::STANDARD,
             maximum_age: MAXIMUM_AGE,
             seed: environment.random(),
         };

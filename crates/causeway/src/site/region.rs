@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws::ServiceError;
 use aws::json::{self, DYNAMODB};
@@ -19,6 +20,7 @@ use tables::{ConflictFilter, ConflictId, RestoreError, Tables};
 use types::{Deployment, Environment, SiteId};
 
 use super::{Site, Task, open_engine};
+use crate::duration;
 use crate::failure::Failure;
 use crate::files;
 use crate::protocol::{Question, SiteConfig};
@@ -80,9 +82,12 @@ impl RegionSite {
         }
         for latency in &latencies {
             if let Some(until) = latency.parked_until {
+                let now = self.environment.now().wall;
+                let left = Duration::from_millis(until.0.saturating_sub(now.0));
                 alarms.push(format!(
-                    "changes from {} are from ahead of this clock and wait until {}",
-                    latency.from, until.0
+                    "changes from {} are from ahead of this clock and wait for {} more",
+                    latency.from,
+                    duration::show(left)
                 ));
             }
             if let Some(trouble) = &latency.trouble {
