@@ -121,6 +121,10 @@ impl Lab {
 
     /// A request signed (badly) for that Region; what comes back, or how it failed.
     fn request(&self, region: &str) -> Result<String, ErrorKind> {
+        self.request_of("dynamodb", region)
+    }
+
+    fn request_of(&self, service: &str, region: &str) -> Result<String, ErrorKind> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_millis(500)))
@@ -129,7 +133,7 @@ impl Lab {
             "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\
              x-amz-target: DynamoDB_20120810.ListTables\r\n\
              authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20260101/{region}/\
-             dynamodb/aws4_request, SignedHeaders=host, Signature=00\r\n\r\n{{}}"
+             {service}/aws4_request, SignedHeaders=host, Signature=00\r\n\r\n{{}}"
         );
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
@@ -349,4 +353,21 @@ fn a_corrupt_store_is_told_with_its_file_and_what_to_do() {
             assert!(words.contains(word), "{word}: {words}");
         }
     }
+}
+
+#[test]
+fn a_service_that_is_not_built_says_so_in_its_clients_protocol() {
+    let lab = Lab::start();
+    let answer = lab.request_of("s3", "us-east-1").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    for word in [
+        "application/xml",
+        "<Error><Code>NotImplemented</Code>",
+        "'s3' is not built",
+    ] {
+        assert!(answer.contains(word), "{word}: {answer}");
+    }
+    let answer = lab.request_of("kinesis", "us-east-1").unwrap();
+    assert!(answer.contains("#NotImplemented\""), "{answer}");
+    assert!(answer.contains("'kinesis' is not built"), "{answer}");
 }
