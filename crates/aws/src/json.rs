@@ -156,8 +156,8 @@ pub fn serialization(message: impl Into<String>) -> ServiceError {
     ServiceError::caller("SerializationException", message)
 }
 
-/// The operation (or a whole service, in words) exists at AWS but isn't built. Status 400, since SDKs take it for
-/// final; several retry any status from 500 on, 501 too.
+/// The operation (or a whole service, in words) exists at AWS but isn't built. Status 400, since
+/// SDKs take it for final; several retry any status from 500 on, 501 too.
 pub fn not_built(operation: &str) -> ServiceError {
     let message = format!(
         "{operation} is not built yet in Causeway; `causeway status --operations` lists what is."
