@@ -3,13 +3,10 @@
 //! is parsed.
 
 use types::Timestamp;
+use types::calendar::{LAST_SECOND, SECONDS_PER_DAY, date_of, days_before, days_in};
 
-const SECONDS_PER_DAY: u64 = 86_400;
-
-/// The last second of the year 9999: later times are written as this one.
-const LAST_SECOND: u64 = 253_402_300_799;
-
-/// `20150830T123600Z`; milliseconds are cut off.
+/// `20150830T123600Z`; milliseconds are cut off, and what is later than the year 9999 is written
+/// as its last second.
 pub(crate) fn format(time: Timestamp) -> String {
     let seconds = (time.0 / 1000).min(LAST_SECOND);
     let (year, month, day) = date_of(seconds / SECONDS_PER_DAY);
@@ -41,47 +38,6 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     let seconds =
         days_before(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second;
     Some(Timestamp(seconds * 1000))
-}
-
-fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-}
-
-fn days_in(year: u64, month: u64) -> u64 {
-    match month {
-        2 if is_leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Leap days from the year 1 to the end of `year`.
-fn leap_days(year: u64) -> u64 {
-    year / 4 - year / 100 + year / 400
-}
-
-/// Days from 1970-01-01 to the given day.
-fn days_before(year: u64, month: u64, day: u64) -> u64 {
-    let years = (year - 1970) * 365 + leap_days(year - 1) - leap_days(1969);
-    let months: u64 = (1..month).map(|month| days_in(year, month)).sum();
-    years + months + day - 1
-}
-
-/// Year, month and day of the day that is `days` after 1970-01-01.
-fn date_of(days: u64) -> (u64, u64, u64) {
-    // A guess that is never too late: years of 366 days. A few steps correct it.
-    let mut year = 1970 + days / 366;
-    while days_before(year + 1, 1, 1) <= days {
-        year += 1;
-    }
-    let mut rest = days - days_before(year, 1, 1);
-    let mut month = 1;
-    while rest >= days_in(year, month) {
-        rest -= days_in(year, month);
-        month += 1;
-    }
-    (year, month, rest + 1)
 }
 
 #[cfg(test)]

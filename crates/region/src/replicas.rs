@@ -121,7 +121,7 @@ async fn applied_of<S: Snapshot>(
     let measures = peer.measures.lock().expect("nothing panics inside");
     let parked = measures
         .parked_until
-        .map(|until| format!("changes from ahead of this clock wait until {}", until.0));
+        .map(|until| format!("changes from ahead of this clock wait until {until}"));
     Ok(Applied {
         of,
         log: cursor.map(|(log, _)| log_name(log)),

@@ -2,6 +2,7 @@
 //! versions, and the environment through which a core learns the time. Plain values; no I/O,
 //! and no logic beyond parsing, ordering and printing.
 
+pub mod calendar;
 mod environment;
 mod geography;
 mod place;

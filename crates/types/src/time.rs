@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::calendar::{LAST_SECOND, SECONDS_PER_DAY, date_of};
+
 /// Wall-clock time: milliseconds since the Unix epoch.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
@@ -89,8 +91,35 @@ impl Sub for Monotonic {
     }
 }
 
+impl fmt::Display for Timestamp {
+    /// `2026-11-24T02:05:09Z` (RFC 3339): UTC, milliseconds cut off, the year 9999 at most.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = (self.0 / 1000).min(LAST_SECOND);
+        let (year, month, day) = date_of(seconds / SECONDS_PER_DAY);
+        let of_day = seconds % SECONDS_PER_DAY;
+        let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
+        )
+    }
+}
+
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ms", self.as_milliseconds())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_printed_as_people_read_it() {
+        let printed = |milliseconds| Timestamp(milliseconds).to_string();
+        assert_eq!(printed(0), "1970-01-01T00:00:00Z");
+        assert_eq!(printed(1_795_485_909_999), "2026-11-24T02:05:09Z");
+        assert_eq!(printed(u64::MAX), "9999-12-31T23:59:59Z");
     }
 }
