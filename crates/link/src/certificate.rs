@@ -23,11 +23,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Serve
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use serde::{Deserialize, Serialize};
 use types::{Environment, SiteName, Timestamp};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use crate::Class;
+use crate::handshake::{HandshakeError, in_memory};
 use crate::session::site_of;
 
 /// What a site's name in a certificate ends in: `eu-west-1.link.causeway`.
@@ -36,7 +38,8 @@ pub const SUFFIX: &str = ".link.causeway";
 /// How long a certificate authority is valid: ten years.
 pub const AUTHORITY_VALIDITY: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-/// How long a site's certificate is valid: ninety days. The lab issues a new one at each start.
+/// How long a site's certificate is valid: ninety days. The lab issues a new one at each start,
+/// and when a third is left ([`Details::is_due`]).
 pub const SITE_VALIDITY: Duration = Duration::from_secs(90 * 86_400);
 
 /// How long before it was issued a certificate is already valid, so that a peer whose clock is
@@ -68,6 +71,14 @@ pub enum CertificateError {
         /// What was found.
         why: String,
     },
+    /// Every peer would refuse it.
+    #[error("no peer would accept {site}'s certificate: {why}")]
+    Worthless {
+        /// Whose it is.
+        site: SiteName,
+        /// What a handshake with it came to.
+        why: HandshakeError,
+    },
     /// rustls refuses the certificate or the key.
     #[error("configuring TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -91,6 +102,17 @@ pub struct Identity {
     authorities: Vec<CertificateDer<'static>>,
     certificate_pem: String,
     key_pem: Zeroizing<String>,
+}
+
+/// Which certificate it is, and for how long it is valid.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Details {
+    /// Its serial number in hexadecimal, as `openssl x509 -serial` prints it.
+    pub serial: String,
+    /// Valid from then on (RFC 5280, notBefore).
+    pub valid_from: Timestamp,
+    /// Valid until then (RFC 5280, notAfter).
+    pub valid_until: Timestamp,
 }
 
 /// Tells rustls the wall time of an environment.
@@ -251,17 +273,26 @@ impl Identity {
         &self.key_pem
     }
 
-    /// When the certificate expires.
+    /// Which certificate it is, and for how long it is valid.
     ///
     /// # Errors
     /// The certificate can't be parsed.
-    pub fn expires(&self) -> Result<Timestamp, CertificateError> {
-        let (_, parsed) = X509Certificate::from_der(&self.certificate)
-            .map_err(|error| pem_error("the site's certificate", error))?;
-        let seconds = parsed.validity().not_after.timestamp();
-        Ok(Timestamp(
-            u64::try_from(seconds).unwrap_or(0).saturating_mul(1000),
-        ))
+    pub fn details(&self) -> Result<Details, CertificateError> {
+        Details::of(&self.certificate)
+    }
+
+    /// Whether it would do at that time, as its peers judge: a handshake with itself, in memory.
+    ///
+    /// # Errors
+    /// A peer that believes the same authorities would refuse it, or rustls does.
+    pub fn prove(&self, time: Arc<dyn TimeProvider>) -> Result<(), CertificateError> {
+        let client = self.client_config(Class::Control, Arc::clone(&time))?;
+        let server = self.server_config(time)?;
+        let site = self.site;
+        match in_memory(&client, site, &server) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(CertificateError::Worthless { site, why }),
+        }
     }
 
     /// The configuration to dial with, for one class. Ask for `server_name` of the peer.
@@ -312,6 +343,34 @@ impl Identity {
 
     fn private_key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(self.key.clone_key())
+    }
+}
+
+impl Details {
+    pub(crate) fn of(certificate: &CertificateDer<'_>) -> Result<Details, CertificateError> {
+        let (_, parsed) = X509Certificate::from_der(certificate)
+            .map_err(|error| pem_error("the site's certificate", error))?;
+        let serial = match parsed.raw_serial() {
+            // A byte that only keeps the number from being a negative one.
+            [0, rest @ ..] if !rest.is_empty() => rest,
+            whole => whole,
+        };
+        let validity = parsed.validity();
+        let time =
+            |seconds: i64| Timestamp(u64::try_from(seconds).unwrap_or(0).saturating_mul(1000));
+        Ok(Details {
+            serial: serial.iter().map(|byte| format!("{byte:02X}")).collect(),
+            valid_from: time(validity.not_before.timestamp()),
+            valid_until: time(validity.not_after.timestamp()),
+        })
+    }
+
+    /// Is it time for another one? Less than a third of its validity is left, or it is not valid
+    /// yet, since the clock that it was issued by has been set back.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        let validity = self.valid_until.0.saturating_sub(self.valid_from.0);
+        let left = self.valid_until.0.saturating_sub(now.0);
+        now < self.valid_from || left == 0 || left.saturating_mul(3) < validity
     }
 }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use event_listener::{Event, EventListener};
 use types::{Monotonic, SiteName, Span};
 
+use crate::certificate::Details;
 use crate::{
     Action, Admission, Class, ConnectionId, ConnectionRefused, Delivery, InvalidEnvelope, Lane,
     Link, Plain, ProtocolError, Receipt, Refused, SendError, Session, Shape, Traffic, WrongPeer,
@@ -132,6 +133,21 @@ impl Port {
     /// The smoothed round trip of heartbeats, while connected.
     pub fn round_trip(&self) -> Option<Span> {
         self.lock().round_trip()
+    }
+
+    /// The certificates that the peer proved itself with on the connections in use, each once.
+    /// More than one, while connections from before and after a rotation are open.
+    pub fn peer_certificates(&self) -> Vec<Details> {
+        let link = self.lock();
+        let mut certificates: Vec<Details> = Vec::new();
+        for class in Class::ALL {
+            let connection = link.usable(class).and_then(|id| link.connections.get(&id));
+            let shown = connection.map(|connection| connection.session.certificate());
+            if let Some(shown) = shown.filter(|shown| !certificates.contains(shown)) {
+                certificates.push(shown.clone());
+            }
+        }
+        certificates
     }
 
     /// What has crossed in the outgoing direction.

@@ -11,13 +11,14 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::Class;
-use crate::certificate::{SUFFIX, protocol};
+use crate::certificate::{Details, SUFFIX, protocol};
 
 /// A finished handshake, TLS 1.3, both ends authenticated, with one site, for one class.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Session {
     peer: SiteName,
     class: Class,
+    certificate: Details,
 }
 
 /// The other end proved to be another site than the one meant.
@@ -90,6 +91,11 @@ impl Session {
         self.class
     }
 
+    /// The certificate that the other end proved itself with.
+    pub fn certificate(&self) -> &Details {
+        &self.certificate
+    }
+
     fn from_state(state: &CommonState) -> Result<Session, SessionError> {
         if state.is_handshaking() {
             return Err(SessionError::Handshaking);
@@ -107,7 +113,14 @@ impl Session {
             .and_then(|chain| chain.first())
             .ok_or(SessionError::NoCertificate)?;
         let peer = site_of(certificate)?;
-        Ok(Session { peer, class })
+        let certificate = Details::of(certificate);
+        let certificate =
+            certificate.map_err(|error| SessionError::Certificate(error.to_string()))?;
+        Ok(Session {
+            peer,
+            class,
+            certificate,
+        })
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{FixedTime, WALL, site, sites, time};
 use link::certificate::{
-    CertificateAuthority, CertificateError, Identity, SITE_VALIDITY, server_name,
+    AUTHORITY_VALIDITY, CertificateAuthority, CertificateError, Details, Identity, SITE_VALIDITY,
+    server_name,
 };
 use link::handshake::{HandshakeError, in_memory};
 use link::{
@@ -111,9 +112,91 @@ fn a_certificate_is_valid_for_its_time_and_no_longer() {
     };
     assert!(at(SITE_VALIDITY - Duration::from_secs(60)).is_ok());
     assert!(at(SITE_VALIDITY + Duration::from_secs(60)).is_err());
-    let expires = a.expires().expect("parsed").0;
+    let until = a.details().expect("parsed").valid_until.0;
     let validity = u64::try_from(SITE_VALIDITY.as_millis()).expect("small");
-    assert_eq!(expires / 1000, (WALL.0 + validity) / 1000);
+    assert_eq!(until / 1000, (WALL.0 + validity) / 1000);
+}
+
+#[test]
+fn a_session_tells_which_certificate_the_other_end_showed() {
+    let authority = authority();
+    let [a, b] = sites().map(|site| issue(&authority, site));
+    let (dialled, accepted) = handshake(&a, b.site(), &b).expect("a handshake");
+    let details = |identity: &Identity| identity.details().expect("parsed");
+    assert_eq!(*dialled.certificate(), details(&b));
+    assert_eq!(*accepted.certificate(), details(&a));
+    let renewed = issue(&authority, b.site());
+    assert_ne!(details(&renewed).serial, details(&b).serial);
+    let (dialled, _) = handshake(&a, b.site(), &renewed).expect("a handshake");
+    assert_eq!(*dialled.certificate(), details(&renewed));
+}
+
+#[test]
+fn a_certificate_is_renewed_when_less_than_a_third_is_left() {
+    const DAY: u64 = 86_400_000;
+    let details = |from: u64, until: u64| Details {
+        serial: "01".to_owned(),
+        valid_from: Timestamp(from),
+        valid_until: Timestamp(until),
+    };
+    let certificate = details(100 * DAY, 190 * DAY);
+    for (now, due) in [
+        // Issued by a clock that was set back since: nobody takes it as valid yet.
+        (100 * DAY - 1, true),
+        (100 * DAY, false),
+        (130 * DAY, false),
+        (160 * DAY, false),
+        (160 * DAY + 1, true),
+        (190 * DAY, true),
+        (u64::MAX, true),
+    ] {
+        assert_eq!(certificate.is_due(Timestamp(now)), due, "at {now}");
+    }
+    assert!(details(5, 5).is_due(Timestamp(5)), "valid for no time");
+    assert!(!details(0, u64::MAX).is_due(Timestamp(1)), "valid for ever");
+}
+
+#[test]
+fn an_identity_that_no_peer_would_accept_is_told_from_one_that_does() {
+    let (ours, theirs) = (authority(), authority());
+    let [a, _] = sites();
+    let identity = issue(&ours, a);
+    identity.prove(time()).expect("a good one");
+    let late = Timestamp(WALL.0 + 91 * 86_400_000);
+    let refused = identity.prove(Arc::new(FixedTime(late)));
+    assert!(
+        matches!(refused, Err(CertificateError::Worthless { .. })),
+        "{refused:?}"
+    );
+    let (certificate, key) = (identity.certificate_pem(), identity.key_pem());
+    let strange = Identity::from_pem(a, theirs.certificate_pem(), certificate, key);
+    let refused = strange.expect("it can be read").prove(time());
+    assert!(
+        matches!(refused, Err(CertificateError::Worthless { .. })),
+        "{refused:?}"
+    );
+    let other_key = issue(&ours, a);
+    let mixed = Identity::from_pem(a, ours.certificate_pem(), certificate, other_key.key_pem());
+    let refused = mixed.expect("it can be read").prove(time());
+    assert!(
+        matches!(refused, Err(CertificateError::Tls(_))),
+        "{refused:?}"
+    );
+}
+
+/// rustls takes an authority for a name and a key: what its own certificate says of its validity
+/// is not looked at. A deployment goes on when its authority's ten years are over.
+#[test]
+fn the_end_of_an_authority_ends_no_link() {
+    let authority = authority();
+    let years = u64::try_from(AUTHORITY_VALIDITY.as_millis()).expect("small");
+    let later = Timestamp(WALL.0 + years + 400 * 86_400_000);
+    let issue = |site| authority.issue(site, later).expect("an identity");
+    let [a, b] = sites().map(issue);
+    let time = || Arc::new(FixedTime(later));
+    let client = a.client_config(Class::Data, time()).expect("a client");
+    let server = b.server_config(time()).expect("a server");
+    in_memory(&client, b.site(), &server).expect("a handshake");
 }
 
 #[test]

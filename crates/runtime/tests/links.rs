@@ -281,9 +281,9 @@ async fn a_connection_is_replaced_by_age_without_loss() {
     tokio::join!(us.connected(), eu.connected());
     let generation = eu.port.generation(Class::Data);
     let first = us.port.connections();
+    let renewed = authority.issue(site("us-east-1"), now()).unwrap();
     for number in 0..100u32 {
         if number == 50 {
-            let renewed = authority.issue(site("us-east-1"), now()).unwrap();
             us.links.rotate(&renewed).unwrap();
         }
         us.until(|port| port.is_connected(Lane::Changes)).await;
@@ -297,6 +297,9 @@ async fn a_connection_is_replaced_by_age_without_loss() {
         last.iter().any(|id| !first.contains(id)),
         "{first:?} {last:?}"
     );
+    let shown = [renewed.details().unwrap()];
+    eu.until(|port| port.peer_certificates() == shown).await;
+    assert_eq!(us.links.certificate(), shown[0]);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use link::certificate::{CertificateError, Identity};
+use link::certificate::{CertificateError, Details, Identity};
 use link::{Class, DIAL_TIMEOUT, Port};
 use rustls::time_provider::DefaultTimeProvider;
 use rustls::{ClientConfig, ServerConfig};
@@ -45,6 +45,7 @@ struct Shared {
 
 #[derive(Clone)]
 struct Credentials {
+    certificate: Details,
     client: BTreeMap<Class, Arc<ClientConfig>>,
     server: Arc<ServerConfig>,
 }
@@ -81,9 +82,18 @@ impl Links {
 
     /// From here on connections are made with that identity. Open ones go on with the old one
     /// until they are replaced by age.
+    ///
+    /// # Errors
+    /// Peers would refuse it, judged by the machine's true time: the one before stays in use.
     pub fn rotate(&self, identity: &Identity) -> Result<(), CertificateError> {
+        identity.prove(Arc::new(DefaultTimeProvider))?;
         *self.shared.lock_credentials() = Credentials::of(identity)?;
         Ok(())
+    }
+
+    /// The certificate that new connections are made with.
+    pub fn certificate(&self) -> Details {
+        self.shared.lock_credentials().certificate.clone()
     }
 }
 
@@ -121,6 +131,10 @@ impl Credentials {
             client.insert(class, identity.client_config(class, time.clone())?);
         }
         let server = identity.server_config(time)?;
-        Ok(Credentials { client, server })
+        Ok(Credentials {
+            certificate: identity.details()?,
+            client,
+            server,
+        })
     }
 }
