@@ -65,6 +65,16 @@ pub enum Command {
         the output says which.\n\nExample:\n  causeway verify && echo sound"
     )]
     Verify(Query),
+    /// Give every site a new certificate for its links, now
+    #[command(
+        after_help = "A certificate is renewed by itself when a third of its 90 days is left. \
+        Connections that are open go on with the old one for up to ten minutes. Old certificates \
+        stay valid until their own end: docs/lab.md says how to be rid of one whose key has \
+        leaked.\n\nExit code 0: every site that runs has a new certificate; the others get theirs \
+        when they start. Exit code 1: one keeps the old one, and the output says why.\n\n\
+        Examples:\n  causeway rotate\n  causeway rotate --json"
+    )]
+    Rotate(Query),
     /// Break something for a while
     #[command(
         subcommand,
@@ -358,6 +368,7 @@ mod tests {
             "causeway conflicts restore 1 --json",
             "causeway places --json",
             "causeway verify --json",
+            "causeway rotate --json",
             "causeway fault kill eu-west-1 --for 5m",
             "causeway fault start eu-west-1",
             "causeway fault pause edge-1",

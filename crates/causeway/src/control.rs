@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use identity::{Identity, RootKey, RootKeys};
+use link::certificate::Details;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use types::{LAB_ACCOUNT, Region, SiteName, Timestamp};
@@ -82,6 +83,8 @@ pub enum Command {
         /// Which.
         id: Option<FaultId>,
     },
+    /// Give every site a new certificate.
+    Rotate,
 }
 
 /// A fault in force.
@@ -94,6 +97,34 @@ pub struct FaultView {
     pub fault: Fault,
     /// In how many milliseconds it ends by itself.
     pub remaining_milliseconds: u64,
+}
+
+/// A site's new certificate, or why it has none.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SiteRenewal {
+    /// The site.
+    pub site: SiteName,
+    /// What has become of it.
+    #[serde(flatten)]
+    pub renewal: Renewal,
+}
+
+/// What has become of a new certificate.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Renewal {
+    /// The site makes its connections with it from here on.
+    Renewed {
+        /// It.
+        certificate: Details,
+    },
+    /// The site isn't running; each start brings a new one.
+    AtStart,
+    /// The site keeps the one it has.
+    Failed {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// A lab, seen from outside.
@@ -134,6 +165,8 @@ pub struct SiteReport {
     pub running_milliseconds: Option<u64>,
     /// Memory as its proportional set size, in bytes.
     pub memory_bytes: Option<u64>,
+    /// The certificate that its new connections are made with, while it runs.
+    pub certificate: Option<Details>,
     /// How far its wall clock is off, in milliseconds.
     pub clock_offset_milliseconds: i64,
     /// What it says of itself.

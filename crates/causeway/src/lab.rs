@@ -91,13 +91,15 @@ impl Lab {
     pub fn find_or_make(directory: &Path, wishes: &Wishes, now: Timestamp) -> anyhow::Result<Lab> {
         let mut lab = match Lab::find(directory)? {
             Some(lab) => lab,
-            None => Lab::make(directory, wishes, now)?,
+            None => Lab::make(directory, wishes)?,
         };
+        // Whoever no longer believes in it has taken it away: every start issues all certificates.
+        make_authority(&lab.directory, now)?;
         lab.settle(wishes)?;
         Ok(lab)
     }
 
-    fn make(directory: &Path, wishes: &Wishes, now: Timestamp) -> anyhow::Result<Lab> {
+    fn make(directory: &Path, wishes: &Wishes) -> anyhow::Result<Lab> {
         refuse_strangers(directory)?;
         let directory = directory.canonicalize()?;
         let credentials = directory.join("credentials");
@@ -106,13 +108,6 @@ impl Lab {
             runtime::fill_random(&mut *random);
             let text = write_credentials(&RootKey::generate(&random));
             files::write(&credentials, &text, Readers::Owner)?;
-        }
-        if !directory.join("authority.pem").exists() {
-            let authority = CertificateAuthority::generate(now)?;
-            let key = directory.join("authority-key.pem");
-            files::write(&key, &authority.key_pem(), Readers::Owner)?;
-            let certificate = directory.join("authority.pem");
-            files::write(&certificate, authority.certificate_pem(), Readers::Anyone)?;
         }
         // Last: a directory with this file is a whole lab.
         let settings = Settings::new(wishes)?;
@@ -236,6 +231,18 @@ fn check_regions(regions: &[Region]) -> Result<(), Failure> {
     }
 }
 
+/// Makes the authority of the links, unless there is one.
+fn make_authority(directory: &Path, now: Timestamp) -> anyhow::Result<()> {
+    let certificate = directory.join("authority.pem");
+    if certificate.exists() {
+        return Ok(());
+    }
+    let authority = CertificateAuthority::generate(now)?;
+    let key = directory.join("authority-key.pem");
+    files::write(&key, &authority.key_pem(), Readers::Owner)?;
+    files::write(&certificate, authority.certificate_pem(), Readers::Anyone)
+}
+
 /// A lab moves into an empty directory, or one where an earlier start was broken off.
 fn refuse_strangers(directory: &Path) -> anyhow::Result<()> {
     const OURS: [&str; 4] = ["lock", "credentials", "authority.pem", "authority-key.pem"];
@@ -320,6 +327,27 @@ mod tests {
         let second = make(directory.path(), &Wishes::default()).unwrap();
         assert_eq!(second.settings, first.settings);
         assert_eq!(second.root_key, first.root_key);
+    }
+
+    #[test]
+    fn an_authority_that_was_taken_away_is_replaced_by_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = || {
+            let lab = make(directory.path(), &Wishes::default()).unwrap();
+            lab.authority().unwrap().certificate_pem().to_owned()
+        };
+        let first = authority();
+        assert_eq!(authority(), first);
+        let key = directory.path().join("authority-key.pem");
+        std::fs::remove_file(directory.path().join("authority.pem")).unwrap();
+        std::fs::remove_file(&key).unwrap();
+        let second = authority();
+        assert_ne!(second, first);
+        // A certificate without its key is not taken for none.
+        std::fs::remove_file(&key).unwrap();
+        let lab = make(directory.path(), &Wishes::default()).unwrap();
+        let failure = lab.authority().err().unwrap();
+        assert!(format!("{failure:#}").contains("authority-key.pem"));
     }
 
     #[test]

@@ -40,6 +40,7 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
         Command::Conflicts(command) => commands::conflicts(command),
         Command::Places(options) => commands::places(options),
         Command::Verify(query) => commands::verify(query),
+        Command::Rotate(query) => commands::rotate(query),
         Command::Fault(command) => commands::fault(command),
         Command::Region(arguments) => site::run_region(&arguments.config),
         Command::Edge(arguments) => site::run_edge(&arguments.config),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use link::Shape;
+use link::certificate::Details;
 use serde::{Deserialize, Serialize};
 use types::{Deployment, Geography, SiteId, SiteName, Span};
 
@@ -92,6 +93,9 @@ pub enum SiteCommand {
     Conditions(Conditions),
     /// The state of the site's links.
     Links,
+    /// There is a new certificate in the site's directory: take it over. Answered with its
+    /// [`Details`].
+    Rotate,
     /// A question to what the site runs.
     Ask {
         /// The question.
@@ -162,6 +166,9 @@ pub struct LinkState {
     pub connected: bool,
     /// The shape of what goes from this end to the other.
     pub shape: Shape,
+    /// The certificates that the other end has shown on the connections in use: two, while some
+    /// are from before its certificate was renewed.
+    pub peer_certificates: Vec<Details>,
     /// The smoothed round trip, in milliseconds.
     pub round_trip_milliseconds: Option<f64>,
     /// How long ago the other end was heard, in milliseconds.

@@ -80,6 +80,7 @@ async fn run(
     let server = HttpServer::open_door(listener, door, DOOR_LIMITS);
     let server = server.context("can't open the front door")?;
     runtime::spawn_vital("leases", Arc::clone(&supervisor).keep_leases());
+    runtime::spawn_vital("certificates", Arc::clone(&supervisor).keep_certificates());
     let took = environment.now().monotonic - begun;
     banner.print(took.into())?;
     tokio::select! {

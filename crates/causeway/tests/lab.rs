@@ -203,6 +203,106 @@ fn a_cut_link_loses_nothing_and_everything_arrives_once_after_the_heal() {
     assert_eq!(items.as_u64(), Some(all.len() as u64));
 }
 
+/// The serial number of a site's certificate.
+fn serial(lab: &Lab, site: &str) -> Value {
+    let status = lab.json(&["status"]);
+    let sites = status["sites"].as_array().unwrap();
+    let site = sites.iter().find(|row| row["site"] == site).unwrap();
+    site["certificate"]["serial"].clone()
+}
+
+/// Whether `to` has shown `from` that certificate on every connection, and no other.
+fn is_shown(lab: &Lab, from: &str, to: &str, serial: &Value) -> bool {
+    let status = lab.json(&["status"]);
+    let links = status["links"].as_array().unwrap();
+    let link = links
+        .iter()
+        .find(|link| link["from"] == from && link["to"] == to);
+    let Some(link) = link else { return false };
+    let shown = link["peer_certificates"].as_array().unwrap();
+    link["connected"] == true && shown.len() == 1 && shown[0]["serial"] == *serial
+}
+
+/// What a rotation that ended with that code made of each site.
+fn rotate(lab: &Lab, code: i32) -> Value {
+    let output = lab.causeway(&["rotate", "--json"]);
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let sites = answer["sites"].as_array().unwrap().iter();
+    sites
+        .map(|row| (row["site"].as_str().unwrap().to_owned(), row.clone()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+#[test]
+fn certificates_are_renewed_while_a_lab_runs() {
+    let lab = Lab::start(&["--regions", "us-east-1,eu-west-1", "--delay-scale", "0"]);
+    let (mut near, mut far) = (lab.client(VIRGINIA), lab.client(IRELAND));
+    create_table(&mut near);
+    add_replica(&mut near, IRELAND);
+    let first = [VIRGINIA, IRELAND].map(|site| serial(&lab, site));
+    eventually("the first certificate is shown", || {
+        is_shown(&lab, VIRGINIA, IRELAND, &first[1])
+    });
+    let renewed = rotate(&lab, 0);
+    let edge = &renewed["edge-1"];
+    assert_eq!(edge["outcome"], "renewed", "{renewed}");
+    let second = [VIRGINIA, IRELAND].map(|site| renewed[site]["certificate"]["serial"].clone());
+    assert!(first.iter().all(|serial| !second.contains(serial)));
+    assert_eq!([VIRGINIA, IRELAND].map(|site| serial(&lab, site)), second);
+    lab.must(&["fault", "cut", VIRGINIA, IRELAND, "--reset"]);
+    lab.must(&["fault", "heal"]);
+    eventually("both show the second certificate", || {
+        is_shown(&lab, VIRGINIA, IRELAND, &second[1])
+            && is_shown(&lab, IRELAND, VIRGINIA, &second[0])
+    });
+    near.must(
+        "PutItem",
+        &json!({"TableName": "Orders", "Item": {"id": {"S": "after"}}}),
+    );
+    eventually("what is written afterwards arrives", || {
+        ids(&mut far).contains("after")
+    });
+    let key = std::fs::metadata(lab.data().join(IRELAND).join("key.pem")).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&key.permissions());
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_site_that_can_take_no_new_certificate_keeps_its_own_and_takes_one_later() {
+    let lab = Lab::start(&["--regions", "us-east-1,eu-west-1", "--delay-scale", "0"]);
+    let first = serial(&lab, IRELAND);
+    // Its file can't be put in its place.
+    let key = lab.data().join(IRELAND).join("key.pem");
+    std::fs::remove_file(&key).unwrap();
+    std::fs::create_dir(&key).unwrap();
+    let failed = rotate(&lab, 1);
+    assert_eq!(failed[VIRGINIA]["outcome"], "renewed", "{failed}");
+    assert_eq!(failed[IRELAND]["outcome"], "failed", "{failed}");
+    let reason = failed[IRELAND]["reason"].as_str().unwrap();
+    assert!(reason.contains("key.pem"), "{reason}");
+    assert_eq!(serial(&lab, IRELAND), first);
+    std::fs::remove_dir(&key).unwrap();
+
+    lab.must(&["fault", "pause", IRELAND]);
+    let paused = rotate(&lab, 1);
+    assert_eq!(paused[IRELAND]["reason"], "it is paused", "{paused}");
+    assert_eq!(serial(&lab, IRELAND), first);
+    lab.must(&["fault", "resume", IRELAND]);
+
+    lab.must(&["fault", "kill", IRELAND]);
+    let killed = rotate(&lab, 0);
+    assert_eq!(killed[IRELAND]["outcome"], "at_start", "{killed}");
+    let near = killed[VIRGINIA]["certificate"]["serial"].clone();
+    lab.must(&["fault", "start", IRELAND]);
+    let second = serial(&lab, IRELAND);
+    assert_ne!(second, first);
+    eventually("the link is made with the new certificates", || {
+        is_shown(&lab, VIRGINIA, IRELAND, &second) && is_shown(&lab, IRELAND, VIRGINIA, &near)
+    });
+}
+
 #[test]
 fn the_death_of_the_supervisor_leaves_no_orphan_and_its_data() {
     let mut lab = Lab::start(&["--regions", "us-east-1", "--edges", "1"]);

@@ -6,6 +6,7 @@ mod env;
 mod fault;
 mod lab;
 mod places;
+mod rotate;
 mod status;
 mod verify;
 
@@ -26,6 +27,7 @@ pub use env::env;
 pub use fault::fault;
 pub use lab::{down, lag};
 pub use places::places;
+pub use rotate::rotate;
 pub use status::status;
 pub use verify::verify;
 

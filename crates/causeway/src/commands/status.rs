@@ -58,7 +58,16 @@ fn render(report: &StatusReport) -> String {
 }
 
 fn sites(sites: &[SiteReport]) -> Table {
-    let mut table = Table::new(["SITE", "STATE", "FOR", "API", "PROCESS", "MEMORY", "CLOCK"]);
+    let mut table = Table::new([
+        "SITE",
+        "STATE",
+        "FOR",
+        "API",
+        "PROCESS",
+        "MEMORY",
+        "CLOCK",
+        "CERTIFICATE UNTIL",
+    ]);
     for site in sites {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         let span = |milliseconds| duration::show(Duration::from_millis(milliseconds));
@@ -66,6 +75,11 @@ fn sites(sites: &[SiteReport]) -> Table {
             0 => "right".to_owned(),
             offset => format!("{offset:+} ms"),
         };
+        let until = site.certificate.as_ref().map(|certificate| {
+            let mut until = certificate.valid_until.to_string();
+            until.truncate("2026-11-24".len());
+            until
+        });
         table.row([
             site.site.to_string(),
             site.state.clone(),
@@ -74,6 +88,7 @@ fn sites(sites: &[SiteReport]) -> Table {
             or_dash(site.process.map(|process| process.to_string())),
             or_dash(site.memory_bytes.map(|bytes| ByteSize(bytes).to_string())),
             clock,
+            or_dash(until),
         ]);
     }
     table

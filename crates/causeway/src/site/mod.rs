@@ -1,17 +1,17 @@
 //! The process of one site: opens what the site is made of, drives its links, serves its API,
 //! and does what the supervisor says over the pipe. It outlives its supervisor by nothing.
 
+mod certificate;
 mod edge;
 mod region;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use link::certificate::Identity;
 use link::{Lane, Link, LinkConfig, Port, Windows};
 use runtime::{
     Handler, HttpLimits, HttpServer, LinkPeer, Links, PipeServer, SystemEnvironment, listen,
@@ -22,7 +22,6 @@ use tokio::sync::mpsc;
 use types::{ByteSize, Environment, SiteId, SiteName, Span};
 
 use crate::failure::Failure;
-use crate::files;
 use crate::protocol::{
     Conditions, LinkCrossing, LinkState, Question, SiteCommand, SiteConfig, SiteEvent,
 };
@@ -84,8 +83,10 @@ fn run<S: Site>(
         let desk = Arc::new(Desk {
             environment: Arc::clone(&environment),
             stops: commands,
+            name: config.site,
+            directory: config.directory.clone(),
             ports: ports.values().cloned().collect(),
-            site: std::sync::OnceLock::new(),
+            serving: OnceLock::new(),
         });
         let pipe = PipeServer::start(Arc::clone(&desk)).map_err(anyhow::Error::from)?;
         let opened = open(&config, &environment, ports).await;
@@ -110,7 +111,7 @@ async fn serve<S: Site>(
     mut stops: mpsc::Receiver<()>,
 ) -> Result<(), Failure> {
     let links_listener = listen(config.link).map_err(Failure::wrong_use)?;
-    let identity = read_identity(config)?;
+    let identity = certificate::read(config.site, &config.directory)?;
     let environment: Arc<dyn Environment> = desk.environment.clone();
     let links = Links::start(
         links_listener,
@@ -119,6 +120,7 @@ async fn serve<S: Site>(
         environment,
     )
     .map_err(Failure::wrong_use)?;
+    let links = Arc::new(links);
     for (name, task) in site.tasks() {
         runtime::spawn_vital(name, task);
     }
@@ -130,7 +132,12 @@ async fn serve<S: Site>(
         }
         SiteName::Edge(_) => None,
     };
-    assert!(desk.site.set(site).is_ok(), "a process runs one site");
+    let serving = Serving {
+        site,
+        links: Arc::downgrade(&links),
+    };
+    let is_first = desk.serving.set(serving).is_ok();
+    assert!(is_first, "a process runs one site");
     pipe.event(json(&SiteEvent::Ready));
     tracing::info!(site = %config.site, "ready");
     // Ends when the supervisor says so; its death ends this process by other means.
@@ -194,14 +201,6 @@ fn peers(config: &SiteConfig, ports: &[Arc<Port>]) -> Vec<LinkPeer> {
     peers.collect()
 }
 
-fn read_identity(config: &SiteConfig) -> Result<Identity, Failure> {
-    let read = |name: &str| files::read(&config.directory.join(name));
-    let authorities = read("authorities.pem")?;
-    let certificate = read("certificate.pem")?;
-    let key = zeroize::Zeroizing::new(read("key.pem")?);
-    Identity::from_pem(config.site, &authorities, &certificate, &key).map_err(Failure::wrong_use)
-}
-
 fn json(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).expect("plain values have a JSON form")
 }
@@ -212,14 +211,23 @@ fn json(value: &impl serde::Serialize) -> Value {
 struct Desk<S> {
     environment: Arc<SystemEnvironment>,
     stops: mpsc::Sender<()>,
+    name: SiteName,
+    directory: PathBuf,
     ports: Vec<Arc<Port>>,
     /// Set once the site serves.
-    site: std::sync::OnceLock<Arc<S>>,
+    serving: OnceLock<Serving<S>>,
+}
+
+/// What there is to answer for, once the site serves.
+struct Serving<S> {
+    site: Arc<S>,
+    /// The links end with the site's life, not with the desk's.
+    links: Weak<Links>,
 }
 
 impl<S: Site> Desk<S> {
     async fn carry_out(&self, command: SiteCommand) -> Result<Value, String> {
-        let site = self.site.get().ok_or("the site is still starting")?;
+        let Serving { site, links } = self.serving.get().ok_or("the site is still starting")?;
         match command {
             SiteCommand::Stop => {
                 // A second one finds the first still waiting: that is enough.
@@ -231,6 +239,11 @@ impl<S: Site> Desk<S> {
                 Ok(Value::Null)
             }
             SiteCommand::Links => Ok(json(&self.links())),
+            SiteCommand::Rotate => {
+                let links = links.upgrade().ok_or("the site is stopping")?;
+                let rotated = certificate::rotate(&links, self.name, &self.directory);
+                rotated.map(|certificate| json(&certificate))
+            }
             SiteCommand::Ask { question } => site.answer(question).await,
         }
     }
@@ -280,6 +293,7 @@ fn link_state(port: &Port, now: types::Monotonic) -> LinkState {
         to: traffic.to,
         connected: lanes.iter().all(|lane| port.is_connected(*lane)),
         shape: port.shape(),
+        peer_certificates: port.peer_certificates(),
         round_trip_milliseconds: port.round_trip().map(types::Span::as_milliseconds),
         heard_milliseconds_ago: port
             .peer_last_heard()

@@ -47,6 +47,7 @@ impl Supervisor {
             Command::Resume { site } => self.resume(site).await,
             Command::Faults => Ok(to_json(&self.fault_views())),
             Command::Heal { id } => self.heal(id).await,
+            Command::Rotate => Ok(json!({ "sites": self.rotate().await })),
         }
     }
 
@@ -178,6 +179,7 @@ impl Supervisor {
             api: name.region().map(|_| self.lab.api_address(slot.site.id)),
             running_milliseconds: None,
             memory_bytes: None,
+            certificate: None,
             clock_offset_milliseconds: self.faults().clock_offset(name),
             detail: Value::Null,
         };
@@ -193,6 +195,7 @@ impl Supervisor {
         report.process = Some(running.child.id());
         report.running_milliseconds = Some((now - running.since).0 / 1000);
         report.memory_bytes = proportional_set_size(running.child.id());
+        report.certificate = Some(running.certificate.clone());
         if running.paused {
             report.state = "paused".to_owned();
             return (report, Vec::new());

@@ -1,6 +1,7 @@
 //! The supervisor: starts a lab's sites, keeps the leases of its faults, answers the control API
 //! and passes everything else on. It holds no data of any site.
 
+mod certificates;
 mod compare;
 mod door;
 mod execute;

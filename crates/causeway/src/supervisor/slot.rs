@@ -1,17 +1,19 @@
 //! One site as its supervisor sees it: its process, what was done to it, and the way from the
 //! one state to the other.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use link::certificate::Details;
 use runtime::{CallError, Child, ChildSpec, Exit};
 use serde_json::Value;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use types::{Environment, LAB_ACCOUNT, Monotonic, Site, SiteName};
 
 use super::Supervisor;
+use super::certificates::{self, Renew};
+use crate::control::Renewal;
 use crate::failure::Failure;
 use crate::files::{self, Readers};
 use crate::protocol::{Conditions, PeerConfig, SiteCommand, SiteConfig, SiteEvent};
@@ -47,6 +49,10 @@ pub(super) struct Running {
     pub(super) child: Arc<Child>,
     pub(super) since: Monotonic,
     pub(super) paused: bool,
+    /// The certificate its links have.
+    pub(super) certificate: Details,
+    /// It was to have another one, and that failed.
+    wants_certificate: bool,
     /// What it was last told; `None` if that is unknown.
     conditions: Option<Conditions>,
 }
@@ -151,7 +157,7 @@ impl Slot {
 
     async fn launch(self: &Arc<Self>, lab: &Arc<Supervisor>) -> Result<(), Failure> {
         let conditions = lab.conditions(self.site);
-        let spec = prepare(lab, self.site, &conditions)?;
+        let (spec, certificate) = prepare(lab, self.site, &conditions)?;
         let (sender, mut events) = mpsc::unbounded_channel();
         let child = Child::spawn(&spec, &lab.guard, move |event| {
             // Nobody listens any more once the site serves.
@@ -183,6 +189,8 @@ impl Slot {
             child: Arc::clone(&child),
             since: lab.environment.now().monotonic,
             paused: false,
+            certificate,
+            wants_certificate: false,
             conditions: Some(conditions),
         }));
         runtime::spawn(Arc::clone(self).watch(child));
@@ -224,12 +232,43 @@ impl Slot {
                 Failure::did_not_hold(format!("{} was not told: {cause}", self.site.name))
             });
         }
+        self.keep(running);
+        told
+    }
+
+    /// Gives the process a new certificate; `None` where it needs none.
+    pub(super) async fn renew(&self, lab: &Supervisor, which: Renew) -> Option<Renewal> {
+        let _changing = self.changing.lock().await;
+        let State::Running(mut running) = self.state() else {
+            return (which == Renew::All).then_some(Renewal::AtStart);
+        };
+        let is_due =
+            running.wants_certificate || running.certificate.is_due(lab.environment.now().wall);
+        if which == Renew::Due && !is_due {
+            return None;
+        }
+        let replaced = match running.paused {
+            true => Err("it is paused".to_owned()),
+            false => lab.replace_certificate(self, &running.child).await,
+        };
+        running.wants_certificate = replaced.is_err();
+        let renewal = match replaced {
+            Ok(certificate) => {
+                running.certificate = certificate.clone();
+                Renewal::Renewed { certificate }
+            }
+            Err(reason) => Renewal::Failed { reason },
+        };
+        self.keep(running);
+        Some(renewal)
+    }
+
+    /// Notes what was done to the process, unless it has ended meanwhile.
+    fn keep(&self, running: Running) {
         let mut state = self.lock();
-        // It may have ended meanwhile.
         if matches!(&*state, State::Running(_)) {
             *state = State::Running(running);
         }
-        told
     }
 }
 
@@ -262,11 +301,18 @@ fn ended(exit: Exit) -> Failure {
     Failure::did_not_hold(format!("it ended ({exit})"))
 }
 
-/// Writes what the site's process reads, and says how to start it.
-fn prepare(lab: &Supervisor, site: Site, conditions: &Conditions) -> anyhow::Result<ChildSpec> {
+/// Writes what the site's process reads, with a new certificate, and says how to start it.
+fn prepare(
+    lab: &Supervisor,
+    site: Site,
+    conditions: &Conditions,
+) -> anyhow::Result<(ChildSpec, Details)> {
     let directory = lab.lab.site_directory(site.name);
     files::create_directory(&directory)?;
-    issue(lab, site, &directory)?;
+    let certificate = certificates::write(lab, site, &directory)?;
+    // The key that it verifies requests with.
+    let credentials = identity::write_credentials(&lab.lab.root_key);
+    files::write(&directory.join("credentials"), &credentials, Readers::Owner)?;
     let deployment = lab.lab.deployment();
     let peers = conditions.shapes.iter().map(|(name, shape)| {
         let peer = deployment
@@ -294,34 +340,15 @@ fn prepare(lab: &Supervisor, site: Site, conditions: &Conditions) -> anyhow::Res
         SiteName::Region(_) => "region",
         SiteName::Edge(_) => "edge",
     };
-    Ok(ChildSpec {
+    let spec = ChildSpec {
         program: std::env::current_exe().context("can't find this program's own file")?,
         arguments: vec![role.into(), "--config".into(), file.into()],
         log: directory.join("log"),
-    })
+    };
+    Ok((spec, certificate))
 }
 
-/// A new certificate for each start, and the key every site verifies requests with.
-fn issue(lab: &Supervisor, site: Site, directory: &Path) -> anyhow::Result<()> {
-    let identity = lab.authority.issue(site.name, lab.environment.now().wall)?;
-    let write =
-        |name: &str, text: &str, readers| files::write(&directory.join(name), text, readers);
-    write(
-        "authorities.pem",
-        lab.authority.certificate_pem(),
-        Readers::Anyone,
-    )?;
-    write(
-        "certificate.pem",
-        identity.certificate_pem(),
-        Readers::Anyone,
-    )?;
-    write("key.pem", identity.key_pem(), Readers::Owner)?;
-    let credentials = identity::write_credentials(&lab.lab.root_key);
-    write("credentials", &credentials, Readers::Owner)
-}
-
-fn to_json(command: &SiteCommand) -> Value {
+pub(super) fn to_json(command: &SiteCommand) -> Value {
     serde_json::to_value(command).expect("commands have a JSON form")
 }
 
