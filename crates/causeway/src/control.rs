@@ -155,7 +155,7 @@ pub struct SiteReport {
     pub id: u16,
     /// `stopped`, `starting`, `running`, `paused`, `killed`, `crashed`.
     pub state: String,
-    /// Why, where it isn't running.
+    /// Why, where it isn't running; or what else is wrong.
     pub reason: Option<String>,
     /// Its process.
     pub process: Option<i32>,

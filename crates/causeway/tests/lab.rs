@@ -283,6 +283,12 @@ fn a_site_that_can_take_no_new_certificate_keeps_its_own_and_takes_one_later() {
     let reason = failed[IRELAND]["reason"].as_str().unwrap();
     assert!(reason.contains("key.pem"), "{reason}");
     assert_eq!(serial(&lab, IRELAND), first);
+    let status = lab.causeway(&["status"]);
+    let status = String::from_utf8(status.stdout).unwrap();
+    assert!(
+        status.contains("eu-west-1: it has no new certificate: can't write "),
+        "{status}"
+    );
     std::fs::remove_dir(&key).unwrap();
 
     lab.must(&["fault", "pause", IRELAND]);

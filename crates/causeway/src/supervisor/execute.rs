@@ -196,6 +196,8 @@ impl Supervisor {
         report.running_milliseconds = Some((now - running.since).0 / 1000);
         report.memory_bytes = proportional_set_size(running.child.id());
         report.certificate = Some(running.certificate.clone());
+        let not_renewed = running.not_renewed.as_ref();
+        report.reason = not_renewed.map(|why| format!("it has no new certificate: {why}"));
         if running.paused {
             report.state = "paused".to_owned();
             return (report, Vec::new());

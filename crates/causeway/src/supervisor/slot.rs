@@ -51,8 +51,8 @@ pub(super) struct Running {
     pub(super) paused: bool,
     /// The certificate its links have.
     pub(super) certificate: Details,
-    /// It was to have another one, and that failed.
-    wants_certificate: bool,
+    /// Why it has that one still, where it was to have another.
+    pub(super) not_renewed: Option<String>,
     /// What it was last told; `None` if that is unknown.
     conditions: Option<Conditions>,
 }
@@ -190,7 +190,7 @@ impl Slot {
             since: lab.environment.now().monotonic,
             paused: false,
             certificate,
-            wants_certificate: false,
+            not_renewed: None,
             conditions: Some(conditions),
         }));
         runtime::spawn(Arc::clone(self).watch(child));
@@ -243,7 +243,7 @@ impl Slot {
             return (which == Renew::All).then_some(Renewal::AtStart);
         };
         let is_due =
-            running.wants_certificate || running.certificate.is_due(lab.environment.now().wall);
+            running.not_renewed.is_some() || running.certificate.is_due(lab.environment.now().wall);
         if which == Renew::Due && !is_due {
             return None;
         }
@@ -251,7 +251,7 @@ impl Slot {
             true => Err("it is paused".to_owned()),
             false => lab.replace_certificate(self, &running.child).await,
         };
-        running.wants_certificate = replaced.is_err();
+        running.not_renewed = replaced.as_ref().err().cloned();
         let renewal = match replaced {
             Ok(certificate) => {
                 running.certificate = certificate.clone();
