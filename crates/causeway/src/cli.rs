@@ -84,6 +84,12 @@ pub enum Command {
         after its lease (10 minutes, or --for), at `heal`, and when the lab stops."
     )]
     Fault(FaultCommand),
+    /// Repair the council, which decides on global settings
+    #[command(
+        subcommand,
+        after_help = "Example:\n  causeway down && causeway council recover && causeway up"
+    )]
+    Council(Council),
     /// Run one site (started by `up`)
     #[command(hide = true)]
     Region(SiteArguments),
@@ -303,6 +309,18 @@ pub enum FaultCommand {
     },
 }
 
+#[derive(Subcommand, Debug)]
+pub enum Council {
+    /// When most voters have lost their disks: give every site the furthest records that are left
+    #[command(
+        after_help = "The lab must be stopped. A setting that was acknowledged and is in no log \
+        that is left is lost. Tables are not touched. Exit code 2: there is nothing to recover, \
+        or a majority remembers and needs no help.\n\nExample:\n  causeway down && causeway \
+        council recover && causeway up"
+    )]
+    Recover(Query),
+}
+
 /// The ends of a link.
 #[derive(Args, Debug)]
 pub struct Pair {
@@ -380,6 +398,7 @@ mod tests {
             "causeway fault list --json",
             "causeway fault heal",
             "causeway fault heal 3 --json",
+            "causeway council recover --json",
         ] {
             let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
             if let Err(error) = parse(&words) {

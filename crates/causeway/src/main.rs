@@ -42,6 +42,7 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
         Command::Verify(query) => commands::verify(query),
         Command::Rotate(query) => commands::rotate(query),
         Command::Fault(command) => commands::fault(command),
+        Command::Council(command) => commands::council(command),
         Command::Region(arguments) => site::run_region(&arguments.config),
         Command::Edge(arguments) => site::run_edge(&arguments.config),
         Command::Guard => {

@@ -7,6 +7,7 @@
 //! here, which is how its proposer learns the outcome; repeated entries are applied once.
 
 mod ready;
+mod recovery;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,7 @@ pub use ready::{Ready, ReadyToken};
 pub use status::{CouncilStatus, Role};
 
 use ready::Outstanding;
+use recovery::Recovery;
 
 /// What a site needs to know to take its seat.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,7 +57,11 @@ pub struct Council {
     clock: u64,
     heard: BTreeMap<SiteId, u64>,
     pending: BTreeMap<u64, Pending>,
+    /// How often this site has started.
+    boots: u32,
     next_number: u64,
+    /// Until a site without memory has its seat.
+    recovery: Option<Recovery>,
     /// What this leader has in its log undecided, by the term it leads.
     undecided: (u64, BTreeSet<ProposalId>),
     finished: Vec<(ProposalId, Result<Outcome, CouncilError>)>,
@@ -71,12 +77,13 @@ pub struct Council {
 }
 
 impl Council {
-    /// Takes the seat with what was saved (`load`).
+    /// Takes the seat with what was saved (`load`). Without memory it first recovers, see
+    /// `Role::Recovering`. `nonce` is a random number that no other start uses.
     ///
     /// # Errors
     /// `NoMember` if the site is not of the deployment, `SitesChanged` if the records were made
     /// with other sites, `Log` if raft refuses them.
-    pub fn open(config: CouncilConfig, saved: Saved) -> Result<Council, CouncilError> {
+    pub fn open(config: CouncilConfig, saved: Saved, nonce: u64) -> Result<Council, CouncilError> {
         let recorded = saved.settings().deployment();
         if recorded.is_some_and(|recorded| recorded != config.deployment) {
             return Err(CouncilError::SitesChanged);
@@ -92,9 +99,6 @@ impl Council {
         if !members.contains(config.site) {
             return Err(CouncilError::NoMember(config.site));
         }
-        if fresh {
-            saved::put_base(&mut opening, Some(&members), saved.base);
-        }
         let raft_config = raft_config(&config, saved.state.index);
         let log = saved.into_log(members);
         let node = RawNode::new(&raft_config, log, &crate::logger::logger())
@@ -104,7 +108,9 @@ impl Council {
             clock: 0,
             heard: BTreeMap::new(),
             pending: BTreeMap::new(),
+            boots,
             next_number: u64::from(boots) << 32,
+            recovery: fresh.then(|| Recovery::new(nonce)),
             undecided: (0, BTreeSet::new()),
             finished: Vec::new(),
             outbox: Vec::new(),
@@ -117,12 +123,17 @@ impl Council {
             config,
         };
         council.settle();
-        // A site that just started has no leader to be patient with. If one lives, its next
-        // heartbeat comes before this runs out; if none does, the first to stand is soon done.
-        let timing = council.config.timing;
-        let patience = (2 * timing.heartbeat_ticks).min(timing.election_ticks);
-        council.node.raft.election_elapsed = timing.election_ticks - patience;
+        council.hurry();
+        council.end_recovery();
         Ok(council)
+    }
+
+    /// A site that just started has no leader to be patient with. If one lives, its next
+    /// heartbeat comes before this runs out; if none does, the first to stand is soon done.
+    fn hurry(&mut self) {
+        let timing = self.config.timing;
+        let patience = (2 * timing.heartbeat_ticks).min(timing.election_ticks);
+        self.node.raft.election_elapsed = timing.election_ticks - patience;
     }
 
     /// A tick of `TICK` has passed. Nothing happens while a write is on its way.
@@ -131,7 +142,13 @@ impl Council {
             return;
         }
         self.clock += 1;
+        if self.recovery.is_some() {
+            // It doesn't stand for election.
+            self.node.raft.election_elapsed = 0;
+        }
         self.node.tick();
+        self.ask();
+        self.end_recovery();
         self.resume_snapshots();
         self.settle();
         self.expire();
@@ -213,6 +230,9 @@ impl Council {
     /// Can this site have changes decided? A leader that heard from a majority within an
     /// election timeout, or a site that heard from a leader within one.
     pub fn has_majority(&self) -> bool {
+        if self.recovery.is_some() {
+            return false;
+        }
         let patience = self.config.timing.election_ticks as u64;
         let recent = |site: &SiteId| {
             *site == self.config.site
@@ -248,6 +268,9 @@ impl Council {
                 if wire::is_voters(message.get_msg_type()) && !self.members().votes(from) {
                     return Err(rubbish("it has no vote"));
                 }
+                if !self.admits_while_recovering(&message) {
+                    return Ok(());
+                }
                 wire::admit(&message, from, self.config.site, &self.node).map_err(rubbish)?;
                 self.heard.insert(from, self.clock);
                 self.node
@@ -260,6 +283,14 @@ impl Council {
                 }
                 self.heard.insert(from, self.clock);
                 self.append(proposal.id, &proposal.encode());
+            }
+            Frame::Recovering { nonce, remembered } => {
+                self.answer_recovering(from, nonce, remembered);
+                self.end_recovery();
+            }
+            Frame::Answer(answer) => {
+                self.take_answer(from, &answer).map_err(rubbish)?;
+                self.end_recovery();
             }
         }
         self.settle();

@@ -62,7 +62,7 @@ impl<E: Engine> CouncilDriver<E> {
         let saved = load(&engine.snapshot()).await?;
         // One tick more than the council itself takes, whose answer says more.
         let proposal_span = Span(TICK.0 * (config.timing.proposal_ticks() + 1));
-        let council = Council::open(config, saved)?;
+        let council = Council::open(config, saved, environment.random())?;
         let inner = Inner {
             settings: council.settings(),
             council,

@@ -29,7 +29,7 @@ pub use limits::{
     MAX_CHANGE, MAX_EDITS, MAX_KEY, MAX_LOG_ENTRIES, MAX_MESSAGE, MAX_PENDING, MAX_SETTINGS,
 };
 pub use members::{Members, voters};
-pub use recover::{RecoverError, recover};
+pub use recover::{RecoverError, Recovered, recover};
 pub use saved::{Saved, load};
 pub use settings::{Change, DEPLOYMENT, Edit, Expected, Refusal, Setting, Settings};
 pub use state::{Applied, Outcome, ProposalId};

@@ -1,63 +1,67 @@
-//! The way back from a majority that is gone for good: rewriting a stopped survivor's records so
-//! that fewer sites decide. It can't know what the lost sites had agreed on without this one.
+//! The way back from a majority without memory: giving every site of a stopped deployment the
+//! records of the one that knows most. It can't know what the lost ones had agreed on without it.
+
+use std::collections::BTreeMap;
 
 use types::SiteId;
 
-use crate::{Members, Saved};
+use crate::Saved;
+use crate::saved::greatest_boots;
 
-/// Why records can't be rewritten so.
+/// Why there is nothing to recover from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RecoverError {
-    /// There are no records.
-    #[error("this site has never sat in a council: there is nothing to recover")]
+    /// No site has records.
+    #[error("no site has any record of the council: there is nothing to recover from")]
     Empty,
-    /// No voter would be left.
-    #[error("name at least one site that is to vote")]
-    NoVoters,
-    /// A site that was no member can't become a voter this way.
-    #[error("site {} was no member of the council", .0.0)]
-    NoMember(SiteId),
+    /// Enough voters have records: they decide by themselves, and this would be a step back.
+    #[error("a majority of the voters has its records: start the sites, and they will agree")]
+    NotLost,
 }
 
-/// The records of a survivor with these sites as the only voters; the other members that live
-/// listen. Take it for lost majorities only, on every survivor, each stopped, with the same
-/// voters; put the result in the old one's place with `Saved::replacing`. Voters elect the one
-/// among them whose log is furthest.
+/// What `recover` found.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Recovered {
+    /// The site whose records the others are given.
+    pub source: SiteId,
+    /// The records for every site.
+    pub records: BTreeMap<SiteId, Saved>,
+}
+
+/// New records for every site of a deployment, from what each one has: those of the site whose
+/// log is furthest, by term and then by index as in an election (Ongaro and Ousterhout, "In
+/// Search of an Understandable Consensus Algorithm", 2014, section 5.4.1). All sites must be
+/// stopped, and all must be given theirs (`Saved::replacing`) before one starts.
 ///
-/// What it costs: a change that was acknowledged through a lost site and had not reached any of
-/// the new voters is gone. A lost site that comes back must not keep its old records: two of
-/// them together could still believe themselves the majority.
+/// What it costs: a change that was acknowledged and is in no log that is left is gone.
 ///
 /// # Errors
 /// See `RecoverError`; nothing is changed then.
-pub fn recover(
-    saved: &Saved,
-    voters: &[SiteId],
-    listeners: &[SiteId],
-) -> Result<Saved, RecoverError> {
-    let old = saved.members().ok_or(RecoverError::Empty)?;
-    let sorted = |sites: &[SiteId]| {
-        let mut sites = sites.to_vec();
-        sites.sort_unstable();
-        sites.dedup();
-        sites
-    };
-    let voters = sorted(voters);
-    let mut listeners = sorted(listeners);
-    listeners.retain(|site| !voters.contains(site));
-    if voters.is_empty() {
-        return Err(RecoverError::NoVoters);
-    }
-    let stranger = voters
+pub fn recover(found: &BTreeMap<SiteId, Saved>) -> Result<Recovered, RecoverError> {
+    let furthest = found
         .iter()
-        .chain(&listeners)
-        .find(|site| !old.contains(**site));
-    if let Some(stranger) = stranger {
-        return Err(RecoverError::NoMember(*stranger));
+        .filter(|(_, saved)| saved.members.is_some())
+        .max_by_key(|(site, saved)| (saved.last(), std::cmp::Reverse(**site)));
+    let (source, best) = furthest.ok_or(RecoverError::Empty)?;
+    let members = best.members.as_ref().ok_or(RecoverError::Empty)?;
+    let remembers = |site: &&SiteId| found.get(site).is_some_and(|saved| saved.members.is_some());
+    if members.voters.iter().filter(remembers).count() >= members.majority() {
+        return Err(RecoverError::NotLost);
     }
-    let mut recovered = saved.clone();
-    recovered.members = Some(Members { voters, listeners });
-    recovered.hard.term += 1;
-    recovered.hard.vote = 0;
-    Ok(recovered)
+    let term = found
+        .values()
+        .map(|saved| saved.hard.term)
+        .max()
+        .unwrap_or(0);
+    let boots = found.values().map(|saved| saved.boots).max().unwrap_or(0);
+    let mut record = best.clone();
+    record.hard.term = term + 1;
+    record.hard.vote = 0;
+    // No proposal's number may come twice, and it begins with the number of its site's start.
+    record.boots = boots.max(greatest_boots(&best.state, best.entries.iter()));
+    let records = found.keys().map(|site| (*site, record.clone())).collect();
+    Ok(Recovered {
+        source: *source,
+        records,
+    })
 }

@@ -27,7 +27,7 @@ const PAGE: usize = 512;
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Saved {
     pub(crate) boots: u32,
-    /// None if the site has never sat in a council.
+    /// None if the site has no memory: it has never had its seat, or has yet to take it again.
     pub(crate) members: Option<Members>,
     pub(crate) hard: HardState,
     pub(crate) base: (u64, u64),
@@ -36,12 +36,12 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// What a site has that never sat in a council.
+    /// What a site has that never sat in a council, or lost its disk.
     pub fn empty() -> Saved {
         Saved::default()
     }
 
-    /// The members on record.
+    /// The members on record; none if the site has no memory.
     pub fn members(&self) -> Option<&Members> {
         self.members.as_ref()
     }
@@ -67,6 +67,12 @@ impl Saved {
         }
         put_state(&mut batch, &self.state);
         batch
+    }
+
+    /// Term and index of the last entry.
+    pub(crate) fn last(&self) -> (u64, u64) {
+        let last = self.entries.last().map(|entry| (entry.term, entry.index));
+        last.unwrap_or((self.base.1, self.base.0))
     }
 
     pub(crate) fn into_log(self, members: Members) -> Log {
@@ -231,6 +237,16 @@ fn setting_key(key: &str) -> Bytes {
 
 fn outcomes_key(site: SiteId) -> Bytes {
     [&b"p"[..], &site.0.to_be_bytes()].concat().into()
+}
+
+/// The greatest number of starts of any site that the log knows of. A proposal's number begins
+/// with it, and no number may come twice, also if the site that made it forgot it.
+pub(crate) fn greatest_boots<'a>(state: &State, log: impl Iterator<Item = &'a Entry>) -> u32 {
+    let outcomes = state.outcomes.values();
+    let decided = outcomes.filter_map(|of_site| of_site.keys().next_back().copied());
+    let undecided = log.filter_map(|entry| Some(Proposal::decode(&entry.data).ok()?.id.number));
+    let last = decided.chain(undecided).max().unwrap_or(0);
+    u32::try_from(last >> 32).unwrap_or(u32::MAX)
 }
 
 pub(crate) fn put_boots(batch: &mut Batch, boots: u32) {

@@ -19,6 +19,8 @@ use crate::state::{Proposal, State};
 const VERSION: u8 = 1;
 const RAFT: u8 = 0;
 const FORWARD: u8 = 1;
+const RECOVERING: u8 = 2;
+const ANSWER: u8 = 3;
 
 /// A message, parsed but not judged.
 #[derive(Debug)]
@@ -27,6 +29,28 @@ pub(crate) enum Frame {
     Raft(Message),
     /// A proposal on its way to the leader.
     Forward(Proposal),
+    /// A site without memory asks what it may have promised; see `council/recovery.rs`.
+    Recovering {
+        /// Of the asking life.
+        nonce: u64,
+        /// The last index in its log.
+        remembered: u64,
+    },
+    /// A member answers that.
+    Answer(Answer),
+}
+
+/// What a member tells a site without memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Answer {
+    /// The question's.
+    pub(crate) nonce: u64,
+    /// The member's term.
+    pub(crate) term: u64,
+    /// Has the member never voted nor written anything?
+    pub(crate) unused: bool,
+    /// If it leads: the last index it has decided.
+    pub(crate) decided: Option<u64>,
 }
 
 pub(crate) fn raft_frame(message: &Message) -> Bytes {
@@ -39,6 +63,22 @@ pub(crate) fn raft_frame(message: &Message) -> Bytes {
 pub(crate) fn forward_frame(proposal: &[u8]) -> Bytes {
     let mut writer = Writer::new();
     writer.u8(VERSION).u8(FORWARD).bytes(proposal);
+    writer.finish()
+}
+
+pub(crate) fn recovering_frame(nonce: u64, remembered: u64) -> Bytes {
+    let mut writer = Writer::new();
+    writer.u8(VERSION).u8(RECOVERING).u64(nonce).u64(remembered);
+    writer.finish()
+}
+
+pub(crate) fn answer_frame(answer: &Answer) -> Bytes {
+    let mut writer = Writer::new();
+    writer.u8(VERSION).u8(ANSWER);
+    writer.u64(answer.nonce).u64(answer.term);
+    writer.u8(u8::from(answer.unused));
+    writer.u8(u8::from(answer.decided.is_some()));
+    writer.u64(answer.decided.unwrap_or(0));
     writer.finish()
 }
 
@@ -55,6 +95,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Frame, &'static str> {
         Ok((VERSION, FORWARD)) => {
             parse_forward(&mut reader).map_err(|Malformed| "it is no proposal")
         }
+        Ok((VERSION, RECOVERING)) => {
+            parse_recovering(&mut reader).map_err(|Malformed| "it is no question")
+        }
+        Ok((VERSION, ANSWER)) => parse_answer(&mut reader).map_err(|Malformed| "it is no answer"),
         Ok((VERSION, _)) => Err("its kind is unknown"),
         Ok(_) => Err("its version is unknown"),
         Err(Malformed) => Err("it is too short"),
@@ -70,6 +114,27 @@ fn parse_forward(reader: &mut Reader<'_>) -> Result<Frame, Malformed> {
     let proposal = Proposal::decode(proposal)?;
     proposal.change.check().map_err(|_| Malformed)?;
     Ok(Frame::Forward(proposal))
+}
+
+fn parse_recovering(reader: &mut Reader<'_>) -> Result<Frame, Malformed> {
+    let (nonce, remembered) = (reader.u64()?, reader.u64()?);
+    reader.end()?;
+    Ok(Frame::Recovering { nonce, remembered })
+}
+
+fn parse_answer(reader: &mut Reader<'_>) -> Result<Frame, Malformed> {
+    let (nonce, term) = (reader.u64()?, reader.u64()?);
+    let (unused, decided, index) = (reader.u8()?, reader.u8()?, reader.u64()?);
+    reader.end()?;
+    if unused > 1 || decided > 1 {
+        return Err(Malformed);
+    }
+    Ok(Frame::Answer(Answer {
+        nonce,
+        term,
+        unused: unused == 1,
+        decided: (decided == 1).then_some(index),
+    }))
 }
 
 /// May this message be stepped at this site now? Says why not.

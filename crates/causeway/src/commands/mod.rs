@@ -2,6 +2,7 @@
 //! words or JSON.
 
 mod conflicts;
+mod council;
 mod env;
 mod fault;
 mod lab;
@@ -23,6 +24,7 @@ use crate::failure::Failure;
 use crate::lab::Lab;
 
 pub use conflicts::conflicts;
+pub use council::council;
 pub use env::env;
 pub use fault::fault;
 pub use lab::{down, lag};

@@ -151,16 +151,22 @@ async fn serve<S: Site>(
     Ok(())
 }
 
-/// The database in the site's directory.
 fn open_engine(config: &SiteConfig) -> Result<EmbeddedEngine, Failure> {
-    let path = config.directory.join("store");
+    open_store(&config.directory, config.site)
+}
+
+/// The database in a site's directory, made if there is none.
+///
+/// # Errors
+/// It is in use, damaged, of a newer version, or can't be read; each says what to do.
+pub fn open_store(directory: &Path, site: SiteName) -> Result<EmbeddedEngine, Failure> {
+    let path = directory.join("store");
     EmbeddedEngine::open(&path, EmbeddedOptions::modest()).map_err(|cause| match cause {
         OpenError::InUse(_) | OpenError::Newer { .. } => Failure::wrong_use(cause),
         OpenError::Corrupt { .. } => Failure::did_not_hold(format!(
             "{cause}. Put a backup of the directory {store} in its place, or move {store} away: \
              {site} then begins empty, and its peers send what they have",
             store = path.display(),
-            site = config.site,
         )),
         OpenError::Io { .. } => Failure::did_not_hold(cause),
     })

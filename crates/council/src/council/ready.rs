@@ -106,6 +106,7 @@ impl Council {
         let promises = self.outgoing(raft_ready.take_persisted_messages());
         ready.after_persist.extend(promises);
         let committed = raft_ready.take_committed_entries();
+        let seated = self.recovery.is_none();
         let log = self.node.mut_store();
         let batch = &mut ready.writes;
         if !raft_ready.snapshot().is_empty() {
@@ -114,7 +115,7 @@ impl Council {
             saved::delete_state(batch, &log.state);
             saved::delete_entries(batch, log.first()..log.last() + 1);
             log.restore(state);
-            saved::put_base(batch, Some(&log.members), log.base);
+            saved::put_base(batch, seated.then_some(&log.members), log.base);
             saved::put_state(batch, &log.state);
             ready.restored = true;
         }
@@ -146,7 +147,7 @@ impl Council {
             let dropped = log.compact();
             if !dropped.is_empty() {
                 saved::delete_entries(batch, dropped);
-                saved::put_base(batch, Some(&log.members), log.base);
+                saved::put_base(batch, seated.then_some(&log.members), log.base);
             }
         }
         self.node.advance_append_async(raft_ready);

@@ -18,6 +18,9 @@ pub enum Role {
     Candidate,
     /// It has no vote.
     Listener,
+    /// It has no memory, being new or having lost its disk, and neither votes nor stands until
+    /// it has learned what was decided.
+    Recovering,
 }
 
 /// The council as one site sees it.
@@ -53,6 +56,7 @@ impl Council {
         let raft = &self.node.raft;
         let members = self.members();
         let role = match raft.state {
+            _ if self.recovery.is_some() => Role::Recovering,
             StateRole::Leader => Role::Leader,
             StateRole::Candidate | StateRole::PreCandidate => Role::Candidate,
             StateRole::Follower if members.votes(self.config.site) => Role::Follower,

@@ -1,7 +1,7 @@
 //! Peers that send rubbish: whatever comes, the site refuses it or takes it, and lives.
 
 use bytes::Bytes;
-use council::Council;
+use council::{Council, Role};
 use proptest::prelude::*;
 use protobuf::{Message as _, ProtobufEnum as _};
 use raft::eraftpb::{Entry, Message, MessageType};
@@ -97,6 +97,20 @@ fn frame(message: &Message) -> Vec<u8> {
     [&[1, 0][..], &message.write_to_bytes().expect("complete")].concat()
 }
 
+/// Site 0 of three in a new deployment, which has heard that the others are as new.
+fn seated() -> Council {
+    let saved = Disk::default().load().expect("readable");
+    let mut council =
+        Council::open(config(&deployment(3, 0), SiteId(0)), saved, 1).expect("a seat");
+    let recovering = [&[1, 2][..], &[0; 16]].concat();
+    for site in [1, 2] {
+        assert_eq!(council.status().role, Role::Recovering);
+        assert_eq!(council.receive(SiteId(site), &recovering), Ok(()));
+    }
+    assert_ne!(council.status().role, Role::Recovering);
+    council
+}
+
 #[test]
 fn altered_messages_are_refused() {
     assert!((0..10).map(among_altered_messages).sum::<u64>() > 100);
@@ -104,9 +118,7 @@ fn altered_messages_are_refused() {
 
 #[test]
 fn votes_nobody_asked_for_make_no_leader_of_an_unwritten_log() {
-    let deployment = deployment(3, 0);
-    let saved = Disk::default().load().expect("readable");
-    let mut council = Council::open(config(&deployment, SiteId(0)), saved).expect("a seat");
+    let mut council = seated();
     let mut message = Message {
         from: 2,
         to: 1,
@@ -158,13 +170,12 @@ proptest! {
 
     #[test]
     fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let deployment = deployment(3, 0);
-        let disk = Disk::default();
-        let saved = disk.load().expect("readable");
-        let mut council = Council::open(config(&deployment, SiteId(0)), saved).expect("a seat");
+        let mut council = seated();
         let _ = council.receive(SiteId(1), &bytes);
-        let framed = [&[1, 0][..], &bytes].concat();
-        let _ = council.receive(SiteId(1), &framed);
+        for kind in 0..4 {
+            let framed = [&[1, kind][..], &bytes].concat();
+            let _ = council.receive(SiteId(1), &framed);
+        }
         prop_assert!(council.receive(SiteId(9), &bytes).is_err());
     }
 }

@@ -3,9 +3,12 @@
 mod hostile;
 mod sim;
 
+use std::collections::BTreeMap;
 use std::hash::Hasher;
 
-use council::{Change, CouncilError, Expected, Outcome, Refusal, recover};
+use council::{
+    Change, CouncilError, Expected, Outcome, RecoverError, Refusal, Role, Saved, recover,
+};
 use sim::Sim;
 use types::SiteId;
 
@@ -22,8 +25,10 @@ fn trouble(seed: u64, regions: usize, edges: u16) -> Sim {
     for _ in 0..120 {
         let site = sim.random.below(sites) as usize;
         let other = sim.random.below(sites) as usize;
-        match sim.random.below(12) {
+        match sim.random.below(13) {
             0 => sim.crash(site),
+            // One at a time: what is promised needs a majority that remembers.
+            12 if sim.all_seated() => sim.lose_disk(site),
             1 => sim.cut_off(site),
             2 => {
                 sim.cuts.insert((site, other));
@@ -204,27 +209,117 @@ fn other_sites_than_recorded_are_refused() {
     sim.run(5_000);
     let saved = sim.nodes[0].disk.load().expect("readable");
     let config = sim::config(&sim::deployment(4, 0), SiteId(0));
-    let refused = council::Council::open(config, saved).err();
+    let refused = council::Council::open(config, saved, 1).err();
     assert_eq!(refused, Some(CouncilError::SitesChanged));
 }
 
+fn role(sim: &Sim, node: usize) -> Role {
+    let council = sim.nodes[node].council.as_ref().expect("running");
+    council.status().role
+}
+
 #[test]
-fn a_survivor_recovers_from_a_lost_majority() {
-    let mut sim = Sim::new(7, 3, 0);
+fn a_site_that_lost_its_disk_is_sent_the_log_by_the_leader_that_thinks_it_has_it() {
+    for lost in 0..4 {
+        let mut sim = Sim::new(7, 3, 1);
+        sim.run(5_000);
+        let term = |sim: &Sim| {
+            let running = |node: &sim::Node| Some(node.council.as_ref()?.status().term);
+            sim.nodes.iter().filter_map(running).max()
+        };
+        for _ in 0..3 {
+            sim.propose(lost).expect("a majority");
+            sim.run(1_000);
+        }
+        let (leader, before) = (sim.leader(), term(&sim));
+        sim.lose_disk(lost);
+        assert_eq!(role(&sim, lost), Role::Recovering);
+        sim.run(20_000);
+        assert_ne!(role(&sim, lost), Role::Recovering);
+        if leader != Some(lost) {
+            assert_eq!(term(&sim), before, "no election was needed");
+        }
+        sim.check();
+        // Its new proposals are not taken for those it made before.
+        for _ in 0..3 {
+            let id = sim.propose(lost).expect("a majority");
+            sim.run(2_000);
+            assert!(matches!(sim.outcomes[&id], Ok(Outcome::Made { .. })));
+        }
+        sim.check();
+    }
+}
+
+#[test]
+fn a_site_without_memory_elects_nobody() {
+    let mut sim = Sim::new(8, 3, 0);
+    sim.run(5_000);
+    let leader = sim.leader().expect("a leader");
+    let (behind, lost) = ((leader + 1) % 3, (leader + 2) % 3);
+    sim.crash(behind);
+    let id = sim.propose(leader).expect("a majority");
+    sim.run(2_000);
+    assert!(sim.outcomes[&id].is_ok(), "decided by two");
+    // The only one left who knows of it goes away: the other two may decide nothing without it.
+    sim.crash(leader);
+    sim.lose_disk(lost);
+    sim.start(behind);
+    sim.run(60_000);
+    assert_eq!(role(&sim, lost), Role::Recovering);
+    assert_eq!(sim.propose(behind).err(), Some(CouncilError::NoMajority));
+    sim.start(leader);
+    sim.run(30_000);
+    assert!(sim.all_seated() && sim.leader().is_some());
+    sim.check();
+}
+
+#[test]
+fn a_new_deployment_waits_until_every_site_was_heard() {
+    let mut sim = Sim::new(9, 3, 1);
+    sim.cut_off(3);
+    sim.run(30_000);
+    assert_eq!(role(&sim, 0), Role::Recovering);
+    sim.cuts.clear();
+    sim.run(10_000);
+    assert!(sim.all_seated() && sim.leader().is_some());
+    sim.check();
+}
+
+#[test]
+fn a_lost_majority_is_recovered_from_the_furthest_log() {
+    let mut sim = Sim::new(7, 3, 1);
     sim.run(5_000);
     let id = sim.propose(0).expect("a majority");
     sim.run(2_000);
     assert!(sim.outcomes[&id].is_ok());
-    (0..3).for_each(|site| sim.crash(site));
-    sim.run(1_000);
-    let old = sim.nodes[0].disk.load().expect("readable");
-    let new = recover(&old, &[SiteId(0)], &[]).expect("a member");
-    sim.nodes[0].disk.write(new.replacing(&old));
-    assert_eq!(sim.nodes[0].disk.load().expect("readable"), new);
-    sim.start(0);
-    sim.run(5_000);
-    let again = sim.propose(0).expect("alone it is the majority");
-    sim.run(1_000);
-    assert!(sim.outcomes[&again].is_ok());
+    let records = |sim: &Sim| -> BTreeMap<SiteId, Saved> {
+        let disks = sim.nodes.iter().zip(0..);
+        disks
+            .map(|(node, site)| (SiteId(site), node.disk.load().expect("readable")))
+            .collect()
+    };
+    assert_eq!(recover(&records(&sim)).err(), Some(RecoverError::NotLost));
+    sim.lose_disk(0);
+    sim.lose_disk(1);
+    sim.run(30_000);
+    assert_eq!(sim.leader(), None, "one memory of three decides nothing");
+    (0..4).for_each(|site| sim.crash(site));
+    let old = records(&sim);
+    let recovered = recover(&old).expect("one site remembers");
+    assert_eq!(recovered.source, SiteId(2));
+    for (site, new) in &recovered.records {
+        let disk = &mut sim.nodes[usize::from(site.0)].disk;
+        disk.write(new.replacing(&old[site]));
+        assert_eq!(disk.load().expect("readable"), *new);
+    }
+    (0..4).for_each(|site| sim.start(site));
+    sim.run(10_000);
+    for site in 0..4 {
+        let again = sim.propose(site).expect("a majority");
+        sim.run(2_000);
+        assert!(matches!(sim.outcomes[&again], Ok(Outcome::Made { .. })));
+    }
     sim.check();
+    let empty = BTreeMap::from([(SiteId(0), Saved::empty())]);
+    assert_eq!(recover(&empty).err(), Some(RecoverError::Empty));
 }

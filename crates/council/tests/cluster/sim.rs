@@ -196,7 +196,8 @@ impl Sim {
     pub fn start(&mut self, node: usize) {
         let saved = self.nodes[node].disk.load().expect("readable records");
         let config = config(&self.deployment, SiteId(node as u16));
-        match Council::open(config, saved) {
+        let nonce = self.random.next();
+        match Council::open(config, saved, nonce) {
             Ok(council) => self.nodes[node].council = Some(council),
             // An altered message may have altered what the sites agreed the sites are.
             Err(CouncilError::SitesChanged) if self.hostile.is_some() => return,
@@ -212,6 +213,22 @@ impl Sim {
         node.writing = None;
         node.inbox.clear();
         node.life += 1;
+    }
+
+    /// Kills a site and takes its disk; it comes back with an empty one.
+    pub fn lose_disk(&mut self, node: usize) {
+        self.crash(node);
+        self.nodes[node].disk = Disk::default();
+        self.start(node);
+    }
+
+    /// Has every site its seat?
+    pub fn all_seated(&self) -> bool {
+        let seated = |node: &Node| {
+            let saved = node.disk.load().expect("readable records");
+            saved.members().is_some()
+        };
+        self.nodes.iter().all(seated)
     }
 
     pub fn cut_off(&mut self, node: usize) {
