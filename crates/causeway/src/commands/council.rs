@@ -81,13 +81,11 @@ fn print(query: &Query, deployment: &Deployment, recovered: &Recovered) -> Resul
         .map(|name| name.to_string())
         .collect();
     if query.json {
-        return Ok(output::print_json(
-            &json!({ "source": source, "sites": sites }),
-        )?);
+        return output::print_json(&json!({ "source": source, "sites": sites }));
     }
-    Ok(output::print(format!(
+    output::print(format!(
         "The council's records of {source} are the furthest; these sites have them now: {}.\n\
          Start the lab: `causeway up`.\n",
         sites.join(", ")
-    ))?)
+    ))
 }

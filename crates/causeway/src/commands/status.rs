@@ -66,6 +66,7 @@ fn sites(sites: &[SiteReport]) -> Table {
         "PROCESS",
         "MEMORY",
         "CLOCK",
+        "COUNCIL",
         "CERTIFICATE UNTIL",
     ]);
     for site in sites {
@@ -75,6 +76,7 @@ fn sites(sites: &[SiteReport]) -> Table {
             0 => "right".to_owned(),
             offset => format!("{offset:+} ms"),
         };
+        let role = site.detail["council"]["role"].as_str();
         let until = site.certificate.as_ref().map(|certificate| {
             let mut until = certificate.valid_until.to_string();
             until.truncate("2026-11-24".len());
@@ -88,6 +90,7 @@ fn sites(sites: &[SiteReport]) -> Table {
             or_dash(site.process.map(|process| process.to_string())),
             or_dash(site.memory_bytes.map(|bytes| ByteSize(bytes).to_string())),
             clock,
+            or_dash(role.map(str::to_owned)),
             or_dash(until),
         ]);
     }
