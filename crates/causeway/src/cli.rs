@@ -1,14 +1,21 @@
 //! The command line: names, options, help. Values are parsed here, nothing is carried out.
 
+use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
+use tables::ConflictId;
 use types::{Region, SiteName};
 
 use crate::duration;
+use crate::failure::Failure;
+use crate::faults::LONGEST_LEASE;
+use crate::listing::PageStart;
 
 /// Multi-Region rehearsal and self-hosting: real Regions behind the AWS wire protocols.
 #[derive(Parser, Debug)]
@@ -108,23 +115,23 @@ pub struct Up {
     #[arg(long, value_delimiter = ',', value_name = "REGIONS")]
     pub regions: Option<Vec<Region>>,
     /// How many edges [default: those the data directory has, or 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=16))]
+    #[arg(long, value_name = "N", value_parser = edges, allow_negative_numbers = true)]
     pub edges: Option<u16>,
     /// Where the lab keeps everything
     #[arg(long, default_value = ".causeway", value_name = "DIR")]
     pub data: PathBuf,
     /// What the delays between sites are multiplied by; 0 switches them off [default: as before,
     /// or 1]
-    #[arg(long, value_name = "X", value_parser = delay_scale)]
+    #[arg(long, value_name = "X", value_parser = delay_scale, allow_hyphen_values = true)]
     pub delay_scale: Option<f64>,
     /// The port of the front door and of every Region's own address [default: as before, or 4566]
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", value_parser = port, allow_negative_numbers = true)]
     pub api_port: Option<u16>,
     /// The port DNS will answer on (comes with a later version)
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = port, allow_negative_numbers = true)]
     pub dns_port: Option<u16>,
     /// The port the web console will answer on (comes with a later version)
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = port, allow_negative_numbers = true)]
     pub console_port: Option<u16>,
     /// A command to run in every Region (comes with a later version)
     #[arg(long, value_name = "COMMAND")]
@@ -141,7 +148,7 @@ pub struct Lab {
     #[arg(long, default_value = ".causeway", value_name = "DIR")]
     pub data: PathBuf,
     /// The port of its front door [default: the one the lab was started with]
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", value_parser = port, allow_negative_numbers = true)]
     pub api_port: Option<u16>,
 }
 
@@ -177,7 +184,11 @@ pub struct Places {
 #[derive(Subcommand, Debug)]
 pub enum Conflicts {
     /// List the writes that lost, the latest first
-    #[command(after_help = "Example:\n  causeway conflicts list --table Orders")]
+    #[command(
+        after_help = "If there are more than --limit, the last line says how to see the rest; \
+        with --json, `next` is what --after takes.\n\nExamples:\n  \
+        causeway conflicts list\n  causeway conflicts list --table Orders --limit 1000"
+    )]
     List {
         #[command(flatten)]
         query: Query,
@@ -187,16 +198,21 @@ pub enum Conflicts {
         /// How many at most
         #[arg(
             long,
-            default_value_t = 100,
-            value_parser = clap::value_parser!(u32).range(1..=10_000)
+            value_name = "N",
+            default_value = "100",
+            value_parser = limit,
+            allow_negative_numbers = true
         )]
         limit: u32,
+        /// Those after the page that printed this
+        #[arg(long, value_name = "NEXT")]
+        after: Option<PageStart>,
     },
     /// Show both versions of one conflict, with their Regions, times and images
     #[command(after_help = "Example:\n  causeway conflicts show ID")]
     Show {
         /// Its id, from the list
-        id: String,
+        id: ConflictId,
         #[command(flatten)]
         query: Query,
     },
@@ -204,7 +220,7 @@ pub enum Conflicts {
     #[command(after_help = "Example:\n  causeway conflicts restore ID")]
     Restore {
         /// Its id, from the list
-        id: String,
+        id: ConflictId,
         #[command(flatten)]
         query: Query,
     },
@@ -216,7 +232,8 @@ pub enum FaultCommand {
     #[command(after_help = "Example:\n  causeway fault kill eu-west-1 --for 90s")]
     Kill {
         /// The Region (or edge)
-        region: SiteName,
+        #[arg(value_name = "SITE")]
+        site: SiteName,
         #[command(flatten)]
         lease: LeaseArguments,
     },
@@ -224,7 +241,8 @@ pub enum FaultCommand {
     #[command(after_help = "Example:\n  causeway fault start eu-west-1")]
     Start {
         /// The Region (or edge)
-        region: SiteName,
+        #[arg(value_name = "SITE")]
+        site: SiteName,
         #[command(flatten)]
         query: Query,
     },
@@ -232,7 +250,8 @@ pub enum FaultCommand {
     #[command(after_help = "Example:\n  causeway fault pause eu-west-1 --for 30s")]
     Pause {
         /// The Region (or edge)
-        region: SiteName,
+        #[arg(value_name = "SITE")]
+        site: SiteName,
         #[command(flatten)]
         lease: LeaseArguments,
     },
@@ -240,7 +259,8 @@ pub enum FaultCommand {
     #[command(after_help = "Example:\n  causeway fault resume eu-west-1")]
     Resume {
         /// The Region (or edge)
-        region: SiteName,
+        #[arg(value_name = "SITE")]
+        site: SiteName,
         #[command(flatten)]
         query: Query,
     },
@@ -266,7 +286,7 @@ pub enum FaultCommand {
         #[command(flatten)]
         pair: Pair,
         /// Milliseconds, one way, on top of the geography's
-        #[arg(value_parser = clap::value_parser!(u64).range(1..=600_000))]
+        #[arg(value_parser = delay, allow_negative_numbers = true)]
         milliseconds: u64,
         #[command(flatten)]
         lease: LeaseArguments,
@@ -277,21 +297,20 @@ pub enum FaultCommand {
         #[command(flatten)]
         pair: Pair,
         /// Bytes a second, each way
+        #[arg(value_parser = rate, allow_negative_numbers = true)]
         bytes: NonZeroU64,
         #[command(flatten)]
         lease: LeaseArguments,
     },
     /// Set a site's wall clock off
     #[command(after_help = "Examples:\n  causeway fault clock eu-west-1 2000\n  \
-        causeway fault clock eu-west-1 -- -2000")]
+        causeway fault clock eu-west-1 -2000")]
     Clock {
         /// The Region (or edge)
-        region: SiteName,
+        #[arg(value_name = "SITE")]
+        site: SiteName,
         /// Milliseconds ahead; negative: behind
-        #[arg(
-            allow_negative_numbers = true,
-            value_parser = clap::value_parser!(i64).range(-86_400_000..=86_400_000)
-        )]
+        #[arg(value_parser = clock_offset, allow_negative_numbers = true)]
         milliseconds: i64,
         #[command(flatten)]
         lease: LeaseArguments,
@@ -303,6 +322,7 @@ pub enum FaultCommand {
     #[command(after_help = "Examples:\n  causeway fault heal\n  causeway fault heal 3")]
     Heal {
         /// Its id, from the list; without it, all end
+        #[arg(value_parser = fault_id, allow_negative_numbers = true)]
         id: Option<u64>,
         #[command(flatten)]
         query: Query,
@@ -338,7 +358,13 @@ pub struct Pair {
 #[derive(Args, Debug)]
 pub struct LeaseArguments {
     /// When the fault ends by itself: 90s, 5m, 1h30m
-    #[arg(long = "for", default_value = "10m", value_name = "SPAN", value_parser = duration::parse)]
+    #[arg(
+        long = "for",
+        default_value = "10m",
+        value_name = "SPAN",
+        value_parser = lease,
+        allow_hyphen_values = true
+    )]
     pub lasting: Duration,
     #[command(flatten)]
     pub query: Query,
@@ -351,11 +377,99 @@ pub struct SiteArguments {
     pub config: PathBuf,
 }
 
+/// Does the command line ask for JSON? Known before it is understood, since what is wrong with it
+/// is told in that form too.
+pub fn asks_for_json(words: &[OsString]) -> bool {
+    let mut options = words.iter().take_while(|word| *word != "--");
+    options.any(|word| word == "--json")
+}
+
+/// What clap has to say of a command line, as a failure.
+pub fn failure(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
+    let command: Vec<&str> = usage
+        .unwrap_or("causeway")
+        .split(' ')
+        .take_while(|word| !word.starts_with(['<', '[', '-']))
+        .collect();
+    let message = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing".to_owned(),
+        _ => {
+            let first = text.split("\n\n").next().unwrap_or_default();
+            let words: Vec<&str> = first.split_whitespace().collect();
+            let sentence = words.join(" ");
+            sentence.trim_start_matches("error: ").to_owned()
+        }
+    };
+    Failure::wrong_use(message).then(format!("`{} --help` shows its use", command.join(" ")))
+}
+
+// === Values ===
+
+/// The greatest rate, in bytes a second: beyond it a limit limits nothing on one machine.
+const GREATEST_RATE: i128 = 1_000_000_000_000;
+
 fn delay_scale(text: &str) -> Result<f64, String> {
     let scale = text.parse::<f64>().ok();
+    let scale = scale.filter(|scale| (0.0..=100.0).contains(scale));
+    // Of two zeros the one without a sign.
     scale
-        .filter(|scale| (0.0..=100.0).contains(scale))
-        .ok_or_else(|| format!("'{text}' is no factor between 0 and 100"))
+        .map(|scale| scale + 0.0)
+        .ok_or_else(|| "the scale of delays is a number from 0 to 100".to_owned())
+}
+
+fn lease(text: &str) -> Result<Duration, String> {
+    let span = duration::parse(text)?;
+    match span <= LONGEST_LEASE {
+        true => Ok(span),
+        false => Err("a lease lasts a day (24h) at most".to_owned()),
+    }
+}
+
+fn edges(text: &str) -> Result<u16, String> {
+    whole(text, 0..=16, "the number of edges")
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    whole(text, 1..=65_535, "a port")
+}
+
+fn limit(text: &str) -> Result<u32, String> {
+    whole(text, 1..=10_000, "the limit")
+}
+
+fn delay(text: &str) -> Result<u64, String> {
+    whole(text, 1..=600_000, "the delay in milliseconds")
+}
+
+fn rate(text: &str) -> Result<NonZeroU64, String> {
+    let rate: u64 = whole(text, 1..=GREATEST_RATE, "the rate in bytes a second")?;
+    Ok(NonZeroU64::new(rate).expect("the range has no zero"))
+}
+
+fn clock_offset(text: &str) -> Result<i64, String> {
+    whole(text, -86_400_000..=86_400_000, "the offset in milliseconds")
+}
+
+fn fault_id(text: &str) -> Result<u64, String> {
+    whole(text, 1..=i128::from(u64::MAX), "a fault's id")
+}
+
+/// A whole number of that range, or words that say which would be one.
+fn whole<T: TryFrom<i128>>(
+    text: &str,
+    range: RangeInclusive<i128>,
+    what: &str,
+) -> Result<T, String> {
+    let number = text.parse::<i128>().ok();
+    let number = number.filter(|number| range.contains(number));
+    number
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| {
+            let (least, greatest) = (range.start(), range.end());
+            format!("{what} is a whole number from {least} to {greatest}")
+        })
 }
 
 #[cfg(test)]
@@ -382,8 +496,10 @@ mod tests {
             "causeway down",
             "causeway lag --json",
             "causeway conflicts list --json",
-            "causeway conflicts show 1",
-            "causeway conflicts restore 1 --json",
+            "causeway conflicts list --limit 10000 --table Orders --after \
+             1700000000000.0123456789abcdef0123456789abcdef.1700000000500",
+            "causeway conflicts show 0123456789abcdef0123456789abcdef",
+            "causeway conflicts restore 0123456789ABCDEF0123456789abcdef --json",
             "causeway places --json",
             "causeway verify --json",
             "causeway rotate --json",
@@ -395,6 +511,8 @@ mod tests {
             "causeway fault delay us-east-1 eu-west-1 250",
             "causeway fault rate us-east-1 eu-west-1 1000",
             "causeway fault clock eu-west-1 -2000",
+            "causeway fault clock eu-west-1 -200 --for 5s --json",
+            "causeway fault clock --json eu-west-1 -- -2000",
             "causeway fault list --json",
             "causeway fault heal",
             "causeway fault heal 3 --json",
@@ -412,13 +530,96 @@ mod tests {
         let error = parse("causeway up --regions us-east-1,nowhere-1").unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("causeway places"), "{error}");
-        for line in [
-            "causeway fault kill eu-west-1 --for 5",
-            "causeway fault rate us-east-1 eu-west-1 0",
-            "causeway up --delay-scale -1",
-            "causeway nothing",
+        let line = "causeway fault kill eu-west-1 --for 5";
+        assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        assert_eq!(parse("causeway nothing").unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused_with_the_range() {
+        let delay = "a whole number from 1 to 600000";
+        let rate = "a whole number from 1 to 1000000000000";
+        let clock = "a whole number from -86400000 to 86400000";
+        let scale = "a number from 0 to 100";
+        let port = "a whole number from 1 to 65535";
+        let span = "is no span of time; write 90s, 5m or 1h30m";
+        for (line, words) in [
+            ("up --delay-scale -1", scale),
+            ("up --delay-scale=-1", scale),
+            ("up --delay-scale nan", scale),
+            ("up --delay-scale -NaN", scale),
+            ("up --delay-scale inf", scale),
+            ("up --delay-scale -inf", scale),
+            ("up --delay-scale 1e999", scale),
+            ("up --delay-scale 100.1", scale),
+            ("up --delay-scale fast", scale),
+            ("up --api-port 0", port),
+            ("up --api-port -1", port),
+            ("up --dns-port 65536", port),
+            ("up --console-port 99999999999999999999", port),
+            ("up --edges -1", "a whole number from 0 to 16"),
+            ("fault delay us-east-1 eu-west-1 -5", delay),
+            ("fault delay us-east-1 eu-west-1 0", delay),
+            ("fault delay us-east-1 eu-west-1 1.5", delay),
+            ("fault delay us-east-1 eu-west-1 nan", delay),
+            (
+                "fault delay us-east-1 eu-west-1 99999999999999999999",
+                delay,
+            ),
+            ("fault rate us-east-1 eu-west-1 -1", rate),
+            ("fault rate us-east-1 eu-west-1 0", rate),
+            ("fault rate us-east-1 eu-west-1 1e3", rate),
+            ("fault rate us-east-1 eu-west-1 18446744073709551615", rate),
+            ("fault clock eu-west-1 -86400001", clock),
+            ("fault clock eu-west-1 86400001", clock),
+            ("fault clock eu-west-1 inf", clock),
+            ("fault kill eu-west-1 --for -5m", span),
+            ("fault kill eu-west-1 --for 0s", span),
+            ("fault kill eu-west-1 --for 24h1s", "a day (24h) at most"),
+            ("fault heal -1", "a whole number from 1 to"),
+            ("conflicts list --limit 0", "a whole number from 1 to 10000"),
+            (
+                "conflicts list --limit -1",
+                "a whole number from 1 to 10000",
+            ),
+            ("conflicts list --after x", "no place in the listing"),
+            ("conflicts show nothing", "32 hexadecimal digits"),
+            ("fault kill us-moon-1", "causeway places"),
         ] {
-            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+            let error = parse(&format!("causeway {line}")).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.to_string().contains(words), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn a_clock_is_set_back() {
+        let line = "causeway fault clock eu-west-1 -200 --for 5s";
+        let Ok(Command::Fault(FaultCommand::Clock { milliseconds, .. })) = parse(line) else {
+            panic!("{line}");
+        };
+        assert_eq!(milliseconds, -200);
+        let Ok(Command::Up(up)) = parse("causeway up --delay-scale -0.0") else {
+            panic!("zero is a scale");
+        };
+        assert!(up.delay_scale.unwrap().is_sign_positive());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_command_line_is_told_as_json_too() {
+        let words = |line: &str| -> Vec<OsString> { line.split(' ').map(Into::into).collect() };
+        assert!(asks_for_json(&words("causeway fault list --json")));
+        assert!(!asks_for_json(&words("causeway fault list")));
+        assert!(!asks_for_json(&words("causeway fault clock a -- --json")));
+        let told = |line: &str| failure(&parse(line).unwrap_err());
+        let unknown = told("causeway fault list --jsno --json");
+        assert_eq!(unknown.message, "unexpected argument '--jsno' found");
+        let next = unknown.next.unwrap();
+        assert_eq!(next, "`causeway fault list --help` shows its use");
+        let missing = told("causeway fault kill --json");
+        assert!(missing.message.ends_with("were not provided: <SITE>"));
+        let wrong = told("causeway fault delay us-east-1 eu-west-1 -5 --json");
+        assert!(wrong.message.contains("from 1 to 600000"), "{wrong}");
+        assert_eq!(told("causeway --json").code as u8, 2);
     }
 }

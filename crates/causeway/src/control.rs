@@ -17,6 +17,7 @@ use types::{LAB_ACCOUNT, Region, SiteName, Timestamp};
 
 use crate::failure::{ExitCode, Failure};
 use crate::faults::{Fault, FaultId};
+use crate::listing::PageStart;
 use crate::protocol::LinkState;
 
 /// The signing name of the control API.
@@ -40,11 +41,13 @@ pub enum Command {
     Down,
     /// How far each Region is behind each other.
     Lag,
-    /// The ledger of every Region.
+    /// The ledgers of all Regions as one, the latest found first.
     Conflicts {
         /// Only that table's.
         table: Option<String>,
-        /// How many at most.
+        /// Where the page begins; without it, with the latest.
+        after: Option<PageStart>,
+        /// How many rows at most.
         limit: u32,
     },
     /// One row of it.
@@ -141,9 +144,33 @@ pub struct StatusReport {
     /// Its sites.
     pub sites: Vec<SiteReport>,
     /// Its links, each direction on its own.
-    pub links: Vec<LinkState>,
+    pub links: Vec<LinkReport>,
     /// The faults in force.
     pub faults: Vec<FaultView>,
+}
+
+/// One direction of a link, seen from outside.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LinkReport {
+    /// Whether anything passes, and if not, why.
+    pub state: LinkWord,
+    /// What the sending end says.
+    #[serde(flatten)]
+    pub link: LinkState,
+}
+
+/// Whether anything passes one way over a link, and if not, why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkWord {
+    /// It is connected.
+    Up,
+    /// Both ends run and try: soon after a start or a heal that is how it is.
+    Connecting,
+    /// A fault cuts this direction.
+    Cut,
+    /// An end is killed, paused or has crashed, or the other direction is cut.
+    Down,
 }
 
 /// A site, seen from outside.
@@ -173,6 +200,17 @@ pub struct SiteReport {
     pub detail: Value,
 }
 
+impl std::fmt::Display for LinkWord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            LinkWord::Up => "up",
+            LinkWord::Connecting => "connecting",
+            LinkWord::Cut => "cut",
+            LinkWord::Down => "down",
+        })
+    }
+}
+
 // === The command line's end ===
 
 /// Asks the lab and gives its answer.
@@ -199,7 +237,7 @@ pub async fn ask(
     let response = runtime::request(server, Request::from_parts(parts, body), WAIT).await;
     let response = response.map_err(|cause| match cause {
         runtime::RequestError::Refused(_) => {
-            Failure::nothing_running(format!("{cause}: start the lab with `causeway up`"))
+            Failure::nothing_running(cause).then("start the lab with `causeway up`")
         }
         _ => Failure::did_not_hold(cause),
     })?;
@@ -214,9 +252,9 @@ pub async fn ask(
     parsed.map_err(|cause| {
         let status = response.status();
         Failure::did_not_hold(format!(
-            "what listens on {server} answered {status} and no control API's words ({cause}): is \
-             another program there?"
+            "what listens on {server} answered {status} and no control API's words ({cause})"
         ))
+        .then("another program may be there; name the lab's port with --api-port")
     })
 }
 

@@ -1,4 +1,4 @@
-//! How a command ends: its exit code and, where it failed, a message that says what to do next.
+//! How a command ends: its exit code and, where it failed, what went wrong and what to do next.
 
 use std::fmt;
 
@@ -23,39 +23,54 @@ pub enum ExitCode {
 pub struct Failure {
     /// What the process exits with.
     pub code: ExitCode,
-    /// What went wrong and what to do next, in one or two sentences.
+    /// What went wrong, in a sentence.
     pub message: String,
+    /// What to do next, where there is something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 impl Failure {
     /// Exit code 1.
     pub fn did_not_hold(message: impl fmt::Display) -> Failure {
-        Failure {
-            code: ExitCode::DidNotHold,
-            message: message.to_string(),
-        }
+        Failure::new(ExitCode::DidNotHold, message)
     }
 
     /// Exit code 2.
     pub fn wrong_use(message: impl fmt::Display) -> Failure {
-        Failure {
-            code: ExitCode::WrongUse,
-            message: message.to_string(),
-        }
+        Failure::new(ExitCode::WrongUse, message)
     }
 
     /// Exit code 3.
     pub fn nothing_running(message: impl fmt::Display) -> Failure {
+        Failure::new(ExitCode::NothingRunning, message)
+    }
+
+    fn new(code: ExitCode, message: impl fmt::Display) -> Failure {
         Failure {
-            code: ExitCode::NothingRunning,
+            code,
             message: message.to_string(),
+            next: None,
+        }
+    }
+
+    /// The same, and what to do next.
+    #[must_use]
+    pub fn then(self, next: impl fmt::Display) -> Failure {
+        Failure {
+            next: Some(next.to_string()),
+            ..self
         }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.message)?;
+        match &self.next {
+            Some(next) => write!(f, "; {next}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -77,7 +92,8 @@ mod tests {
 
     #[test]
     fn a_failure_keeps_its_code_through_anyhow() {
-        let failure = Failure::nothing_running("start it");
+        let failure = Failure::nothing_running("it is not there").then("start it");
+        assert_eq!(failure.to_string(), "it is not there; start it");
         let through: Failure = anyhow::Error::from(failure.clone()).into();
         assert_eq!(through, failure);
         let foreign: Failure = anyhow::anyhow!("inner").context("outer").into();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use link::{Cut, Shape};
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,9 @@ use types::{Monotonic, SiteName, Span};
 
 /// Leases that a lab holds at once.
 pub const MAXIMUM_LEASES: usize = 1_000;
+
+/// The longest lease: a day. Whoever wants more injects again.
+pub const LONGEST_LEASE: Duration = Duration::from_secs(86_400);
 
 /// The number of a fault; never reused while its supervisor lives.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -122,6 +126,11 @@ impl FaultTable {
     /// Ends that one; `None` if there is no such fault (any more).
     pub fn heal(&mut self, id: FaultId) -> Option<Lease> {
         self.leases.remove(&id)
+    }
+
+    /// Was there ever such a fault? (It may be over.)
+    pub fn has_been(&self, id: FaultId) -> bool {
+        (1..=self.last).contains(&id.0)
     }
 
     /// Ends all.
@@ -338,6 +347,9 @@ mod tests {
         table.heal_all();
         let second = table.inject(Monotonic(0), cut(true, true), MINUTE).unwrap();
         assert!(second.id > first.id);
+        table.heal_all();
+        assert!(table.has_been(first.id) && table.has_been(second.id));
+        assert!(!table.has_been(FaultId(0)) && !table.has_been(FaultId(second.id.0 + 1)));
     }
 
     #[test]

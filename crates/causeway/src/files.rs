@@ -26,6 +26,25 @@ pub fn read(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))
 }
 
+/// Makes the directory and those above it, for the owner alone. Makes all or none.
+pub fn create_new_directories(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let missing = path.ancestors().take_while(|path| !path.exists());
+    let missing: Vec<&Path> = missing
+        .filter(|path| !path.as_os_str().is_empty())
+        .collect();
+    for (made, directory) in missing.iter().rev().enumerate() {
+        if let Err(cause) = fs::DirBuilder::new().mode(0o700).create(directory) {
+            for made in &missing[missing.len() - made..] {
+                // It is empty, or somebody else has put something there already.
+                fs::remove_dir(made).ok();
+            }
+            return Err(cause);
+        }
+    }
+    Ok(())
+}
+
 /// Makes the directory and those above it, for the owner alone.
 pub fn create_directory(path: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
@@ -63,6 +82,20 @@ fn replace(path: &Path, text: &str, readers: Readers) -> std::io::Result<()> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn directories_are_made_all_or_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let deep = directory.path().join("a/b/c");
+        create_new_directories(&deep).unwrap();
+        create_new_directories(&deep).unwrap();
+        let mode = fs::metadata(&deep).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        // A name that no file system takes.
+        let wrong = directory.path().join("x/y").join("n".repeat(300));
+        assert!(create_new_directories(&wrong).is_err());
+        assert!(!directory.path().join("x").exists());
+    }
 
     #[test]
     fn a_secret_file_is_its_owner_s_alone_and_is_replaced_whole() {

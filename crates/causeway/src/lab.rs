@@ -1,6 +1,7 @@
 //! A lab on disk: its directory, which sites it has, its keys. Made once, found again by every
 //! later command. The sites' own data is theirs; nothing here looks into it.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,9 @@ const API_PORT: u16 = 4566;
 
 /// How far a site's link port is from its API port.
 const LINK_PORT_DISTANCE: u16 = 10_000;
+
+/// What to do about a directory that can't hold a lab.
+pub const OTHER_DIRECTORY: &str = "name a new or empty directory with --data DIR";
 
 /// What can be asked of a lab that starts.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -69,8 +73,14 @@ impl Lab {
     /// The lab in that directory; `None` if there is none.
     pub fn find(directory: &Path) -> anyhow::Result<Option<Lab>> {
         let file = directory.join("lab.toml");
-        if !file.exists() {
-            return Ok(None);
+        match file.try_exists() {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(cause) if cause.kind() == ErrorKind::NotADirectory => return Ok(None),
+            Err(cause) => {
+                let failure = format!("can't look for {}: {cause}", file.display());
+                return Err(Failure::wrong_use(failure).into());
+            }
         }
         let directory = directory
             .canonicalize()
@@ -86,21 +96,36 @@ impl Lab {
         }))
     }
 
+    /// The settings that a lab in that directory has, or would have, with these wishes. Refuses
+    /// what can't be, and makes and changes nothing.
+    pub fn plan(directory: &Path, wishes: &Wishes) -> anyhow::Result<Settings> {
+        match Lab::find(directory)? {
+            Some(lab) => lab.settled(wishes),
+            None => {
+                refuse_strangers(directory)?;
+                Settings::new(wishes)
+            }
+        }
+    }
+
     /// The lab in that directory, made if there is none, with these wishes. Call it only while
     /// holding the directory's lock.
     pub fn find_or_make(directory: &Path, wishes: &Wishes, now: Timestamp) -> anyhow::Result<Lab> {
+        let settings = Lab::plan(directory, wishes)?;
         let mut lab = match Lab::find(directory)? {
             Some(lab) => lab,
-            None => Lab::make(directory, wishes)?,
+            None => Lab::make(directory, &settings)?,
         };
         // Whoever no longer believes in it has taken it away: every start issues all certificates.
         make_authority(&lab.directory, now)?;
-        lab.settle(wishes)?;
+        if settings != lab.settings {
+            write_settings(&lab.directory, &settings)?;
+            lab.settings = settings;
+        }
         Ok(lab)
     }
 
-    fn make(directory: &Path, wishes: &Wishes) -> anyhow::Result<Lab> {
-        refuse_strangers(directory)?;
+    fn make(directory: &Path, settings: &Settings) -> anyhow::Result<Lab> {
         let directory = directory.canonicalize()?;
         let credentials = directory.join("credentials");
         if !credentials.exists() {
@@ -110,14 +135,13 @@ impl Lab {
             files::write(&credentials, &text, Readers::Owner)?;
         }
         // Last: a directory with this file is a whole lab.
-        let settings = Settings::new(wishes)?;
-        write_settings(&directory, &settings)?;
+        write_settings(&directory, settings)?;
         let made = Lab::find(&directory)?;
         Ok(made.expect("it was written just now"))
     }
 
-    /// Takes over what may change between two starts, refuses what may not.
-    fn settle(&mut self, wishes: &Wishes) -> anyhow::Result<()> {
+    /// The settings with what may change between two starts; refuses what may not.
+    fn settled(&self, wishes: &Wishes) -> anyhow::Result<Settings> {
         let regions: Vec<Region> = self.deployment().regions().map(|(_, name)| name).collect();
         let wished = wishes.regions.as_ref().unwrap_or(&regions);
         let same = wished.len() == regions.len() && wished.iter().all(|r| regions.contains(r));
@@ -128,24 +152,19 @@ impl Lab {
                 .is_some_and(|count| usize::from(count) != edges)
         {
             let names: Vec<&str> = regions.iter().map(|region| region.name()).collect();
-            return Err(Failure::wrong_use(format!(
-                "the lab in {} has the Regions {} and {edges} edge(s), which can't change yet; \
-                 start it without --regions and --edges, or another one with --data DIR",
-                self.directory.display(),
-                names.join(","),
-            ))
-            .into());
+            let (directory, names) = (self.directory.display(), names.join(","));
+            let failure = Failure::wrong_use(format!(
+                "the lab in {directory} has the Regions {names} and {edges} edge(s), which can't \
+                 change yet"
+            ));
+            let next = "start it without --regions and --edges, or another one with --data DIR";
+            return Err(failure.then(next).into());
         }
-        let settings = Settings {
+        Ok(Settings {
             api_port: wishes.api_port.unwrap_or(self.settings.api_port),
             delay_scale: wishes.delay_scale.unwrap_or(self.settings.delay_scale),
             ..self.settings.clone()
-        };
-        if settings != self.settings {
-            write_settings(&self.directory, &settings)?;
-            self.settings = settings;
-        }
-        Ok(())
+        })
     }
 
     /// The sites as cores know them.
@@ -157,21 +176,17 @@ impl Lab {
 
     /// Where the front door listens.
     pub fn front_door(&self) -> SocketAddr {
-        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.settings.api_port)
+        self.settings.front_door()
     }
 
     /// Where the site's API listens: 127.1.n.1, n its number.
     pub fn api_address(&self, site: SiteId) -> SocketAddr {
-        SocketAddr::new(own_address(site), self.settings.api_port)
+        self.settings.api_address(site)
     }
 
     /// Where the site's links are accepted.
     pub fn link_address(&self, site: SiteId) -> SocketAddr {
-        let port = self.settings.api_port;
-        let port = port
-            .checked_add(LINK_PORT_DISTANCE)
-            .unwrap_or(port.wrapping_sub(LINK_PORT_DISTANCE));
-        SocketAddr::new(own_address(site), port)
+        self.settings.link_address(site)
     }
 
     /// The site's own directory.
@@ -215,6 +230,34 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Where the front door listens.
+    pub fn front_door(&self) -> SocketAddr {
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.api_port)
+    }
+
+    /// Where the sites listen: their links, and the Regions' APIs.
+    pub fn sites_addresses(&self) -> Vec<SocketAddr> {
+        let addresses = self.sites.iter().flat_map(|site| {
+            let api = site.name.region().map(|_| self.api_address(site.id));
+            api.into_iter().chain([self.link_address(site.id)])
+        });
+        addresses.collect()
+    }
+
+    fn api_address(&self, site: SiteId) -> SocketAddr {
+        SocketAddr::new(own_address(site), self.api_port)
+    }
+
+    fn link_address(&self, site: SiteId) -> SocketAddr {
+        let port = self.api_port;
+        let port = port
+            .checked_add(LINK_PORT_DISTANCE)
+            .unwrap_or(port.wrapping_sub(LINK_PORT_DISTANCE));
+        SocketAddr::new(own_address(site), port)
+    }
+}
+
 fn own_address(site: SiteId) -> IpAddr {
     let number = u8::try_from(site.0).expect("a lab has fewer than 255 sites");
     Ipv4Addr::new(127, 1, number, 1).into()
@@ -243,21 +286,29 @@ fn make_authority(directory: &Path, now: Timestamp) -> anyhow::Result<()> {
     files::write(&certificate, authority.certificate_pem(), Readers::Anyone)
 }
 
-/// A lab moves into an empty directory, or one where an earlier start was broken off.
+/// A lab moves into a new or empty directory, or one where an earlier start was broken off.
 fn refuse_strangers(directory: &Path) -> anyhow::Result<()> {
     const OURS: [&str; 4] = ["lock", "credentials", "authority.pem", "authority-key.pem"];
-    for entry in std::fs::read_dir(directory)? {
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(cause) => {
+            let failure = match cause.kind() {
+                ErrorKind::NotADirectory => format!("{} is no directory", directory.display()),
+                _ => format!("can't read the directory {}: {cause}", directory.display()),
+            };
+            return Err(Failure::wrong_use(failure).then(OTHER_DIRECTORY).into());
+        }
+    };
+    for entry in entries {
         let name = entry?.file_name();
         let known = name
             .to_str()
             .is_some_and(|name| OURS.contains(&name) || name.ends_with(".new"));
         if !known {
-            return Err(Failure::wrong_use(format!(
-                "{} holds no lab but other files ({}); give an empty or new directory with --data",
-                directory.display(),
-                name.display(),
-            ))
-            .into());
+            let (directory, name) = (directory.display(), name.display());
+            let failure = format!("{directory} holds no lab but other files ({name})");
+            return Err(Failure::wrong_use(failure).then(OTHER_DIRECTORY).into());
         }
     }
     Ok(())
@@ -275,11 +326,11 @@ fn read_settings(file: &Path) -> anyhow::Result<Settings> {
     };
     let Versioned { format } = toml::from_str(&text).map_err(|cause| wrong(&cause))?;
     if format > FORMAT {
-        return Err(Failure::wrong_use(format!(
-            "{} has format {format}; this Causeway understands up to {FORMAT}: use a newer one",
+        let failure = Failure::wrong_use(format!(
+            "{} has format {format}; this Causeway understands up to {FORMAT}",
             file.display()
-        ))
-        .into());
+        ));
+        return Err(failure.then("use a newer one").into());
     }
     Ok(toml::from_str(&text).map_err(|cause| wrong(&cause))?)
 }
@@ -305,7 +356,7 @@ mod tests {
             crate::failure::ExitCode::WrongUse,
             "{failure}"
         );
-        failure.message
+        failure.to_string()
     }
 
     #[test]
@@ -397,6 +448,39 @@ mod tests {
                 "{refused}"
             );
         }
+    }
+
+    #[test]
+    fn a_plan_changes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let absent = directory.path().join("absent");
+        let wishes = Wishes {
+            api_port: Some(60_000),
+            ..Wishes::default()
+        };
+        let planned = Lab::plan(&absent, &wishes).unwrap();
+        assert_eq!(planned.front_door().port(), 60_000);
+        // Three Regions with an API and a link, and an edge with a link.
+        assert_eq!(planned.sites_addresses().len(), 7);
+        assert!(!absent.exists());
+        let lab = make(directory.path(), &Wishes::default()).unwrap();
+        Lab::plan(directory.path(), &wishes).unwrap();
+        let found = Lab::find(directory.path()).unwrap().unwrap();
+        assert_eq!(found.settings, lab.settings);
+    }
+
+    #[test]
+    fn what_is_no_directory_is_refused_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(Lab::find(&file).unwrap().is_none());
+        let planned = Lab::plan(&file, &Wishes::default());
+        let refused = Failure::from(planned.unwrap_err()).to_string();
+        assert!(
+            refused.contains("file is no directory; name a new"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -8,23 +8,35 @@ mod failure;
 mod faults;
 mod files;
 mod lab;
+mod listing;
 mod output;
 mod protocol;
 mod site;
 mod supervisor;
 mod up;
 
+use std::ffi::OsString;
+
 use clap::Parser;
 use cli::{Cli, Command};
 use failure::{ExitCode, Failure};
 
 fn main() -> std::process::ExitCode {
-    let cli = Cli::parse();
-    log(&cli.command);
-    match carry_out(&cli.command) {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let as_json = cli::asks_for_json(&words);
+    let done = match Cli::try_parse_from(&words) {
+        Ok(cli) => {
+            log(&cli.command);
+            carry_out(&cli.command)
+        }
+        Err(error) if as_json && error.use_stderr() => Err(cli::failure(&error)),
+        // Help and version, which are no failures, and what clap tells people best itself.
+        Err(error) => error.exit(),
+    };
+    match done {
         Ok(()) => code(ExitCode::Done),
         Err(failure) => {
-            eprintln!("causeway: {failure}");
+            output::print_failure(&failure, as_json);
             code(failure.code)
         }
     }

@@ -1,10 +1,10 @@
 //! What commands print: aligned tables for people, JSON for programs. Nothing else of the binary
-//! writes to stdout.
+//! writes to stdout, and failures are told nowhere else.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
@@ -36,7 +36,7 @@ impl Table {
 
     /// Adds a row of as many cells as there are headings.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let cells: Vec<String> = cells.into_iter().collect();
+        let cells: Vec<String> = cells.into_iter().map(|cell| printable(&cell)).collect();
         assert_eq!(cells.len(), self.headings.len(), "a cell for each heading");
         self.rows.push(cells);
     }
@@ -104,10 +104,64 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(text + "\n")
 }
 
+/// Tells of a failure on stderr: a sentence, or with `--json` one object on one line.
+pub fn print_failure(failure: &Failure, as_json: bool) {
+    let text = match as_json {
+        true => json!({
+            "code": failure.code,
+            "exit_code": failure.code as u8,
+            "message": failure.message,
+            "next": failure.next,
+        })
+        .to_string(),
+        false => format!("causeway: {failure}"),
+    };
+    note(text);
+}
+
+/// Tells something beside the result, on stderr. If that is closed there is nobody to tell.
+pub fn note(text: impl std::fmt::Display) {
+    writeln!(io::stderr(), "{text}").ok();
+}
+
+/// A word as a POSIX shell takes it.
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+/// Without what would break a line or command the terminal: values of users' items are printed.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        assert_eq!(quoted("/srv/lab-1"), "/srv/lab-1");
+        assert_eq!(quoted("Ann's lab"), r"'Ann'\''s lab'");
+        assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn what_users_wrote_commands_no_terminal() {
+        let mut table = Table::new(["KEY"]);
+        table.row(["id=\u{1b}[2J\nnew \u{e9}".to_owned()]);
+        assert_eq!(table.to_string(), "KEY\nid=\\u{1b}[2J\\nnew \u{e9}\n");
+    }
 
     #[test]
     fn columns_are_aligned_and_numbers_to_the_right() {

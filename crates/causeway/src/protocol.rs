@@ -120,12 +120,20 @@ pub enum Question {
     Status,
     /// How far it is behind each other Region, and what waits to go there.
     Lag,
-    /// The writes that lost, the latest first.
+    /// The writes that lost, the latest found first: a [`LedgerPage`].
     Conflicts {
         /// Only that table's.
         table: Option<String>,
+        /// The row before the first one: a `ConflictCursor` as text.
+        after: Option<String>,
         /// How many at most.
         limit: u32,
+    },
+    /// When those of the rows that this Region's ledger has were written: an object from their
+    /// ids to milliseconds since the epoch.
+    Detections {
+        /// The rows' ids.
+        ids: Vec<String>,
     },
     /// One of them.
     Conflict {
@@ -143,6 +151,19 @@ pub enum Question {
     Replicas,
     /// Which operations are built.
     Operations,
+}
+
+/// A part of one Region's ledger.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LedgerPage {
+    /// Its rows, the latest found first.
+    pub rows: Vec<serde_json::Value>,
+    /// Are there more after these?
+    pub more: bool,
+    /// Rows that the ledger has, of all tables.
+    pub held: u64,
+    /// Rows that were dropped since ever because the ledger had grown too large.
+    pub dropped: u64,
 }
 
 /// From a site to the supervisor, unasked.

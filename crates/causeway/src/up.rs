@@ -10,14 +10,17 @@ use runtime::{
     DirectoryLock, Guard, HttpLimits, HttpServer, LockError, SystemEnvironment, Termination, listen,
 };
 use serde_json::json;
-use types::{ByteSize, Environment};
+use types::{ByteSize, Environment, SiteName, Span, Timestamp};
 
 use crate::cli;
 use crate::failure::Failure;
 use crate::files;
-use crate::lab::{Lab, Wishes};
+use crate::lab::{Lab, OTHER_DIRECTORY, Settings, Wishes};
 use crate::output;
 use crate::supervisor::{Door, Supervisor};
+
+/// The file of a directory's lock, as [`DirectoryLock`] names it.
+const LOCK: &str = "lock";
 
 /// The limits of the front door. It holds no bodies but those of control requests, which are
 /// small; those that pass through are limited by the Region they go to.
@@ -31,40 +34,39 @@ const DOOR_LIMITS: HttpLimits = HttpLimits {
     drain: Duration::from_secs(2),
 };
 
+/// How long `up` waits, once every site serves, for the links between them. Regions serve without
+/// any, so what is missing then is only said.
+const LINKS_WAIT: Span = Span::seconds(1);
+
 /// Runs a lab until it is asked to end.
 pub fn up(options: &cli::Up) -> Result<(), Failure> {
-    files::create_directory(&options.data)?;
-    let lock = lock(&options.data)?;
+    // Held until everything of the lab has ended.
+    let mut lock = None;
+    let ended = runtime::run(crate::worker_threads(), run(options, &mut lock));
+    ended.map_err(anyhow::Error::from)?
+}
+
+/// Everything that can be refused is looked at before anything is made or changed: a refusal
+/// leaves nothing behind.
+async fn run(options: &cli::Up, held: &mut Option<DirectoryLock>) -> Result<(), Failure> {
     let environment = Arc::new(SystemEnvironment::new());
+    let begun = environment.now().monotonic;
+    let mut termination = Termination::listen().context("can't listen for signals")?;
     let wishes = Wishes {
         regions: options.regions.clone(),
         edges: options.edges,
         api_port: options.api_port,
         delay_scale: options.delay_scale,
     };
-    let lab = Lab::find_or_make(&options.data, &wishes, environment.now().wall)?;
+    let settings = plan(options, &wishes, held)?;
+    let listener = listen(settings.front_door()).map_err(taken)?;
+    for address in settings.sites_addresses() {
+        // Only looked at: the site's own process takes it.
+        drop(listen(address).map_err(taken)?);
+    }
+    let lab = make(options, &wishes, held, environment.now().wall)?;
     say_what_comes_later(options);
-    let own = std::env::current_exe().context("can't find this program's own file")?;
-    let guard = Guard::start(&own, &["guard".into()], lock.as_fd());
-    let guard = guard.context("can't start the guard process")?;
-    let ended = runtime::run(
-        crate::worker_threads(),
-        run(lab, environment, guard, options),
-    );
-    ended.map_err(anyhow::Error::from)?
-}
-
-async fn run(
-    lab: Lab,
-    environment: Arc<SystemEnvironment>,
-    guard: Guard,
-    options: &cli::Up,
-) -> Result<(), Failure> {
-    let begun = environment.now().monotonic;
-    let mut termination = Termination::listen().context("can't listen for signals")?;
-    let listener = listen(lab.front_door()).map_err(|cause| {
-        Failure::wrong_use(format!("{cause}; or choose another with --api-port PORT"))
-    })?;
+    let guard = start_guard(held.as_ref().expect("a lab is made under its lock"))?;
     let banner = Banner::of(&lab, options);
     let supervisor = Supervisor::new(lab, Arc::clone(&environment), guard)?;
     let supervisor = Arc::new(supervisor);
@@ -81,11 +83,15 @@ async fn run(
     let server = server.context("can't open the front door")?;
     runtime::spawn_vital("leases", Arc::clone(&supervisor).keep_leases());
     runtime::spawn_vital("certificates", Arc::clone(&supervisor).keep_certificates());
-    let took = environment.now().monotonic - begun;
-    banner.print(took.into())?;
+    let ready = environment.now().monotonic - begun;
+    let unconnected = supervisor.await_links(LINKS_WAIT).await;
+    let connected = environment.now().monotonic - begun;
+    banner.print(ready, connected, &unconnected)?;
     tokio::select! {
-        signal = termination.next() => eprintln!("{signal}: stopping (again: at once)"),
-        () = supervisor.asked_down() => eprintln!("asked to stop: stopping"),
+        signal = termination.next() => {
+            output::note(format!("{signal}: stopping (again: at once)"));
+        }
+        () = supervisor.asked_down() => output::note("asked to stop: stopping"),
     }
     tokio::select! {
         () = server.stop() => {}
@@ -103,14 +109,57 @@ async fn stop(supervisor: &Supervisor, termination: &mut Termination) {
     }
 }
 
+/// What the lab's settings are, or would be. Nothing is made or changed.
+fn plan(
+    options: &cli::Up,
+    wishes: &Wishes,
+    held: &mut Option<DirectoryLock>,
+) -> Result<Settings, Failure> {
+    if options.data.join(LOCK).exists() {
+        // Waits for what a supervisor that died has left: until it has ended, it has the ports.
+        *held = Some(lock(&options.data)?);
+    }
+    Ok(Lab::plan(&options.data, wishes)?)
+}
+
+/// Makes or finds the lab under its directory's lock.
+fn make(
+    options: &cli::Up,
+    wishes: &Wishes,
+    held: &mut Option<DirectoryLock>,
+    now: Timestamp,
+) -> Result<Lab, Failure> {
+    let data = &options.data;
+    if held.is_none() {
+        files::create_new_directories(data).map_err(|cause| {
+            let failure = format!("can't make the directory {}: {cause}", data.display());
+            Failure::wrong_use(failure).then(OTHER_DIRECTORY)
+        })?;
+        *held = Some(lock(data)?);
+    }
+    Ok(Lab::find_or_make(data, wishes, now)?)
+}
+
 fn lock(data: &Path) -> Result<DirectoryLock, Failure> {
     DirectoryLock::take(data).map_err(|cause| match cause {
-        LockError::InUse { .. } => Failure::wrong_use(format!(
-            "{cause}: a lab runs there already (`causeway status`); stop it with `causeway down`, \
-             or start another with --data DIR and --api-port PORT"
-        )),
-        LockError::Io { .. } => Failure::wrong_use(cause),
+        LockError::InUse { .. } => {
+            let failure = Failure::wrong_use(format!("{cause}: a lab runs there already"));
+            failure.then(
+                "stop it with `causeway down`, or start another with --data DIR and --api-port PORT",
+            )
+        }
+        LockError::Io { .. } => Failure::wrong_use(cause).then(OTHER_DIRECTORY),
     })
+}
+
+fn start_guard(lock: &DirectoryLock) -> anyhow::Result<Guard> {
+    let own = std::env::current_exe().context("can't find this program's own file")?;
+    let guard = Guard::start(&own, &["guard".into()], lock.as_fd());
+    guard.context("can't start the guard process")
+}
+
+fn taken(cause: impl std::fmt::Display) -> Failure {
+    Failure::wrong_use(cause).then("choose another port with --api-port PORT")
 }
 
 fn say_what_comes_later(options: &cli::Up) {
@@ -128,7 +177,9 @@ fn say_what_comes_later(options: &cli::Up) {
         ),
     ];
     for (option, _, what) in later.iter().filter(|(_, given, _)| *given) {
-        eprintln!("{option} has no effect yet: {what} comes with a later version");
+        output::note(format!(
+            "{option} has no effect yet: {what} comes with a later version"
+        ));
     }
 }
 
@@ -183,12 +234,20 @@ impl Banner {
             region: first.unwrap_or_default(),
             environment: match is_default {
                 true => "causeway env".to_owned(),
-                false => format!("causeway env --data {}", options.data.display()),
+                false => {
+                    let data = options.data.to_string_lossy();
+                    format!("causeway env --data {}", output::quoted(&data))
+                }
             },
         }
     }
 
-    fn print(&self, took: Duration) -> Result<(), Failure> {
+    fn print(
+        &self,
+        ready: Span,
+        connected: Span,
+        unconnected: &[(SiteName, SiteName)],
+    ) -> Result<(), Failure> {
         if self.json {
             let sites: Vec<_> = self
                 .sites
@@ -196,22 +255,38 @@ impl Banner {
                 .map(|site| json!({ "site": site.name, "api": site.api, "votes": site.votes }))
                 .collect();
             return output::print_json(&json!({
-                "ready_milliseconds": took.as_millis() as u64,
+                "ready_milliseconds": ready.0 / 1000,
+                "links_milliseconds": unconnected.is_empty().then_some(connected.0 / 1000),
                 "endpoint": self.front_door,
                 "data": self.data,
                 "sites": sites,
+                "unconnected": unconnected
+                    .iter()
+                    .map(|(from, to)| json!({ "from": from, "to": to }))
+                    .collect::<Vec<_>>(),
             }));
         }
         let mut sites = String::new();
         for site in &self.sites {
             sites.push_str(&format!("  {:<16}{}\n", site.name, site.words()));
         }
+        let pairs = unconnected
+            .iter()
+            .map(|(from, to)| format!("{from} -> {to}"));
+        let links = match unconnected.is_empty() {
+            true => format!("connected after {:.2} s", seconds(connected)),
+            false => format!(
+                "still connecting (`causeway status`): {}",
+                pairs.collect::<Vec<_>>().join(", ")
+            ),
+        };
         output::print(format!(
             "\
-Ready after {seconds:.2} s. Data in {data}. Ctrl-C stops everything.
+Ready after {ready:.2} s. Data in {data}. Ctrl-C stops everything.
 
   {all:<16}{front_door}
-{sites}
+{sites}  {between:<16}{links}
+
 In another shell:
   eval \"$({environment})\"
 
@@ -220,14 +295,19 @@ Then try:
   causeway status
   causeway fault list
 ",
-            seconds = took.as_secs_f64(),
+            ready = seconds(ready),
             data = self.data,
             all = "every Region",
+            between = "links",
             front_door = self.front_door,
             environment = self.environment,
             region = self.region,
         ))
     }
+}
+
+fn seconds(span: Span) -> f64 {
+    span.as_milliseconds() / 1000.0
 }
 
 #[cfg(test)]

@@ -14,41 +14,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use support::{Client, Lab, eventually};
+use support::{Client, Lab, add_replica, create_table, eventually};
 
 const VIRGINIA: &str = "us-east-1";
 const IRELAND: &str = "eu-west-1";
 
 /// Times that a Region is killed under load.
 const KILLS: usize = 20;
-
-fn create_table(client: &mut Client) {
-    client.must(
-        "CreateTable",
-        &json!({
-            "TableName": "Orders", "BillingMode": "PAY_PER_REQUEST",
-            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
-            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-        }),
-    );
-}
-
-fn add_replica(client: &mut Client, region: &str) {
-    let update = json!({
-        "TableName": "Orders", "ReplicaUpdates": [{"Create": {"RegionName": region}}],
-    });
-    client.must("UpdateTable", &update);
-    eventually("the replica is active", || {
-        let table = client.must("DescribeTable", &json!({"TableName": "Orders"}));
-        let replicas = table["Table"]["Replicas"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        replicas
-            .iter()
-            .any(|replica| replica["RegionName"] == region && replica["ReplicaStatus"] == "ACTIVE")
-    });
-}
 
 /// Every id that a Region's table holds.
 fn ids(client: &mut Client) -> BTreeSet<String> {
@@ -135,8 +107,8 @@ fn assert_all(expected: &BTreeSet<String>, found: &BTreeSet<String>, place: &str
 fn every_acknowledged_write_survives_kill_9_under_load() {
     let lab = Lab::start(&["--regions", "us-east-1,eu-west-1", "--delay-scale", "0.1"]);
     let mut client = lab.client(VIRGINIA);
-    create_table(&mut client);
-    add_replica(&mut client, IRELAND);
+    create_table(&mut client, "Orders");
+    add_replica(&mut client, "Orders", IRELAND);
     let load = Load::start(&lab, VIRGINIA, "kill");
     for _ in 0..KILLS {
         let before = load.count();
@@ -163,8 +135,8 @@ fn every_acknowledged_write_survives_kill_9_under_load() {
 fn a_cut_link_loses_nothing_and_everything_arrives_once_after_the_heal() {
     let lab = Lab::start(&["--regions", "us-east-1,eu-west-1", "--delay-scale", "0.2"]);
     let (mut near, mut far) = (lab.client(VIRGINIA), lab.client(IRELAND));
-    create_table(&mut near);
-    add_replica(&mut near, IRELAND);
+    create_table(&mut near, "Orders");
+    add_replica(&mut near, "Orders", IRELAND);
     lab.must(&["fault", "cut", VIRGINIA, IRELAND]);
     let load = [
         Load::start(&lab, VIRGINIA, "v"),
@@ -239,8 +211,8 @@ fn rotate(lab: &Lab, code: i32) -> Value {
 fn certificates_are_renewed_while_a_lab_runs() {
     let lab = Lab::start(&["--regions", "us-east-1,eu-west-1", "--delay-scale", "0"]);
     let (mut near, mut far) = (lab.client(VIRGINIA), lab.client(IRELAND));
-    create_table(&mut near);
-    add_replica(&mut near, IRELAND);
+    create_table(&mut near, "Orders");
+    add_replica(&mut near, "Orders", IRELAND);
     let first = [VIRGINIA, IRELAND].map(|site| serial(&lab, site));
     eventually("the first certificate is shown", || {
         is_shown(&lab, VIRGINIA, IRELAND, &first[1])
@@ -313,7 +285,7 @@ fn a_site_that_can_take_no_new_certificate_keeps_its_own_and_takes_one_later() {
 fn the_death_of_the_supervisor_leaves_no_orphan_and_its_data() {
     let mut lab = Lab::start(&["--regions", "us-east-1", "--edges", "1"]);
     let mut client = lab.client(VIRGINIA);
-    create_table(&mut client);
+    create_table(&mut client, "Orders");
     client.must(
         "PutItem",
         &json!({"TableName": "Orders", "Item": {"id": {"S": "stays"}}}),

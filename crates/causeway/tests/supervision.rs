@@ -247,7 +247,7 @@ fn a_paused_region_is_silent_and_goes_on() {
     assert_eq!(lab.site("eu-west-1")["state"], "paused");
     assert_eq!(lab.request("eu-west-1"), Err(ErrorKind::WouldBlock));
     // What is changed meanwhile is told when it goes on.
-    lab.run("fault clock eu-west-1 -- -2000");
+    lab.run("fault clock eu-west-1 -2000");
     lab.run("fault resume eu-west-1");
     assert!(lab.request("eu-west-1").is_ok());
     assert_eq!(lab.output("fault resume eu-west-1").status.code(), Some(2));
@@ -297,7 +297,7 @@ fn wrong_use_is_told_with_exit_code_2() {
         assert_eq!(output.status.code(), Some(2), "{line}: {words}");
         assert!(words.contains(word), "{line}: {words}");
     }
-    assert_eq!(lab.output("conflicts show nothing").status.code(), Some(1));
+    assert_eq!(lab.output("conflicts show nothing").status.code(), Some(2));
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! `causeway conflicts`: the ledger of writes that lost.
 
 use serde_json::Value;
+use types::Timestamp;
 
 use super::{ask, rows};
-use crate::cli::Conflicts;
+use crate::cli::{Conflicts, Lab};
 use crate::control::Command;
 use crate::failure::Failure;
+use crate::listing::PageStart;
 use crate::output::{self, Table};
+
+/// Characters of a key that a list shows.
+const KEY_WIDTH: usize = 40;
 
 /// Lists, shows or restores.
 pub fn conflicts(command: &Conflicts) -> Result<(), Failure> {
@@ -15,24 +20,27 @@ pub fn conflicts(command: &Conflicts) -> Result<(), Failure> {
             query,
             table,
             limit,
+            after,
         } => {
-            let command = Command::Conflicts {
-                table: table.clone(),
+            let page = Page {
+                lab: &query.lab,
+                table: table.as_deref(),
                 limit: *limit,
+                after: *after,
             };
-            let answer = ask(&query.lab, &command)?;
+            let answer = ask(&query.lab, &page.command())?;
             match query.json {
                 true => output::print_json(&answer),
-                false => print_list(&rows(&answer, "conflicts")),
+                false => page.print(&answer),
             }
         }
         Conflicts::Show { id, query } => {
-            let answer = ask(&query.lab, &Command::Conflict { id: id.clone() })?;
+            let answer = ask(&query.lab, &Command::Conflict { id: id.to_string() })?;
             // Items are JSON: there is no better form for people either.
             output::print_json(&answer)
         }
         Conflicts::Restore { id, query } => {
-            let answer = ask(&query.lab, &Command::Restore { id: id.clone() })?;
+            let answer = ask(&query.lab, &Command::Restore { id: id.to_string() })?;
             match query.json {
                 true => output::print_json(&answer),
                 false => output::print(format!(
@@ -47,21 +55,93 @@ pub fn conflicts(command: &Conflicts) -> Result<(), Failure> {
     }
 }
 
-fn print_list(rows: &[Value]) -> Result<(), Failure> {
-    if rows.is_empty() {
-        return output::print("no write has lost\n");
+/// What was asked for.
+struct Page<'a> {
+    lab: &'a Lab,
+    table: Option<&'a str>,
+    limit: u32,
+    after: Option<PageStart>,
+}
+
+impl Page<'_> {
+    fn command(&self) -> Command {
+        Command::Conflicts {
+            table: self.table.map(str::to_owned),
+            after: self.after,
+            limit: self.limit,
+        }
     }
+
+    /// The rows on stdout; what isn't among them, and why, on stderr.
+    fn print(&self, answer: &Value) -> Result<(), Failure> {
+        let rows = rows(answer, "conflicts");
+        if rows.is_empty() {
+            output::print(self.nothing(answer))?;
+        } else {
+            output::print(table(&rows))?;
+        }
+        for ledger in answer["ledgers"].as_array().into_iter().flatten() {
+            if let Some(dropped @ 1..) = ledger["dropped"].as_u64() {
+                let region = text(&ledger["region"]);
+                output::note(format!(
+                    "{region} has dropped its {dropped} oldest rows: its ledger was full"
+                ));
+            }
+        }
+        if let Some(next) = answer["next"].as_str() {
+            output::note(format!(
+                "{} shown, there are more: {}",
+                rows.len(),
+                self.following(next)
+            ));
+        }
+        Ok(())
+    }
+
+    fn nothing(&self, answer: &Value) -> String {
+        let more = if self.after.is_some() { " more" } else { "" };
+        let table = self
+            .table
+            .map_or(String::new(), |table| format!(" of {table}"));
+        let all_answered = answer["silent"].as_array().is_none_or(Vec::is_empty);
+        let known = match all_answered {
+            true => "",
+            false => ", as far as the Regions know that answered",
+        };
+        format!("no{more} write{table} has lost{known}\n")
+    }
+
+    /// The command that shows the page after this one.
+    fn following(&self, next: &str) -> String {
+        let mut command = "causeway conflicts list".to_owned();
+        let mut option = |name: &str, value: String| {
+            command.push_str(&format!(" {name} {value}"));
+        };
+        if let Some(table) = self.table {
+            option("--table", table.to_owned());
+        }
+        if self.limit != 100 {
+            option("--limit", self.limit.to_string());
+        }
+        if self.lab.data != std::path::Path::new(".causeway") {
+            option("--data", output::quoted(&self.lab.data.to_string_lossy()));
+        }
+        if let Some(port) = self.lab.api_port {
+            option("--api-port", port.to_string());
+        }
+        option("--after", next.to_owned());
+        command
+    }
+}
+
+fn table(rows: &[Value]) -> Table {
     let mut table = Table::new([
-        "ID", "TABLE", "KEY", "KIND", "WON IN", "LOST IN", "LOST BY", "FOUND",
+        "ID", "TABLE", "KEY", "KIND", "WON IN", "LOST IN", "LOST BY", "FOUND AT", "FOUND IN",
     ]);
     for row in rows {
-        let text = |value: &Value| {
-            value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned)
-        };
         let time = |side: &str| row[side]["time"].as_u64().unwrap_or_default();
         let found = row["regions"].as_array().into_iter().flatten().map(text);
+        let found_at = row["detectedAt"].as_u64().map(Timestamp);
         table.row([
             text(&row["id"]),
             text(&row["table"]),
@@ -70,10 +150,17 @@ fn print_list(rows: &[Value]) -> Result<(), Failure> {
             text(&row["winner"]["region"]),
             text(&row["loser"]["region"]),
             format!("{} ms", time("winner").saturating_sub(time("loser"))),
+            found_at.map_or_else(|| "-".to_owned(), |at| at.to_string()),
             found.collect::<Vec<_>>().join(", "),
         ]);
     }
-    output::print(table)
+    table
+}
+
+fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// An item's key in short: the values of its attributes, without their types.
@@ -81,15 +168,49 @@ fn key(key: &Value) -> String {
     let attributes = key.as_object().into_iter().flatten();
     let values = attributes.map(|(name, value)| {
         let typed = value.as_object().and_then(|typed| typed.values().next());
-        let text = typed.map_or_else(
-            || value.to_string(),
-            |value| {
-                value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned)
-            },
-        );
-        format!("{name}={text}")
+        format!("{name}={}", text(typed.unwrap_or(value)))
     });
-    values.collect::<Vec<_>>().join(" ")
+    let key = values.collect::<Vec<_>>().join(" ");
+    match key.char_indices().nth(KEY_WIDTH) {
+        Some((end, _)) => format!("{}…", &key[..end]),
+        None => key,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_following_page_is_asked_for_as_this_one_was() {
+        let following = |data: &str, api_port, table, limit| {
+            let lab = Lab {
+                data: data.into(),
+                api_port,
+            };
+            let page = Page {
+                lab: &lab,
+                table,
+                limit,
+                after: None,
+            };
+            page.following("N")
+        };
+        let plain = following(".causeway", None, None, 100);
+        assert_eq!(plain, "causeway conflicts list --after N");
+        let full = following("a lab", Some(5566), Some("Orders"), 7);
+        let options = "--table Orders --limit 7 --data 'a lab' --api-port 5566 --after N";
+        assert_eq!(full, format!("causeway conflicts list {options}"));
+    }
+
+    #[test]
+    fn long_keys_are_cut_short() {
+        assert_eq!(
+            key(&json!({"id": {"S": "1"}, "at": {"N": "2"}})),
+            "at=2 id=1"
+        );
+        let long = key(&json!({"id": {"S": "é".repeat(100)}}));
+        assert_eq!(long.chars().count(), KEY_WIDTH + 1);
+    }
 }

@@ -26,15 +26,12 @@ pub fn council(command: &Council) -> Result<(), Failure> {
 fn recover(query: &Query) -> Result<(), Failure> {
     let data = &query.lab.data;
     let lab = Lab::find(data)?.ok_or_else(|| {
-        Failure::wrong_use(format!(
-            "there is no lab in {}: name one with --data DIR",
-            data.display()
-        ))
+        let failure = format!("there is no lab in {}", data.display());
+        Failure::wrong_use(failure).then("name one with --data DIR")
     })?;
     let _lock = DirectoryLock::take(data).map_err(|cause| match cause {
-        LockError::InUse { .. } => Failure::wrong_use(format!(
-            "{cause}: stop the lab with `causeway down` first, its sites must not run"
-        )),
+        LockError::InUse { .. } => Failure::wrong_use(cause)
+            .then("stop the lab with `causeway down` first, its sites must not run"),
         other => Failure::wrong_use(other),
     })?;
     let recovered = block_on(async { recover_stopped(&lab).await })?;

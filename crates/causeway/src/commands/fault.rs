@@ -15,18 +15,18 @@ use crate::output::{self, Table};
 /// Carries out one of the fault commands.
 pub fn fault(command: &FaultCommand) -> Result<(), Failure> {
     match command {
-        FaultCommand::Start { region, query } => {
-            let answer = ask(&query.lab, &Command::Start { site: *region })?;
-            told(query, answer, &format!("{region} serves again"))
+        FaultCommand::Start { site, query } => {
+            let answer = ask(&query.lab, &Command::Start { site: *site })?;
+            told(query, answer, &format!("{site} serves again"))
         }
-        FaultCommand::Resume { region, query } => {
-            let answer = ask(&query.lab, &Command::Resume { site: *region })?;
-            told(query, answer, &format!("{region} goes on"))
+        FaultCommand::Resume { site, query } => {
+            let answer = ask(&query.lab, &Command::Resume { site: *site })?;
+            told(query, answer, &format!("{site} goes on"))
         }
         FaultCommand::List(query) => list(query),
         FaultCommand::Heal { id, query } => heal(*id, query),
-        FaultCommand::Kill { region, lease } => inject(Fault::Kill { site: *region }, lease),
-        FaultCommand::Pause { region, lease } => inject(Fault::Pause { site: *region }, lease),
+        FaultCommand::Kill { site, lease } => inject(Fault::Kill { site: *site }, lease),
+        FaultCommand::Pause { site, lease } => inject(Fault::Pause { site: *site }, lease),
         FaultCommand::Cut { pair, reset, lease } => {
             let fault = Fault::Cut {
                 from: pair.from,
@@ -59,12 +59,12 @@ pub fn fault(command: &FaultCommand) -> Result<(), Failure> {
             inject(fault, lease)
         }
         FaultCommand::Clock {
-            region,
+            site,
             milliseconds,
             lease,
         } => {
             let fault = Fault::Clock {
-                site: *region,
+                site: *site,
                 milliseconds: *milliseconds,
             };
             inject(fault, lease)
@@ -81,10 +81,13 @@ fn inject(fault: Fault, lease: &LeaseArguments) -> Result<(), Failure> {
     let answer = ask(&lease.query.lab, &command)?;
     let view: FaultView = read(answer.clone())?;
     let id = view.id.0;
-    let text = format!(
+    let mut text = format!(
         "fault {id}: {fault}, for {} (`causeway fault heal {id}` ends it)",
         duration::show(lease.lasting)
     );
+    if let Some(note) = answer.get("note").and_then(Value::as_str) {
+        text = format!("{text}\n{note}");
+    }
     told(&lease.query, answer, &text)
 }
 
@@ -100,7 +103,18 @@ fn heal(id: Option<u64>, query: &Query) -> Result<(), Failure> {
         true => "there was no fault".to_owned(),
         false => lines.join("\n"),
     };
-    told(query, answer, &text)
+    told(query, answer, &text)?;
+    let breaks = |view: &FaultView| {
+        use Fault::{Clock, Cut, Delay, Kill, Pause, Rate};
+        match view.fault {
+            Cut { .. } | Kill { .. } | Pause { .. } => true,
+            Delay { .. } | Rate { .. } | Clock { .. } => false,
+        }
+    };
+    if !query.json && ended.iter().any(breaks) {
+        output::note("links connect again within seconds; `causeway lag` shows what is on its way");
+    }
+    Ok(())
 }
 
 fn list(query: &Query) -> Result<(), Failure> {

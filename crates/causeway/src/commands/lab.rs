@@ -29,7 +29,8 @@ pub fn down(query: &Query) -> Result<(), Failure> {
         let gone = runtime::within(STOP_WAIT, until_free(&query.lab.data)).await;
         gone.ok_or_else(|| {
             let seconds = STOP_WAIT.as_secs();
-            Failure::did_not_hold(format!("the lab has not stopped within {seconds} s"))
+            let failure = format!("the lab has not stopped within {seconds} s");
+            Failure::did_not_hold(failure).then("its supervisor is still at work; look again")
         })
     })?;
     if query.json {
@@ -59,7 +60,7 @@ pub fn lag(query: &Query) -> Result<(), Failure> {
     let columns = [
         ("FROM", "from"),
         ("TO", "to"),
-        ("CONNECTED", "connected"),
+        ("LINK", "link"),
         ("BACKLOG", "backlog"),
         ("OLDEST MS", "oldest_milliseconds"),
         ("MEDIAN MS", "median_milliseconds"),

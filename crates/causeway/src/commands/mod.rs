@@ -22,6 +22,7 @@ use crate::cli;
 use crate::control::{self, Command};
 use crate::failure::Failure;
 use crate::lab::Lab;
+use crate::output;
 
 pub use conflicts::conflicts;
 pub use council::council;
@@ -48,14 +49,13 @@ impl RunningLab {
         let start = "start it with `causeway up`, or name another with --data DIR";
         let lab = Lab::find(data)?.ok_or_else(|| {
             let data = data.display();
-            Failure::nothing_running(format!("there is no lab in {data}: {start}"))
+            Failure::nothing_running(format!("there is no lab in {data}")).then(start)
         })?;
         let holder = DirectoryLock::holder(data);
         if holder.is_none() && named.api_port.is_none() {
             let data = data.display();
-            return Err(Failure::nothing_running(format!(
-                "the lab in {data} is not running: {start}"
-            )));
+            let failure = Failure::nothing_running(format!("the lab in {data} is not running"));
+            return Err(failure.then(start));
         }
         let front_door = match named.api_port {
             Some(port) => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
@@ -94,9 +94,9 @@ fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Fa
 fn read<T: serde::de::DeserializeOwned>(answer: Value) -> Result<T, Failure> {
     serde_json::from_value(answer).map_err(|cause| {
         Failure::did_not_hold(format!(
-            "the lab answers in a way this binary doesn't understand ({cause}): is it another \
-             version's?"
+            "the lab answers in a way this binary doesn't understand ({cause})"
         ))
+        .then("it may be another version's; stop it and start it with this one")
     })
 }
 
@@ -105,7 +105,8 @@ fn rows(answer: &Value, name: &str) -> Vec<Value> {
     let list = |name| answer.get(name).and_then(Value::as_array).cloned();
     for silent in list("silent").unwrap_or_default() {
         let text = |name| silent.get(name).and_then(Value::as_str).unwrap_or("?");
-        eprintln!("{} did not answer: {}", text("region"), text("reason"));
+        let (region, reason) = (text("region"), text("reason"));
+        output::note(format!("{region} did not answer: {reason}"));
     }
     list(name).unwrap_or_default()
 }

@@ -16,10 +16,11 @@ pub fn rotate(query: &Query) -> Result<(), Failure> {
     }
     let is_failed = |site: &SiteRenewal| matches!(site.renewal, Renewal::Failed { .. });
     match sites.iter().any(is_failed) {
-        true => Err(Failure::did_not_hold(
-            "not every site has a new certificate; those without keep the one they have, and are \
-             tried again every ten minutes",
-        )),
+        true => Err(
+            Failure::did_not_hold("not every site has a new certificate").then(
+                "those without keep the one they have, and are tried again every ten minutes",
+            ),
+        ),
         false => Ok(()),
     }
 }

@@ -7,11 +7,10 @@ use types::ByteSize;
 
 use super::{ask, fault, read};
 use crate::cli::Status;
-use crate::control::{Command, SiteReport, StatusReport};
+use crate::control::{Command, LinkReport, SiteReport, StatusReport};
 use crate::duration;
 use crate::failure::Failure;
 use crate::output::{self, Table};
-use crate::protocol::LinkState;
 
 /// Prints it.
 pub fn status(command: &Status) -> Result<(), Failure> {
@@ -97,7 +96,7 @@ fn sites(sites: &[SiteReport]) -> Table {
     table
 }
 
-fn links(links: &[LinkState]) -> Table {
+fn links(links: &[LinkReport]) -> Table {
     let mut table = Table::new([
         "FROM",
         "TO",
@@ -107,12 +106,7 @@ fn links(links: &[LinkState]) -> Table {
         "SENT",
         "OVERHEAD",
     ]);
-    for link in links {
-        let state = match (link.shape.cut, link.connected) {
-            (Some(_), _) => "cut",
-            (None, true) => "up",
-            (None, false) => "down",
-        };
+    for LinkReport { state, link } in links {
         let rate = link.shape.rate.map_or_else(String::new, |rate| {
             format!(" at {}/s", ByteSize(rate.get()))
         });

@@ -18,12 +18,12 @@ pub fn verify(query: &Query) -> Result<(), Failure> {
     }
     match answer.get("sound").and_then(Value::as_bool) {
         Some(true) => Ok(()),
-        _ => Err(Failure::did_not_hold(verdict(&answer))),
+        _ => Err(verdict(&answer)),
     }
 }
 
 /// What is wrong: that something is, or only that not everything could be compared.
-fn verdict(answer: &Value) -> &'static str {
+fn verdict(answer: &Value) -> Failure {
     let damaged = rows(answer, "regions")
         .iter()
         .any(|region| !rows(region, "findings").is_empty());
@@ -31,11 +31,9 @@ fn verdict(answer: &Value) -> &'static str {
         .iter()
         .any(|table| table["state"] == "differ");
     match damaged || differ {
-        true => "the verification did not hold",
-        false => {
-            "not all replicas could be compared; `causeway lag` shows what is on its way, try \
-             again when it has arrived"
-        }
+        true => Failure::did_not_hold("the verification did not hold"),
+        false => Failure::did_not_hold("not all replicas could be compared")
+            .then("`causeway lag` shows what is on its way, try again when it has arrived"),
     }
 }
 

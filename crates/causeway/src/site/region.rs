@@ -16,20 +16,23 @@ use region::{Region, RegionConfig};
 use runtime::{Refusal, Service, SystemEnvironment};
 use serde_json::{Value, json};
 use store::{Direction, EmbeddedEngine, Engine, KeyRange, Snapshot, Space};
-use tables::{ConflictFilter, ConflictId, RestoreError, Tables};
-use types::{Deployment, Environment, SiteId};
+use tables::{ConflictCursor, ConflictFilter, ConflictId, NoConflictId, RestoreError, Tables};
+use types::{ByteSize, Deployment, Environment, SiteId};
 
 use super::{Site, Task, open_engine};
 use crate::duration;
 use crate::failure::Failure;
 use crate::files;
-use crate::protocol::{Question, SiteConfig};
+use crate::protocol::{LedgerPage, Question, SiteConfig};
 
 /// Entries read at once while the data is verified.
 const VERIFY_PAGE: usize = 1_000;
 
-/// Rows of the ledger read at once: as many as the ledger gives.
-const LEDGER_PAGE: usize = 1_000;
+/// Rows of the ledger read at once: few, since each has two images of up to 400 KB.
+const LEDGER_PAGE: usize = 32;
+
+/// Bytes of rows in an answer, beyond which it ends early.
+const LEDGER_BYTES: ByteSize = ByteSize::mib(8);
 
 /// A Region in its process.
 pub(super) struct RegionSite {
@@ -100,30 +103,51 @@ impl RegionSite {
         Ok(value)
     }
 
-    async fn conflicts(&self, table: Option<String>, limit: u32) -> Result<Value, String> {
+    async fn conflicts(
+        &self,
+        table: Option<String>,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Value, String> {
         let filter = ConflictFilter {
             table,
             ..ConflictFilter::default()
         };
-        let (mut rows, mut after) = (Vec::new(), None);
-        loop {
-            let wanted = (limit as usize).saturating_sub(rows.len()).min(LEDGER_PAGE);
-            if wanted == 0 {
-                break;
-            }
-            let page = self.tables().conflicts(&filter, after, wanted).await;
+        let after = after.map(|cursor| cursor.parse::<ConflictCursor>());
+        let mut next = after
+            .transpose()
+            .map_err(|cause: NoConflictId| cause.to_string())?;
+        let (mut rows, mut bytes, mut more) = (Vec::new(), 0, true);
+        while more && rows.len() < limit as usize && bytes < LEDGER_BYTES.0 {
+            let wanted = (limit as usize - rows.len()).min(LEDGER_PAGE);
+            let page = self.tables().conflicts(&filter, next, wanted).await;
             let page = page.map_err(|cause| cause.to_string())?;
-            rows.extend(
-                page.conflicts
-                    .iter()
-                    .map(|row| row.to_json(&self.deployment)),
-            );
-            match page.next {
-                Some(next) => after = Some(next),
-                None => break,
+            for row in &page.conflicts {
+                let row = row.to_json(&self.deployment);
+                bytes += row.to_string().len() as u64;
+                rows.push(row);
+            }
+            (more, next) = (page.next.is_some(), page.next);
+        }
+        let size = self.tables().ledger_size();
+        to_json(&LedgerPage {
+            rows,
+            more,
+            held: size.rows,
+            dropped: size.dropped,
+        })
+    }
+
+    /// When those rows were found here, for those that this Region's ledger has.
+    async fn detections(&self, ids: &[String]) -> Result<Value, String> {
+        let mut found = serde_json::Map::new();
+        for id in ids {
+            let row = self.tables().conflict(conflict_id(id)?).await;
+            if let Some(row) = row.map_err(|cause| cause.to_string())? {
+                found.insert(id.clone(), json!(row.detected_at.0));
             }
         }
-        Ok(Value::Array(rows))
+        Ok(Value::Object(found))
     }
 
     /// Null if this Region's ledger has no such row.
@@ -213,7 +237,12 @@ impl Site for RegionSite {
                     "lag": to_json(&self.region.lag())?,
                     "latencies": to_json(&self.region.latencies())?,
                 })),
-                Question::Conflicts { table, limit } => self.conflicts(table, limit).await,
+                Question::Conflicts {
+                    table,
+                    after,
+                    limit,
+                } => self.conflicts(table, after, limit).await,
+                Question::Detections { ids } => self.detections(&ids).await,
                 Question::Conflict { id } => self.conflict(&id).await,
                 Question::Restore { id } => self.restore(&id).await,
                 Question::Verify => self.verify().await,
@@ -242,8 +271,7 @@ async fn count(snapshot: &impl Snapshot, space: Space) -> Result<u64, String> {
 }
 
 fn conflict_id(id: &str) -> Result<ConflictId, String> {
-    id.parse()
-        .map_err(|cause: tables::NoConflictId| cause.to_string())
+    id.parse().map_err(|cause: NoConflictId| cause.to_string())
 }
 
 /// A refusal as DynamoDB words it, or as near to it as its words go.

@@ -5,6 +5,9 @@ mod certificates;
 mod compare;
 mod door;
 mod execute;
+mod inject;
+mod ledger;
+mod links;
 mod slot;
 mod verify;
 
@@ -100,7 +103,9 @@ impl Supervisor {
                 );
             }
             if !ended.is_empty() {
-                self.reconcile_all().await;
+                // Beside: a site that is slow to start must hold up no other lease.
+                let lab = Arc::clone(&self);
+                runtime::spawn(async move { lab.reconcile_all().await });
             }
         }
     }
@@ -149,10 +154,8 @@ impl Supervisor {
     fn slot(&self, site: SiteName) -> Result<&Arc<Slot>, Failure> {
         self.slots.get(&site).ok_or_else(|| {
             let names: Vec<String> = self.slots.keys().map(SiteName::to_string).collect();
-            Failure::wrong_use(format!(
-                "this lab has no site {site}; it has {}",
-                names.join(", ")
-            ))
+            let has = format!("it has {}", names.join(", "));
+            Failure::wrong_use(format!("this lab has no site {site}")).then(has)
         })
     }
 

@@ -180,9 +180,10 @@ impl Slot {
             let exit = child.ended().await;
             self.set(State::Crashed(exit));
             let log = spec.log.display();
+            let (name, why) = (self.site.name, &failure.message);
             return Err(Failure {
-                code: failure.code,
-                message: format!("{} can't start: {failure} (its log: {log})", self.site.name),
+                message: format!("{name} can't start: {why} (its log: {log})"),
+                ..failure
             });
         }
         self.set(State::Running(Running {

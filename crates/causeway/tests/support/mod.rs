@@ -70,6 +70,11 @@ impl Lab {
         });
     }
 
+    /// What `up` has printed.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("up.log")).unwrap()
+    }
+
     /// The supervisor's process number.
     pub fn supervisor(&self) -> u32 {
         self.process.as_ref().unwrap().id()
@@ -157,6 +162,30 @@ impl Drop for Lab {
             let _ = process.wait();
         }
     }
+}
+
+/// Makes a table whose items have an `id`.
+pub fn create_table(client: &mut Client, name: &str) {
+    let request = serde_json::json!({
+        "TableName": name, "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+    });
+    client.must("CreateTable", &request);
+}
+
+/// Adds a replica to a table and waits until it serves.
+pub fn add_replica(client: &mut Client, name: &str, region: &str) {
+    let update = serde_json::json!({
+        "TableName": name, "ReplicaUpdates": [{"Create": {"RegionName": region}}],
+    });
+    client.must("UpdateTable", &update);
+    eventually("the replica is active", || {
+        let table = client.must("DescribeTable", &serde_json::json!({"TableName": name}));
+        let replicas = table["Table"]["Replicas"].as_array().cloned();
+        let mut replicas = replicas.unwrap_or_default().into_iter();
+        replicas.any(|row| row["RegionName"] == region && row["ReplicaStatus"] == "ACTIVE")
+    });
 }
 
 /// A port that nobody listens on now.
