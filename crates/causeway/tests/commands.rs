@@ -347,6 +347,11 @@ fn a_listing_of_conflicts_says_what_is_missing_and_how_to_see_it() {
     }
     assert_eq!(walked, [ids(&first), ids(&second)].concat());
 
+    let plain = errors(&lab.causeway(&["conflicts", "list", "--limit", "5"]));
+    assert!(
+        plain.contains("5 shown, there are more (at least "),
+        "{plain}"
+    );
     let output = lab.causeway(&["conflicts", "list", "--table", "Orders"]);
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(printed.lines().count(), 101, "{printed}");

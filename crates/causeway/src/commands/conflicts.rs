@@ -89,13 +89,24 @@ impl Page<'_> {
             }
         }
         if let Some(next) = answer["next"].as_str() {
+            let (shown, following) = (rows.len(), self.following(next));
+            let in_all = self.in_all(answer).filter(|in_all| *in_all > shown as u64);
+            let in_all = in_all.map_or(String::new(), |in_all| {
+                format!(" (at least {in_all} in all)")
+            });
             output::note(format!(
-                "{} shown, there are more: {}",
-                rows.len(),
-                self.following(next)
+                "{shown} shown, there are more{in_all}: {following}"
             ));
         }
         Ok(())
+    }
+
+    /// How many rows there are at least: as many as the fullest ledger has. It doesn't count them
+    /// by table.
+    fn in_all(&self, answer: &Value) -> Option<u64> {
+        let ledgers = answer["ledgers"].as_array().into_iter().flatten();
+        let fullest = ledgers.filter_map(|ledger| ledger["rows"].as_u64()).max();
+        fullest.filter(|_| self.table.is_none())
     }
 
     fn nothing(&self, answer: &Value) -> String {
