@@ -1,6 +1,10 @@
 //! The AWS JSON protocols 1.0 and 1.1: which operation a request asks for, and the responses'
 //! shapes. It neither parses a request's members nor carries an operation out.
 
+mod structures;
+
+pub use structures::read;
+
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;

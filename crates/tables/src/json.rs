@@ -15,7 +15,7 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::value::MAX_LEVELS;
+use crate::value::{MAX_LEVELS, check_name};
 use crate::{AttributeValue, Item, Number, ValueError};
 
 use scalars::{BlobSeed, BooleanVisitor, TextVisitor};
@@ -341,7 +341,7 @@ impl<'de> Visitor<'de> for EntriesVisitor {
         while let Some(name) = map.next_key::<String>()? {
             let value = map.next_value_seed(ValueSeed { level: self.level })?;
             if let Ok(entries) = &mut outcome {
-                match value {
+                match check_name(&name).and(value) {
                     Ok(value) => {
                         entries.insert(name, value);
                     }

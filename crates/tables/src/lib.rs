@@ -87,4 +87,4 @@ pub use table::{
     Billing, DESCRIPTOR_FORMAT, DescriptorError, Index, IndexId, IndexKind, IndexProjection,
     KeyAttribute, KeySchema, Phase, ScalarType, Stream, Table, TableClass, TableId, Throughput,
 };
-pub use value::{AttributeType, AttributeValue, Item, MAX_LEVELS, ValueError};
+pub use value::{AttributeType, AttributeValue, Item, MAX_LEVELS, MAX_NAME_SIZE, ValueError};

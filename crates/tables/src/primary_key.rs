@@ -30,8 +30,9 @@ pub(crate) fn key_in_item(table: &Table, item: &Item) -> Result<Vec<u8>, TablesE
             )));
         }
     }
+    let key = encode(table, item)?;
     check_index_keys(table, item)?;
-    encode(table, item)
+    Ok(key)
 }
 
 /// Where the item that a request's `Key` names is kept.
@@ -92,7 +93,7 @@ fn check_size(
 }
 
 /// What an empty key value is called, if it is one.
-fn empty(value: &AttributeValue) -> Option<&'static str> {
+pub(crate) fn empty(value: &AttributeValue) -> Option<&'static str> {
     match value {
         AttributeValue::String(text) if text.is_empty() => Some("string"),
         AttributeValue::Binary(bytes) if bytes.is_empty() => Some("binary"),

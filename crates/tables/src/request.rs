@@ -22,7 +22,7 @@ const NAME_PATTERN: &str = "[a-zA-Z0-9_.-]+";
 
 /// Reads a body.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, TablesError> {
-    serde_json::from_slice(body).map_err(|error| {
+    aws::json::read(body).map_err(|error| {
         TablesError::Serialization(serialization_message(&error).unwrap_or_default())
     })
 }

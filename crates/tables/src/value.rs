@@ -9,6 +9,10 @@ use bytes::Bytes;
 
 use crate::{Number, NumberError};
 
+/// The longest name of an attribute or of an entry of a map, in bytes of UTF-8. Source: AWS,
+/// "Quotas in Amazon DynamoDB", 2026; the service's text speaks of less than 65,536.
+pub const MAX_NAME_SIZE: usize = 65_535;
+
 /// Levels that a value can have, the attribute itself being the first (developer guide,
 /// "Service quotas"; that the attribute counts was measured by others against the service).
 pub const MAX_LEVELS: usize = 32;
@@ -117,12 +121,30 @@ pub enum ValueError {
         "One or more parameter values were invalid: An set may not have a null value as a member"
     )]
     NullMember,
+    /// An attribute, or an entry of a map, without a name.
+    #[error("Empty attribute name")]
+    EmptyName,
+    /// A name longer than [`MAX_NAME_SIZE`].
+    #[error("Attribute name is too large, must be less than 65536 bytes")]
+    LongName,
     /// Deeper than [`MAX_LEVELS`].
     #[error(
         "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels \
          beyond supported limit"
     )]
     TooDeep,
+}
+
+/// Judges the name of an attribute or of an entry of a map.
+///
+/// # Errors
+/// `EmptyName`, `LongName`.
+pub(crate) fn check_name(name: &str) -> Result<(), ValueError> {
+    match name.len() {
+        0 => Err(ValueError::EmptyName),
+        length if length > MAX_NAME_SIZE => Err(ValueError::LongName),
+        _ => Ok(()),
+    }
 }
 
 impl AttributeValue {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::primary_key::empty;
 use crate::{AttributeType, AttributeValue, Path, SortCondition};
 
 use super::condition::{Comparator, Operand, Test};
@@ -79,6 +80,17 @@ pub enum KeyConditionError {
     /// A comparison operator of `KeyConditions` that no key has.
     #[error("Attempted conditional constraint is not an indexable operation")]
     NotIndexable,
+    /// A key is compared with an empty value.
+    #[error(
+        "One or more parameter values are not valid. The AttributeValue for a key attribute \
+         cannot contain an empty {kind} value. Key: {name}"
+    )]
+    Empty {
+        /// `string` or `binary`.
+        kind: &'static str,
+        /// The key attribute.
+        name: String,
+    },
 }
 
 impl KeyCondition {
@@ -126,6 +138,7 @@ impl KeyCondition {
         let missing = |name: &str| KeyConditionError::Missing(name.to_owned());
         let partition = conditions.remove(name).ok_or_else(|| missing(name))?;
         check_types(&partition, wanted)?;
+        check_not_empty(&partition, name)?;
         let SortCondition::Equal(partition) = partition else {
             return Err(KeyConditionError::NotSupported);
         };
@@ -133,6 +146,7 @@ impl KeyCondition {
             Some((name, wanted)) if count == 2 => {
                 let condition = conditions.remove(name).ok_or_else(|| missing(name))?;
                 check_types(&condition, wanted)?;
+                check_not_empty(&condition, name)?;
                 Some(condition)
             }
             _ => None,
@@ -142,20 +156,38 @@ impl KeyCondition {
 }
 
 fn check_types(condition: &SortCondition, wanted: AttributeType) -> Result<(), KeyConditionError> {
-    let fits = |value: &AttributeValue| value.attribute_type() == wanted;
-    let all_fit = match condition {
-        SortCondition::Equal(value)
-        | SortCondition::Less(value)
-        | SortCondition::LessOrEqual(value)
-        | SortCondition::Greater(value)
-        | SortCondition::GreaterOrEqual(value)
-        | SortCondition::BeginsWith(value) => fits(value),
-        SortCondition::Between(low, high) => fits(low) && fits(high),
-    };
-    if all_fit {
+    let mut values = condition.values();
+    if values.all(|value| value.attribute_type() == wanted) {
         Ok(())
     } else {
         Err(KeyConditionError::Type)
+    }
+}
+
+/// No key is empty, so none is asked for either.
+fn check_not_empty(condition: &SortCondition, name: &str) -> Result<(), KeyConditionError> {
+    match condition.values().find_map(empty) {
+        Some(kind) => Err(KeyConditionError::Empty {
+            kind,
+            name: name.to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+impl SortCondition {
+    /// What the key is compared with.
+    fn values(&self) -> impl Iterator<Item = &AttributeValue> {
+        let (first, second) = match self {
+            SortCondition::Equal(value)
+            | SortCondition::Less(value)
+            | SortCondition::LessOrEqual(value)
+            | SortCondition::Greater(value)
+            | SortCondition::GreaterOrEqual(value)
+            | SortCondition::BeginsWith(value) => (value, None),
+            SortCondition::Between(low, high) => (low, Some(high)),
+        };
+        std::iter::once(first).chain(second)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::value::check_name;
 use crate::{AttributeValue, Parsed, ValueError, item_size};
 
 /// The greatest length of a key, its `#` or `:` included (developer guide, "Service quotas").
@@ -45,8 +46,10 @@ pub enum SubstitutionError {
         size: usize,
     },
     /// A value that breaks a rule of the data model.
-    #[error("ExpressionAttributeValues contains invalid value: {error} for key {key}")]
+    #[error("{parameter} contains invalid value: {error} for key {key}")]
     Value {
+        /// `ExpressionAttributeNames` or `ExpressionAttributeValues`.
+        parameter: &'static str,
         /// The key.
         key: String,
         /// The rule.
@@ -94,11 +97,14 @@ impl Substitutions {
         parsed
             .keys()
             .try_for_each(|key| check_key(VALUES, ':', key))?;
+        for (key, name) in &names {
+            check_name(name).map_err(|error| invalid(NAMES, key.clone(), error))?;
+        }
         let mut values = BTreeMap::new();
         for (key, Parsed(value)) in parsed {
             match value {
                 Ok(value) => values.insert(key, value),
-                Err(error) => return Err(SubstitutionError::Value { key, error }),
+                Err(error) => return Err(invalid(VALUES, key, error)),
             };
         }
         let of_names: usize = names.iter().map(|(key, name)| key.len() + name.len()).sum();
@@ -178,6 +184,14 @@ fn check_used<V>(
     })
 }
 
+fn invalid(parameter: &'static str, key: String, error: ValueError) -> SubstitutionError {
+    SubstitutionError::Value {
+        parameter,
+        key,
+        error,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,6 +228,10 @@ mod tests {
             (
                 r#"{"values":{":a-b":{"S":"a"}}}"#,
                 r#"ExpressionAttributeValues contains invalid key: Syntax error; key: ":a-b""#,
+            ),
+            (
+                r##"{"names":{"#n":""}}"##,
+                "ExpressionAttributeNames contains invalid value: Empty attribute name for key #n",
             ),
             (
                 r#"{"values":{":v":{}}}"#,

@@ -28,12 +28,13 @@ struct Input {
     on_demand_throughput: Option<Value>,
     warm_throughput: Option<Value>,
     disassociation_protection_enabled: Option<bool>,
-    #[serde(flatten)]
+    /// Read by itself: serde reads flattened members in a way of its own.
+    #[serde(skip)]
     replicas: ReplicaRequest,
 }
 
 /// The members of a request that concern replicas.
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct ReplicaRequest {
     pub(crate) replica_updates: Option<Vec<ReplicaUpdate>>,
@@ -71,6 +72,7 @@ pub(crate) async fn execute<E: Engine>(
     body: &[u8],
 ) -> Result<Bytes, TablesError> {
     let mut input: Input = parse(body)?;
+    input.replicas = parse(body)?;
     input.constrain()?;
     let name = input.table_name.as_deref().unwrap_or_default();
     let table = tables.control_table(name)?;

@@ -110,3 +110,49 @@ fn a_table_has_50_tags_at_most() {
     let refused = service.fails("TagResource", tags(50..51));
     assert!(refused.starts_with("ValidationException: "), "{refused}");
 }
+
+#[test]
+fn names_of_attributes_have_1_to_65535_bytes() {
+    let service = service();
+    service.plain("Orders");
+    let named = |name: &str| {
+        let nested = json!({"M": {name: {"S": "x"}}});
+        let top = json!({"id": {"S": "a"}, name: {"S": "x"}});
+        [top, json!({"id": {"S": "a"}, "m": nested})]
+            .map(|item| json!({"TableName": "Orders", "Item": item}))
+    };
+    for put in named(&"n".repeat(65_535)) {
+        service.ok("PutItem", put);
+    }
+    for (name, text) in [
+        (String::new(), "Empty attribute name"),
+        (
+            "n".repeat(65_536),
+            "Attribute name is too large, must be less than 65536 bytes",
+        ),
+    ] {
+        for put in named(&name) {
+            let expected = format!("ValidationException: {text}");
+            assert_eq!(service.fails("PutItem", put), expected);
+        }
+    }
+}
+
+#[test]
+fn an_array_is_no_structure() {
+    let service = service();
+    service.plain("Orders");
+    for (operation, body) in [
+        ("DescribeTable", json!(["Orders"])),
+        ("ListTables", json!([null, 1])),
+        (
+            "UpdateTable",
+            json!({"TableName": "Orders", "ReplicaUpdates": [[{"RegionName": "eu-west-1"}]]}),
+        ),
+    ] {
+        assert_eq!(
+            service.fails(operation, body),
+            "SerializationException: Start of list found where not expected"
+        );
+    }
+}

@@ -398,3 +398,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn no_key_is_empty_so_none_is_asked_for() {
+    let service = service();
+    service.sorted("Lines");
+    let query = |condition: &str, values: Value| {
+        json!({
+            "TableName": "Lines",
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeValues": values,
+        })
+    };
+    let (full, empty) = (json!({"S": "a"}), json!({"S": ""}));
+    for (condition, values, key) in [
+        ("id = :a", json!({":a": empty}), "id"),
+        (
+            "id = :a AND seq < :b",
+            json!({":a": empty, ":b": {"N": "1"}}),
+            "id",
+        ),
+    ] {
+        assert_eq!(
+            service.fails("Query", query(condition, values)),
+            format!(
+                "ValidationException: One or more parameter values are not valid. The \
+                 AttributeValue for a key attribute cannot contain an empty string value. \
+                 Key: {key}"
+            )
+        );
+    }
+    service.ok("Query", query("id = :a", json!({":a": full})));
+}
