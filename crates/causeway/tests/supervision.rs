@@ -356,6 +356,46 @@ fn a_corrupt_store_is_told_with_its_file_and_what_to_do() {
 }
 
 #[test]
+fn a_store_of_another_site_or_without_its_parts_is_refused() {
+    let mut lab = Lab::start();
+    lab.run("down");
+    lab.up.wait().unwrap();
+    let data = lab
+        .directory
+        .path()
+        .join(".causeway")
+        .canonicalize()
+        .unwrap();
+    let store = |region: &str| data.join(region).join("store");
+    let away = data.join("away");
+    let up = format!("up --api-port {} --delay-scale 0", lab.port);
+    let refused = |code: i32, words: &[&str]| {
+        let output = lab.output(&up);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        for word in words {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+    };
+
+    std::fs::rename(store("us-east-1"), &away).unwrap();
+    std::fs::rename(store("eu-west-1"), store("us-east-1")).unwrap();
+    refused(2, &["is the database of eu-west-1, not of us-east-1"]);
+    // eu-west-1 began anew, with nothing.
+    std::fs::remove_dir_all(store("eu-west-1")).unwrap();
+    std::fs::rename(store("us-east-1"), store("eu-west-1")).unwrap();
+    std::fs::rename(&away, store("us-east-1")).unwrap();
+
+    for part in ["data/lock", "data/keyspaces", "data"] {
+        let part = store("us-east-1").join(part);
+        std::fs::rename(&part, &away).unwrap();
+        let missing = format!("{} is corrupt (it is missing)", part.display());
+        refused(1, &[&missing, "Put a backup"]);
+        std::fs::rename(&away, &part).unwrap();
+    }
+}
+
+#[test]
 fn a_service_that_is_not_built_says_so_in_its_clients_protocol() {
     let lab = Lab::start();
     let answer = lab.request_of("s3", "us-east-1").unwrap();

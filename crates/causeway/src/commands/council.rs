@@ -42,7 +42,7 @@ async fn recover_stopped(lab: &Lab) -> Result<Recovered, Failure> {
     let mut engines = BTreeMap::new();
     let mut found = BTreeMap::new();
     for one in &lab.settings.sites {
-        let engine = site::open_store(&lab.site_directory(one.name), one.name)?;
+        let engine = site::open_store(&lab.site_directory(one.name), one.name).await?;
         let saved = council::load(&engine.snapshot()).await;
         let saved = saved.with_context(|| format!("the council's records of {}", one.name))?;
         engines.insert(one.id, engine);

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use store::EmbeddedEngine;
 use types::{Environment, SiteId};
 
-use super::{Site, Task, open_engine};
+use super::database::open_engine;
+use super::{Site, Task};
 use crate::failure::Failure;
 use crate::protocol::{Question, SiteConfig};
 
@@ -35,7 +36,7 @@ impl EdgeSite {
             largest_round_trip: config.largest_round_trip(),
         };
         let clocks: Arc<dyn Environment> = environment.clone();
-        let edge = Edge::open(open_engine(config)?, settings, clocks, ports).await;
+        let edge = Edge::open(open_engine(config).await?, settings, clocks, ports).await;
         Ok(EdgeSite(edge.map_err(Failure::did_not_hold)?))
     }
 }

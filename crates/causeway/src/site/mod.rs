@@ -2,6 +2,7 @@
 //! and does what the supervisor says over the pipe. It outlives its supervisor by nothing.
 
 mod certificate;
+mod database;
 mod edge;
 mod region;
 
@@ -17,9 +18,10 @@ use runtime::{
     Handler, HttpLimits, HttpServer, LinkPeer, Links, PipeServer, SystemEnvironment, listen,
 };
 use serde_json::Value;
-use store::{EmbeddedEngine, EmbeddedOptions, OpenError};
 use tokio::sync::mpsc;
 use types::{ByteSize, Environment, SiteId, SiteName, Span};
+
+pub use database::open_store;
 
 use crate::failure::Failure;
 use crate::protocol::{
@@ -149,27 +151,6 @@ async fn serve<S: Site>(
     // What was acknowledged is on disk: there is nothing else to put in order.
     tracing::info!(site = %config.site, "stopped");
     Ok(())
-}
-
-fn open_engine(config: &SiteConfig) -> Result<EmbeddedEngine, Failure> {
-    open_store(&config.directory, config.site)
-}
-
-/// The database in a site's directory, made if there is none.
-///
-/// # Errors
-/// It is in use, damaged, of a newer version, or can't be read; each says what to do.
-pub fn open_store(directory: &Path, site: SiteName) -> Result<EmbeddedEngine, Failure> {
-    let path = directory.join("store");
-    EmbeddedEngine::open(&path, EmbeddedOptions::modest()).map_err(|cause| match cause {
-        OpenError::InUse(_) | OpenError::Newer { .. } => Failure::wrong_use(cause),
-        OpenError::Corrupt { .. } => Failure::did_not_hold(format!(
-            "{cause}. Put a backup of the directory {store} in its place, or move {store} away: \
-             {site} then begins empty, and its peers send what they have",
-            store = path.display(),
-        )),
-        OpenError::Io { .. } => Failure::did_not_hold(cause),
-    })
 }
 
 /// A port for each peer, with the shape it starts with.

@@ -19,7 +19,8 @@ use store::{Direction, EmbeddedEngine, Engine, KeyRange, Snapshot, Space};
 use tables::{ConflictCursor, ConflictFilter, ConflictId, NoConflictId, RestoreError, Tables};
 use types::{ByteSize, Deployment, Environment, SiteId};
 
-use super::{Site, Task, open_engine};
+use super::database::open_engine;
+use super::{Site, Task};
 use crate::duration;
 use crate::failure::Failure;
 use crate::files;
@@ -53,7 +54,7 @@ impl RegionSite {
         let key = identity::parse_credentials(&files::read(&credentials)?)
             .map_err(|cause| Failure::wrong_use(format!("{}: {cause}", credentials.display())))?;
         let identity = Identity::new(&config.account, RootKeys::new(key));
-        let engine = open_engine(config)?;
+        let engine = open_engine(config).await?;
         let settings = RegionConfig {
             deployment: config.deployment.clone(),
             site: config.id()?,
