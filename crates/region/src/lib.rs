@@ -30,5 +30,5 @@ pub use receiver::{Cursor, Stretch};
 pub use region::{Region, RegionConfig, Task};
 pub use replicas::{Applied, Replica, Replicas};
 pub use settings::ROOT_KEYS;
-pub use shipper::{CursorNews, Shipper};
+pub use shipper::{CursorNews, Reading, Shipper};
 pub use status::{CouncilView, PeerStatus, Status, council_view};

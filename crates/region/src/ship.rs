@@ -13,8 +13,9 @@ use types::{ByteSize, Span, Timestamp};
 
 use crate::message::{MAX_RECORDS, Message, Record};
 use crate::peer::Peer;
+use crate::planted::PlantedBug;
 use crate::region::{Region, TABLES};
-use crate::shipper::WINDOW;
+use crate::shipper::{Reading, WINDOW};
 
 /// Log entries looked at for one message, at most.
 const STRETCH: usize = MAX_RECORDS;
@@ -45,13 +46,13 @@ impl<E: Engine> Region<E> {
             let bell = peer.bell.listen();
             let head = self.engine.log_head();
             self.note_head(&peer, head);
-            let after = peer
+            let reading = peer
                 .shipper
                 .lock()
                 .expect("nothing panics inside")
                 .next(head);
-            let shipped = match after {
-                Some(after) => self.ship_stretch(&peer, after, head).await,
+            let shipped = match reading {
+                Some(reading) => self.ship_stretch(&peer, reading, head).await,
                 None => false,
             };
             if !shipped {
@@ -61,10 +62,9 @@ impl<E: Engine> Region<E> {
         }
     }
 
-    /// Reads and sends one stretch after `after`; false if the link doesn't take it now.
-    async fn ship_stretch(&self, peer: &Peer, after: LogPosition, head: LogPosition) -> bool {
-        let now = self.environment.now();
-        let stretch = match self.read_stretch(peer, after, head).await {
+    /// Reads and sends one stretch; false if the link doesn't take it now.
+    async fn ship_stretch(&self, peer: &Peer, reading: Reading, head: LogPosition) -> bool {
+        let stretch = match self.read_stretch(peer, reading.after, head).await {
             Ok(stretch) => stretch,
             Err(error) => {
                 self.fail(format!(
@@ -76,10 +76,18 @@ impl<E: Engine> Region<E> {
         };
         if stretch.records.is_empty() {
             let mut shipper = peer.shipper.lock().expect("nothing panics inside");
-            shipper.read_nothing(now.monotonic, stretch.to);
+            shipper.read_nothing(&reading, stretch.to);
             return true;
         }
-        self.send_stretch(peer, stretch)
+        let reading = match self.planted {
+            Some(PlantedBug::StaleReadingSent) => peer
+                .shipper
+                .lock()
+                .expect("nothing panics inside")
+                .reading(),
+            _ => reading,
+        };
+        self.send_stretch(peer, &reading, stretch)
     }
 
     async fn read_stretch(
@@ -135,14 +143,14 @@ impl<E: Engine> Region<E> {
     }
 
     /// Hands a stretch to the link; false if it isn't taken now, and then nothing has changed.
-    fn send_stretch(&self, peer: &Peer, stretch: Stretch) -> bool {
+    /// If shipping has started again since it was read, it is dropped: it will be read anew.
+    fn send_stretch(&self, peer: &Peer, reading: &Reading, stretch: Stretch) -> bool {
         let now = self.environment.now();
-        let from = peer.shipper.lock().expect("nothing panics inside").span().0;
         let records = u32::try_from(stretch.records.len()).expect("at most MAX_RECORDS");
         let committed = stretch.oldest.unwrap_or(now.wall);
         let message = Message::Changes {
             log: self.log,
-            from,
+            from: reading.from,
             to: stretch.to,
             committed,
             records: stretch.records,
@@ -158,12 +166,16 @@ impl<E: Engine> Region<E> {
             payload,
         )
         .expect("FULL and the limits of names keep a message below the link's limits");
+        // Held until it is noted as sent: a cursor that comes in between would be undone by it.
+        let mut shipper = peer.shipper.lock().expect("nothing panics inside");
+        if !shipper.holds(reading) {
+            return true;
+        }
         let sent = peer
             .port
             .send(now.monotonic, &self.admission, plain.with_records(records));
         if sent.is_ok() {
-            let mut shipper = peer.shipper.lock().expect("nothing panics inside");
-            shipper.sent(now.monotonic, stretch.to, size);
+            shipper.sent(reading, now.monotonic, stretch.to, size);
         }
         sent.is_ok()
     }
@@ -176,24 +188,17 @@ impl<E: Engine> Region<E> {
         let report = {
             let mut shipper = peer.shipper.lock().expect("nothing panics inside");
             let rewound = shipper.rewind_if_overdue(now.monotonic, round_trip);
-            let (_, read) = shipper.span();
-            let may = shipper.acknowledged().is_some() && !rewound;
-            (may && shipper.report_due(now.monotonic)).then_some(read)
+            shipper.report(now.monotonic).filter(|_| !rewound)
         };
-        if let Some(to) = report {
-            let resource = String::new();
-            let records = Vec::new();
-            let size = ByteSize(0);
-            self.send_stretch(
-                peer,
-                Stretch {
-                    to,
-                    resource,
-                    records,
-                    size,
-                    oldest: None,
-                },
-            );
+        if let Some(reading) = report {
+            let nothing = Stretch {
+                to: reading.after,
+                resource: String::new(),
+                records: Vec::new(),
+                size: ByteSize(0),
+                oldest: None,
+            };
+            self.send_stretch(peer, &reading, nothing);
         }
     }
 
@@ -219,7 +224,7 @@ impl<E: Engine> Region<E> {
         if next.is_none() {
             // The window is full or the peer silent: only its word or the clock helps.
             alarm.await;
-        } else if next.is_some_and(|read| read < head) {
+        } else if next.is_some_and(|reading| reading.after < head) {
             // The link took nothing: wait for room or a connection.
             select(alarm, room).await;
         } else if let Either::Left((grown, _)) =

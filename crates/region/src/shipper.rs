@@ -39,6 +39,21 @@ pub struct Shipper {
     in_flight: VecDeque<Flight>,
     flying: ByteSize,
     reported_at: Monotonic,
+    /// Grows whenever shipping starts again from somewhere else.
+    course: u64,
+}
+
+/// Where one reading of the log begins. Reading takes time, and meanwhile shipping may have
+/// started again from somewhere else: then what was read is not to be sent, and its end says
+/// nothing about what was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reading {
+    /// The log is read after this position.
+    pub after: LogPosition,
+    /// Where the message with what is read begins: from here to `after` nothing concerns the
+    /// peer.
+    pub from: LogPosition,
+    course: u64,
 }
 
 #[derive(Debug)]
@@ -72,12 +87,13 @@ impl Shipper {
             in_flight: VecDeque::new(),
             flying: ByteSize(0),
             reported_at: Monotonic(0),
+            course: 0,
         }
     }
 
     /// The connection is new: what was on its way may be lost, so wait for the peer's cursor.
     pub fn reconnected(&mut self) {
-        self.forget_flights();
+        self.start_again(self.sent);
         self.acknowledged = None;
     }
 
@@ -107,9 +123,7 @@ impl Shipper {
             };
         }
         if first_word || rewind {
-            self.forget_flights();
-            self.read = applied;
-            self.sent = applied;
+            self.start_again(applied);
         }
         self.acknowledged = Some(
             self.acknowledged
@@ -131,45 +145,65 @@ impl Shipper {
 
     /// For the peer the log begins anew after `at`.
     fn begin_at(&mut self, at: LogPosition) -> CursorNews {
-        self.forget_flights();
+        self.start_again(at);
         self.acknowledged = Some(self.acknowledged.unwrap_or_default().min(at));
-        self.read = at;
-        self.sent = at;
         CursorNews::Resynchronize { at }
     }
 
-    /// Where to read the log from next: after this position. `None`: wait — for the peer's
-    /// cursor, for room, or for the log to grow past `head`.
-    pub fn next(&self, head: LogPosition) -> Option<LogPosition> {
+    /// Where to read the log from next. `None`: wait — for the peer's cursor, for room, or for
+    /// the log to grow past `head`.
+    pub fn next(&self, head: LogPosition) -> Option<Reading> {
         let may = self.acknowledged.is_some() && self.flying < WINDOW && self.read < head;
-        may.then_some(self.read)
+        may.then(|| self.reading())
     }
 
-    /// The log was read up to `to`, and nothing in it concerns the peer. Says whether to report
-    /// that anyway (as a message without records).
-    pub fn read_nothing(&mut self, now: Monotonic, to: LogPosition) -> bool {
-        self.read = self.read.max(to);
-        self.report_due(now)
-    }
-
-    /// Is an empty message due, so that the peer's cursor keeps up with what doesn't concern it?
-    pub fn report_due(&self, now: Monotonic) -> bool {
+    /// An empty message is due, so that the peer's cursor keeps up with what doesn't concern it:
+    /// it ends where this reading begins.
+    pub fn report(&self, now: Monotonic) -> Option<Reading> {
         let silent = self.read.0 - self.sent.0;
-        silent >= SILENT_POSITIONS || (silent > 0 && now - self.reported_at >= SILENT_TIME)
+        let late = silent > 0 && now - self.reported_at >= SILENT_TIME;
+        let due = self.acknowledged.is_some() && (silent >= SILENT_POSITIONS || late);
+        due.then(|| self.reading())
     }
 
-    /// Where the next message begins (`from`), and up to where the log was looked at.
-    pub fn span(&self) -> (LogPosition, LogPosition) {
-        (self.sent, self.read)
+    /// A reading that begins where shipping stands now.
+    pub(crate) fn reading(&self) -> Reading {
+        Reading {
+            after: self.read,
+            from: self.sent,
+            course: self.course,
+        }
     }
 
-    /// A message up to `to` was handed to the link.
-    pub fn sent(&mut self, now: Monotonic, to: LogPosition, bytes: ByteSize) {
+    /// Does shipping still go on where that reading began?
+    pub fn holds(&self, reading: &Reading) -> bool {
+        *reading == self.reading()
+    }
+
+    /// The log was read up to `to`, and nothing in it concerns the peer. It is no news if
+    /// shipping has started again since.
+    pub fn read_nothing(&mut self, reading: &Reading, to: LogPosition) {
+        if self.holds(reading) {
+            self.read = self.read.max(to);
+        }
+    }
+
+    /// A message from the reading's `from` up to `to` was handed to the link.
+    ///
+    /// # Panics
+    /// If the reading doesn't hold: whoever sends looks first, under the same lock.
+    pub fn sent(&mut self, reading: &Reading, now: Monotonic, to: LogPosition, bytes: ByteSize) {
+        assert!(self.holds(reading), "what is sent was read on this course");
         self.read = self.read.max(to);
         self.sent = to;
         self.reported_at = now;
         self.flying += bytes;
         self.in_flight.push_back(Flight { to, bytes, at: now });
+    }
+
+    /// Everything up to here was sent, and looked at.
+    pub fn span(&self) -> (LogPosition, LogPosition) {
+        (self.sent, self.read)
     }
 
     /// Starts again after the last acknowledgement if that is overdue; says whether it did.
@@ -180,9 +214,7 @@ impl Shipper {
             .front()
             .is_some_and(|oldest| now - oldest.at > patience);
         if let (true, Some(acknowledged)) = (overdue, self.acknowledged) {
-            self.forget_flights();
-            self.read = acknowledged;
-            self.sent = acknowledged;
+            self.start_again(acknowledged);
         }
         overdue
     }
@@ -192,9 +224,13 @@ impl Shipper {
         self.acknowledged
     }
 
-    fn forget_flights(&mut self) {
+    /// Nothing is on its way any more, and shipping goes on after `at`.
+    fn start_again(&mut self, at: LogPosition) {
         self.in_flight.clear();
         self.flying = ByteSize(0);
+        self.read = at;
+        self.sent = at;
+        self.course += 1;
     }
 }
 
@@ -209,12 +245,22 @@ mod tests {
         Monotonic(milliseconds * 1000)
     }
 
+    /// After which position the log is read next.
+    fn after(shipper: &Shipper, head: LogPosition) -> Option<LogPosition> {
+        shipper.next(head).map(|reading| reading.after)
+    }
+
+    fn sent(shipper: &mut Shipper, now: Monotonic, to: LogPosition, bytes: ByteSize) {
+        let reading = shipper.reading();
+        shipper.sent(&reading, now, to, bytes);
+    }
+
     #[test]
     fn nothing_is_shipped_before_the_peer_has_said_where_it_stands() {
         let mut shipper = Shipper::new(LOG);
         assert_eq!(shipper.next(LogPosition(9)), None);
         shipper.cursor(Some(LOG), LogPosition(4), false, LogPosition(0), HEAD);
-        assert_eq!(shipper.next(LogPosition(9)), Some(LogPosition(4)));
+        assert_eq!(after(&shipper, LogPosition(9)), Some(LogPosition(4)));
         assert_eq!(shipper.next(LogPosition(4)), None);
     }
 
@@ -222,21 +268,21 @@ mod tests {
     fn a_reconnection_starts_from_the_peers_cursor() {
         let mut shipper = Shipper::new(LOG);
         shipper.cursor(Some(LOG), LogPosition(0), false, LogPosition(0), HEAD);
-        shipper.sent(at(0), LogPosition(5), ByteSize(10));
+        sent(&mut shipper, at(0), LogPosition(5), ByteSize(10));
         shipper.reconnected();
         assert_eq!(shipper.next(LogPosition(9)), None);
         shipper.cursor(Some(LOG), LogPosition(3), false, LogPosition(0), HEAD);
-        assert_eq!(shipper.next(LogPosition(9)), Some(LogPosition(3)));
+        assert_eq!(after(&shipper, LogPosition(9)), Some(LogPosition(3)));
     }
 
     #[test]
     fn the_window_bounds_what_is_on_its_way() {
         let mut shipper = Shipper::new(LOG);
         shipper.cursor(Some(LOG), LogPosition(0), false, LogPosition(0), HEAD);
-        shipper.sent(at(0), LogPosition(5), WINDOW);
+        sent(&mut shipper, at(0), LogPosition(5), WINDOW);
         assert_eq!(shipper.next(LogPosition(9)), None);
         shipper.cursor(Some(LOG), LogPosition(5), false, LogPosition(0), HEAD);
-        assert_eq!(shipper.next(LogPosition(9)), Some(LogPosition(5)));
+        assert_eq!(after(&shipper, LogPosition(9)), Some(LogPosition(5)));
     }
 
     #[test]
@@ -249,7 +295,7 @@ mod tests {
             LogPosition(0),
             HEAD,
         );
-        assert_eq!(shipper.next(LogPosition(9)), Some(LogPosition(0)));
+        assert_eq!(after(&shipper, LogPosition(9)), Some(LogPosition(0)));
     }
 
     #[test]
@@ -262,7 +308,7 @@ mod tests {
                 at: LogPosition(50)
             }
         );
-        assert_eq!(shipper.next(LogPosition(60)), Some(LogPosition(50)));
+        assert_eq!(after(&shipper, LogPosition(60)), Some(LogPosition(50)));
     }
 
     #[test]
@@ -271,7 +317,7 @@ mod tests {
         let head = LogPosition(70);
         let news = shipper.cursor(Some(LOG), LogPosition(90), false, LogPosition(0), head);
         assert_eq!(news, CursorNews::Resynchronize { at: head });
-        assert_eq!(shipper.next(LogPosition(71)), Some(head));
+        assert_eq!(after(&shipper, LogPosition(71)), Some(head));
         let again = shipper.cursor(Some(LOG), LogPosition(90), false, LogPosition(0), head);
         assert_eq!(again, CursorNews::Continue);
     }
@@ -280,21 +326,65 @@ mod tests {
     fn an_overdue_acknowledgement_sends_everything_again() {
         let mut shipper = Shipper::new(LOG);
         shipper.cursor(Some(LOG), LogPosition(2), false, LogPosition(0), HEAD);
-        shipper.sent(at(0), LogPosition(5), ByteSize(10));
+        sent(&mut shipper, at(0), LogPosition(5), ByteSize(10));
         assert!(!shipper.rewind_if_overdue(at(3_100), Span::milliseconds(100)));
         assert!(shipper.rewind_if_overdue(at(3_500), Span::milliseconds(100)));
-        assert_eq!(shipper.next(LogPosition(5)), Some(LogPosition(2)));
+        assert_eq!(after(&shipper, LogPosition(5)), Some(LogPosition(2)));
     }
 
     #[test]
     fn what_does_not_concern_the_peer_is_reported_now_and_then() {
         let mut shipper = Shipper::new(LOG);
         shipper.cursor(Some(LOG), LogPosition(0), false, LogPosition(0), HEAD);
-        shipper.sent(at(10), LogPosition(1), ByteSize(1));
-        assert!(!shipper.read_nothing(at(20), LogPosition(100)));
-        assert!(shipper.read_nothing(at(1_020), LogPosition(101)));
+        let passed = |shipper: &mut Shipper, to| {
+            let reading = shipper.reading();
+            shipper.read_nothing(&reading, to);
+        };
+        sent(&mut shipper, at(10), LogPosition(1), ByteSize(1));
+        passed(&mut shipper, LogPosition(100));
+        assert_eq!(shipper.report(at(20)), None);
+        passed(&mut shipper, LogPosition(101));
+        let report = shipper.report(at(1_020)).unwrap();
+        assert_eq!(
+            (report.from, report.after),
+            (LogPosition(1), LogPosition(101))
+        );
         assert_eq!(shipper.span(), (LogPosition(1), LogPosition(101)));
-        shipper.sent(at(1_020), LogPosition(101), ByteSize(1));
-        assert!(shipper.read_nothing(at(1_021), LogPosition(3000)));
+        sent(&mut shipper, at(1_020), LogPosition(101), ByteSize(1));
+        passed(&mut shipper, LogPosition(3000));
+        assert!(shipper.report(at(1_021)).is_some());
+    }
+
+    #[test]
+    fn what_was_read_before_shipping_started_again_is_not_sent() {
+        let mut shipper = Shipper::new(LOG);
+        let cursor = |shipper: &mut Shipper, applied: u64, rewind| {
+            shipper.cursor(
+                Some(LOG),
+                LogPosition(applied),
+                rewind,
+                LogPosition(0),
+                HEAD,
+            )
+        };
+        cursor(&mut shipper, 0, false);
+        sent(&mut shipper, at(0), LogPosition(50), ByteSize(10));
+        let reading = shipper.next(HEAD).unwrap();
+        assert!(shipper.holds(&reading));
+        // Meanwhile 11 to 50 were lost with the connection.
+        shipper.reconnected();
+        assert!(!shipper.holds(&reading));
+        cursor(&mut shipper, 10, false);
+        assert!(!shipper.holds(&reading), "it began after 50");
+        shipper.read_nothing(&reading, LogPosition(60));
+        assert_eq!(after(&shipper, HEAD), Some(LogPosition(10)));
+        // The same if the new course begins where the old one stood.
+        let reading = shipper.next(HEAD).unwrap();
+        cursor(&mut shipper, 10, true);
+        assert!(!shipper.holds(&reading));
+        let reading = shipper.next(HEAD).unwrap();
+        sent(&mut shipper, at(0), LogPosition(20), ByteSize(10));
+        assert!(shipper.rewind_if_overdue(at(60_000), Span::ZERO));
+        assert!(!shipper.holds(&reading));
     }
 }

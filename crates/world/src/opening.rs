@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use council::largest_round_trip;
 use edge::{Edge, EdgeConfig};
@@ -13,11 +14,13 @@ use region::{Region, RegionConfig};
 use store::MemoryEngine;
 use types::{Deployment, Environment, Geography, LAB_ACCOUNT, SiteId};
 
+use crate::slow::SlowEngine;
 use crate::world::PlantedBug;
 
 /// What a site is opened with.
 pub(crate) struct Opening {
     pub(crate) engine: MemoryEngine,
+    pub(crate) slow: Arc<AtomicBool>,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) ports: BTreeMap<SiteId, Arc<Port>>,
     pub(crate) deployment: Deployment,
@@ -27,7 +30,7 @@ pub(crate) struct Opening {
 }
 
 /// The tasks of a site, and the Region if it is one.
-pub(crate) type Opened = (Vec<region::Task>, Option<Arc<Region<MemoryEngine>>>);
+pub(crate) type Opened = (Vec<region::Task>, Option<Arc<Region<SlowEngine>>>);
 
 impl Opening {
     /// Opens it as a Region.
@@ -39,6 +42,7 @@ impl Opening {
             account: LAB_ACCOUNT.to_owned(),
             planted: match self.planted {
                 Some(PlantedBug::CursorNotAtomic) => Some(region::PlantedBug::CursorNotAtomic),
+                Some(PlantedBug::StaleReadingSent) => Some(region::PlantedBug::StaleReadingSent),
                 _ => None,
             },
             planted_in_tables: match self.planted {
@@ -50,7 +54,7 @@ impl Opening {
             },
         };
         let opening = Region::open(
-            self.engine.clone(),
+            self.slow_engine(),
             config,
             self.environment.clone(),
             self.identity.clone(),
@@ -58,6 +62,11 @@ impl Opening {
         );
         let region = finish(&self.engine, opening).expect("a Region opens on its own disk");
         (region.tasks(), Some(region))
+    }
+
+    fn slow_engine(&self) -> SlowEngine {
+        let (engine, environment) = (self.engine.clone(), self.environment.clone());
+        SlowEngine::new(engine, environment, self.slow.clone())
     }
 
     /// Opens it as an edge.
@@ -68,7 +77,7 @@ impl Opening {
             site: self.site,
         };
         let opening = Edge::open(
-            self.engine.clone(),
+            self.slow_engine(),
             config,
             self.environment.clone(),
             self.ports.clone(),

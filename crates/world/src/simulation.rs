@@ -13,6 +13,7 @@ use crate::check::{Conflict, HeldState, Holdings, Violation, check};
 use crate::faults::{Fault, schedule};
 use crate::history::{History, Outcome, WriteId};
 use crate::random::Random;
+use crate::slow::SlowEngine;
 use crate::workload::{Client, Habits, TABLE, work};
 use crate::world::{PlantedBug, World};
 
@@ -213,10 +214,7 @@ impl Simulation {
     }
 
     /// Every state a Region holds, by its key without the number of its table.
-    fn states(
-        &self,
-        region: &region::Region<store::MemoryEngine>,
-    ) -> Vec<(Vec<u8>, tables::State)> {
+    fn states(&self, region: &region::Region<SlowEngine>) -> Vec<(Vec<u8>, tables::State)> {
         let site = self.world.site_of(region);
         let Some(engine) = self.world.engine(site) else {
             return Vec::new();
@@ -292,7 +290,7 @@ impl Simulation {
 }
 
 /// Every row of a Region's ledger.
-fn ledger_of(region: &region::Region<store::MemoryEngine>) -> Vec<tables::ConflictRecord> {
+fn ledger_of(region: &region::Region<SlowEngine>) -> Vec<tables::ConflictRecord> {
     let mut rows = Vec::new();
     let mut after = None;
     loop {

@@ -9,11 +9,11 @@ use http::Request;
 use identity::RootKey;
 use region::Region;
 use serde_json::{Value, json};
-use store::MemoryEngine;
 use types::{Environment, Monotonic, Span};
 
 use crate::history::{History, Outcome, WriteId};
 use crate::random::Random;
+use crate::slow::SlowEngine;
 
 /// The one table of the workload.
 pub const TABLE: &str = "Orders";
@@ -21,7 +21,7 @@ pub const TABLE: &str = "Orders";
 /// A client of one Region.
 pub struct Client {
     /// The Region it calls.
-    pub region: Arc<Region<MemoryEngine>>,
+    pub region: Arc<Region<SlowEngine>>,
     /// The clocks of that Region's place; the client's own clock is the same.
     pub environment: Arc<dyn Environment>,
     /// What it signs with.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use identity::{Identity, RootKey, RootKeys};
@@ -18,6 +19,7 @@ use crate::executor::Executor;
 use crate::faults::Fault;
 use crate::opening::Opening;
 use crate::random::Random;
+use crate::slow::SlowEngine;
 use crate::time::{SiteEnvironment, VirtualTime};
 use crate::trace::Trace;
 use crate::wires::Wire;
@@ -39,6 +41,8 @@ pub enum PlantedBug {
     SyncSkipped,
     /// The cursor is committed apart from the changes.
     CursorNotAtomic,
+    /// What was read of the log is sent also if shipping has started again since.
+    StaleReadingSent,
 }
 
 /// One site of a world.
@@ -52,7 +56,7 @@ struct Place {
 enum State {
     Up {
         engine: MemoryEngine,
-        region: Option<Arc<Region<MemoryEngine>>>,
+        region: Option<Arc<Region<SlowEngine>>>,
     },
     Down {
         disk: SimulatedDisk,
@@ -64,6 +68,8 @@ pub struct World {
     time: VirtualTime,
     random: Random,
     executor: Executor,
+    /// Are tasks running, so that reads may take time?
+    slow: Arc<AtomicBool>,
     deployment: Deployment,
     key: RootKey,
     planted: Option<PlantedBug>,
@@ -109,6 +115,7 @@ impl World {
             syncs: BTreeMap::new(),
             trace: Trace::default(),
             executor: Executor::default(),
+            slow: Arc::default(),
             deployment,
             random,
         };
@@ -124,7 +131,7 @@ impl World {
     }
 
     /// The Regions that are up.
-    pub fn regions(&self) -> Vec<Arc<Region<MemoryEngine>>> {
+    pub fn regions(&self) -> Vec<Arc<Region<SlowEngine>>> {
         let up = self.places.values().filter_map(|place| match &place.state {
             State::Up { region, .. } => region.clone(),
             State::Down { .. } => None,
@@ -156,7 +163,7 @@ impl World {
     }
 
     /// The site of a Region that is up.
-    pub fn site_of(&self, region: &Region<MemoryEngine>) -> SiteId {
+    pub fn site_of(&self, region: &Region<SlowEngine>) -> SiteId {
         self.deployment
             .id_of(region.name())
             .expect("the Region is of this deployment")
@@ -193,7 +200,9 @@ impl World {
     /// Runs tasks and wires until nothing more happens at this moment.
     fn settle(&mut self) {
         loop {
+            self.slow.store(true, Ordering::Relaxed);
             self.executor.run_until_stalled();
+            self.slow.store(false, Ordering::Relaxed);
             let now = self.now();
             let mut moved = false;
             for wire in self.wires.values_mut() {
@@ -376,6 +385,7 @@ impl World {
         let environment = self.environment(site);
         let mut opening = Opening {
             engine: engine.clone(),
+            slow: self.slow.clone(),
             environment,
             ports,
             deployment: self.deployment.clone(),

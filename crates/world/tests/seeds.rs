@@ -8,7 +8,7 @@ use world::{PlantedBug, Report, simulate};
 const SEEDS: u64 = 1_000;
 
 /// Seeds that once failed: the corpus. They run first.
-const CORPUS: &[u64] = &[];
+const CORPUS: &[u64] = &[11];
 
 /// Within so many seeds a planted bug must be found.
 const PLANTED_SEEDS: u64 = 200;
@@ -97,6 +97,11 @@ fn a_skipped_sync_is_found() {
 #[test]
 fn a_cursor_that_is_not_atomic_with_its_changes_is_found() {
     assert!(found(PlantedBug::CursorNotAtomic).is_some());
+}
+
+#[test]
+fn what_was_read_before_shipping_started_again_is_found_if_it_is_sent() {
+    assert!(found(PlantedBug::StaleReadingSent).is_some());
 }
 
 #[test]

@@ -9,9 +9,8 @@ use std::task::{Context, Poll, Waker};
 
 use region::{Region, Replicas};
 use serde_json::{Value, json};
-use store::MemoryEngine;
 use types::{SiteId, Span};
-use world::{Client, REGIONS, TABLE, World};
+use world::{Client, REGIONS, SlowEngine, TABLE, World};
 
 pub const ONE: SiteId = SiteId(1);
 pub const TWO: SiteId = SiteId(2);
@@ -34,7 +33,7 @@ pub fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-pub fn region(world: &World, site: SiteId) -> Arc<Region<MemoryEngine>> {
+pub fn region(world: &World, site: SiteId) -> Arc<Region<SlowEngine>> {
     let regions = world.regions();
     let found = regions.into_iter().find(|r| world.site_of(r) == site);
     found.expect("the Region is up")
