@@ -22,6 +22,9 @@ const IRELAND: &str = "eu-west-1";
 /// Times that a Region is killed under load.
 const KILLS: usize = 20;
 
+/// Times that a link's connections are broken under load.
+const RESETS: usize = 40;
+
 /// Every id that a Region's table holds.
 fn ids(client: &mut Client) -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
@@ -173,6 +176,56 @@ fn a_cut_link_loses_nothing_and_everything_arrives_once_after_the_heal() {
     assert_eq!(verified["tables"][0]["state"], "agree", "{verified}");
     let items = &verified["tables"][0]["replicas"][1]["items"];
     assert_eq!(items.as_u64(), Some(all.len() as u64));
+}
+
+/// Writes batches until told to stop; returns the ids that were acknowledged.
+fn write_batches(client: &mut Client, name: &str, stop: &AtomicBool) -> BTreeSet<String> {
+    let mut acknowledged = BTreeSet::new();
+    for batch in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let ids: Vec<String> = (0..25).map(|at| format!("{name}-{batch}-{at}")).collect();
+        let puts = ids.iter().map(|id| {
+            let item = json!({"id": {"S": id}, "text": {"S": "x".repeat(200)}});
+            json!({"PutRequest": {"Item": item}})
+        });
+        let request = json!({"RequestItems": {"Orders": puts.collect::<Vec<_>>()}});
+        let answer = client.must("BatchWriteItem", &request);
+        assert_eq!(answer["UnprocessedItems"], json!({}));
+        acknowledged.extend(ids);
+    }
+    acknowledged
+}
+
+#[test]
+fn connections_that_break_under_load_lose_nothing() {
+    let lab = Lab::start(&["--regions", "us-east-1,eu-west-1", "--delay-scale", "0.1"]);
+    let mut near = lab.client(VIRGINIA);
+    create_table(&mut near, "Orders");
+    add_replica(&mut near, "Orders", IRELAND);
+    let stop = AtomicBool::new(false);
+    let acknowledged = std::thread::scope(|scope| {
+        let stop = &stop;
+        let writers = [0, 1].map(|writer| {
+            let mut client = lab.client(VIRGINIA);
+            scope.spawn(move || write_batches(&mut client, &writer.to_string(), stop))
+        });
+        for _ in 0..RESETS {
+            let cut = ["fault", "cut", VIRGINIA, IRELAND, "--reset", "--for", "1s"];
+            lab.must(&cut);
+            lab.must(&["fault", "heal"]);
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        stop.store(true, Ordering::Relaxed);
+        let ids = writers.map(|writer| writer.join().unwrap());
+        ids.into_iter().flatten().collect::<BTreeSet<String>>()
+    });
+    let mut far = lab.client(IRELAND);
+    eventually("the peer has everything", || {
+        acknowledged.is_subset(&ids(&mut far))
+    });
+    lab.must(&["verify"]);
 }
 
 /// The serial number of a site's certificate.
