@@ -462,3 +462,47 @@ fn with_json_an_error_is_one_object_on_stderr() {
     assert_eq!(help.status.code(), Some(0));
     assert!(help.stderr.is_empty());
 }
+
+// === Which lab ===
+
+#[test]
+fn a_port_alone_finds_a_lab_with_the_key_of_the_environment() {
+    let lab = two_regions();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let port = lab.port.to_string();
+    let ask = |key: Option<(&str, &str)>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
+        command.args(["status", "--json", "--api-port", &port]);
+        command.current_dir(elsewhere.path());
+        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"] {
+            command.env_remove(name);
+        }
+        if let Some((id, secret)) = key {
+            command.env("AWS_ACCESS_KEY_ID", id);
+            command.env("AWS_SECRET_ACCESS_KEY", secret);
+            command.env("AWS_REGION", VIRGINIA);
+        }
+        command.output().unwrap()
+    };
+    let key = lab.key();
+    let found = ask(Some((key.access_key_id(), key.secret().expose())));
+    assert_eq!(found.status.code(), Some(0), "{found:?}");
+    let status: Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert!(status["endpoint"].as_str().unwrap().ends_with(&port));
+    let without = ask(None);
+    assert_eq!(without.status.code(), Some(2), "{without:?}");
+    assert!(errors(&without).contains("--data DIR"), "{without:?}");
+    let foreign = ask(Some((key.access_key_id(), &"x".repeat(40))));
+    assert_ne!(foreign.status.code(), Some(0), "{foreign:?}");
+}
+
+#[test]
+fn nothing_is_said_of_replication_that_no_region_told() {
+    let lab = two_regions();
+    lab.must(&["fault", "kill", VIRGINIA]);
+    lab.must(&["fault", "kill", IRELAND]);
+    for words in [["lag"].as_slice(), &["conflicts", "list"]] {
+        let output = lab.causeway(words);
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {output:?}");
+    }
+}

@@ -93,6 +93,11 @@ pub fn fill_random(bytes: &mut [u8]) {
     }
 }
 
+/// A variable of the process's environment; none if it is unset or no Unicode.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,7 @@ mod lock;
 mod process;
 mod tasks;
 
-pub use environment::{SystemEnvironment, fill_random};
+pub use environment::{SystemEnvironment, fill_random, variable};
 pub use http::{
     FrontDoor, HttpLimits, HttpServer, ListenError, Refusal, RequestError, Route, SMALL_BODY,
     Service, listen, request,

@@ -1,7 +1,7 @@
 //! Parameters that several operations on items share: what to return of a write, what a failed
 //! condition shows, and the old parameters from before expressions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::capacity::Wanted;
 use crate::request::Constraints;
@@ -148,10 +148,13 @@ impl Shown {
                 parameter: Some("ProjectionExpression"),
                 projection: Some(Projection::parse(text, substitutions)?),
             },
-            (None, Some(attributes)) => Shown {
-                parameter: Some("AttributesToGet"),
-                projection: Some(Projection::of_attributes(attributes)),
-            },
+            (None, Some(attributes)) => {
+                refuse_twice(&attributes)?;
+                Shown {
+                    parameter: Some("AttributesToGet"),
+                    projection: Some(Projection::of_attributes(attributes)),
+                }
+            }
             (None, None) => Shown {
                 parameter: None,
                 projection: None,
@@ -171,6 +174,16 @@ impl Shown {
     pub(crate) fn asked(&self) -> Vec<&str> {
         let paths = self.projection.iter().flat_map(Projection::paths);
         paths.map(Path::attribute).collect()
+    }
+}
+
+fn refuse_twice(attributes: &[String]) -> Result<(), TablesError> {
+    let mut seen = BTreeSet::new();
+    match attributes.iter().find(|name| !seen.insert(*name)) {
+        Some(twice) => Err(TablesError::invalid(format!(
+            "Duplicate value in attribute name: {twice}"
+        ))),
+        None => Ok(()),
     }
 }
 

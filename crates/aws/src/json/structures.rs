@@ -156,7 +156,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Structures<A> {
     }
 }
 
-/// The visitor of a structure or a map: takes an object, and says of anything else what the services do.
+/// The visitor of a structure or a map: takes an object, and says of anything else what the
+/// services do.
 struct Structure<V>(V);
 
 macro_rules! no_scalars {

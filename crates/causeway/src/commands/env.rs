@@ -10,11 +10,9 @@ use crate::output;
 /// Prints `export` lines for a POSIX shell, or JSON.
 pub fn env(query: &Query) -> Result<(), Failure> {
     let found = RunningLab::find(&query.lab)?;
-    let deployment = found.lab.deployment();
-    let region = deployment.regions().next().map(|(_, region)| region.name());
-    let region = region.ok_or_else(|| Failure::wrong_use("the lab has no Region"))?;
+    let region = found.region.name();
     let endpoint = format!("http://{}", found.front_door);
-    let key = &found.lab.root_key;
+    let key = &found.root_key;
     let variables = [
         ("AWS_ACCESS_KEY_ID", key.access_key_id()),
         ("AWS_SECRET_ACCESS_KEY", key.secret().expose()),

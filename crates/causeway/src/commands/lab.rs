@@ -54,6 +54,9 @@ pub fn lag(query: &Query) -> Result<(), Failure> {
         return output::print_json(&answer);
     }
     let rows = rows(&answer, "lag");
+    if rows.is_empty() && !answer["silent"].as_array().is_none_or(Vec::is_empty) {
+        return Err(Failure::did_not_hold("no Region answered"));
+    }
     if rows.is_empty() {
         return output::print("one Region alone: nothing is replicated\n");
     }

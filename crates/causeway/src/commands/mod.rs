@@ -14,9 +14,10 @@ mod verify;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 
+use identity::RootKey;
 use runtime::{DirectoryLock, SystemEnvironment};
 use serde_json::Value;
-use types::Environment;
+use types::{Environment, Region};
 
 use crate::cli;
 use crate::control::{self, Command};
@@ -34,49 +35,96 @@ pub use rotate::rotate;
 pub use status::status;
 pub use verify::verify;
 
-/// A lab that runs.
+/// A lab that runs, as far as a command needs to know it.
 struct RunningLab {
-    lab: Lab,
     front_door: SocketAddr,
-    /// The supervisor's process.
+    /// The operator's key.
+    root_key: RootKey,
+    /// A Region that requests to it are signed for.
+    region: Region,
+    /// The supervisor's process, if its directory was found.
     holder: Option<i32>,
 }
 
 impl RunningLab {
-    /// The lab that was named, if it runs.
+    /// The lab that was named, if it runs: by its directory; by its port alone, the key is in
+    /// that directory or, as `causeway env` puts it, in the environment.
     fn find(named: &cli::Lab) -> Result<RunningLab, Failure> {
         let data = &named.data;
         let start = "start it with `causeway up`, or name another with --data DIR";
-        let lab = Lab::find(data)?.ok_or_else(|| {
-            let data = data.display();
-            Failure::nothing_running(format!("there is no lab in {data}")).then(start)
-        })?;
-        let holder = DirectoryLock::holder(data);
-        if holder.is_none() && named.api_port.is_none() {
-            let data = data.display();
-            let failure = Failure::nothing_running(format!("the lab in {data} is not running"));
-            return Err(failure.then(start));
-        }
-        let front_door = match named.api_port {
-            Some(port) => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
-            None => lab.front_door(),
+        let lab = Lab::find(data)?;
+        let holder = lab.as_ref().and_then(|_| DirectoryLock::holder(data));
+        let port_of = |lab: &Lab| lab.settings.api_port;
+        let meant = match (&lab, named.api_port) {
+            (Some(lab), Some(port)) => port_of(lab) == port,
+            (found, None) => found.is_some(),
+            (None, Some(_)) => false,
         };
+        match (lab, named.api_port) {
+            (Some(lab), _) if meant && holder.is_some() => RunningLab::of(&lab, holder),
+            (lab, Some(port)) => match (RunningLab::of_environment(port)?, lab) {
+                (Some(found), _) => Ok(found),
+                (None, Some(lab)) => RunningLab::of(&lab, holder).map(|found| RunningLab {
+                    front_door: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
+                    ..found
+                }),
+                (None, None) => Err(Failure::wrong_use(format!(
+                    "there is no lab in {} whose key would open the one at port {port}",
+                    data.display()
+                ))
+                .then("name its directory with --data DIR, or set what its `causeway env` prints")),
+            },
+            (Some(_), None) => {
+                let data = data.display();
+                let failure = Failure::nothing_running(format!("the lab in {data} is not running"));
+                Err(failure.then(start))
+            }
+            (None, None) => {
+                let data = data.display();
+                Err(Failure::nothing_running(format!("there is no lab in {data}")).then(start))
+            }
+        }
+    }
+
+    fn of(lab: &Lab, holder: Option<i32>) -> Result<RunningLab, Failure> {
+        let deployment = lab.deployment();
+        let region = deployment.regions().next().map(|(_, region)| region);
         Ok(RunningLab {
-            lab,
-            front_door,
+            front_door: lab.front_door(),
+            root_key: lab.root_key.clone(),
+            region: region.ok_or_else(|| Failure::wrong_use("the lab has no Region"))?,
             holder,
         })
     }
 
+    /// The lab at that port, if the environment has a key and a Region.
+    fn of_environment(port: u16) -> Result<Option<RunningLab>, Failure> {
+        let variable = |name| runtime::variable(name).filter(|text| !text.is_empty());
+        let (Some(id), Some(secret), Some(region)) = (
+            variable("AWS_ACCESS_KEY_ID"),
+            variable("AWS_SECRET_ACCESS_KEY"),
+            variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")),
+        ) else {
+            return Ok(None);
+        };
+        let wrong = |cause: &dyn std::fmt::Display| {
+            Failure::wrong_use(format!(
+                "the environment's credentials are no lab's: {cause}"
+            ))
+            .then("`eval \"$(causeway env --data DIR)\"` sets those of a lab")
+        };
+        Ok(Some(RunningLab {
+            front_door: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
+            root_key: RootKey::new(&id, &secret).map_err(|cause| wrong(&cause))?,
+            region: region.parse().map_err(|cause| wrong(&cause))?,
+            holder: None,
+        }))
+    }
+
     /// Asks its control API.
     async fn ask(&self, command: &Command) -> Result<Value, Failure> {
-        let deployment = self.lab.deployment();
-        let (_, region) = deployment
-            .regions()
-            .next()
-            .ok_or_else(|| Failure::wrong_use("the lab has no Region"))?;
         let now = SystemEnvironment::new().now().wall;
-        control::ask(self.front_door, &self.lab.root_key, region, now, command).await
+        control::ask(self.front_door, &self.root_key, self.region, now, command).await
     }
 }
 

@@ -477,3 +477,14 @@ fn the_parameters_before_expressions_do_the_same() {
     let deleted = service.ok("DeleteItem", with(at("a"), delete));
     assert_eq!(deleted["Attributes"]["t"], json!({"S": "put"}));
 }
+
+#[test]
+fn an_attribute_is_asked_for_once() {
+    let service = orders();
+    let twice = with(at("a"), json!({"AttributesToGet": ["n", "m", "n"]}));
+    assert_eq!(
+        service.fails("GetItem", twice),
+        "ValidationException: One or more parameter values were invalid: Duplicate value in \
+         attribute name: n"
+    );
+}
