@@ -30,6 +30,7 @@ const DOOR_LIMITS: HttpLimits = HttpLimits {
     head: ByteSize::kib(64),
     head_wait: Duration::from_secs(60),
     body_wait: Duration::from_secs(10),
+    body_stall: Duration::from_secs(5),
     connections: 4096,
     drain: Duration::from_secs(2),
 };

@@ -26,6 +26,7 @@ const LIMITS: HttpLimits = HttpLimits {
     head: ByteSize::kib(16),
     head_wait: Duration::from_millis(300),
     body_wait: Duration::from_millis(300),
+    body_stall: Duration::from_millis(200),
     connections: 8,
     drain: Duration::from_secs(5),
 };
@@ -145,6 +146,31 @@ async fn a_slow_body_and_a_slow_head_end_in_time() {
     let mut stream = connect(server.address()).await;
     let answer = exchange(&mut stream, b"POST / HTTP/1.1\r\nhos").await;
     assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn who_announces_much_and_sends_little_holds_nobody_up() {
+    let patient = HttpLimits {
+        body_wait: Duration::from_secs(60),
+        body_stall: Duration::from_secs(60),
+        ..LIMITS
+    };
+    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let server = HttpServer::start(listener, Arc::<Echo>::default(), patient).unwrap();
+    let head =
+        |length: usize| format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+    // Together they announce more than all bodies may take.
+    let mut idle = Vec::new();
+    for _ in 0..6 {
+        let mut stream = connect(server.address()).await;
+        stream.write_all(head(250_000).as_bytes()).await.unwrap();
+        stream.write_all(&[b'x'; 30_000]).await.unwrap();
+        idle.push(stream);
+    }
+    let mut request = head(250_000).into_bytes();
+    request.extend_from_slice(&vec![b'y'; 250_000]);
+    let answer = exchange(&mut connect(server.address()).await, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[tokio::test]

@@ -70,22 +70,32 @@ async fn read_in_time<'a>(
         }
         return Err(Refusal::BodyTooLarge(limits.body));
     }
-    let _share = take_share(announced, limits, budget).await;
-    let Some(first) = next(body).await? else {
+    let Some(first) = more(body, limits).await? else {
         return Ok(Held {
             bytes: Bytes::new(),
-            _share,
+            _share: None,
         });
     };
-    if body.is_end_stream() {
+    if body.is_end_stream() && first.len() <= SMALL_BODY.as_usize() {
         return Ok(Held {
             bytes: first,
-            _share,
+            _share: None,
         });
     }
-    let mut all = BytesMut::with_capacity(announced.unwrap_or(first.len() as u64 * 2) as usize);
+    // Until it has sent as much as a small body may have, it has no claim on the budget: who
+    // announces much and sends little holds nobody up.
+    let mut all = BytesMut::with_capacity(first.len() * 2);
     all.extend_from_slice(&first);
-    while let Some(chunk) = next(body).await? {
+    let mut share = None;
+    loop {
+        if share.is_none() && all.len() > SMALL_BODY.as_usize() {
+            share = take_share(announced, limits, budget).await;
+            let length = announced.map_or(2 * all.len(), |length| length as usize);
+            all.reserve(length.saturating_sub(all.len()));
+        }
+        let Some(chunk) = more(body, limits).await? else {
+            break;
+        };
         if all.len() + chunk.len() > limits.body.as_usize() {
             discard(body).await;
             return Err(Refusal::BodyTooLarge(limits.body));
@@ -94,7 +104,7 @@ async fn read_in_time<'a>(
     }
     Ok(Held {
         bytes: all.freeze(),
-        _share,
+        _share: share,
     })
 }
 
@@ -109,6 +119,12 @@ async fn take_share<'a>(
     }
     let share = budget.0.acquire_many(kibibytes(size)).await;
     Some(share.expect("the budget is never closed"))
+}
+
+/// The next piece, unless nothing comes for too long.
+async fn more(body: &mut Incoming, limits: &HttpLimits) -> Result<Option<Bytes>, Refusal> {
+    let piece = tokio::time::timeout(limits.body_stall, next(body)).await;
+    piece.unwrap_or(Err(Refusal::BodyTooSlow))
 }
 
 async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {

@@ -39,6 +39,8 @@ pub struct HttpLimits {
     pub head_wait: Duration,
     /// How long a request's body may take to arrive.
     pub body_wait: Duration,
+    /// How long nothing of a body may arrive.
+    pub body_stall: Duration,
     /// Open connections; one more is answered 503 and closed.
     pub connections: usize,
     /// How long open requests may take to end once the server is told to stop.
