@@ -2,6 +2,7 @@
 //! in one batch with the cursor, so that nothing is lost and nothing applied twice.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use link::{Lane, Plain};
 use store::{Batch, CommitError, Engine, LogPosition, Space};
@@ -168,8 +169,12 @@ impl<E: Engine> Region<E> {
         self.say_cursor(peer, false);
     }
 
-    /// The peer's log begins anew for us: copies of what it held follow.
+    /// The peer's log begins anew for us: copies of what it held follow. If we were further in
+    /// that very log, the peer's database was put back to an older state of itself: it lacks
+    /// what it wrote since, and gets it back from us.
     async fn restart_cursor(&self, peer: &Peer, log: LogId, at: LogPosition) {
+        let before = peer.cursor();
+        let was_put_back = before.log == Some(log) && before.applied > at;
         let cursor = Cursor {
             log: Some(log),
             applied: at,
@@ -187,6 +192,9 @@ impl<E: Engine> Region<E> {
             }
         }
         self.set_cursor(peer, cursor);
+        if was_put_back {
+            peer.resynchronize.store(true, Ordering::Release);
+        }
         self.say_cursor(peer, false);
     }
 

@@ -27,6 +27,11 @@ impl HybridClock {
         }
     }
 
+    /// Everything issued from now on is greater than `reached`.
+    pub fn observe(&mut self, reached: Hlc) {
+        self.last = self.last.max(reached);
+    }
+
     /// The greatest version issued so far.
     pub fn last(&self) -> Hlc {
         self.last
@@ -49,5 +54,14 @@ mod tests {
             site: SiteId(2),
         };
         assert!(clock.issue(Timestamp(1001), Some(ahead)) > ahead);
+    }
+
+    #[test]
+    fn outbids_what_it_observed_and_never_goes_back() {
+        let mut clock = HybridClock::new(SiteId(1), Hlc(0));
+        let reached = Hlc::at(Timestamp(5000));
+        clock.observe(reached);
+        clock.observe(Hlc::at(Timestamp(4000)));
+        assert_eq!(clock.issue(Timestamp(1000), None).time, reached.next());
     }
 }

@@ -12,6 +12,7 @@ use types::{Deployment, Environment, Hlc, Region, SiteId, Timestamp, Version};
 
 use crate::catalogue::CatalogueError;
 use crate::global::Global;
+use crate::global::refill::last_stamp;
 use crate::measure::Statistics;
 use crate::{Catalogue, Change, ItemLocks, PlantedBug, change};
 
@@ -51,7 +52,8 @@ impl<E: Engine> Tables<E> {
     pub async fn open(engine: E, config: TablesConfig) -> Result<Self, CatalogueError> {
         let snapshot = engine.snapshot();
         let catalogue = Catalogue::load(&snapshot).await?;
-        let last = last_issued(&snapshot).await?;
+        let stamped = last_stamp(&catalogue, config.site);
+        let last = last_issued(&snapshot).await?.max(stamped);
         Ok(Tables {
             clock: Mutex::new(HybridClock::new(config.site, last)),
             locks: ItemLocks::new(),

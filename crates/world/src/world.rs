@@ -345,14 +345,31 @@ impl World {
     /// # Panics
     /// If the site is up.
     pub fn lose_disk(&mut self, site: SiteId) {
+        self.put_back(site, SimulatedDisk::new());
+    }
+
+    /// What the disk of a site holds that is down.
+    ///
+    /// # Panics
+    /// If the site is up.
+    pub fn backup(&self, site: SiteId) -> SimulatedDisk {
+        match &self.places[&site].state {
+            State::Down { disk } => disk.clone(),
+            State::Up { .. } => panic!("a running site holds its disk"),
+        }
+    }
+
+    /// Gives a site that is down another disk, as it was at another time.
+    ///
+    /// # Panics
+    /// If the site is up.
+    pub fn put_back(&mut self, site: SiteId, disk: SimulatedDisk) {
         let place = self.places.get_mut(&site).expect("a site of this world");
         assert!(
             matches!(place.state, State::Down { .. }),
             "a running site holds its disk"
         );
-        place.state = State::Down {
-            disk: SimulatedDisk::new(),
-        };
+        place.state = State::Down { disk };
     }
 
     /// The other ends notice that a site is gone: its kernel resets what it had open.

@@ -4,8 +4,10 @@
 //! A copy is nothing but announcements: it appends to the change log that an existing item is to
 //! go to a peer, and shipping reads the item as it is then. So first copy, catching up and
 //! steady state are one code path. The member that added the replica copies every item, the
-//! others those stamped by themselves (what they wrote before they knew of the replica).
+//! others those that no third member would: stamped by themselves (before they knew of the
+//! replica), by the replica itself (before it lost its data), or by a site that has left.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use bytes::Bytes;
@@ -23,6 +25,9 @@ pub const COPY_BATCH: usize = 500;
 
 /// Copy records that may be ahead of what the peer has acknowledged.
 pub const COPY_WINDOW: usize = 4_000;
+
+/// Items looked at in one step, at most: of most of them there may be nothing to announce.
+const SCAN: usize = 4_096;
 
 /// Items read at once: bounds a step's memory (400 KB an item).
 const READ_CHUNK: usize = 32;
@@ -72,8 +77,10 @@ struct Job<'a> {
     table: &'a Table,
     to: SiteId,
     joined: Version,
-    /// Did this site add the replica? Then it copies every item, and says when it is done.
+    /// Does the replica wait for this site to copy every item, and to say when it is done?
     is_source: bool,
+    /// The members who announce themselves what they stamped.
+    third: BTreeSet<SiteId>,
 }
 
 impl<E: Engine> Tables<E> {
@@ -179,11 +186,14 @@ impl<E: Engine> Tables<E> {
         let site = self.config.site;
         let mut waiting = false;
         for (to, member) in group.others(site).filter(|(to, _)| group.receives(*to)) {
+            let filled = member.phase != MemberPhase::Creating;
+            let third = group.others(site).map(|(third, _)| third);
             let job = Job {
                 table,
                 to,
                 joined: member.joined,
-                is_source: member.source == site,
+                is_source: member.source == site && !filled,
+                third: third.filter(|third| *third != to).collect(),
             };
             let pace = self.global.lock().pace(table.id, to);
             if pace.done == Some(member.joined) {
@@ -206,8 +216,7 @@ impl<E: Engine> Tables<E> {
 
     /// Announces the next items of a copy. Says whether there was anything to do.
     async fn copy_chunk(&self, job: &Job<'_>) -> Result<bool, TablesError> {
-        let snapshot = self.engine.snapshot();
-        let stored = progress(&snapshot, job.table.id, job.to).await?;
+        let stored = progress(&self.engine.snapshot(), job.table.id, job.to).await?;
         let mut progress = stored
             .filter(|progress| progress.joined == job.joined)
             .unwrap_or_else(|| Progress::anew(job.joined));
@@ -217,9 +226,16 @@ impl<E: Engine> Tables<E> {
                 .finished(job.table.id, job.to, job.joined);
             return Ok(false);
         }
+        if progress.after.is_empty() {
+            // Whoever holds an item's lock may not have known of this membership, and what they
+            // are about to write is announced to it by nobody else.
+            self.locks.barrier().await;
+        }
+        let snapshot = self.engine.snapshot();
         let mut batch = Batch::new();
         let mut range = KeyRange::prefix(&table_prefix(job.table.id.0));
-        while !progress.done && batch.announcements.len() < COPY_BATCH {
+        let mut scanned = 0;
+        while !progress.done && scanned < SCAN && batch.announcements.len() < COPY_BATCH {
             if !progress.after.is_empty() {
                 range.start = Bound::Excluded(progress.after.clone());
             }
@@ -228,8 +244,9 @@ impl<E: Engine> Tables<E> {
                 .scan(Space::Items, range.clone(), Direction::Forward, room)
                 .await?;
             progress.done = !page.more;
+            scanned += page.entries.len();
             for entry in page.entries {
-                if job.is_source || stamped_by(&entry.value, self.config.site)? {
+                if job.is_source || !job.third.contains(&stamped_by(&entry.value)?) {
                     let change = Change::Copy {
                         table: job.table.id,
                         key: entry.key.clone(),
@@ -401,8 +418,8 @@ pub(super) fn progress_key(table: TableId, to: SiteId) -> Bytes {
     Bytes::from([PROGRESS, &table.0.to_be_bytes(), &to.0.to_be_bytes()].concat())
 }
 
-fn stamped_by(state: &[u8], site: SiteId) -> Result<bool, ReadError> {
+fn stamped_by(state: &[u8]) -> Result<SiteId, ReadError> {
     let (dot, _) = decode_state_header(state)
         .map_err(|error| ReadError::Corrupt(format!("an item: {error}")))?;
-    Ok(dot.site == site)
+    Ok(dot.site)
 }

@@ -19,6 +19,7 @@ use super::ledger::{self, ConflictId, ConflictRecord};
 use super::membership::Staging;
 use super::merge::{self, Outcome, merge};
 use super::message::{Record, RecordError};
+use super::refill::owed;
 use crate::catalogue::CatalogueChange;
 use crate::write::read_state;
 use crate::{
@@ -59,6 +60,7 @@ pub struct ImportGuard<'a> {
     pub(super) change: Option<CatalogueChange<'a>>,
     pub(super) staged: BTreeMap<TableId, Arc<Table>>,
     pub(super) removed: BTreeSet<TableId>,
+    pub(super) anew: Vec<(TableId, SiteId)>,
     /// What the import does.
     pub summary: Imported,
     pub(super) ledger_bytes: u64,
@@ -151,6 +153,7 @@ impl<E: Engine> Tables<E> {
             summary.dropped += u64::from(!known);
         }
         let placed = self.place_all(&staging, from, records, &mut summary)?;
+        self.observe_own(placed.iter().map(|placed| &placed.state.context));
         let items = self
             .locks
             .lock_all(placed.iter().map(|p| p.key.as_ref()))
@@ -295,6 +298,11 @@ impl<'a, E: Engine> Importer<'a, E> {
             }
             let before = fold.stored.as_ref().and_then(State::item);
             index_writes(&table, &key, before, state.item(), &mut batch);
+            if fold.stored.as_ref().map(|stored| stored.dot) != Some(state.dot)
+                && let Some(change) = owed(&table, self.tables.config.site, &key, state.dot)
+            {
+                batch.announce(change.encode());
+            }
             batch.put(Space::Items, key, encode_state(&state));
         }
         let ledger_bytes = self.rows.values().map(|row| row.stage(&mut batch)).sum();
@@ -303,6 +311,7 @@ impl<'a, E: Engine> Importer<'a, E> {
             change: self.staging.change,
             staged: self.staging.changed,
             removed: self.staging.removed,
+            anew: self.staging.anew,
             summary: self.summary,
             ledger_bytes,
         };

@@ -10,12 +10,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use store::{Batch, Engine};
+use store::{Batch, Engine, Space};
 use types::{SiteId, Version};
 
-use super::copy::stage_nothing_to_copy;
-use super::group::{Group, GroupId, MemberPhase};
+use super::copy::{Progress, progress_key, stage_nothing_to_copy};
+use super::group::{Group, GroupId, Member, MemberPhase};
 use super::message::TableRecord;
+use super::refill::begins_a_new_life;
 use crate::catalogue::CatalogueChange;
 use crate::settings::iso_8601;
 use crate::{Catalogue, Change, Phase, Stream, Table, TableId, Tables, limits};
@@ -31,7 +32,9 @@ pub(super) struct Staging<'a> {
     announced: BTreeSet<TableId>,
     /// Whole groups only: a table that was dropped and made again counts once.
     groups: BTreeMap<GroupId, TableId>,
-    /// Holds the numbers that were allocated.
+    /// The copies that begin anew: of which table, for which site.
+    pub(super) anew: Vec<(TableId, SiteId)>,
+    /// Holds the numbers that were allocated, and where copies stand.
     batch: Batch,
 }
 
@@ -48,6 +51,7 @@ impl<'a> Staging<'a> {
             removed: BTreeSet::new(),
             announced: BTreeSet::new(),
             groups: groups.collect(),
+            anew: Vec::new(),
             batch: Batch::new(),
         }
     }
@@ -89,6 +93,16 @@ impl<'a> Staging<'a> {
         self.changed.insert(table.id, Arc::new(table));
     }
 
+    /// The table's items will be copied to these members of these memberships, from the first.
+    fn copy_anew(&mut self, table: TableId, to: Vec<(SiteId, Version)>) {
+        for (to, joined) in to {
+            let progress = Progress::anew(joined).encode();
+            self.batch
+                .put(Space::Meta, progress_key(table, to), progress);
+            self.anew.push((table, to));
+        }
+    }
+
     fn remove(&mut self, id: TableId) {
         self.changed.remove(&id);
         self.announced.remove(&id);
@@ -122,15 +136,25 @@ impl<E: Engine> Tables<E> {
         heard: &TableRecord,
     ) -> bool {
         let site = self.config.site;
+        self.observe_own_stamps(&heard.group);
         let Some(table) = staging.of_group(heard.group.id) else {
             return self.hear_of_new_table(staging, from, heard);
         };
         let mut table = Table::clone(&table);
         let group = table.group.as_mut().expect("it was found by its group");
+        let refilled = second_lives(group, &heard.group);
         if !group.merge(&heard.group) {
             return true;
         }
+        if table.phase == Phase::Active {
+            staging.copy_anew(table.id, refilled);
+        }
         let phase = group.entry(site).map(|member| member.phase);
+        // It was in service in an earlier life, which others know of and it doesn't.
+        let forgot = table.phase == Phase::Creating && phase == Some(MemberPhase::Active);
+        if forgot && !self.join_anew(group, from) {
+            return false;
+        }
         match (table.phase, phase) {
             (Phase::Creating | Phase::Active, Some(MemberPhase::Deleting | MemberPhase::Gone)) => {
                 table.phase = Phase::Dropped;
@@ -170,8 +194,12 @@ impl<E: Engine> Tables<E> {
                 && member.source == from
         });
         if awaited && table.phase == Phase::Creating {
+            let entry = group.entry(self.config.site);
+            let is_refilled = entry.is_some_and(|m| begins_a_new_life(self.config.site, m));
             self.activate(group);
-            stage_nothing_to_copy(table.id, group, self.config.site, &mut staging.batch);
+            if !is_refilled {
+                stage_nothing_to_copy(table.id, group, self.config.site, &mut staging.batch);
+            }
             table.phase = Phase::Active;
             staging.set(table, true);
         }
@@ -199,24 +227,45 @@ impl<E: Engine> Tables<E> {
     ) -> bool {
         let site = self.config.site;
         let mut group = heard.group.clone();
-        let sender = group.entry(from).map(|member| member.phase);
-        match group.entry(site).map(|member| member.phase) {
-            Some(MemberPhase::Creating) => self.make_replica(staging, heard, group, None),
-            Some(MemberPhase::Deleting) => self.refuse(staging, heard, group, None),
-            Some(MemberPhase::Active) if sender == Some(MemberPhase::Active) => {
-                // It was a member and has no memory of it: its data were lost. It joins anew, and
-                // the sender is to copy every item.
+        let Some(entry) = group.entry(site) else {
+            return false;
+        };
+        match entry.phase {
+            // It was a member and has no memory of it: its data were lost.
+            MemberPhase::Creating | MemberPhase::Active
+                if entry.phase == MemberPhase::Active || begins_a_new_life(site, entry) =>
+            {
+                if !self.join_anew(&mut group, from) {
+                    return false;
+                }
                 tracing::warn!(
                     table = heard.name,
                     "this replica's data were lost; joining anew"
                 );
-                let stamp = self.issue(group.stamp(site));
-                group.join(site, from, stamp);
                 self.make_replica(staging, heard, group, None);
             }
-            Some(MemberPhase::Active) => return false,
-            Some(MemberPhase::Gone) | None => return false,
+            MemberPhase::Creating => self.make_replica(staging, heard, group, None),
+            MemberPhase::Deleting => self.refuse(staging, heard, group, None),
+            MemberPhase::Active | MemberPhase::Gone => return false,
         }
+        true
+    }
+
+    /// This site's data were lost: it joins anew, and a member in service is to copy every item;
+    /// the one it heard from, if that is. False if it knows of none: one will be heard from.
+    fn join_anew(&self, group: &mut Group, from: SiteId) -> bool {
+        let site = self.config.site;
+        let active = |(other, member): (SiteId, &Member)| {
+            (member.phase == MemberPhase::Active).then_some(other)
+        };
+        let in_service: BTreeSet<SiteId> = group.others(site).filter_map(active).collect();
+        let source = in_service.get(&from).or_else(|| in_service.first());
+        let Some(source) = source else {
+            return false;
+        };
+        self.outbid_earlier_life();
+        let stamp = self.issue(group.stamp(site));
+        group.join(site, *source, stamp);
         true
     }
 
@@ -299,6 +348,27 @@ impl<E: Engine> Tables<E> {
             group.advance(site, MemberPhase::Active, member.source, stamp);
         }
     }
+}
+
+/// The members of which `heard` says that they are in service since another moment than was known,
+/// in one and the same membership. A site says that once; the second time it had lost its data,
+/// and was taken for one that still joins by whoever brought it here again.
+fn second_lives(group: &Group, heard: &Group) -> Vec<(SiteId, Version)> {
+    let is_own_word = |site: SiteId, member: &Member| {
+        member.phase == MemberPhase::Active && member.stamp.site == site
+    };
+    let mut found = Vec::new();
+    for (site, known) in &group.members {
+        if let Some(news) = heard.entry(*site)
+            && is_own_word(*site, known)
+            && is_own_word(*site, news)
+            && news.joined == known.joined
+            && news.stamp > known.stamp
+        {
+            found.push((*site, news.joined));
+        }
+    }
+    found
 }
 
 /// May the items of a dropped table be purged? Not while this Region's last writes are still to

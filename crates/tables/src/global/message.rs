@@ -159,7 +159,10 @@ impl Record {
         match self {
             Record::Item { state, .. } => Some(state.dot),
             Record::CopyDone { .. } => None,
-            Record::Table(table) => table.group.members.values().map(|m| m.stamp).max(),
+            Record::Table(table) => {
+                let members = table.group.members.values();
+                members.flat_map(|m| [m.stamp, m.joined]).max()
+            }
         }
     }
 }

@@ -13,10 +13,13 @@ pub mod ledger;
 pub mod membership;
 pub mod merge;
 pub mod message;
+pub mod refill;
 pub mod replicas;
 pub mod restore;
 mod resynchronize;
 
+#[cfg(test)]
+mod losses;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
@@ -113,6 +116,9 @@ impl<E: Engine> Tables<E> {
             }
         }
         let mut state = self.global.lock();
+        for copy in &guard.anew {
+            state.paces.remove(copy);
+        }
         state.ledger.rows += guard.summary.conflicts;
         state.ledger.bytes += guard.ledger_bytes;
         state.imported.add(guard.summary);

@@ -37,6 +37,13 @@ pub(crate) struct TestClock {
     random: Mutex<Random>,
 }
 
+impl TestClock {
+    /// All wall clocks are set back by that many milliseconds.
+    pub(crate) fn set_back(&self, milliseconds: u64) {
+        self.wall.fetch_sub(milliseconds, Ordering::Relaxed);
+    }
+}
+
 struct SiteClock {
     shared: Arc<TestClock>,
     offset: u64,
@@ -94,6 +101,8 @@ pub(crate) struct World {
     pub(crate) places: Vec<Place>,
     pub(crate) clock: Arc<TestClock>,
     planted: Option<PlantedBug>,
+    /// What a place sent before it lost its disk, and what no one has received yet.
+    stray: Vec<(usize, usize, Envelope)>,
     /// No envelope gets through, by (from, to).
     pub(crate) cut: BTreeSet<(usize, usize)>,
     /// The checker's: each write and what had happened before it.
@@ -134,6 +143,7 @@ impl World {
             places: (0..SITES).map(place).collect(),
             clock: clock.clone(),
             planted,
+            stray: Vec::new(),
             cut: BTreeSet::new(),
             writes: BTreeMap::new(),
             beaten: BTreeSet::new(),
@@ -343,11 +353,18 @@ impl World {
         for to in 0..SITES {
             self.lose(at, to);
         }
+        // Its connections end with the process.
+        self.stray.retain(|(_, to, _)| *to != at);
     }
 
     /// The disk is lost: the process starts with an empty one, and peers begin at their logs'
-    /// first positions.
+    /// first positions. What it had sent may still arrive, late.
     pub(crate) fn wipe(&mut self, at: usize) {
+        for to in 0..SITES {
+            let flying = std::mem::take(&mut self.places[at].flying[to]);
+            let flying = flying.into_iter().map(|envelope| (at, to, envelope));
+            self.stray.extend(flying);
+        }
         self.places[at].engine = MemoryEngine::new();
         self.places[at].known.clear();
         self.places[at].acknowledged = Default::default();
@@ -355,8 +372,23 @@ impl World {
         self.restart(at);
         for from in 0..SITES {
             self.lose(from, at);
+            // A Region that knows nothing of a log takes it from its beginning or not at all.
+            self.places[from].delivered[at].clear();
             self.places[from].acknowledged[at] = LogPosition(0);
         }
+    }
+
+    /// Something arrives that was sent before its sender lost its disk. Says whether anything was
+    /// on its way.
+    pub(crate) fn deliver_stray(&mut self) -> bool {
+        if self.stray.is_empty() {
+            return false;
+        }
+        let (from, to, envelope) = self.stray.remove(0);
+        if !self.receive(from, to, &envelope) {
+            self.stray.push((from, to, envelope));
+        }
+        true
     }
 
     pub(crate) fn background(&mut self, at: usize) -> CopyProgress {

@@ -10,13 +10,13 @@ use crate::{
 
 const T: &str = "Orders";
 /// Clocks that agree: versions often tie in their times.
-const AGREED: [u64; SITES] = [0, 0, 0];
+pub(crate) const AGREED: [u64; SITES] = [0, 0, 0];
 /// The second is ahead, the third by more than the skew limit.
-const SKEWED: [u64; SITES] = [0, 200, 600];
+pub(crate) const SKEWED: [u64; SITES] = [0, 200, 600];
 const COLOURS: [&str; 4] = ["red", "green", "blue", "grey"];
 
 /// A table in the first Region, with replicas in the others, at rest.
-fn global_table(seed: u64) -> World {
+pub(crate) fn global_table(seed: u64) -> World {
     let mut world = World::new(seed, None, SKEWED);
     world.create_table(0, T);
     for of in 1..SITES {
@@ -65,7 +65,7 @@ fn schedule(seed: u64, planted: Option<PlantedBug>) -> Result<World, String> {
     Ok(world)
 }
 
-fn step(world: &mut World, random: &mut Random) {
+pub(crate) fn step(world: &mut World, random: &mut Random) {
     let from = random.below(SITES);
     let to = (from + 1 + random.below(SITES - 1)) % SITES;
     match random.below(24) {
