@@ -65,7 +65,7 @@ pub use global::ledger::{
 pub use global::message::{MAX_RECORD, RecordError};
 pub use global::replicas::{ExistingTable, ProbeAnswer, ReplicaProbe, Unreachable};
 pub use global::restore::{RestoreError, Restored};
-pub use global::{Group, GroupId, Imported, Member, MemberPhase};
+pub use global::{Group, GroupId, Imported, Member, MemberPhase, SettingStamps};
 pub use index::index_writes;
 pub use item::{MAX_ITEM_SIZE, item_size, value_size};
 pub use json::{Parsed, serialization_message};

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use types::{Region, Timestamp};
 
-use crate::Group;
+use crate::{Group, SettingStamps};
 
-/// The first byte of a stored descriptor: its format version.
-pub const DESCRIPTOR_FORMAT: u8 = 1;
+/// The first byte of a stored descriptor: its format version. In version 1 there are no stamps
+/// of settings.
+pub const DESCRIPTOR_FORMAT: u8 = 2;
 
 /// A Region's own number for a table. Never reused, so a table made under an old name inherits
 /// nothing of it. Replicas of one table have different numbers in different Regions.
@@ -179,13 +180,16 @@ pub struct Table {
     pub tags: BTreeMap<String, String>,
     /// The global table it is a replica of.
     pub group: Option<Group>,
+    /// When the settings that replicas share were changed.
+    #[serde(default)]
+    pub settings: SettingStamps,
 }
 
 /// A stored descriptor can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DescriptorError {
     /// A newer Causeway wrote it.
-    #[error("a table descriptor has format version {0}; this binary understands up to 1")]
+    #[error("a table descriptor has format version {0}; this binary understands up to 2")]
     Newer(u8),
     /// Its bytes make no sense.
     #[error("a table descriptor is corrupt: {0}")]
@@ -204,7 +208,7 @@ impl Table {
     pub fn decode(bytes: &[u8]) -> Result<Table, DescriptorError> {
         match bytes.split_first() {
             None => Err(DescriptorError::Corrupt("it is empty".to_owned())),
-            Some((&DESCRIPTOR_FORMAT, json)) => serde_json::from_slice(json)
+            Some((1..=DESCRIPTOR_FORMAT, json)) => serde_json::from_slice(json)
                 .map_err(|error| DescriptorError::Corrupt(error.to_string())),
             Some((format, _)) => Err(DescriptorError::Newer(*format)),
         }
@@ -320,30 +324,36 @@ pub(crate) mod tests {
             stream: None,
             tags: BTreeMap::new(),
             group: None,
+            settings: SettingStamps::default(),
         }
     }
 
     /// The bytes on disk: a change here needs a new format version.
     const GOLDEN: &str = concat!(
-        "\u{1}",
+        "\u{2}",
         r#"{"id":7,"name":"Orders","uuid":"00000000-0000-4000-8000-000000000001","#,
         r#""created":1000,"phase":"Active","#,
         r#""schema":{"partition":{"name":"id","kind":"S"},"sort":null},"#,
         r#""attributes":[{"name":"id","kind":"S"}],"indexes":[],"#,
         r#""billing":{"OnDemand":1000},"deletion_protection":false,"class":null,"#,
-        r#""stream":null,"tags":{},"group":null}"#
+        r#""stream":null,"tags":{},"group":null,"#,
+        r#""settings":{"billing":null,"class":null}}"#
     );
 
     #[test]
     fn a_descriptor_has_these_bytes() {
         let table = plain(7, "Orders");
         assert_eq!(table.encode(), GOLDEN.as_bytes());
-        assert_eq!(Table::decode(GOLDEN.as_bytes()), Ok(table));
+        assert_eq!(Table::decode(GOLDEN.as_bytes()), Ok(table.clone()));
+        // Version 1 had no stamps, and is read on.
+        let first = GOLDEN.replace('\u{2}', "\u{1}");
+        let first = first.replace(r#","settings":{"billing":null,"class":null}"#, "");
+        assert_eq!(Table::decode(first.as_bytes()), Ok(table));
     }
 
     #[test]
     fn a_newer_or_damaged_descriptor_is_refused() {
-        assert_eq!(Table::decode(b"\x02{}"), Err(DescriptorError::Newer(2)));
+        assert_eq!(Table::decode(b"\x03{}"), Err(DescriptorError::Newer(3)));
         assert!(matches!(
             Table::decode(b"\x01{"),
             Err(DescriptorError::Corrupt(_))

@@ -170,6 +170,7 @@ fn table_record(table: Table) -> Option<TableRecord> {
         billing: table.billing,
         class: table.class,
         stream_view: table.stream.map(|stream| stream.view),
+        settings: table.settings,
         group: table.group?,
     })
 }

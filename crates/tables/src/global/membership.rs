@@ -141,9 +141,10 @@ impl<E: Engine> Tables<E> {
             return self.hear_of_new_table(staging, from, heard);
         };
         let mut table = Table::clone(&table);
+        let settings_changed = table.adopt_settings(heard);
         let group = table.group.as_mut().expect("it was found by its group");
         let refilled = second_lives(group, &heard.group);
-        if !group.merge(&heard.group) {
+        if !group.merge(&heard.group) && !settings_changed {
             return true;
         }
         if table.phase == Phase::Active {
@@ -338,6 +339,7 @@ impl<E: Engine> Tables<E> {
             }),
             tags: BTreeMap::new(),
             group: Some(group),
+            settings: heard.settings,
         }
     }
 

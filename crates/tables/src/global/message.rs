@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use types::{Hlc, SiteId, Version};
 
 use super::group::{Group, GroupId};
+use super::shared::SettingStamps;
 use crate::{
     Billing, CodecError, Index, KeyAttribute, KeySchema, State, TableClass, decode_state,
     encode_state,
@@ -71,6 +72,9 @@ pub struct TableRecord {
     pub class: Option<TableClass>,
     /// The view type of its stream.
     pub stream_view: Option<String>,
+    /// When the shared ones of these settings were changed.
+    #[serde(default)]
+    pub settings: SettingStamps,
     /// Its members.
     pub group: Group,
 }
@@ -161,7 +165,8 @@ impl Record {
             Record::CopyDone { .. } => None,
             Record::Table(table) => {
                 let members = table.group.members.values();
-                members.flat_map(|m| [m.stamp, m.joined]).max()
+                let newest = members.flat_map(|m| [m.stamp, m.joined]).max();
+                newest.max(table.settings.newest())
             }
         }
     }
@@ -244,6 +249,10 @@ mod tests {
             billing: Billing::OnDemand(Timestamp(9)),
             class: None,
             stream_view: Some("NEW_IMAGE".to_owned()),
+            settings: SettingStamps {
+                billing: Some(version(6, 2)),
+                class: None,
+            },
             group: Group::new(GroupId(7), SiteId(1), version(5, 1)),
         }
     }
@@ -264,6 +273,7 @@ mod tests {
             r#"{"name":"Orders","schema":{"partition":{"name":"id","kind":"S"},"sort":null},"#,
             r#""attributes":[{"name":"id","kind":"S"}],"indexes":[],"billing":{"OnDemand":9},"#,
             r#""class":null,"stream_view":"NEW_IMAGE","#,
+            r#""settings":{"billing":{"time":6,"site":2},"class":null},"#,
             r#""group":{"id":"00000000000000000000000000000007","members":{"1":"#,
             r#"{"stamp":{"time":5,"site":1},"phase":"Active","joined":{"time":5,"site":1},"#,
             r#""source":1,"refused":false}}}}"#

@@ -17,6 +17,7 @@ pub mod refill;
 pub mod replicas;
 pub mod restore;
 mod resynchronize;
+pub mod shared;
 
 #[cfg(test)]
 mod losses;
@@ -40,6 +41,7 @@ use ledger::LedgerSize;
 use replicas::ReplicaProbe;
 
 pub use group::{Group, GroupId, Member, MemberPhase};
+pub use shared::SettingStamps;
 
 /// What imports did, in records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -666,6 +666,130 @@ fn update_table_judges_a_table_of_one_region() {
     assert_eq!(SERVICE_TAG, 1);
 }
 
+/// Capacity mode and storage class as a Region describes them.
+fn settings(world: &World, at: usize) -> (String, u64, String) {
+    let table = world.describe(at, T).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or("none").to_owned();
+    (
+        text(&table["BillingModeSummary"]["BillingMode"]),
+        table["ProvisionedThroughput"]["WriteCapacityUnits"]
+            .as_u64()
+            .unwrap(),
+        text(&table["TableClassSummary"]["TableClass"]),
+    )
+}
+
+fn update(world: &World, at: usize, change: serde_json::Value) {
+    let mut body = serde_json::json!({"TableName": T});
+    body.as_object_mut()
+        .unwrap()
+        .extend(change.as_object().unwrap().clone());
+    world.execute(at, "UpdateTable", body).unwrap();
+}
+
+fn provisioned(units: u64) -> serde_json::Value {
+    serde_json::json!({"BillingMode": "PROVISIONED", "ProvisionedThroughput":
+        {"ReadCapacityUnits": 5, "WriteCapacityUnits": units}})
+}
+
+#[test]
+fn a_change_of_settings_reaches_every_replica_and_one_cut_off_after_the_heal() {
+    let mut world = global_table(16);
+    world.cut.extend([(1, 2), (0, 2)]);
+    update(&world, 1, provisioned(7));
+    update(
+        &world,
+        1,
+        serde_json::json!({"DeletionProtectionEnabled": true}),
+    );
+    world.settle();
+    let before = ("PAY_PER_REQUEST".to_owned(), 0, "none".to_owned());
+    let after = ("none".to_owned(), 7, "none".to_owned());
+    assert_eq!(settings(&world, 0), after);
+    assert_eq!(settings(&world, 2), before);
+    world.cut.clear();
+    world.settle();
+    assert_eq!(settings(&world, 2), after);
+    // What a Region keeps to itself stays there.
+    for (at, protected) in [false, true, false].into_iter().enumerate() {
+        let table = world.describe(at, T).unwrap();
+        assert_eq!(table["DeletionProtectionEnabled"], protected);
+    }
+    // A Region that lost its data, and one that joins, get what there is now.
+    world.wipe(2);
+    world.settle();
+    assert_eq!(settings(&world, 2), after);
+    update(
+        &world,
+        2,
+        serde_json::json!({"BillingMode": "PAY_PER_REQUEST"}),
+    );
+    update(
+        &world,
+        2,
+        serde_json::json!({"TableClass": "STANDARD_INFREQUENT_ACCESS"}),
+    );
+    world.settle();
+    let last = (
+        "PAY_PER_REQUEST".to_owned(),
+        0,
+        "STANDARD_INFREQUENT_ACCESS".to_owned(),
+    );
+    for at in 0..SITES {
+        assert_eq!(settings(&world, at), last);
+    }
+    // Nothing goes round.
+    let log = announcements(&world.places[0].engine).len();
+    world.settle();
+    assert_eq!(announcements(&world.places[0].engine).len(), log);
+}
+
+#[test]
+fn of_concurrent_changes_of_a_setting_the_later_wins_in_every_replica() {
+    for seed in 0..40 {
+        let mut random = Random(seed);
+        let mut world = global_table(seed);
+        world
+            .cut
+            .extend([(0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)]);
+        for units in 1..=6 {
+            let at = random.below(SITES);
+            match random.below(3) {
+                0 => update(&world, at, serde_json::json!({"TableClass": "STANDARD"})),
+                1 => update(
+                    &world,
+                    at,
+                    serde_json::json!({"TableClass": "STANDARD_INFREQUENT_ACCESS"}),
+                ),
+                _ => update(&world, at, provisioned(units)),
+            }
+            world.advance(random.below(3) as u64);
+        }
+        let stamps = |world: &World| {
+            let places = world.places.iter();
+            let tables = places.map(|place| place.tables.catalogue().named(T).unwrap());
+            let tables: Vec<_> = tables.map(|t| (t.settings, t.billing, t.class)).collect();
+            tables
+        };
+        let told = stamps(&world);
+        world.cut.clear();
+        world.settle();
+        let (billing, class) = (
+            told.iter()
+                .max_by_key(|(stamps, ..)| stamps.billing)
+                .unwrap()
+                .1,
+            told.iter()
+                .max_by_key(|(stamps, ..)| stamps.class)
+                .unwrap()
+                .2,
+        );
+        for (_, has, classed) in stamps(&world) {
+            assert_eq!((has, classed), (billing, class), "seed {seed}");
+        }
+    }
+}
+
 #[test]
 fn everything_can_be_driven_by_any_executor() {
     fn sendable<T: Send>(_: T) {}

@@ -15,7 +15,7 @@ use crate::schema::{
 };
 use crate::settings::{StreamInput, judge_class};
 use crate::table::{Billing, Phase, Table};
-use crate::{Tables, TablesError, limits};
+use crate::{SettingStamps, Tables, TablesError, limits};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -83,6 +83,7 @@ pub(crate) async fn execute<E: Engine>(
         stream,
         tags,
         group: None,
+        settings: SettingStamps::default(),
     };
     change.stage(&table, &mut batch);
     tables.engine.commit(batch).await?;

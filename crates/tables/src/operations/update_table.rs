@@ -200,12 +200,14 @@ impl Input {
         let mut updated = table.clone();
         if let Some(billing) = self.judge_billing(table, tables)? {
             updated.billing = billing;
+            tables.stamp_setting(&mut updated.settings.billing);
         }
         if let Some(stream) = &self.stream_specification {
             self.judge_stream(stream, &mut updated, tables)?;
         }
         if self.table_class.is_some() {
             updated.class = judge_class(self.table_class.as_deref());
+            tables.stamp_setting(&mut updated.settings.class);
         }
         if let Some(enabled) = self.deletion_protection_enabled {
             updated.deletion_protection = enabled;
