@@ -1,5 +1,6 @@
 //! The one path by which a local write of an item becomes a batch: lock, read, decide, make the
-//! next state, commit. Item, index entries and announcement are one batch.
+//! next state, commit. Item, index entries and announcement are one batch. A deletion leaves a
+//! tombstone, unless the table never had a replica: then it leaves nothing and announces nothing.
 
 use std::sync::Arc;
 
@@ -79,6 +80,12 @@ impl<E: Engine> Tables<E> {
         let new = decide(old.as_ref())?;
         if old.is_none() && new.is_none() {
             // Nothing to delete: nothing is written, and a tombstone stays as it is.
+            return Ok(Written { old, new });
+        }
+        if new.is_none() && !self.keeps_tombstones(table) {
+            // No other Region ever had the item, so nobody need hear that it is gone.
+            index_writes(table, &key, old.as_ref(), None, batch);
+            batch.delete(Space::Items, key);
             return Ok(Written { old, new });
         }
         let dot = self.issue(seen);

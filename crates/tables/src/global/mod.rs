@@ -27,14 +27,16 @@ mod model;
 mod shuttle;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tombstones;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use store::{Engine, LogPosition, ReadError, Snapshot};
 use types::{Monotonic, SiteId};
 
-use crate::{TableId, Tables};
+use crate::{Table, TableId, Tables};
 use copy::Pace;
 use import::ImportGuard;
 use ledger::LedgerSize;
@@ -73,6 +75,8 @@ struct Inner {
     paces: BTreeMap<(TableId, SiteId), Pace>,
     /// Of each table that is leaving its group: the log's head after its last write.
     leaving: BTreeMap<TableId, LogPosition>,
+    /// The tables that got their first replica since the start, or are about to.
+    founding: BTreeSet<TableId>,
 }
 
 impl Global {
@@ -84,6 +88,7 @@ impl Global {
             imported: Imported::default(),
             paces: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            founding: BTreeSet::new(),
         };
         Ok(Global {
             probe: OnceLock::new(),
@@ -125,6 +130,24 @@ impl<E: Engine> Tables<E> {
         state.ledger.bytes += guard.ledger_bytes;
         state.imported.add(guard.summary);
         guard.summary
+    }
+
+    /// Must a deletion in that table leave a tombstone? Asked under the item's lock.
+    pub(crate) fn keeps_tombstones(&self, table: &Table) -> bool {
+        table.group.is_some() || self.global.lock().founding.contains(&table.id)
+    }
+
+    /// From when this returns, every deletion in that table leaves a tombstone, and none that
+    /// doesn't is on its way: it may get its first replica. (Else that could be sent an item, and
+    /// never hear that it was removed a moment later by a writer who knew of no replica.)
+    pub(crate) async fn keep_tombstones(&self, table: TableId) {
+        self.global.lock().founding.insert(table);
+        self.locks.barrier().await;
+    }
+
+    /// The table got no replica after all.
+    pub(crate) fn keep_no_tombstones(&self, table: TableId) {
+        self.global.lock().founding.remove(&table);
     }
 
     /// What imports did since the start.

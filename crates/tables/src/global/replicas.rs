@@ -72,11 +72,20 @@ impl<E: Engine> Tables<E> {
             .filter(|table| table.is_live())
             .ok_or_else(|| TablesError::NoSuchTable(table.name.clone()))?;
         self.check_change(&current, wanted)?;
+        let founds = current.group.is_none();
+        if founds {
+            self.keep_tombstones(current.id).await;
+        }
         let updated = self.changed(&current, wanted);
         let mut batch = Batch::new();
         change.stage(&updated, &mut batch);
         batch.announce(Change::Table { table: updated.id }.encode());
-        self.engine.commit(batch).await?;
+        if let Err(error) = self.engine.commit(batch).await {
+            if founds {
+                self.keep_no_tombstones(current.id);
+            }
+            return Err(error.into());
+        }
         change.publish(updated);
         Ok(())
     }

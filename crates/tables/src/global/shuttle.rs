@@ -228,8 +228,14 @@ impl World {
         if written.old.is_none() && written.new.is_none() {
             return true;
         }
-        let dot = state(&place.engine, &key).unwrap().dot;
+        let state = state(&place.engine, &key);
         let key = Key::copy_from_slice(&key[8..]);
+        let Some(dot) = state.map(|state| state.dot) else {
+            // Nothing is left of an item that no other Region ever had.
+            place.known.remove(&key);
+            self.writes.retain(|(other, _), _| *other != key);
+            return true;
+        };
         let known = place.known.entry(key.clone()).or_default();
         self.writes.insert((key, dot), known.before.clone());
         known.before.insert(dot);
@@ -551,7 +557,7 @@ impl World {
     }
 }
 
-fn open(
+pub(crate) fn open(
     at: usize,
     engine: &MemoryEngine,
     clock: &Arc<TestClock>,
