@@ -191,6 +191,64 @@ fn newest_of(world: &World, at: usize, site: SiteId) -> Hlc {
     own.map(|version| version.time).max().unwrap()
 }
 
+#[test]
+fn a_change_of_replicas_that_a_lost_region_holds_up_ends_when_it_is_back_without_its_data() {
+    for lost in [2, 0] {
+        // The third Region is being filled by the first, and one of them goes.
+        let mut world = World::new(8, None, AGREED);
+        world.create_table(0, T);
+        world.replica(0, T, "Create", 1).unwrap();
+        world.settle();
+        world.write(1, T, "a", Some("red"));
+        world.settle();
+        world.cut.extend([(2, 0), (2, 1)]);
+        world.replica(0, T, "Create", 2).unwrap();
+        for _ in 0..3 {
+            world.background(0);
+            world.send(0, 2);
+            world.deliver(0, 2);
+        }
+        assert_eq!(
+            world.shape(0, T),
+            "UPDATING eu-west-1=ACTIVE ap-southeast-1=CREATING"
+        );
+        for action in ["Create", "Delete"] {
+            let busy = world.replica(0, T, action, 2).unwrap_err();
+            assert!(busy.starts_with("ResourceInUseException"), "{busy}");
+        }
+        world.wipe(lost);
+        world.cut.clear();
+        world.settle();
+        assert_all_have_it(&world);
+        let shape = world.shape(0, T);
+        assert_eq!(
+            shape, "ACTIVE eu-west-1=ACTIVE ap-southeast-1=ACTIVE",
+            "{lost} was lost"
+        );
+    }
+    // The third Region is leaving, and goes before its last writes have reached the others.
+    let mut world = global_table(9);
+    world.cut.extend([(2, 0), (2, 1)]);
+    world.replica(0, T, "Delete", 2).unwrap();
+    world.settle();
+    assert_eq!(
+        world.shape(0, T),
+        "UPDATING eu-west-1=ACTIVE ap-southeast-1=DELETING"
+    );
+    let busy = world.replica(0, T, "Delete", 2).unwrap_err();
+    assert!(busy.starts_with("ResourceInUseException"), "{busy}");
+    world.wipe(2);
+    world.cut.clear();
+    world.settle();
+    assert_eq!(world.shape(0, T), "ACTIVE eu-west-1=ACTIVE");
+    world.replica(0, T, "Create", 2).unwrap();
+    world.settle();
+    assert_eq!(
+        world.shape(2, T),
+        "ACTIVE us-east-1=ACTIVE eu-west-1=ACTIVE"
+    );
+}
+
 /// The greatest version of each item that the others hold when `at` loses its data.
 fn held_elsewhere(world: &World, at: usize) -> BTreeMap<Key, Version> {
     let mut held = BTreeMap::new();
