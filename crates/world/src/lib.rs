@@ -5,6 +5,7 @@
 //! engine or PostgreSQL do: tests of real processes do that.
 
 mod check;
+mod deployment;
 mod executor;
 mod faults;
 mod history;
@@ -19,6 +20,7 @@ mod workload;
 mod world;
 
 pub use check::{Conflict, HeldState, Holdings, Violation, check};
+pub use deployment::REGIONS;
 pub use executor::Executor;
 pub use faults::{Fault, schedule};
 pub use history::{History, Outcome, Write, WriteId};
@@ -29,4 +31,4 @@ pub use time::{SiteEnvironment, VirtualTime};
 pub use trace::Trace;
 pub use wires::Wire;
 pub use workload::{Client, Habits, TABLE, work};
-pub use world::{PlantedBug, REGIONS, World};
+pub use world::{PlantedBug, World};

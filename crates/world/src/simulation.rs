@@ -338,7 +338,7 @@ async fn make_table(client: &Client) {
         "BillingMode": "PAY_PER_REQUEST",
     });
     until_done(client, "CreateTable", table).await;
-    for region in &crate::world::REGIONS[1..] {
+    for region in &crate::deployment::REGIONS[1..] {
         let update = json!({
             "TableName": TABLE, "ReplicaUpdates": [{"Create": {"RegionName": region}}],
         });
@@ -357,7 +357,7 @@ async fn make_table(client: &Client) {
             .flatten()
             .filter(|r| r["ReplicaStatus"] == "ACTIVE")
             .count();
-        if active == crate::world::REGIONS.len() - 1 {
+        if active == crate::deployment::REGIONS.len() - 1 {
             return;
         }
         client.rest(LOOK).await;

@@ -10,11 +10,10 @@ use identity::{Identity, RootKey, RootKeys};
 use link::{Link, LinkConfig, Port, Shape, Windows};
 use region::Region;
 use store::{Engine, MemoryEngine, SimulatedDisk};
-use types::{
-    Deployment, Environment, Geography, LAB_ACCOUNT, Monotonic, Site, SiteId, SiteName, Span,
-};
+use types::{Deployment, Environment, Geography, LAB_ACCOUNT, Monotonic, Site, SiteId, Span};
 use zeroize::Zeroizing;
 
+use crate::deployment::deployment;
 use crate::executor::Executor;
 use crate::faults::Fault;
 use crate::opening::Opening;
@@ -23,9 +22,6 @@ use crate::slow::SlowEngine;
 use crate::time::{SiteEnvironment, VirtualTime};
 use crate::trace::Trace;
 use crate::wires::Wire;
-
-/// The Regions of every world.
-pub const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-1"];
 
 /// Bytes a peer may have under way in each class.
 const WINDOW: usize = 4 << 20;
@@ -480,25 +476,4 @@ impl World {
         let ours = self.ports.iter().filter(|((from, _), _)| *from == site);
         ours.map(|((_, to), port)| (*to, port.clone())).collect()
     }
-}
-
-fn deployment() -> Deployment {
-    let region = |name: &&str| name.parse::<types::Region>().expect("a known Region");
-    let mut sites: Vec<Site> = REGIONS
-        .iter()
-        .map(region)
-        .zip(1..)
-        .map(|(place, id)| Site {
-            id: SiteId(id),
-            name: SiteName::Region(place),
-            place,
-        })
-        .collect();
-    let place = region(&REGIONS[0]);
-    sites.push(Site {
-        id: SiteId(4),
-        name: SiteName::Edge(1),
-        place,
-    });
-    Deployment { sites }
 }
