@@ -2,11 +2,13 @@
 //!
 //! Striped by a fixed hash of the key: two items may share a lock, which costs waiting and
 //! nothing else. Whoever needs several takes them in one call, in one order, so that no two
-//! callers wait for each other.
+//! callers wait for each other. Who comes first is served first, whatever the time: a lock that
+//! looks at the clock to be fair (async-lock's does) makes a simulated run depend on the machine.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use async_lock::{Mutex, MutexGuardArc};
+use futures_channel::oneshot::{Receiver, Sender, channel};
 
 /// Number of locks. With 32 writers at once an item waits for a stranger's commit about once in
 /// 500 writes.
@@ -15,26 +17,92 @@ const STRIPES: usize = 16 * 1024;
 /// The locks of a Region's items.
 #[derive(Debug)]
 pub struct ItemLocks {
-    stripes: Vec<Arc<Mutex<()>>>,
+    stripes: Vec<Arc<Stripe>>,
 }
 
 /// Items that nobody else may write until this is dropped.
 #[derive(Debug)]
 #[must_use = "the items are free again when this is dropped"]
 pub struct ItemGuard {
-    _held: Vec<MutexGuardArc<()>>,
+    _held: Vec<Held>,
+}
+
+/// One lock: `None` while it is free, else those who wait for it.
+#[derive(Debug, Default)]
+struct Stripe(Mutex<Option<VecDeque<Sender<Held>>>>);
+
+/// A lock that is held. Dropped, it goes to whoever has waited longest.
+#[derive(Debug)]
+struct Held {
+    /// `None` once it was passed on.
+    stripe: Option<Arc<Stripe>>,
+}
+
+impl Stripe {
+    async fn lock(self: &Arc<Stripe>) -> Held {
+        match self.take_or_queue() {
+            Ok(held) => held,
+            // Given up while it waits, the lock is passed on by whoever finds its place empty;
+            // given up when it has it, `Held` is dropped with the channel.
+            Err(turn) => turn.await.expect("a lock is dropped by handing it on"),
+        }
+    }
+
+    fn take_or_queue(self: &Arc<Stripe>) -> Result<Held, Receiver<Held>> {
+        let mut waiting = self.waiting();
+        let Some(queue) = waiting.as_mut() else {
+            *waiting = Some(VecDeque::new());
+            return Ok(Held {
+                stripe: Some(self.clone()),
+            });
+        };
+        let (sender, receiver) = channel();
+        queue.push_back(sender);
+        Err(receiver)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Option<VecDeque<Sender<Held>>>> {
+        self.0.lock().expect("nothing panics inside")
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let Some(stripe) = self.stripe.take() else {
+            return;
+        };
+        loop {
+            let next = {
+                let mut waiting = stripe.waiting();
+                let next = waiting.as_mut().and_then(VecDeque::pop_front);
+                if next.is_none() {
+                    *waiting = None;
+                }
+                next
+            };
+            let Some(next) = next else { return };
+            let held = Held {
+                stripe: Some(stripe.clone()),
+            };
+            match next.send(held) {
+                Ok(()) => return,
+                // It has given up: the next one's turn. Nothing is to be released by this.
+                Err(mut refused) => refused.stripe = None,
+            }
+        }
+    }
 }
 
 impl ItemLocks {
     /// All free.
     pub fn new() -> ItemLocks {
-        let stripes = (0..STRIPES).map(|_| Arc::new(Mutex::new(()))).collect();
+        let stripes = (0..STRIPES).map(|_| Arc::default()).collect();
         ItemLocks { stripes }
     }
 
     /// Waits for the item under that key.
     pub async fn lock(&self, key: &[u8]) -> ItemGuard {
-        let guard = self.stripes[stripe(key)].lock_arc().await;
+        let guard = self.stripes[stripe(key)].lock().await;
         ItemGuard { _held: vec![guard] }
     }
 
@@ -45,7 +113,7 @@ impl ItemLocks {
         wanted.dedup();
         let mut held = Vec::with_capacity(wanted.len());
         for index in wanted {
-            held.push(self.stripes[index].lock_arc().await);
+            held.push(self.stripes[index].lock().await);
         }
         ItemGuard { _held: held }
     }
@@ -76,6 +144,9 @@ fn stripe(key: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Waker};
+
     use futures_util::FutureExt;
 
     use super::*;
@@ -97,5 +168,68 @@ mod tests {
         let locks = ItemLocks::new();
         let keys: [&[u8]; 3] = [b"a", b"b", b"a"];
         assert!(locks.lock_all(keys).now_or_never().is_some());
+    }
+
+    #[test]
+    fn who_comes_first_is_served_first_and_who_gives_up_is_passed_over() {
+        let locks = ItemLocks::new();
+        let mut context = Context::from_waker(Waker::noop());
+        let first = locks.lock(b"a").now_or_never().expect("it is free");
+        let mut second = Box::pin(locks.lock(b"a"));
+        let mut third = Box::pin(locks.lock(b"a"));
+        let mut fourth = Box::pin(locks.lock(b"a"));
+        assert!(second.as_mut().poll(&mut context).is_pending());
+        assert!(third.as_mut().poll(&mut context).is_pending());
+        assert!(fourth.as_mut().poll(&mut context).is_pending());
+        drop(first);
+        assert!(
+            locks.lock(b"a").now_or_never().is_none(),
+            "nobody barges in"
+        );
+        assert!(fourth.as_mut().poll(&mut context).is_pending());
+        // The second has been given it, and never looks.
+        drop(second);
+        assert!(fourth.as_mut().poll(&mut context).is_pending());
+        assert!(third.as_mut().poll(&mut context).is_ready());
+        assert!(fourth.as_mut().poll(&mut context).is_ready());
+        assert!(locks.lock(b"a").now_or_never().is_some());
+    }
+
+    #[test]
+    fn threads_that_fight_for_one_item_each_get_it_alone() {
+        let locks = ItemLocks::new();
+        let inside = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (locks, inside) = (&locks, &inside);
+                scope.spawn(move || {
+                    for round in 0..2_000 {
+                        let waiting = locks.lock(b"a");
+                        if (thread + round) % 7 == 0 {
+                            // Begun, and given up if it isn't its turn.
+                            drop(waiting.now_or_never());
+                            continue;
+                        }
+                        let guard = wait_for(waiting);
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        assert_eq!(inside.fetch_sub(1, Ordering::SeqCst), 1);
+                        drop(guard);
+                    }
+                });
+            }
+        });
+        assert!(locks.barrier().now_or_never().is_some());
+    }
+
+    /// Polls until it is done.
+    fn wait_for<T>(future: impl Future<Output = T>) -> T {
+        let mut future = std::pin::pin!(future);
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return output;
+            }
+            std::thread::yield_now();
+        }
     }
 }
