@@ -3,8 +3,10 @@
 //! and no logic beyond parsing, ordering and printing.
 
 pub mod calendar;
+mod configuration;
 mod environment;
 mod geography;
+mod health_check;
 mod place;
 mod region;
 mod site;
@@ -12,8 +14,13 @@ mod size;
 mod time;
 mod version;
 
+pub use configuration::{
+    Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected, ConfigurationView,
+    Proposal,
+};
 pub use environment::{Environment, Sleep};
 pub use geography::{Geography, one_way_delay};
+pub use health_check::{HealthCheck, HealthCheckId, HttpProbe, Probe, Tls};
 pub use place::{Coordinates, Place};
 pub use region::{Region, UnknownRegion};
 pub use site::{Deployment, Site, SiteId, SiteName, UnknownSite};

@@ -1,0 +1,81 @@
+//! Global configuration as a service sees it: keys and values of one revision, changed all or
+//! none. Who keeps it (the council, by a majority of sites) is of no concern to the service;
+//! `region` and `edge` stand between.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// A proposal on its way: the revision that made it, or why it was not made.
+pub type Proposal<'a> = Pin<Box<dyn Future<Output = Result<u64, ConfigurationError>> + Send + 'a>>;
+
+/// The configuration as of one revision. Keys are `service/…`, in byte order.
+pub trait ConfigurationView: Send + Sync {
+    /// How often it has changed.
+    fn revision(&self) -> u64;
+
+    /// The value of that key, and the revision that set it.
+    fn get(&self, key: &str) -> Option<(u64, Bytes)>;
+
+    /// Visits the entries whose keys begin with `prefix`, in order: key, revision, value.
+    fn visit(&self, prefix: &str, visitor: &mut dyn FnMut(&str, u64, &Bytes));
+}
+
+/// The global configuration, and how it is changed.
+pub trait Configuration: Send + Sync + 'static {
+    /// As this site knows it now; it stays readable when nobody else is heard.
+    fn view(&self) -> Arc<dyn ConfigurationView>;
+
+    /// Has the edits made, all or none. When it returns, this site's view has them.
+    fn propose(&self, edits: Vec<ConfigurationEdit>) -> Proposal<'_>;
+}
+
+/// What must hold of a key for an edit to be made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConfigurationExpected {
+    /// Nothing.
+    Any,
+    /// It is not there.
+    Absent,
+    /// It was last set by this revision.
+    Revision(u64),
+}
+
+/// A change of one key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigurationEdit {
+    /// The key.
+    pub key: String,
+    /// What must hold of it.
+    pub expected: ConfigurationExpected,
+    /// Its new value; `None` removes it.
+    pub value: Option<Bytes>,
+}
+
+/// Why a change was not made, or is not known to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ConfigurationError {
+    /// A key was not as expected: somebody else changed it meanwhile. Read again and repeat.
+    #[error("another change came first")]
+    Conflict,
+    /// This site hears no majority of the sites.
+    #[error("no majority of the sites is heard")]
+    NoMajority,
+    /// Nothing was decided in time. It may yet be made, once.
+    #[error("nothing was decided in time")]
+    TimedOut,
+    /// The configuration would hold more than it may.
+    #[error("the configuration is full")]
+    Full,
+    /// The change alone is larger than one may be.
+    #[error("the change is too large")]
+    TooLarge,
+    /// Too many changes are under way at this site.
+    #[error("too many changes are under way")]
+    Busy,
+    /// The site is stopping.
+    #[error("the site is stopping")]
+    Stopped,
+}
