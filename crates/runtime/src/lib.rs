@@ -7,6 +7,7 @@
               and starts processes, so that no other has to"
 )]
 
+mod client;
 mod environment;
 mod http;
 mod links;
@@ -14,6 +15,7 @@ mod lock;
 mod process;
 mod tasks;
 
+pub use client::{ClientConnection, ClientError, Lookup, LookupError, Resolved};
 pub use environment::{SystemEnvironment, fill_random, variable};
 pub use http::{
     FrontDoor, HttpLimits, HttpServer, ListenError, Refusal, RequestError, Route, SMALL_BODY,

@@ -67,7 +67,11 @@ async fn child_main() {
 async fn supervisor_main() {
     let directory = PathBuf::from(std::env::var_os(DIRECTORY).unwrap());
     let lock = DirectoryLock::take(&directory).unwrap();
-    let (child, grandchild, _guard) = start(&directory, lock.as_fd()).await;
+    let (child, grandchild, guard) = start(&directory, lock.as_fd()).await;
+    let temporary = directory.join("temporary");
+    std::fs::create_dir_all(temporary.join("deep")).unwrap();
+    guard.remove_at_end(&temporary).unwrap();
+    guard.remove_at_end(Path::new("relative")).unwrap_err();
     // One child is paused when the supervisor dies: it must go as well.
     let (paused, other, _guard) = start(&directory, lock.as_fd()).await;
     paused.pause();
@@ -192,10 +196,13 @@ fn a_supervisor_killed_by_force_leaves_no_orphan() {
         .map(|pid| pid.parse().unwrap())
         .collect();
     assert!(pids.iter().all(|pid| is_alive(*pid)), "{pids:?}");
+    let temporary = directory.path().join("temporary");
+    assert!(temporary.exists());
     supervisor.kill().unwrap();
     supervisor.wait().unwrap();
     // The lock is the guard's until everything is gone.
     let lock = DirectoryLock::take(directory.path()).unwrap();
     eventually("all are gone", || pids.iter().all(|pid| !is_alive(*pid)));
+    eventually("what was temporary is removed", || !temporary.exists());
     drop(lock);
 }
