@@ -7,11 +7,13 @@ use types::ByteSize;
 /// The longest key of a setting, in bytes of UTF-8. Part of the state machine.
 pub const MAX_KEY: usize = 512;
 
-/// The most keys one change may touch. Part of the state machine.
-pub const MAX_EDITS: usize = 256;
+/// The most keys one change may touch: a batch of 1,000 records of a zone, with what is noted
+/// beside them. Part of the state machine.
+pub const MAX_EDITS: usize = 1_100;
 
-/// The largest change, encoded.
-pub const MAX_CHANGE: ByteSize = ByteSize::kib(256);
+/// The largest change: its keys and values, with 32 bytes for each. Such a batch with names of
+/// 255 octets and long values fits. Part of the state machine.
+pub const MAX_CHANGE: ByteSize = ByteSize::kib(768);
 
 /// The most that keys and values of all settings may hold together, each setting counted with
 /// `SETTING_OVERHEAD`. Part of the state machine.
@@ -64,11 +66,14 @@ pub(crate) const MAX_INBOX: usize = 1024;
 pub(crate) const MAX_INBOX_SIZE: ByteSize = ByteSize::mib(32);
 
 // A snapshot of everything at its longest, for 32 sites, fits a message; a repeated proposal is
-// remembered while it can come; a message of entries fits with the entry that overshoots.
+// remembered while it can come; a message of entries fits with the entry that overshoots; the
+// largest change isn't held up for being uncommitted, and several fit a driver's inbox.
 const _: () = {
     let outcomes = 32 * MAX_OUTCOMES * (MAX_KEY + 32);
     assert!(MAX_SETTINGS.as_usize() + outcomes < MAX_MESSAGE.as_usize());
     assert!(2 * MAX_PENDING <= MAX_OUTCOMES);
     assert!(MAX_APPEND.0 + 2 * MAX_CHANGE.0 < MAX_MESSAGE.0);
+    assert!(MAX_CHANGE.0 < MAX_UNCOMMITTED.0 && MAX_CHANGE.0 < MAX_LOG_SIZE.0);
+    assert!(4 * MAX_CHANGE.0 < MAX_INBOX_SIZE.0);
     assert!(KEPT_LOG_ENTRIES < MAX_LOG_ENTRIES);
 };

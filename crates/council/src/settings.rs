@@ -214,7 +214,7 @@ impl Change {
     /// Is it within the limits? Says what isn't.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         if self.edits.is_empty() || self.edits.len() > MAX_EDITS {
-            return Err("a change edits 1 to 256 keys");
+            return Err("a change edits 1 to 1,100 keys");
         }
         if self
             .edits
@@ -233,7 +233,7 @@ impl Change {
             .map(|edit| edit.key.len() + edit.value.as_ref().map_or(0, Bytes::len) + 32)
             .sum();
         if size > MAX_CHANGE.as_usize() {
-            return Err("a change is at most 256 KiB");
+            return Err("a change is at most 768 KiB");
         }
         Ok(())
     }
@@ -354,13 +354,20 @@ mod tests {
         assert!(Change::new().check().is_err());
         assert!(put("", vec![]).check().is_err());
         assert!(put(&"k".repeat(513), vec![]).check().is_err());
-        assert!(put("k", vec![0; 256 * 1024]).check().is_err());
+        assert!(put("k", vec![0; 768 * 1024]).check().is_err());
         assert!(
             put("k", vec![])
                 .put("k", Expected::Any, "")
                 .check()
                 .is_err()
         );
-        assert!(put("k", vec![0; 200 * 1024]).check().is_ok());
+        assert!(put("k", vec![0; 760 * 1024]).check().is_ok());
+        let many = |edits: usize| {
+            (0..edits).fold(Change::new(), |change, key| {
+                change.put(format!("a/{key}"), Expected::Any, "")
+            })
+        };
+        assert!(many(MAX_EDITS).check().is_ok());
+        assert!(many(MAX_EDITS + 1).check().is_err());
     }
 }
