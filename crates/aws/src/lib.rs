@@ -6,6 +6,7 @@ mod date;
 mod error;
 pub mod json;
 mod operation;
+pub mod rest;
 pub mod signature;
 pub mod xml;
 

@@ -1,5 +1,11 @@
-//! Errors as the services answer them whose protocol is XML: REST with XML, and the query
-//! protocols. Only errors: no service of these protocols is built yet.
+//! XML as the services speak it whose protocol is REST with XML, and the query protocols: errors
+//! here, request documents in `read`, response documents in `write`. It knows no service.
+
+mod read;
+mod write;
+
+pub use read::{Element, Members, XmlFault, XmlLimits, read};
+pub use write::XmlWriter;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;

@@ -86,6 +86,10 @@ impl Rules {
         ..Rules::JSON
     };
 
+    /// The services of REST with XML but S3 (Route 53, CloudFront): 5 minutes, the body always
+    /// signed, no presigning.
+    pub const REST: Rules = Rules::JSON;
+
     /// S3: 15 minutes, paths as they are, bodies that may go unsigned, presigned URLs.
     pub const OBJECTS: Rules = Rules {
         skew_minutes: 15,

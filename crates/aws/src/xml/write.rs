@@ -1,0 +1,120 @@
+//! Writes a response document. It escapes every text, so none can break the document; what it is
+//! given to write it doesn't judge.
+
+use std::fmt::{Display, Write as _};
+
+use bytes::Bytes;
+
+/// A document on its way: elements are opened, filled and closed in the order of their writing.
+#[derive(Debug)]
+pub struct XmlWriter {
+    text: String,
+    open: Vec<&'static str>,
+}
+
+impl XmlWriter {
+    /// A document whose root has that name and that namespace.
+    pub fn document(root: &'static str, namespace: &str) -> XmlWriter {
+        let mut text = String::with_capacity(1024);
+        text.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+        let _ = write!(text, "<{root} xmlns=\"{namespace}\">");
+        XmlWriter {
+            text,
+            open: vec![root],
+        }
+    }
+
+    /// Begins an element; what is written next is inside, until it is closed.
+    pub fn open(&mut self, name: &'static str) -> &mut Self {
+        let _ = write!(self.text, "<{name}>");
+        self.open.push(name);
+        self
+    }
+
+    /// Ends the element that was opened last.
+    pub fn close(&mut self) -> &mut Self {
+        if let Some(name) = self.open.pop() {
+            let _ = write!(self.text, "</{name}>");
+        }
+        self
+    }
+
+    /// An element that holds that value as text.
+    pub fn value(&mut self, name: &'static str, value: impl Display) -> &mut Self {
+        let _ = write!(self.text, "<{name}>");
+        let _ = write!(Escaping(&mut self.text), "{value}");
+        let _ = write!(self.text, "</{name}>");
+        self
+    }
+
+    /// The same, if there is a value.
+    pub fn optional(&mut self, name: &'static str, value: Option<impl Display>) -> &mut Self {
+        if let Some(value) = value {
+            self.value(name, value);
+        }
+        self
+    }
+
+    /// Ends what is open, and with it the document.
+    pub fn finish(mut self) -> Bytes {
+        while !self.open.is_empty() {
+            self.close();
+        }
+        Bytes::from(self.text)
+    }
+}
+
+/// Takes text and writes it so that a reader of XML gets the same text back.
+struct Escaping<'a>(&'a mut String);
+
+impl std::fmt::Write for Escaping<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        for character in text.chars() {
+            match character {
+                '&' => self.0.push_str("&amp;"),
+                '<' => self.0.push_str("&lt;"),
+                '>' => self.0.push_str("&gt;"),
+                // A reader would take it for the end of a line, and give "\n".
+                '\r' => self.0.push_str("&#13;"),
+                '\n' | '\t' => self.0.push(character),
+                // No document may have it, in whatever form.
+                control if control.is_control() => self.0.push(' '),
+                '\u{fffe}' | '\u{ffff}' => self.0.push(' '),
+                other => self.0.push(other),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::{XmlLimits, read};
+
+    #[test]
+    fn a_document_is_written_and_no_text_breaks_it() {
+        let mut writer = XmlWriter::document("Answer", "urn:x");
+        writer
+            .open("Zone")
+            .value("Name", "a&<b>\r\n\u{1}\"'")
+            .value("Count", 3);
+        writer.optional("None", None::<&str>).close().open("Open");
+        let document = writer.finish();
+        assert_eq!(
+            document,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Answer xmlns=\"urn:x\"><Zone>\
+             <Name>a&amp;&lt;b&gt;&#13;\n \"'</Name><Count>3</Count></Zone><Open></Open></Answer>"
+        );
+        let limits = XmlLimits {
+            depth: 3,
+            elements: 9,
+        };
+        let root = read(&document, limits).unwrap();
+        let members = root.members(&["Zone", "Open"]).unwrap();
+        let zone = members.optional("Zone").unwrap();
+        let zone = zone.members(&["Name", "Count"]).unwrap();
+        let name = zone.optional("Name").unwrap();
+        assert_eq!(name.text(), Ok("a&<b>\r\n \"'"));
+    }
+}
