@@ -44,6 +44,7 @@ class Lab:
         # Where `causeway` looks when it runs in this folder and isn't told.
         self.data = pathlib.Path(self.folder.name, ".causeway")
         self.port = free_port()
+        self.dns_port = free_port()
         self.arguments = arguments
         self.process = None
         self.start()
@@ -52,6 +53,7 @@ class Lab:
         """Starts the lab and waits until it is ready."""
         self.log = open(pathlib.Path(self.folder.name, "up.log"), "ab")
         command = [CAUSEWAY, "up", "--data", str(self.data), "--api-port", str(self.port)]
+        command += ["--dns-port", str(self.dns_port)]
         self.process = subprocess.Popen(
             command + list(self.arguments), stdout=self.log, stderr=self.log
         )

@@ -15,6 +15,7 @@ use types::{Region, SiteName};
 use crate::duration;
 use crate::failure::Failure;
 use crate::faults::LONGEST_LEASE;
+use crate::lab::HealthInterval;
 use crate::listing::PageStart;
 
 /// Multi-Region rehearsal and self-hosting: real Regions behind the AWS wire protocols.
@@ -39,7 +40,8 @@ pub enum Command {
     /// Start a lab: Regions and edges as processes, one front door before them
     #[command(
         after_help = "Examples:\n  causeway up\n  causeway up --regions us-east-1,eu-west-1 \
-        --delay-scale 0\n  causeway up --data /srv/lab --api-port 5566"
+        --delay-scale 0\n  causeway up --data /srv/lab --api-port 5566 --dns-port 5353\n  \
+        causeway up --app './orders' --health-interval 200ms"
     )]
     Up(Up),
     /// Print the lab's endpoint and credentials for the shell
@@ -127,15 +129,32 @@ pub struct Up {
     /// The port of the front door and of every Region's own address [default: as before, or 4566]
     #[arg(long, value_name = "PORT", value_parser = port, allow_negative_numbers = true)]
     pub api_port: Option<u16>,
-    /// The port DNS will answer on (comes with a later version)
+    /// The port DNS answers on [default: as before, or 5300]
     #[arg(long, value_name = "PORT", value_parser = port, allow_negative_numbers = true)]
     pub dns_port: Option<u16>,
     /// The port the web console will answer on (comes with a later version)
     #[arg(long, value_name = "PORT", value_parser = port, allow_negative_numbers = true)]
     pub console_port: Option<u16>,
-    /// A command to run in every Region (comes with a later version)
-    #[arg(long, value_name = "COMMAND")]
+    /// A command that the shell runs in every Region, with HOST, PORT, AWS_REGION,
+    /// AWS_ENDPOINT_URL and credentials set; it is started again when it ends
+    #[arg(long, value_name = "COMMAND", value_parser = app)]
     pub app: Option<String>,
+    /// The port of the application in every Region [default: as before, or 8080]
+    #[arg(long, value_name = "PORT", value_parser = port, allow_negative_numbers = true)]
+    pub app_port: Option<u16>,
+    /// How often the endpoints of all health checks are probed, 200ms to 30s; `off`: every 10 or
+    /// 30 s, as each check says [default: as before, or off]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        value_parser = health_interval,
+        allow_negative_numbers = true
+    )]
+    pub health_interval: Option<HealthInterval>,
+    /// A database in MMDB format that says where addresses are, for clients without a lab address
+    /// [default: as before, or none]
+    #[arg(long, value_name = "FILE")]
+    pub geo_database: Option<PathBuf>,
     /// Print JSON when ready
     #[arg(long)]
     pub json: bool,
@@ -410,6 +429,10 @@ pub fn failure(error: &clap::Error) -> Failure {
 /// The greatest rate, in bytes a second: beyond it a limit limits nothing on one machine.
 const GREATEST_RATE: i128 = 1_000_000_000_000;
 
+/// The intervals that all probes can be given: from what a lab bears to the service's longest.
+const HEALTH_INTERVALS: RangeInclusive<Duration> =
+    Duration::from_millis(200)..=Duration::from_secs(30);
+
 fn delay_scale(text: &str) -> Result<f64, String> {
     let scale = text.parse::<f64>().ok();
     let scale = scale.filter(|scale| (0.0..=100.0).contains(scale));
@@ -433,6 +456,24 @@ fn edges(text: &str) -> Result<u16, String> {
 
 fn port(text: &str) -> Result<u16, String> {
     whole(text, 1..=65_535, "a port")
+}
+
+fn app(text: &str) -> Result<String, String> {
+    match text.trim().is_empty() {
+        false if !text.contains('\0') => Ok(text.to_owned()),
+        _ => Err("a command for the shell is not empty and has no zero bytes".to_owned()),
+    }
+}
+
+fn health_interval(text: &str) -> Result<HealthInterval, String> {
+    if text == "off" {
+        return Ok(HealthInterval::AsConfigured);
+    }
+    let span = duration::parse(text)?;
+    match HEALTH_INTERVALS.contains(&span) {
+        true => Ok(HealthInterval::Milliseconds(span.as_millis() as u64)),
+        false => Err("the interval of probes is from 200ms to 30s, or off".to_owned()),
+    }
 }
 
 fn limit(text: &str) -> Result<u32, String> {
@@ -490,7 +531,9 @@ mod tests {
     fn every_command_of_the_contract_parses() {
         for line in [
             "causeway up --regions us-east-1,eu-west-1 --edges 2 --data d --delay-scale 0.5 \
-             --api-port 1 --dns-port 5300 --console-port 4567 --app x",
+             --api-port 1 --dns-port 5300 --console-port 4567 --app x --app-port 8081 \
+             --health-interval 200ms --geo-database places.mmdb",
+            "causeway up --health-interval off",
             "causeway env --json",
             "causeway status --operations --data d --api-port 4566",
             "causeway down",
@@ -558,6 +601,11 @@ mod tests {
             ("up --dns-port 65536", port),
             ("up --console-port 99999999999999999999", port),
             ("up --edges -1", "a whole number from 0 to 16"),
+            ("up --app-port 0", port),
+            ("up --app=", "is not empty"),
+            ("up --health-interval 199ms", "from 200ms to 30s, or off"),
+            ("up --health-interval 31s", "from 200ms to 30s, or off"),
+            ("up --health-interval 5", span),
             ("fault delay us-east-1 eu-west-1 -5", delay),
             ("fault delay us-east-1 eu-west-1 0", delay),
             ("fault delay us-east-1 eu-west-1 1.5", delay),

@@ -194,10 +194,27 @@ pub struct SiteReport {
     pub memory_bytes: Option<u64>,
     /// The certificate that its new connections are made with, while it runs.
     pub certificate: Option<Details>,
+    /// Its application, while the Region runs and has one.
+    pub app: Option<AppReport>,
     /// How far its wall clock is off, in milliseconds.
     pub clock_offset_milliseconds: i64,
     /// What it says of itself.
     pub detail: Value,
+}
+
+/// A Region's application, seen from outside.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct AppReport {
+    /// `running`, `waiting` (it has ended and is started again soon), `paused`, `stopped`.
+    pub state: String,
+    /// Its process, the leader of its group.
+    pub process: Option<i32>,
+    /// How long it has been running.
+    pub running_milliseconds: Option<u64>,
+    /// How often it was started again since its Region started.
+    pub restarts: u32,
+    /// How it ended last, or why it couldn't start.
+    pub last_end: Option<String>,
 }
 
 impl std::fmt::Display for LinkWord {

@@ -57,19 +57,22 @@ async fn run(options: &cli::Up, held: &mut Option<DirectoryLock>) -> Result<(), 
         regions: options.regions.clone(),
         edges: options.edges,
         api_port: options.api_port,
+        dns_port: options.dns_port,
+        app_port: options.app_port,
         delay_scale: options.delay_scale,
+        health_interval: options.health_interval,
+        geo_database: options.geo_database.clone(),
     };
     let settings = plan(options, &wishes, held)?;
-    let listener = listen(settings.front_door()).map_err(taken)?;
-    for address in settings.sites_addresses() {
-        // Only looked at: the site's own process takes it.
-        drop(listen(address).map_err(taken)?);
-    }
+    let listener = listen(settings.front_door());
+    let listener = listener.map_err(|cause| taken(cause, "--api-port"))?;
+    look_at_addresses(&settings, options.app.is_some())?;
     let lab = make(options, &wishes, held, environment.now().wall)?;
     say_what_comes_later(options);
     let guard = start_guard(held.as_ref().expect("a lab is made under its lock"))?;
     let banner = Banner::of(&lab, options);
-    let supervisor = Supervisor::new(lab, Arc::clone(&environment), guard)?;
+    let app = options.app.clone();
+    let supervisor = Supervisor::new(lab, Arc::clone(&environment), guard, app)?;
     let supervisor = Arc::new(supervisor);
     let started = tokio::select! {
         started = supervisor.start() => started,
@@ -159,8 +162,18 @@ fn start_guard(lock: &DirectoryLock) -> anyhow::Result<Guard> {
     guard.context("can't start the guard process")
 }
 
-fn taken(cause: impl std::fmt::Display) -> Failure {
-    Failure::wrong_use(cause).then("choose another port with --api-port PORT")
+/// The addresses that the sites' own processes will take.
+fn look_at_addresses(settings: &Settings, with_apps: bool) -> Result<(), Failure> {
+    settings.refuse_clashes(with_apps)?;
+    for listening in settings.listening(with_apps) {
+        let address = listening.address;
+        drop(listen(address).map_err(|cause| taken(cause, listening.option))?);
+    }
+    Ok(())
+}
+
+fn taken(cause: impl std::fmt::Display, option: &str) -> Failure {
+    Failure::wrong_use(cause).then(format!("choose another port with {option} PORT"))
 }
 
 fn say_what_comes_later(options: &cli::Up) {
@@ -170,11 +183,6 @@ fn say_what_comes_later(options: &cli::Up) {
             "--console-port",
             options.console_port.is_some(),
             "the web console",
-        ),
-        (
-            "--app",
-            options.app.is_some(),
-            "running an application in every Region",
         ),
     ];
     for (option, _, what) in later.iter().filter(|(_, given, _)| *given) {
@@ -198,16 +206,21 @@ struct BannerSite {
     name: String,
     /// None of an edge.
     api: Option<String>,
+    /// Of a Region, if one was asked for.
+    app: Option<String>,
     /// In the council.
     votes: bool,
 }
 
 impl BannerSite {
-    fn words(&self) -> &str {
-        match (&self.api, self.votes) {
-            (Some(api), _) => api,
-            (None, true) => "votes in the council, serves nothing yet",
-            (None, false) => "listens to the council without a vote, serves nothing yet",
+    fn words(&self) -> String {
+        match (&self.api, &self.app, self.votes) {
+            (Some(api), Some(app), _) => format!("{api}  application {app}"),
+            (Some(api), None, _) => api.clone(),
+            (None, _, true) => "votes in the council, serves nothing yet".to_owned(),
+            (None, _, false) => {
+                "listens to the council without a vote, serves nothing yet".to_owned()
+            }
         }
     }
 }
@@ -222,6 +235,11 @@ impl Banner {
                 .name
                 .region()
                 .map(|_| format!("http://{}", lab.api_address(site.id))),
+            app: options
+                .app
+                .as_ref()
+                .and(site.name.region())
+                .map(|_| format!("http://{}", lab.app_address(site.id))),
             votes: voters.contains(&site.id),
         });
         let first = deployment.regions().next();
@@ -253,7 +271,14 @@ impl Banner {
             let sites: Vec<_> = self
                 .sites
                 .iter()
-                .map(|site| json!({ "site": site.name, "api": site.api, "votes": site.votes }))
+                .map(|site| {
+                    json!({
+                        "site": site.name,
+                        "api": site.api,
+                        "app": site.app,
+                        "votes": site.votes,
+                    })
+                })
                 .collect();
             return output::print_json(&json!({
                 "ready_milliseconds": ready.0 / 1000,
@@ -321,8 +346,7 @@ mod tests {
         let wishes = Wishes {
             regions: Some(regions.iter().map(|name| name.parse().unwrap()).collect()),
             edges: Some(1),
-            api_port: None,
-            delay_scale: None,
+            ..Wishes::default()
         };
         let now = Timestamp(1_700_000_000_000);
         let lab = Lab::find_or_make(data.path(), &wishes, now).unwrap();
@@ -335,11 +359,14 @@ mod tests {
             dns_port: None,
             console_port: None,
             app: None,
+            app_port: None,
+            health_interval: None,
+            geo_database: None,
             json: false,
         };
         let banner = Banner::of(&lab, &options);
         let edge = banner.sites.iter().find(|site| site.name == "edge-1");
-        edge.unwrap().words().to_owned()
+        edge.unwrap().words()
     }
 
     #[test]

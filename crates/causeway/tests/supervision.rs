@@ -37,7 +37,11 @@ fn free_port() -> u16 {
                 .iter()
                 .all(|host| TcpListener::bind((*host, port)).is_ok())
         };
-        if is_free(port) && is_free(port + 10_000) {
+        // The API and DNS, and what is 10,000 further up of each.
+        if [0, 1_000, 10_000, 11_000]
+            .iter()
+            .all(|far| is_free(port + far))
+        {
             return port;
         }
     }
@@ -53,6 +57,7 @@ fn start(directory: &Path, port: u16) -> Child {
     let mut up = causeway(directory)
         .args(["up", "--regions", "us-east-1,eu-west-1", "--json"])
         .args(["--api-port", &port.to_string(), "--delay-scale", "0"])
+        .args(["--dns-port", &(port + 1_000).to_string()])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

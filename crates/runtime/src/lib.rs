@@ -23,5 +23,8 @@ pub use http::{
 };
 pub use links::{LinkPeer, Links};
 pub use lock::{DirectoryLock, LockError};
-pub use process::{CallError, Child, ChildSpec, Exit, Guard, Handler, PipeServer, guard_main};
+pub use process::{
+    CallError, Child, ChildSpec, Exit, Guard, Handler, PipeServer, ProcessGroup, ProgramSpec,
+    guard_main,
+};
 pub use tasks::{Termination, run, spawn, spawn_vital, terminate, within};

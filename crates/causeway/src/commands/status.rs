@@ -39,6 +39,9 @@ fn render(report: &StatusReport) -> String {
         report.delay_scale,
         sites(&report.sites)
     );
+    if report.sites.iter().any(|site| site.app.is_some()) {
+        text.push_str(&format!("\n{}", apps(&report.sites)));
+    }
     if !report.links.is_empty() {
         text.push_str(&format!("\n{}", links(&report.links)));
     }
@@ -91,6 +94,33 @@ fn sites(sites: &[SiteReport]) -> Table {
             clock,
             or_dash(role.map(str::to_owned)),
             or_dash(until),
+        ]);
+    }
+    table
+}
+
+fn apps(sites: &[SiteReport]) -> Table {
+    let mut table = Table::new([
+        "APPLICATION",
+        "STATE",
+        "FOR",
+        "PROCESS",
+        "RESTARTS",
+        "LAST END",
+    ]);
+    for (site, app) in sites
+        .iter()
+        .filter_map(|site| Some((site, site.app.as_ref()?)))
+    {
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let span = |milliseconds| duration::show(Duration::from_millis(milliseconds));
+        table.row([
+            site.site.to_string(),
+            app.state.clone(),
+            or_dash(app.running_milliseconds.map(span)),
+            or_dash(app.process.map(|process| process.to_string())),
+            app.restarts.to_string(),
+            or_dash(app.last_end.clone()),
         ]);
     }
     table

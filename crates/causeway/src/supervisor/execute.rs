@@ -84,6 +84,7 @@ impl Supervisor {
             running_milliseconds: None,
             memory_bytes: None,
             certificate: None,
+            app: None,
             clock_offset_milliseconds: self.faults().clock_offset(name),
             detail: Value::Null,
         };
@@ -100,6 +101,7 @@ impl Supervisor {
         report.running_milliseconds = Some((now - running.since).0 / 1000);
         report.memory_bytes = proportional_set_size(running.child.id());
         report.certificate = Some(running.certificate.clone());
+        report.app = running.app.as_ref().map(|app| app.report());
         let not_renewed = running.not_renewed.as_ref();
         report.reason = not_renewed.map(|why| format!("it has no new certificate: {why}"));
         if running.paused {

@@ -1,6 +1,7 @@
 //! The supervisor: starts a lab's sites, keeps the leases of its faults, answers the control API
 //! and passes everything else on. It holds no data of any site.
 
+mod app;
 mod certificates;
 mod compare;
 mod door;
@@ -39,6 +40,8 @@ pub struct Supervisor {
     authority: CertificateAuthority,
     environment: Arc<SystemEnvironment>,
     guard: Guard,
+    /// The command of the application in every Region.
+    app: Option<String>,
     faults: Mutex<FaultTable>,
     slots: BTreeMap<SiteName, Arc<Slot>>,
     begun: Monotonic,
@@ -49,11 +52,13 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// A supervisor that has started nothing yet.
+    /// A supervisor that has started nothing yet. `app` is the command of the application that
+    /// runs in every Region.
     pub fn new(
         lab: Lab,
         environment: Arc<SystemEnvironment>,
         guard: Guard,
+        app: Option<String>,
     ) -> anyhow::Result<Supervisor> {
         let authority = lab.authority()?;
         let sites = &lab.settings.sites;
@@ -67,6 +72,7 @@ impl Supervisor {
             authority,
             environment,
             guard,
+            app,
             faults: Mutex::new(FaultTable::default()),
             slots,
             begun,

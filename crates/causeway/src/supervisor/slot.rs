@@ -12,6 +12,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use types::{Environment, LAB_ACCOUNT, Monotonic, Site, SiteName};
 
 use super::Supervisor;
+use super::app::App;
 use super::certificates::{self, Renew};
 use crate::control::Renewal;
 use crate::failure::Failure;
@@ -24,6 +25,9 @@ const START_WAIT: Duration = Duration::from_secs(120);
 
 /// How long what a site said before its end may take to be read after it.
 const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
+
+/// How long an application may take to stop before it is killed.
+const APP_GRACE: Duration = Duration::from_secs(5);
 
 /// How long a site may take to take over new conditions.
 const CONDITIONS_WAIT: Duration = Duration::from_secs(5);
@@ -53,6 +57,8 @@ pub(super) struct Running {
     pub(super) certificate: Details,
     /// Why it has that one still, where it was to have another.
     pub(super) not_renewed: Option<String>,
+    /// The Region's application, if it has one: it lives with the process.
+    pub(super) app: Option<Arc<App>>,
     /// What it was last told; `None` if that is unknown.
     conditions: Option<Conditions>,
 }
@@ -121,12 +127,16 @@ impl Slot {
 
     /// Stops the site's process, in order if it can within `grace`.
     pub(super) async fn stop(&self, grace: Duration) {
-        let child = match self.state() {
-            State::Running(running) => running.child,
-            State::Starting(child) => child,
+        let (child, app) = match self.state() {
+            State::Running(running) => (running.child, running.app),
+            State::Starting(child) => (child, None),
             State::Idle | State::Killed | State::Crashed(_) => return,
         };
         self.set(State::Idle);
+        if let Some(app) = app {
+            // First: what it still has to finish, it finishes with its Region.
+            app.stop(APP_GRACE.min(grace)).await;
+        }
         child.stop(to_json(&SiteCommand::Stop), grace).await;
     }
 
@@ -143,7 +153,11 @@ impl Slot {
                 // First the state: its end must not look like a crash.
                 self.set(State::Killed);
                 running.child.kill();
+                let app = running.app.as_ref().map(|app| app.kill());
                 running.child.ended().await;
+                if let Some(gone) = app {
+                    gone.await;
+                }
                 Ok(())
             }
             State::Killed if !is_killed => {
@@ -192,6 +206,7 @@ impl Slot {
             paused: false,
             certificate,
             not_renewed: None,
+            app: App::start(lab, self.site),
             conditions: Some(conditions),
         }));
         runtime::spawn(Arc::clone(self).watch(child));
@@ -202,7 +217,13 @@ impl Slot {
     async fn watch(self: Arc<Self>, child: Arc<Child>) {
         let exit = child.ended().await;
         let mut state = self.lock();
-        if matches!(&*state, State::Running(running) if running.child.id() == child.id()) {
+        if let State::Running(running) = &*state
+            && Arc::ptr_eq(&running.child, &child)
+        {
+            if let Some(app) = &running.app {
+                // Its Region is gone, and nobody waits for it to be gone as well.
+                drop(app.kill());
+            }
             *state = State::Crashed(exit);
             tracing::error!(
                 "{name} has ended by itself ({exit}); `causeway fault start {name}` starts it again",
@@ -220,6 +241,9 @@ impl Slot {
             match is_paused {
                 true => running.child.pause(),
                 false => running.child.resume(),
+            }
+            if let Some(app) = &running.app {
+                app.set_paused(is_paused);
             }
             running.paused = is_paused;
         }

@@ -27,6 +27,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Lab {
     folder: tempfile::TempDir,
     pub port: u16,
+    pub dns_port: u16,
     arguments: Vec<String>,
     process: Option<Child>,
 }
@@ -38,6 +39,7 @@ impl Lab {
         let mut lab = Lab {
             folder,
             port: free_port(),
+            dns_port: free_port(),
             arguments,
             process: None,
         };
@@ -54,7 +56,8 @@ impl Lab {
         let log = std::fs::File::create(self.folder.path().join("up.log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
         command
-            .args(["up", "--api-port", &self.port.to_string(), "--data"])
+            .args(["up", "--api-port", &self.port.to_string()])
+            .args(["--dns-port", &self.dns_port.to_string(), "--data"])
             .arg(self.data());
         command
             .args(&self.arguments)

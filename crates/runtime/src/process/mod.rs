@@ -5,9 +5,11 @@
 //! when its parent does, as a PostgreSQL backend does.
 
 mod child;
+mod group;
 mod guard;
 mod pipe;
 
-pub use child::{Child, ChildSpec, Exit};
+pub use child::{Child, ChildSpec};
+pub use group::{Exit, ProcessGroup, ProgramSpec};
 pub use guard::{Guard, guard_main};
 pub use pipe::{CallError, Handler, PipeServer};

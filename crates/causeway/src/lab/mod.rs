@@ -1,63 +1,26 @@
 //! A lab on disk: its directory, which sites it has, its keys. Made once, found again by every
 //! later command. The sites' own data is theirs; nothing here looks into it.
 
+mod settings;
+
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use identity::{RANDOM_BYTES, RootKey, parse_credentials, write_credentials};
 use link::certificate::CertificateAuthority;
-use serde::{Deserialize, Serialize};
-use types::{Deployment, Region, Site, SiteId, SiteName, Timestamp};
+use types::{Deployment, Region, SiteId, SiteName, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::files::{self, Readers};
+use settings::{FORMAT, read_settings, write_settings};
 
-/// The version of `lab.toml` that this binary writes, and the greatest it reads.
-const FORMAT: u32 = 1;
-
-/// The Regions of a lab that names none.
-const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-1"];
-
-/// The front door's port unless another is asked for, as LocalStack and its kind have it.
-const API_PORT: u16 = 4566;
-
-/// How far a site's link port is from its API port.
-const LINK_PORT_DISTANCE: u16 = 10_000;
+pub use settings::{HealthInterval, Settings, Wishes};
 
 /// What to do about a directory that can't hold a lab.
 pub const OTHER_DIRECTORY: &str = "name a new or empty directory with --data DIR";
-
-/// What can be asked of a lab that starts.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Wishes {
-    /// Its Regions.
-    pub regions: Option<Vec<Region>>,
-    /// How many edges.
-    pub edges: Option<u16>,
-    /// The front door's port.
-    pub api_port: Option<u16>,
-    /// The factor of all delays.
-    pub delay_scale: Option<f64>,
-}
-
-/// `lab.toml`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The version of this file.
-    pub format: u32,
-    /// The front door's port, and that of each Region's own address.
-    pub api_port: u16,
-    /// What the delays between sites are multiplied by.
-    pub delay_scale: f64,
-    /// The number the next new site gets: none is ever used twice.
-    pub next_site: u16,
-    /// The sites.
-    pub sites: Vec<Site>,
-}
 
 /// A lab that exists on disk.
 pub struct Lab {
@@ -160,11 +123,12 @@ impl Lab {
             let next = "start it without --regions and --edges, or another one with --data DIR";
             return Err(failure.then(next).into());
         }
-        Ok(Settings {
-            api_port: wishes.api_port.unwrap_or(self.settings.api_port),
-            delay_scale: wishes.delay_scale.unwrap_or(self.settings.delay_scale),
+        let mut settings = Settings {
+            format: FORMAT,
             ..self.settings.clone()
-        })
+        };
+        settings.wish(wishes)?;
+        Ok(settings)
     }
 
     /// The sites as cores know them.
@@ -189,6 +153,11 @@ impl Lab {
         self.settings.link_address(site)
     }
 
+    /// Where the Region's application listens.
+    pub fn app_address(&self, site: SiteId) -> SocketAddr {
+        self.settings.app_address(site)
+    }
+
     /// The site's own directory.
     pub fn site_directory(&self, site: SiteName) -> PathBuf {
         self.directory.join(site.to_string())
@@ -199,78 +168,6 @@ impl Lab {
         let certificate = files::read(&self.directory.join("authority.pem"))?;
         let key = Zeroizing::new(files::read(&self.directory.join("authority-key.pem"))?);
         Ok(CertificateAuthority::from_pem(&certificate, &key)?)
-    }
-}
-
-impl Settings {
-    fn new(wishes: &Wishes) -> anyhow::Result<Settings> {
-        let default = || REGIONS.map(|name| name.parse().expect("a Region of the table"));
-        let regions = wishes.regions.clone().unwrap_or_else(|| default().to_vec());
-        let edges = wishes.edges.unwrap_or(1);
-        check_regions(&regions)?;
-        let mut sites = Vec::new();
-        let mut add = |name, place| {
-            let id = SiteId(sites.len() as u16 + 1);
-            sites.push(Site { id, name, place });
-        };
-        for region in &regions {
-            add(SiteName::Region(*region), *region);
-        }
-        for edge in 0..edges {
-            let place = regions[usize::from(edge) % regions.len()];
-            add(SiteName::Edge(edge + 1), place);
-        }
-        Ok(Settings {
-            format: FORMAT,
-            api_port: wishes.api_port.unwrap_or(API_PORT),
-            delay_scale: wishes.delay_scale.unwrap_or(1.0),
-            next_site: sites.len() as u16 + 1,
-            sites,
-        })
-    }
-}
-
-impl Settings {
-    /// Where the front door listens.
-    pub fn front_door(&self) -> SocketAddr {
-        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.api_port)
-    }
-
-    /// Where the sites listen: their links, and the Regions' APIs.
-    pub fn sites_addresses(&self) -> Vec<SocketAddr> {
-        let addresses = self.sites.iter().flat_map(|site| {
-            let api = site.name.region().map(|_| self.api_address(site.id));
-            api.into_iter().chain([self.link_address(site.id)])
-        });
-        addresses.collect()
-    }
-
-    fn api_address(&self, site: SiteId) -> SocketAddr {
-        SocketAddr::new(own_address(site), self.api_port)
-    }
-
-    fn link_address(&self, site: SiteId) -> SocketAddr {
-        let port = self.api_port;
-        let port = port
-            .checked_add(LINK_PORT_DISTANCE)
-            .unwrap_or(port.wrapping_sub(LINK_PORT_DISTANCE));
-        SocketAddr::new(own_address(site), port)
-    }
-}
-
-fn own_address(site: SiteId) -> IpAddr {
-    let number = u8::try_from(site.0).expect("a lab has fewer than 255 sites");
-    Ipv4Addr::new(127, 1, number, 1).into()
-}
-
-fn check_regions(regions: &[Region]) -> Result<(), Failure> {
-    if regions.is_empty() {
-        return Err(Failure::wrong_use("a lab needs at least one Region"));
-    }
-    let mut seen = std::collections::BTreeSet::new();
-    match regions.iter().find(|region| !seen.insert(**region)) {
-        Some(twice) => Err(Failure::wrong_use(format!("{twice} is named twice"))),
-        None => Ok(()),
     }
 }
 
@@ -312,33 +209,6 @@ fn refuse_strangers(directory: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-fn read_settings(file: &Path) -> anyhow::Result<Settings> {
-    /// What every version of the file has.
-    #[derive(Deserialize)]
-    struct Versioned {
-        format: u32,
-    }
-    let text = files::read(file)?;
-    let wrong = |cause: &dyn std::fmt::Display| {
-        Failure::wrong_use(format!("{} can't be understood: {cause}", file.display()))
-    };
-    let Versioned { format } = toml::from_str(&text).map_err(|cause| wrong(&cause))?;
-    if format > FORMAT {
-        let failure = Failure::wrong_use(format!(
-            "{} has format {format}; this Causeway understands up to {FORMAT}",
-            file.display()
-        ));
-        return Err(failure.then("use a newer one").into());
-    }
-    Ok(toml::from_str(&text).map_err(|cause| wrong(&cause))?)
-}
-
-fn write_settings(directory: &Path, settings: &Settings) -> anyhow::Result<()> {
-    let text = toml::to_string(settings)?;
-    let text = format!("# Written by `causeway up`: the lab in this directory.\n{text}");
-    files::write(&directory.join("lab.toml"), &text, Readers::Anyone)
 }
 
 #[cfg(test)]
@@ -437,7 +307,7 @@ mod tests {
         let file = directory.path().join("lab.toml");
         let text = std::fs::read_to_string(&file).unwrap();
         for (change, word) in [
-            (text.replace("format = 1", "format = 2"), "newer"),
+            (text.replace("format = 2", "format = 3"), "newer"),
             (text.replace("us-east-1", "nowhere-1"), "nowhere-1"),
             (format!("colour = 1\n{text}"), "colour"),
         ] {
@@ -451,6 +321,74 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_the_first_format_is_read_and_written_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        make(directory.path(), &Wishes::default()).unwrap();
+        let file = directory.path().join("lab.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let old: String = text
+            .replace("format = 2", "format = 1")
+            .lines()
+            .filter(|line| !line.starts_with("dns_port") && !line.starts_with("app_port"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert_ne!(old, text);
+        std::fs::write(&file, old).unwrap();
+        let found = Lab::find(directory.path()).unwrap().unwrap();
+        assert_eq!(found.settings.dns_port, 5300);
+        make(directory.path(), &Wishes::default()).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    }
+
+    #[test]
+    fn what_may_change_is_remembered() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = directory.path().join("places.mmdb");
+        std::fs::write(&database, "").unwrap();
+        let data = directory.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        let wishes = Wishes {
+            dns_port: Some(5400),
+            app_port: Some(9000),
+            health_interval: Some(HealthInterval::Milliseconds(200)),
+            geo_database: Some(database.clone()),
+            ..Wishes::default()
+        };
+        let first = make(&data, &wishes).unwrap();
+        assert_eq!(first.app_address(SiteId(2)).to_string(), "127.1.2.1:9000");
+        let second = make(&data, &Wishes::default()).unwrap().settings;
+        assert_eq!(second.dns_port, 5400);
+        assert_eq!(second.health_interval_milliseconds, Some(200));
+        assert_eq!(second.geo_database, Some(database.canonicalize().unwrap()));
+        let wishes = Wishes {
+            health_interval: Some(HealthInterval::AsConfigured),
+            ..Wishes::default()
+        };
+        let third = make(&data, &wishes).unwrap().settings;
+        assert_eq!(third.health_interval_milliseconds, None);
+        let wishes = Wishes {
+            geo_database: Some(directory.path().join("absent.mmdb")),
+            ..Wishes::default()
+        };
+        let refused = message(make(&data, &wishes));
+        assert!(refused.contains("absent.mmdb"), "{refused}");
+    }
+
+    #[test]
+    fn ports_that_meet_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let wishes = Wishes {
+            app_port: Some(4566),
+            ..Wishes::default()
+        };
+        let settings = Lab::plan(directory.path(), &wishes).unwrap();
+        assert!(settings.refuse_clashes(false).is_ok());
+        let refused = settings.refuse_clashes(true).unwrap_err().to_string();
+        let words = "--api-port and --app-port both lead to 127.1.1.1:4566";
+        assert!(refused.starts_with(words), "{refused}");
+    }
+
+    #[test]
     fn a_plan_changes_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let absent = directory.path().join("absent");
@@ -461,7 +399,8 @@ mod tests {
         let planned = Lab::plan(&absent, &wishes).unwrap();
         assert_eq!(planned.front_door().port(), 60_000);
         // Three Regions with an API and a link, and an edge with a link.
-        assert_eq!(planned.sites_addresses().len(), 7);
+        assert_eq!(planned.listening(false).len(), 7);
+        assert_eq!(planned.listening(true).len(), 10);
         assert!(!absent.exists());
         let lab = make(directory.path(), &Wishes::default()).unwrap();
         Lab::plan(directory.path(), &wishes).unwrap();

@@ -1,0 +1,274 @@
+//! `lab.toml`: what a lab is made with, what of it may change between two starts, and the
+//! addresses that follow from it. It makes nothing but this file.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use types::{Region, Site, SiteId, SiteName};
+
+use crate::failure::Failure;
+use crate::files::{self, Readers};
+
+/// The version of `lab.toml` that this binary writes, and the greatest it reads. Format 1 had
+/// neither DNS nor applications nor health checks: what it lacks has its default.
+pub(super) const FORMAT: u32 = 2;
+
+/// The Regions of a lab that names none.
+const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-1"];
+
+/// The front door's port unless another is asked for, as LocalStack and its kind have it.
+const API_PORT: u16 = 4566;
+
+/// The port of DNS unless another is asked for: 53 with a hundred, which needs no root.
+const DNS_PORT: u16 = 5300;
+
+/// The port of the Regions' applications unless another is asked for.
+const APP_PORT: u16 = 8080;
+
+/// How far a site's link port is from its API port, and an edge's relay port from its DNS port.
+const PORT_DISTANCE: u16 = 10_000;
+
+/// What can be asked of a lab that starts.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Wishes {
+    /// Its Regions.
+    pub regions: Option<Vec<Region>>,
+    /// How many edges.
+    pub edges: Option<u16>,
+    /// The front door's port.
+    pub api_port: Option<u16>,
+    /// The port of DNS.
+    pub dns_port: Option<u16>,
+    /// The port of the Regions' applications.
+    pub app_port: Option<u16>,
+    /// The factor of all delays.
+    pub delay_scale: Option<f64>,
+    /// How often endpoints are probed.
+    pub health_interval: Option<HealthInterval>,
+    /// A database of places by address, in MMDB format.
+    pub geo_database: Option<PathBuf>,
+}
+
+/// How often the endpoints of health checks are probed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HealthInterval {
+    /// As each check says: every 10 or 30 s.
+    AsConfigured,
+    /// All of them every so many milliseconds.
+    Milliseconds(u64),
+}
+
+/// `lab.toml`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The version of this file.
+    pub format: u32,
+    /// The front door's port, and that of each Region's own address.
+    pub api_port: u16,
+    /// The port of DNS, of the lab and of each edge's own address.
+    #[serde(default = "default_dns_port")]
+    pub dns_port: u16,
+    /// The port of each Region's application.
+    #[serde(default = "default_app_port")]
+    pub app_port: u16,
+    /// What the delays between sites are multiplied by.
+    pub delay_scale: f64,
+    /// How often endpoints are probed, in milliseconds; without it, as each health check says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_interval_milliseconds: Option<u64>,
+    /// A database of places by address, in MMDB format; its absolute path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub geo_database: Option<PathBuf>,
+    /// The number the next new site gets: none is ever used twice.
+    pub next_site: u16,
+    /// The sites.
+    pub sites: Vec<Site>,
+}
+
+fn default_dns_port() -> u16 {
+    DNS_PORT
+}
+
+fn default_app_port() -> u16 {
+    APP_PORT
+}
+
+/// An address that something of a lab listens on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Listening {
+    /// The address.
+    pub address: SocketAddr,
+    /// Is it listened on by UDP as well?
+    pub datagrams: bool,
+    /// The option of `up` that moves it.
+    pub option: &'static str,
+}
+
+impl Settings {
+    /// Those of a new lab.
+    pub(super) fn new(wishes: &Wishes) -> anyhow::Result<Settings> {
+        let default = || REGIONS.map(|name| name.parse().expect("a Region of the table"));
+        let regions = wishes.regions.clone().unwrap_or_else(|| default().to_vec());
+        let edges = wishes.edges.unwrap_or(1);
+        check_regions(&regions)?;
+        let mut sites = Vec::new();
+        let mut add = |name, place| {
+            let id = SiteId(sites.len() as u16 + 1);
+            sites.push(Site { id, name, place });
+        };
+        for region in &regions {
+            add(SiteName::Region(*region), *region);
+        }
+        for edge in 0..edges {
+            let place = regions[usize::from(edge) % regions.len()];
+            add(SiteName::Edge(edge + 1), place);
+        }
+        let mut settings = Settings {
+            format: FORMAT,
+            api_port: API_PORT,
+            dns_port: DNS_PORT,
+            app_port: APP_PORT,
+            delay_scale: 1.0,
+            health_interval_milliseconds: None,
+            geo_database: None,
+            next_site: sites.len() as u16 + 1,
+            sites,
+        };
+        settings.wish(wishes)?;
+        Ok(settings)
+    }
+
+    /// Takes over what may change between two starts.
+    pub(super) fn wish(&mut self, wishes: &Wishes) -> anyhow::Result<()> {
+        self.api_port = wishes.api_port.unwrap_or(self.api_port);
+        self.dns_port = wishes.dns_port.unwrap_or(self.dns_port);
+        self.app_port = wishes.app_port.unwrap_or(self.app_port);
+        self.delay_scale = wishes.delay_scale.unwrap_or(self.delay_scale);
+        match wishes.health_interval {
+            Some(HealthInterval::Milliseconds(interval)) => {
+                self.health_interval_milliseconds = Some(interval);
+            }
+            Some(HealthInterval::AsConfigured) => self.health_interval_milliseconds = None,
+            None => {}
+        }
+        if let Some(file) = &wishes.geo_database {
+            let found = file.canonicalize().map_err(|cause| {
+                Failure::wrong_use(format!("can't find {}: {cause}", file.display()))
+                    .then("name a file in MMDB format with --geo-database FILE")
+            })?;
+            self.geo_database = Some(found);
+        }
+        Ok(())
+    }
+}
+
+impl Settings {
+    /// Where the front door listens.
+    pub fn front_door(&self) -> SocketAddr {
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.api_port)
+    }
+
+    /// Where the lab listens beside its front door; with the Regions' applications if there are
+    /// to be some.
+    pub fn listening(&self, with_apps: bool) -> Vec<Listening> {
+        let mut all = Vec::new();
+        let mut add = |address, datagrams, option| {
+            all.push(Listening {
+                address,
+                datagrams,
+                option,
+            });
+        };
+        for site in &self.sites {
+            add(self.link_address(site.id), false, "--api-port");
+            if site.name.region().is_some() {
+                add(self.api_address(site.id), false, "--api-port");
+                if with_apps {
+                    add(self.app_address(site.id), false, "--app-port");
+                }
+            }
+        }
+        all
+    }
+
+    /// Refuses ports that would meet: two of the lab's own can't listen on one address.
+    pub fn refuse_clashes(&self, with_apps: bool) -> Result<(), Failure> {
+        let mut seen = std::collections::BTreeMap::new();
+        for listening in self.listening(with_apps) {
+            let Listening {
+                address, option, ..
+            } = listening;
+            if let Some(other) = seen.insert(address, option) {
+                let failure = format!("{other} and {option} both lead to {address}");
+                return Err(Failure::wrong_use(failure)
+                    .then("choose ports that differ, also by 10,000 and more"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn api_address(&self, site: SiteId) -> SocketAddr {
+        SocketAddr::new(own_address(site), self.api_port)
+    }
+
+    pub(super) fn link_address(&self, site: SiteId) -> SocketAddr {
+        SocketAddr::new(own_address(site), distant(self.api_port))
+    }
+
+    pub(super) fn app_address(&self, site: SiteId) -> SocketAddr {
+        SocketAddr::new(own_address(site), self.app_port)
+    }
+}
+
+/// The port 10,000 further up; where there is none, further down.
+fn distant(port: u16) -> u16 {
+    let up = port.checked_add(PORT_DISTANCE);
+    up.unwrap_or(port.wrapping_sub(PORT_DISTANCE))
+}
+
+fn own_address(site: SiteId) -> IpAddr {
+    let number = u8::try_from(site.0).expect("a lab has fewer than 255 sites");
+    Ipv4Addr::new(127, 1, number, 1).into()
+}
+
+fn check_regions(regions: &[Region]) -> Result<(), Failure> {
+    if regions.is_empty() {
+        return Err(Failure::wrong_use("a lab needs at least one Region"));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    match regions.iter().find(|region| !seen.insert(**region)) {
+        Some(twice) => Err(Failure::wrong_use(format!("{twice} is named twice"))),
+        None => Ok(()),
+    }
+}
+
+/// Reads `lab.toml`. A newer one than this binary understands is refused by name.
+pub(super) fn read_settings(file: &Path) -> anyhow::Result<Settings> {
+    /// What every version of the file has.
+    #[derive(Deserialize)]
+    struct Versioned {
+        format: u32,
+    }
+    let text = files::read(file)?;
+    let wrong = |cause: &dyn std::fmt::Display| {
+        Failure::wrong_use(format!("{} can't be understood: {cause}", file.display()))
+    };
+    let Versioned { format } = toml::from_str(&text).map_err(|cause| wrong(&cause))?;
+    if format > FORMAT {
+        let failure = Failure::wrong_use(format!(
+            "{} has format {format}; this Causeway understands up to {FORMAT}",
+            file.display()
+        ));
+        return Err(failure.then("use a newer one").into());
+    }
+    Ok(toml::from_str(&text).map_err(|cause| wrong(&cause))?)
+}
+
+/// Writes it.
+pub(super) fn write_settings(directory: &Path, settings: &Settings) -> anyhow::Result<()> {
+    let text = toml::to_string(settings)?;
+    let text = format!("# Written by `causeway up`: the lab in this directory.\n{text}");
+    files::write(&directory.join("lab.toml"), &text, Readers::Anyone)
+}

@@ -1,0 +1,236 @@
+//! A process group: its leader started with a thread that keeps it, and the whole of it paused,
+//! resumed, asked to end and killed. It speaks to nobody; a child with a pipe is `Child`.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, getpid, getppid, kill_process_group,
+    set_parent_process_death_signal, waitid,
+};
+use tokio::sync::watch;
+
+use super::guard::Guard;
+use types::ByteSize;
+
+/// A log larger than this is set aside when its process starts again.
+const LOG_LIMIT: ByteSize = ByteSize::mib(16);
+
+/// How to start a program that nothing is said to over a pipe.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProgramSpec {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// What is set in its environment, on top of this process's own; `None` takes a variable away.
+    pub environment: Vec<(String, Option<OsString>)>,
+    /// The file that what it writes to stdout and stderr is added to.
+    pub log: PathBuf,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// It exited with that code.
+    Code(i32),
+    /// That signal killed it.
+    Signal(i32),
+}
+
+/// A running process that leads a group of its own.
+///
+/// The group is killed when this is dropped, when its leader ends, when the thread that keeps it
+/// ends, and by the guard when this process is gone.
+pub struct ProcessGroup {
+    number: Pid,
+    exit: watch::Receiver<Option<Exit>>,
+}
+
+/// The ends of the pipes to a process that was started with some.
+pub(super) type Pipes = Option<(ChildStdin, ChildStdout)>;
+
+impl ProcessGroup {
+    /// Starts a program in the current directory, with nothing to read on its stdin.
+    pub fn spawn(spec: &ProgramSpec, guard: &Guard) -> io::Result<ProcessGroup> {
+        let log = open_log(&spec.log)?;
+        let mut command = Command::new(&spec.program);
+        command
+            .args(&spec.arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        for (name, value) in &spec.environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let (group, _) = ProcessGroup::start(command, guard)?;
+        Ok(group)
+    }
+
+    /// Starts the command as the leader of a new group.
+    pub(super) fn start(mut command: Command, guard: &Guard) -> io::Result<(ProcessGroup, Pipes)> {
+        command.process_group(0);
+        die_with_parent(&mut command);
+        let (started, start) = mpsc::channel();
+        let (ended, exit) = watch::channel(None);
+        let guard = guard.clone();
+        // The parent-death signal is sent when the *thread* that started a process ends
+        // (prctl(2)): this one stays until the leader is gone.
+        std::thread::Builder::new()
+            .name("keeper".into())
+            .stack_size(128 * 1024)
+            .spawn(move || match command.spawn() {
+                Ok(mut process) => {
+                    let pipes = process.stdin.take().zip(process.stdout.take());
+                    let group = group_of(&process);
+                    let guarded = guard.add(group);
+                    if started.send(guarded.map(|()| (group, pipes))).is_err() {
+                        kill(group);
+                    }
+                    ended.send_replace(Some(keep(group, process, &guard)));
+                }
+                Err(cause) => drop(started.send(Err(cause))),
+            })?;
+        let (number, pipes) = start.recv().map_err(io::Error::other)??;
+        Ok((ProcessGroup { number, exit }, pipes))
+    }
+
+    /// The number of its leader and of the group.
+    pub fn id(&self) -> i32 {
+        self.number.as_raw_nonzero().get()
+    }
+
+    /// Kills all of it at once, as a power cut would.
+    pub fn kill(&self) {
+        if !self.has_ended() {
+            kill(self.number);
+        }
+    }
+
+    /// Asks all of it to end (SIGTERM). What is paused hears it when it goes on.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Stops all of it where it stands, until [`ProcessGroup::resume`].
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets what is paused go on.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if !self.has_ended()
+            && let Err(cause) = kill_process_group(self.number, signal)
+        {
+            tracing::debug!(group = self.id(), %cause, "a group ended before its signal");
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.exit.borrow().is_some()
+    }
+
+    /// Waits until all of it is gone; gives how its leader ended.
+    pub async fn ended(&self) -> Exit {
+        let mut exit = self.exit.clone();
+        let ended = exit.wait_for(Option::is_some).await;
+        ended.map_or(Exit::Signal(Signal::KILL.as_raw()), |exit| {
+            exit.expect("it was waited for")
+        })
+    }
+}
+
+impl Drop for ProcessGroup {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Exit::Code(code) => write!(f, "exit code {code}"),
+            Exit::Signal(signal) => write!(f, "signal {signal}"),
+        }
+    }
+}
+
+impl From<ExitStatus> for Exit {
+    fn from(status: ExitStatus) -> Exit {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Exit::Code(code),
+            (None, signal) => Exit::Signal(signal.unwrap_or(0)),
+        }
+    }
+}
+
+/// The log of a process, to be added to.
+pub(super) fn open_log(path: &Path) -> io::Result<File> {
+    if std::fs::metadata(path).is_ok_and(|log| log.len() > LOG_LIMIT.0) {
+        std::fs::rename(path, path.with_extension("old"))?;
+    }
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// The kernel kills the leader when the thread that started it ends, also while it is paused.
+#[expect(
+    unsafe_code,
+    reason = "std offers no other way to run code between fork and exec"
+)]
+fn die_with_parent(command: &mut Command) {
+    let parent = getpid();
+    let prepare = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // The parent may have died before the call above: then nobody would send the signal.
+        if getppid() != Some(parent) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed. The closure makes
+    // two system calls, allocates nothing and takes no lock; its error carries no allocation.
+    unsafe {
+        command.pre_exec(prepare);
+    }
+}
+
+fn group_of(process: &std::process::Child) -> Pid {
+    let number = i32::try_from(process.id()).expect("process numbers fit 22 bits on Linux");
+    Pid::from_raw(number).expect("a child's number isn't 0")
+}
+
+/// Waits for the leader's end, then ends the rest of its group. The leader is reaped last: until
+/// then the group's number can't be given to anyone else.
+fn keep(group: Pid, mut process: std::process::Child, guard: &Guard) -> Exit {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(group), options) {}
+    kill(group);
+    if let Err(cause) = guard.remove(group) {
+        tracing::warn!(%cause, "the guard can't be started again");
+    }
+    match process.wait() {
+        Ok(status) => status.into(),
+        Err(cause) => {
+            tracing::warn!(%cause, "a child can't be waited for");
+            Exit::Signal(0)
+        }
+    }
+}
+
+fn kill(group: Pid) {
+    if let Err(cause) = kill_process_group(group, Signal::KILL) {
+        tracing::debug!(%group, %cause, "a group was gone before it was killed");
+    }
+}
