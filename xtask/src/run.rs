@@ -36,10 +36,13 @@ pub fn command(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Is there a program of that name on the path?
+/// Is there a program of that name on the path, or where daemons are?
 pub fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
+    let daemons = PathBuf::from("/usr/sbin");
+    std::env::split_paths(&path)
+        .chain([daemons])
+        .any(|directory| directory.join(program).is_file())
 }
 
 fn shown(command: &Command) -> String {

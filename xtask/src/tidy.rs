@@ -10,6 +10,9 @@ use anyhow::{Result, bail};
 
 use crate::{graph, run};
 
+/// Where our Rust is.
+const FOLDERS: [&str; 3] = ["crates", "examples", "xtask"];
+
 /// Lines of a file before its tests, at most; longer ones are on the list below.
 const MAX_FILE_LINES: usize = 500;
 
@@ -62,7 +65,7 @@ fn faults() -> Result<Vec<String>> {
 /// Every Rust file of the checkout, sorted.
 fn sources() -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for folder in ["crates", "xtask"] {
+    for folder in FOLDERS {
         walk(&run::root().join(folder), &mut found)?;
     }
     found.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
@@ -231,7 +234,7 @@ fn check_words(name: &str, text: &str, faults: &mut Vec<String>) {
 /// Every crate takes the workspace's lints, and no nested clippy.toml switches the bans off.
 fn check_manifests(faults: &mut Vec<String>) -> Result<()> {
     let mut files = Vec::new();
-    for folder in ["crates", "xtask"] {
+    for folder in FOLDERS {
         walk(&run::root().join(folder), &mut files)?;
     }
     for path in files {
