@@ -8,6 +8,7 @@
 )]
 
 mod client;
+mod dns;
 mod environment;
 mod http;
 mod links;
@@ -16,6 +17,10 @@ mod process;
 mod tasks;
 
 pub use client::{ClientConnection, ClientError, Lookup, LookupError, Resolved};
+pub use dns::{
+    DnsAddress, DnsCounts, DnsQuery, MAX_QUERY, MAX_TCP_REPLY, MAX_UDP_REPLY, Origin, Relay,
+    RelayLimits, RelayTarget, Responder, TcpLimits, TcpServer, Transport, UdpOptions, UdpServer,
+};
 pub use environment::{SystemEnvironment, fill_random, variable};
 pub use http::{
     FrontDoor, HttpLimits, HttpServer, ListenError, Refusal, RequestError, Route, SMALL_BODY,

@@ -12,7 +12,7 @@ const BACKLOG: i32 = 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Something else listens there.
-    #[error("{0} is taken by another process (`ss -ltnp 'sport = :{port}'` names it)", port = .0.port())]
+    #[error("{0} is taken by another process (`ss -lntup 'sport = :{port}'` names it)", port = .0.port())]
     Taken(SocketAddr),
     /// The operating system refused for another reason.
     #[error("can't listen on {address}: {cause}")]
