@@ -7,6 +7,7 @@
 //! changing the sites of a running deployment, leases, reads that ask the leader.
 
 mod codec;
+mod configuration;
 mod council;
 mod driver;
 mod error;
