@@ -1,2 +1,22 @@
 //! Game days: the language of scenarios, the plan made of one, what was observed, what it amounts
-//! to, and the report. It runs nothing itself: a runner carries the plan out through its traits.
+//! to, and the report. It runs nothing itself: a runner carries the plan out and fills
+//! [`Observations`].
+//!
+//! `Scenario::parse` → `Plan::of` → a runner → [`Observations`] → `Figures::of` → `Report::of`.
+
+mod expectation;
+mod language;
+pub mod limits;
+mod metric;
+mod observations;
+mod plan;
+pub mod scenario;
+
+pub use expectation::{Bound, Comparison, Expectation, Measured, Outcome as ExpectationOutcome};
+pub use language::{Position, Problem, Problems, Setting};
+pub use metric::{LANES, LEVELS, Metric, MetricName, Vocabulary};
+pub use observations::{
+    Answer, Conflict, Crossing, Event, EventKind, Observations, Outcome, Request, Scan, Verb,
+};
+pub use plan::{Deed, Look, Moment, Order, Plan, Task};
+pub use scenario::Scenario;

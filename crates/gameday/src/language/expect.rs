@@ -1,0 +1,104 @@
+//! `[expect]`: lines such as `rto_s.honours_ttl <= 10`.
+
+use super::problem::nearest;
+use super::reading::{Constant, Section, Value, variable_name};
+use crate::expectation::{Bound, Comparison, Expectation};
+use crate::limits;
+use crate::metric::{Metric, Vocabulary};
+use crate::scenario::{Lab, Load};
+
+/// Reads `[expect]`.
+pub(super) fn read(root: &Section<'_, '_>, lab: Option<&Lab>, loads: &[Load]) -> Vec<Expectation> {
+    let Some(section) = root.section("expect", "[expect]") else {
+        return Vec::new();
+    };
+    let value = section.required("that", "that = [\"lost_for_good == 0\"]");
+    section.check_unknown();
+    let Some(items) = value.and_then(|value| value.list(limits::EXPECTATIONS)) else {
+        return Vec::new();
+    };
+    let vocabulary = vocabulary(lab, loads);
+    let read = items
+        .iter()
+        .filter_map(|item| expectation(item, root, &vocabulary));
+    read.collect()
+}
+
+fn vocabulary(lab: Option<&Lab>, loads: &[Load]) -> Vocabulary {
+    let mut clients: Vec<String> = loads.iter().map(|load| load.client.label.clone()).collect();
+    clients.sort();
+    clients.dedup();
+    Vocabulary {
+        clients,
+        loads: loads.iter().map(|load| load.name.clone()).collect(),
+        regions: lab.map(|lab| lab.regions.clone()).unwrap_or_default(),
+    }
+}
+
+const FORM: &str = "write a metric, a comparison and a number: \"rto_s.honours_ttl <= 10\"";
+
+fn expectation(
+    item: &Value<'_, '_>,
+    root: &Section<'_, '_>,
+    known: &Vocabulary,
+) -> Option<Expectation> {
+    let text = item.text()?;
+    let signs = Comparison::ALL.into_iter();
+    // The first sign in the text; of two that begin at one place the longer, listed first.
+    let found =
+        signs.filter_map(|(sign, comparison)| text.find(sign).map(|at| (at, sign, comparison)));
+    let Some((at, sign, comparison)) = found.min_by_key(|(at, _, _)| *at) else {
+        item.problem(format!("`{text}` compares nothing"), FORM);
+        return None;
+    };
+    let metric = match Metric::parse(text[..at].trim(), known) {
+        Ok(metric) => metric,
+        Err((message, help)) => {
+            item.problem(message, help);
+            return None;
+        }
+    };
+    let bound = bound(item, text[at + sign.len()..].trim(), root, &metric)?;
+    let text = format!("{metric} {comparison} {bound}");
+    let line = root.reader.line(&item.place);
+    Some(Expectation {
+        text,
+        metric,
+        comparison,
+        bound,
+        line,
+    })
+}
+
+fn bound(
+    item: &Value<'_, '_>,
+    text: &str,
+    root: &Section<'_, '_>,
+    metric: &Metric,
+) -> Option<Bound> {
+    if let Some(name) = variable_name(text) {
+        return match root.reader.variable(name, &item.place)? {
+            Constant::Whole(number) => Some(Bound::Number(number as f64)),
+            Constant::Decimal(number) => Some(Bound::Number(number)),
+            Constant::Text(text) if text == "never" => Some(Bound::Never),
+            _ => {
+                item.problem(format!("`${name}` is no number"), FORM);
+                None
+            }
+        };
+    }
+    if text == "never" {
+        return Some(Bound::Never);
+    }
+    if let Some(number) = text.parse::<f64>().ok().filter(|number| number.is_finite()) {
+        return Some(Bound::Number(number));
+    }
+    let digits = text.trim_end_matches(|c: char| c.is_alphabetic() || c == '%');
+    let help = match (digits.parse::<f64>(), nearest(text, ["never"])) {
+        (Ok(_), _) => format!("write {digits}: the unit is in the name of the metric"),
+        (_, Some(near)) => format!("did you mean `{near}`?"),
+        _ => FORM.to_owned(),
+    };
+    item.problem(format!("`{metric}` can't be compared with `{text}`"), help);
+    None
+}

@@ -1,0 +1,174 @@
+//! `[lab]` and `[[table]]`: what is started, and where the data are.
+
+use types::{Region, SiteName};
+
+use super::problem::{listed, nearest};
+use super::reading::{Section, Value};
+use crate::limits;
+use crate::scenario::{App, Lab, Table};
+
+/// Reads `[lab]`.
+pub(super) fn read(root: &Section<'_, '_>) -> Option<Lab> {
+    if !root.has("lab") {
+        let help = "write [lab] and below it regions = [\"us-east-1\", \"eu-west-1\"]";
+        root.reader
+            .problem_help(root.place(), "a scenario needs [lab]", help);
+        root.get("lab");
+        return None;
+    }
+    let section = root.section("lab", "[lab]")?;
+    let regions = section.required("regions", "regions = [\"us-east-1\", \"eu-west-1\"]");
+    let regions = regions.map(|value| distinct_regions(&value, None));
+    let edges = section.get("edges");
+    let edges = edges.and_then(|value| value.whole((0, i64::from(limits::EDGES))));
+    let delay_scale = section
+        .get("delay_scale")
+        .and_then(|value| value.decimal((0.0, 100.0)));
+    let interval = section.get("health_interval");
+    let app_port = section
+        .get("app_port")
+        .and_then(|value| value.whole((1, 65_535)));
+    let lab = Lab {
+        regions: regions.unwrap_or_default(),
+        edges: edges
+            .and_then(|edges| u16::try_from(edges).ok())
+            .unwrap_or(1),
+        delay_scale: delay_scale.unwrap_or(1.0),
+        health_interval: interval.and_then(|value| value.span(limits::HEALTH_INTERVAL)),
+        app: section.get("app").and_then(|value| app(&value)),
+        app_port: app_port.and_then(|port| u16::try_from(port).ok()),
+    };
+    section.check_unknown();
+    (!lab.regions.is_empty()).then_some(lab)
+}
+
+fn app(value: &Value<'_, '_>) -> Option<App> {
+    let command = value.line(4_000)?;
+    Some(match command.as_str() {
+        "orders" => App::Orders,
+        _ => App::Command(command),
+    })
+}
+
+/// Reads `[[table]]`.
+pub(super) fn tables(root: &Section<'_, '_>, lab: Option<&Lab>) -> Vec<Table> {
+    let mut tables: Vec<Table> = Vec::new();
+    for section in root.sections("table", "a table", limits::TABLES) {
+        let name = section.required("name", "name = \"Orders\"");
+        let place = name.as_ref().map(|value| value.place.clone());
+        let name = name.and_then(|value| table_name(&value));
+        let key = section.get("key").and_then(|value| value.line(255));
+        let regions = section.required("regions", "regions = [\"us-east-1\", \"eu-west-1\"]");
+        let regions = regions.map(|value| distinct_regions(&value, lab));
+        section.check_unknown();
+        let (Some(name), Some(regions)) = (name, regions) else {
+            continue;
+        };
+        let twice = tables.iter().find(|table| {
+            table.name == name && table.regions.iter().any(|region| regions.contains(region))
+        });
+        if let (Some(_), Some(place)) = (twice, place) {
+            let message = format!("two tables `{name}` are in one Region");
+            let help = "tables of one name are apart only where they have no Region in common";
+            section.reader.problem_help(&place, message, help);
+        }
+        let key = key.unwrap_or_else(|| "id".to_owned());
+        tables.push(Table { name, key, regions });
+    }
+    tables
+}
+
+/// DynamoDB's rule: 3 to 255 letters, digits, `_`, `-` and `.`.
+fn table_name(value: &Value<'_, '_>) -> Option<String> {
+    let name = value.text()?;
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    if (3..=255).contains(&name.len()) && name.bytes().all(is_part) {
+        return Some(name.to_owned());
+    }
+    let help = "a table's name has 3 to 255 letters, digits, `_`, `-` and `.`";
+    value.problem("this is no name of a table", help);
+    None
+}
+
+/// A list of Regions, each once, those of the lab if it is given.
+fn distinct_regions(value: &Value<'_, '_>, lab: Option<&Lab>) -> Vec<Region> {
+    let mut regions = Vec::new();
+    for item in value.list(limits::REGIONS).unwrap_or_default() {
+        let found = match lab {
+            Some(lab) => region_of(&item, lab),
+            None => region(&item),
+        };
+        match found {
+            Some(region) if regions.contains(&region) => {
+                item.problem(format!("{region} is listed twice"), "name each Region once");
+            }
+            Some(region) => regions.push(region),
+            None => {}
+        }
+    }
+    regions
+}
+
+/// Any Region there is.
+pub(super) fn region(value: &Value<'_, '_>) -> Option<Region> {
+    let name = value.text()?;
+    if let Ok(region) = name.parse() {
+        return Some(region);
+    }
+    let help = match nearest(name, Region::all().map(Region::name)) {
+        Some(near) => format!("did you mean `{near}`? `causeway places` lists all"),
+        None => "`causeway places` lists those that exist".to_owned(),
+    };
+    value.problem(format!("there is no Region `{name}`"), help);
+    None
+}
+
+/// A Region of the lab.
+pub(super) fn region_of(value: &Value<'_, '_>, lab: &Lab) -> Option<Region> {
+    let name = value.text()?;
+    let names = || lab.regions.iter().map(|region| region.name());
+    if let Some(region) = lab.regions.iter().find(|region| region.name() == name) {
+        return Some(*region);
+    }
+    let has = format!("the lab has {}", listed(names()));
+    let help = match nearest(name, names()) {
+        Some(near) => format!("did you mean `{near}`? ({has})"),
+        None => has,
+    };
+    let message = match name.parse::<Region>() {
+        Ok(_) => format!("{name} is not in this lab"),
+        Err(_) => format!("there is no Region `{name}`"),
+    };
+    value.problem(message, help);
+    None
+}
+
+/// A site of the lab.
+pub(super) fn site(value: &Value<'_, '_>, lab: &Lab) -> Option<SiteName> {
+    let name = value.text()?;
+    let edges = (1..=lab.edges).map(SiteName::Edge);
+    let mut sites = lab
+        .regions
+        .iter()
+        .copied()
+        .map(SiteName::Region)
+        .chain(edges);
+    if let Some(site) = sites.find(|site| site.to_string() == name) {
+        return Some(site);
+    }
+    let edges = (1..=lab.edges).map(SiteName::Edge);
+    let sites = lab
+        .regions
+        .iter()
+        .copied()
+        .map(SiteName::Region)
+        .chain(edges);
+    let names: Vec<String> = sites.map(|site| site.to_string()).collect();
+    let has = format!("the lab has {}", listed(names.iter().map(String::as_str)));
+    let help = match nearest(name, names.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`? ({has})"),
+        None => has,
+    };
+    value.problem(format!("`{name}` is no site of this lab"), help);
+    None
+}

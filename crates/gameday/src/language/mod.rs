@@ -1,0 +1,171 @@
+//! The language of scenarios: one TOML file to a checked [`Scenario`], or everything that is wrong
+//! with it. `docs/gamedays.md` documents each word. It reads no file and looks at no clock.
+
+mod codes;
+mod expect;
+mod lab;
+mod load;
+mod names;
+mod policy;
+mod problem;
+mod reading;
+mod span;
+mod steps;
+mod timeline;
+mod variables;
+
+use sha2::{Digest, Sha256};
+use toml::de::DeTable;
+
+use crate::limits;
+use crate::scenario::Scenario;
+pub use problem::{Position, Problem, Problems};
+use reading::{Reader, Section};
+
+pub(crate) use reading::meant;
+pub(crate) use span::show as show_span;
+
+/// A variable set on the command line: `--set outage=5s`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Setting {
+    /// The variable.
+    pub name: String,
+    /// Its value, as the command line has it.
+    pub value: String,
+}
+
+impl std::str::FromStr for Setting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Setting, String> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.trim().is_empty() => Ok(Setting {
+                name: name.trim().to_owned(),
+                value: value.trim().to_owned(),
+            }),
+            _ => Err(format!(
+                "`{text}` sets no variable; write NAME=VALUE, such as outage=5s"
+            )),
+        }
+    }
+}
+
+impl Scenario {
+    /// Reads a scenario. `file` is how messages name it, and where the scenario's name comes from;
+    /// `settings` go before the values in `[variables]`.
+    pub fn parse(file: &str, text: &str, settings: &[Setting]) -> Result<Scenario, Problems> {
+        let reader = Reader::new(text);
+        let scenario = match text.len() > limits::FILE_BYTES {
+            true => {
+                let most = limits::FILE_BYTES / 1024;
+                reader.problem_elsewhere(format!("a scenario has at most {most} KiB"), None);
+                None
+            }
+            false => read_text(&reader, file, text, settings),
+        };
+        match (Problems::of(file, reader.into_problems()), scenario) {
+            (Some(problems), _) => Err(problems),
+            (None, Some(scenario)) => Ok(scenario),
+            (None, None) => unreachable!("what could not be read was noted as a problem"),
+        }
+    }
+}
+
+fn read_text<'t>(
+    reader: &Reader<'t>,
+    file: &str,
+    text: &'t str,
+    settings: &[Setting],
+) -> Option<Scenario> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let place = error.span().unwrap_or(0..0);
+        reader.problem(&place, error.message().trim());
+    }
+    if !errors.is_empty() {
+        return None;
+    }
+    let root = Section::new(reader, "a scenario", document.get_ref(), 0..0);
+    read(&root, file, text, settings)
+}
+
+fn read(root: &Section<'_, '_>, file: &str, text: &str, settings: &[Setting]) -> Option<Scenario> {
+    let reader = root.reader;
+    let variables = variables::read(root, settings);
+    let title = root.required("title", "title = \"What happens\"");
+    let title = title.and_then(|value| value.line(200));
+    let description = root.get("description").and_then(|value| value.line(4_000));
+    let seed = root
+        .get("seed")
+        .and_then(|value| value.whole((0, i64::MAX)));
+    let lab = lab::read(root);
+    let tables = lab::tables(root, lab.as_ref());
+    let measure_section = match root.has("measure") {
+        true => root.section("measure", "[measure]"),
+        false => {
+            let help = "write how long the load runs: [measure] and length = \"60s\" below it";
+            reader.problem_help(root.place(), "a scenario needs [measure]", help);
+            root.get("measure");
+            None
+        }
+    };
+    let measure = measure_section.as_ref().map(load::measure);
+    let zones = names::zones(root);
+    let checks = names::health_checks(root, lab.as_ref());
+    let context = names::Context {
+        lab: lab.as_ref(),
+        zones: &zones,
+        checks: &checks,
+    };
+    let records = names::records(root, &context);
+    let length = measure.as_ref().and_then(|measure| measure.length);
+    let loads = load::loads(root, &context, &records, length);
+    let steps = steps::read(root, &context, &records, length);
+    let measure = measure_section
+        .zip(measure)
+        .and_then(|(section, draft)| load::finish_measure(&section, draft, &tables, &steps));
+    timeline::check_needs(root, lab.as_ref(), &zones, &loads, &tables);
+    let expectations = expect::read(root, lab.as_ref(), &loads);
+    let shown = variables::shown(reader);
+    variables::check_used(root, &variables);
+    root.check_unknown();
+    let scenario = Scenario {
+        name: stem(file),
+        title: title?,
+        description,
+        seed: seed.and_then(|seed| u64::try_from(seed).ok()).unwrap_or(1),
+        digest: digest(text, &shown),
+        variables: shown,
+        lab: lab?,
+        tables,
+        zones,
+        health_checks: checks,
+        records: names::in_order(records),
+        loads,
+        steps: steps.into_iter().map(|(step, _)| step).collect(),
+        measure: measure?,
+        expectations,
+    };
+    Some(scenario)
+}
+
+/// The file's name without folders and ending.
+fn stem(file: &str) -> String {
+    let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
+    name.strip_suffix(".toml").unwrap_or(name).to_owned()
+}
+
+/// What identifies a scenario: its text, and the variables in force.
+fn digest(text: &str, variables: &[(String, String)]) -> String {
+    let mut hash = Sha256::new();
+    hash.update((text.len() as u64).to_be_bytes());
+    hash.update(text);
+    for part in variables.iter().flat_map(|(name, value)| [name, value]) {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

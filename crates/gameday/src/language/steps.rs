@@ -1,0 +1,313 @@
+//! `[[step]]`: what happens when. Whether the steps make sense one after another is `timeline`'s.
+
+use types::{SiteName, Span};
+
+use super::lab;
+use super::load;
+use super::names::{self, Context};
+use super::reading::{Place, Section};
+use super::timeline;
+use crate::limits;
+use crate::scenario::{Act, ChangeAction, Fault, Pair, Record, RecordChange, Step};
+
+/// A step and where it stands.
+pub(super) type Placed = (Step, Place);
+
+/// The words of `do`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Kill,
+    Start,
+    Pause,
+    Resume,
+    Cut,
+    Delay,
+    Rate,
+    Clock,
+    Heal,
+    ChangeRecords,
+    Scan,
+}
+
+const VERBS: [(&str, Verb); 11] = [
+    ("kill", Verb::Kill),
+    ("start", Verb::Start),
+    ("pause", Verb::Pause),
+    ("resume", Verb::Resume),
+    ("cut", Verb::Cut),
+    ("delay", Verb::Delay),
+    ("rate", Verb::Rate),
+    ("clock", Verb::Clock),
+    ("heal", Verb::Heal),
+    ("change_records", Verb::ChangeRecords),
+    ("scan", Verb::Scan),
+];
+
+/// Reads `[[step]]`, in the order of time.
+pub(super) fn read(
+    root: &Section<'_, '_>,
+    context: &Context<'_>,
+    records: &[names::Placed],
+    length: Option<Span>,
+) -> Vec<Placed> {
+    let mut steps: Vec<Placed> = Vec::new();
+    let mut working: Vec<names::Placed> = records.to_vec();
+    for section in root.sections("step", "a step", limits::STEPS) {
+        let step = step(&section, context, &steps, &mut working);
+        section.check_unknown();
+        steps.extend(step.map(|step| (step, section.place().clone())));
+    }
+    timeline::check(root.reader, &steps, length);
+    steps
+}
+
+fn step(
+    section: &Section<'_, '_>,
+    context: &Context<'_>,
+    earlier: &[Placed],
+    working: &mut Vec<names::Placed>,
+) -> Option<Step> {
+    let at = section.required("at", "at = \"20s\" (from the start of the load)");
+    let at = at.and_then(|value| value.span((Span::ZERO, limits::LENGTH.1)));
+    let name = section.get("name").and_then(|value| load::word(&value));
+    if let Some(name) = &name
+        && earlier
+            .iter()
+            .any(|(step, _)| step.name.as_ref() == Some(name))
+    {
+        let message = format!("there are two steps `{name}`");
+        section.reader.problem(&section.place_of("name"), message);
+    }
+    let verb = section.required("do", "do = \"kill\"");
+    let verb = verb.and_then(|value| value.choice(&VERBS))?;
+    let act = match verb {
+        Verb::Start => Act::Start(site(section, context)?),
+        Verb::Resume => Act::Resume(site(section, context)?),
+        Verb::Heal => Act::Heal {
+            step: healed(section, earlier)?,
+        },
+        Verb::Scan => Act::Scan,
+        Verb::ChangeRecords => changes(section, context, working)?,
+        _ => {
+            let lease = section.get("for");
+            let lease = lease.map(|value| value.span(limits::LEASE));
+            let fault = fault(verb, section, context)?;
+            let lease = match lease {
+                None => None,
+                Some(lease) => Some(lease?),
+            };
+            Act::Fault { fault, lease }
+        }
+    };
+    let line = section.reader.line(section.place());
+    Some(Step {
+        at: at?,
+        name,
+        act,
+        line,
+    })
+}
+
+fn fault(verb: Verb, section: &Section<'_, '_>, context: &Context<'_>) -> Option<Fault> {
+    Some(match verb {
+        Verb::Kill => Fault::Kill(site(section, context)?),
+        Verb::Pause => Fault::Pause(site(section, context)?),
+        Verb::Cut => {
+            let reset = section
+                .get("reset")
+                .map_or(Some(false), |value| value.flag());
+            Fault::Cut {
+                pair: pair(section, context)?,
+                reset: reset?,
+            }
+        }
+        Verb::Delay => {
+            let by = section.required("by", "by = \"250ms\"");
+            let by = by.and_then(|value| value.span(limits::DELAY));
+            Fault::Delay {
+                pair: pair(section, context)?,
+                by: by?,
+            }
+        }
+        Verb::Rate => {
+            let rate = section.required("bytes_per_second", "bytes_per_second = 100000");
+            let rate = rate.and_then(|value| value.whole(limits::LINK_RATE));
+            let pair = pair(section, context)?;
+            Fault::Rate {
+                pair,
+                bytes_per_second: u64::try_from(rate?).ok()?,
+            }
+        }
+        _ => {
+            let by = section.required("by", "by = \"-2s\"");
+            let by = by.and_then(|value| value.offset(limits::CLOCK));
+            Fault::Clock {
+                site: site(section, context)?,
+                milliseconds: by?,
+            }
+        }
+    })
+}
+
+fn site(section: &Section<'_, '_>, context: &Context<'_>) -> Option<SiteName> {
+    let value = section.required("site", "site = \"us-east-1\"")?;
+    lab::site(&value, context.lab?)
+}
+
+fn pair(section: &Section<'_, '_>, context: &Context<'_>) -> Option<Pair> {
+    let value = section.required("between", "between = [\"us-east-1\", \"eu-west-1\"]");
+    let one_way = section
+        .get("one_way")
+        .map_or(Some(false), |value| value.flag());
+    let value = value?;
+    let items = value.list(2)?;
+    let [from, to] = items.as_slice() else {
+        value.problem(
+            "a link has two ends",
+            "write between = [\"us-east-1\", \"eu-west-1\"]",
+        );
+        return None;
+    };
+    let lab = context.lab?;
+    let (from, end) = (lab::site(from, lab), lab::site(to, lab));
+    let (from, to) = (from?, end?);
+    if from == to {
+        value.problem(format!("{from} has no link with itself"), "name two sites");
+        return None;
+    }
+    Some(Pair {
+        from,
+        to,
+        one_way: one_way?,
+    })
+}
+
+/// Which step's fault is healed; every one if none is named.
+fn healed(section: &Section<'_, '_>, earlier: &[Placed]) -> Option<Option<usize>> {
+    let Some(value) = section.get("fault") else {
+        return Some(None);
+    };
+    let name = value.text()?;
+    let is_it = |(step, _): &Placed| {
+        step.name.as_deref() == Some(name) && matches!(step.act, Act::Fault { .. })
+    };
+    if let Some(index) = earlier.iter().position(is_it) {
+        return Some(Some(index));
+    }
+    let faults = earlier
+        .iter()
+        .filter(|(step, _)| matches!(step.act, Act::Fault { .. }));
+    let names = faults.filter_map(|(step, _)| step.name.as_deref());
+    let message = format!("no earlier step that breaks something is named `{name}`");
+    section.reader.unknown(&value.place, message, name, names);
+    None
+}
+
+/// Reads the changes of records, and makes them on the records as they are by then.
+fn changes(
+    section: &Section<'_, '_>,
+    context: &Context<'_>,
+    working: &mut Vec<names::Placed>,
+) -> Option<Act> {
+    let through = section.get("through");
+    let through = match &through {
+        None => None,
+        Some(value) => Some(lab::region_of(value, context.lab?)?),
+    };
+    let mut changes = Vec::new();
+    let mut whole = true;
+    for (word, action) in [
+        ("delete", ChangeAction::Delete),
+        ("create", ChangeAction::Create),
+        ("upsert", ChangeAction::Upsert),
+    ] {
+        for inner in section.sections(word, "a change of a record", limits::RECORDS) {
+            let change = match action {
+                ChangeAction::Delete => deletion(&inner, context, working),
+                _ => names::record(&inner, context),
+            };
+            inner.check_unknown();
+            let Some(record) = change else {
+                whole = false;
+                continue;
+            };
+            apply(&inner, action, &record, working);
+            changes.push(RecordChange { action, record });
+        }
+    }
+    if changes.is_empty() && whole {
+        let message = "`change_records` needs a change";
+        let help = "write [[step.upsert]], [[step.create]] or [[step.delete]] below the step";
+        section.reader.problem_help(section.place(), message, help);
+    }
+    if whole {
+        super::policy::check_groups(section.reader, working);
+    }
+    (whole && !changes.is_empty()).then_some(Act::ChangeRecords { through, changes })
+}
+
+/// A deletion names a record; what is deleted is that record as it is by then.
+fn deletion(
+    section: &Section<'_, '_>,
+    context: &Context<'_>,
+    working: &[names::Placed],
+) -> Option<Record> {
+    let name = section.required("name", "name = \"app.example.com\"");
+    let name = name.and_then(|value| names::in_zone(&value, context));
+    let kind = section.get("type").map_or(Some("A".to_owned()), |value| {
+        value.text().map(str::to_owned)
+    });
+    let identifier = section.get("identifier");
+    let identifier = match &identifier {
+        None => None,
+        Some(value) => Some(value.text()?.to_owned()),
+    };
+    let ((name, _), kind) = (name?, kind?);
+    let records = working.iter().map(|(record, _)| record);
+    let mut of_name = records.filter(|record| record.name == name && record.kind == kind);
+    let candidates: Vec<&Record> = of_name.by_ref().collect();
+    let found = candidates
+        .iter()
+        .find(|record| record.identifier == identifier);
+    if found.is_none() {
+        let identifiers = candidates
+            .iter()
+            .filter_map(|record| record.identifier.as_deref());
+        let identifiers: Vec<&str> = identifiers.collect();
+        let message = format!("there is no such record {name} {kind} to delete");
+        let help = match identifiers.is_empty() {
+            true => "`name`, `type` and `identifier` are those of a record".to_owned(),
+            false => format!("its identifiers: {}", identifiers.join(", ")),
+        };
+        section.reader.problem_help(section.place(), message, help);
+    }
+    found.map(|record| (*record).clone())
+}
+
+fn apply(
+    section: &Section<'_, '_>,
+    action: ChangeAction,
+    record: &Record,
+    working: &mut Vec<names::Placed>,
+) {
+    let same = |other: &Record| {
+        (&other.name, &other.kind, &other.identifier)
+            == (&record.name, &record.kind, &record.identifier)
+    };
+    let there = working.iter().position(|(other, _)| same(other));
+    if let (ChangeAction::Create, Some(_)) = (action, there) {
+        let message = format!(
+            "the record {} {} is there already",
+            record.name, record.kind
+        );
+        section
+            .reader
+            .problem_help(section.place(), message, "write [[step.upsert]]");
+    }
+    if let Some(index) = there {
+        working.remove(index);
+    }
+    if action != ChangeAction::Delete {
+        working.push((record.clone(), section.place().clone()));
+    }
+}

@@ -1,0 +1,147 @@
+//! Do the steps make sense one after another? What the lab would refuse while it runs, because a
+//! site is down or a fault is over by then, is found here.
+
+use std::collections::BTreeMap;
+
+use types::{SiteName, Span};
+
+use super::reading::{Place, Reader, Section};
+use super::span;
+use super::steps::Placed;
+use crate::scenario::{Act, Fault, Lab, Load, Step, Table, Work, Zone};
+
+/// What holds a site down, and until when by itself.
+#[derive(Clone, Copy)]
+struct Held {
+    killed: bool,
+    step: usize,
+    until: Option<Span>,
+}
+
+/// Checks order, ends and states.
+pub(super) fn check(reader: &Reader<'_>, steps: &[Placed], length: Option<Span>) {
+    let mut latest = Span::ZERO;
+    let mut held: BTreeMap<SiteName, Held> = BTreeMap::new();
+    for (index, (step, place)) in steps.iter().enumerate() {
+        if step.at < latest {
+            let message = format!("this step is at {}", span::show(step.at));
+            let help = format!("the one before is at {}: order by time", span::show(latest));
+            reader.problem_help(place, message, help);
+        }
+        latest = latest.max(step.at);
+        held.retain(|_, state| state.until.is_none_or(|until| until > step.at));
+        check_state(reader, index, step, place, &mut held);
+        if let Some(length) = length {
+            check_end(reader, step, place, length);
+        }
+    }
+}
+
+fn check_end(reader: &Reader<'_>, step: &Step, place: &Place, length: Span) {
+    if step.at >= length {
+        let message = format!(
+            "this step is at {}, when the load has ended",
+            span::show(step.at)
+        );
+        let help = format!("[measure] length is {}", span::show(length));
+        reader.problem_help(place, message, help);
+        return;
+    }
+    if let Act::Fault {
+        lease: Some(lease), ..
+    } = &step.act
+        && Span(step.at.0.saturating_add(lease.0)) > length
+    {
+        let rest = Span(length.0 - step.at.0);
+        let message = format!(
+            "the fault lasts {}, and the load ends {} after it",
+            span::show(*lease),
+            span::show(rest)
+        );
+        let help = "leave out `for`: every fault is healed when the load ends";
+        reader.problem_help(place, message, help);
+    }
+}
+
+fn check_state(
+    reader: &Reader<'_>,
+    index: usize,
+    step: &Step,
+    place: &Place,
+    held: &mut BTreeMap<SiteName, Held>,
+) {
+    let state = |site: &SiteName| held.get(site).map(|state| state.killed);
+    let wrong = |message: String| reader.problem(place, message);
+    match &step.act {
+        Act::Fault {
+            fault: Fault::Kill(site),
+            ..
+        } if state(site) == Some(true) => {
+            wrong(format!("{site} is killed already"));
+        }
+        Act::Fault {
+            fault: Fault::Pause(site),
+            ..
+        } if held.contains_key(site) => {
+            wrong(format!("{site} is killed or paused already"));
+        }
+        Act::Start(site) if state(site) != Some(true) => {
+            wrong(format!("{site} is not killed at that time"));
+        }
+        Act::Resume(site) if state(site) != Some(false) => {
+            wrong(format!("{site} is not paused at that time"));
+        }
+        _ => {}
+    }
+    match &step.act {
+        Act::Fault {
+            fault: fault @ (Fault::Kill(site) | Fault::Pause(site)),
+            lease,
+        } => {
+            let killed = matches!(fault, Fault::Kill(_));
+            let until = lease.map(|lease| Span(step.at.0.saturating_add(lease.0)));
+            held.insert(
+                *site,
+                Held {
+                    killed,
+                    step: index,
+                    until,
+                },
+            );
+        }
+        Act::Start(site) | Act::Resume(site) => {
+            held.remove(site);
+        }
+        Act::Heal { step: None } => held.clear(),
+        Act::Heal { step: Some(healed) } => held.retain(|_, state| state.step != *healed),
+        _ => {}
+    }
+}
+
+/// Checks that what the loads need is there: an edge that answers, a table for the orders.
+pub(super) fn check_needs(
+    root: &Section<'_, '_>,
+    lab: Option<&Lab>,
+    zones: &[Zone],
+    loads: &[Load],
+    tables: &[Table],
+) {
+    if lab.is_some_and(|lab| lab.edges == 0) && !zones.is_empty() {
+        let message = "nobody answers the names of a zone: the lab has no edge";
+        let help = "write edges = 1 in [lab]";
+        root.reader
+            .problem_help(&root.place_of("lab"), message, help);
+    }
+    let orders = loads
+        .iter()
+        .find(|load| !matches!(load.work, Work::Get { .. }));
+    if let (Some(load), true) = (orders, tables.is_empty()) {
+        let message = format!(
+            "the load `{}` works on orders, and there is no table",
+            load.name
+        );
+        let help = "write [[table]] with name = \"Orders\" and its regions";
+        root.reader
+            .problem_help(&root.place_of("load"), message, help);
+    }
+}

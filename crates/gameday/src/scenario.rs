@@ -1,0 +1,529 @@
+//! A scenario: everything that a game day's file says, checked. A plain value; `Scenario::parse`
+//! makes it of text.
+
+use std::fmt;
+
+use serde::Serialize;
+use types::{Region, SiteName, Span};
+
+use crate::expectation::Expectation;
+
+/// A game day as its file describes it. Every name in it refers to something that is there.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Scenario {
+    /// The file's name without folders and ending: `region-outage`.
+    pub name: String,
+    /// One line for people.
+    pub title: String,
+    /// What happens and what it is to show.
+    pub description: Option<String>,
+    /// What the seed of every choice is.
+    pub seed: u64,
+    /// SHA-256 of the file and of the variables' values, in hexadecimal.
+    pub digest: String,
+    /// The variables and their values, those set on the command line included.
+    pub variables: Vec<(String, String)>,
+    /// The lab.
+    pub lab: Lab,
+    /// The tables.
+    pub tables: Vec<Table>,
+    /// The hosted zones.
+    pub zones: Vec<Zone>,
+    /// The health checks.
+    pub health_checks: Vec<HealthCheck>,
+    /// The records, in an order in which they can be made: no alias before its target.
+    pub records: Vec<Record>,
+    /// The loads.
+    pub loads: Vec<Load>,
+    /// The steps, by time.
+    pub steps: Vec<Step>,
+    /// What is measured, and for how long things may take.
+    pub measure: Measure,
+    /// What is expected.
+    pub expectations: Vec<Expectation>,
+}
+
+/// The lab that is started.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Lab {
+    /// The Regions.
+    pub regions: Vec<Region>,
+    /// How many edges.
+    pub edges: u16,
+    /// What delays are multiplied by.
+    pub delay_scale: f64,
+    /// The interval of health checks; `None`: the service's own, 10 or 30 s.
+    pub health_interval: Option<Span>,
+    /// The application that runs in every Region.
+    pub app: Option<App>,
+    /// The application's port; `None`: the runner takes a free one.
+    pub app_port: Option<u16>,
+}
+
+/// An application.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum App {
+    /// The shipped example `examples/orders`.
+    Orders,
+    /// A command, as `causeway up --app` takes it.
+    Command(String),
+}
+
+/// A table, made in its first Region and replicated to the others.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// The attribute that is its key, a text.
+    pub key: String,
+    /// Where it is; at least one Region.
+    pub regions: Vec<Region>,
+}
+
+/// A hosted zone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Zone {
+    /// Its name in lowercase, without a dot at the end.
+    pub name: String,
+}
+
+/// A health check of an endpoint.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct HealthCheck {
+    /// What the scenario calls it.
+    pub name: String,
+    /// The Region whose application is probed.
+    pub region: Region,
+    /// How.
+    pub kind: ProbeKind,
+    /// The path that is asked for (HTTP and HTTPS).
+    pub path: String,
+    /// What the answer must hold.
+    pub search: Option<String>,
+    /// The port; `None`: the application's.
+    pub port: Option<u16>,
+    /// How many probes in a row change the verdict, 1 to 10.
+    pub threshold: u8,
+    /// The service's interval: 10 or 30 s. (The lab's `health_interval` goes before it.)
+    pub interval: Span,
+    /// Healthy counts as unhealthy.
+    pub inverted: bool,
+    /// Not probed, and counted as healthy.
+    pub disabled: bool,
+}
+
+/// How an endpoint is probed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ProbeKind {
+    /// By HTTP.
+    Http,
+    /// By HTTPS.
+    Https,
+    /// By a TCP connection.
+    Tcp,
+}
+
+/// A record set.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Record {
+    /// The zone's index in the scenario.
+    pub zone: usize,
+    /// Its name in lowercase, without a dot at the end.
+    pub name: String,
+    /// Its type: `A`, `AAAA`, `TXT`, ….
+    pub kind: String,
+    /// How it is chosen among those of its name and type.
+    pub policy: Policy,
+    /// Its set identifier; `None` for a simple one.
+    pub identifier: Option<String>,
+    /// What it answers.
+    pub content: Content,
+    /// The index of the health check it depends on.
+    pub health_check: Option<usize>,
+}
+
+/// How a record is chosen among those of its name and type.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// It is the only one.
+    Simple,
+    /// Primary.
+    Primary,
+    /// Secondary.
+    Secondary,
+    /// By the latency to that Region.
+    Latency(Region),
+    /// By the client's place.
+    Geolocation(Location),
+    /// By chance, in proportion to its weight.
+    Weighted(u8),
+    /// One of up to eight.
+    Multivalue,
+}
+
+/// A part of the world.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Location {
+    /// Wherever no other record's location is.
+    Default,
+    /// A continent: AF, AN, AS, EU, OC, NA or SA.
+    Continent(String),
+    /// A country, by its two letters (ISO 3166-1).
+    Country(String),
+    /// A state of the United States, by its two letters.
+    State(String),
+}
+
+/// What a record answers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// The address of that Region's application.
+    Region {
+        /// The Region.
+        region: Region,
+        /// Seconds for which the answer may be held.
+        ttl: u32,
+    },
+    /// Values as Route 53 takes them.
+    Values {
+        /// The values.
+        values: Vec<String>,
+        /// Seconds for which the answer may be held.
+        ttl: u32,
+    },
+    /// Another record of the zone.
+    Alias {
+        /// Its name, of the same type.
+        target: String,
+        /// Is the target's health the alias's own?
+        evaluate_target_health: bool,
+    },
+}
+
+/// A load: requests at a fixed rate from one place, whatever becomes of them.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Load {
+    /// Its name: letters, digits, `-` and `_`.
+    pub name: String,
+    /// Where its clients are.
+    pub place: Region,
+    /// What kind of clients they are.
+    pub client: Client,
+    /// Requests a second.
+    pub rate: f64,
+    /// What the requests do.
+    pub work: Work,
+    /// The name that is asked for.
+    pub target: String,
+    /// How long a request may take.
+    pub timeout: Span,
+    /// When it begins, from the start of the load.
+    pub from: Span,
+    /// When it ends.
+    pub until: Span,
+}
+
+/// A kind of client, and what reports and expectations call it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Client {
+    /// Its word: `honours_ttl`, `holds_60s`, `holds`, `never_resolves_again`, `pooled`.
+    pub label: String,
+    /// What it does.
+    pub kind: ClientKind,
+}
+
+/// What a client does with an answer of the DNS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientKind {
+    /// Holds it for its time to live; a connection for each request.
+    HonoursTtl,
+    /// Holds it for so long, whatever its time to live; a connection for each request.
+    Holds(Span),
+    /// Holds the first one for ever; a connection for each request.
+    NeverResolvesAgain,
+    /// Keeps its connections, and resolves (honouring the time to live) when it needs another.
+    Pooled,
+}
+
+/// What the requests of a load do.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// Each places a new order.
+    PlaceOrders,
+    /// Each reads an order that was acknowledged.
+    ReadOrders,
+    /// In turn, one updates one of so many shared orders, and one reads it.
+    UpdateAndRead {
+        /// How many orders the loads of this kind share.
+        orders: u32,
+    },
+    /// Each asks for that path.
+    Get {
+        /// The path, from `/`.
+        path: String,
+    },
+}
+
+/// One step of the timeline.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Step {
+    /// When, from the start of the load.
+    pub at: Span,
+    /// Its name, by which `heal` and `[measure]` mean it.
+    pub name: Option<String>,
+    /// What is done.
+    pub act: Act,
+    /// The line of the file.
+    pub line: usize,
+}
+
+/// What a step does.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// Something is broken, for a while or until it is healed.
+    Fault {
+        /// What.
+        fault: Fault,
+        /// When it ends by itself; `None`: when it is healed, at the end of the load at the
+        /// latest.
+        lease: Option<Span>,
+    },
+    /// A site that was killed is started.
+    Start(SiteName),
+    /// A site that was paused goes on.
+    Resume(SiteName),
+    /// The faults of that step end, or all.
+    Heal {
+        /// The step's index; `None`: every fault.
+        step: Option<usize>,
+    },
+    /// Records are changed, all or none.
+    ChangeRecords {
+        /// The Region whose API is asked; `None`: the lab's front door.
+        through: Option<Region>,
+        /// The changes, in order.
+        changes: Vec<RecordChange>,
+    },
+    /// The order table is read in every Region that can be asked.
+    Scan,
+}
+
+/// What can be broken.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// A site is killed (`kill -9`) with everything that runs in it.
+    Kill(SiteName),
+    /// A site stands still.
+    Pause(SiteName),
+    /// A link is cut.
+    Cut {
+        /// The link.
+        pair: Pair,
+        /// Connections break at once; else nothing says so.
+        reset: bool,
+    },
+    /// A link takes longer.
+    Delay {
+        /// The link.
+        pair: Pair,
+        /// So much longer, each way.
+        by: Span,
+    },
+    /// A link is throttled.
+    Rate {
+        /// The link.
+        pair: Pair,
+        /// Bytes a second, each way.
+        bytes_per_second: u64,
+    },
+    /// A site's clock is set off.
+    Clock {
+        /// The site.
+        site: SiteName,
+        /// Milliseconds ahead; below zero, behind.
+        milliseconds: i64,
+    },
+}
+
+/// The ends of a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Pair {
+    /// One site.
+    pub from: SiteName,
+    /// The other.
+    pub to: SiteName,
+    /// Only what goes from the one to the other.
+    pub one_way: bool,
+}
+
+/// A change of a record.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct RecordChange {
+    /// What is done to it.
+    pub action: ChangeAction,
+    /// The whole record: for a deletion, as it is by then.
+    pub record: Record,
+}
+
+/// What a change does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ChangeAction {
+    /// Makes it.
+    Create,
+    /// Makes or replaces it.
+    Upsert,
+    /// Deletes it.
+    Delete,
+}
+
+/// What is measured, and how long things may take.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Measure {
+    /// How long the load runs.
+    pub length: Span,
+    /// For how long a client must succeed to have recovered.
+    pub sustained: Span,
+    /// How often the DNS answers are looked at.
+    pub look_every: Span,
+    /// How long the lab may take to be ready.
+    pub deploy_within: Span,
+    /// How long replicas may take to agree after the load.
+    pub converge_within: Span,
+    /// The index of the step whose fault RTO and RPO are counted from; `None`: there is no fault.
+    pub fault: Option<usize>,
+    /// The index of the table that holds the orders.
+    pub table: Option<usize>,
+}
+
+impl Policy {
+    /// The word of the language.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Policy::Simple => "simple",
+            Policy::Primary | Policy::Secondary => "failover",
+            Policy::Latency(_) => "latency",
+            Policy::Geolocation(_) => "geolocation",
+            Policy::Weighted(_) => "weight",
+            Policy::Multivalue => "multivalue",
+        }
+    }
+}
+
+impl Fault {
+    /// The site that it strikes, unless it strikes a link.
+    pub fn site(&self) -> Option<SiteName> {
+        match self {
+            Fault::Kill(site) | Fault::Pause(site) | Fault::Clock { site, .. } => Some(*site),
+            Fault::Cut { .. } | Fault::Delay { .. } | Fault::Rate { .. } => None,
+        }
+    }
+
+    /// The Region that can't be reached while it lasts, if it is of that kind.
+    pub fn outage(&self) -> Option<Region> {
+        match self {
+            Fault::Kill(site) | Fault::Pause(site) => site.region(),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Location::Default => f.write_str("default"),
+            Location::Continent(code) => write!(f, "continent-{code}"),
+            Location::Country(code) => write!(f, "country-{code}"),
+            Location::State(code) => write!(f, "state-US-{code}"),
+        }
+    }
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.one_way {
+            true => write!(f, "{} to {}", self.from, self.to),
+            false => write!(f, "{} and {}", self.from, self.to),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = crate::language::show_span;
+        match self {
+            Fault::Kill(site) => write!(f, "kill {site}"),
+            Fault::Pause(site) => write!(f, "pause {site}"),
+            Fault::Cut { pair, .. } if pair.one_way => write!(f, "cut {pair}"),
+            Fault::Cut { pair, .. } => write!(f, "cut {} from {}", pair.from, pair.to),
+            Fault::Delay { pair, by } => write!(f, "delay {pair} by {}", show(*by)),
+            Fault::Rate {
+                pair,
+                bytes_per_second,
+            } => {
+                write!(f, "limit {pair} to {bytes_per_second} bytes a second")
+            }
+            Fault::Clock { site, milliseconds } if *milliseconds < 0 => {
+                let by = Span::milliseconds(milliseconds.unsigned_abs());
+                write!(f, "set the clock of {site} back by {}", show(by))
+            }
+            Fault::Clock { site, milliseconds } => {
+                let by = Span::milliseconds(milliseconds.unsigned_abs());
+                write!(f, "set the clock of {site} ahead by {}", show(by))
+            }
+        }
+    }
+}
+
+impl Act {
+    /// What is done, as a line of a timeline; `steps` are those of the scenario.
+    pub fn describe(&self, steps: &[Step]) -> String {
+        match self {
+            Act::Fault { fault, lease: None } => fault.to_string(),
+            Act::Fault {
+                fault,
+                lease: Some(lease),
+            } => {
+                format!("{fault} for {}", crate::language::show_span(*lease))
+            }
+            Act::Start(site) => format!("start {site}"),
+            Act::Resume(site) => format!("resume {site}"),
+            Act::Heal { step: None } => "heal every fault".to_owned(),
+            Act::Heal { step: Some(index) } => {
+                let step = steps.get(*index).and_then(|step| step.name.as_deref());
+                format!("heal {}", step.unwrap_or("a fault"))
+            }
+            Act::ChangeRecords { changes, through } => {
+                let through = through.map_or(String::new(), |region| format!(" through {region}"));
+                format!("change {} record(s){through}", changes.len())
+            }
+            Act::Scan => "read the orders in every Region".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for ClientKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientKind::HonoursTtl => f.write_str("honours the time to live"),
+            ClientKind::Holds(span) => {
+                write!(
+                    f,
+                    "holds an answer for {}",
+                    crate::language::show_span(*span)
+                )
+            }
+            ClientKind::NeverResolvesAgain => f.write_str("never resolves again"),
+            ClientKind::Pooled => f.write_str("keeps its connections"),
+        }
+    }
+}
