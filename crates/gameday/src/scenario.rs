@@ -1,12 +1,12 @@
 //! A scenario: everything that a game day's file says, checked. A plain value; `Scenario::parse`
 //! makes it of text.
 
-use std::fmt;
-
 use serde::Serialize;
 use types::{Region, SiteName, Span};
 
 use crate::expectation::Expectation;
+
+mod describe;
 
 /// A game day as its file describes it. Every name in it refers to something that is there.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -433,97 +433,6 @@ impl Fault {
         match self {
             Fault::Kill(site) | Fault::Pause(site) => site.region(),
             _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Location::Default => f.write_str("default"),
-            Location::Continent(code) => write!(f, "continent-{code}"),
-            Location::Country(code) => write!(f, "country-{code}"),
-            Location::State(code) => write!(f, "state-US-{code}"),
-        }
-    }
-}
-
-impl fmt::Display for Pair {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.one_way {
-            true => write!(f, "{} to {}", self.from, self.to),
-            false => write!(f, "{} and {}", self.from, self.to),
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let show = crate::language::show_span;
-        match self {
-            Fault::Kill(site) => write!(f, "kill {site}"),
-            Fault::Pause(site) => write!(f, "pause {site}"),
-            Fault::Cut { pair, .. } if pair.one_way => write!(f, "cut {pair}"),
-            Fault::Cut { pair, .. } => write!(f, "cut {} from {}", pair.from, pair.to),
-            Fault::Delay { pair, by } => write!(f, "delay {pair} by {}", show(*by)),
-            Fault::Rate {
-                pair,
-                bytes_per_second,
-            } => {
-                write!(f, "limit {pair} to {bytes_per_second} bytes a second")
-            }
-            Fault::Clock { site, milliseconds } if *milliseconds < 0 => {
-                let by = Span::milliseconds(milliseconds.unsigned_abs());
-                write!(f, "set the clock of {site} back by {}", show(by))
-            }
-            Fault::Clock { site, milliseconds } => {
-                let by = Span::milliseconds(milliseconds.unsigned_abs());
-                write!(f, "set the clock of {site} ahead by {}", show(by))
-            }
-        }
-    }
-}
-
-impl Act {
-    /// What is done, as a line of a timeline; `steps` are those of the scenario.
-    pub fn describe(&self, steps: &[Step]) -> String {
-        match self {
-            Act::Fault { fault, lease: None } => fault.to_string(),
-            Act::Fault {
-                fault,
-                lease: Some(lease),
-            } => {
-                format!("{fault} for {}", crate::language::show_span(*lease))
-            }
-            Act::Start(site) => format!("start {site}"),
-            Act::Resume(site) => format!("resume {site}"),
-            Act::Heal { step: None } => "heal every fault".to_owned(),
-            Act::Heal { step: Some(index) } => {
-                let step = steps.get(*index).and_then(|step| step.name.as_deref());
-                format!("heal {}", step.unwrap_or("a fault"))
-            }
-            Act::ChangeRecords { changes, through } => {
-                let through = through.map_or(String::new(), |region| format!(" through {region}"));
-                format!("change {} record(s){through}", changes.len())
-            }
-            Act::Scan => "read the orders in every Region".to_owned(),
-        }
-    }
-}
-
-impl fmt::Display for ClientKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ClientKind::HonoursTtl => f.write_str("honours the time to live"),
-            ClientKind::Holds(span) => {
-                write!(
-                    f,
-                    "holds an answer for {}",
-                    crate::language::show_span(*span)
-                )
-            }
-            ClientKind::NeverResolvesAgain => f.write_str("never resolves again"),
-            ClientKind::Pooled => f.write_str("keeps its connections"),
         }
     }
 }

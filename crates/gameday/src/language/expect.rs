@@ -1,7 +1,8 @@
 //! `[expect]`: lines such as `rto_s.honours_ttl <= 10`.
 
 use super::problem::nearest;
-use super::reading::{Constant, Section, Value, variable_name};
+use super::reading::{Constant, Section};
+use super::value::{Value, variable_name};
 use crate::expectation::{Bound, Comparison, Expectation};
 use crate::limits;
 use crate::metric::{Metric, Vocabulary};

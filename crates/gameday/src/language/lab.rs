@@ -3,7 +3,8 @@
 use types::{Region, SiteName};
 
 use super::problem::{listed, nearest};
-use super::reading::{Section, Value};
+use super::reading::Section;
+use super::value::Value;
 use crate::limits;
 use crate::scenario::{App, Lab, Table};
 

@@ -4,9 +4,10 @@ use types::Span;
 
 use super::lab;
 use super::names::{self, Context, Placed};
-use super::reading::{Section, Value};
+use super::reading::Section;
 use super::span;
 use super::steps::Placed as PlacedStep;
+use super::value::Value;
 use crate::limits;
 use crate::plan::SHARED;
 use crate::scenario::{Act, Client, ClientKind, Load, Measure, Step, Table, Work};

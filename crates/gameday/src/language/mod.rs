@@ -12,6 +12,7 @@ mod reading;
 mod span;
 mod steps;
 mod timeline;
+mod value;
 mod variables;
 
 use sha2::{Digest, Sha256};

@@ -5,7 +5,8 @@ use types::Span;
 use super::lab;
 use super::policy;
 use super::problem::listed;
-use super::reading::{Place, Section, Value};
+use super::reading::{Place, Section};
+use super::value::Value;
 use crate::limits;
 use crate::scenario::{Content, HealthCheck, Lab, Policy, ProbeKind, Record, Zone};
 

@@ -7,7 +7,8 @@ use super::codes;
 use super::lab;
 use super::names::Placed;
 use super::problem::listed;
-use super::reading::{Place, Reader, Section, Value};
+use super::reading::{Place, Reader, Section};
+use super::value::Value;
 use crate::scenario::{Content, Location, Policy, Record};
 
 /// The words that make a policy.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Setting;
 use super::problem::nearest;
-use super::reading::{Constant, Place, Reader, Section, Value, show, variable_name};
+use super::reading::{Constant, Place, Reader, Section};
+use super::value::{Value, show, variable_name};
 use crate::limits;
 
 /// Reads the table, puts the settings in force, and gives the names with their places.
