@@ -13,6 +13,7 @@ mod environment;
 mod http;
 mod links;
 mod lock;
+mod probe;
 mod process;
 mod tasks;
 
@@ -28,6 +29,7 @@ pub use http::{
 };
 pub use links::{LinkPeer, Links};
 pub use lock::{DirectoryLock, LockError};
+pub use probe::SystemProber;
 pub use process::{
     CallError, Child, ChildSpec, Exit, Guard, Handler, PipeServer, ProcessGroup, ProgramSpec,
     guard_main,

@@ -1,0 +1,175 @@
+//! Probes of endpoints, as health checks order them: a TCP connection, or one GET over it. A
+//! probe connects to the one address it is given and follows nothing from there. What the server
+//! sends is never more than a few kilobytes of memory, and never more time than the order allows.
+
+mod exchange;
+mod tls;
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout, timeout_at};
+use types::{HttpProbe, Probe, ProbeOrder, ProbeOutcome, ProbeStep, Prober, Span};
+
+use tls::Handshake;
+
+/// Probes under way at once; more wait, and their time-outs begin when they do. A site's checker
+/// asks for no more than so many.
+const PROBES_AT_ONCE: usize = 256;
+
+/// Names being looked up at once. The system's resolver holds a thread for each, also after
+/// nobody waits for it any more.
+const LOOKUPS_AT_ONCE: usize = 16;
+
+/// Probes over this machine's sockets.
+pub struct SystemProber {
+    probes: Semaphore,
+    lookups: Arc<Semaphore>,
+    handshake: Handshake,
+}
+
+impl SystemProber {
+    /// One for the whole process: its limits are shared by all probes.
+    pub fn new() -> SystemProber {
+        SystemProber::with_limits(PROBES_AT_ONCE, LOOKUPS_AT_ONCE)
+    }
+
+    /// One that makes no more than so many probes and looks up no more than so many names at
+    /// once; both at least 1.
+    pub fn with_limits(probes: usize, lookups: usize) -> SystemProber {
+        SystemProber {
+            probes: Semaphore::new(probes.max(1)),
+            lookups: Arc::new(Semaphore::new(lookups.max(1))),
+            handshake: Handshake::new(),
+        }
+    }
+
+    async fn carry_out(&self, order: ProbeOrder) -> ProbeOutcome {
+        let _permit = self.probes.acquire().await;
+        let outcome = match &order.probe {
+            Probe::Tcp => connect(&order).await.map(|_| ProbeOutcome::Connected),
+            Probe::Http(http) => self.get(&order, http).await,
+        };
+        outcome.unwrap_or_else(|failure| failure)
+    }
+
+    async fn get(
+        &self,
+        order: &ProbeOrder,
+        http: &HttpProbe,
+    ) -> Result<ProbeOutcome, ProbeOutcome> {
+        let stream = connect(order).await?;
+        let by = deadline(order.timeouts.response);
+        let responded = async {
+            match http.tls {
+                None => exchange::respond(Box::new(stream), order, http).await,
+                Some(tls) => {
+                    let secured = self.handshake.run(stream, order, tls).await?;
+                    exchange::respond(Box::new(secured), order, http).await
+                }
+            }
+        };
+        let mut response = timeout_at(by, responded)
+            .await
+            .unwrap_or(Err(ProbeOutcome::TimedOut(ProbeStep::Response)))?;
+        let outcome = ProbeOutcome::Status(response.status());
+        let Some(search) = http.search.as_ref().filter(|_| outcome.passed()) else {
+            return Ok(outcome);
+        };
+        let by = deadline(order.timeouts.body);
+        let found = timeout_at(by, response.contains(search.as_bytes())).await;
+        match found.unwrap_or(Err(ProbeOutcome::TimedOut(ProbeStep::Body)))? {
+            true => Ok(outcome),
+            false => Err(ProbeOutcome::NoMatch(response.status())),
+        }
+    }
+
+    async fn look_up(&self, name: String, wait: Span) -> Vec<Ipv4Addr> {
+        let lookups = Arc::clone(&self.lookups);
+        let looked_up = async {
+            let permit = lookups.acquire_owned().await;
+            let lookup = tokio::spawn(async move {
+                // Held until the resolver's thread is free again, whoever waits for it.
+                let _permit = permit;
+                tokio::net::lookup_host((name.as_str(), 0))
+                    .await
+                    .map(Vec::from_iter)
+            });
+            lookup.await.map_err(io::Error::other)?
+        };
+        let found = match timeout(wait.into(), looked_up).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(cause)) => {
+                tracing::debug!(%cause, "a health check's name could not be resolved");
+                return Vec::new();
+            }
+            Err(_) => return Vec::new(),
+        };
+        let mut addresses: Vec<Ipv4Addr> = Vec::new();
+        for address in found {
+            if let IpAddr::V4(address) = address.ip()
+                && !addresses.contains(&address)
+            {
+                addresses.push(address);
+            }
+        }
+        addresses
+    }
+}
+
+impl Default for SystemProber {
+    fn default() -> Self {
+        SystemProber::new()
+    }
+}
+
+impl Prober for SystemProber {
+    fn probe(&self, order: ProbeOrder) -> Pin<Box<dyn Future<Output = ProbeOutcome> + Send + '_>> {
+        Box::pin(self.carry_out(order))
+    }
+
+    fn resolve(
+        &self,
+        name: String,
+        wait: Span,
+    ) -> Pin<Box<dyn Future<Output = Vec<Ipv4Addr>> + Send + '_>> {
+        Box::pin(self.look_up(name, wait))
+    }
+}
+
+fn deadline(span: Span) -> Instant {
+    // No order waits for years; should one, a day is as good.
+    const DAY: Duration = Duration::from_secs(86_400);
+    Instant::now() + Duration::from(span).min(DAY)
+}
+
+/// A connection to the order's endpoint.
+async fn connect(order: &ProbeOrder) -> Result<TcpStream, ProbeOutcome> {
+    match timeout_at(deadline(order.timeouts.connect), open(order.endpoint)).await {
+        Ok(connected) => connected,
+        Err(_) => Err(ProbeOutcome::TimedOut(ProbeStep::Connect)),
+    }
+}
+
+async fn open(endpoint: SocketAddr) -> Result<TcpStream, ProbeOutcome> {
+    let stream = TcpStream::connect(endpoint)
+        .await
+        .map_err(|cause| failure(&cause))?;
+    stream.set_nodelay(true).map_err(|cause| failure(&cause))?;
+    Ok(stream)
+}
+
+/// How a connection that failed is reported.
+fn failure(cause: &io::Error) -> ProbeOutcome {
+    match cause.kind() {
+        io::ErrorKind::ConnectionRefused => ProbeOutcome::Refused,
+        io::ErrorKind::TimedOut => ProbeOutcome::TimedOut(ProbeStep::Connect),
+        _ => ProbeOutcome::Broken(ProbeOutcome::words(cause)),
+    }
+}
