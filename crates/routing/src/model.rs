@@ -426,6 +426,30 @@ pub struct Zone {
     pub name_servers: [Name; NAME_SERVERS],
 }
 
+/// How long the NS records of a new zone may be kept, in seconds (as the service).
+pub const NS_TTL: u32 = 172_800;
+
+/// How long the SOA record of a new zone may be kept, in seconds (as the service).
+pub const SOA_TTL: u32 = 900;
+
+/// The NS and SOA records that a new zone begins with, as the service words them.
+pub fn apex_records(zone: &Zone) -> [RecordSet; 2] {
+    let set = |kind, ttl, values| RecordSet {
+        name: zone.name.clone(),
+        kind,
+        selector: None,
+        content: Content::Values { ttl, values },
+        health_check: None,
+    };
+    let servers = zone.name_servers.iter().map(Name::to_string).collect();
+    let first = &zone.name_servers[0];
+    let soa = format!("{first} awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400");
+    [
+        set(RecordKind::Ns, NS_TTL, servers),
+        set(RecordKind::Soa, SOA_TTL, vec![soa]),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -163,6 +163,26 @@ fn single(kind: RecordKind, text: &str) -> Result<&str, Problem> {
     Ok(text)
 }
 
+/// Where the names stand in a record's bytes: how many octets precede them, and how many names.
+/// Nothing else of these kinds may be compressed or looked up (RFC 3597, section 4).
+pub(crate) const fn names_in(kind: RecordKind) -> (usize, usize) {
+    match kind {
+        RecordKind::Cname | RecordKind::Ns | RecordKind::Ptr => (0, 1),
+        RecordKind::Soa => (0, 2),
+        RecordKind::Mx => (2, 1),
+        RecordKind::Srv => (6, 1),
+        RecordKind::A | RecordKind::Aaaa | RecordKind::Txt | RecordKind::Caa => (0, 0),
+    }
+}
+
+/// The last name in a record's bytes: where its target lives. `None` of kinds without.
+pub(crate) fn target(kind: RecordKind, wire: &[u8]) -> Option<Name> {
+    match names_in(kind) {
+        (skip, 1) => Name::from_wire(wire.get(skip..)?).ok(),
+        _ => None,
+    }
+}
+
 /// The octets of the first name in `wire`, its end included; `None` if none ends there.
 pub(crate) fn name_length(wire: &[u8]) -> Option<usize> {
     let mut at = 0;

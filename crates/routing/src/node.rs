@@ -1,0 +1,83 @@
+//! The state of a site that answers: the snapshot that is swapped whole when the configuration
+//! changes, the board that verdicts are set on, and the locator. It draws nothing by itself: a
+//! site tells it when there is something new.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use types::{ConfigurationView, HealthCheckId};
+
+use crate::answer::{AnswerContext, Reply, Request};
+use crate::board::HealthBoard;
+use crate::keys;
+use crate::locate::Locator;
+use crate::random::SmallRandom;
+use crate::snapshot::Snapshot;
+
+/// A site's answers.
+#[derive(Debug)]
+pub struct Node {
+    snapshot: ArcSwap<Snapshot>,
+    board: HealthBoard,
+    locator: Locator,
+    /// Held while a snapshot is made, so that none is overtaken by an older one.
+    refreshing: Mutex<()>,
+}
+
+impl Node {
+    /// A node without zones; everything is healthy.
+    pub fn new(locator: Locator) -> Node {
+        Node {
+            snapshot: ArcSwap::from_pointee(Snapshot::default()),
+            board: HealthBoard::new(),
+            locator,
+            refreshing: Mutex::new(()),
+        }
+    }
+
+    /// Answers by that configuration from now on. False if it is older than what is served.
+    pub fn refresh(&self, view: &dyn ConfigurationView) -> bool {
+        let _alone = self
+            .refreshing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let served = self.snapshot.load_full();
+        if view.revision() < served.revision() {
+            return false;
+        }
+        let snapshot = Snapshot::compile(view, Some(&served), &self.board);
+        for fault in snapshot.faults() {
+            tracing::warn!(fault, "a part of the routing configuration isn't served");
+        }
+        let used: std::collections::BTreeSet<HealthCheckId> = snapshot.checks().cloned().collect();
+        self.snapshot.store(Arc::new(snapshot));
+        self.board
+            .retain(|check| used.contains(check) || view.get(&keys::check(check)).is_some());
+        true
+    }
+
+    /// What is served now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Where verdicts are set.
+    pub fn board(&self) -> &HealthBoard {
+        &self.board
+    }
+
+    /// Where clients are.
+    pub fn locator(&self) -> &Locator {
+        &self.locator
+    }
+
+    /// Answers a request into `out`; see [`Snapshot::answer`].
+    pub fn answer(&self, request: &Request<'_>, random: &mut SmallRandom, out: &mut [u8]) -> Reply {
+        let snapshot = self.snapshot.load();
+        let context = AnswerContext {
+            board: &self.board,
+            locator: &self.locator,
+        };
+        snapshot.answer(request, &context, random, out)
+    }
+}

@@ -1,0 +1,217 @@
+//! All zones as of one revision, ready to answer. Immutable: a change makes another snapshot,
+//! which takes over the zones that are as they were.
+
+use std::sync::Arc;
+
+use types::{ConfigurationView, HealthCheckId};
+
+use crate::board::HealthBoard;
+use crate::codec::{self, CodecError};
+use crate::dns::QueryName;
+use crate::dns::query_name::{ROOT_HASH, extend_hash, hash_name};
+use crate::model::Zone;
+use crate::zone::table::NameTable;
+use crate::zone::{CompiledZone, Fault, Fingerprint, compile};
+use crate::{Name, RecordKind, RecordSet, keys};
+
+/// Zones to answer from.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    revision: u64,
+    /// In the order of their ids.
+    zones: Vec<Arc<CompiledZone>>,
+    by_name: NameTable,
+    /// Labels of the longest zone's name.
+    most_labels: usize,
+    faults: Vec<Fault>,
+}
+
+/// A zone found for a name: which, the label its name begins with there, and its hash.
+#[derive(Clone, Copy)]
+pub(crate) struct InZone<'a> {
+    pub(crate) zone: &'a CompiledZone,
+    pub(crate) apex: usize,
+    pub(crate) hash: u64,
+}
+
+impl Snapshot {
+    /// Compiles the zones of the configuration. Those that `previous` has as they are now are
+    /// taken over from it. What can't be read is left out, or kept as it was; `faults` says so.
+    pub fn compile(
+        view: &dyn ConfigurationView,
+        previous: Option<&Snapshot>,
+        board: &HealthBoard,
+    ) -> Snapshot {
+        let mut snapshot = Snapshot {
+            revision: view.revision(),
+            ..Snapshot::default()
+        };
+        let mut zones = Vec::new();
+        view.visit(
+            keys::ZONES,
+            &mut |key, revision, value| match codec::decode_zone(value) {
+                Ok(zone) if keys::parse_zone(key).as_ref() == Some(&zone.id) => {
+                    zones.push((zone, revision));
+                }
+                Ok(_) => snapshot.faults.push(format!("{key}: another zone's value")),
+                Err(error) => snapshot.faults.push(format!("{key}: {error}")),
+            },
+        );
+        for (zone, revision) in zones {
+            let fingerprint = fingerprint(view, &zone, revision);
+            let before = previous.and_then(|previous| previous.zone_of_id(&zone));
+            let compiled = match before {
+                Some(before) if before.fingerprint == fingerprint => before.clone(),
+                _ => match groups(view, &zone) {
+                    Ok(groups) => {
+                        let faults = &mut snapshot.faults;
+                        Arc::new(compile(&zone, fingerprint, groups, board, faults))
+                    }
+                    Err((key, error)) => {
+                        snapshot.faults.push(format!("{key}: {error}"));
+                        match before {
+                            Some(before) => before.clone(),
+                            None => continue,
+                        }
+                    }
+                },
+            };
+            snapshot.add(compiled);
+        }
+        snapshot
+    }
+
+    /// Compiles zones that stand in no configuration: for tests and measurements.
+    pub fn of_zones(
+        zones: impl IntoIterator<Item = (Zone, Vec<RecordSet>)>,
+        board: &HealthBoard,
+    ) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        for (zone, mut sets) in zones {
+            sets.sort_by(|a, b| (&a.name, a.kind).cmp(&(&b.name, b.kind)));
+            let groups = sets
+                .chunk_by(|a, b| a.name == b.name && a.kind == b.kind)
+                .map(|group| (group[0].name.clone(), group[0].kind, group.to_vec()));
+            let faults = &mut snapshot.faults;
+            let compiled = compile(&zone, Fingerprint::default(), groups, board, faults);
+            snapshot.add(Arc::new(compiled));
+        }
+        snapshot
+    }
+
+    /// Of two zones with one name the first answers.
+    fn add(&mut self, zone: Arc<CompiledZone>) {
+        let number = u32::try_from(self.zones.len()).expect("fewer than 2³² zones");
+        let wire = zone.name.wire().to_vec();
+        let hash = hash_name(&wire);
+        let known = self.find(hash, &wire).is_some();
+        self.most_labels = self.most_labels.max(zone.name.labels().count());
+        self.zones.push(zone);
+        if known {
+            let what = "another zone has this name and answers";
+            self.faults
+                .push(format!("{}: {what}", self.zones[number as usize].name));
+        } else {
+            let zones = &self.zones;
+            self.by_name.insert(hash, number, |number| {
+                hash_name(zones[number as usize].name.wire())
+            });
+        }
+    }
+
+    fn find(&self, hash: u64, wire: &[u8]) -> Option<u32> {
+        self.by_name.find(hash, |number| {
+            self.zones[number as usize].name.wire() == wire
+        })
+    }
+
+    fn zone_of_id(&self, zone: &Zone) -> Option<&Arc<CompiledZone>> {
+        let found = self.zones.binary_search_by(|known| known.id.cmp(&zone.id));
+        let known = &self.zones[found.ok()?];
+        (known.name == zone.name).then_some(known)
+    }
+
+    /// The zone of the longest name that the name lies within; only above it, with `above`.
+    pub(crate) fn zone_for(&self, name: &QueryName, above: bool) -> Option<InZone<'_>> {
+        let mut hash = ROOT_HASH;
+        let mut found = None;
+        let labels = name.labels();
+        for count in 0..=self.most_labels.min(labels) {
+            let label = labels - count;
+            if above && label == 0 {
+                break;
+            }
+            if count > 0 {
+                hash = extend_hash(hash, name.label(label));
+            }
+            if let Some(number) = self.find(hash, name.suffix(label)) {
+                found = Some(InZone {
+                    zone: &self.zones[number as usize],
+                    apex: label,
+                    hash,
+                });
+            }
+        }
+        found
+    }
+
+    /// The configuration's revision that it answers by.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// How many zones it has.
+    pub fn zone_count(&self) -> usize {
+        self.zones.len()
+    }
+
+    /// How many record sets its zones have.
+    pub fn record_set_count(&self) -> usize {
+        self.zones.iter().map(|zone| zone.record_sets()).sum()
+    }
+
+    /// What of the configuration couldn't be compiled, a text each.
+    pub fn faults(&self) -> &[String] {
+        &self.faults
+    }
+
+    /// The checks that its records depend on; some more than once.
+    pub fn checks(&self) -> impl Iterator<Item = &HealthCheckId> {
+        self.zones.iter().flat_map(|zone| zone.checks())
+    }
+}
+
+fn fingerprint(view: &dyn ConfigurationView, zone: &Zone, revision: u64) -> Fingerprint {
+    let mut fingerprint = Fingerprint {
+        zone: revision,
+        ..Fingerprint::default()
+    };
+    view.visit(&keys::records_of(&zone.id), &mut |_, revision, _| {
+        fingerprint.groups += 1;
+        fingerprint.newest = fingerprint.newest.max(revision);
+    });
+    fingerprint
+}
+
+type Groups = Vec<(Name, RecordKind, Vec<RecordSet>)>;
+
+/// The record groups of a zone, or the key of one that can't be read.
+fn groups(view: &dyn ConfigurationView, zone: &Zone) -> Result<Groups, (String, CodecError)> {
+    let mut groups = Ok(Vec::new());
+    view.visit(&keys::records_of(&zone.id), &mut |key, _, value| {
+        let Ok(read) = &mut groups else {
+            return;
+        };
+        let group = match keys::parse_records(key) {
+            None => Err(CodecError::Malformed("its key")),
+            Some((_, name, kind)) => {
+                codec::decode_group(&name, kind, value).map(|sets| (name, kind, sets))
+            }
+        };
+        match group {
+            Ok(group) => read.push(group),
+            Err(error) => groups = Err((key.to_owned(), error)),
+        }
+    });
+    groups
+}
