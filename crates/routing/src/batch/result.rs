@@ -1,0 +1,113 @@
+//! The rules of a batch's result, once all its changes are made: aliases have targets and make no
+//! loop, the zone keeps its SOA and NS records, and isn't too large.
+
+use std::collections::BTreeSet;
+
+use super::copy::WorkingCopy;
+use super::draft::{Action, Change, target_not_found};
+use crate::api_limits::MAX_RECORD_SETS;
+use crate::{Alias, Content, Name, RecordKind, RecordSet, RoutingError};
+
+/// What speaks against the result.
+pub(super) fn faults(
+    copy: &mut WorkingCopy<'_>,
+    changes: &[Change],
+) -> Result<Vec<String>, RoutingError> {
+    let mut faults = Vec::new();
+    let touched = copy.touched();
+    for (kind, text) in [
+        (
+            RecordKind::Ns,
+            "A HostedZone must contain at least one NS record for the zone itself.",
+        ),
+        (
+            RecordKind::Soa,
+            "A HostedZone must contain exactly one SOA record.",
+        ),
+    ] {
+        let apex = copy.zone.name.clone();
+        if touched.contains(&(apex.clone(), kind)) && copy.sets(&apex, kind)?.is_empty() {
+            faults.push(text.to_owned());
+        }
+    }
+    let written = changes
+        .iter()
+        .filter(|change| change.action != Action::Delete);
+    for change in written {
+        if let Content::Alias(alias) = &change.set.content {
+            faults.extend(alias_faults(copy, &change.set, alias)?);
+        }
+    }
+    let grown = copy.grown();
+    if grown > 0 && copy.count_before()? + grown.unsigned_abs() as usize > MAX_RECORD_SETS {
+        faults.push(format!(
+            "A HostedZone must not contain more than {MAX_RECORD_SETS} resource record sets."
+        ));
+    }
+    Ok(faults)
+}
+
+fn alias_faults(
+    copy: &mut WorkingCopy<'_>,
+    set: &RecordSet,
+    alias: &Alias,
+) -> Result<Vec<String>, RoutingError> {
+    let missing = target_not_found(&alias.target, set.kind.name(), alias.zone.as_str());
+    if alias.zone != copy.zone.id {
+        return Ok(vec![
+            missing,
+            format!(
+                "An alias to what isn't a record of zone {} is not built yet in Causeway: \
+                 {} targets zone {}",
+                copy.zone.id, set.name, alias.zone
+            ),
+        ]);
+    }
+    let tried = format!(
+        "Tried to create an alias that targets {}, type {} in zone {}",
+        alias.target, set.kind, alias.zone
+    );
+    if !alias.target.is_within(&copy.zone.name) {
+        return Ok(vec![
+            missing,
+            format!("{tried}, but the alias target name does not lie within the target zone"),
+        ]);
+    }
+    if copy.sets(&alias.target, set.kind)?.is_empty() {
+        return Ok(vec![missing]);
+    }
+    // The text is ours.
+    if reaches(copy, &alias.target, set.kind, &set.name)? {
+        return Ok(vec![format!(
+            "{tried}, but that target leads back to {}",
+            set.name
+        )]);
+    }
+    Ok(Vec::new())
+}
+
+/// Do aliases lead from that name, over names of the zone, to `goal`?
+fn reaches(
+    copy: &mut WorkingCopy<'_>,
+    from: &Name,
+    kind: RecordKind,
+    goal: &Name,
+) -> Result<bool, RoutingError> {
+    let mut seen: BTreeSet<Name> = BTreeSet::new();
+    let mut ahead = vec![from.clone()];
+    while let Some(name) = ahead.pop() {
+        if name == *goal {
+            return Ok(true);
+        }
+        if !seen.insert(name.clone()) {
+            continue;
+        }
+        let sets = copy.sets(&name, kind)?;
+        let targets = sets.iter().filter_map(|set| match &set.content {
+            Content::Alias(alias) => Some(alias.target.clone()),
+            Content::Values { .. } => None,
+        });
+        ahead.extend(targets);
+    }
+    Ok(false)
+}

@@ -1,0 +1,101 @@
+//! Reads zones and records out of a view of the configuration. It changes nothing.
+
+use types::{ConfigurationEdit, ConfigurationExpected, ConfigurationView};
+
+use crate::codec::{decode_group, decode_zone, encode_zone};
+use crate::{Name, RecordKind, RecordSet, RoutingError, Zone, ZoneId, keys};
+
+/// The zone of that id, and the revision that wrote it last.
+pub(crate) fn zone(view: &dyn ConfigurationView, id: &ZoneId) -> Result<(u64, Zone), RoutingError> {
+    let (revision, bytes) = view
+        .get(&keys::zone(id))
+        .ok_or_else(|| RoutingError::NoSuchZone(id.to_string()))?;
+    Ok((revision, decode_zone(&bytes)?))
+}
+
+/// Every zone, in the order of their ids.
+pub(crate) fn zones(view: &dyn ConfigurationView) -> Result<Vec<Zone>, RoutingError> {
+    let mut zones = Vec::new();
+    view.visit(keys::ZONES, &mut |_, _, bytes| {
+        zones.push(decode_zone(bytes))
+    });
+    Ok(zones.into_iter().collect::<Result<_, _>>()?)
+}
+
+/// How many zones there are.
+pub(crate) fn zone_count(view: &dyn ConfigurationView) -> usize {
+    let mut count = 0;
+    view.visit(keys::ZONES, &mut |_, _, _| count += 1);
+    count
+}
+
+/// The record sets of one name and type, and the revision that wrote them; `None`: there are
+/// none.
+pub(crate) fn group(
+    view: &dyn ConfigurationView,
+    zone: &ZoneId,
+    name: &Name,
+    kind: RecordKind,
+) -> Result<Option<(u64, Vec<RecordSet>)>, RoutingError> {
+    let Some((revision, bytes)) = view.get(&keys::records(zone, name, kind)) else {
+        return Ok(None);
+    };
+    Ok(Some((revision, decode_group(name, kind, &bytes)?)))
+}
+
+/// Visits a zone's groups of record sets in the service's order, until `visitor` says that it
+/// has seen enough.
+pub(crate) fn visit_groups(
+    view: &dyn ConfigurationView,
+    zone: &ZoneId,
+    visitor: &mut dyn FnMut(&Name, RecordKind, Vec<RecordSet>) -> bool,
+) -> Result<(), RoutingError> {
+    visit_groups_from(view, zone, "", visitor)
+}
+
+/// The same, of the groups whose keys are at or after `first`.
+pub(crate) fn visit_groups_from(
+    view: &dyn ConfigurationView,
+    zone: &ZoneId,
+    first: &str,
+    visitor: &mut dyn FnMut(&Name, RecordKind, Vec<RecordSet>) -> bool,
+) -> Result<(), RoutingError> {
+    let mut outcome = Ok(true);
+    view.visit(&keys::records_of(zone), &mut |key, _, bytes| {
+        if key < first || !matches!(outcome, Ok(true)) {
+            return;
+        }
+        outcome = match keys::parse_records(key) {
+            Some((_, name, kind)) => decode_group(&name, kind, bytes)
+                .map(|sets| visitor(&name, kind, sets))
+                .map_err(RoutingError::from),
+            None => Err(RoutingError::Unreadable(format!(
+                "'{key}' is no record's key"
+            ))),
+        };
+    });
+    outcome.map(|_| ())
+}
+
+/// How many record sets a zone has.
+pub(crate) fn record_count(
+    view: &dyn ConfigurationView,
+    zone: &ZoneId,
+) -> Result<usize, RoutingError> {
+    let mut count = 0;
+    visit_groups(view, zone, &mut |_, _, sets| {
+        count += sets.len();
+        true
+    })?;
+    Ok(count)
+}
+
+/// The edit that writes a zone which was last written by `revision`. Every change of a zone's
+/// records writes the zone too: so two changes of one zone can't pass each other unseen.
+pub(crate) fn write_zone(zone: &Zone, revision: u64) -> ConfigurationEdit {
+    ConfigurationEdit {
+        key: keys::zone(&zone.id),
+        expected: ConfigurationExpected::Revision(revision),
+        value: Some(encode_zone(zone)),
+    }
+}

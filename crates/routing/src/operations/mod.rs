@@ -1,0 +1,30 @@
+//! The operations, a file each. What several of them write is in `shapes`.
+
+pub(crate) mod change_resource_record_sets;
+pub(crate) mod change_tags_for_resource;
+pub(crate) mod create_health_check;
+pub(crate) mod create_hosted_zone;
+pub(crate) mod delete_health_check;
+pub(crate) mod delete_hosted_zone;
+pub(crate) mod get_account_limit;
+pub(crate) mod get_change;
+pub(crate) mod get_dnssec;
+pub(crate) mod get_geo_location;
+pub(crate) mod get_health_check;
+pub(crate) mod get_health_check_count;
+pub(crate) mod get_health_check_last_failure_reason;
+pub(crate) mod get_health_check_status;
+pub(crate) mod get_hosted_zone;
+pub(crate) mod get_hosted_zone_count;
+pub(crate) mod get_hosted_zone_limit;
+pub(crate) mod list_geo_locations;
+pub(crate) mod list_health_checks;
+pub(crate) mod list_hosted_zones;
+pub(crate) mod list_hosted_zones_by_name;
+pub(crate) mod list_resource_record_sets;
+pub(crate) mod list_tags_for_resource;
+pub(crate) mod list_tags_for_resources;
+mod shapes;
+pub(crate) mod test_dns_answer;
+pub(crate) mod update_health_check;
+pub(crate) mod update_hosted_zone_comment;

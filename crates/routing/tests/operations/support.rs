@@ -1,0 +1,395 @@
+//! A site's API on an empty configuration in memory, driven without a runtime.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use routing::{NodeView, Observation, Service, ServiceConfig, Targets, TestAnswer, TestQuestion};
+use types::{
+    Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected, ConfigurationView,
+    Environment, HealthCheckId, LAB_ACCOUNT, Monotonic, Now, Proposal, Sleep, Timestamp,
+};
+
+/// A clock that moves a millisecond with each look, and a counter for randomness.
+#[derive(Default)]
+pub struct StillEnvironment {
+    looks: AtomicU64,
+    draws: AtomicU64,
+}
+
+impl Environment for StillEnvironment {
+    fn now(&self) -> Now {
+        let looks = self.looks.fetch_add(1, Ordering::Relaxed);
+        Now {
+            wall: Timestamp(1_795_000_000_000 + looks),
+            monotonic: Monotonic(looks),
+        }
+    }
+
+    fn sleep_until(&self, _: Monotonic) -> Sleep {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn random(&self) -> u64 {
+        let draws = self.draws.fetch_add(1, Ordering::Relaxed) + 1;
+        draws.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+/// The settings of one revision.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct View {
+    pub revision: u64,
+    pub entries: BTreeMap<String, (u64, Bytes)>,
+}
+
+impl ConfigurationView for View {
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    fn get(&self, key: &str) -> Option<(u64, Bytes)> {
+        self.entries.get(key).cloned()
+    }
+
+    fn visit(&self, prefix: &str, visitor: &mut dyn FnMut(&str, u64, &Bytes)) {
+        let entries = self.entries.range(prefix.to_owned()..);
+        for (key, (revision, value)) in entries.take_while(|(key, _)| key.starts_with(prefix)) {
+            visitor(key, *revision, value);
+        }
+    }
+}
+
+/// What another site does between a read and the proposal made of it.
+type Interference = Box<dyn FnMut(&mut View) + Send>;
+
+/// A configuration in memory, with the council's rules.
+#[derive(Default)]
+pub struct Memory {
+    view: Mutex<Arc<View>>,
+    interference: Mutex<Option<Interference>>,
+    failure: Mutex<Option<ConfigurationError>>,
+    /// Proposals made.
+    pub proposals: AtomicUsize,
+}
+
+impl Memory {
+    pub fn view_now(&self) -> View {
+        View::clone(&self.view.lock().unwrap())
+    }
+
+    pub fn set_view(&self, view: View) {
+        *self.view.lock().unwrap() = Arc::new(view);
+    }
+
+    /// Before each proposal from now on, does this.
+    pub fn interfere(&self, with: impl FnMut(&mut View) + Send + 'static) {
+        *self.interference.lock().unwrap() = Some(Box::new(with));
+    }
+
+    /// Fails every proposal from now on.
+    pub fn fail(&self, error: Option<ConfigurationError>) {
+        *self.failure.lock().unwrap() = error;
+    }
+
+    fn decide(&self, edits: Vec<ConfigurationEdit>) -> Result<u64, ConfigurationError> {
+        self.proposals.fetch_add(1, Ordering::Relaxed);
+        if let Some(error) = *self.failure.lock().unwrap() {
+            return Err(error);
+        }
+        let mut held = self.view.lock().unwrap();
+        let mut view = View::clone(&held);
+        if let Some(interfere) = &mut *self.interference.lock().unwrap() {
+            interfere(&mut view);
+            *held = Arc::new(view.clone());
+        }
+        assert!(!edits.is_empty() && edits.len() <= 1_100, "{}", edits.len());
+        let size = |edit: &ConfigurationEdit| {
+            edit.key.len() + edit.value.as_ref().map_or(0, Bytes::len) + 32
+        };
+        let total: usize = edits.iter().map(size).sum();
+        assert!(total <= 768 * 1024, "{total}");
+        for (index, edit) in edits.iter().enumerate() {
+            assert!((1..=512).contains(&edit.key.len()), "{}", edit.key);
+            assert!(
+                !edits[..index].iter().any(|other| other.key == edit.key),
+                "{}",
+                edit.key
+            );
+            let found = view.entries.get(&edit.key).map(|(revision, _)| *revision);
+            let holds = match edit.expected {
+                ConfigurationExpected::Any => true,
+                ConfigurationExpected::Absent => found.is_none(),
+                ConfigurationExpected::Revision(revision) => found == Some(revision),
+            };
+            if !holds {
+                return Err(ConfigurationError::Conflict);
+            }
+        }
+        view.revision += 1;
+        for edit in edits {
+            match edit.value {
+                Some(value) => view.entries.insert(edit.key, (view.revision, value)),
+                None => view.entries.remove(&edit.key),
+            };
+        }
+        let revision = view.revision;
+        *held = Arc::new(view);
+        Ok(revision)
+    }
+}
+
+impl Configuration for Memory {
+    fn view(&self) -> Arc<dyn ConfigurationView> {
+        self.view.lock().unwrap().clone()
+    }
+
+    fn propose(&self, edits: Vec<ConfigurationEdit>) -> Proposal<'_> {
+        Box::pin(std::future::ready(self.decide(edits)))
+    }
+}
+
+/// DNS nodes that serve a set revision, and checkers that saw one thing.
+#[derive(Default)]
+pub struct Nodes {
+    pub served: AtomicU64,
+    pub seen: Mutex<Vec<Observation>>,
+    pub asked: Mutex<Vec<TestQuestion>>,
+}
+
+impl NodeView for Nodes {
+    fn in_sync(&self, revision: u64) -> bool {
+        self.served.load(Ordering::Relaxed) >= revision
+    }
+
+    fn observations(&self, _: &HealthCheckId) -> Vec<Observation> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    fn test_answer(&self, question: &TestQuestion) -> TestAnswer {
+        self.asked.lock().unwrap().push(question.clone());
+        TestAnswer {
+            values: vec!["192.0.2.1".to_owned()],
+            code: "NOERROR".to_owned(),
+            protocol: "UDP".to_owned(),
+        }
+    }
+}
+
+/// A site's API and what stands behind it.
+pub struct Api {
+    pub service: Service,
+    pub memory: Arc<Memory>,
+    pub nodes: Arc<Nodes>,
+}
+
+/// An answer: its status, its document's text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub location: Option<String>,
+    pub text: String,
+}
+
+impl Answer {
+    /// The texts of the elements of that name, in order.
+    pub fn all(&self, name: &str) -> Vec<String> {
+        let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+        let parts = self.text.split(&open).skip(1);
+        let inner = parts.map(|part| part.split(&close).next().unwrap());
+        let unescape = |text: &str| {
+            text.replace("&lt;", "<")
+                .replace("&gt;", ">")
+                .replace("&amp;", "&")
+        };
+        inner.map(unescape).collect()
+    }
+
+    /// The text of the first element of that name.
+    pub fn one(&self, name: &str) -> String {
+        let all = self.all(name);
+        all.into_iter()
+            .next()
+            .unwrap_or_else(|| panic!("no {name} in {self:?}"))
+    }
+
+    /// An error's code and text.
+    pub fn error(&self) -> (String, String) {
+        assert!(self.status >= 400, "{self:?}");
+        (self.one("Code"), self.one("Message"))
+    }
+
+    /// It succeeded.
+    pub fn ok(self) -> Answer {
+        assert!(self.status < 300, "{self:?}");
+        self
+    }
+}
+
+impl Api {
+    pub fn new() -> Api {
+        let (memory, nodes) = (Arc::<Memory>::default(), Arc::<Nodes>::default());
+        let service = Service::new(ServiceConfig {
+            account: LAB_ACCOUNT.to_owned(),
+            environment: Arc::new(StillEnvironment::default()),
+            configuration: memory.clone(),
+            nodes: nodes.clone(),
+            targets: Targets {
+                allows: Arc::new(|address: IpAddr| address.is_loopback()),
+                setting: "health.targets".to_owned(),
+            },
+        });
+        Api {
+            service,
+            memory,
+            nodes,
+        }
+    }
+
+    pub fn raw(&self, method: &str, path: &str, body: &[u8]) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/2013-04-01/{path}"));
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let body = Bytes::copy_from_slice(body);
+        let response: Response<Bytes> = block_on(self.service.execute(&parts, &body, "REQUEST"));
+        assert_eq!(response.headers()["x-amzn-requestid"], "REQUEST");
+        let location = response.headers().get("location");
+        Answer {
+            status: response.status().as_u16(),
+            location: location.map(|value| value.to_str().unwrap().to_owned()),
+            text: String::from_utf8(response.body().to_vec()).unwrap(),
+        }
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.raw("GET", path, b"")
+    }
+
+    pub fn delete(&self, path: &str) -> Answer {
+        self.raw("DELETE", path, b"")
+    }
+
+    /// Posts a document whose root is the operation's, with that inside.
+    pub fn post(&self, operation: &str, path: &str, inner: &str) -> Answer {
+        let document = format!(
+            "<{operation}Request xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">{inner}\
+             </{operation}Request>"
+        );
+        self.raw("POST", path, document.as_bytes())
+    }
+
+    /// A new zone's bare id.
+    pub fn zone(&self, name: &str) -> String {
+        let reference = self.memory.view_now().revision;
+        let inner = format!("<Name>{name}</Name><CallerReference>r{reference}</CallerReference>");
+        let created = self.post("CreateHostedZone", "hostedzone", &inner).ok();
+        created
+            .one("Id")
+            .trim_start_matches("/hostedzone/")
+            .to_owned()
+    }
+
+    /// Makes a batch of changes: each `ACTION` and the inside of a `ResourceRecordSet`.
+    pub fn batch(&self, zone: &str, changes: &[(&str, String)]) -> Answer {
+        let changes: String = changes
+            .iter()
+            .map(|(action, set)| {
+                format!(
+                    "<Change><Action>{action}</Action><ResourceRecordSet>{set}</ResourceRecordSet>\
+                     </Change>"
+                )
+            })
+            .collect();
+        let inner = format!("<ChangeBatch><Changes>{changes}</Changes></ChangeBatch>");
+        let path = format!("hostedzone/{zone}/rrset/");
+        self.post("ChangeResourceRecordSets", &path, &inner)
+    }
+
+    /// The messages of a batch that must be refused, without their brackets.
+    pub fn faults(&self, zone: &str, changes: &[(&str, String)]) -> String {
+        let before = self.memory.view_now();
+        let (code, message) = self.batch(zone, changes).error();
+        assert_eq!(code, "InvalidChangeBatch", "{message}");
+        assert_eq!(
+            self.memory.view_now(),
+            before,
+            "a refused batch changed something"
+        );
+        let bare = message
+            .strip_prefix('[')
+            .and_then(|text| text.strip_suffix(']'));
+        bare.unwrap_or_else(|| panic!("no brackets: {message}"))
+            .to_owned()
+    }
+
+    /// A new health check's id.
+    pub fn check(&self, reference: &str) -> String {
+        let inner = format!(
+            "<CallerReference>{reference}</CallerReference><HealthCheckConfig>\
+             <IPAddress>127.1.1.1</IPAddress><Port>8080</Port><Type>HTTP</Type>\
+             <ResourcePath>/health</ResourcePath></HealthCheckConfig>"
+        );
+        self.post("CreateHealthCheck", "healthcheck", &inner)
+            .ok()
+            .one("Id")
+    }
+}
+
+/// A record set with values of its own.
+pub fn values(name: &str, kind: &str, ttl: u32, values: &[&str]) -> String {
+    format!(
+        "<Name>{name}</Name><Type>{kind}</Type>{}",
+        content(ttl, values)
+    )
+}
+
+/// The same, chosen by a policy: `<Weight>1</Weight>`, say.
+pub fn chosen(name: &str, kind: &str, id: &str, policy: &str, ttl: u32, value: &str) -> String {
+    format!(
+        "<Name>{name}</Name><Type>{kind}</Type><SetIdentifier>{id}</SetIdentifier>{policy}{}",
+        content(ttl, &[value])
+    )
+}
+
+fn content(ttl: u32, values: &[&str]) -> String {
+    let records: String = values
+        .iter()
+        .map(|value| format!("<ResourceRecord><Value>{value}</Value></ResourceRecord>"))
+        .collect();
+    format!("<TTL>{ttl}</TTL><ResourceRecords>{records}</ResourceRecords>")
+}
+
+/// An alias, with what stands before it.
+pub fn alias(
+    name: &str,
+    kind: &str,
+    before: &str,
+    zone: &str,
+    target: &str,
+    health: bool,
+) -> String {
+    format!(
+        "<Name>{name}</Name><Type>{kind}</Type>{before}<AliasTarget><HostedZoneId>{zone}\
+         </HostedZoneId><DNSName>{target}</DNSName><EvaluateTargetHealth>{health}\
+         </EvaluateTargetHealth></AliasTarget>"
+    )
+}
+
+/// Polls until it is ready.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        std::thread::yield_now();
+    }
+}
