@@ -2,14 +2,16 @@
 //! is to do. A pure value: a runner carries it out without choices of its own, so that the same
 //! scenario and seed give the same run as far as the world allows.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
 use types::{Geography, Region, Span};
 
-use crate::language::show_span;
-use crate::scenario::{Act, App, Content, Load, Policy, Record, Scenario, Step, Work};
+use crate::scenario::{Act, Fault, Load, Scenario, Step, Work};
+
+mod describe;
+
+pub(crate) use describe::describe_work;
 
 /// What a game day does.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -244,29 +246,34 @@ fn mix(value: u64) -> u64 {
 /// When the fault of that step ends.
 pub(crate) fn end_of_fault(steps: &[Step], fault: usize, length: Span) -> Span {
     let step = &steps[fault];
-    let Act::Fault {
-        fault: broken,
-        lease,
-    } = &step.act
-    else {
+    let Act::Fault { lease, .. } = &step.act else {
         return length;
     };
     let mut end = length;
     if let Some(lease) = lease {
         end = end.min(Span(step.at.0.saturating_add(lease.0)));
     }
-    let heals = |later: &&Step| match &later.act {
-        Act::Heal { step: None } => true,
-        Act::Heal { step: Some(healed) } => *healed == fault,
-        Act::Start(site) | Act::Resume(site) => {
-            broken.outage().is_some() && broken.site() == Some(*site)
-        }
-        _ => false,
-    };
-    match steps[fault + 1..].iter().find(heals) {
-        Some(healing) => end.min(healing.at),
+    match healing_step(steps, fault) {
+        Some(healing) => end.min(steps[healing].at),
         None => end,
     }
+}
+
+/// The step that ends the fault of that step, if one does.
+pub(crate) fn healing_step(steps: &[Step], fault: usize) -> Option<usize> {
+    let Act::Fault { fault: broken, .. } = &steps[fault].act else {
+        return None;
+    };
+    let heals = |later: &Step| match &later.act {
+        Act::Heal { step: None } => true,
+        Act::Heal { step: Some(healed) } => *healed == fault,
+        // A start ends kills, a resume ends pauses.
+        Act::Start(site) => *broken == Fault::Kill(*site),
+        Act::Resume(site) => *broken == Fault::Pause(*site),
+        _ => false,
+    };
+    let later = steps.iter().skip(fault + 1).position(heals);
+    later.map(|offset| fault + 1 + offset)
 }
 
 /// When the orders are read during the fault, unless a step says so.
@@ -281,117 +288,4 @@ fn scan_at(scenario: &Scenario) -> Option<Span> {
     let end = end_of_fault(&scenario.steps, fault, measure.length);
     let lasts = end.0.saturating_sub(begin.0);
     Some(Span(end.0 - SCAN_BEFORE.0.min(lasts / 2)))
-}
-
-impl fmt::Display for Plan {
-    /// What will happen, for people.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Scenario {
-            lab,
-            measure,
-            title,
-            name,
-            ..
-        } = &self.scenario;
-        writeln!(f, "{title} ({name})")?;
-        let regions: Vec<&str> = lab.regions.iter().map(|region| region.name()).collect();
-        let app = match &lab.app {
-            None => "no application".to_owned(),
-            Some(App::Orders) => "the application orders".to_owned(),
-            Some(App::Command(command)) => format!("the application `{command}`"),
-        };
-        writeln!(f, "\nDeployed:")?;
-        writeln!(
-            f,
-            "  lab     {}; {} edge(s); {app}",
-            regions.join(", "),
-            lab.edges
-        )?;
-        for table in &self.scenario.tables {
-            let regions: Vec<&str> = table.regions.iter().map(|region| region.name()).collect();
-            writeln!(f, "  table   {} in {}", table.name, regions.join(", "))?;
-        }
-        for check in &self.scenario.health_checks {
-            let every = show_span(lab.health_interval.unwrap_or(check.interval));
-            let (name, region, path) = (&check.name, check.region, &check.path);
-            writeln!(
-                f,
-                "  check   {name}: {region} {path} every {every} × {}",
-                check.threshold
-            )?;
-        }
-        for record in &self.scenario.records {
-            writeln!(f, "  record  {}", describe_record(record, &self.scenario))?;
-        }
-        writeln!(
-            f,
-            "\nLoad ({} requests in {}):",
-            self.requests,
-            show_span(measure.length)
-        )?;
-        for load in &self.scenario.loads {
-            let Load {
-                name,
-                place,
-                client,
-                rate,
-                target,
-                ..
-            } = load;
-            let (kind, work) = (client.kind, describe_work(&load.work));
-            writeln!(
-                f,
-                "  {name}: {rate}/s from {place} to {target}, {work}; {kind}"
-            )?;
-        }
-        writeln!(f, "\nTimeline:")?;
-        for moment in &self.timeline {
-            let what = match moment.deed {
-                Deed::Step(index) => {
-                    let steps = &self.scenario.steps;
-                    steps[index].act.describe(steps)
-                }
-                Deed::Scan => Act::Scan.describe(&[]),
-                Deed::End => "end of the load; heal what is still broken".to_owned(),
-            };
-            writeln!(f, "  {:>8}  {what}", show_span(moment.at))?;
-        }
-        writeln!(f, "\nExpected:")?;
-        for expectation in &self.scenario.expectations {
-            writeln!(f, "  {}", expectation.text)?;
-        }
-        Ok(())
-    }
-}
-
-/// What a load's requests do, for people.
-pub(crate) fn describe_work(work: &Work) -> String {
-    match work {
-        Work::PlaceOrders => "places orders".to_owned(),
-        Work::ReadOrders => "reads orders".to_owned(),
-        Work::UpdateAndRead { orders } => format!("updates and reads {orders} shared orders"),
-        Work::Get { path } => format!("gets {path}"),
-    }
-}
-
-fn describe_record(record: &Record, scenario: &Scenario) -> String {
-    let policy = match &record.policy {
-        Policy::Simple => "simple".to_owned(),
-        Policy::Primary => "primary".to_owned(),
-        Policy::Secondary => "secondary".to_owned(),
-        Policy::Latency(region) => format!("latency to {region}"),
-        Policy::Geolocation(location) => format!("geolocation {location}"),
-        Policy::Weighted(weight) => format!("weight {weight}"),
-        Policy::Multivalue => "multivalue".to_owned(),
-    };
-    let answers = match &record.content {
-        Content::Region { region, ttl } => format!("{region}, held for {ttl}s"),
-        Content::Values { values, ttl } => format!("{}, held for {ttl}s", values.join(" ")),
-        Content::Alias { target, .. } => format!("alias of {target}"),
-    };
-    let check = record
-        .health_check
-        .and_then(|index| scenario.health_checks.get(index));
-    let check = check.map_or(String::new(), |check| format!(", check {}", check.name));
-    format!("{} {} {policy}: {answers}{check}", record.name, record.kind)
 }

@@ -1,0 +1,300 @@
+//! What happened, in sentences: what broke, who noticed when, what clients went through, what was
+//! lost. For someone who has seen neither the project nor the scenario.
+
+use super::{Report, counted, grouped, share, spoken};
+use crate::expectation::Measured;
+use crate::figures::{Fate, Stream, allowed_minutes, seconds};
+use crate::metric::{Metric, MetricName};
+use crate::scenario::{Client, ClientKind, Fault};
+
+pub(super) fn tell(report: &Report<'_>) -> Vec<String> {
+    let mut story = Vec::new();
+    for failed in report.failed_steps() {
+        story.push(format!("A step could not be carried out: {failed}."));
+    }
+    story.extend(fault(report));
+    story.extend(detection(report));
+    story.extend(clients(report));
+    story.push(requests(report));
+    story.extend(missing(report));
+    story.extend(lost(report));
+    story.extend(stale(report));
+    story.extend(discards(report));
+    story.extend(convergence(report));
+    story.push(verdict(report));
+    story
+}
+
+fn value(report: &Report<'_>, name: MetricName) -> Measured {
+    report.figures.value(report.plan, &Metric::bare(name))
+}
+
+/// A sentence's beginning.
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().collect::<String>());
+    first.unwrap_or_default() + chars.as_str()
+}
+
+fn fault(report: &Report<'_>) -> Option<String> {
+    let scenario = &report.plan.scenario;
+    let moments = &report.figures.moments;
+    let step = &scenario.steps[scenario.measure.fault?];
+    let crate::scenario::Act::Fault { fault, .. } = &step.act else {
+        return None;
+    };
+    let struck = spoken(seconds(moments.struck.at()?));
+    let (what, end) = match fault {
+        Fault::Kill(site) => (
+            format!("{site} was killed, as by a power cut,"),
+            "it was started again",
+        ),
+        Fault::Pause(site) => (format!("{site} stood still"), "it went on"),
+        Fault::Cut { pair, .. } if pair.one_way => (
+            format!("the link from {} to {} was cut", pair.from, pair.to),
+            "it was healed",
+        ),
+        Fault::Cut { pair, .. } => (
+            format!("the link between {} and {} was cut", pair.from, pair.to),
+            "it was healed",
+        ),
+        other => (format!("a fault was made ({other})"), "it ended"),
+    };
+    let end = match moments.ended.at() {
+        Some(ended) => {
+            let lasted = ended.0.saturating_sub(moments.struck.at()?.0);
+            format!("; {end} {} later", spoken(seconds(types::Span(lasted))))
+        }
+        None => String::new(),
+    };
+    Some(format!("{} {struck} into the run{end}.", capital(&what)))
+}
+
+fn detection(report: &Report<'_>) -> Option<String> {
+    let outage = report.figures.moments.outage?;
+    let detected = match value(report, MetricName::DetectedS) {
+        Measured::Number(after) => format!("Health checks noticed after {}", spoken(after)),
+        Measured::Never => "No health check noticed".to_owned(),
+        Measured::Unknown(_) => "No health check looks at it".to_owned(),
+    };
+    Some(match value(report, MetricName::AnswersChangedS) {
+        Measured::Number(after) => {
+            format!(
+                "{detected}; after {} the DNS named {outage} to nobody any more.",
+                spoken(after)
+            )
+        }
+        Measured::Never => {
+            format!("{detected}; the DNS went on naming {outage} to those it had named it to.")
+        }
+        Measured::Unknown(_) => format!("{detected}."),
+    })
+}
+
+/// Who the clients of a word are.
+pub(super) fn who(client: &Client) -> String {
+    match client.kind {
+        ClientKind::HonoursTtl => "clients that honour the DNS record's time to live".to_owned(),
+        ClientKind::Holds(span) => {
+            format!("clients that hold an answer for {}", spoken(seconds(span)))
+        }
+        ClientKind::NeverResolvesAgain => "clients that never resolve a name again".to_owned(),
+        ClientKind::Pooled => "clients with pooled connections".to_owned(),
+    }
+}
+
+fn clients(report: &Report<'_>) -> Option<String> {
+    report.figures.moments.struck.at()?;
+    let loads = &report.plan.scenario.loads;
+    let mut parts = Vec::new();
+    for stream in &report.figures.clients {
+        let client = loads.iter().find(|load| load.client.label == stream.name);
+        let Some(client) = client.map(|load| &load.client) else {
+            continue;
+        };
+        let who = who(client);
+        // Clients of one kind may fare differently, by where they are.
+        let members: Vec<&Stream> = (loads.iter().zip(&report.figures.loads))
+            .filter(|(load, _)| load.client.label == stream.name)
+            .map(|(_, stream)| stream)
+            .collect();
+        let same = members
+            .windows(2)
+            .all(|pair| is_alike(&pair[0].rto, &pair[1].rto));
+        if same {
+            parts.extend(fared(&stream.rto).map(|fared| format!("{who} {fared}")));
+        } else {
+            let each = members.iter().filter_map(|stream| {
+                fared(&stream.rto).map(|fared| format!("{} {fared}", stream.name))
+            });
+            parts.push(format!(
+                "of the {who}, {}",
+                each.collect::<Vec<_>>().join(", ")
+            ));
+        }
+    }
+    (!parts.is_empty()).then(|| format!("{}.", capital(&parts.join("; "))))
+}
+
+/// Do both amount to the same story?
+fn is_alike(one: &Measured, other: &Measured) -> bool {
+    match (one, other) {
+        (Measured::Number(one), Measured::Number(other)) => (*one == 0.0) == (*other == 0.0),
+        (one, other) => std::mem::discriminant(one) == std::mem::discriminant(other),
+    }
+}
+
+fn fared(rto: &Measured) -> Option<String> {
+    match rto {
+        Measured::Number(0.0) => Some("noticed nothing".to_owned()),
+        Measured::Number(after) => Some(format!("were served again after {}", spoken(*after))),
+        Measured::Never => Some("were not served again before the fault ended".to_owned()),
+        Measured::Unknown(_) => None,
+    }
+}
+
+fn requests(report: &Report<'_>) -> String {
+    let all = &report.figures.all;
+    let failed = all.requests - all.ok;
+    if failed == 0 {
+        return format!(
+            "All {} succeeded.",
+            counted(all.requests, "request", "requests")
+        );
+    }
+    let minutes = report.figures.bad_minutes;
+    let allowed = allowed_minutes(99.9);
+    format!(
+        "Of {}, {} failed ({} succeeded): as much as {} without any service, where a promise of \
+         99.9 % allows {allowed:.0} minutes a month.",
+        counted(all.requests, "request", "requests"),
+        grouped(failed),
+        share(all.ok, all.requests),
+        spoken(minutes * 60.0),
+    )
+}
+
+fn missing(report: &Report<'_>) -> Option<String> {
+    let missing = report.figures.orders.missing.as_ref()?;
+    let outage = report.figures.moments.outage?;
+    if missing.is_empty() {
+        return Some(format!(
+            "Every order that {outage} had acknowledged was in another Region."
+        ));
+    }
+    let oldest = missing
+        .iter()
+        .map(|order| order.age)
+        .max()
+        .unwrap_or_default();
+    let count = |fate| missing.iter().filter(|order| order.fate == fate).count() as u64;
+    let fates = [
+        (Fate::CameBack, "came back with the Region"),
+        (Fate::Discarded, "lost to a later write"),
+        (Fate::Lost, "lost for good"),
+        (Fate::Unknown, "of unknown fate"),
+    ];
+    let fates = fates.into_iter().filter(|(fate, _)| count(*fate) > 0);
+    let fates: Vec<String> = fates
+        .map(|(fate, words)| match count(fate) == missing.len() as u64 {
+            true => format!("all {words}"),
+            false => format!("{} {words}", grouped(count(fate))),
+        })
+        .collect();
+    Some(format!(
+        "While {outage} was gone, {} that had been acknowledged {} in no other Region, the oldest \
+         {} old: {}.",
+        counted(missing.len() as u64, "order", "orders"),
+        if missing.len() == 1 { "was" } else { "were" },
+        spoken(seconds(oldest)),
+        fates.join(", "),
+    ))
+}
+
+fn lost(report: &Report<'_>) -> Option<String> {
+    let orders = &report.figures.orders;
+    let writes = grouped(orders.acknowledged);
+    Some(match &orders.lost {
+        None if orders.acknowledged == 0 => return None,
+        None => {
+            "Not every Region could be read in the end, so it isn't known what is lost.".to_owned()
+        }
+        Some(lost) if lost.is_empty() => {
+            format!(
+                "In the end nothing is lost: all {writes} acknowledged writes are accounted for."
+            )
+        }
+        Some(lost) => format!(
+            "LOST FOR GOOD: {} of {writes} acknowledged writes, in no Region and in no ledger.",
+            grouped(lost.len() as u64)
+        ),
+    })
+}
+
+fn stale(report: &Report<'_>) -> Option<String> {
+    let (stale, judged) = report.figures.staleness.all;
+    if judged == 0 {
+        return None;
+    }
+    if stale == 0 {
+        return Some(format!(
+            "None of {} was stale.",
+            counted(judged, "read", "reads")
+        ));
+    }
+    let oldest = report.figures.staleness.max_ms.unwrap_or_default() / 1000.0;
+    let median = report.figures.staleness.p50_ms.unwrap_or_default() / 1000.0;
+    Some(format!(
+        "{} of {} were stale: they saw less than had been acknowledged, half of them what had \
+         been out of date for {} or more, at most {}.",
+        grouped(stale),
+        counted(judged, "read", "reads"),
+        spoken(median),
+        spoken(oldest)
+    ))
+}
+
+fn discards(report: &Report<'_>) -> Option<String> {
+    match report.figures.lww_discards {
+        0 => None,
+        count => Some(format!(
+            "{} lost to one made elsewhere at the same time (the last writer wins); each is in \
+             the ledger.",
+            counted(count, "write", "writes")
+        )),
+    }
+}
+
+fn convergence(report: &Report<'_>) -> Option<String> {
+    match value(report, MetricName::ConvergedS) {
+        Measured::Number(after) => {
+            let after = spoken(after);
+            Some(format!(
+                "All replicas agreed {after} after the end of the load."
+            ))
+        }
+        Measured::Never => {
+            let limit = report.plan.scenario.measure.converge_within;
+            let limit = spoken(seconds(limit));
+            Some(format!(
+                "Replicas did not agree within {limit} after the load."
+            ))
+        }
+        Measured::Unknown(_) => None,
+    }
+}
+
+fn verdict(report: &Report<'_>) -> String {
+    let all = report.outcomes.len();
+    let broken = report
+        .outcomes
+        .iter()
+        .filter(|outcome| !outcome.holds)
+        .count();
+    match (all, broken) {
+        (0, _) => "Nothing was expected.".to_owned(),
+        (1, 0) => "The expectation holds.".to_owned(),
+        (all, 0) => format!("All {all} expectations hold."),
+        (all, broken) => format!("{broken} of {all} expectations DON'T HOLD."),
+    }
+}

@@ -1,0 +1,182 @@
+//! The report for a terminal: 80 columns, plain text, sentences first.
+
+use super::{Report, grouped, spoken, timeline};
+use crate::expectation::{Measured, decimal};
+use crate::figures::{Fate, LostOrder, Stream, levels, seconds};
+
+/// Columns.
+const WIDTH: usize = 79;
+
+/// Lost orders that are listed: the rest is in the files.
+const LISTED: usize = 10;
+
+pub(super) fn write(report: &Report<'_>) -> String {
+    let scenario = &report.plan.scenario;
+    let mut text = String::new();
+    let verdict = if report.holds() {
+        "HOLDS"
+    } else {
+        "DOES NOT HOLD"
+    };
+    text += &format!("{}\n{}: {verdict}\n\n", scenario.title, scenario.name);
+    for sentence in report.story() {
+        text += &wrapped(&sentence, "  ");
+    }
+    text += "\nTimeline (seconds from the start of the load)\n";
+    for entry in timeline::of(report) {
+        let line = format!("{:>8.1}  {:<7} {}", entry.at, entry.kind.word(), entry.text);
+        text += &wrapped(&line, "                    ");
+    }
+    text += "\nClients\n";
+    text += &clients(report);
+    text += &lost(report);
+    text += &traffic(report);
+    text += &budget(report);
+    text += "\nExpectations\n";
+    for outcome in &report.outcomes {
+        let mark = if outcome.holds { "ok  " } else { "FAIL" };
+        let unit = outcome.expectation.metric.name.unit();
+        let measured = outcome.measured.show(unit);
+        text += &format!("  {mark}  {:<44} {measured}\n", outcome.expectation.text);
+    }
+    let digest = &scenario.digest[..12];
+    text += &format!(
+        "\nseed {}, scenario {digest}, {}, started {}\n",
+        scenario.seed, report.seen.version, report.seen.started
+    );
+    text
+}
+
+/// The text in lines of at most `WIDTH` columns; those after the first begin with `indent`.
+fn wrapped(text: &str, indent: &str) -> String {
+    let mut lines = String::new();
+    let mut line = String::new();
+    // What stands before the first word stays.
+    let lead: String = text.chars().take_while(|c| *c == ' ').collect();
+    line += &lead;
+    for word in text.trim_start().split(' ') {
+        let is_first = line.trim().is_empty();
+        if !is_first && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines += line.trim_end();
+            lines.push('\n');
+            line = indent.to_owned();
+            line += word;
+            continue;
+        }
+        if !is_first {
+            line.push(' ');
+        }
+        line += word;
+    }
+    lines += line.trim_end();
+    lines.push('\n');
+    lines
+}
+
+fn clients(report: &Report<'_>) -> String {
+    let mut text = format!(
+        "  {:<22}{:>9}{:>8}{:>10}{:>9}{:>9}{:>9}\n",
+        "", "requests", "failed", "served %", "RTO", "p50 ms", "p99 ms"
+    );
+    let streams = report.figures.clients.iter().chain([&report.figures.all]);
+    for stream in streams {
+        let Stream {
+            name,
+            requests,
+            ok,
+            latency,
+            ..
+        } = stream;
+        let rto = match (&stream.rto, name.as_str()) {
+            (_, "all") | (Measured::Unknown(_), _) => "-".to_owned(),
+            (Measured::Never, _) => "never".to_owned(),
+            (Measured::Number(after), _) => format!("{} s", decimal((after * 10.0).round() / 10.0)),
+        };
+        let percent = *ok as f64 / (*requests).max(1) as f64 * 100.0;
+        let percent = (percent * 100.0).floor() / 100.0;
+        let milliseconds =
+            |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.0}"));
+        text += &format!(
+            "  {name:<22}{:>9}{:>8}{percent:>10.2}{rto:>9}{:>9}{:>9}\n",
+            grouped(*requests),
+            grouped(requests - ok),
+            milliseconds(latency.p50),
+            milliseconds(latency.p99)
+        );
+    }
+    text
+}
+
+fn lost(report: &Report<'_>) -> String {
+    let mut text = String::new();
+    let orders = &report.figures.orders;
+    let lists = [
+        (
+            "Acknowledged orders that no other Region had",
+            &orders.missing,
+        ),
+        ("Acknowledged orders that are LOST FOR GOOD", &orders.lost),
+    ];
+    for (title, list) in lists {
+        let Some(list) = list.as_ref().filter(|list| !list.is_empty()) else {
+            continue;
+        };
+        text += &format!("\n{title}\n");
+        for order in list.iter().take(LISTED) {
+            text += &format!("  {:<28} {}\n", order.id, describe(order));
+        }
+        if list.len() > LISTED {
+            text += &format!("  and {} more\n", list.len() - LISTED);
+        }
+    }
+    text
+}
+
+/// Where an order was acknowledged, how old it was, and what became of it.
+pub(super) fn describe(order: &LostOrder) -> String {
+    let region = order
+        .region
+        .map_or("an unknown Region".to_owned(), |region| region.to_string());
+    let age = spoken(seconds(order.age));
+    let fate = fate(order.fate);
+    format!("{region}, {age} before the fault: {fate}")
+}
+
+pub(super) fn fate(fate: Fate) -> &'static str {
+    match fate {
+        Fate::CameBack => "came back",
+        Fate::Discarded => "lost to a later write",
+        Fate::Lost => "lost for good",
+        Fate::Unknown => "not known",
+    }
+}
+
+fn traffic(report: &Report<'_>) -> String {
+    let traffic = &report.figures.traffic;
+    if traffic.bytes == 0 {
+        return String::new();
+    }
+    let lanes = traffic.lanes.iter();
+    let lanes: Vec<String> = lanes
+        .map(|(lane, bytes)| format!("{lane} {}", types::ByteSize(*bytes)))
+        .collect();
+    let all = types::ByteSize(traffic.bytes);
+    wrapped(
+        &format!("\nBetween sites crossed {all}: {}.", lanes.join(", ")),
+        "  ",
+    )
+}
+
+fn budget(report: &Report<'_>) -> String {
+    let figures = &report.figures;
+    if figures.bad_minutes == 0.0 {
+        return String::new();
+    }
+    let levels = levels()
+        .map(|(name, level)| format!("{} % at {name} %", decimal(figures.budget_percent(level))));
+    let levels: Vec<String> = levels.collect();
+    wrapped(
+        &format!("Of a month's error budget it burnt {}.", levels.join(", ")),
+        "  ",
+    )
+}
