@@ -39,7 +39,7 @@ pub use error::RoutingError;
 pub use explain::{
     Considered, ExplainedClient, ExplainedRecord, ExplainedZone, Explanation, Inquiry, Step,
 };
-pub use locate::{Locator, Whereabouts};
+pub use locate::{DatabaseError, Found, Locator, Whereabouts};
 pub use model::{
     Alias, Content, Continent, CountryCode, FailoverRole, Location, Policy, RecordKind, RecordSet,
     Selector, SubdivisionCode, Zone, ZoneId,

@@ -204,6 +204,7 @@ fn client(address: IpAddr, by_subnet: bool, whereabouts: &Whereabouts) -> Explai
         by_subnet,
         found: match whereabouts.found {
             FoundClient::Place(_) => "place",
+            FoundClient::Database => "database",
             FoundClient::Unknown => "unknown",
         },
         anchor: whereabouts.anchor,

@@ -2,6 +2,7 @@
 //! known. Time decides what is near, by the round-trip matrix; distance only helps to find the
 //! Region a place on the globe is anchored at.
 
+mod database;
 mod geography;
 
 use std::net::IpAddr;
@@ -10,14 +11,17 @@ use types::{Place, Region};
 
 use crate::{Continent, CountryCode, Location, SubdivisionCode};
 
+use database::Database;
+pub use database::DatabaseError;
+use geography::row_of_region;
 pub(crate) use geography::{anchor_rows, latency};
-use geography::{region_of_row, row_of_region};
 
 /// Tells where clients are.
 #[derive(Debug)]
 pub struct Locator {
     /// Where who can't be placed is taken to be, for latency alone.
     own: Option<Region>,
+    databases: Vec<Database>,
 }
 
 /// Where a client was found.
@@ -25,6 +29,8 @@ pub struct Locator {
 pub enum Found {
     /// At a place of the lab, by its address.
     Place(Place),
+    /// By a database.
+    Database,
     /// Nowhere: no place and no database knows the address.
     Unknown,
 }
@@ -69,7 +75,20 @@ impl Locator {
     /// A locator at `own`'s place: who can't be placed is next door to it, as a client of the
     /// lab without a place's address is.
     pub fn new(own: Option<Region>) -> Locator {
-        Locator { own }
+        Locator {
+            own,
+            databases: Vec::new(),
+        }
+    }
+
+    /// And with a database, an MMDB file's bytes. Of several the first that knows an address
+    /// is believed.
+    ///
+    /// # Errors
+    /// When the bytes are no database whose layout is understood.
+    pub fn with_database(mut self, bytes: Vec<u8>) -> Result<Locator, DatabaseError> {
+        self.databases.push(Database::new(bytes)?);
+        Ok(self)
     }
 
     /// Where that address is.
@@ -78,9 +97,24 @@ impl Locator {
         if let IpAddr::V4(v4) = address
             && let Some(place) = geography::place_of(v4)
         {
-            return self.at_place(place);
+            return at_place(place);
         }
-        self.anchored(Whereabouts {
+        let known = self
+            .databases
+            .iter()
+            .find_map(|database| database.look_up(address));
+        if let Some(known) = known {
+            return anchored(Whereabouts {
+                found: Found::Database,
+                anchor: known.anchor.or(self.own),
+                country: known.country,
+                subdivision: known.subdivision,
+                continent: known.continent,
+                prefix: known.prefix,
+                row: 0,
+            });
+        }
+        anchored(Whereabouts {
             found: Found::Unknown,
             anchor: self.own,
             country: None,
@@ -93,30 +127,25 @@ impl Locator {
             row: 0,
         })
     }
+}
 
-    fn at_place(&self, place: Place) -> Whereabouts {
-        let known = geography::place(place.0);
-        self.anchored(Whereabouts {
-            found: Found::Place(place),
-            anchor: Some(place.0),
-            country: Some(known.country),
-            subdivision: known.subdivision,
-            continent: Some(known.continent),
-            prefix: geography::PLACE_PREFIX,
-            row: 0,
-        })
-    }
+fn at_place(place: Place) -> Whereabouts {
+    let known = geography::place(place.0);
+    anchored(Whereabouts {
+        found: Found::Place(place),
+        anchor: Some(place.0),
+        country: Some(known.country),
+        subdivision: known.subdivision,
+        continent: Some(known.continent),
+        prefix: geography::PLACE_PREFIX,
+        row: 0,
+    })
+}
 
-    fn anchored(&self, mut whereabouts: Whereabouts) -> Whereabouts {
-        let row = whereabouts.anchor.map_or(0, row_of_region);
-        whereabouts.row = row as u8; // fewer than 256 Regions
-        debug_assert!(
-            whereabouts
-                .anchor
-                .is_none_or(|anchor| region_of_row(row) == anchor)
-        );
-        whereabouts
-    }
+fn anchored(mut whereabouts: Whereabouts) -> Whereabouts {
+    let row = whereabouts.anchor.map_or(0, row_of_region);
+    whereabouts.row = row as u8; // fewer than 256 Regions
+    whereabouts
 }
 
 /// The client of a question: located when a decision first asks.

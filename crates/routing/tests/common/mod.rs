@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+pub mod database;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use domain::base::iana::Rtype;
