@@ -103,8 +103,8 @@ class Lab:
         """The process of each site, by the site's name."""
         return {site["site"]: site["process"] for site in self.json("status")["sites"]}
 
-    def client(self, region, **changes):
-        """A boto3 client of DynamoDB that tries once and doesn't wait long."""
+    def client(self, region, service="dynamodb", **changes):
+        """A boto3 client of a service that tries once and doesn't wait long."""
         settings = {
             "region_name": region,
             "endpoint_url": self.environment["AWS_ENDPOINT_URL"],
@@ -112,7 +112,7 @@ class Lab:
             "aws_secret_access_key": self.environment["AWS_SECRET_ACCESS_KEY"],
             "config": Config(retries={"total_max_attempts": 1}, read_timeout=20),
         }
-        return boto3.client("dynamodb", **{**settings, **changes})
+        return boto3.client(service, **{**settings, **changes})
 
     def credentials(self):
         """What `eval "$(causeway env)"` sets, as a shell would."""

@@ -103,10 +103,13 @@ fn read() -> Result<Graph> {
     for folder in ["crates", "examples"] {
         for entry in std::fs::read_dir(run::root().join(folder))? {
             let entry = entry?;
-            manifests.push((
-                entry.file_name().to_string_lossy().into_owned(),
-                entry.path(),
-            ));
+            // Some examples are a file, no package.
+            if entry.path().is_dir() {
+                manifests.push((
+                    entry.file_name().to_string_lossy().into_owned(),
+                    entry.path(),
+                ));
+            }
         }
     }
     let ours: BTreeSet<String> = manifests.iter().map(|(name, _)| name.clone()).collect();

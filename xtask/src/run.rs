@@ -36,6 +36,23 @@ pub fn command(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs a command in the root beside others: what it prints is shown when it ends.
+pub fn quietly(command: &mut Command) -> Result<()> {
+    let started = Instant::now();
+    let output = command
+        .current_dir(root())
+        .output()
+        .with_context(|| format!("can't start {}", shown(command)))?;
+    eprintln!("+ {}", shown(command));
+    eprint!("{}", String::from_utf8_lossy(&output.stdout));
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    eprintln!("  {:.0} s", started.elapsed().as_secs_f64());
+    if !output.status.success() {
+        bail!("{} ended with {}", shown(command), output.status);
+    }
+    Ok(())
+}
+
 /// Is there a program of that name on the path, or where daemons are?
 pub fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

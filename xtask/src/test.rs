@@ -8,7 +8,11 @@ use anyhow::{Result, bail};
 use crate::{run, tidy};
 
 /// What drives the lab as a user would: pinned, from PyPI.
-const CLIENTS: &[&str] = &["awscli==1.45.11", "boto3==1.43.11"];
+const CLIENTS: &[&str] = &["awscli==1.45.11", "boto3==1.43.11", "dnspython==2.9.2"];
+
+/// Tests that hardly compute and wait for minutes, as Terraform's provider does: they run beside
+/// the others.
+const WAITING: &[&str] = &["test_terraform"];
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -145,19 +149,36 @@ fn tools() -> Result<()> {
     run::command(install.env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
-/// The `aws` command line and boto3 drive the whole slice.
+/// The `aws` command line, boto3, `dig` and Terraform drive the whole slice.
 fn clients() -> Result<()> {
     let python = client_environment()?;
-    let mut test = Command::new(python);
-    test.args([
-        "-m",
-        "unittest",
-        "discover",
-        "--verbose",
-        "--start-directory",
-        "tests/clients",
-    ]);
-    run::command(test.env("CAUSEWAY", run::root().join("target/release/causeway")))
+    let folder = run::root().join("tests/clients");
+    let mut busy = Vec::new();
+    for entry in std::fs::read_dir(&folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if let Some(module) = name
+            .strip_suffix(".py")
+            .filter(|_| name.starts_with("test_"))
+        {
+            busy.push(module.to_owned());
+        }
+    }
+    busy.retain(|module| !WAITING.contains(&module.as_str()));
+    busy.sort();
+    let command = || {
+        let mut command = Command::new(&python);
+        command
+            .args(["-m", "unittest", "--verbose"])
+            .env("PYTHONPATH", &folder)
+            .env("CAUSEWAY", run::root().join("target/release/causeway"));
+        command
+    };
+    let mut waiting = command();
+    waiting.args(WAITING);
+    let waiting = std::thread::spawn(move || run::quietly(&mut waiting));
+    let done = run::command(command().args(busy));
+    let waited = waiting.join().expect("it doesn't panic");
+    done.and(waited)
 }
 
 /// A Python environment under target/ with the clients in it; the path of its interpreter.
