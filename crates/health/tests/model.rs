@@ -199,10 +199,10 @@ proptest! {
                     outputs.extend(step(&mut monitor, at(now), Input::Disconnected(SiteId(site))));
                 }
                 Happening::Says(site, says) => {
-                    let heard = sites.entry(site).or_default();
-                    if !heard.connected {
+                    // Only what once was connected can still be heard when it isn't any more.
+                    let Some(heard) = sites.get_mut(&site) else {
                         continue;
-                    }
+                    };
                     sequence += 1;
                     let verdict = |healthy| Verdict {
                         fingerprint: fingerprint(&check),
@@ -220,10 +220,10 @@ proptest! {
                     outputs.extend(step(&mut monitor, at(now), input));
                 }
                 Happening::Repeats(site, index) => {
-                    let heard = sites.entry(site).or_default();
-                    if heard.messages.is_empty() {
+                    let heard = sites.get(&site);
+                    let Some(heard) = heard.filter(|heard| !heard.messages.is_empty()) else {
                         continue;
-                    }
+                    };
                     let message = &heard.messages[index.index(heard.messages.len())];
                     let input = Input::Received(SiteId(site), message.encode());
                     outputs.extend(step(&mut monitor, at(now), input));

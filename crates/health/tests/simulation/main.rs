@@ -8,7 +8,7 @@ use health::Basis;
 use health::limits::DETECTION_BUDGET;
 use lab::{Behaviour, Cut, Lab, MILLISECOND, SECOND, SETTLED, check, id};
 
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 50;
 const SITES: usize = 4;
 
 /// A lab in which every site has said of `app` that it is healthy.
