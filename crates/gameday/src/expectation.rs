@@ -129,11 +129,7 @@ impl Measured {
             Measured::Never => "never".to_owned(),
             Measured::Unknown(why) => format!("not measured: {why}"),
             Measured::Number(number) => {
-                let space = if unit.is_empty() || unit == "%" {
-                    ""
-                } else {
-                    " "
-                };
+                let space = if unit.is_empty() { "" } else { " " };
                 format!("{}{space}{unit}", decimal(*number))
             }
         }
@@ -259,6 +255,6 @@ mod tests {
         assert_eq!(shown(99.96), "99.96");
         assert_eq!(shown(1234.5), "1234");
         assert_eq!(Measured::Number(2.5).show("s"), "2.5 s");
-        assert_eq!(Measured::Number(99.0).show("%"), "99%");
+        assert_eq!(Measured::Number(99.0).show("%"), "99 %");
     }
 }

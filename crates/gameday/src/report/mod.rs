@@ -182,6 +182,20 @@ fn spoken(seconds: f64) -> String {
     }
 }
 
+/// The text with units tied to their numbers, so that no line ends between them.
+fn tied(text: &str) -> String {
+    let mut tied = text.to_owned();
+    for unit in ["s", "ms", "min", "%"] {
+        for end in [" ", ".", ",", ";", ":", ")"] {
+            tied = tied.replace(&format!(" {unit}{end}"), &format!("{TIE}{unit}{end}"));
+        }
+    }
+    tied
+}
+
+/// A space at which no line ends.
+const TIE: char = '\u{a0}';
+
 /// A share in percent that never rounds to 100 what isn't all.
 fn share(part: u64, whole: u64) -> String {
     if part == whole {

@@ -9,8 +9,11 @@ use crate::plan::Plan;
 /// Slices of a plot, at most: each is a few pixels wide.
 const SLICES: u64 = 240;
 
-/// The shortest slice: with fewer than a handful of requests each, plots would only flicker.
-const SHORTEST: u64 = 250_000;
+/// Widths of a slice in milliseconds. Round ones, so that as many requests of a load are due in
+/// each; else its plot would have teeth.
+const WIDTHS: [u64; 11] = [
+    500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000, 30_000, 60_000, 120_000, 300_000,
+];
 
 /// How the run is cut into slices.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +37,9 @@ pub(super) struct Series {
 impl Slices {
     /// For a run of that length.
     pub(super) fn of(length: Span) -> Slices {
-        let width = length.0.div_ceil(SLICES).max(SHORTEST);
+        let widths = WIDTHS.iter().map(|width| Span::milliseconds(*width).0);
+        let fits = |width: &u64| length.0.div_ceil(*width) <= SLICES;
+        let width = widths.into_iter().find(fits).unwrap_or(300_000_000);
         let count = length.0.div_ceil(width).max(1) as usize;
         Slices { width, count }
     }

@@ -1,6 +1,8 @@
 //! What happened, in sentences: what broke, who noticed when, what clients went through, what was
 //! lost. For someone who has seen neither the project nor the scenario.
 
+use types::{Region, SiteName};
+
 use super::{Report, counted, grouped, share, spoken};
 use crate::expectation::Measured;
 use crate::figures::{Fate, Stream, allowed_minutes, seconds};
@@ -17,6 +19,7 @@ pub(super) fn tell(report: &Report<'_>) -> Vec<String> {
     story.extend(clients(report));
     story.push(requests(report));
     story.extend(missing(report));
+    story.extend(apart(report));
     story.extend(lost(report));
     story.extend(stale(report));
     story.extend(discards(report));
@@ -46,10 +49,10 @@ fn fault(report: &Report<'_>) -> Option<String> {
     let struck = spoken(seconds(moments.struck.at()?));
     let (what, end) = match fault {
         Fault::Kill(site) => (
-            format!("{site} was killed, as by a power cut,"),
+            format!("{} was killed, as by a power cut,", named(site)),
             "it was started again",
         ),
-        Fault::Pause(site) => (format!("{site} stood still"), "it went on"),
+        Fault::Pause(site) => (format!("{} stood still", named(site)), "it went on"),
         Fault::Cut { pair, .. } if pair.one_way => (
             format!("the link from {} to {} was cut", pair.from, pair.to),
             "it was healed",
@@ -68,6 +71,13 @@ fn fault(report: &Report<'_>) -> Option<String> {
         None => String::new(),
     };
     Some(format!("{} {struck} into the run{end}.", capital(&what)))
+}
+
+fn named(site: &SiteName) -> String {
+    match site {
+        SiteName::Region(region) => format!("the Region {region}"),
+        SiteName::Edge(_) => format!("the edge {site}"),
+    }
 }
 
 fn detection(report: &Report<'_>) -> Option<String> {
@@ -106,6 +116,10 @@ pub(super) fn who(client: &Client) -> String {
 fn clients(report: &Report<'_>) -> Option<String> {
     report.figures.moments.struck.at()?;
     let loads = &report.plan.scenario.loads;
+    let streams = &report.figures.clients;
+    if !streams.is_empty() && streams.iter().all(|one| one.rto == Measured::Number(0.0)) {
+        return Some("No client was without service.".to_owned());
+    }
     let mut parts = Vec::new();
     for stream in &report.figures.clients {
         let client = loads.iter().find(|load| load.client.label == stream.name);
@@ -113,15 +127,8 @@ fn clients(report: &Report<'_>) -> Option<String> {
             continue;
         };
         let who = who(client);
-        // Clients of one kind may fare differently, by where they are.
-        let members: Vec<&Stream> = (loads.iter().zip(&report.figures.loads))
-            .filter(|(load, _)| load.client.label == stream.name)
-            .map(|(_, stream)| stream)
-            .collect();
-        let same = members
-            .windows(2)
-            .all(|pair| is_alike(&pair[0].rto, &pair[1].rto));
-        if same {
+        let members = apart_by_place(report, stream);
+        if members.is_empty() {
             parts.extend(fared(&stream.rto).map(|fared| format!("{who} {fared}")));
         } else {
             let each = members.iter().filter_map(|stream| {
@@ -134,6 +141,20 @@ fn clients(report: &Report<'_>) -> Option<String> {
         }
     }
     (!parts.is_empty()).then(|| format!("{}.", capital(&parts.join("; "))))
+}
+
+/// The loads of a client's kind, if they fared differently, by where they are; else none.
+pub(super) fn apart_by_place<'r>(report: &'r Report<'_>, client: &Stream) -> Vec<&'r Stream> {
+    let loads = report.plan.scenario.loads.iter();
+    let members: Vec<&Stream> = (loads.zip(&report.figures.loads))
+        .filter(|(load, _)| load.client.label == client.name)
+        .map(|(_, stream)| stream)
+        .collect();
+    let mut pairs = members.windows(2);
+    match pairs.all(|pair| is_alike(&pair[0].rto, &pair[1].rto)) {
+        true => Vec::new(),
+        false => members,
+    }
 }
 
 /// Do both amount to the same story?
@@ -182,6 +203,13 @@ fn missing(report: &Report<'_>) -> Option<String> {
             "Every order that {outage} had acknowledged was in another Region."
         ));
     }
+    if is_kept_alone(report, outage) {
+        return Some(format!(
+            "While {outage} was gone, {} that it had acknowledged could not be read: its table \
+             is replicated to no other Region.",
+            counted(missing.len() as u64, "order", "orders")
+        ));
+    }
     let oldest = missing
         .iter()
         .map(|order| order.age)
@@ -211,6 +239,47 @@ fn missing(report: &Report<'_>) -> Option<String> {
     ))
 }
 
+/// Has the Region a table of orders of its own, that no other replicates?
+pub(super) fn is_kept_alone(report: &Report<'_>, region: Region) -> bool {
+    let scenario = &report.plan.scenario;
+    let Some(table) = scenario.measure.table else {
+        return false;
+    };
+    let name = &scenario.tables[table].name;
+    let mut tables = scenario.tables.iter().filter(|table| table.name == *name);
+    tables.any(|table| table.regions == [region])
+}
+
+/// What each side of a cut had not heard of the other.
+fn apart(report: &Report<'_>) -> Option<String> {
+    let moments = &report.figures.moments;
+    moments.struck.at()?;
+    if moments.outage.is_some() {
+        return None;
+    }
+    let behind = report
+        .figures
+        .orders
+        .missing_at
+        .iter()
+        .filter(|(_, count)| **count > 0);
+    let behind: Vec<String> = behind
+        .map(|(region, count)| {
+            format!(
+                "{region} had not heard of {}",
+                counted(*count, "order", "orders")
+            )
+        })
+        .collect();
+    if behind.is_empty() {
+        return None;
+    }
+    let behind = behind.join(", ");
+    Some(format!(
+        "Shortly before that ended, {behind} that had been acknowledged elsewhere."
+    ))
+}
+
 fn lost(report: &Report<'_>) -> Option<String> {
     let orders = &report.figures.orders;
     let writes = grouped(orders.acknowledged);
@@ -235,6 +304,15 @@ fn stale(report: &Report<'_>) -> Option<String> {
     let (stale, judged) = report.figures.staleness.all;
     if judged == 0 {
         return None;
+    }
+    if stale == 1 {
+        let age = report.figures.staleness.max_ms.unwrap_or_default() / 1000.0;
+        return Some(format!(
+            "1 of {} was stale: it saw less than had been acknowledged, and had been out of date \
+             for {}.",
+            counted(judged, "read", "reads"),
+            spoken(age)
+        ));
     }
     if stale == 0 {
         return Some(format!(

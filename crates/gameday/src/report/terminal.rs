@@ -20,7 +20,7 @@ pub(super) fn write(report: &Report<'_>) -> String {
     };
     text += &format!("{}\n{}: {verdict}\n\n", scenario.title, scenario.name);
     for sentence in report.story() {
-        text += &wrapped(&sentence, "  ");
+        text += &wrapped(&format!("- {sentence}"), "  ");
     }
     text += "\nTimeline (seconds from the start of the load)\n";
     for entry in timeline::of(report) {
@@ -54,7 +54,7 @@ fn wrapped(text: &str, indent: &str) -> String {
     // What stands before the first word stays.
     let lead: String = text.chars().take_while(|c| *c == ' ').collect();
     line += &lead;
-    for word in text.trim_start().split(' ') {
+    for word in super::tied(text).trim_start().split(' ') {
         let is_first = line.trim().is_empty();
         if !is_first && line.chars().count() + 1 + word.chars().count() > WIDTH {
             lines += line.trim_end();
@@ -70,7 +70,7 @@ fn wrapped(text: &str, indent: &str) -> String {
     }
     lines += line.trim_end();
     lines.push('\n');
-    lines
+    lines.replace(super::TIE, " ")
 }
 
 fn clients(report: &Report<'_>) -> String {

@@ -148,36 +148,49 @@ fn answers(report: &Report<'_>) -> Vec<Entry> {
     entries.collect()
 }
 
-/// First and last failed request of each client, and when it was served again.
+/// First and last failed request of each client, and when it was served again. Clients that went
+/// through the same within a moment are one line.
 fn clients(report: &Report<'_>) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    let Some(struck) = report.figures.moments.struck.at() else {
-        return entries;
+    let Some(struck) = report.figures.moments.struck.at().map(seconds) else {
+        return Vec::new();
+    };
+    let mut grouped: Vec<(f64, &'static str, Vec<&str>)> = Vec::new();
+    let mut add = |at: f64, what: &'static str, name| {
+        let alike = |(time, known, _): &&mut (f64, &'static str, Vec<&str>)| {
+            *known == what && (*time - at).abs() <= 0.5
+        };
+        match grouped.iter_mut().find(alike) {
+            Some((time, _, names)) => {
+                *time = time.min(at);
+                names.push(name);
+            }
+            None => grouped.push((at, what, vec![name])),
+        }
     };
     for stream in &report.figures.clients {
-        let name = &stream.name;
-        let mut add = |at: f64, text: String| {
-            entries.push(Entry {
-                at,
-                kind: Kind::Client,
-                text,
-            });
-        };
-        if let Some(at) = stream.first_failure {
-            add(seconds(at), format!("{name}: first failed request"));
+        let name = stream.name.as_str();
+        // What was under way when the fault struck failed by the fault.
+        let failure = |at: Option<Span>| at.map(|at| seconds(at).max(struck));
+        let (first, last) = (failure(stream.first_failure), failure(stream.last_failure));
+        if let Some(at) = first {
+            add(at, "first failed request", name);
         }
-        if let Some(at) = stream
-            .last_failure
-            .filter(|at| Some(*at) != stream.first_failure)
-        {
-            add(seconds(at), format!("{name}: last failed request"));
+        if let Some(at) = last.filter(|_| first != last) {
+            add(at, "last failed request", name);
         }
         if let Measured::Number(after) = stream.rto
             && after > 0.0
         {
-            let text = format!("{name}: served again ({after:.1} s after the fault)");
-            add(seconds(struck) + after, text);
+            add(struck + after, "served again", name);
         }
     }
-    entries
+    let entries = grouped.into_iter().map(|(at, what, names)| {
+        let text = format!("{what}: {}", names.join(", "));
+        Entry {
+            at,
+            kind: Kind::Client,
+            text,
+        }
+    });
+    entries.collect()
 }

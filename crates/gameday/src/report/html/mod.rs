@@ -7,7 +7,7 @@ mod style;
 mod tables;
 
 use super::Report;
-use super::story::who;
+use super::story::{apart_by_place, is_kept_alone, who};
 use crate::expectation::{Measured, decimal};
 use crate::figures::seconds;
 use crate::metric::{Metric, MetricName};
@@ -59,7 +59,7 @@ fn head(report: &Report<'_>, title: &str) -> String {
         "<header>\n<p class=\"kind\">Game day · {name} · {started}</p>\n<h1>{title}</h1>\n\
          <p class=\"verdict {class}\">{verdict}: {held} of {all} expectations</p>\n\
          <p class=\"lead\">{}</p>\n</header>\n",
-        escaped(description),
+        prose(report, description),
         name = escaped(&scenario.name),
         started = report.seen.started,
     )
@@ -68,7 +68,7 @@ fn head(report: &Report<'_>, title: &str) -> String {
 fn story(report: &Report<'_>) -> String {
     let mut list = String::from("<ul class=\"story\">\n");
     for sentence in report.story() {
-        list += &format!("<li>{}</li>\n", escaped(&sentence));
+        list += &format!("<li>{}</li>\n", prose(report, &sentence));
     }
     list + "</ul>\n"
 }
@@ -81,13 +81,24 @@ fn cards(report: &Report<'_>) -> String {
         for stream in &report.figures.clients {
             let client = loads.iter().find(|load| load.client.label == stream.name);
             let who = client.map(|load| who(&load.client)).unwrap_or_default();
-            let (value, class) = rto(&stream.rto);
-            cards += &card(&value, class, "without service", &who);
+            let members = apart_by_place(report, stream);
+            if members.is_empty() {
+                let (value, class, what) = rto(&stream.rto);
+                cards += &card(&value, class, what, &who);
+            }
+            for member in members {
+                let (value, class, what) = rto(&member.rto);
+                cards += &card(&value, class, what, &format!("{}: {who}", member.name));
+            }
         }
     }
     let value = |name| report.figures.value(report.plan, &Metric::bare(name));
     if let Measured::Number(count) = value(MetricName::RpoOrders) {
+        let outage = report.figures.moments.outage;
         let oldest = match value(MetricName::RpoS) {
+            _ if outage.is_some_and(|outage| is_kept_alone(report, outage)) => {
+                "the table is replicated to no other Region".to_owned()
+            }
             Measured::Number(age) if count > 0.0 => {
                 format!("the oldest {} old at the fault", super::spoken(age))
             }
@@ -136,13 +147,13 @@ fn cards(report: &Report<'_>) -> String {
     cards + "</div>\n"
 }
 
-/// A time without service, and how bad it is.
-fn rto(rto: &Measured) -> (String, &'static str) {
+/// A time without service, how bad it is, and what it is.
+fn rto(rto: &Measured) -> (String, &'static str, &'static str) {
     match rto {
-        Measured::Number(0.0) => ("0 s".to_owned(), "good"),
-        Measured::Number(after) => (super::spoken(*after), "warn"),
-        Measured::Never => ("until the end".to_owned(), "bad"),
-        Measured::Unknown(_) => ("–".to_owned(), "none"),
+        Measured::Number(0.0) => ("0 s".to_owned(), "good", "without service"),
+        Measured::Number(after) => (super::spoken(*after), "warn", "until served again"),
+        Measured::Never => ("never".to_owned(), "bad", "served again during the fault"),
+        Measured::Unknown(_) => ("–".to_owned(), "none", "not measured"),
     }
 }
 
@@ -153,6 +164,23 @@ fn card(value: &str, class: &str, what: &str, of: &str) -> String {
         escaped(value),
         escaped(of)
     )
+}
+
+/// Running text: no line ends within a Region's name or before a unit.
+fn prose(report: &Report<'_>, text: &str) -> String {
+    let scenario = &report.plan.scenario;
+    let places = scenario.loads.iter().map(|load| load.place);
+    let mut names: Vec<&str> = (scenario.lab.regions.iter().copied())
+        .chain(places)
+        .map(types::Region::name)
+        .collect();
+    names.sort();
+    names.dedup();
+    let mut html = escaped(&super::tied(text));
+    for name in names {
+        html = html.replace(name, &format!("<span class=\"nb\">{name}</span>"));
+    }
+    html
 }
 
 /// Text as HTML has it, in quoted attributes too.
@@ -179,8 +207,8 @@ fn at(span: types::Span) -> String {
 }
 
 const WORDS: &str = "<dl class=\"words\">
-<dt>without service (RTO)</dt><dd>from the fault to the first success of a client that lasted: \
-every request due in the window after it succeeded too. <q>Until the end</q>: there was none \
+<dt>until served again (RTO)</dt><dd>from the fault to the first success of a client that lasted: \
+every request due in the window after it succeeded too. <q>Never</q>: there was none \
 before the fault ended.</dd>
 <dt>missing (RPO)</dt><dd>orders that a Region had acknowledged and no surviving Region had when \
 all of them were read, shortly before the fault ended; counted by id. Their age is the time from \

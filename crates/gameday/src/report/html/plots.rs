@@ -3,7 +3,7 @@
 
 use types::{Region, Span};
 
-use super::{at, escaped};
+use super::escaped;
 use crate::expectation::Measured;
 use crate::figures::{When, seconds};
 use crate::observations::Outcome;
@@ -196,8 +196,8 @@ fn row(
     let served = share(stream.ok, stream.requests);
     let rto = match &stream.rto {
         Measured::Number(0.0) => "noticed nothing; ".to_owned(),
-        Measured::Number(after) => format!("without service for {}; ", spoken(*after)),
-        Measured::Never => "without service until the end; ".to_owned(),
+        Measured::Number(after) => format!("served again after {}; ", spoken(*after)),
+        Measured::Never => "never served again during the fault; ".to_owned(),
         Measured::Unknown(_) => String::new(),
     };
     let work = describe_work(&load.work);
@@ -231,10 +231,8 @@ fn row(
     html + "</div></div>\n"
 }
 
-/// Stacked bars: what succeeded at the bottom, failures on top. One path for each class.
+/// Stacked bars of shares: what succeeded at the bottom, failures on top. One path for each class.
 fn stacks(series: &Series, slices: Slices) -> String {
-    let total = |counts: &[u32; Outcome::CLASSES.len()]| counts.iter().sum::<u32>();
-    let most = series.outcomes.iter().map(total).max().unwrap_or(0).max(1);
     let width = 100.0 / slices.count as f64;
     let mut svg = String::new();
     for (index, class) in Outcome::CLASSES.into_iter().enumerate() {
@@ -244,7 +242,8 @@ fn stacks(series: &Series, slices: Slices) -> String {
                 continue;
             }
             let below: u32 = counts[..index].iter().sum();
-            let y = |count: u32| 100.0 - f64::from(count) / f64::from(most) * 96.0;
+            let all: u32 = counts.iter().sum();
+            let y = |count: u32| 100.0 - f64::from(count) / f64::from(all) * 100.0;
             let (bottom, top) = (y(below), y(below + counts[index]));
             let x = slice as f64 * width;
             // A hair wider than its slice, so that no gap shows between neighbours.
@@ -322,7 +321,15 @@ fn dns(report: &Report<'_>, frame: &Frame) -> String {
     for (index, region) in regions.iter().enumerate() {
         html += &format!("<span><i style=\"background:var(--r{index})\"></i>{region}</span>");
     }
-    html += "<span><i style=\"background:var(--none)\"></i>no address, or several</span></div>\n";
+    if report
+        .seen
+        .answers
+        .iter()
+        .any(|answer| answer.regions.len() != 1)
+    {
+        html += "<span><i style=\"background:var(--none)\"></i>no address, or several</span>";
+    }
+    html += "</div>\n";
     for look in report.plan.looks.iter().take(PLOTTED) {
         let answers = report
             .seen
@@ -337,7 +344,7 @@ fn dns(report: &Report<'_>, frame: &Frame) -> String {
             .map(|(at, regions)| format!("{at:.1} s: {}", named(regions)))
             .collect();
         html += &format!(
-            "<div class=\"row\"><p class=\"name\"><b>{}</b><span class=\"soft\">{}</span></p>\
+            "<div class=\"row tight\"><p class=\"name\"><b>{}</b><span class=\"soft\">{}</span></p>\
              <div class=\"plot dns\">",
             look.place,
             escaped(&look.name)
@@ -397,7 +404,7 @@ fn stale(report: &Report<'_>, frame: &Frame) -> String {
     let mut html = format!(
         "<h3>Stale reads: how long what they saw had been out of date</h3>\n\
          <p class=\"note\">{count}, at most {} out of date.</p>\n<div class=\"plot dots\">",
-        at(oldest)
+        spoken(seconds(oldest))
     );
     html += &frame.svg(&format!("{count} over time by age"));
     for decade in 1..decades_shown as u32 {

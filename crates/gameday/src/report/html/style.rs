@@ -37,10 +37,10 @@ border-radius:6px;padding:10px 12px}
 .card .what{color:var(--text);font-size:14px;font-weight:600}
 .card .of{font-size:13px;line-height:1.35;margin-top:2px}
 .scroll{overflow-x:auto}
-table{border-collapse:collapse;font-size:14px;width:100%;font-variant-numeric:tabular-nums}
+table{border-collapse:collapse;font-size:14px;min-width:40%;font-variant-numeric:tabular-nums}
 th{text-align:left;font-weight:600;color:var(--soft);white-space:nowrap}
-th,td{padding:5px 10px 5px 0;border-bottom:1px solid var(--line);vertical-align:top}
-td.n,th.n{text-align:right;white-space:nowrap;padding-left:10px}
+th,td{padding:5px 14px 5px 0;border-bottom:1px solid var(--line);vertical-align:top}
+td.n,th.n{text-align:right;white-space:nowrap;padding-left:6px}
 td.w{white-space:nowrap}
 code{font:13px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}
 tr.fault td{font-weight:600;color:var(--bad)}
@@ -50,10 +50,12 @@ details{margin:8px 0}summary{cursor:pointer;color:var(--soft);font-size:14px}
 .legend i{display:inline-block;width:12px;height:12px;border-radius:2px;margin-right:6px;
 vertical-align:-1px}
 .legend i.thin{width:18px;height:0;border-top:2px solid;border-radius:0;vertical-align:4px}
-.row{margin:0 0 14px;break-inside:avoid}
-.row .name{display:flex;flex-wrap:wrap;gap:0 10px;font-size:14px;margin:0 0 3px}
+.row{margin:0 0 14px;break-inside:avoid}.row.tight{margin-bottom:5px}
+.row .name{display:flex;flex-wrap:wrap;gap:0 10px;font-size:14px;margin:0 52px 3px 0}
 .row .name .soft{font-size:13px}
 .row .name .end{margin-left:auto}
+.plot,.axis,.flags{margin-right:52px}
+.nb{white-space:nowrap}
 .plot{position:relative;background:var(--plot);border:1px solid var(--line);border-radius:3px}
 .plot svg{display:block;width:100%;height:100%}
 .strip{height:46px}.lat{height:74px;border-top:0}.dns{height:18px}.dots{height:110px}
@@ -62,10 +64,10 @@ vertical-align:-1px}
 .band{fill:var(--band)}
 .line{fill:none;stroke:var(--lat);stroke-width:1.6;vector-effect:non-scaling-stroke}
 .area{fill:var(--latmax);stroke:none}
-.dot{fill:none;stroke:var(--reset);stroke-width:5;stroke-linecap:round;stroke-opacity:.6;
+.dot{fill:none;stroke:var(--reset);stroke-width:6;stroke-linecap:round;stroke-opacity:.55;
 vector-effect:non-scaling-stroke}
-.y{position:absolute;right:4px;transform:translateY(-50%);font-size:11px;line-height:1;
-color:var(--soft);background:var(--plot);padding:1px 2px}
+.y{position:absolute;left:100%;padding-left:5px;transform:translateY(-50%);font-size:11px;
+line-height:1;color:var(--soft);white-space:nowrap}
 .axis{position:relative;height:20px;font-size:12px;color:var(--soft)}
 .axis span{position:absolute;transform:translateX(-50%);white-space:nowrap}
 .axis span.first{transform:none}.axis span.last{transform:translateX(-100%)}

@@ -2,7 +2,7 @@
 
 use types::ByteSize;
 
-use super::{at, escaped, section};
+use super::{at, escaped, prose, section};
 use crate::expectation::{Measured, decimal};
 use crate::figures::{LostOrder, Stream, allowed_minutes, levels, seconds};
 use crate::limits;
@@ -33,7 +33,11 @@ pub(super) fn timeline(report: &Report<'_>) -> String {
     let mut rows = String::new();
     for entry in timeline::of(report) {
         let since = match struck {
-            Some(struck) => format!("{:+.1} s", entry.at - struck),
+            // No minus before what rounds to zero.
+            Some(struck) => format!(
+                "{:+.1} s",
+                ((entry.at - struck) * 10.0).round() / 10.0 + 0.0
+            ),
             None => String::new(),
         };
         let word = entry.kind.word();
@@ -41,7 +45,7 @@ pub(super) fn timeline(report: &Report<'_>) -> String {
             "<tr class=\"{word}\"><td class=\"n\">{:.1} s</td><td class=\"n\">{since}</td>\
              <td>{word}</td><td>{}</td></tr>\n",
             entry.at,
-            escaped(&entry.text)
+            prose(report, &entry.text)
         );
     }
     table(&["#in the run", "#from the fault", "", "what"], &rows)
