@@ -18,13 +18,13 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use types::{
     Configuration, ConfigurationEdit, ConfigurationError, ConfigurationView, Environment,
-    HealthCheckId, Region, Timestamp,
+    HealthCheckId, Place, Region, Timestamp,
 };
 
 use crate::api_limits::MAX_ATTEMPTS;
 use crate::operation_table;
 use crate::request::{Reply, Request};
-use crate::{Name, RecordKind, RoutingError, ZoneId};
+use crate::{Explanation, Inquiry, Name, RecordKind, RoutingError, ZoneId};
 
 /// Locks of changes; zones share them by hash.
 const LOCKS: usize = 64;
@@ -96,6 +96,22 @@ pub struct TestQuestion {
     pub client_subnet: Option<(IpAddr, u8)>,
 }
 
+impl TestQuestion {
+    /// The question to explain, of which [`TestAnswer::of`] makes the answer. Where no resolver
+    /// is given it is one in us-east-1, by the lab's address of that place.
+    pub fn inquiry(&self) -> Inquiry {
+        let virginia = "us-east-1".parse().expect("us-east-1 is a Region");
+        Inquiry {
+            name: self.name.clone(),
+            kind: self.kind,
+            source: self
+                .resolver
+                .unwrap_or_else(|| Place(virginia).address(1).into()),
+            subnet: self.client_subnet,
+        }
+    }
+}
+
 /// What a DNS node would answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TestAnswer {
@@ -105,6 +121,26 @@ pub struct TestAnswer {
     pub code: String,
     /// `UDP` or `TCP`.
     pub protocol: String,
+}
+
+impl TestAnswer {
+    /// The answer as explained: of a zone that isn't the one which answers for the name, it is
+    /// refused.
+    pub fn of(question: &TestQuestion, explanation: &Explanation) -> TestAnswer {
+        let zone = explanation.zone.as_ref();
+        let answers = zone.is_some_and(|zone| zone.id == question.zone);
+        let values = explanation.answer.iter().filter(|_| answers);
+        TestAnswer {
+            values: values.map(|record| record.value.clone()).collect(),
+            code: if answers {
+                explanation.rcode
+            } else {
+                "REFUSED"
+            }
+            .to_owned(),
+            protocol: "UDP".to_owned(),
+        }
+    }
 }
 
 /// The Route 53 API of one site.

@@ -1,7 +1,8 @@
 //! A zone's records as a batch sees them: what the configuration holds, under the changes made
 //! so far. It reads a group when it is first needed, and judges nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use types::{ConfigurationEdit, ConfigurationExpected, ConfigurationView};
 
@@ -11,7 +12,6 @@ use crate::codec::encode_group;
 use crate::{Name, Policy, RecordKind, RecordSet, RoutingError, Zone, catalogue, keys};
 
 /// The record sets of one name and type.
-#[derive(Default)]
 struct Group {
     /// The revision that wrote them; `None`: there were none.
     before: Option<u64>,
@@ -23,7 +23,8 @@ struct Group {
 pub(crate) struct WorkingCopy<'v> {
     view: &'v dyn ConfigurationView,
     pub(super) zone: &'v Zone,
-    groups: BTreeMap<(Name, RecordKind), Group>,
+    /// By their keys in the configuration, which are compared faster than names are.
+    groups: BTreeMap<String, Group>,
     /// How many record sets more (or fewer) there are than before.
     grown: i64,
 }
@@ -49,17 +50,20 @@ impl<'v> WorkingCopy<'v> {
     }
 
     fn group(&mut self, name: &Name, kind: RecordKind) -> Result<&mut Group, RoutingError> {
-        let key = (name.clone(), kind);
-        if !self.groups.contains_key(&key) {
-            let found = catalogue::group(self.view, &self.zone.id, name, kind)?;
-            let group = found.map_or_else(Group::default, |(revision, sets)| Group {
-                before: Some(revision),
-                sets,
-                touched: false,
-            });
-            self.groups.insert(key.clone(), group);
+        match self.groups.entry(keys::records(&self.zone.id, name, kind)) {
+            Entry::Occupied(group) => Ok(group.into_mut()),
+            Entry::Vacant(place) => {
+                let found = catalogue::group(self.view, &self.zone.id, name, kind)?;
+                let (before, sets) = found.map_or((None, Vec::new()), |(revision, sets)| {
+                    (Some(revision), sets)
+                });
+                Ok(place.insert(Group {
+                    before,
+                    sets,
+                    touched: false,
+                }))
+            }
         }
-        Ok(self.groups.get_mut(&key).expect("it was just put there"))
     }
 
     /// Makes a change that no rule speaks against.
@@ -93,21 +97,21 @@ impl<'v> WorkingCopy<'v> {
         catalogue::record_count(self.view, &self.zone.id)
     }
 
-    /// The names and types that were changed.
-    pub(super) fn touched(&self) -> BTreeSet<(Name, RecordKind)> {
-        let touched = self.groups.iter().filter(|(_, group)| group.touched);
-        touched.map(|(key, _)| key.clone()).collect()
+    /// Were record sets of that name and type changed?
+    pub(super) fn is_touched(&self, name: &Name, kind: RecordKind) -> bool {
+        let group = self.groups.get(&keys::records(&self.zone.id, name, kind));
+        group.is_some_and(|group| group.touched)
     }
 
     /// The edits that make the configuration so, as long as nothing of it changed meanwhile.
     pub(crate) fn edits(&self) -> Vec<ConfigurationEdit> {
         let touched = self.groups.iter().filter(|(_, group)| group.touched);
-        let edits = touched.filter_map(|((name, kind), group)| {
+        let edits = touched.filter_map(|(key, group)| {
             if group.sets.is_empty() && group.before.is_none() {
                 return None;
             }
             Some(ConfigurationEdit {
-                key: keys::records(&self.zone.id, name, *kind),
+                key: key.clone(),
                 expected: match group.before {
                     Some(revision) => ConfigurationExpected::Revision(revision),
                     None => ConfigurationExpected::Absent,

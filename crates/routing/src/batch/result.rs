@@ -14,7 +14,6 @@ pub(super) fn faults(
     changes: &[Change],
 ) -> Result<Vec<String>, RoutingError> {
     let mut faults = Vec::new();
-    let touched = copy.touched();
     for (kind, text) in [
         (
             RecordKind::Ns,
@@ -26,7 +25,7 @@ pub(super) fn faults(
         ),
     ] {
         let apex = copy.zone.name.clone();
-        if touched.contains(&(apex.clone(), kind)) && copy.sets(&apex, kind)?.is_empty() {
+        if copy.is_touched(&apex, kind) && copy.sets(&apex, kind)?.is_empty() {
             faults.push(text.to_owned());
         }
     }
@@ -93,13 +92,14 @@ fn reaches(
     kind: RecordKind,
     goal: &Name,
 ) -> Result<bool, RoutingError> {
-    let mut seen: BTreeSet<Name> = BTreeSet::new();
+    // By wire form, which is compared faster than names are.
+    let mut seen: BTreeSet<Vec<u8>> = BTreeSet::new();
     let mut ahead = vec![from.clone()];
     while let Some(name) = ahead.pop() {
         if name == *goal {
             return Ok(true);
         }
-        if !seen.insert(name.clone()) {
+        if !seen.insert(name.wire().to_vec()) {
             continue;
         }
         let sets = copy.sets(&name, kind)?;

@@ -5,10 +5,12 @@
     reason = "a test that meets the unexpected shall panic; the helpers are tests too"
 )]
 
+mod batches;
+mod checks;
 mod model;
-#[allow(
-    dead_code,
-    reason = "the tests of records, tags and health checks use the rest"
-)]
+mod places;
+mod records;
+mod rules;
 mod support;
+mod tags;
 mod zones;
