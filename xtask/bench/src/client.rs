@@ -32,6 +32,15 @@ impl Client {
         }
     }
 
+    /// The same credentials elsewhere.
+    pub fn at(&self, address: SocketAddr, region: Region) -> Client {
+        Client {
+            address,
+            region,
+            ..self.clone()
+        }
+    }
+
     /// The bytes of a signed request, valid for the minutes that a signature lasts.
     pub fn request(&self, operation: &str, body: &[u8]) -> Result<Vec<u8>> {
         let request = http::Request::post("/")
@@ -39,6 +48,35 @@ impl Client {
             .header("content-type", "application/x-amz-json-1.0")
             .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
             .body(())?;
+        self.signed(request, "dynamodb", Rules::JSON, body)
+    }
+
+    /// Calls an operation of a service of REST with XML; a status above 299 is an error with the
+    /// server's text.
+    pub fn rest(&self, service: &str, method: &str, path: &str, body: &str) -> Result<String> {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", self.address.to_string())
+            .header("content-type", "application/xml")
+            .body(())?;
+        let request = self.signed(request, service, Rules::REST, body.as_bytes())?;
+        let mut connection = Connection::new(self.address);
+        let (status, reply) = connection.exchange(&request)?;
+        let reply = String::from_utf8_lossy(reply).into_owned();
+        if status > 299 {
+            bail!("{method} {path} was answered {status}: {reply}");
+        }
+        Ok(reply)
+    }
+
+    fn signed(
+        &self,
+        request: http::Request<()>,
+        service: &str,
+        rules: Rules,
+        body: &[u8],
+    ) -> Result<Vec<u8>> {
         let (mut parts, ()) = request.into_parts();
         let credentials = Credentials {
             access_key_id: &self.access_key_id,
@@ -46,12 +84,12 @@ impl Client {
             session_token: None,
         };
         let target = Target {
-            service: "dynamodb",
+            service,
             region: self.region,
-            rules: Rules::JSON,
+            rules,
         };
         sign(&mut parts, body, &credentials, &target, now())?;
-        let mut bytes = b"POST / HTTP/1.1\r\n".to_vec();
+        let mut bytes = format!("{} {} HTTP/1.1\r\n", parts.method, parts.uri).into_bytes();
         for (name, value) in &parts.headers {
             bytes.extend_from_slice(name.as_str().as_bytes());
             bytes.extend_from_slice(b": ");

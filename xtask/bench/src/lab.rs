@@ -1,7 +1,7 @@
 //! A lab of its own, started from the release binary as a user would, on free ports and a data
 //! directory under target/, and removed with everything in it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -18,6 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How far a lab's link ports lie above its API port.
 const LINK_PORT_DISTANCE: u16 = 10_000;
+
+/// How far a lab's DNS port lies above its API port here.
+const DNS_PORT_DISTANCE: u16 = 1;
+
+/// How far the applications' port lies above it.
+const APP_PORT_DISTANCE: u16 = 2;
 
 /// A folder that is removed with what is in it.
 pub struct Folder(PathBuf);
@@ -59,6 +65,12 @@ pub struct Lab {
     pub clients: Vec<Client>,
     /// From the start of the process to every Region answering a signed request.
     pub ready_after: Duration,
+    /// Where the front door listens.
+    pub front_door: SocketAddr,
+    /// Each edge's own address for DNS, and its place.
+    pub edges: Vec<(SocketAddr, Region)>,
+    /// The port of each Region's application.
+    pub app_port: u16,
     supervisor: Server,
     data: PathBuf,
     folder: Option<Folder>,
@@ -67,41 +79,67 @@ pub struct Lab {
 impl Lab {
     /// Starts a lab with these Regions on a fresh data directory.
     pub fn start(regions: &[&str], edges: u32, delay_scale: f64) -> Result<Lab> {
+        Lab::start_with(regions, edges, delay_scale, &[])
+    }
+
+    /// Starts a lab on a fresh data directory with further words for `causeway up`.
+    pub fn start_with(
+        regions: &[&str],
+        edges: u32,
+        delay_scale: f64,
+        words: &[&str],
+    ) -> Result<Lab> {
         let folder = Folder::new("lab")?;
         let data = folder.path().join("data");
-        let mut lab = Lab::start_in(&data, regions, edges, delay_scale)?;
+        let mut lab = Lab::start_on(&data, regions, edges, delay_scale, words)?;
         lab.folder = Some(folder);
         Ok(lab)
     }
 
     /// Starts a lab on a data directory, which stays when the lab ends.
     pub fn start_in(data: &Path, regions: &[&str], edges: u32, delay_scale: f64) -> Result<Lab> {
-        let port = free_port(regions.len())?.to_string();
-        let (names, edges) = (regions.join(","), edges.to_string());
-        let (scale, directory) = (delay_scale.to_string(), data.display().to_string());
-        let arguments = [
-            "up",
-            "--regions",
-            &names,
-            "--edges",
-            &edges,
-            "--data",
-            &directory,
-            "--delay-scale",
-            &scale,
-            "--api-port",
-            &port,
+        Lab::start_on(data, regions, edges, delay_scale, &[])
+    }
+
+    fn start_on(
+        data: &Path,
+        regions: &[&str],
+        edges: u32,
+        delay_scale: f64,
+        words: &[&str],
+    ) -> Result<Lab> {
+        let port = free_port(regions.len() + edges as usize)?;
+        let options = [
+            ("--regions", regions.join(",")),
+            ("--edges", edges.to_string()),
+            ("--data", data.display().to_string()),
+            ("--delay-scale", delay_scale.to_string()),
+            ("--api-port", port.to_string()),
+            ("--dns-port", (port + DNS_PORT_DISTANCE).to_string()),
+            ("--app-port", (port + APP_PORT_DISTANCE).to_string()),
         ];
+        let mut arguments = vec!["up"];
+        arguments.extend(options.iter().flat_map(|(name, value)| [*name, value]));
+        arguments.extend(words);
         let log = data.with_extension("log");
         let started = Instant::now();
         let mut lab = Lab {
             clients: Vec::new(),
             ready_after: Duration::ZERO,
+            front_door: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            edges: Vec::new(),
+            app_port: port + APP_PORT_DISTANCE,
             supervisor: Server::start(&binary(), &arguments, &log)?,
             data: data.to_owned(),
             folder: None,
         };
-        let port = port.parse()?;
+        for edge in 0..edges as usize {
+            // Edges are numbered behind the Regions, and stand in their places in turn.
+            let own = address(regions.len() + edge + 1);
+            let place = regions[edge % regions.len()].parse()?;
+            let dns = SocketAddr::new(own, port + DNS_PORT_DISTANCE);
+            lab.edges.push((dns, place));
+        }
         lab.wait_until_ready(regions, port, started)?;
         Ok(lab)
     }
@@ -156,6 +194,12 @@ impl Lab {
         self.supervisor.pid()
     }
 
+    /// A client of the global services, at the front door.
+    pub fn global(&self) -> Result<Client> {
+        let first = self.clients.first().context("a lab has Regions")?;
+        Ok(first.at(self.front_door, "us-east-1".parse()?))
+    }
+
     /// The process id of a site.
     pub fn site(&self, name: &str) -> Result<u32> {
         let children = process::children(self.supervisor())?;
@@ -195,30 +239,34 @@ fn binary() -> PathBuf {
     crate::root().join("target/release/causeway")
 }
 
-/// The address of a lab's Region, counted from 1.
+/// The address of a lab's site, counted from 1.
 fn address(number: usize) -> IpAddr {
-    let number = u8::try_from(number).expect("a lab has few Regions");
+    let number = u8::try_from(number).expect("a lab has few sites");
     IpAddr::V4(Ipv4Addr::new(127, 1, number, 1))
 }
 
-/// A port that is free on the front door's address and, with the one beside it that the links
-/// use, on each Region's. It lies below those that the system gives to clients.
-pub fn free_port(regions: usize) -> Result<u16> {
+/// A port that is free on the front door's address and, with those beside it that DNS, the
+/// applications, the links and the relays use, on each site's. It lies below those that the system
+/// gives to clients.
+pub fn free_port(sites: usize) -> Result<u16> {
     let own = std::process::id();
     for attempt in 0..1000 {
         let offset = (own.wrapping_mul(31) + attempt * 17) % 10_000;
         let port = 20_000 + u16::try_from(offset).expect("less than 10,000");
-        let is_free = |number| {
-            [port, port + LINK_PORT_DISTANCE]
-                .iter()
-                .all(|port| TcpListener::bind((address(number), *port)).is_ok())
+        let is_free = |address: IpAddr| {
+            let mut ports = [port, port + LINK_PORT_DISTANCE].into_iter();
+            ports.all(|port| {
+                (port..=port + APP_PORT_DISTANCE).all(|port| {
+                    TcpListener::bind((address, port)).is_ok()
+                        && UdpSocket::bind((address, port)).is_ok()
+                })
+            })
         };
-        let front = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        if front.is_ok() && (1..=regions).all(is_free) {
+        if is_free(Ipv4Addr::LOCALHOST.into()) && (1..=sites).all(|site| is_free(address(site))) {
             return Ok(port);
         }
     }
-    bail!("found no port that is free on every Region's address")
+    bail!("found no port that is free on every site's address")
 }
 
 fn run(data: &Path, words: &[&str]) -> Result<String> {

@@ -10,6 +10,7 @@
 
 mod client;
 mod connection;
+mod dns;
 mod engine;
 mod items;
 mod lab;
@@ -30,7 +31,8 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", max_term_width = 100)]
 pub struct Arguments {
-    /// Only the scenario of that name: start, writes, replication, memory, cut, peers
+    /// Only the scenario of that name: start, writes, replication, memory, cut, peers, dns,
+    /// steering
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// How long one measured window of load is
@@ -61,8 +63,14 @@ pub struct Arguments {
 
 fn main() -> Result<()> {
     let mut words = std::env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == process::TIED) {
-        return process::become_tied(words);
+    match words.next() {
+        Some(word) if word == process::TIED => return process::become_tied(words),
+        Some(word) if word == dns::serve::SERVE => {
+            let words = words.filter_map(|word| word.into_string().ok());
+            return dns::serve::serve(words);
+        }
+        Some(word) if word == dns::endpoint::ENDPOINT => return dns::endpoint::serve(),
+        _ => {}
     }
     let arguments = Arguments::parse();
     let chosen: Vec<_> = scenarios::ALL

@@ -140,6 +140,18 @@ pub fn processor_seconds(pids: &[u32]) -> Result<f64> {
     Ok(ticks as f64 / TICKS)
 }
 
+/// How long ago a process started, to 10 ms.
+pub fn age(pid: u32) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))
+        .with_context(|| format!("process {pid} has ended"))?;
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let started = fields.split_whitespace().nth(19);
+    let started: f64 = started.context("/proc/PID/stat is too short")?.parse()?;
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let now = now.tv_sec as f64 + now.tv_nsec as f64 / 1e9;
+    Ok(Duration::from_secs_f64((now - started / TICKS).max(0.0)))
+}
+
 /// A process's proportional share of memory in MiB.
 pub fn memory(pid: u32) -> Result<f64> {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
@@ -205,5 +217,6 @@ mod tests {
         }
         assert!(processor_seconds(&[pid]).unwrap() >= 0.02);
         assert!(memory(pid).unwrap() > 0.1);
+        assert!(age(pid).unwrap() < Duration::from_secs(3600));
     }
 }

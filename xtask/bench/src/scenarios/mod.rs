@@ -1,10 +1,12 @@
 //! The scenarios, a file each: what is done, and the section of the report that comes of it.
 
 mod cut;
+mod dns;
 mod memory;
 mod peers;
 mod replication;
 mod start;
+mod steering;
 mod writes;
 
 use anyhow::Result;
@@ -28,6 +30,8 @@ pub const ALL: &[(&str, Scenario)] = &[
     ("memory", memory::run),
     ("cut", cut::run),
     ("peers", peers::run),
+    ("dns", dns::run),
+    ("steering", steering::run),
 ];
 
 /// How many connections load a server.
