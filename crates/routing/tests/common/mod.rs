@@ -135,7 +135,8 @@ pub fn read(bytes: &[u8]) -> Read {
     if let Some(opt) = message.opt() {
         rcode = opt.rcode(header).to_string();
         for option in opt.opt().iter::<domain::base::opt::ClientSubnet>() {
-            scope = Some(option.expect("a sound option").scope_prefix_len());
+            // That codec knows no family 0.
+            scope = option.ok().map(|option| option.scope_prefix_len());
         }
     }
     let (_, answer, authority, additional) = message.sections().expect("sound sections");

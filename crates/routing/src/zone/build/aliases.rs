@@ -24,21 +24,19 @@ pub(super) fn resolve(
     if aliases.is_empty() {
         return;
     }
-    let mut visit = Visit {
-        depths: vec![Depth::Unknown; zone.groups.len()],
-        cut: 0,
-    };
+    let mut depths = vec![Depth::Unknown; zone.groups.len()];
+    let mut cut = 0;
     for group in 0..zone.groups.len() as u32 {
-        visit.depth(zone, group, 0);
+        if depths[group as usize] == Depth::Unknown {
+            cut += cut_below(zone, group, &mut depths);
+        }
     }
-    if visit.cut > 0 {
-        faults.push(format!(
-            "{} aliases lead in a circle or too deep",
-            visit.cut
-        ));
+    if cut > 0 {
+        faults.push(format!("{cut} aliases lead in a circle or too deep"));
     }
 }
 
+/// How many aliases follow each other from a group on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Depth {
     Unknown,
@@ -46,39 +44,35 @@ enum Depth {
     Known(usize),
 }
 
-struct Visit {
-    depths: Vec<Depth>,
-    cut: usize,
-}
-
-impl Visit {
-    /// How many aliases follow each other from that group on, after cutting what must be cut.
-    /// `above` groups are under way.
-    fn depth(&mut self, zone: &mut CompiledZone, group: u32, above: usize) -> usize {
-        if let Depth::Known(depth) = self.depths[group as usize] {
-            return depth;
+/// Cuts the aliases that must be cut from that group down, the lowest first; how many. A stack
+/// of its own: a zone's aliases may follow each other ten thousand deep.
+fn cut_below(zone: &mut CompiledZone, group: u32, depths: &mut [Depth]) -> usize {
+    let mut cut = 0;
+    let mut stack = vec![(group, zone.entries_of(group), 0)];
+    depths[group as usize] = Depth::UnderWay;
+    while let Some((group, entries, deepest)) = stack.last_mut() {
+        let Some(number) = entries.next() else {
+            depths[*group as usize] = Depth::Known(*deepest);
+            stack.pop();
+            continue;
+        };
+        let entry = zone.entries[number as usize];
+        if !entry.alias || entry.target == NONE {
+            continue;
         }
-        self.depths[group as usize] = Depth::UnderWay;
-        let mut deepest = 0;
-        for entry in zone.entries_of(group) {
-            let target = zone.entries[entry as usize];
-            if !target.alias || target.target == NONE {
-                continue;
+        match depths[entry.target as usize] {
+            Depth::Known(depth) if depth < MAX_ALIAS_DEPTH => *deepest = (depth + 1).max(*deepest),
+            Depth::Unknown => {
+                depths[entry.target as usize] = Depth::UnderWay;
+                // Comes to this entry again when the target's depth is known.
+                *entries = number..entries.end;
+                stack.push((entry.target, zone.entries_of(entry.target), 0));
             }
-            let circular = self.depths[target.target as usize] == Depth::UnderWay;
-            // Looked at only as far down as is allowed: the recursion ends.
-            let depth = match circular || above >= MAX_ALIAS_DEPTH {
-                true => usize::MAX,
-                false => self.depth(zone, target.target, above + 1),
-            };
-            if depth >= MAX_ALIAS_DEPTH {
-                zone.entries[entry as usize].target = NONE;
-                self.cut += 1;
-            } else {
-                deepest = deepest.max(depth + 1);
+            Depth::Known(_) | Depth::UnderWay => {
+                zone.entries[number as usize].target = NONE;
+                cut += 1;
             }
         }
-        self.depths[group as usize] = Depth::Known(deepest);
-        deepest
     }
+    cut
 }
