@@ -13,6 +13,12 @@ use std::fmt::Write as _;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::reader::Reader;
 
+/// Bytes of an element's name, with its prefix. No service has longer ones.
+const MAX_NAME: usize = 256;
+
+/// Characters of an error's text that come from the request.
+const MAX_SHOWN: usize = 128;
+
 /// How large a document may be, beside its length in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct XmlLimits {
@@ -66,9 +72,7 @@ pub fn read(body: &[u8], limits: XmlLimits) -> Result<Element<'_>, XmlFault> {
     reader.config_mut().check_comments = true;
     let mut tree = Tree::default();
     loop {
-        let event = reader
-            .read_event()
-            .map_err(|error| schema(None, error.to_string()))?;
+        let event = reader.read_event().map_err(unreadable)?;
         let position = usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX);
         match event {
             Event::Start(start) => {
@@ -175,6 +179,7 @@ fn name_of<'a>(
     let begin = end.checked_sub(close + start.len());
     let name = begin.and_then(|begin| document.get(begin..begin + start.name().0.len()));
     match name {
+        Some(name) if name.len() > MAX_NAME => Err(schema(None, "A name is too long")),
         Some(name) if name.as_bytes() == start.name().0 => {
             Ok(name.split_once(':').map_or(name, |(_, local)| local))
         }
@@ -197,7 +202,7 @@ fn resolve(reference: &BytesRef<'_>) -> Result<char, XmlFault> {
             None,
             format!(
                 "The entity \"{}\" was referenced, but not declared.",
-                String::from_utf8_lossy(other)
+                shorten(&String::from_utf8_lossy(other))
             ),
         )),
     }
@@ -210,7 +215,7 @@ fn is_legal(character: char) -> bool {
 }
 
 fn unreadable(error: impl std::fmt::Display) -> XmlFault {
-    schema(None, error.to_string())
+    schema(None, shorten(&error.to_string()))
 }
 
 fn schema(position: Option<usize>, message: impl Into<String>) -> XmlFault {
@@ -477,9 +482,9 @@ fn lower_first(name: &str) -> String {
     }
 }
 
-/// At most 128 characters of it: an error doesn't repeat a whole request.
+/// The beginning of it: an error doesn't repeat a whole request.
 fn shorten(text: &str) -> String {
-    text.chars().take(128).collect()
+    text.chars().take(MAX_SHOWN).collect()
 }
 
 #[cfg(test)]

@@ -5,8 +5,10 @@
     reason = "a test that meets the unexpected shall panic; the helpers are tests too"
 )]
 
+mod atomicity;
 mod batches;
 mod checks;
+mod fuzz;
 mod model;
 mod places;
 mod records;
