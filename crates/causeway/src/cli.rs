@@ -1,8 +1,9 @@
 //! The command line: names, options, help. Values are parsed here, nothing is carried out.
 
+mod fault;
+
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
-use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,13 +11,15 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use tables::ConflictId;
-use types::{Region, SiteName};
+use types::Region;
 
 use crate::duration;
 use crate::failure::Failure;
-use crate::faults::LONGEST_LEASE;
+use crate::gameday::GameDayCommand;
 use crate::lab::HealthInterval;
 use crate::listing::PageStart;
+
+pub use fault::{FaultCommand, LeaseArguments};
 
 /// Multi-Region rehearsal and self-hosting: real Regions behind the AWS wire protocols.
 #[derive(Parser, Debug)]
@@ -99,6 +102,13 @@ pub enum Command {
         after_help = "Example:\n  causeway down && causeway council recover && causeway up"
     )]
     Council(Council),
+    /// Run game days: break a lab under load on purpose, and measure what it costs
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  causeway gameday list\n  causeway gameday run region-outage \
+        --report report"
+    )]
+    Gameday(GameDayCommand),
     /// Run one site (started by `up`)
     #[command(hide = true)]
     Region(SiteArguments),
@@ -246,109 +256,6 @@ pub enum Conflicts {
 }
 
 #[derive(Subcommand, Debug)]
-pub enum FaultCommand {
-    /// Kill a site with its whole process group; it starts again when the fault ends
-    #[command(after_help = "Example:\n  causeway fault kill eu-west-1 --for 90s")]
-    Kill {
-        /// The Region (or edge)
-        #[arg(value_name = "SITE")]
-        site: SiteName,
-        #[command(flatten)]
-        lease: LeaseArguments,
-    },
-    /// Start a site that was killed or has crashed
-    #[command(after_help = "Example:\n  causeway fault start eu-west-1")]
-    Start {
-        /// The Region (or edge)
-        #[arg(value_name = "SITE")]
-        site: SiteName,
-        #[command(flatten)]
-        query: Query,
-    },
-    /// Make a site stand still: it neither answers nor closes connections
-    #[command(after_help = "Example:\n  causeway fault pause eu-west-1 --for 30s")]
-    Pause {
-        /// The Region (or edge)
-        #[arg(value_name = "SITE")]
-        site: SiteName,
-        #[command(flatten)]
-        lease: LeaseArguments,
-    },
-    /// Let a paused site go on
-    #[command(after_help = "Example:\n  causeway fault resume eu-west-1")]
-    Resume {
-        /// The Region (or edge)
-        #[arg(value_name = "SITE")]
-        site: SiteName,
-        #[command(flatten)]
-        query: Query,
-    },
-    /// Cut the link between two sites
-    #[command(
-        after_help = "A cut with --one-way is one-way for about 5 s: then the connections \
-        are given up in both directions, since nobody answers on them.\n\nExamples:\n  \
-        causeway fault cut us-east-1 eu-west-1\n  \
-        causeway fault cut us-east-1 eu-west-1 --one-way --reset"
-    )]
-    Cut {
-        #[command(flatten)]
-        pair: Pair,
-        /// Reset connections at once; otherwise what is sent vanishes and nobody says so
-        #[arg(long)]
-        reset: bool,
-        #[command(flatten)]
-        lease: LeaseArguments,
-    },
-    /// Add to the delay between two sites
-    #[command(after_help = "Example:\n  causeway fault delay us-east-1 eu-west-1 250")]
-    Delay {
-        #[command(flatten)]
-        pair: Pair,
-        /// Milliseconds, one way, on top of the geography's
-        #[arg(value_parser = delay, allow_negative_numbers = true)]
-        milliseconds: u64,
-        #[command(flatten)]
-        lease: LeaseArguments,
-    },
-    /// Limit how much passes between two sites
-    #[command(after_help = "Example:\n  causeway fault rate us-east-1 eu-west-1 100000")]
-    Rate {
-        #[command(flatten)]
-        pair: Pair,
-        /// Bytes a second, each way
-        #[arg(value_parser = rate, allow_negative_numbers = true)]
-        bytes: NonZeroU64,
-        #[command(flatten)]
-        lease: LeaseArguments,
-    },
-    /// Set a site's wall clock off
-    #[command(after_help = "Examples:\n  causeway fault clock eu-west-1 2000\n  \
-        causeway fault clock eu-west-1 -2000")]
-    Clock {
-        /// The Region (or edge)
-        #[arg(value_name = "SITE")]
-        site: SiteName,
-        /// Milliseconds ahead; negative: behind
-        #[arg(value_parser = clock_offset, allow_negative_numbers = true)]
-        milliseconds: i64,
-        #[command(flatten)]
-        lease: LeaseArguments,
-    },
-    /// List the faults in force
-    #[command(after_help = "Example:\n  causeway fault list --json")]
-    List(Query),
-    /// End a fault, or all of them
-    #[command(after_help = "Examples:\n  causeway fault heal\n  causeway fault heal 3")]
-    Heal {
-        /// Its id, from the list; without it, all end
-        #[arg(value_parser = fault_id, allow_negative_numbers = true)]
-        id: Option<u64>,
-        #[command(flatten)]
-        query: Query,
-    },
-}
-
-#[derive(Subcommand, Debug)]
 pub enum Council {
     /// When most voters have lost their disks: give every site the furthest records that are left
     #[command(
@@ -358,35 +265,6 @@ pub enum Council {
         council recover && causeway up"
     )]
     Recover(Query),
-}
-
-/// The ends of a link.
-#[derive(Args, Debug)]
-pub struct Pair {
-    /// One site
-    #[arg(value_name = "A")]
-    pub from: SiteName,
-    /// The other
-    #[arg(value_name = "B")]
-    pub to: SiteName,
-    /// Only what goes from A to B
-    #[arg(long)]
-    pub one_way: bool,
-}
-
-#[derive(Args, Debug)]
-pub struct LeaseArguments {
-    /// When the fault ends by itself: 90s, 5m, 1h30m
-    #[arg(
-        long = "for",
-        default_value = "10m",
-        value_name = "SPAN",
-        value_parser = lease,
-        allow_hyphen_values = true
-    )]
-    pub lasting: Duration,
-    #[command(flatten)]
-    pub query: Query,
 }
 
 #[derive(Args, Debug)]
@@ -426,9 +304,6 @@ pub fn failure(error: &clap::Error) -> Failure {
 
 // === Values ===
 
-/// The greatest rate, in bytes a second: beyond it a limit limits nothing on one machine.
-const GREATEST_RATE: i128 = 1_000_000_000_000;
-
 /// The intervals that all probes can be given: from what a lab bears to the service's longest.
 const HEALTH_INTERVALS: RangeInclusive<Duration> =
     Duration::from_millis(200)..=Duration::from_secs(30);
@@ -440,14 +315,6 @@ fn delay_scale(text: &str) -> Result<f64, String> {
     scale
         .map(|scale| scale + 0.0)
         .ok_or_else(|| "the scale of delays is a number from 0 to 100".to_owned())
-}
-
-fn lease(text: &str) -> Result<Duration, String> {
-    let span = duration::parse(text)?;
-    match span <= LONGEST_LEASE {
-        true => Ok(span),
-        false => Err("a lease lasts a day (24h) at most".to_owned()),
-    }
 }
 
 fn edges(text: &str) -> Result<u16, String> {
@@ -478,23 +345,6 @@ fn health_interval(text: &str) -> Result<HealthInterval, String> {
 
 fn limit(text: &str) -> Result<u32, String> {
     whole(text, 1..=10_000, "the limit")
-}
-
-fn delay(text: &str) -> Result<u64, String> {
-    whole(text, 1..=600_000, "the delay in milliseconds")
-}
-
-fn rate(text: &str) -> Result<NonZeroU64, String> {
-    let rate: u64 = whole(text, 1..=GREATEST_RATE, "the rate in bytes a second")?;
-    Ok(NonZeroU64::new(rate).expect("the range has no zero"))
-}
-
-fn clock_offset(text: &str) -> Result<i64, String> {
-    whole(text, -86_400_000..=86_400_000, "the offset in milliseconds")
-}
-
-fn fault_id(text: &str) -> Result<u64, String> {
-    whole(text, 1..=i128::from(u64::MAX), "a fault's id")
 }
 
 /// A whole number of that range, or words that say which would be one.
@@ -560,6 +410,10 @@ mod tests {
             "causeway fault heal",
             "causeway fault heal 3 --json",
             "causeway council recover --json",
+            "causeway gameday list",
+            "causeway gameday check gamedays/region-outage.toml --set outage=5s",
+            "causeway gameday run region-outage --report r --set rate=5 --set outage=5s --json \
+             --quiet --seed 3 --app x",
         ] {
             let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
             if let Err(error) = parse(&words) {

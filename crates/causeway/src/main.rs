@@ -7,6 +7,7 @@ mod duration;
 mod failure;
 mod faults;
 mod files;
+mod gameday;
 mod lab;
 mod listing;
 mod output;
@@ -55,6 +56,7 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
         Command::Rotate(query) => commands::rotate(query),
         Command::Fault(command) => commands::fault(command),
         Command::Council(command) => commands::council(command),
+        Command::Gameday(command) => gameday::gameday(command),
         Command::Region(arguments) => site::run_region(&arguments.config),
         Command::Edge(arguments) => site::run_edge(&arguments.config),
         Command::Guard => {

@@ -104,6 +104,8 @@ pub enum Outcome {
     Status(u16),
     /// What came is no answer.
     Garbled,
+    /// It wasn't sent: too many were under way when it was due.
+    NotSent,
 }
 
 /// One request.
@@ -236,6 +238,7 @@ impl Outcome {
             Outcome::TimedOut => "timed_out",
             Outcome::Status(_) => "http_error",
             Outcome::Garbled => "garbled",
+            Outcome::NotSent => "not_sent",
         }
     }
 
@@ -248,12 +251,13 @@ impl Outcome {
             "reset" => "connection broken",
             "timed_out" => "timed out",
             "http_error" => "error from the application",
+            "not_sent" => "not sent: too many were under way",
             _ => "answer not understood",
         }
     }
 
     /// Every class, in the order in which they are shown.
-    pub const CLASSES: [&'static str; 7] = [
+    pub const CLASSES: [&'static str; 8] = [
         "ok",
         "refused",
         "reset",
@@ -261,5 +265,6 @@ impl Outcome {
         "not_resolved",
         "http_error",
         "garbled",
+        "not_sent",
     ];
 }

@@ -1,0 +1,206 @@
+//! The lab's AWS APIs as a game day calls them: DynamoDB and Route 53 through the front door,
+//! signed with the lab's root key. One request a connection: it deploys and it counts, it is no
+//! load. It retries nothing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws::signature::{Rules, Target, sign};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST};
+use http::request::Builder;
+use http::{Method, Request, StatusCode};
+use identity::RootKey;
+use runtime::{RequestError, SystemEnvironment};
+use serde_json::Value;
+use types::{Environment, Region};
+
+use crate::failure::Failure;
+
+/// How long an answer may take.
+const WAIT: Duration = Duration::from_secs(20);
+
+/// The prefix of every path of Route 53's API.
+const ROUTE53: &str = "/2013-04-01";
+
+/// The Region that Route 53's requests are signed for, as AWS has it.
+const GLOBAL: &str = "us-east-1";
+
+/// A way to the lab's APIs.
+#[derive(Clone)]
+pub struct Api {
+    front_door: SocketAddr,
+    key: RootKey,
+    environment: Arc<SystemEnvironment>,
+}
+
+/// Why a call came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// No answer came.
+    #[error("{operation}: {cause}")]
+    Unanswered {
+        /// What was asked for.
+        operation: String,
+        /// Why there is no answer.
+        cause: RequestError,
+    },
+    /// The service refused.
+    #[error("{operation} is refused ({status}): {message}")]
+    Refused {
+        /// What was asked for.
+        operation: String,
+        /// The status.
+        status: StatusCode,
+        /// The service's words, as it sent them.
+        message: String,
+    },
+    /// The answer makes no sense.
+    #[error("{operation} is answered in a way that can't be understood: {answer}")]
+    Strange {
+        /// What was asked for.
+        operation: String,
+        /// What came.
+        answer: String,
+    },
+}
+
+impl Api {
+    /// The APIs behind that front door, for whoever has that key.
+    pub fn new(front_door: SocketAddr, key: RootKey, environment: Arc<SystemEnvironment>) -> Api {
+        Api {
+            front_door,
+            key,
+            environment,
+        }
+    }
+
+    /// Calls an operation of DynamoDB in that Region.
+    pub async fn dynamodb(
+        &self,
+        region: Region,
+        operation: &str,
+        input: &Value,
+    ) -> Result<Value, ApiError> {
+        let request = Request::post("/")
+            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .header(CONTENT_TYPE, "application/x-amz-json-1.0");
+        let what = format!("{operation} in {region}");
+        let answer = self.call("dynamodb", region, &what, request, input.to_string());
+        let answer = answer.await?;
+        serde_json::from_str(&answer).map_err(|_| strange(&what, &answer))
+    }
+
+    /// Calls Route 53: the path from behind the version, as `/hostedzone`. Gives the XML.
+    pub async fn route53(
+        &self,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> Result<String, ApiError> {
+        let what = format!("{method} {path} of Route 53");
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{ROUTE53}{path}"))
+            .header(CONTENT_TYPE, "application/xml");
+        let region = GLOBAL.parse().expect("it is in the table of Regions");
+        self.call("route53", region, &what, request, body).await
+    }
+
+    async fn call(
+        &self,
+        service: &str,
+        region: Region,
+        operation: &str,
+        request: Builder,
+        body: String,
+    ) -> Result<String, ApiError> {
+        let request = request.header(HOST, self.front_door.to_string());
+        let request = request.body(Bytes::from(body));
+        let (mut parts, body) = request.expect("constant parts make a request").into_parts();
+        let target = Target {
+            service,
+            region,
+            rules: Rules::JSON,
+        };
+        let now = self.environment.now().wall;
+        let signed = sign(&mut parts, &body, &self.key.credentials(), &target, now);
+        signed.expect("the root key and our own paths can be signed");
+        let request = Request::from_parts(parts, body);
+        let response = runtime::request(self.front_door, request, WAIT).await;
+        let response = response.map_err(|cause| ApiError::Unanswered {
+            operation: operation.to_owned(),
+            cause,
+        })?;
+        let text = String::from_utf8_lossy(response.body()).into_owned();
+        match response.status().is_success() {
+            true => Ok(text),
+            false => Err(ApiError::Refused {
+                operation: operation.to_owned(),
+                status: response.status(),
+                message: element(&text, "Message").unwrap_or(text),
+            }),
+        }
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(cause: ApiError) -> Failure {
+        Failure::did_not_hold(cause)
+    }
+}
+
+fn strange(operation: &str, answer: &str) -> ApiError {
+    ApiError::Strange {
+        operation: operation.to_owned(),
+        answer: answer.chars().take(500).collect(),
+    }
+}
+
+/// Text as it stands within an XML element.
+pub fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+/// The text of the first element of that name which has no elements within.
+pub fn element(xml: &str, name: &str) -> Option<String> {
+    elements(xml, name).next()
+}
+
+/// The texts of all elements of that name, in their order.
+pub fn elements<'a>(xml: &'a str, name: &str) -> impl Iterator<Item = String> + 'a {
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    let mut rest = xml;
+    std::iter::from_fn(move || {
+        let (_, after) = rest.split_once(&open)?;
+        let (text, after) = after.split_once(&close)?;
+        rest = after;
+        let text = text.replace("&lt;", "<").replace("&gt;", ">");
+        let text = text.replace("&quot;", "\"").replace("&apos;", "'");
+        Some(text.replace("&amp;", "&"))
+    })
+}
+
+/// The text of an element that the answer must have.
+pub fn required(xml: &str, name: &str, operation: &str) -> Result<String, ApiError> {
+    element(xml, name).ok_or_else(|| strange(operation, xml))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_are_found_in_their_order() {
+        let xml = "<a><Id>/hostedzone/Z1</Id><b><Status>Success &lt;1&gt; &amp;amp;</Status></b>\
+                   <Status>Failure</Status><Status>cut";
+        assert_eq!(element(xml, "Id").as_deref(), Some("/hostedzone/Z1"));
+        let statuses: Vec<String> = elements(xml, "Status").collect();
+        assert_eq!(statuses, ["Success <1> &amp;", "Failure"]);
+        assert_eq!(element(xml, "Name"), None);
+        assert_eq!(escaped("a<b>&c"), "a&lt;b&gt;&amp;c");
+    }
+}

@@ -1,0 +1,215 @@
+//! The load: every request at its own moment, whatever became of those before it (an open loop),
+//! and its latency from that moment, so that no slow answer is left out (no coordinated
+//! omission). It remembers what became of each and judges nothing.
+
+mod answers;
+mod client;
+mod network;
+mod orders;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use gameday::scenario::{ClientKind, Load};
+use gameday::{Outcome, Plan, Request};
+use http::Response;
+use tokio::sync::Semaphore;
+use types::{Environment, Monotonic, Place, Region, Span};
+
+use answers::Belief;
+use client::{Client, Trouble};
+pub use network::Network;
+use orders::{Orders, Prepared};
+
+/// The last octet of the address from which names are looked at, in every place.
+pub const WATCHER: u8 = 254;
+
+/// Clients of each load, each with an address, a memory of the name and connections of its own.
+/// Requests go to them in turn.
+const CLIENTS: usize = 8;
+
+/// Addresses of a place that clients take, from 1 on.
+const ADDRESSES: usize = 250;
+
+/// Requests of all loads that may be under way at once. One that is due beyond that isn't sent,
+/// and counts as failed.
+pub const UNDER_WAY: u32 = 4_096;
+
+/// The header in which the application says which Region served.
+const REGION_HEADER: &str = "x-region";
+
+/// The loads of a game day.
+pub struct Loads {
+    plan: Arc<Plan>,
+    /// The way to each name that a load asks for.
+    networks: BTreeMap<String, Arc<Network>>,
+    orders: Orders,
+    limit: u32,
+    under_way: Semaphore,
+    done: Mutex<Vec<Request>>,
+    /// When the load starts.
+    start: Monotonic,
+}
+
+impl Loads {
+    /// The plan's loads, to start at that time; at most `limit` of their requests are under way
+    /// at once.
+    pub fn new(
+        plan: &Arc<Plan>,
+        networks: &BTreeMap<String, Arc<Network>>,
+        start: Monotonic,
+        limit: u32,
+    ) -> Arc<Loads> {
+        let expected = usize::try_from(plan.requests).unwrap_or(0);
+        Arc::new(Loads {
+            plan: Arc::clone(plan),
+            networks: networks.clone(),
+            orders: Orders::default(),
+            limit,
+            under_way: Semaphore::new(limit as usize),
+            done: Mutex::new(Vec::with_capacity(expected)),
+            start,
+        })
+    }
+
+    /// Sends every request of every load; ends when the last has its outcome.
+    pub async fn run(self: &Arc<Self>) {
+        let loads = self.plan.scenario.loads.iter().enumerate();
+        join_all(loads.map(|(index, load)| self.drive(index, load))).await;
+        let all = self.under_way.acquire_many(self.limit).await;
+        drop(all.expect("it is never closed"));
+    }
+
+    /// How many requests have succeeded and failed so far.
+    pub fn progress(&self) -> (usize, usize) {
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let succeeded = done.iter().filter(|request| request.outcome.is_ok());
+        let succeeded = succeeded.count();
+        (succeeded, done.len() - succeeded)
+    }
+
+    /// What became of every request.
+    pub fn take(&self) -> Vec<Request> {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut done)
+    }
+
+    async fn drive(self: &Arc<Self>, index: usize, load: &Load) {
+        let network = &self.networks[&load.target];
+        let clients: Vec<Arc<Client>> = (0..CLIENTS)
+            .map(|number| Arc::new(new_client(index, number, load)))
+            .collect();
+        for number in 0..load.count() {
+            let due = load.due(number);
+            let at = self.start + due;
+            if network.now() < at {
+                network.environment.sleep_until(at).await;
+            }
+            let client = Arc::clone(&clients[number as usize % CLIENTS]);
+            let (loads, network) = (Arc::clone(self), Arc::clone(network));
+            let mut request = Request {
+                load: u16::try_from(index).expect("there are at most 32 loads"),
+                ..loads.blank(due, network.now())
+            };
+            let task = load.task(index, number);
+            let timeout = load.timeout;
+            let Ok(permit) = self.under_way.try_acquire() else {
+                let prepared = self.orders.prepare(&self.plan, index, number, task);
+                prepared.describe(&mut request);
+                request.outcome = Outcome::NotSent;
+                request.ended = request.began;
+                self.remember(request);
+                continue;
+            };
+            // Given back by the task: a permit can't be lent to it.
+            permit.forget();
+            runtime::spawn(async move {
+                let prepared = loads.orders.prepare(&loads.plan, index, number, task);
+                prepared.describe(&mut request);
+                loads
+                    .attempt(&mut request, &network, &client, prepared, timeout)
+                    .await;
+                loads.remember(request);
+                loads.under_way.add_permits(1);
+            });
+        }
+    }
+
+    /// Sends one request and notes what became of it.
+    async fn attempt(
+        &self,
+        request: &mut Request,
+        network: &Arc<Network>,
+        client: &Client,
+        prepared: Prepared,
+        timeout: Span,
+    ) {
+        let deadline = self.start + request.due + timeout;
+        let left = deadline - network.now();
+        let message = prepared.request(&network.host());
+        let answer = runtime::within(left.into(), client.send(network, message)).await;
+        request.ended = network.now() - self.start;
+        request.outcome = match answer {
+            None => Outcome::TimedOut,
+            Some(Err(trouble)) => trouble.into(),
+            Some(Ok(answer)) => {
+                request.region = region_of(&answer);
+                self.orders.judge(&prepared, &answer, request)
+            }
+        };
+    }
+
+    fn remember(&self, request: Request) {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.push(request);
+    }
+
+    fn blank(&self, due: Span, now: Monotonic) -> Request {
+        Request {
+            load: 0,
+            verb: gameday::Verb::Get,
+            due,
+            began: now - self.start,
+            ended: now - self.start,
+            outcome: Outcome::TimedOut,
+            region: None,
+            order: None,
+            version: 0,
+        }
+    }
+}
+
+fn new_client(load: usize, number: usize, of: &Load) -> Client {
+    let last = (load * CLIENTS + number) % ADDRESSES + 1;
+    let last = u8::try_from(last).expect("an octet");
+    let address: Ipv4Addr = Place(of.place).address(last);
+    let (belief, keeps_connections) = match of.client.kind {
+        ClientKind::HonoursTtl => (Belief::Ttl, false),
+        ClientKind::Holds(span) => (Belief::For(span), false),
+        ClientKind::NeverResolvesAgain => (Belief::Always, false),
+        ClientKind::Pooled => (Belief::Ttl, true),
+    };
+    Client::new(of.place, address, belief, keeps_connections)
+}
+
+fn region_of(answer: &Response<Bytes>) -> Option<Region> {
+    let header = answer.headers().get(REGION_HEADER)?;
+    header.to_str().ok()?.parse().ok()
+}
+
+impl From<Trouble> for Outcome {
+    fn from(trouble: Trouble) -> Outcome {
+        match trouble {
+            Trouble::Unanswered | Trouble::NoAddress => Outcome::NotResolved,
+            Trouble::Refused => Outcome::Refused,
+            Trouble::Unreachable | Trouble::Broken => Outcome::Reset,
+            Trouble::Malformed => Outcome::Garbled,
+            Trouble::Status(status) => Outcome::Status(status.as_u16()),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! One game day from nothing to nothing: the lab is started, the scenario deployed, the load run
+//! and watched while its steps are carried out, the rest measured when it is over, and everything
+//! stopped. A signal ends it at any time, and leaves nothing behind either.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::FutureExt;
+use gameday::{EventKind, Observations, Plan};
+use runtime::{SystemEnvironment, Termination};
+use serde_json::Value;
+use types::{Environment, Geography, Span};
+
+use super::deploy::{Deployed, Deployment};
+use super::lab::TestLab;
+use super::load::{Loads, Network, UNDER_WAY};
+use super::progress::Progress;
+use super::recorder::Recorder;
+use super::steps::Steps;
+use super::tables;
+use super::watch::{Watch, places};
+use crate::control::Command;
+use crate::failure::Failure;
+
+/// How long before the start of the load its machinery is begun.
+const LEAD: Span = Span::milliseconds(500);
+
+/// How often is looked whether anything is to be told.
+const TELL: Span = Span::milliseconds(100);
+
+/// How long after each other replicas are compared that don't agree yet.
+const BETWEEN_COMPARISONS: Span = Span::milliseconds(200);
+
+/// A game day under way.
+struct GameDay<'a> {
+    lab: &'a TestLab,
+    plan: &'a Arc<Plan>,
+    progress: &'a Progress,
+}
+
+/// Runs the plan with that command as the application; gives what was seen.
+pub async fn run(
+    plan: &Arc<Plan>,
+    app: Option<&str>,
+    progress: &Progress,
+) -> Result<Observations, Failure> {
+    let environment = Arc::new(SystemEnvironment::new());
+    let mut termination = Termination::listen().map_err(Failure::did_not_hold)?;
+    progress.say("starting the lab");
+    let started = tokio::select! {
+        started = TestLab::start(&plan.scenario, app, &environment) => started,
+        signal = termination.next() => Err(broken_off(signal)),
+    };
+    let lab = started?;
+    let day = GameDay {
+        lab: &lab,
+        plan,
+        progress,
+    };
+    let done = tokio::select! {
+        // Large with all that it waits for: on the heap, not on a worker's stack.
+        done = day.carry_out().boxed() => done,
+        signal = termination.next() => Err(broken_off(signal)),
+        exit = lab.ended() => Err(Failure::nothing_running(format!("the lab has ended: {exit}"))),
+    };
+    progress.say("stopping the lab");
+    tokio::select! {
+        () = lab.stop() => {}
+        // What is left then, the guard ends and removes.
+        _ = termination.next() => {}
+    }
+    done
+}
+
+fn broken_off(signal: &str) -> Failure {
+    let failure = Failure::did_not_hold(format!("{signal}: the game day was broken off"));
+    failure.then("run it again; everything it started is gone")
+}
+
+impl GameDay<'_> {
+    async fn carry_out(&self) -> Result<Observations, Failure> {
+        let scenario = &self.plan.scenario;
+        let environment = &self.lab.environment;
+        let begun = environment.now().monotonic;
+        let networks = self.networks();
+        let deployment = Deployment::new(self.lab, scenario);
+        let made = self.deploy(&deployment, &networks).await?;
+        let now = environment.now();
+        let start = now.monotonic + LEAD;
+        let started = types::Timestamp(now.wall.0 + LEAD.0 / 1000);
+        let ready_after = now.monotonic - begun;
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let observations = Observations::new(version, started, ready_after);
+        let recorder = Recorder::new(start, environment, observations);
+        self.progress.say(format_args!(
+            "ready after {:.1} s; the load runs for {} s",
+            ready_after.as_milliseconds() / 1000.0,
+            scenario.measure.length.0 / 1_000_000
+        ));
+        let loads = Loads::new(self.plan, &networks, start, UNDER_WAY);
+        let steps = Steps::new(self.lab, self.plan, &deployment, &made, &recorder);
+        let watch = Watch::new(self.lab, self.plan, &made, &recorder);
+        let mut told = 0;
+        let measured = async {
+            tokio::join!(loads.run(), steps.run());
+            self.finish(&steps, &recorder).await
+        };
+        let (last_scan, conflicts) = tokio::select! {
+            measured = measured => measured?,
+            () = watch.run() => unreachable!("a watch never ends"),
+            () = self.tell(&loads, &recorder, &mut told) => unreachable!("there is always more to tell"),
+        };
+        let crossings = watch.crossings().await;
+        let ended = recorder.elapsed();
+        self.tell_events(&recorder, &mut told);
+        drop((watch, steps));
+        let requests = loads.take();
+        Ok(Observations {
+            ended,
+            requests,
+            last_scan,
+            conflicts,
+            crossings,
+            ..recorder.finish()
+        })
+    }
+
+    async fn deploy(
+        &self,
+        deployment: &Deployment<'_>,
+        networks: &BTreeMap<String, Arc<Network>>,
+    ) -> Result<Deployed, Failure> {
+        self.progress.say("making tables and their replicas");
+        deployment.tables().await?;
+        self.progress
+            .say("waiting for the application in every Region");
+        deployment.applications().await?;
+        self.progress.say("making health checks, zones and records");
+        let made = deployment.routing().await?;
+        self.progress
+            .say("waiting until every checker has found its endpoint");
+        deployment.healthy(&made).await?;
+        deployment.names(networks).await?;
+        Ok(made)
+    }
+
+    /// The way to each name that loads ask for.
+    fn networks(&self) -> BTreeMap<String, Arc<Network>> {
+        let applications = self.lab.applications();
+        let port = applications
+            .first()
+            .map_or(0, |(_, address)| address.port());
+        let scale = self.plan.scenario.lab.delay_scale;
+        let targets = self.plan.scenario.loads.iter().map(|load| &load.target);
+        targets
+            .map(|name| {
+                let network = Network {
+                    dns: self.lab.dns(),
+                    name: name.clone(),
+                    port,
+                    places: places(&applications),
+                    geography: Geography { scale },
+                    environment: Arc::clone(&self.lab.environment),
+                };
+                (name.clone(), Arc::new(network))
+            })
+            .collect()
+    }
+
+    /// After the load: everything is healed, the replicas come to agree, and what there is then
+    /// is read.
+    async fn finish(
+        &self,
+        steps: &Steps<'_>,
+        recorder: &Recorder,
+    ) -> Result<(Option<gameday::Scan>, Vec<gameday::Conflict>), Failure> {
+        let at = recorder.elapsed();
+        steps.heal_all().await?;
+        recorder.event(at, EventKind::LoadEnded);
+        self.converge(recorder).await?;
+        let last_scan = tables::scan(self.lab, self.plan, recorder).await;
+        let conflicts = tables::conflicts(self.lab, self.plan).await?;
+        Ok((last_scan, conflicts))
+    }
+
+    async fn converge(&self, recorder: &Recorder) -> Result<(), Failure> {
+        let within = self.plan.scenario.measure.converge_within;
+        let deadline = Span(recorder.elapsed().0 + within.0);
+        loop {
+            let verified = self.lab.ask_for_value(&Command::Verify).await?;
+            let at = recorder.elapsed();
+            if verified["sound"] == true {
+                recorder.event(at, EventKind::Converged);
+                return Ok(());
+            }
+            if at >= deadline {
+                let why = disagreement(&verified);
+                recorder.event(at, EventKind::NotConverged(why));
+                return Ok(());
+            }
+            recorder.wait(BETWEEN_COMPARISONS).await;
+        }
+    }
+
+    /// Tells of what was noted since.
+    fn tell_events(&self, recorder: &Recorder, told: &mut usize) {
+        for event in recorder.events_from(*told) {
+            self.progress.event(self.plan, event.at, &event.kind);
+            *told += 1;
+        }
+    }
+
+    /// Tells of what was noted, and how the load goes. Never ends.
+    async fn tell(&self, loads: &Loads, recorder: &Recorder, told: &mut usize) {
+        let length = self.plan.scenario.measure.length;
+        let mut next = Span::ZERO;
+        loop {
+            self.tell_events(recorder, told);
+            let at = recorder.elapsed();
+            if at >= next && at > Span::ZERO && at < length {
+                let (succeeded, failed) = loads.progress();
+                self.progress.load(at, length, succeeded, failed);
+                next = Span(at.0 + self.progress.pace().0);
+            }
+            recorder.wait(TELL).await;
+        }
+    }
+}
+
+/// What a verification found, in words.
+fn disagreement(verified: &Value) -> String {
+    let rows = |name: &str| verified[name].as_array().cloned().unwrap_or_default();
+    let texts = |row: &Value, name: &str| {
+        let texts = row[name].as_array().cloned().unwrap_or_default();
+        texts.iter().map(plain).collect::<Vec<String>>()
+    };
+    let tables = rows("tables");
+    let reasons = tables.iter().flat_map(|table| texts(table, "reasons"));
+    let regions = rows("regions");
+    let findings = regions.iter().flat_map(|region| texts(region, "findings"));
+    let all: Vec<String> = reasons.chain(findings).collect();
+    match all.is_empty() {
+        true => "no reason was given".to_owned(),
+        false => all.join("; "),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,199 @@
+//! Carrying out the steps of a game day at their times: faults over the lab's control API, under
+//! leases that end with the load at the latest; changes of records; readings of the orders. A step
+//! that can't be carried out is noted and ends nothing. Steps don't wait for each other.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::join_all;
+use gameday::scenario::{Act, Fault as Broken};
+use gameday::{Deed, EventKind, Plan};
+use types::Span;
+
+use super::deploy::{Deployed, Deployment};
+use super::lab::TestLab;
+use super::recorder::Recorder;
+use super::tables;
+use crate::control::{Command, FaultView};
+use crate::failure::Failure;
+use crate::faults::{Fault, FaultId};
+
+/// How long after the end of the load a fault without a lease of its own ends by itself, should
+/// nobody be there any more to heal it.
+const LEASE_MARGIN: Span = Span::seconds(60);
+
+/// The steps of a game day under way.
+pub struct Steps<'a> {
+    lab: &'a TestLab,
+    plan: &'a Plan,
+    deployment: &'a Deployment<'a>,
+    made: &'a Deployed,
+    recorder: &'a Recorder,
+    injected: Mutex<BTreeMap<usize, FaultId>>,
+}
+
+impl<'a> Steps<'a> {
+    /// The plan's steps.
+    pub fn new(
+        lab: &'a TestLab,
+        plan: &'a Plan,
+        deployment: &'a Deployment<'a>,
+        made: &'a Deployed,
+        recorder: &'a Recorder,
+    ) -> Steps<'a> {
+        Steps {
+            lab,
+            plan,
+            deployment,
+            made,
+            recorder,
+            injected: Mutex::default(),
+        }
+    }
+
+    /// Carries out everything but the end, each at its time.
+    pub async fn run(&self) {
+        let moments = self.plan.timeline.iter().map(|moment| async {
+            self.recorder.wait_until(moment.at).await;
+            match moment.deed {
+                Deed::Step(index) => self.carry_out(index).await,
+                Deed::Scan => self.scan().await,
+                Deed::End => {}
+            }
+        });
+        join_all(moments).await;
+    }
+
+    /// Ends every fault that is still in force.
+    pub async fn heal_all(&self) -> Result<(), Failure> {
+        let at = self.recorder.elapsed();
+        self.lab.ask_for_value(&Command::Heal { id: None }).await?;
+        self.recorder.healed(at);
+        Ok(())
+    }
+
+    async fn carry_out(&self, index: usize) {
+        let at = self.recorder.elapsed();
+        let kind = match self.act(index).await {
+            Ok(()) => EventKind::Step(index),
+            Err(failure) => EventKind::StepFailed(index, failure.to_string()),
+        };
+        self.recorder.event(at, kind);
+    }
+
+    async fn act(&self, index: usize) -> Result<(), Failure> {
+        let step = &self.plan.scenario.steps[index];
+        match &step.act {
+            Act::Fault { fault, lease } => self.inject(index, fault, *lease).await,
+            Act::Start(site) => self.ending(&Command::Start { site: *site }).await,
+            Act::Resume(site) => self.ending(&Command::Resume { site: *site }).await,
+            Act::Heal { step: None } => self.ending(&Command::Heal { id: None }).await,
+            Act::Heal { step: Some(of) } => {
+                let id = self.injected().get(of).copied();
+                match id {
+                    Some(id) => self.ending(&Command::Heal { id: Some(id) }).await,
+                    None => Err(Failure::did_not_hold("that fault was never in force")),
+                }
+            }
+            Act::ChangeRecords { through, changes } => {
+                let api = match through {
+                    Some(region) => self.lab.api_of(*region),
+                    None => self.lab.api(),
+                };
+                let changed = self.deployment.change_records(&api, self.made, changes);
+                changed.await.map(drop)
+            }
+            Act::Scan => {
+                self.scan().await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn inject(
+        &self,
+        index: usize,
+        broken: &Broken,
+        lease: Option<Span>,
+    ) -> Result<(), Failure> {
+        let step = &self.plan.scenario.steps[index];
+        let rest = self
+            .plan
+            .scenario
+            .measure
+            .length
+            .0
+            .saturating_sub(step.at.0);
+        let lasting = lease.unwrap_or(Span(rest + LEASE_MARGIN.0));
+        let command = Command::Inject {
+            fault: as_injected(broken)?,
+            milliseconds: (lasting.0 / 1000).max(1),
+        };
+        let view: FaultView = self.lab.ask(&command).await?;
+        self.injected().insert(index, view.id);
+        if lease.is_some() {
+            let ends = Span(step.at.0 + lasting.0);
+            self.recorder.wait_until(ends).await;
+            self.recorder.healed(ends);
+        }
+        Ok(())
+    }
+
+    fn injected(&self) -> MutexGuard<'_, BTreeMap<usize, FaultId>> {
+        self.injected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A command that ends a fault. What waited behind it moves while the command is carried out.
+    async fn ending(&self, command: &Command) -> Result<(), Failure> {
+        let at = self.recorder.elapsed();
+        self.lab.ask_for_value(command).await?;
+        self.recorder.healed(at);
+        Ok(())
+    }
+
+    /// Reads the orders wherever they can be read.
+    async fn scan(&self) {
+        if let Some(scan) = tables::scan(self.lab, self.plan, self.recorder).await {
+            let at = scan.at;
+            let ends = self.plan.fault_end();
+            if ends.is_none_or(|ends| at < ends) {
+                self.recorder.scan(scan);
+            }
+            self.recorder.event(at, EventKind::Scanned);
+        }
+    }
+}
+
+/// The scenario's word for what is broken as the lab's.
+fn as_injected(broken: &Broken) -> Result<Fault, Failure> {
+    Ok(match broken {
+        Broken::Kill(site) => Fault::Kill { site: *site },
+        Broken::Pause(site) => Fault::Pause { site: *site },
+        Broken::Cut { pair, reset } => Fault::Cut {
+            from: pair.from,
+            to: pair.to,
+            one_way: pair.one_way,
+            reset: *reset,
+        },
+        Broken::Delay { pair, by } => Fault::Delay {
+            from: pair.from,
+            to: pair.to,
+            one_way: pair.one_way,
+            milliseconds: by.0 / 1000,
+        },
+        Broken::Rate {
+            pair,
+            bytes_per_second,
+        } => Fault::Rate {
+            from: pair.from,
+            to: pair.to,
+            one_way: pair.one_way,
+            bytes: std::num::NonZeroU64::new(*bytes_per_second)
+                .ok_or_else(|| Failure::wrong_use("a rate is at least a byte a second"))?,
+        },
+        Broken::Clock { site, milliseconds } => Fault::Clock {
+            site: *site,
+            milliseconds: *milliseconds,
+        },
+    })
+}

@@ -1,0 +1,141 @@
+//! What the Regions hold, read as anybody would: the orders of the measured table by `Scan`, each
+//! Region asked at its own address; and the ledger of writes that lost, from the control API.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use gameday::{Conflict, Order, Plan, Scan};
+use serde_json::{Value, json};
+use types::{Region, Timestamp};
+
+use super::api::{Api, ApiError};
+use super::lab::TestLab;
+use super::recorder::Recorder;
+use crate::control::Command;
+use crate::failure::Failure;
+
+/// How long one Region's orders may take to be read: one that stands still answers never.
+const SCAN_WAIT: Duration = Duration::from_secs(10);
+
+/// Rows of the ledger asked for at once.
+const LEDGER_PAGE: u32 = 1_000;
+
+/// Rows of the ledger that a game day takes into account.
+const LEDGER_ROWS: usize = 100_000;
+
+/// The attribute that orders have their version in.
+const VERSION: &str = "version";
+
+/// The orders that each Region has which answers; none if the scenario measures no table.
+pub async fn scan(lab: &TestLab, plan: &Plan, recorder: &Recorder) -> Option<Scan> {
+    let table = plan.scenario.measure.table?;
+    let table = &plan.scenario.tables[table];
+    let at = recorder.elapsed();
+    // Tables of one name in Regions apart are read as one.
+    let tables = plan.scenario.tables.iter();
+    let named = tables.filter(|other| other.name == table.name);
+    let regions = named.flat_map(|table| table.regions.iter());
+    let regions = regions.map(|region| async move {
+        let api = lab.api_of(*region);
+        let reading = read(&api, plan, *region, &table.name, &table.key);
+        match runtime::within(SCAN_WAIT, reading).await {
+            Some(Ok(orders)) => Some((*region, orders)),
+            Some(Err(cause)) => {
+                tracing::debug!("{region}: {cause}");
+                None
+            }
+            None => None,
+        }
+    });
+    let regions = join_all(regions).await.into_iter().flatten().collect();
+    Some(Scan { at, regions })
+}
+
+async fn read(
+    api: &Api,
+    plan: &Plan,
+    region: Region,
+    table: &str,
+    key: &str,
+) -> Result<BTreeMap<Order, u32>, ApiError> {
+    let mut orders = BTreeMap::new();
+    let mut input = json!({ "TableName": table, "ConsistentRead": true });
+    loop {
+        let page = api.dynamodb(region, "Scan", &input).await?;
+        let items = page["Items"].as_array().into_iter().flatten();
+        for item in items {
+            let order = item[key]["S"].as_str().and_then(|id| plan.order(id));
+            if let Some(order) = order {
+                orders.insert(order, version(item).unwrap_or(0));
+            }
+        }
+        match page.get("LastEvaluatedKey") {
+            Some(last) if !last.is_null() => input["ExclusiveStartKey"] = last.clone(),
+            _ => return Ok(orders),
+        }
+    }
+}
+
+fn version(item: &Value) -> Option<u32> {
+    item[VERSION]["N"].as_str()?.parse().ok()
+}
+
+/// The writes that lost, as all ledgers together have them.
+pub async fn conflicts(lab: &TestLab, plan: &Plan) -> Result<Vec<Conflict>, Failure> {
+    let mut conflicts = Vec::new();
+    let mut after = None;
+    loop {
+        let command = Command::Conflicts {
+            table: None,
+            after,
+            limit: LEDGER_PAGE,
+        };
+        let page = lab.ask_for_value(&command).await?;
+        let rows = page["conflicts"].as_array().into_iter().flatten();
+        conflicts.extend(rows.filter_map(|row| conflict(plan, row)));
+        let next = page["next"].as_str().map(str::parse);
+        after = match next {
+            Some(Ok(next)) if conflicts.len() < LEDGER_ROWS => Some(next),
+            _ => return Ok(conflicts),
+        };
+    }
+}
+
+fn conflict(plan: &Plan, row: &Value) -> Option<Conflict> {
+    let side = |name: &str| {
+        let side = &row[name];
+        let region = side["region"].as_str()?.parse::<Region>().ok()?;
+        let time = Timestamp(side["time"].as_u64()?);
+        Some(((region, time), version(&side["image"])))
+    };
+    let (beaten, beaten_version) = side("loser")?;
+    let (winning, winning_version) = side("winner")?;
+    let key = key_text(&row["key"]);
+    Some(Conflict {
+        table: row["table"].as_str()?.to_owned(),
+        order: plan.order(&key),
+        key,
+        beaten_version,
+        winning_version,
+        beaten,
+        winning,
+    })
+}
+
+/// A key of one attribute is its value; of two, both, as they are written.
+fn key_text(key: &Value) -> String {
+    let values = key.as_object().into_iter().flatten();
+    let values = values.map(|(_, value)| match value.as_object() {
+        Some(typed) => typed.values().next().map_or(String::new(), plain),
+        None => plain(value),
+    });
+    values.collect::<Vec<_>>().join(" ")
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
