@@ -24,6 +24,8 @@ pub struct Snapshot {
     /// Labels of the longest zone's name.
     most_labels: usize,
     faults: Vec<Fault>,
+    /// Zones that were compiled for it; the others were taken over.
+    compiled: usize,
 }
 
 /// A zone found for a name: which, the label its name begins with there, and its hash.
@@ -64,6 +66,7 @@ impl Snapshot {
                 Some(before) if before.fingerprint == fingerprint => before.clone(),
                 _ => match groups(view, &zone) {
                     Ok(groups) => {
+                        snapshot.compiled += 1;
                         let faults = &mut snapshot.faults;
                         Arc::new(compile(&zone, fingerprint, groups, board, faults))
                     }
@@ -168,6 +171,11 @@ impl Snapshot {
     /// How many record sets its zones have.
     pub fn record_set_count(&self) -> usize {
         self.zones.iter().map(|zone| zone.record_sets()).sum()
+    }
+
+    /// How many zones were compiled for it; the others were taken over from the snapshot before.
+    pub fn compiled_zones(&self) -> usize {
+        self.compiled
     }
 
     /// What of the configuration couldn't be compiled, a text each.

@@ -3,6 +3,10 @@
 //!
 //! `FUZZ_ROUNDS` sets how many packets are made; `FUZZ_SEED` from where.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a longer run is asked for by the environment"
+)]
 
 mod common;
 

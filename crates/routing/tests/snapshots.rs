@@ -1,0 +1,341 @@
+//! Snapshots of a configuration: compiled anew only where something changed, soon, and kept
+//! where something can't be read.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use bytes::Bytes;
+use common::*;
+use routing::{
+    AnswerContext, HealthBoard, Inquiry, Locator, Node, Policy, RecordSet, Reply, Request,
+    SmallRandom, Snapshot, Step, Transport, Zone, codec, keys,
+};
+use types::{ConfigurationView, HealthCheckId};
+
+/// A configuration in memory.
+#[derive(Default)]
+struct View {
+    revision: u64,
+    entries: BTreeMap<String, (u64, Bytes)>,
+}
+
+impl View {
+    fn put(&mut self, key: String, value: Bytes) {
+        self.entries.insert(key, (self.revision, value));
+    }
+
+    fn change(&mut self, edit: impl FnOnce(&mut View)) {
+        self.revision += 1;
+        edit(self);
+    }
+
+    fn zone(&mut self, zone: &Zone) {
+        self.put(keys::zone(&zone.id), codec::encode_zone(zone));
+    }
+
+    fn group(&mut self, zone: &Zone, sets: &[RecordSet]) {
+        let key = keys::records(&zone.id, &sets[0].name, sets[0].kind);
+        self.put(key, codec::encode_group(sets));
+    }
+}
+
+impl ConfigurationView for View {
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    fn get(&self, key: &str) -> Option<(u64, Bytes)> {
+        self.entries.get(key).cloned()
+    }
+
+    fn visit(&self, prefix: &str, visitor: &mut dyn FnMut(&str, u64, &Bytes)) {
+        let range = self.entries.range(prefix.to_owned()..);
+        for (key, (revision, value)) in range.take_while(|(key, _)| key.starts_with(prefix)) {
+            visitor(key, *revision, value);
+        }
+    }
+}
+
+fn ask(node: &Node, owner: &str) -> Read {
+    let mut out = [0; 4096];
+    let packet = query(owner, 1);
+    let request = Request {
+        packet: &packet,
+        source: HERE,
+        transport: Transport::Udp,
+    };
+    match node.answer(&request, &mut SmallRandom::new(1), &mut out) {
+        Reply::Send(length) => read(&out[..length]),
+        Reply::Silence => panic!("a question is answered"),
+    }
+}
+
+#[test]
+fn a_change_is_served_after_a_refresh_and_an_older_one_never() {
+    let (one, two) = (zone("Z1", "example.com"), zone("Z2", "example.org"));
+    let mut view = View::default();
+    view.change(|view| {
+        view.zone(&one);
+        view.zone(&two);
+        view.group(&one, &[set("www.example.com 1 A 192.0.2.1")]);
+        view.group(&two, &[set("www.example.org 1 A 192.0.2.2")]);
+    });
+    let node = Node::new(Locator::new(None));
+    assert_eq!(ask(&node, "www.example.com").rcode, "REFUSED");
+    assert!(node.refresh(&view));
+    assert_eq!(
+        (node.snapshot().revision(), node.snapshot().zone_count()),
+        (1, 2)
+    );
+    // Each zone's two records, and its NS and SOA.
+    assert_eq!(node.snapshot().record_set_count(), 6);
+    assert_eq!(
+        ask(&node, "www.example.com").answer,
+        ["www.example.com. 1 A 192.0.2.1"]
+    );
+
+    let before = View {
+        revision: view.revision,
+        entries: view.entries.clone(),
+    };
+    view.change(|view| view.group(&one, &[set("www.example.com 1 A 192.0.2.3")]));
+    assert!(node.refresh(&view));
+    assert_eq!(
+        ask(&node, "www.example.com").answer,
+        ["www.example.com. 1 A 192.0.2.3"]
+    );
+    assert!(!node.refresh(&before));
+    assert_eq!(
+        ask(&node, "www.example.com").answer,
+        ["www.example.com. 1 A 192.0.2.3"]
+    );
+
+    let key = keys::records(&one.id, &name("www.example.com"), routing::RecordKind::A);
+    view.change(|view| _ = view.entries.remove(&key));
+    assert!(node.refresh(&view));
+    assert_eq!(ask(&node, "www.example.com").rcode, "NXDOMAIN");
+    assert_eq!(ask(&node, "www.example.org").answer.len(), 1);
+    view.change(|view| _ = view.entries.remove(&keys::zone(&two.id)));
+    assert!(node.refresh(&view));
+    assert_eq!(ask(&node, "www.example.org").rcode, "REFUSED");
+}
+
+#[test]
+fn what_cannot_be_read_is_kept_as_it_was() {
+    let zone = zone("Z1", "example.com");
+    let mut view = View::default();
+    view.change(|view| {
+        view.zone(&zone);
+        view.group(&zone, &[set("www.example.com 1 A 192.0.2.1")]);
+    });
+    let node = Node::new(Locator::new(None));
+    node.refresh(&view);
+    // As if a newer program had written it.
+    let key = keys::records(&zone.id, &name("new.example.com"), routing::RecordKind::A);
+    view.change(|view| {
+        view.put(key.clone(), Bytes::from_static(b"\x02\x00"));
+        view.group(&zone, &[set("www.example.com 1 A 192.0.2.9")]);
+        view.put("routing/zone/Zbad".to_owned(), Bytes::new());
+    });
+    node.refresh(&view);
+    assert_eq!(
+        ask(&node, "www.example.com").answer,
+        ["www.example.com. 1 A 192.0.2.1"]
+    );
+    let faults = node.snapshot().faults().join("\n");
+    assert!(
+        faults.contains("newer version") && faults.contains("Zbad"),
+        "{faults}"
+    );
+    view.change(|view| _ = view.entries.remove(&key));
+    node.refresh(&view);
+    assert_eq!(
+        ask(&node, "www.example.com").answer,
+        ["www.example.com. 1 A 192.0.2.9"]
+    );
+}
+
+#[test]
+fn of_two_zones_with_one_name_the_first_answers() {
+    let (one, two) = (zone("Z1", "example.com"), zone("Z2", "example.com"));
+    let mut view = View::default();
+    view.change(|view| {
+        view.zone(&one);
+        view.zone(&two);
+        view.group(&one, &[set("www.example.com 1 A 192.0.2.1")]);
+        view.group(&two, &[set("www.example.com 1 A 192.0.2.2")]);
+    });
+    let node = Node::new(Locator::new(None));
+    node.refresh(&view);
+    assert_eq!(
+        ask(&node, "www.example.com").answer,
+        ["www.example.com. 1 A 192.0.2.1"]
+    );
+    assert_eq!(node.snapshot().faults().len(), 1);
+}
+
+#[test]
+fn a_verdict_is_answered_by_at_once_and_outlives_a_refresh() {
+    let zone = zone("Z1", "example.com");
+    let failover = |address: &str, role| {
+        let record = set(&format!("www.example.com 1 A {address}"));
+        selected(record, address, Policy::Failover(role))
+    };
+    let sets = [
+        checked(failover("192.0.2.1", routing::FailoverRole::Primary), "one"),
+        failover("192.0.2.2", routing::FailoverRole::Secondary),
+    ];
+    let mut view = View::default();
+    view.change(|view| {
+        view.zone(&zone);
+        view.group(&zone, &sets);
+    });
+    let node = Node::new(Locator::new(None));
+    // A verdict may be known before the record that asks for it.
+    node.board().set(&HealthCheckId("one".to_owned()), false);
+    node.refresh(&view);
+    assert_eq!(
+        ask(&node, "www.example.com").answer,
+        ["www.example.com. 1 A 192.0.2.2"]
+    );
+    node.board().set(&HealthCheckId("one".to_owned()), true);
+    assert_eq!(
+        ask(&node, "www.example.com").answer,
+        ["www.example.com. 1 A 192.0.2.1"]
+    );
+    node.board().set(&HealthCheckId("one".to_owned()), false);
+    for _ in 0..3 {
+        view.change(|view| view.zone(&zone));
+        node.refresh(&view);
+        assert_eq!(
+            ask(&node, "www.example.com").answer,
+            ["www.example.com. 1 A 192.0.2.2"]
+        );
+    }
+}
+
+#[test]
+fn an_explanation_says_every_step() {
+    let latency = |region: &str, target: &str| {
+        let record = alias("www.example.com", routing::RecordKind::A, target, true);
+        selected(record, region, Policy::Latency(region.parse().unwrap()))
+    };
+    let weighted = |owner: &str, number: u8, weight: u8, check: &str| {
+        let record = set(&format!("{owner} 60 A 192.0.2.{number}"));
+        let record = selected(record, &number.to_string(), Policy::Weighted(weight));
+        checked(record, check)
+    };
+    let records = vec![
+        latency("us-east-1", "use1.example.com"),
+        latency("eu-west-1", "euw1.example.com"),
+        weighted("use1.example.com", 1, 10, "a"),
+        weighted("use1.example.com", 2, 10, "b"),
+        weighted("euw1.example.com", 3, 1, "c"),
+        set("alias.example.com 5 CNAME www.example.com"),
+    ];
+    let server = Server::new(vec![(zone("Z1", "example.com"), records)]);
+    for check in ["a", "b"] {
+        server.board.set(&HealthCheckId(check.to_owned()), false);
+    }
+    let context = AnswerContext {
+        board: &server.board,
+        locator: &server.locator,
+    };
+    let inquiry = Inquiry {
+        name: name("alias.example.com"),
+        kind: routing::RecordKind::A,
+        source: types::Place("us-east-2".parse().unwrap()).address(1).into(),
+        subnet: None,
+    };
+    let explained = server
+        .snapshot
+        .explain(&inquiry, &context, &mut SmallRandom::new(1));
+    assert_eq!(
+        explained.lines(),
+        [
+            "alias.example.com. A",
+            "client 127.64.2.1, by place: at us-east-2 OH US NA",
+            "zone example.com. (Z1)",
+            "alias.example.com. exists",
+            "  alias.example.com. CNAME: simple routing",
+            "    chosen",
+            "www.example.com. exists",
+            "  www.example.com. A: latency routing",
+            "    us-east-1 (us-east-1, 11 ms): unhealthy, as its target use1.example.com. is looked \
+             at",
+            "    eu-west-1 (eu-west-1, 85 ms): healthy, as its target euw1.example.com. is looked at",
+            "    chosen: eu-west-1, an alias of euw1.example.com.",
+            "  euw1.example.com. A: weighted routing",
+            "    3 (weight 1): healthy, health check c is healthy",
+            "    chosen: 3",
+            "NOERROR",
+            "  alias.example.com. 5 CNAME www.example.com.",
+            "  www.example.com. 60 A 192.0.2.3",
+        ]
+    );
+    let json = serde_json::to_value(&explained).unwrap();
+    assert_eq!(json["steps"][1]["step"], "group");
+    assert_eq!(json["answer"][1]["value"], "192.0.2.3");
+    assert!(
+        explained
+            .steps
+            .iter()
+            .any(|step| matches!(step, Step::Considered(_)))
+    );
+
+    // A subnet that a resolver tells decides in its place.
+    let inquiry = Inquiry {
+        name: name("www.example.com"),
+        subnet: Some((
+            types::Place("eu-west-1".parse().unwrap()).address(1).into(),
+            24,
+        )),
+        ..inquiry
+    };
+    let explained = server
+        .snapshot
+        .explain(&inquiry, &context, &mut SmallRandom::new(1));
+    assert!(explained.client.by_subnet);
+    assert_eq!(explained.client.anchor.unwrap().name(), "eu-west-1");
+    let inquiry = Inquiry {
+        name: name("example.net"),
+        subnet: None,
+        ..inquiry
+    };
+    let explained = server
+        .snapshot
+        .explain(&inquiry, &context, &mut SmallRandom::new(1));
+    assert_eq!((explained.rcode, explained.zone), ("REFUSED", None));
+}
+
+#[test]
+fn many_zones_compile_and_only_what_changed_is_compiled_again() {
+    let mut view = View::default();
+    let zones: Vec<Zone> = (0..100)
+        .map(|number| zone(&format!("Z{number}"), &format!("z{number}.example")))
+        .collect();
+    view.change(|view| {
+        for zone in &zones {
+            view.zone(zone);
+            for host in 0..20 {
+                let address = Ipv4Addr::from(0x0a00_0000 + host);
+                let line = format!("h{host}.{} 60 A {address}", zone.name);
+                view.group(zone, &[set(&line)]);
+            }
+        }
+    });
+    let board = HealthBoard::new();
+    let first = Snapshot::compile(&view, None, &board);
+    assert_eq!(
+        (first.zone_count(), first.record_set_count()),
+        (100, 100 * 22)
+    );
+    let line = format!("h0.{} 60 A 192.0.2.1", zones[7].name);
+    view.change(|view| view.group(&zones[7], &[set(&line)]));
+    let second = Snapshot::compile(&view, Some(&first), &board);
+    assert_eq!(second.compiled_zones(), 1);
+    assert_eq!(first.compiled_zones(), 100);
+}
