@@ -54,7 +54,8 @@ pub(super) fn of(
 ) -> (Stream, Vec<Stream>, Vec<Stream>) {
     let loads = &plan.scenario.loads;
     let mut sorted: Vec<&Request> = seen.requests.iter().collect();
-    sorted.sort_by_key(|request| request.due);
+    // Of those due at one time the failed ones last, so that none counts as recovered beside one.
+    sorted.sort_by_key(|request| (request.due, !request.outcome.is_ok(), request.load));
     let sustained = plan.scenario.measure.sustained;
     let stream = |name: &str, is_its: &dyn Fn(&Request) -> bool| {
         let requests: Vec<&Request> = sorted.iter().copied().filter(|one| is_its(one)).collect();

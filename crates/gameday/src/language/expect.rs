@@ -1,11 +1,11 @@
 //! `[expect]`: lines such as `rto_s.honours_ttl <= 10`.
 
 use super::problem::nearest;
-use super::reading::{Constant, Section};
+use super::reading::{Constant, Part, Section};
 use super::value::{Value, variable_name};
 use crate::expectation::{Bound, Comparison, Expectation};
 use crate::limits;
-use crate::metric::{Metric, Vocabulary};
+use crate::metric::{Metric, MetricName, Vocabulary};
 use crate::scenario::{Lab, Load};
 
 /// Reads `[expect]`.
@@ -52,8 +52,14 @@ fn expectation(
         item.problem(format!("`{text}` compares nothing"), FORM);
         return None;
     };
+    let spoilt = [Part::Lab, Part::Loads]
+        .into_iter()
+        .any(|part| root.reader.is_spoilt(part));
+    let word = text[..at].trim().split('.').next().unwrap_or_default();
+    let is_known = MetricName::all().any(|name| name.word() == word);
     let metric = match Metric::parse(text[..at].trim(), known) {
         Ok(metric) => metric,
+        Err(_) if is_known && spoilt => return None,
         Err((message, help)) => {
             item.problem(message, help);
             return None;

@@ -3,7 +3,7 @@
 use types::{Region, SiteName};
 
 use super::problem::{listed, nearest};
-use super::reading::Section;
+use super::reading::{Part, Section};
 use super::value::Value;
 use crate::limits;
 use crate::scenario::{App, Lab, Table};
@@ -130,6 +130,9 @@ pub(super) fn region_of(value: &Value<'_, '_>, lab: &Lab) -> Option<Region> {
     let names = || lab.regions.iter().map(|region| region.name());
     if let Some(region) = lab.regions.iter().find(|region| region.name() == name) {
         return Some(*region);
+    }
+    if value.reader.is_spoilt(Part::Lab) {
+        return name.parse().ok();
     }
     let has = format!("the lab has {}", listed(names()));
     let help = match nearest(name, names()) {

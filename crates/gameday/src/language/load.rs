@@ -4,7 +4,7 @@ use types::Span;
 
 use super::lab;
 use super::names::{self, Context, Placed};
-use super::reading::Section;
+use super::reading::{Part, Section, meant};
 use super::span;
 use super::steps::Placed as PlacedStep;
 use super::value::Value;
@@ -51,7 +51,7 @@ pub(super) fn finish_measure(
         Some(value) => {
             let name = value.text().unwrap_or_default();
             let found = tables.iter().position(|table| table.name == name);
-            if found.is_none() {
+            if found.is_none() && !section.reader.is_spoilt(Part::Tables) {
                 let names = tables.iter().map(|table| table.name.as_str());
                 let message = format!("there is no table `{name}`");
                 section.reader.unknown(&value.place, message, name, names);
@@ -74,7 +74,9 @@ pub(super) fn finish_measure(
         fault,
         table,
     };
-    if let Some(index) = fault {
+    if let Some(index) = fault
+        && !section.reader.is_spoilt(Part::Steps)
+    {
         check_sustained(section, &measure, index, steps);
     }
     Some(measure)
@@ -94,6 +96,9 @@ fn named_fault(
     let names: Vec<&str> = faults
         .filter_map(|(step, _)| step.name.as_deref())
         .collect();
+    if section.reader.is_spoilt(Part::Steps) {
+        return None;
+    }
     if !names.contains(&name) {
         let message = format!("no step that breaks something is named `{name}`");
         section.reader.unknown(&value.place, message, name, names);
@@ -138,6 +143,7 @@ pub(super) fn loads(
         let load = load(&section, context, records, length);
         section.check_unknown();
         let Some(load) = load else {
+            root.reader.spoil(Part::Loads);
             continue;
         };
         check_names(&section, &load, &loads);
@@ -223,7 +229,8 @@ fn load(
     let until = section
         .get("until")
         .map_or(length, |value| value.span(whole));
-    if context.lab.is_some_and(|lab| lab.app.is_none()) {
+    let lab_is_known = !section.reader.is_spoilt(Part::Lab);
+    if lab_is_known && context.lab.is_some_and(|lab| lab.app.is_none()) {
         let message = "a load needs an application";
         section
             .reader
@@ -383,9 +390,12 @@ fn target_of(value: &Value<'_, '_>, context: &Context<'_>, records: &[Placed]) -
     {
         return Some(name);
     }
+    if value.reader.is_spoilt(Part::Records) {
+        return None;
+    }
     let mut distinct = names.clone();
     distinct.dedup();
     let message = format!("no record of type A has the name `{name}`");
-    value.problem(message, super::reading::meant(&name, &distinct));
+    value.problem(message, meant(&name, &distinct));
     None
 }

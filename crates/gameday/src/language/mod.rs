@@ -21,7 +21,7 @@ use toml::de::DeTable;
 use crate::limits;
 use crate::scenario::Scenario;
 pub use problem::{Position, Problem, Problems};
-use reading::{Reader, Section};
+use reading::{Part, Reader, Section};
 
 pub(crate) use reading::meant;
 pub(crate) use span::show as show_span;
@@ -92,44 +92,44 @@ fn read_text<'t>(
 
 fn read(root: &Section<'_, '_>, file: &str, text: &str, settings: &[Setting]) -> Option<Scenario> {
     let reader = root.reader;
-    let variables = variables::read(root, settings);
+    let variables = reader.part(Part::Variables, || variables::read(root, settings));
     let title = root.required("title", "title = \"What happens\"");
     let title = title.and_then(|value| value.line(200));
     let description = root.get("description").and_then(|value| value.line(4_000));
     let seed = root
         .get("seed")
         .and_then(|value| value.whole((0, i64::MAX)));
-    let lab = lab::read(root);
-    let tables = lab::tables(root, lab.as_ref());
-    let measure_section = match root.has("measure") {
-        true => root.section("measure", "[measure]"),
-        false => {
-            let help = "write how long the load runs: [measure] and length = \"60s\" below it";
-            reader.problem_help(root.place(), "a scenario needs [measure]", help);
-            root.get("measure");
-            None
-        }
-    };
+    let lab = reader.part(Part::Lab, || lab::read(root));
+    let lab = lab.as_ref();
+    let tables = reader.part(Part::Tables, || lab::tables(root, lab));
+    let measure_section = measure_section(root);
     let measure = measure_section.as_ref().map(load::measure);
-    let zones = names::zones(root);
-    let checks = names::health_checks(root, lab.as_ref());
+    let zones = reader.part(Part::Zones, || names::zones(root));
+    let checks = reader.part(Part::HealthChecks, || names::health_checks(root, lab));
     let context = names::Context {
-        lab: lab.as_ref(),
+        lab,
         zones: &zones,
         checks: &checks,
     };
-    let records = names::records(root, &context);
+    let records = reader.part(Part::Records, || names::records(root, &context));
     let length = measure.as_ref().and_then(|measure| measure.length);
-    let loads = load::loads(root, &context, &records, length);
-    let steps = steps::read(root, &context, &records, length);
+    let loads = reader.part(Part::Loads, || {
+        load::loads(root, &context, &records, length)
+    });
+    let steps = reader.part(Part::Steps, || {
+        steps::read(root, &context, &records, length)
+    });
     let measure = measure_section
         .zip(measure)
         .and_then(|(section, draft)| load::finish_measure(&section, draft, &tables, &steps));
-    timeline::check_needs(root, lab.as_ref(), &zones, &loads, &tables);
-    let expectations = expect::read(root, lab.as_ref(), &loads);
+    timeline::check_needs(root, lab, &zones, &loads, &tables);
+    let expectations = expect::read(root, lab, &loads);
     let shown = variables::shown(reader);
-    variables::check_used(root, &variables);
     root.check_unknown();
+    // What is read wrong may be why a variable seems to be of no use.
+    if reader.count() == 0 {
+        variables::check_used(root, &variables);
+    }
     let scenario = Scenario {
         name: stem(file),
         title: title?,
@@ -137,7 +137,7 @@ fn read(root: &Section<'_, '_>, file: &str, text: &str, settings: &[Setting]) ->
         seed: seed.and_then(|seed| u64::try_from(seed).ok()).unwrap_or(1),
         digest: digest(text, &shown),
         variables: shown,
-        lab: lab?,
+        lab: lab?.clone(),
         tables,
         zones,
         health_checks: checks,
@@ -148,6 +148,16 @@ fn read(root: &Section<'_, '_>, file: &str, text: &str, settings: &[Setting]) ->
         expectations,
     };
     Some(scenario)
+}
+
+fn measure_section<'r, 't>(root: &Section<'r, 't>) -> Option<Section<'r, 't>> {
+    if root.has("measure") {
+        return root.section("measure", "[measure]");
+    }
+    let help = "write how long the load runs: [measure] and length = \"60s\" below it";
+    root.reader
+        .problem_help(root.place(), "a scenario needs [measure]", help);
+    None
 }
 
 /// The file's name without folders and ending.

@@ -5,7 +5,7 @@ use types::Span;
 use super::lab;
 use super::policy;
 use super::problem::listed;
-use super::reading::{Place, Section};
+use super::reading::{Part, Place, Section};
 use super::value::Value;
 use crate::limits;
 use crate::scenario::{Content, HealthCheck, Lab, Policy, ProbeKind, Record, Zone};
@@ -49,6 +49,7 @@ pub(super) fn health_checks(root: &Section<'_, '_>, lab: Option<&Lab>) -> Vec<He
     let mut checks: Vec<HealthCheck> = Vec::new();
     for section in root.sections("health_check", "a health check", limits::HEALTH_CHECKS) {
         let Some(check) = health_check(&section, lab) else {
+            root.reader.spoil(Part::HealthChecks);
             continue;
         };
         if checks.iter().any(|other| other.name == check.name) {
@@ -127,15 +128,20 @@ pub(super) fn path(value: &Value<'_, '_>) -> Option<String> {
 
 /// Reads `[[record]]`.
 pub(super) fn records(root: &Section<'_, '_>, context: &Context<'_>) -> Vec<Placed> {
+    let reader = root.reader;
     let mut records = Vec::new();
+    let before = reader.count();
     for section in root.sections("record", "a record", limits::RECORDS) {
         let record = record(&section, context);
         section.check_unknown();
-        if let Some(record) = record {
-            records.push((record, section.place().clone()));
+        match record {
+            Some(record) => records.push((record, section.place().clone())),
+            None => reader.spoil(Part::Records),
         }
     }
-    policy::check_groups(root.reader, &records);
+    if reader.count() == before && !reader.is_spoilt(Part::Records) {
+        policy::check_groups(reader, &records);
+    }
     records
 }
 
@@ -226,6 +232,7 @@ pub(super) fn in_zone(value: &Value<'_, '_>, context: &Context<'_>) -> Option<(S
     let found = zones.max_by_key(|(_, zone)| zone.name.len());
     match found {
         Some((index, _)) => Some((name, index)),
+        None if value.reader.is_spoilt(Part::Zones) => None,
         None => {
             let zones = listed(context.zones.iter().map(|zone| zone.name.as_str()));
             value.problem(format!("`{name}` is in no zone"), format!("zones: {zones}"));
@@ -332,7 +339,7 @@ fn health_check_of(section: &Section<'_, '_>, context: &Context<'_>) -> Option<u
     let value = section.get("health_check")?;
     let name = value.text()?;
     let found = context.checks.iter().position(|check| check.name == name);
-    if found.is_none() {
+    if found.is_none() && !section.reader.is_spoilt(Part::HealthChecks) {
         let names = context.checks.iter().map(|check| check.name.as_str());
         let message = format!("there is no health check `{name}`");
         section.reader.unknown(&value.place, message, name, names);

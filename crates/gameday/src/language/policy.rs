@@ -207,8 +207,14 @@ fn check_group(reader: &Reader<'_>, name: &str, kind: &str, members: &[&Placed])
             reader.problem_help(place, message, "give each an `identifier` of its own");
         }
     }
+    let mixed = members
+        .iter()
+        .any(|(record, _)| record.policy.word() != first.policy.word());
     let has = |policy| members.iter().any(|(record, _)| record.policy == policy);
-    if first.policy.word() == "failover" && !(has(Policy::Primary) && has(Policy::Secondary)) {
+    if !mixed
+        && first.policy.word() == "failover"
+        && !(has(Policy::Primary) && has(Policy::Secondary))
+    {
         let missing = if has(Policy::Primary) {
             "secondary"
         } else {

@@ -143,7 +143,13 @@ pub(crate) fn nearest<'a>(
     let limit = (word.chars().count() / 3).max(1);
     let lower = word.to_lowercase();
     let near = allowed.into_iter().filter_map(|candidate| {
-        let distance = distance(&lower, &candidate.to_lowercase());
+        let candidate_lower = candidate.to_lowercase();
+        // The beginning of a word is probably the word.
+        let is_beginning = lower.len() >= 3 && candidate_lower.starts_with(&lower);
+        let distance = match is_beginning {
+            true => 1,
+            false => distance(&lower, &candidate_lower),
+        };
         (distance <= limit).then_some((distance, candidate))
     });
     near.min_by_key(|(distance, _)| *distance)

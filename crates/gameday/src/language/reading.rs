@@ -33,6 +33,28 @@ pub(super) struct Reader<'t> {
     variables: RefCell<BTreeMap<String, Constant>>,
     used: RefCell<BTreeSet<String>>,
     problems: RefCell<Vec<Problem>>,
+    spoilt: RefCell<BTreeSet<Part>>,
+}
+
+/// The parts of a scenario that others refer to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Part {
+    /// `[variables]`
+    Variables,
+    /// `[lab]`
+    Lab,
+    /// `[[table]]`
+    Tables,
+    /// `[[zone]]`
+    Zones,
+    /// `[[health_check]]`
+    HealthChecks,
+    /// `[[record]]`
+    Records,
+    /// `[[load]]`
+    Loads,
+    /// `[[step]]`
+    Steps,
 }
 
 /// A table of the file.
@@ -52,7 +74,34 @@ impl<'t> Reader<'t> {
             variables: RefCell::default(),
             used: RefCell::default(),
             problems: RefCell::default(),
+            spoilt: RefCell::default(),
         }
+    }
+
+    /// Reads a part. If anything in it is wrong, what refers to it is not called wrong for that:
+    /// one slip is one problem.
+    pub(super) fn part<T>(&self, part: Part, read: impl FnOnce() -> T) -> T {
+        let before = self.count();
+        let read = read();
+        if self.count() > before {
+            self.spoil(part);
+        }
+        read
+    }
+
+    /// Notes that a part is not known whole.
+    pub(super) fn spoil(&self, part: Part) {
+        self.spoilt.borrow_mut().insert(part);
+    }
+
+    /// Is the part not known whole?
+    pub(super) fn is_spoilt(&self, part: Part) -> bool {
+        self.spoilt.borrow().contains(&part)
+    }
+
+    /// How many problems there are so far.
+    pub(super) fn count(&self) -> usize {
+        self.problems.borrow().len()
     }
 
     /// Notes a problem.
@@ -115,7 +164,7 @@ impl<'t> Reader<'t> {
         self.used.borrow_mut().insert(name.to_owned());
         let variables = self.variables.borrow();
         let found = variables.get(name).cloned();
-        if found.is_none() {
+        if found.is_none() && !self.is_spoilt(Part::Variables) {
             let names: Vec<&str> = variables.keys().map(String::as_str).collect();
             let message = format!("there is no variable `{name}` in [variables]");
             self.unknown(place, message, name, names);

@@ -5,7 +5,7 @@ use types::{SiteName, Span};
 use super::lab;
 use super::load;
 use super::names::{self, Context};
-use super::reading::{Place, Section};
+use super::reading::{Part, Place, Section};
 use super::timeline;
 use crate::limits;
 use crate::scenario::{Act, ChangeAction, Fault, Pair, Record, RecordChange, Step};
@@ -53,8 +53,15 @@ pub(super) fn read(
     let mut steps: Vec<Placed> = Vec::new();
     let mut working: Vec<names::Placed> = records.to_vec();
     for section in root.sections("step", "a step", limits::STEPS) {
+        let before = root.reader.count();
         let step = step(&section, context, &steps, &mut working);
-        section.check_unknown();
+        // Which words a step has depends on what it does.
+        if step.is_some() || root.reader.count() == before {
+            section.check_unknown();
+        }
+        if step.is_none() {
+            root.reader.spoil(Part::Steps);
+        }
         steps.extend(step.map(|step| (step, section.place().clone())));
     }
     timeline::check(root.reader, &steps, length);
@@ -194,6 +201,9 @@ fn healed(section: &Section<'_, '_>, earlier: &[Placed]) -> Option<Option<usize>
     if let Some(index) = earlier.iter().position(is_it) {
         return Some(Some(index));
     }
+    if section.reader.is_spoilt(Part::Steps) {
+        return None;
+    }
     let faults = earlier
         .iter()
         .filter(|(step, _)| matches!(step.act, Act::Fault { .. }));
@@ -240,7 +250,7 @@ fn changes(
         let help = "write [[step.upsert]], [[step.create]] or [[step.delete]] below the step";
         section.reader.problem_help(section.place(), message, help);
     }
-    if whole {
+    if whole && !section.reader.is_spoilt(Part::Records) {
         super::policy::check_groups(section.reader, working);
     }
     (whole && !changes.is_empty()).then_some(Act::ChangeRecords { through, changes })
@@ -269,7 +279,7 @@ fn deletion(
     let found = candidates
         .iter()
         .find(|record| record.identifier == identifier);
-    if found.is_none() {
+    if found.is_none() && !section.reader.is_spoilt(Part::Records) {
         let identifiers = candidates
             .iter()
             .filter_map(|record| record.identifier.as_deref());

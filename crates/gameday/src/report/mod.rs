@@ -171,7 +171,8 @@ fn spoken(seconds: f64) -> String {
     if seconds < 0.0995 {
         return format!("{:.0} ms", seconds * 1000.0);
     }
-    if seconds < 9.95 {
+    let tenths = (seconds * 10.0).round();
+    if tenths < 100.0 && tenths % 10.0 != 0.0 {
         return format!("{seconds:.1} s");
     }
     let whole = seconds.round() as u64;
@@ -222,6 +223,7 @@ mod tests {
         assert_eq!(spoken(0.041), "41 ms");
         assert_eq!(spoken(0.75), "0.8 s");
         assert_eq!(spoken(9.96), "10 s");
+        assert_eq!(spoken(4.001), "4 s");
         assert_eq!(spoken(60.2), "1 min");
         assert_eq!(spoken(80.0), "1 min 20 s");
         assert_eq!(share(999_999, 1_000_000), "more than 99.99 %");

@@ -161,10 +161,11 @@ fn traffic(report: &Report<'_>) -> String {
         .map(|(lane, bytes)| format!("{lane} {}", types::ByteSize(*bytes)))
         .collect();
     let all = types::ByteSize(traffic.bytes);
-    wrapped(
-        &format!("\nBetween sites crossed {all}: {}.", lanes.join(", ")),
-        "  ",
-    )
+    "\n".to_owned()
+        + &wrapped(
+            &format!("Between sites crossed {all}: {}.", lanes.join(", ")),
+            "  ",
+        )
 }
 
 fn budget(report: &Report<'_>) -> String {

@@ -2,15 +2,13 @@
 //! that it can be mailed and kept. Light and dark, on paper and on a phone. This file says what is
 //! on the page and in what order; `plots` draws, `tables` lists.
 
+mod cards;
 mod plots;
 mod style;
 mod tables;
 
 use super::Report;
-use super::story::{apart_by_place, is_kept_alone, who};
-use crate::expectation::{Measured, decimal};
 use crate::figures::seconds;
-use crate::metric::{Metric, MetricName};
 
 pub(super) fn write(report: &Report<'_>) -> String {
     let scenario = &report.plan.scenario;
@@ -23,7 +21,7 @@ pub(super) fn write(report: &Report<'_>) -> String {
     page += &format!("<style>{}</style>\n</head>\n<body>\n<main>\n", style::SHEET);
     page += &head(report, &title);
     page += &section("What happened", &story(report));
-    page += &section("The cost in numbers", &cards(report));
+    page += &section("The cost in numbers", &cards::all(report));
     page += &section("Over time", &plots::all(report));
     page += &section("Timeline", &tables::timeline(report));
     page += &section("Expectations", &tables::expectations(report));
@@ -71,99 +69,6 @@ fn story(report: &Report<'_>) -> String {
         list += &format!("<li>{}</li>\n", prose(report, &sentence));
     }
     list + "</ul>\n"
-}
-
-/// The figures that everybody asks for first.
-fn cards(report: &Report<'_>) -> String {
-    let mut cards = String::from("<div class=\"cards\">\n");
-    let loads = &report.plan.scenario.loads;
-    if report.figures.moments.struck.at().is_some() {
-        for stream in &report.figures.clients {
-            let client = loads.iter().find(|load| load.client.label == stream.name);
-            let who = client.map(|load| who(&load.client)).unwrap_or_default();
-            let members = apart_by_place(report, stream);
-            if members.is_empty() {
-                let (value, class, what) = rto(&stream.rto);
-                cards += &card(&value, class, what, &who);
-            }
-            for member in members {
-                let (value, class, what) = rto(&member.rto);
-                cards += &card(&value, class, what, &format!("{}: {who}", member.name));
-            }
-        }
-    }
-    let value = |name| report.figures.value(report.plan, &Metric::bare(name));
-    if let Measured::Number(count) = value(MetricName::RpoOrders) {
-        let outage = report.figures.moments.outage;
-        let oldest = match value(MetricName::RpoS) {
-            _ if outage.is_some_and(|outage| is_kept_alone(report, outage)) => {
-                "the table is replicated to no other Region".to_owned()
-            }
-            Measured::Number(age) if count > 0.0 => {
-                format!("the oldest {} old at the fault", super::spoken(age))
-            }
-            _ => "acknowledged orders in no other Region".to_owned(),
-        };
-        let class = if count > 0.0 { "warn" } else { "good" };
-        cards += &card(&decimal(count), class, "orders missing (RPO)", &oldest);
-    }
-    match value(MetricName::LostForGood) {
-        Measured::Number(count) => {
-            let class = if count > 0.0 { "bad" } else { "good" };
-            let of = format!(
-                "of {} acknowledged",
-                super::grouped(report.figures.orders.acknowledged)
-            );
-            cards += &card(&decimal(count), class, "lost for good", &of);
-        }
-        _ => {
-            cards += &card(
-                "?",
-                "bad",
-                "lost for good",
-                "not every Region could be read",
-            )
-        }
-    }
-    let all = &report.figures.all;
-    let of = format!("of {}", super::counted(all.requests, "request", "requests"));
-    let class = if all.ok == all.requests {
-        "good"
-    } else {
-        "warn"
-    };
-    cards += &card(&super::share(all.ok, all.requests), class, "succeeded", &of);
-    let (stale, judged) = report.figures.staleness.all;
-    if judged > 0 {
-        let of = format!("of {}", super::counted(judged, "read", "reads"));
-        let class = if stale == 0 { "good" } else { "warn" };
-        cards += &card(&super::grouped(stale), class, "stale reads", &of);
-    }
-    let discards = report.figures.lww_discards;
-    if discards > 0 {
-        let text = "beaten by a concurrent one, in the ledger";
-        cards += &card(&super::grouped(discards), "warn", "writes discarded", text);
-    }
-    cards + "</div>\n"
-}
-
-/// A time without service, how bad it is, and what it is.
-fn rto(rto: &Measured) -> (String, &'static str, &'static str) {
-    match rto {
-        Measured::Number(0.0) => ("0 s".to_owned(), "good", "without service"),
-        Measured::Number(after) => (super::spoken(*after), "warn", "until served again"),
-        Measured::Never => ("never".to_owned(), "bad", "served again during the fault"),
-        Measured::Unknown(_) => ("–".to_owned(), "none", "not measured"),
-    }
-}
-
-fn card(value: &str, class: &str, what: &str, of: &str) -> String {
-    format!(
-        "<div class=\"card {class}\"><p class=\"value\">{}</p><p class=\"what\">{what}</p>\
-         <p class=\"of\">{}</p></div>\n",
-        escaped(value),
-        escaped(of)
-    )
 }
 
 /// Running text: no line ends within a Region's name or before a unit.

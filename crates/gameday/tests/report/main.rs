@@ -1,0 +1,6 @@
+//! Figures of hand-made observations, and the report in its four forms.
+
+mod figures;
+mod forms;
+mod hand;
+mod sample;
