@@ -123,30 +123,42 @@ pub fn become_tied(mut words: impl Iterator<Item = OsString>) -> Result<()> {
 
 /// The processor seconds, its own and the system's for it, that processes have used so far.
 pub fn processor_seconds(pids: &[u32]) -> Result<f64> {
+    Ok(own_seconds(pids)? + fields_as_seconds(pids, SYSTEM_TIME)?)
+}
+
+/// The processor seconds that processes have used so far outside of the system's calls.
+pub fn own_seconds(pids: &[u32]) -> Result<f64> {
+    fields_as_seconds(pids, OWN_TIME)
+}
+
+/// The fields of `/proc/PID/stat` for time, counted from behind the name.
+const OWN_TIME: usize = 11;
+const SYSTEM_TIME: usize = 12;
+
+fn fields_as_seconds(pids: &[u32], field: usize) -> Result<f64> {
     let mut ticks = 0;
     for pid in pids {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))
-            .with_context(|| format!("process {pid} has ended"))?;
-        // The name, in parentheses, may hold anything: count from behind it.
-        let fields: Vec<&str> = match stat.rsplit_once(')') {
-            Some((_, fields)) => fields.split_whitespace().collect(),
-            None => bail!("/proc/{pid}/stat is not understood"),
-        };
-        for field in [11, 12] {
-            let value = fields.get(field).context("/proc/PID/stat is too short")?;
-            ticks += value.parse::<u64>()?;
-        }
+        ticks += stat(*pid, field)?;
     }
     Ok(ticks as f64 / TICKS)
 }
 
-/// How long ago a process started, to 10 ms.
-pub fn age(pid: u32) -> Result<Duration> {
+/// A field of `/proc/PID/stat`, counted from behind the name: that, in parentheses, may hold
+/// anything.
+fn stat(pid: u32, field: usize) -> Result<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))
         .with_context(|| format!("process {pid} has ended"))?;
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let started = fields.split_whitespace().nth(19);
-    let started: f64 = started.context("/proc/PID/stat is too short")?.parse()?;
+    let (_, fields) = stat
+        .rsplit_once(')')
+        .context("/proc/PID/stat is not understood")?;
+    let value = fields.split_whitespace().nth(field);
+    Ok(value.context("/proc/PID/stat is too short")?.parse()?)
+}
+
+/// How long ago a process started, to 10 ms.
+pub fn age(pid: u32) -> Result<Duration> {
+    const STARTED: usize = 19;
+    let started = stat(pid, STARTED)? as f64;
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let now = now.tv_sec as f64 + now.tv_nsec as f64 / 1e9;
     Ok(Duration::from_secs_f64((now - started / TICKS).max(0.0)))

@@ -112,9 +112,13 @@ impl Running {
         Ok(pids)
     }
 
-    /// The processor seconds that it has used.
-    pub fn processor(&self) -> Result<f64> {
-        process::processor_seconds(&self.pids()?)
+    /// The processor seconds that it has used: all, and those outside of the system's calls.
+    pub fn processor(&self) -> Result<(f64, f64)> {
+        let pids = self.pids()?;
+        Ok((
+            process::processor_seconds(&pids)?,
+            process::own_seconds(&pids)?,
+        ))
     }
 
     /// Its memory (PSS) in MiB.

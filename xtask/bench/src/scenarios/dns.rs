@@ -46,6 +46,8 @@ struct Series {
 struct Window {
     rate: f64,
     microseconds: f64,
+    /// Of these, the ones outside of the system's calls.
+    own: f64,
     lost: u64,
     codes: String,
 }
@@ -156,10 +158,12 @@ fn measure(arguments: &Arguments, loads: &[Load], servers: &[Running]) -> Result
 fn window(arguments: &Arguments, load: &Load, server: &Running) -> Result<Window> {
     let before = server.processor()?;
     let run = dnsperf::run(server.address, &load.queries, load.edns, arguments.seconds)?;
-    let used = server.processor()? - before;
+    let after = server.processor()?;
+    let per_query = |seconds: f64| 1e6 * seconds / run.completed.max(1) as f64;
     Ok(Window {
         rate: run.rate,
-        microseconds: 1e6 * used / run.completed.max(1) as f64,
+        microseconds: per_query(after.0 - before.0),
+        own: per_query(after.1 - before.1),
         lost: run.lost,
         codes: run.codes,
     })
@@ -174,6 +178,7 @@ impl Series {
         json!({
             "queries_per_second": spread(self.spread(|window| window.rate)),
             "processor_microseconds_per_query": spread(self.spread(|window| window.microseconds)),
+            "own_microseconds_per_query": spread(self.spread(|window| window.own)),
             "lost": self.windows.iter().map(|window| window.lost).sum::<u64>(),
             "answer_bytes": self.answer,
         })
@@ -197,6 +202,7 @@ fn windows_table(
                     .trim()
                     .to_owned(),
                 series.spread(|window| window.microseconds).to_string(),
+                number(series.spread(|window| window.own).median),
                 series.spread(|window| window.rate).to_string(),
                 series
                     .windows
@@ -215,6 +221,7 @@ fn windows_table(
         "load",
         "server",
         "µs/query",
+        "of it in the program",
         "queries/s",
         "lost",
         "answer's bytes",
