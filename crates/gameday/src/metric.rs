@@ -8,9 +8,10 @@ use types::Region;
 
 use crate::language::meant;
 
-/// Kinds of traffic between sites, as the link names them.
-pub const LANES: [&str; 7] = [
-    "council", "health", "changes", "snapshot", "objects", "stream", "request",
+/// Kinds of traffic between sites, as the link names them, and what is in none of them:
+/// greetings, heartbeats, credit.
+pub const LANES: [&str; 8] = [
+    "council", "health", "changes", "snapshot", "objects", "stream", "request", "overhead",
 ];
 
 /// Service levels whose error budget is counted, in percent.

@@ -177,6 +177,9 @@ fn fared(rto: &Measured) -> Option<String> {
 fn requests(report: &Report<'_>) -> String {
     let all = &report.figures.all;
     let failed = all.requests - all.ok;
+    if all.requests == 0 {
+        return "No request was made.".to_owned();
+    }
     if failed == 0 {
         return format!(
             "All {} succeeded.",
@@ -198,6 +201,9 @@ fn requests(report: &Report<'_>) -> String {
 fn missing(report: &Report<'_>) -> Option<String> {
     let missing = report.figures.orders.missing.as_ref()?;
     let outage = report.figures.moments.outage?;
+    if report.figures.orders.acknowledged == 0 {
+        return None;
+    }
     if missing.is_empty() {
         return Some(format!(
             "Every order that {outage} had acknowledged was in another Region."
@@ -284,7 +290,7 @@ fn lost(report: &Report<'_>) -> Option<String> {
     let orders = &report.figures.orders;
     let writes = grouped(orders.acknowledged);
     Some(match &orders.lost {
-        None if orders.acknowledged == 0 => return None,
+        _ if orders.acknowledged == 0 => return None,
         None => {
             "Not every Region could be read in the end, so it isn't known what is lost.".to_owned()
         }
