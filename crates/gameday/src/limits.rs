@@ -81,5 +81,8 @@ pub const SHARED_ORDERS: (i64, i64) = (1, 10_000);
 /// Problems of a scenario that are told at once; the rest is counted.
 pub const PROBLEMS: usize = 20;
 
+/// Problems that are looked into; beyond them they are only counted.
+pub const NOTED_PROBLEMS: usize = 200;
+
 /// Lost orders that a report lists by id; the rest is counted.
 pub const LISTED_ORDERS: usize = 1_000;

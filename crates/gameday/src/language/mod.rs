@@ -64,10 +64,16 @@ impl Scenario {
             }
             false => read_text(&reader, file, text, settings),
         };
-        match (Problems::of(file, reader.into_problems()), scenario) {
+        let (problems, further) = reader.into_problems();
+        match (Problems::of(file, problems, further), scenario) {
             (Some(problems), _) => Err(problems),
             (None, Some(scenario)) => Ok(scenario),
-            (None, None) => unreachable!("what could not be read was noted as a problem"),
+            // What can't be read is noted as a problem; were that forgotten, nothing may start.
+            (None, None) => Err(Problems {
+                file: file.to_owned(),
+                list: Vec::new(),
+                more: 1,
+            }),
         }
     }
 }

@@ -70,8 +70,8 @@ impl Position {
 }
 
 impl Problems {
-    /// Those, sorted by place; `None` if there are none.
-    pub(crate) fn of(file: &str, mut list: Vec<Problem>) -> Option<Problems> {
+    /// Those, sorted by place, and so many further ones; `None` if there are none.
+    pub(crate) fn of(file: &str, mut list: Vec<Problem>, further: usize) -> Option<Problems> {
         if list.is_empty() {
             return None;
         }
@@ -80,7 +80,7 @@ impl Problems {
             position.map_or((0, 0), |position| (position.line, position.column))
         });
         list.dedup();
-        let more = list.len().saturating_sub(limits::PROBLEMS);
+        let more = list.len().saturating_sub(limits::PROBLEMS) + further;
         list.truncate(limits::PROBLEMS);
         let file = file.to_owned();
         Some(Problems { file, list, more })

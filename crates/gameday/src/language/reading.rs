@@ -1,7 +1,7 @@
 //! Reading a parsed file table by table. Whatever is wrong is noted where it stands, and the
 //! reading goes on. It knows TOML and variables, and no word of the language.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::Range;
@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{Position, Problem, listed, nearest};
 use super::value::{Content, Value, kind};
+use crate::limits;
 
 /// A range of bytes of the file.
 pub(super) type Place = Range<usize>;
@@ -33,6 +34,7 @@ pub(super) struct Reader<'t> {
     variables: RefCell<BTreeMap<String, Constant>>,
     used: RefCell<BTreeSet<String>>,
     problems: RefCell<Vec<Problem>>,
+    further: Cell<usize>,
     spoilt: RefCell<BTreeSet<Part>>,
 }
 
@@ -74,6 +76,7 @@ impl<'t> Reader<'t> {
             variables: RefCell::default(),
             used: RefCell::default(),
             problems: RefCell::default(),
+            further: Cell::default(),
             spoilt: RefCell::default(),
         }
     }
@@ -101,7 +104,7 @@ impl<'t> Reader<'t> {
 
     /// How many problems there are so far.
     pub(super) fn count(&self) -> usize {
-        self.problems.borrow().len()
+        self.problems.borrow().len() + self.further.get()
     }
 
     /// Notes a problem.
@@ -132,6 +135,11 @@ impl<'t> Reader<'t> {
     }
 
     fn note(&self, place: Option<&Place>, message: String, help: Option<String>) {
+        if self.problems.borrow().len() >= limits::NOTED_PROBLEMS {
+            // Looking up a place costs a walk through the file.
+            self.further.set(self.further.get() + 1);
+            return;
+        }
         self.problems.borrow_mut().push(Problem {
             position: place.map(|place| Position::of(self.text, place)),
             message,
@@ -172,9 +180,9 @@ impl<'t> Reader<'t> {
         found
     }
 
-    /// Everything that was noted.
-    pub(super) fn into_problems(self) -> Vec<Problem> {
-        self.problems.into_inner()
+    /// Everything that was noted, and how many more there are.
+    pub(super) fn into_problems(self) -> (Vec<Problem>, usize) {
+        (self.problems.into_inner(), self.further.get())
     }
 }
 

@@ -11,6 +11,19 @@ const WIDTH: usize = 79;
 const LISTED: usize = 10;
 
 pub(super) fn write(report: &Report<'_>) -> String {
+    let text = all(report);
+    // What a failed step or a scenario says must not command the terminal.
+    let harmless = |c: char| {
+        if c.is_control() && c != '\n' {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
+    text.chars().map(harmless).collect()
+}
+
+fn all(report: &Report<'_>) -> String {
     let scenario = &report.plan.scenario;
     let mut text = String::new();
     let verdict = if report.holds() {
@@ -39,7 +52,7 @@ pub(super) fn write(report: &Report<'_>) -> String {
         let measured = outcome.measured.show(unit);
         text += &format!("  {mark}  {:<44} {measured}\n", outcome.expectation.text);
     }
-    let digest = &scenario.digest[..12];
+    let digest = scenario.digest.get(..12).unwrap_or(&scenario.digest);
     text += &format!(
         "\nseed {}, scenario {digest}, {}, started {}\n",
         scenario.seed, report.seen.version, report.seen.started

@@ -116,6 +116,20 @@ fn a_file_has_an_end() {
 }
 
 #[test]
+fn a_file_of_nothing_but_problems_is_refused_at_once() {
+    let text: String = (0..20_000)
+        .map(|number| format!("a{number} = 1\n"))
+        .collect();
+    let problems = read(&text).expect_err("no word is known");
+    assert_eq!(problems.list.len(), gameday::limits::PROBLEMS);
+    assert_eq!(
+        problems.more,
+        20_003 - gameday::limits::PROBLEMS,
+        "{problems}"
+    );
+}
+
+#[test]
 fn words_that_do_not_exist() {
     check(
         "seed = 7",

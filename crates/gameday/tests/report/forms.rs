@@ -86,6 +86,18 @@ fn a_step_that_could_not_be_carried_out_makes_the_run_worthless() {
 }
 
 #[test]
+fn nothing_in_a_report_commands_a_terminal() {
+    let mut hand = Hand::new();
+    let why = "\u{1b}[2J\r\u{7}".to_owned();
+    hand.seen
+        .event(Span::seconds(20), EventKind::StepFailed(1, why));
+    let report = Report::of(&hand.plan, &hand.seen);
+    for text in [report.text(), report.html(), report.junit()] {
+        assert!(!text.contains(['\u{1b}', '\r', '\u{7}']), "{text}");
+    }
+}
+
+#[test]
 fn json_has_every_metric_and_what_is_documented() {
     let (plan, seen) = outage();
     let json = Report::of(&plan, &seen).json();
