@@ -1,6 +1,7 @@
 //! This site's own checker: which endpoint to probe when, and the verdicts that come of it. Each
 //! check is probed by itself, from the end of one probe to the start of the next; a verdict
-//! changes when as many probes in a row as the check's threshold differ from it. It probes
+//! changes when as many probes in a row as the check's threshold differ from it. A checker that
+//! can't look has no verdict: it must neither take an endpoint down nor keep one up. It probes
 //! nothing itself, and knows no other site.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,8 +51,8 @@ struct Watch {
     check: HealthCheck,
     stage: Stage,
     verdict: Verdict,
-    /// What the last probe said, and how many in a row have said so.
-    run: Option<(bool, u8)>,
+    /// What the last probe found, and how many in a row have found so.
+    run: (Option<bool>, u8),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -119,7 +120,7 @@ impl Checker {
             check: check.clone(),
             stage: Stage::Due(at),
             verdict,
-            run: None,
+            run: (None, 0),
         };
         self.due.insert((at, check.id.clone()));
         self.watches.insert(check.id.clone(), watch);
@@ -235,7 +236,7 @@ impl Checker {
         Some(id)
     }
 
-    /// Probes of which nothing was heard in time have failed.
+    /// Probes of which nothing was heard in time have found nothing.
     fn give_up(&mut self, now: Now) {
         while let Some((_, ticket)) = self.deadlines.first().copied()
             && self
@@ -306,24 +307,24 @@ impl Stage {
 impl Watch {
     /// Takes note of a probe. Whether the verdict is another now.
     fn observe(&mut self, now: Now, outcome: &ProbeOutcome) -> bool {
-        let passed = outcome.passed();
         let observation = Observation {
             status: outcome.status(),
             checked: now.wall,
         };
-        if !passed {
+        if !outcome.passed() {
             self.verdict.failure = Some(observation.clone());
         }
         self.verdict.last = Some(observation);
+        let finding = outcome.finding();
         let count = match self.run {
-            Some((same, count)) if same == passed => count.saturating_add(1),
+            (same, count) if same == finding => count.saturating_add(1),
             _ => 1,
         };
-        self.run = Some((passed, count));
+        self.run = (finding, count);
         let threshold = self.check.threshold.clamp(1, MAX_THRESHOLD);
-        let changes = self.verdict.healthy != Some(passed) && count >= threshold;
+        let changes = self.verdict.healthy != finding && count >= threshold;
         if changes {
-            self.verdict.healthy = Some(passed);
+            self.verdict.healthy = finding;
             self.verdict.since = now.wall;
         }
         changes

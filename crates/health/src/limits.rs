@@ -27,7 +27,7 @@ pub const TIMEOUT_FLOOR: Span = Span::milliseconds(350);
 pub const FIRST_PROBE_SPREAD: Span = Span::seconds(2);
 /// Probes under way at once at one site; more wait for their turn.
 pub const MAX_CONCURRENT_PROBES: usize = 256;
-/// A probe of which nothing is heard so long after its time-outs counts as failed.
+/// A probe of which nothing is heard so long after its time-outs is given up.
 pub const LOST_AFTER: Span = Span::seconds(5);
 
 /// Each checker tells every site it is connected to that it lives, so often.

@@ -18,7 +18,8 @@ pub struct Verdict {
     /// What was probed: [`fingerprint`](crate::fingerprint). A verdict on the endpoint that a
     /// check had before it was changed says nothing about the one it has now.
     pub fingerprint: u64,
-    /// Healthy or not; `None` until as many probes in a row as the check's threshold have agreed.
+    /// Healthy or not, as the last so many probes in a row have found as the check's threshold
+    /// asks for; `None` before, and when so many in a row could not be made.
     pub healthy: Option<bool>,
     /// Since when, by the checker's wall clock.
     pub since: Timestamp,

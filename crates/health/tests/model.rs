@@ -70,30 +70,37 @@ fn more_than_18_percent_of_those_heard_make_a_check_healthy() {
 }
 
 /// The verdict as it is defined: what the last so many probes in a row that agreed have said.
-fn verdict_of(history: &[bool], threshold: usize) -> Option<bool> {
+/// `None` stands for a probe that couldn't be made.
+fn verdict_of(history: &[Option<bool>], threshold: usize) -> Option<bool> {
     let runs = history.windows(threshold).rev();
-    let agreed = |run: &&[bool]| run.iter().all(|passed| *passed == run[0]);
-    runs.filter(|run| agreed(run)).map(|run| run[0]).next()
+    let agreed = |run: &&[Option<bool>]| run.iter().all(|found| *found == run[0]);
+    runs.filter(agreed).map(|run| run[0]).next().flatten()
+}
+
+fn finding() -> impl Strategy<Value = Option<bool>> {
+    prop_oneof![3 => Just(Some(true)), 3 => Just(Some(false)), 1 => Just(None)]
 }
 
 proptest! {
     #[test]
     fn a_verdict_is_what_as_many_probes_in_a_row_as_the_threshold_have_said(
-        history in prop::collection::vec(any::<bool>(), 0..60),
-        threshold in 1u8..=10,
+        history in prop::collection::vec(finding(), 0..60),
+        threshold in prop_oneof![1u8..=3, 1u8..=10],
         inverted in any::<bool>(),
     ) {
         let mut monitor = monitor(TargetPolicy::lab());
         let check = check(threshold, inverted);
         step(&mut monitor, at(0), Input::Configured(vec![check.clone()]));
         let mut now = 0;
+        let mut last = None;
         for probes in 0..=history.len() {
             let said = verdict_of(&history[..probes], usize::from(threshold));
             let tally = monitor.tally(at(now).monotonic, &check.id).unwrap();
             prop_assert_eq!(tally.counted, usize::from(said.is_some()));
-            prop_assert_eq!(tally.status, said.unwrap_or(true) != inverted);
+            last = said.or(last);
+            prop_assert_eq!(tally.status, last.unwrap_or(true) != inverted);
             prop_assert_eq!(monitor.status(&check.id), Some(tally.status));
-            let Some(passed) = history.get(probes) else { break };
+            let Some(found) = history.get(probes) else { break };
             let ticket = loop {
                 now = monitor.wake().0.div_ceil(1_000);
                 let requested = step(&mut monitor, at(now), Input::Tick)
@@ -106,9 +113,10 @@ proptest! {
                     break ticket;
                 }
             };
-            let outcome = match passed {
-                true => ProbeOutcome::Connected,
-                false => ProbeOutcome::Refused,
+            let outcome = match found {
+                Some(true) => ProbeOutcome::Connected,
+                Some(false) => ProbeOutcome::Refused,
+                None => ProbeOutcome::NotMade("no more files".to_owned()),
             };
             now += 3;
             step(&mut monitor, at(now), Input::Probed(ticket, outcome));
@@ -123,6 +131,8 @@ enum Happening {
     Disconnected(u16),
     /// The site's checker says this, or only that it lives.
     Says(u16, Option<Option<bool>>),
+    /// The site starts anew; what it says from then on is another life's.
+    Restarts(u16),
     /// An older message of that site comes again.
     Repeats(u16, prop::sample::Index),
     Passes(u64),
@@ -135,6 +145,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => site.clone().prop_map(Happening::Disconnected),
         4 => (site.clone(), any::<Option<Option<bool>>>())
             .prop_map(|(site, says)| Happening::Says(site, says)),
+        1 => site.clone().prop_map(Happening::Restarts),
         1 => (site, any::<prop::sample::Index>())
             .prop_map(|(site, index)| Happening::Repeats(site, index)),
         4 => (1u64..700).prop_map(Happening::Passes),
@@ -148,20 +159,42 @@ struct Heard {
     connected: bool,
     alive: Option<u64>,
     says: Option<bool>,
+    /// Which life is the site's.
+    life: u64,
+    /// Life and number of the message that was believed last.
+    believed: (u64, u64),
     messages: Vec<Message>,
+}
+
+impl Heard {
+    fn counts(&self, now: u64) -> bool {
+        let lately = |alive: u64| now - alive <= FRESHNESS.0 / 1_000;
+        self.connected && self.alive.is_some_and(lately)
+    }
+
+    /// Messages are believed in their order; those of another life than the last also when that
+    /// one is silent, whatever its number.
+    fn hears(&mut self, now: u64, message: &Message) {
+        let (life, number) = (message.instance, message.sequence);
+        let other = life != self.believed.0;
+        if (life, number) > self.believed || other && !self.counts(now) {
+            if other {
+                self.says = None;
+            }
+            if let Some(Report(verdicts)) = &message.report {
+                self.says = verdicts[0].1.healthy;
+            }
+            self.believed = (life, number);
+            self.alive = Some(now);
+        }
+    }
 }
 
 /// The status by all that was heard; the last that was known if nobody counts.
 fn model(sites: &BTreeMap<u16, Heard>, now: u64, last: Option<bool>) -> (usize, Option<bool>) {
     let counting: Vec<bool> = sites
         .values()
-        .filter(|heard| {
-            let silent = |alive: u64| now - alive;
-            heard.connected
-                && heard
-                    .alive
-                    .is_some_and(|alive| silent(alive) <= FRESHNESS.0 / 1_000)
-        })
+        .filter(|heard| heard.counts(now))
         .filter_map(|heard| heard.says)
         .collect();
     let healthy = counting.iter().filter(|healthy| **healthy).count();
@@ -174,7 +207,7 @@ fn model(sites: &BTreeMap<u16, Heard>, now: u64, last: Option<bool>) -> (usize, 
 proptest! {
     #[test]
     fn a_status_is_what_those_say_who_are_connected_and_were_heard_lately(
-        happenings in prop::collection::vec(happening(), 0..40),
+        happenings in prop::collection::vec(happening(), 0..60),
         inverted in any::<bool>(),
     ) {
         // Its own checker may look at nothing, and finds the check unhealthy after 90 s.
@@ -212,19 +245,24 @@ proptest! {
                         failure: None,
                     };
                     let report = says.map(|says| Report(vec![(check.id.clone(), verdict(says))]));
-                    let message = Message { instance: 9, sequence, report };
-                    heard.alive = Some(now);
-                    heard.says = says.unwrap_or(heard.says);
+                    let message = Message { instance: 9 + heard.life, sequence, report };
+                    heard.hears(now, &message);
                     let input = Input::Received(SiteId(site), message.encode());
                     heard.messages.push(message);
                     outputs.extend(step(&mut monitor, at(now), input));
                 }
+                Happening::Restarts(site) => {
+                    if let Some(heard) = sites.get_mut(&site) {
+                        heard.life += 1;
+                    }
+                }
                 Happening::Repeats(site, index) => {
-                    let heard = sites.get(&site);
+                    let heard = sites.get_mut(&site);
                     let Some(heard) = heard.filter(|heard| !heard.messages.is_empty()) else {
                         continue;
                     };
-                    let message = &heard.messages[index.index(heard.messages.len())];
+                    let message = heard.messages[index.index(heard.messages.len())].clone();
+                    heard.hears(now, &message);
                     let input = Input::Received(SiteId(site), message.encode());
                     outputs.extend(step(&mut monitor, at(now), input));
                 }

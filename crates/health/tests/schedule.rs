@@ -277,6 +277,41 @@ fn ids_that_cannot_be_and_checks_beyond_the_limit_are_left_out() {
 }
 
 #[test]
+fn what_is_kept_of_a_check_goes_with_it() {
+    let mut site = Site::new(Some(200), 1);
+    site.configure(&[check("a"), check("b")]);
+    for _ in 0..2 {
+        let (ticket, _) = site.next();
+        site.step(Input::Probed(ticket, ProbeOutcome::Refused));
+    }
+    let mut outputs = Vec::new();
+    let checks = vec![check("b")];
+    let now = Site::at(site.now);
+    site.monitor
+        .step(now, Input::Configured(checks), &mut outputs)
+        .unwrap();
+    let gone = HealthCheckId("a".to_owned());
+    assert!(outputs.contains(&Output::Gone(gone.clone())));
+    let Some(Output::Keep(kept)) = outputs.last() else {
+        panic!("{outputs:?}");
+    };
+    let config = MonitorConfig {
+        site: SiteId(1),
+        instance: 2,
+        seed: 1,
+        settings: Settings::new(None).unwrap(),
+        policy: TargetPolicy::lab(),
+    };
+    let mut monitor = Monitor::new(now, config, Some(kept)).unwrap();
+    let checks = vec![check("a"), check("b")];
+    monitor
+        .step(now, Input::Configured(checks), &mut outputs)
+        .unwrap();
+    assert_eq!(monitor.status(&gone), Some(true));
+    assert_eq!(monitor.status(&HealthCheckId("b".to_owned())), Some(false));
+}
+
+#[test]
 fn what_was_kept_by_a_newer_version_is_refused() {
     let config = MonitorConfig {
         site: SiteId(1),

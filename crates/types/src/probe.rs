@@ -72,6 +72,9 @@ pub enum ProbeOutcome {
     Unresolved,
     /// The address is none that the deployment lets health checks look at.
     Forbidden,
+    /// The checker itself could not connect to anything (no more files, ports or memory); in the
+    /// system's words.
+    NotMade(String),
     /// Whoever was to probe never said what came of it.
     Lost,
 }
@@ -98,6 +101,15 @@ impl ProbeOutcome {
     /// The longest text that [`ProbeOutcome::status`] gives, in bytes.
     pub const STATUS: usize = 240;
 
+    /// What the probe says of the endpoint: passed or not. `None`: it says nothing, since the
+    /// checker couldn't look.
+    pub fn finding(&self) -> Option<bool> {
+        match self {
+            ProbeOutcome::NotMade(_) | ProbeOutcome::Lost => None,
+            _ => Some(self.passed()),
+        }
+    }
+
     /// The endpoint passed.
     pub fn passed(&self) -> bool {
         match self {
@@ -115,6 +127,7 @@ impl ProbeOutcome {
             ProbeOutcome::TimedOut(_)
                 | ProbeOutcome::Unresolved
                 | ProbeOutcome::Forbidden
+                | ProbeOutcome::NotMade(_)
                 | ProbeOutcome::Lost
         )
     }
@@ -219,6 +232,9 @@ impl fmt::Display for ProbeOutcome {
             ProbeOutcome::Forbidden => {
                 f.write_str("The endpoint's address is not an allowed target of health checks")
             }
+            ProbeOutcome::NotMade(cause) => {
+                write!(f, "The health checker could not connect: {cause}")
+            }
             ProbeOutcome::Lost => f.write_str("The health checker did not finish"),
         }
     }
@@ -252,6 +268,9 @@ mod tests {
             assert_eq!(ProbeOutcome::Status(status).passed(), passes, "{status}");
         }
         assert!(!ProbeOutcome::NoMatch(200).passed());
+        assert_eq!(ProbeOutcome::Refused.finding(), Some(false));
+        assert_eq!(ProbeOutcome::Connected.finding(), Some(true));
+        assert_eq!(ProbeOutcome::Lost.finding(), None);
     }
 
     #[test]

@@ -69,6 +69,7 @@ struct Node {
     life: u64,
     planned: u64,
     clock_behind: u64,
+    paused_until: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -129,6 +130,19 @@ pub fn check(name: &str) -> HealthCheck {
     }
 }
 
+impl Event {
+    /// Whom it happens to.
+    fn site(&self) -> usize {
+        match self {
+            Event::Wake { site, .. }
+            | Event::Answer { site, .. }
+            | Event::GiveUp { site, .. }
+            | Event::Notice { site, .. } => *site,
+            Event::Deliver { to, .. } => *to,
+        }
+    }
+}
+
 impl Lab {
     /// That many sites, all connected, with these checks, probing every 200 ms.
     pub fn new(seed: u64, sites: usize, checks: Vec<HealthCheck>) -> Lab {
@@ -157,6 +171,7 @@ impl Lab {
                 life: 0,
                 planned: 0,
                 clock_behind: 0,
+                paused_until: 0,
             });
         }
         for from in 0..sites {
@@ -253,6 +268,11 @@ impl Lab {
     /// The site's wall clock is set back before its next start.
     pub fn set_clock_behind(&mut self, site: usize, milliseconds: u64) {
         self.nodes[site].clock_behind = milliseconds;
+    }
+
+    /// The site's process does nothing for that long; then it finds everything that came.
+    pub fn pause(&mut self, site: usize, span: u64) {
+        self.nodes[site].paused_until = self.now + span;
     }
 
     fn link_up(&mut self, one: usize, other: usize) {
@@ -411,6 +431,11 @@ impl Lab {
         {
             let ((at, _), event) = entry.remove_entry();
             self.now = at;
+            let paused_until = self.nodes[event.site()].paused_until;
+            if paused_until > at {
+                self.plan(paused_until, event);
+                continue;
+            }
             match event {
                 Event::Wake { site, planned } if self.nodes[site].planned == planned => {
                     self.step(site, Input::Tick);

@@ -143,6 +143,22 @@ fn sites_that_hear_different_checkers_disagree_and_agree_again_after_the_heal() 
 }
 
 #[test]
+fn a_site_that_was_stopped_does_not_take_its_sleep_for_the_others_silence() {
+    for seed in 0..SEEDS {
+        let mut lab = settled(seed);
+        lab.unreachable.insert((0, id("app")));
+        lab.run(3 * SECOND);
+        let from = lab.now;
+        assert_eq!(lab.tally(0, &id("app")).unwrap().healthy, 3);
+        lab.pause(0, 700 * MILLISECOND + seed * 100 * MILLISECOND);
+        lab.run(10 * SECOND);
+        let flips: Vec<_> = lab.flips.iter().filter(|flip| flip.at > from).collect();
+        assert!(flips.is_empty(), "seed {seed}: {flips:?}");
+        assert_eq!(lab.tally(0, &id("app")).unwrap().healthy, 3);
+    }
+}
+
+#[test]
 fn a_site_alone_believes_itself() {
     let mut lab = settled(7);
     for other in 1..SITES {

@@ -161,8 +161,32 @@ async fn open(endpoint: SocketAddr) -> Result<TcpStream, ProbeOutcome> {
     let stream = TcpStream::connect(endpoint)
         .await
         .map_err(|cause| failure(&cause))?;
+    if is_itself(&stream) {
+        return Err(ProbeOutcome::Refused);
+    }
     stream.set_nodelay(true).map_err(|cause| failure(&cause))?;
     Ok(stream)
+}
+
+/// Where nobody listens on a local port of the range that clients are given theirs from, Linux
+/// may give a client that very port, and it is connected to itself (TCP's simultaneous open, RFC
+/// 9293, section 3.5): nobody is there.
+fn is_itself(stream: &TcpStream) -> bool {
+    match (stream.local_addr(), stream.peer_addr()) {
+        (Ok(local), Ok(peer)) => local == peer,
+        _ => false,
+    }
+}
+
+/// What the system says when it is this process or machine that has no more of something.
+const OWN_FAULTS: [i32; 3] = [
+    rustix::io::Errno::MFILE.raw_os_error(),
+    rustix::io::Errno::NFILE.raw_os_error(),
+    rustix::io::Errno::NOBUFS.raw_os_error(),
+];
+
+fn own_fault(cause: &io::Error) -> ProbeOutcome {
+    ProbeOutcome::NotMade(ProbeOutcome::words(cause))
 }
 
 /// How a connection that failed is reported.
@@ -170,6 +194,51 @@ fn failure(cause: &io::Error) -> ProbeOutcome {
     match cause.kind() {
         io::ErrorKind::ConnectionRefused => ProbeOutcome::Refused,
         io::ErrorKind::TimedOut => ProbeOutcome::TimedOut(ProbeStep::Connect),
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory => own_fault(cause),
+        _ if cause
+            .raw_os_error()
+            .is_some_and(|code| OWN_FAULTS.contains(&code)) =>
+        {
+            own_fault(cause)
+        }
         _ => ProbeOutcome::Broken(ProbeOutcome::words(cause)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpListener, TcpSocket};
+
+    #[tokio::test]
+    async fn a_connection_with_itself_is_none() {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket
+            .bind("127.0.0.1:0".parse().expect("an address"))
+            .expect("a free port");
+        let own = socket.local_addr().expect("it is bound");
+        let stream = socket.connect(own).await.expect("it meets itself");
+        assert!(is_itself(&stream));
+        drop(stream);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let other = listener.local_addr().expect("it is bound");
+        let stream = open(other).await.expect("somebody listens");
+        assert!(!is_itself(&stream));
+    }
+
+    #[test]
+    fn a_checker_without_files_says_nothing_of_the_endpoint() {
+        let of = |errno: rustix::io::Errno| {
+            failure(&io::Error::from_raw_os_error(errno.raw_os_error())).finding()
+        };
+        for own in [rustix::io::Errno::MFILE, rustix::io::Errno::ADDRNOTAVAIL] {
+            assert_eq!(of(own), None);
+        }
+        for other in [
+            rustix::io::Errno::CONNREFUSED,
+            rustix::io::Errno::HOSTUNREACH,
+        ] {
+            assert_eq!(of(other), Some(false));
+        }
     }
 }
