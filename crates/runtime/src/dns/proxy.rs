@@ -204,4 +204,30 @@ mod tests {
         // Options behind the addresses are passed over.
         assert_eq!(read(&header(0x12, 40)).unwrap().length, 56);
     }
+
+    #[test]
+    fn whatever_comes_a_header_lies_within_it() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let mut read = 0;
+        for _ in 0..100_000 {
+            let mut bytes = written("127.64.1.2:4660", "127.0.0.1:53", Transport::Udp);
+            bytes.extend((0..next() % 40).map(|_| next() as u8));
+            for _ in 0..next() % 3 {
+                let at = next() as usize % bytes.len();
+                bytes[at] = next() as u8;
+            }
+            bytes.truncate(next() as usize % (bytes.len() + 1));
+            if let Ok(header) = Header::read(&bytes, Transport::Udp) {
+                assert!(header.length <= bytes.len());
+                read += 1;
+            }
+        }
+        assert!(read > 1000, "{read}");
+    }
 }

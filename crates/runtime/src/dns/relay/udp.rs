@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::flight::{Asked, Flight, Unanswered};
 use super::{Choice, RelayLimits, bind};
@@ -20,6 +21,9 @@ const DATAGRAM: usize = MAX_UDP_REPLY + 1;
 
 /// Replies that servers' sockets have read and the relay hasn't looked at.
 const REPLIES: usize = 1024;
+
+/// How long reading rests after an error, so that one that lasts keeps no processor busy.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Where a packet under way arrives.
 enum To {
@@ -86,7 +90,10 @@ impl UdpRelay {
                 _ = stopping.changed() => return,
                 received = self.socket.recv_from(&mut buffer) => match received {
                     Ok((length, client)) => self.query(client, &buffer[..length]),
-                    Err(cause) => tracing::debug!(%cause, "the relay received no datagram"),
+                    Err(cause) => {
+                        tracing::debug!(%cause, "the relay received no datagram");
+                        sleep(PAUSE).await;
+                    }
                 },
                 Some(reply) = self.read.recv() => self.reply(reply),
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
@@ -196,6 +203,7 @@ async fn read(socket: Arc<UdpSocket>, server: SocketAddr, replies: mpsc::Sender<
     loop {
         // A server that isn't there shows as an error here. It may come back.
         let Ok(length) = socket.recv(&mut buffer).await else {
+            sleep(PAUSE).await;
             continue;
         };
         let packet = buffer[..length].to_vec();
