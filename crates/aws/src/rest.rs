@@ -225,6 +225,11 @@ pub fn not_built(operation: &str) -> ServiceError {
     ServiceError::caller(NOT_BUILT, message)
 }
 
+/// A part of an operation (in words) exists at AWS but isn't built.
+pub fn part_not_built(part: &str) -> ServiceError {
+    ServiceError::caller(NOT_BUILT, format!("{part} is not built yet in Causeway."))
+}
+
 /// The body is larger than the service's limit. Code and text are ours.
 pub fn request_too_large(service: &RestService) -> ServiceError {
     let limit = service.request_limit.0;

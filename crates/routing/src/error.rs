@@ -90,7 +90,7 @@ pub enum RoutingError {
     /// What is configured can't be read.
     #[error("{0}")]
     Unreadable(String),
-    /// It is in the service's model and not built.
+    /// A part of an operation, in words, that the service has and that isn't built.
     #[error("{0} is not built yet in Causeway")]
     NotBuilt(String),
 }
@@ -162,7 +162,7 @@ impl From<RoutingError> for ServiceError {
             RoutingError::TooLarge => with_status(400, "InvalidInput"),
             RoutingError::Stopped => with_status(503, "ServiceUnavailable"),
             RoutingError::Unreadable(_) => with_status(500, "InternalFailure"),
-            RoutingError::NotBuilt(name) => aws::rest::not_built(&name),
+            RoutingError::NotBuilt(part) => aws::rest::part_not_built(&part),
         }
     }
 }
