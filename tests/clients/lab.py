@@ -12,6 +12,7 @@ import time
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 # Absolute, since some tests run it elsewhere.
 CAUSEWAY = os.path.abspath(os.environ.get("CAUSEWAY", "target/release/causeway"))
@@ -113,6 +114,26 @@ class Lab:
             "config": Config(retries={"total_max_attempts": 1}, read_timeout=20),
         }
         return boto3.client(service, **{**settings, **changes})
+
+    def route53(self, region="us-east-1"):
+        """A boto3 client of Route 53, once the council can decide: it elects its leader just after
+        a start."""
+        client = self.client(region, "route53")
+
+        def decided():
+            try:
+                client.create_hosted_zone(Name="first.test", CallerReference="first")
+            except client.exceptions.HostedZoneAlreadyExists:
+                return True
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "Throttling":
+                    raise
+            return False
+
+        eventually(decided)
+        zone = client.list_hosted_zones_by_name(DNSName="first.test")["HostedZones"][0]["Id"]
+        client.delete_hosted_zone(Id=zone)
+        return client
 
     def credentials(self):
         """What `eval "$(causeway env)"` sets, as a shell would."""

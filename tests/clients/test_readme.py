@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import unittest
@@ -12,7 +13,10 @@ from lab import CAUSEWAY, Lab, eventually
 README = pathlib.Path(__file__).parents[2] / "README.md"
 
 # What the lab here replaces: it was built and started already, and is on its PATH.
-NOT_RUN = ("cargo xtask ", "export PATH=")
+NOT_RUN = ("cargo ", "export PATH=")
+
+# Takes minutes; the game days have tests of their own.
+ONLY_CHECKED = "causeway gameday run "
 
 
 def commands():
@@ -37,9 +41,13 @@ class Readme(unittest.TestCase):
     def setUpClass(cls):
         cls.lab = Lab()
         cls.addClassCleanup(cls.lab.close)
+        cls.variables = ""
+        for folder in ("examples", "gamedays"):
+            os.symlink(README.parent / folder, pathlib.Path(cls.lab.folder.name, folder))
 
     def shell(self, command):
         """Runs a line in the lab's folder, after the line that sets the environment."""
+        command = self.variables + command.replace("-p 5300", f"-p {self.lab.dns_port}")
         folders = (os.path.dirname(CAUSEWAY), os.path.dirname(sys.executable))
         clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         result = subprocess.run(
@@ -57,12 +65,26 @@ class Readme(unittest.TestCase):
         found = commands()
         self.assertEqual(found[0], "cargo xtask up")
         self.assertIn('eval "$(causeway env)"', found)
-        conflict = ""
+        conflict, answered = "", 0
         for command in found:
             if command.startswith(NOT_RUN):
                 continue
             command = command.replace(" ID", f" {conflict}")
+            if command.startswith(ONLY_CHECKED):
+                command = command.replace(" run ", " check ").split(" --report")[0]
+            assigned = re.match(r"(\w+)=\$\(", command)
+            if assigned:
+                value = self.shell(f"{command}; echo ${assigned[1]}").strip()
+                self.variables += f"{assigned[1]}={value}\n"
+                continue
             printed = self.shell(command)
+            if command.startswith("dig "):
+                # The change is on its way to the edge.
+                nearest = "127.1.1.1" if "127.64.1.1" in command else "127.1.2.1"
+                eventually(lambda: self.shell(command).strip() == nearest)
+                answered += 1
+            if command.startswith("causeway explain "):
+                self.assertIn("ireland", printed)
             if "Table.Replicas" in command:
                 eventually(lambda: '"ACTIVE"' in self.shell(command))
             if command == "causeway conflicts list":
@@ -76,6 +98,7 @@ class Readme(unittest.TestCase):
                 self.assertEqual(sides["winner"]["image"]["by"]["S"], "Ireland")
                 self.assertEqual(sides["loser"]["image"]["by"]["S"], "Virginia")
         self.assertTrue(conflict, "the README has no conflict any more")
+        self.assertEqual(answered, 2, "the README has not both answers any more")
         for region in ("us-east-1", "eu-west-1"):
             read = f"""aws dynamodb get-item --region {region} --table-name Orders \
                 --key '{{"id":{{"S":"1"}}}}' --query Item.by.S --output text"""

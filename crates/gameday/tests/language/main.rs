@@ -1,6 +1,5 @@
 //! The language of scenarios as a user meets it: the shipped files, every error, and rubbish.
 
 mod errors;
-mod plans;
 mod rubbish;
 mod shipped;
