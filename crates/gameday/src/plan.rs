@@ -90,6 +90,9 @@ pub enum Task {
 /// arrived by then, and the reading is done when the fault ends.
 const SCAN_BEFORE: Span = Span::seconds(1);
 
+/// The fraction of the golden ratio.
+const GOLDEN: f64 = 0.618_033_988_749_894_9;
+
 /// How many of the orders acknowledged last are read again.
 const RECENT: u64 = 100;
 
@@ -162,6 +165,20 @@ impl Plan {
         Some(Order::Placed { load, number })
     }
 
+    /// When the request of that number of that load is due, from the start of the load. The loads
+    /// are out of step, as users are: each begins somewhere within its first interval, by the
+    /// seed, and none ends later for it.
+    pub fn due(&self, load: usize, number: u32) -> Span {
+        let Some(of) = self.scenario.loads.get(load) else {
+            return Span::ZERO;
+        };
+        let last = of.due(of.count().saturating_sub(1));
+        let room = of.until.0.saturating_sub(last.0);
+        // Evenly apart, whatever the number of loads: multiples of the golden ratio's fraction.
+        let turned = mix(self.scenario.seed) as f64 / 2f64.powi(64) + load as f64 * GOLDEN;
+        Span(of.due(number).0 + (turned.fract() * room as f64) as u64)
+    }
+
     /// Which of so many orders, numbered as they were acknowledged, the request of that number is
     /// to read: one of the last hundred. `None` if there is none yet.
     pub fn choose(&self, load: usize, number: u32, acknowledged: u64) -> Option<u64> {
@@ -208,8 +225,8 @@ impl Load {
         (seconds * self.rate).ceil() as u32
     }
 
-    /// When the request of that number is due, from the start of the load: whatever became of
-    /// those before it.
+    /// When the request of that number would be due if the load began at once: at a fixed rate,
+    /// whatever became of those before it. [`Plan::due`] says when it is.
     pub fn due(&self, number: u32) -> Span {
         let after = f64::from(number) / self.rate * 1_000_000.0;
         Span(self.from.0.saturating_add(after as u64))
@@ -224,10 +241,10 @@ impl Load {
             }
             Work::ReadOrders => Task::ReadAcknowledged,
             Work::UpdateAndRead { orders } => {
-                let order = Order::Shared(number / 2 % orders);
+                // What is read was written half a round before: by then it could be everywhere.
                 match number.is_multiple_of(2) {
-                    true => Task::Update(order),
-                    false => Task::Read(order),
+                    true => Task::Update(Order::Shared(number / 2 % orders)),
+                    false => Task::Read(Order::Shared((number / 2 + orders / 2) % orders)),
                 }
             }
             Work::Get { .. } => Task::Get,

@@ -1,6 +1,6 @@
 //! The lab's AWS APIs as a game day calls them: DynamoDB and Route 53 through the front door,
 //! signed with the lab's root key. One request a connection: it deploys and it counts, it is no
-//! load. It retries nothing.
+//! load. It tries nothing again but what Route 53 asks to be sent later.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,12 +14,20 @@ use http::{Method, Request, StatusCode};
 use identity::RootKey;
 use runtime::{RequestError, SystemEnvironment};
 use serde_json::Value;
-use types::{Environment, Region};
+use types::{Environment, Region, Span};
 
 use crate::failure::Failure;
 
 /// How long an answer may take.
 const WAIT: Duration = Duration::from_secs(20);
+
+/// How often a request is sent that Route 53 says to send later, and how long after each other at
+/// first: it doubles, as in AWS's own clients.
+const ATTEMPTS: u32 = 6;
+const FIRST_PAUSE: Span = Span::milliseconds(50);
+
+/// What Route 53 says then.
+const LATER: [&str; 2] = ["Throttling", "PriorRequestNotComplete"];
 
 /// The prefix of every path of Route 53's API.
 const ROUTE53: &str = "/2013-04-01";
@@ -53,6 +61,8 @@ pub enum ApiError {
         operation: String,
         /// The status.
         status: StatusCode,
+        /// The error's code, where there is one.
+        code: Option<String>,
         /// The service's words, as it sent them.
         message: String,
     },
@@ -92,8 +102,31 @@ impl Api {
         serde_json::from_str(&answer).map_err(|_| strange(&what, &answer))
     }
 
-    /// Calls Route 53: the path from behind the version, as `/hostedzone`. Gives the XML.
+    /// Calls Route 53: the path from behind the version, as `/hostedzone`. Gives the XML. Tries
+    /// again for a second or two when the service is busy.
     pub async fn route53(
+        &self,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> Result<String, ApiError> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..ATTEMPTS {
+            let answer = self.route53_once(method.clone(), path, body.clone()).await;
+            match answer {
+                Err(ApiError::Refused {
+                    code: Some(code), ..
+                }) if LATER.contains(&code.as_str()) => {}
+                other => return other,
+            }
+            let until = self.environment.now().monotonic + pause;
+            self.environment.sleep_until(until).await;
+            pause = Span(pause.0 * 2);
+        }
+        self.route53_once(method, path, body).await
+    }
+
+    async fn route53_once(
         &self,
         method: Method,
         path: &str,
@@ -139,6 +172,7 @@ impl Api {
             false => Err(ApiError::Refused {
                 operation: operation.to_owned(),
                 status: response.status(),
+                code: element(&text, "Code"),
                 message: element(&text, "Message").unwrap_or(text),
             }),
         }

@@ -18,7 +18,7 @@ use super::progress::Progress;
 use super::recorder::Recorder;
 use super::steps::Steps;
 use super::tables;
-use super::watch::{Watch, places};
+use super::watch::{self, Watch, places};
 use crate::control::Command;
 use crate::failure::Failure;
 
@@ -27,6 +27,9 @@ const LEAD: Span = Span::milliseconds(500);
 
 /// How often is looked whether anything is to be told.
 const TELL: Span = Span::milliseconds(100);
+
+/// How often is looked whether anything is still on its way.
+const BETWEEN_LOOKS: Span = Span::milliseconds(20);
 
 /// How long after each other replicas are compared that don't agree yet.
 const BETWEEN_COMPARISONS: Span = Span::milliseconds(200);
@@ -186,6 +189,10 @@ impl GameDay<'_> {
     async fn converge(&self, recorder: &Recorder) -> Result<(), Failure> {
         let within = self.plan.scenario.measure.converge_within;
         let deadline = Span(recorder.elapsed().0 + within.0);
+        // Comparing what is still on its way takes long and says nothing.
+        while recorder.elapsed() < deadline && !watch::is_idle(self.lab).await {
+            recorder.wait(BETWEEN_LOOKS).await;
+        }
         loop {
             let verified = self.lab.ask_for_value(&Command::Verify).await?;
             let at = recorder.elapsed();

@@ -141,8 +141,11 @@ impl<'a> Watch<'a> {
         loop {
             let status = api.route53(Method::GET, &path, String::new()).await;
             let seen = status.ok().and_then(|xml| judge(&xml));
+            // The first says how it was, which is no event.
             if let Some(healthy) = seen
-                && verdict.replace(healthy) != Some(healthy)
+                && verdict
+                    .replace(healthy)
+                    .is_some_and(|before| before != healthy)
             {
                 let check = name.to_owned();
                 let kind = EventKind::Verdict { check, healthy };
@@ -199,6 +202,14 @@ impl<'a> Watch<'a> {
     fn traffic(&self) -> std::sync::MutexGuard<'_, Traffic> {
         self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Does nothing wait to go from one Region to another?
+pub async fn is_idle(lab: &TestLab) -> bool {
+    let lag = lab.ask_for_value(&Command::Lag).await;
+    let positions = lag.ok().and_then(|lag| positions(&lag));
+    let is_idle = |position: &Position| position.reached == position.head;
+    positions.is_some_and(|all| all.values().all(is_idle))
 }
 
 /// Which Region has which address.

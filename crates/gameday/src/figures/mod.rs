@@ -6,6 +6,7 @@ pub(crate) mod moments;
 mod orders;
 mod staleness;
 mod streams;
+mod writes;
 
 use std::collections::BTreeMap;
 

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use types::{Region, Span};
 
-use super::moments::When;
+use super::writes::{Acknowledgement, Held, Writes};
 use super::{Moments, UNKNOWN, seconds};
 use crate::expectation::Measured;
-use crate::observations::{Observations, Scan, Verb};
+use crate::observations::{Observations, Scan};
 use crate::plan::{Order, Plan};
 
 /// What became of acknowledged orders.
@@ -59,59 +59,18 @@ pub enum Fate {
     Unknown,
 }
 
-/// A write that was acknowledged.
-#[derive(Clone, Copy)]
-pub(super) struct Acknowledgement {
-    pub(super) order: Order,
-    pub(super) version: u32,
-    pub(super) at: Span,
-    pub(super) region: Option<Region>,
-}
-
-/// Every write that was acknowledged, by time.
-pub(super) fn acknowledgements(seen: &Observations) -> Vec<Acknowledgement> {
-    let writes = seen.requests.iter().filter(|request| {
-        matches!(request.verb, Verb::Place | Verb::Update) && request.outcome.is_ok()
-    });
-    let mut acknowledged: Vec<Acknowledgement> = writes
-        .filter_map(|request| {
-            Some(Acknowledgement {
-                order: request.order?,
-                version: request.version,
-                at: request.ended,
-                region: request.region,
-            })
-        })
-        .collect();
-    acknowledged.sort_by_key(|one| (one.at, one.order, one.version));
-    acknowledged
-}
-
-/// The versions that lost to a later write.
-pub(super) fn beaten(seen: &Observations) -> BTreeSet<(Order, u32)> {
-    let rows = seen.conflicts.iter();
-    rows.filter_map(|row| Some((row.order?, row.beaten_version?)))
-        .collect()
-}
-
 impl Orders {
     pub(super) fn of(plan: &Plan, seen: &Observations, moments: &Moments) -> Orders {
-        let acknowledged = acknowledgements(seen);
-        let beaten = beaten(seen);
+        let writes = Writes::of(seen);
         let end = seen.last_scan.as_ref().filter(|scan| is_whole(plan, scan));
         let end = end.map(|scan| union(scan, None));
         let fate = |one: &Acknowledgement| match &end {
-            _ if beaten.contains(&(one.order, one.version)) => Fate::Discarded,
+            _ if writes.is_beaten(one) => Fate::Discarded,
             None => Fate::Unknown,
-            Some(end) if end.get(&one.order).is_some_and(|have| *have >= one.version) => {
-                Fate::CameBack
-            }
-            Some(_) => Fate::Lost,
+            Some(end) if writes.is_missing(one, end) => Fate::Lost,
+            Some(_) => Fate::CameBack,
         };
-        let struck = match moments.struck {
-            When::At(at) => at,
-            _ => Span::ZERO,
-        };
+        let struck = moments.struck.at().unwrap_or(Span::ZERO);
         let listed = |one: &Acknowledgement| LostOrder {
             id: plan.order_id(one.order),
             version: one.version,
@@ -120,23 +79,20 @@ impl Orders {
             age: Span(struck.0.saturating_sub(one.at.0)),
             fate: fate(one),
         };
+        let list = |missing: Vec<Acknowledgement>| -> Vec<LostOrder> {
+            let missing = Writes::last_of_each(missing);
+            missing.iter().map(listed).collect()
+        };
         let missing = seen.scan.as_ref().map(|scan| {
-            let have = union(scan, moments.outage);
-            let before = before(&acknowledged, scan.at);
-            let missing = newest(before, &beaten).into_iter();
-            missing
-                .filter(|one| is_missing(one, &have))
-                .map(|one| listed(&one))
-                .collect()
+            let held = union(scan, moments.outage);
+            list(missing_in(&writes, scan, &held))
         });
         let lost = end.is_some().then(|| {
-            let all = newest(&acknowledged, &beaten).into_iter();
-            all.filter(|one| fate(one) == Fate::Lost)
-                .map(|one| listed(&one))
-                .collect()
+            let all = writes.acknowledged.iter().copied();
+            list(all.filter(|one| fate(one) == Fate::Lost).collect())
         });
         let mut orders = Orders {
-            acknowledged: acknowledged.len() as u64,
+            acknowledged: writes.acknowledged.len() as u64,
             missing,
             lost,
             missing_at: BTreeMap::new(),
@@ -144,10 +100,10 @@ impl Orders {
             read: BTreeSet::new(),
         };
         if let Some(scan) = &seen.scan {
-            let known = newest(before(&acknowledged, scan.at), &beaten);
-            for (region, have) in &scan.regions {
-                let missing = known.iter().filter(|one| is_missing(one, have)).count();
-                orders.missing_at.insert(*region, missing as u64);
+            for region in scan.regions.keys() {
+                let held = held_by(scan, [*region]);
+                let missing = Writes::last_of_each(missing_in(&writes, scan, &held));
+                orders.missing_at.insert(*region, missing.len() as u64);
             }
         }
         if let Some(scan) = &seen.last_scan {
@@ -241,48 +197,28 @@ fn is_whole(plan: &Plan, scan: &Scan) -> bool {
     regions.all(|region| scan.regions.contains_key(region))
 }
 
-/// The newest version of each order in any of the Regions but that one.
-fn union(scan: &Scan, without: Option<Region>) -> BTreeMap<Order, u32> {
-    let mut all: BTreeMap<Order, u32> = BTreeMap::new();
-    for (region, have) in &scan.regions {
-        if Some(*region) == without {
-            continue;
-        }
-        for (order, version) in have {
-            let known = all.entry(*order).or_insert(*version);
-            *known = (*known).max(*version);
+/// What the Regions have together, but for that one.
+fn union(scan: &Scan, without: Option<Region>) -> Held {
+    let regions = scan.regions.keys().copied();
+    held_by(scan, regions.filter(|region| Some(*region) != without))
+}
+
+/// What those Regions have together.
+fn held_by(scan: &Scan, regions: impl IntoIterator<Item = Region>) -> Held {
+    let mut all = Held::new();
+    for region in regions {
+        for (order, version) in scan.regions.get(&region).into_iter().flatten() {
+            all.entry(*order).or_default().push(*version);
         }
     }
     all
 }
 
-/// Those acknowledged by then.
-fn before(acknowledged: &[Acknowledgement], at: Span) -> &[Acknowledgement] {
-    &acknowledged[..acknowledged.partition_point(|one| one.at <= at)]
-}
-
-/// Of each order the newest version that was acknowledged and did not lose to another, in the
-/// order in which they were acknowledged.
-fn newest(
-    acknowledged: &[Acknowledgement],
-    beaten: &BTreeSet<(Order, u32)>,
-) -> Vec<Acknowledgement> {
-    let mut newest: BTreeMap<Order, Acknowledgement> = BTreeMap::new();
-    for one in acknowledged {
-        if beaten.contains(&(one.order, one.version)) {
-            continue;
-        }
-        let known = newest.entry(one.order).or_insert(*one);
-        if one.version > known.version {
-            *known = *one;
-        }
-    }
-    let mut newest: Vec<Acknowledgement> = newest.into_values().collect();
-    newest.sort_by_key(|one| (one.at, one.order));
-    newest
-}
-
-fn is_missing(one: &Acknowledgement, have: &BTreeMap<Order, u32>) -> bool {
-    have.get(&one.order)
-        .is_none_or(|version| *version < one.version)
+/// The writes acknowledged before that reading that are missing in what was held.
+fn missing_in(writes: &Writes, scan: &Scan, held: &Held) -> Vec<Acknowledgement> {
+    let known = writes.acknowledged_by(scan.at).iter();
+    known
+        .filter(|one| writes.is_missing(one, held))
+        .copied()
+        .collect()
 }

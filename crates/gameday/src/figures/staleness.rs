@@ -1,6 +1,6 @@
-//! Reads that saw less than had been acknowledged before they began, and for how long what they
-//! saw had been out of date. A version that lost to another (it is in the ledger) makes no read
-//! stale.
+//! Reads that saw something older than what had been acknowledged before they began, and for how
+//! long what they saw had been out of date. A write that lost to another (it is in the ledger)
+//! makes no read stale.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use types::{Region, Span};
 
 use super::{quantile, seconds};
 use crate::expectation::Measured;
-use crate::figures::orders::{acknowledgements, beaten};
+use crate::figures::writes::Writes;
 use crate::observations::{Observations, Verb};
 use crate::plan::{Order, Plan};
 
@@ -42,12 +42,13 @@ pub struct StaleRead {
     pub age: Span,
 }
 
-/// What was acknowledged of one order: when, and the greatest version by then.
-type History = Vec<(Span, u32)>;
+/// What was acknowledged of one order: when, and when the last of them by then had been begun.
+type History = Vec<(Span, Span)>;
 
 impl Staleness {
     pub(super) fn of(plan: &Plan, seen: &Observations) -> Staleness {
-        let histories = histories(seen);
+        let writes = Writes::of(seen);
+        let histories = histories(&writes);
         let mut staleness = Staleness {
             all: (0, 0),
             by_name: BTreeMap::new(),
@@ -60,20 +61,24 @@ impl Staleness {
             if request.verb != Verb::Read || !request.outcome.is_ok() {
                 continue;
             }
-            let history = request.order.and_then(|order| histories.get(&order));
-            let Some(history) = history else {
+            let Some(order) = request.order else {
+                continue;
+            };
+            let Some(history) = histories.get(&order) else {
                 continue;
             };
             let known = history.partition_point(|(at, _)| *at <= request.began);
-            let Some((_, newest)) = known.checked_sub(1).map(|last| history[last]) else {
+            if known == 0 {
                 continue;
-            };
-            let is_stale = request.version < newest;
-            staleness.count(plan, request.load, is_stale);
-            if is_stale {
-                // The first that was acknowledged and is newer than what was seen.
-                let newer = history.partition_point(|(_, version)| *version <= request.version);
-                let since = history[newer].0;
+            }
+            let saw = writes.over(order, request.version);
+            let is_newer = |begun: Span| request.version == 0 || saw < begun;
+            // The first that was acknowledged and is newer than what was seen: the times at which
+            // the last was begun only grow.
+            let known = &history[..known];
+            let newer = known.get(known.partition_point(|(_, begun)| !is_newer(*begun)));
+            staleness.count(plan, request.load, newer.is_some());
+            if let Some((since, _)) = newer {
                 staleness.reads.push(StaleRead {
                     load: request.load,
                     began: request.began,
@@ -122,16 +127,15 @@ impl Staleness {
     }
 }
 
-fn histories(seen: &Observations) -> BTreeMap<Order, History> {
-    let beaten = beaten(seen);
+fn histories(writes: &Writes) -> BTreeMap<Order, History> {
     let mut histories: BTreeMap<Order, History> = BTreeMap::new();
-    for one in acknowledgements(seen) {
-        if beaten.contains(&(one.order, one.version)) {
+    for one in &writes.acknowledged {
+        if writes.is_beaten(one) {
             continue;
         }
         let history = histories.entry(one.order).or_default();
-        let greatest = history.last().map_or(0, |(_, version)| *version);
-        history.push((one.at, greatest.max(one.version)));
+        let last = history.last().map_or(Span::ZERO, |(_, begun)| *begun);
+        history.push((one.at, last.max(one.began)));
     }
     histories
 }

@@ -46,6 +46,16 @@ fn a_schedule_is_made_short_by_setting_variables() {
     assert_eq!(scan.unwrap().at, types::Span::seconds(8));
 }
 
+/// The schedules that docs/gamedays.md names for tests.
+#[test]
+fn short_schedules_are_sound() {
+    let common = ["warm_up=3s", "settle=5s", "ttl=1s", "rate=5"];
+    let with = |more: &[&'static str]| [common.as_slice(), more].concat();
+    read("region-outage", &with(&["outage=8s", "hold=3s"]));
+    read("active-active-latency", &with(&["cut=8s"]));
+    read("residency-geolocation", &with(&["outage=8s"]));
+}
+
 #[test]
 fn the_plan_of_the_outage_is_as_written_down() {
     let plan = Plan::of(read("region-outage", &[])).to_string();

@@ -272,10 +272,54 @@ fn shared_orders_are_judged_by_version() {
     hand.seen.conflicts.push(conflict(order, 3, 2));
     hand.is("lost_for_good", 0.0);
     hand.is("lww_discards", 1.0);
-    // The second lost: it is missing at the survivor no more.
+    // The second lost instead: at the survivor it was missing, and never came back.
     hand.seen.conflicts[0] = conflict(order, 2, 3);
     hand.last_scan(&has(3));
-    hand.is("rpo_orders", 0.0);
+    hand.is("rpo_orders", 1.0);
+    hand.is("came_back", 0.0);
+    let missing = Figures::of(&hand.plan, &hand.seen).orders.missing;
+    assert_eq!(
+        missing.expect("there was a reading")[0].fate,
+        Fate::Discarded
+    );
+}
+
+#[test]
+fn writes_that_overlap_may_have_happened_in_either_order() {
+    let order = Order::Shared(0);
+    let mut hand = Hand::new();
+    hand.acknowledged(order, 1, 5_000, east());
+    hand.acknowledged(order, 2, 5_020, east());
+    let has = |version| {
+        [
+            (east(), Hand::held(&[(order, version)])),
+            (west(), Hand::held(&[(order, version)])),
+        ]
+    };
+    for version in [1, 2] {
+        hand.last_scan(&has(version));
+        hand.scan(9_000, &[(west(), Hand::held(&[(order, version)]))]);
+        hand.is("lost_for_good", 0.0);
+        hand.is("rpo_orders", 0.0);
+        hand.is("missing_at.eu-west-1", 0.0);
+    }
+    hand.last_scan(&has(0));
+    hand.is("lost_for_good", 1.0);
+    hand.read(order, 1, 6_000);
+    hand.read(order, 2, 6_000);
+    hand.is("stale_reads", 0.0);
+    // A write that failed may happen yet, after all others.
+    let failed = hand.request(3, 1_000, Outcome::TimedOut);
+    failed.verb = gameday::Verb::Update;
+    failed.order = Some(order);
+    failed.version = 9;
+    hand.last_scan(&has(9));
+    hand.is("lost_for_good", 0.0);
+    hand.read(order, 9, 8_000);
+    hand.is("stale_reads", 0.0);
+    hand.read(order, 0, 8_000);
+    hand.is("stale_reads", 1.0);
+    hand.is("stale_age_ms.max", 3_000.0);
 }
 
 #[test]

@@ -16,10 +16,22 @@ pub enum Belief {
     Always,
 }
 
+/// The share of its time for which a client believes its first answer, which it doesn't have
+/// fresh: so the clients of a load, which begin together, don't all ask again at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Phase {
+    /// So many ...
+    pub part: u64,
+    /// ... of so many parts; at least one.
+    pub of: u64,
+}
+
 /// What a client holds of the name's answer.
 #[derive(Clone, Debug)]
 pub struct Answers {
     belief: Belief,
+    /// Until the first answer.
+    phase: Option<Phase>,
     held: Option<Held>,
 }
 
@@ -32,8 +44,12 @@ struct Held {
 
 impl Answers {
     /// A client that has asked for nothing yet.
-    pub fn new(belief: Belief) -> Answers {
-        Answers { belief, held: None }
+    pub fn new(belief: Belief, phase: Phase) -> Answers {
+        Answers {
+            belief,
+            phase: Some(phase),
+            held: None,
+        }
     }
 
     /// The address to go to, unless the name has to be asked for.
@@ -53,11 +69,13 @@ impl Answers {
         lifetime: Span,
     ) -> Option<Ipv4Addr> {
         let address = *addresses.first()?;
-        let until = match self.belief {
-            Belief::Ttl => Some(now + lifetime),
-            Belief::For(span) => Some(now + span),
+        let span = match self.belief {
+            Belief::Ttl => Some(lifetime),
+            Belief::For(span) => Some(span),
             Belief::Always => None,
         };
+        let phase = self.phase.take().unwrap_or(Phase { part: 1, of: 1 });
+        let until = span.map(|span| now + Span(span.0 / phase.of * phase.part));
         self.held = Some(Held { address, until });
         Some(address)
     }
@@ -74,29 +92,41 @@ mod tests {
         Monotonic(0) + Span::seconds(seconds)
     }
 
-    /// The seconds, of 0 to 100, in which a client that got an answer of 5 s at 10 doesn't ask.
-    fn quiet(belief: Belief) -> (u64, u64) {
-        let mut answers = Answers::new(belief);
+    const WHOLE: Phase = Phase { part: 1, of: 1 };
+
+    /// Until which second a client that gets an answer of 8 s at 10, and at each end again, does
+    /// not ask, three times over.
+    fn ends(belief: Belief, phase: Phase) -> Vec<u64> {
+        let mut answers = Answers::new(belief, phase);
         assert_eq!(answers.address(at(0)), None);
-        answers.take(at(10), &[FIRST, SECOND], Span::seconds(5));
-        let quiet = (10..100).filter(|second| answers.address(at(*second)) == Some(FIRST));
-        let quiet: Vec<u64> = quiet.collect();
-        match (quiet.first(), quiet.last()) {
-            (Some(first), Some(last)) => (*first, *last),
-            _ => (0, 0),
+        let mut ends = Vec::new();
+        let mut from = 10;
+        while ends.len() < 3 {
+            answers.take(at(from), &[FIRST, SECOND], Span::seconds(8));
+            let quiet = (from..1_000).take_while(|to| answers.address(at(*to)) == Some(FIRST));
+            from = quiet.last().unwrap_or(from) + 1;
+            ends.push(from);
         }
+        ends
     }
 
     #[test]
     fn each_kind_of_client_believes_for_its_own_time() {
-        assert_eq!(quiet(Belief::Ttl), (10, 14));
-        assert_eq!(quiet(Belief::For(Span::seconds(60))), (10, 69));
-        assert_eq!(quiet(Belief::Always), (10, 99));
+        assert_eq!(ends(Belief::Ttl, WHOLE), [18, 26, 34]);
+        assert_eq!(ends(Belief::For(Span::seconds(60)), WHOLE), [70, 130, 190]);
+        assert_eq!(ends(Belief::Always, WHOLE), [1_000, 1_001, 1_002]);
+    }
+
+    #[test]
+    fn a_first_answer_is_not_fresh_and_later_ones_are() {
+        let phase = Phase { part: 3, of: 8 };
+        assert_eq!(ends(Belief::Ttl, phase), [13, 21, 29]);
+        assert_eq!(ends(Belief::Always, phase)[0], 1_000);
     }
 
     #[test]
     fn an_empty_answer_is_not_held_and_takes_nothing_away() {
-        let mut answers = Answers::new(Belief::Always);
+        let mut answers = Answers::new(Belief::Always, WHOLE);
         assert_eq!(answers.take(at(0), &[], Span::seconds(5)), None);
         assert_eq!(answers.address(at(1)), None);
         assert_eq!(answers.take(at(2), &[SECOND], Span::ZERO), Some(SECOND));

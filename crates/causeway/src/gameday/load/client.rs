@@ -10,7 +10,7 @@ use http::{Request, Response, StatusCode};
 use runtime::{ClientError, LookupError};
 use types::{Region, Span};
 
-use super::answers::{Answers, Belief};
+use super::answers::Answers;
 use super::network::{Network, Way};
 
 /// Idle connections that a client keeps; more are closed.
@@ -51,14 +51,14 @@ impl Client {
     pub fn new(
         place: Region,
         address: Ipv4Addr,
-        belief: Belief,
+        answers: Answers,
         keeps_connections: bool,
     ) -> Client {
         Client {
             place,
             address,
             keeps_connections,
-            answers: tokio::sync::Mutex::new(Answers::new(belief)),
+            answers: tokio::sync::Mutex::new(answers),
             idle: Mutex::default(),
         }
     }

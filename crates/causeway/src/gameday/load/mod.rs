@@ -21,7 +21,7 @@ use http::Response;
 use tokio::sync::Semaphore;
 use types::{Environment, Monotonic, Place, Region, Span};
 
-use answers::Belief;
+use answers::{Answers, Belief, Phase};
 use client::{Client, Trouble};
 pub use network::Network;
 use orders::{Orders, Prepared};
@@ -105,7 +105,7 @@ impl Loads {
             .map(|number| Arc::new(new_client(index, number, load)))
             .collect();
         for number in 0..load.count() {
-            let due = load.due(number);
+            let due = self.plan.due(index, number);
             let at = self.start + due;
             if network.now() < at {
                 network.environment.sleep_until(at).await;
@@ -194,7 +194,16 @@ fn new_client(load: usize, number: usize, of: &Load) -> Client {
         ClientKind::NeverResolvesAgain => (Belief::Always, false),
         ClientKind::Pooled => (Belief::Ttl, true),
     };
-    Client::new(of.place, address, belief, keeps_connections)
+    let phase = Phase {
+        part: number as u64 + 1,
+        of: CLIENTS as u64,
+    };
+    Client::new(
+        of.place,
+        address,
+        Answers::new(belief, phase),
+        keeps_connections,
+    )
 }
 
 fn region_of(answer: &Response<Bytes>) -> Option<Region> {

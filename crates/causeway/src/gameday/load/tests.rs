@@ -181,8 +181,12 @@ async fn run(plan: &Arc<Plan>, servers: &Servers, limit: u32) -> Vec<Request> {
     assert_eq!(requests.len() as u64, plan.requests);
     for request in &requests {
         let load = &plan.scenario.loads[usize::from(request.load)];
-        let number = (0..load.count()).find(|number| load.due(*number) == request.due);
-        assert!(number.is_some(), "{request:?} is at no moment of its load");
+        let index = usize::from(request.load);
+        let mut moments = (0..load.count()).map(|number| plan.due(index, number));
+        assert!(
+            moments.any(|due| due == request.due),
+            "{request:?} is at no moment of its load"
+        );
         assert!(request.began >= request.due && request.ended >= request.began);
     }
     requests

@@ -122,8 +122,8 @@ the acknowledgement to the fault.</dd>
 ledger.</dd>
 <dt>discarded</dt><dd>writes that were beaten by one made elsewhere without knowledge of them: the \
 last writer wins. Each is in the conflict ledger with both versions.</dd>
-<dt>stale read</dt><dd>a read that saw less than had been acknowledged to anyone before it began. \
-Its age is how long what it saw had been out of date.</dd>
+<dt>stale read</dt><dd>a read that saw something older than what had been acknowledged before \
+it began. Its age is how long what it saw had been out of date.</dd>
 <dt>latency</dt><dd>from when a request was due, at the load&#39;s fixed rate, to its success: \
 waiting behind slow requests counts.</dd>
 </dl>
