@@ -314,8 +314,8 @@ fn stale(report: &Report<'_>) -> Option<String> {
     if stale == 1 {
         let age = report.figures.staleness.max_ms.unwrap_or_default() / 1000.0;
         return Some(format!(
-            "1 of {} was stale: it saw less than had been acknowledged, and had been out of date \
-             for {}.",
+            "1 of {} was stale: it saw something older than what had been acknowledged, out of \
+             date for {}.",
             counted(judged, "read", "reads"),
             spoken(age)
         ));
@@ -329,8 +329,8 @@ fn stale(report: &Report<'_>) -> Option<String> {
     let oldest = report.figures.staleness.max_ms.unwrap_or_default() / 1000.0;
     let median = report.figures.staleness.p50_ms.unwrap_or_default() / 1000.0;
     Some(format!(
-        "{} of {} were stale: they saw less than had been acknowledged, half of them what had \
-         been out of date for {} or more, at most {}.",
+        "{} of {} were stale: they saw something older than what had been acknowledged. It had \
+         been out of date for {} in the median, and {} at most.",
         grouped(stale),
         counted(judged, "read", "reads"),
         spoken(median),
