@@ -2,7 +2,7 @@
 
 use types::{ConfigurationEdit, ConfigurationExpected, ConfigurationView};
 
-use crate::codec::{decode_group, decode_zone, encode_zone};
+use crate::codec::{CodecError, count_group, decode_group, decode_zone, encode_zone};
 use crate::{Name, RecordKind, RecordSet, RoutingError, Zone, ZoneId, keys};
 
 /// The zone of that id, and the revision that wrote it last.
@@ -82,12 +82,12 @@ pub(crate) fn record_count(
     view: &dyn ConfigurationView,
     zone: &ZoneId,
 ) -> Result<usize, RoutingError> {
-    let mut count = 0;
-    visit_groups(view, zone, &mut |_, _, sets| {
-        count += sets.len();
-        true
-    })?;
-    Ok(count)
+    let mut count: Result<usize, CodecError> = Ok(0);
+    view.visit(&keys::records_of(zone), &mut |_, _, bytes| {
+        let sets = count_group(bytes);
+        count = count.and_then(|count| Ok(count + sets?));
+    });
+    Ok(count?)
 }
 
 /// The edit that writes a zone which was last written by `revision`. Every change of a zone's

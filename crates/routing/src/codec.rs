@@ -120,6 +120,14 @@ pub fn decode_group(
     Ok(sets)
 }
 
+/// How many record sets a group has, without reading them.
+///
+/// # Errors
+/// When the bytes don't begin as [`encode_group`] begins.
+pub fn count_group(bytes: &[u8]) -> Result<usize, CodecError> {
+    Reader::new(bytes)?.count()
+}
+
 fn encode_set(writer: &mut Writer, set: &RecordSet) {
     let mut flags = 0;
     let mut raise = |when: bool, flag: u8| flags |= if when { flag } else { 0 };
@@ -454,6 +462,7 @@ mod tests {
             \x05\x03one\x01\x07\x01h\xac\x02\x01\x09192.0.2.1\
             \x0e\x01h\x02Z1\x07\x01y\x01a\x01b\x00";
         assert_eq!(encode_group(&two).as_ref(), golden);
+        assert_eq!(count_group(golden), Ok(two.len()));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod model;
 mod places;
 mod records;
 mod rules;
+mod served;
 mod support;
 mod tags;
 mod zones;
