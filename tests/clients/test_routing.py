@@ -10,14 +10,17 @@ import uuid
 
 import dns.flags
 import dns.rcode
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
 from lab import Lab, eventually, free_port
-from names import ask, dig, in_error, place, resolve, values
+from names import ask, dig, exchange, in_error, place, resolve, values
 
 VIRGINIA, IRELAND, SINGAPORE = "us-east-1", "eu-west-1", "ap-southeast-1"
 
 # An application that says no more than that its Region is alive, from an empty folder.
 ALIVE = 'exec python3 -m http.server --bind "$HOST" "$PORT" --directory "%s"'
+
+# Asks for `a.` in no zone.
+ONE_QUESTION = b"\0\1\1\0\0\1\0\0\0\0\0\0\1a\0\0\1\0\1"
 
 
 def change(action, name, kind="A", values=("192.0.2.1",), ttl=60, **more):
@@ -698,6 +701,91 @@ class Sdk(unittest.TestCase):
             self.assertIn(words, shown)
         shown = self.lab.json("explain", "w.why.example", "--from", place("sa-east-1"))
         self.assertIn("192.0.2.1", str(shown))
+
+
+class Faults(unittest.TestCase):
+    """What goes on being answered when parts of the lab are gone."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = Lab("--delay-scale", "0", "--regions", f"{VIRGINIA},{IRELAND}", "--edges", "2")
+        cls.addClassCleanup(cls.lab.close)
+        cls.server = ("127.0.0.1", cls.lab.dns_port)
+        cls.route53 = cls.lab.route53(VIRGINIA)
+        made = cls.route53.create_hosted_zone(Name="stays.example", CallerReference="stays")
+        cls.zone = made["HostedZone"]["Id"]
+
+    def tearDown(self):
+        self.lab.run("fault", "heal")
+        eventually(lambda: self.upsert("192.0.2.200"))
+        self.answers("192.0.2.200")
+
+    def upsert(self, address):
+        """Changes the record; None if the council can't decide."""
+        batch = {"Changes": [change("UPSERT", "a.stays.example", values=[address])]}
+        try:
+            return self.route53.change_resource_record_sets(
+                HostedZoneId=self.zone, ChangeBatch=batch
+            )["ChangeInfo"]["Id"]
+        except ClientError as error:
+            self.assertEqual(error.response["Error"]["Code"], "Throttling", error)
+        except EndpointConnectionError:
+            pass
+        except ConnectionClosedError:
+            pass
+        return None
+
+    def answers(self, address):
+        def right():
+            try:
+                return resolve(self.server, "a.stays.example") == [address]
+            except OSError:
+                return False
+
+        eventually(right, 20)
+
+    def status(self, number):
+        return self.route53.get_change(Id=number)["ChangeInfo"]["Status"]
+
+    def test_an_edge_that_restarts_alone_answers_from_its_disk(self):
+        self.assertTrue(self.upsert("192.0.2.1"))
+        self.answers("192.0.2.1")
+        for site in (VIRGINIA, IRELAND, "edge-2"):
+            self.lab.run("fault", "kill", site)
+        self.assertEqual(resolve(self.server, "a.stays.example"), ["192.0.2.1"])
+        self.lab.run("fault", "kill", "edge-1")
+        with self.assertRaises(OSError):
+            exchange(self.server, ONE_QUESTION, wait=0.5)
+        self.lab.run("fault", "start", "edge-1")
+        self.answers("192.0.2.1")
+
+    def test_without_a_majority_nothing_changes_and_answers_go_on(self):
+        self.assertTrue(self.upsert("192.0.2.2"))
+        self.answers("192.0.2.2")
+        self.lab.run("fault", "cut", VIRGINIA, IRELAND)
+        self.lab.run("fault", "cut", VIRGINIA, "edge-1")
+        self.lab.run("fault", "cut", VIRGINIA, "edge-2")
+        self.lab.run("fault", "kill", IRELAND)
+        self.assertIsNone(self.upsert("192.0.2.3"))
+        self.assertEqual(resolve(self.server, "a.stays.example"), ["192.0.2.2"])
+        listed = self.route53.list_resource_record_sets(HostedZoneId=self.zone)
+        found = [r["ResourceRecords"] for r in listed["ResourceRecordSets"] if r["Type"] == "A"]
+        self.assertEqual(found, [[{"Value": "192.0.2.2"}]])
+
+    def test_a_change_is_pending_until_every_edge_that_lives_has_it(self):
+        self.lab.run("fault", "pause", "edge-2")
+        number = eventually(lambda: self.upsert("192.0.2.4"))
+        self.assertEqual(self.status(number), "PENDING")
+        self.lab.run("fault", "resume", "edge-2")
+        eventually(lambda: self.status(number) == "INSYNC", 20)
+        self.assertEqual(resolve(self.server, "a.stays.example"), ["192.0.2.4"])
+
+    def test_a_dead_edge_is_not_waited_for(self):
+        self.lab.run("fault", "kill", "edge-2")
+        number = eventually(lambda: self.upsert("192.0.2.5"))
+        eventually(lambda: self.status(number) == "INSYNC", 20)
+        self.lab.run("fault", "heal")
+        self.answers("192.0.2.5")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Terraform makes a table with a replica, and zones with records and health checks; finds nothing
 to change, changes them, and takes them away. Skipped by name where Terraform or its AWS provider
-isn't installed: nothing is downloaded. Most of the time is the provider's own: it waits half a minute
-before it first asks whether a change of records is in sync."""
+isn't installed: nothing is downloaded. Most of the time is the provider's own: it waits half a
+minute before it first asks whether a change of records is in sync."""
 
 import glob
 import json
