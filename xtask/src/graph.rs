@@ -19,20 +19,27 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("routing", &["types", "aws"]),
     ("gameday", &["types"]),
     (
+        "steering",
+        &["types", "link", "store", "council", "health", "routing"],
+    ),
+    (
         "region",
         &[
             "types", "link", "store", "council", "aws", "identity", "tables", "health", "routing",
+            "steering",
         ],
     ),
     (
         "edge",
-        &["types", "link", "store", "council", "health", "routing"],
+        &[
+            "types", "link", "store", "council", "health", "routing", "steering",
+        ],
     ),
     (
         "world",
         &[
             "types", "link", "store", "council", "aws", "identity", "tables", "health", "routing",
-            "region", "edge",
+            "steering", "region", "edge",
         ],
     ),
     ("runtime", &["types", "link"]),
@@ -40,7 +47,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "causeway",
         &[
             "types", "link", "store", "council", "aws", "identity", "tables", "health", "routing",
-            "gameday", "region", "edge", "runtime",
+            "gameday", "steering", "region", "edge", "runtime",
         ],
     ),
     ("bench", &["types", "store", "aws", "routing", "runtime"]),

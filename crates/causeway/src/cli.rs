@@ -3,7 +3,7 @@
 mod fault;
 
 use std::ffi::OsString;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use tables::ConflictId;
-use types::Region;
+use types::{Place, Region};
 
 use crate::duration;
 use crate::failure::Failure;
@@ -69,6 +69,14 @@ pub enum Command {
     /// Print the places a client can be in, and their addresses
     #[command(after_help = "Example:\n  causeway places --json")]
     Places(Places),
+    /// Show every step of a DNS answer: who was considered, what is healthy, and why it was chosen
+    #[command(
+        after_help = "The nearest edge that runs explains the answer that it would give. \
+        Without --from it is that to a client on this machine which is in no place.\n\nExamples:\n  \
+        causeway explain app.example.com\n  causeway explain app.example.com --from eu-west-1\n  \
+        causeway explain www.example.com --type AAAA --from 192.0.2.1 --json"
+    )]
+    Explain(Explain),
     /// Check every Region's data and that replicas agree
     #[command(
         after_help = "Exit code 0: everything was checked, is sound, and all replicas agree. \
@@ -161,6 +169,10 @@ pub struct Up {
         allow_negative_numbers = true
     )]
     pub health_interval: Option<HealthInterval>,
+    /// The networks that health checks may look at, with commas between [default: as before, or
+    /// 127.0.0.0/8,::1]
+    #[arg(long, value_delimiter = ',', value_name = "NETWORKS")]
+    pub health_targets: Option<Vec<String>>,
     /// A database in MMDB format that says where addresses are, for clients without a lab address
     /// [default: as before, or none]
     #[arg(long, value_name = "FILE")]
@@ -198,6 +210,20 @@ pub struct Status {
     /// Count the operations of each service: built, and not built yet
     #[arg(long)]
     pub operations: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Explain {
+    /// The name that is asked for
+    pub name: String,
+    /// The type of record
+    #[arg(long = "type", value_name = "TYPE", default_value = "A")]
+    pub kind: String,
+    /// Who asks: an address, or a place (`causeway places` lists them)
+    #[arg(long, value_name = "IP|PLACE", value_parser = client)]
+    pub from: Option<IpAddr>,
+    #[command(flatten)]
+    pub query: Query,
 }
 
 #[derive(Args, Debug)]
@@ -343,6 +369,17 @@ fn health_interval(text: &str) -> Result<HealthInterval, String> {
     }
 }
 
+/// An address, or the first one of a place.
+fn client(text: &str) -> Result<IpAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let place = text.parse().map(|region| Place(region).address(1).into());
+    place.map_err(|_| {
+        format!("'{text}' is neither an address nor a place; `causeway places` lists the places")
+    })
+}
+
 fn limit(text: &str) -> Result<u32, String> {
     whole(text, 1..=10_000, "the limit")
 }
@@ -382,7 +419,8 @@ mod tests {
         for line in [
             "causeway up --regions us-east-1,eu-west-1 --edges 2 --data d --delay-scale 0.5 \
              --api-port 1 --dns-port 5300 --console-port 4567 --app x --app-port 8081 \
-             --health-interval 200ms --geo-database places.mmdb",
+             --health-interval 200ms --geo-database places.mmdb \
+             --health-targets 127.0.0.0/8,10.0.0.0/8",
             "causeway up --health-interval off",
             "causeway env --json",
             "causeway status --operations --data d --api-port 4566",
@@ -394,6 +432,8 @@ mod tests {
             "causeway conflicts show 0123456789abcdef0123456789abcdef",
             "causeway conflicts restore 0123456789ABCDEF0123456789abcdef --json",
             "causeway places --json",
+            "causeway explain app.example.com --type AAAA --from eu-west-1 --json",
+            "causeway explain app.example.com --from 192.0.2.1",
             "causeway verify --json",
             "causeway rotate --json",
             "causeway fault kill eu-west-1 --for 5m",
@@ -487,6 +527,7 @@ mod tests {
             ("conflicts list --after x", "no place in the listing"),
             ("conflicts show nothing", "32 hexadecimal digits"),
             ("fault kill us-moon-1", "causeway places"),
+            ("explain x --from us-moon-1", "causeway places"),
         ] {
             let error = parse(&format!("causeway {line}")).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

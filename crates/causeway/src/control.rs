@@ -18,7 +18,7 @@ use types::{LAB_ACCOUNT, Region, SiteName, Timestamp};
 use crate::failure::{ExitCode, Failure};
 use crate::faults::{Fault, FaultId};
 use crate::listing::PageStart;
-use crate::protocol::LinkState;
+use crate::protocol::{ExplainQuestion, LinkState};
 
 /// The signing name of the control API.
 pub const SERVICE: &str = "causeway";
@@ -88,6 +88,8 @@ pub enum Command {
     },
     /// Give every site a new certificate.
     Rotate,
+    /// How the nearest edge that runs would answer that question.
+    Explain(ExplainQuestion),
 }
 
 /// A fault in force.
@@ -137,6 +139,8 @@ pub struct StatusReport {
     pub data: String,
     /// The front door.
     pub endpoint: String,
+    /// Where the lab answers DNS, if it has an edge.
+    pub dns: Option<SocketAddr>,
     /// What delays are multiplied by.
     pub delay_scale: f64,
     /// How long it has been running.
@@ -188,6 +192,8 @@ pub struct SiteReport {
     pub process: Option<i32>,
     /// Its own address, unless it is an edge.
     pub api: Option<SocketAddr>,
+    /// Where it answers DNS, if it is an edge.
+    pub dns: Option<SocketAddr>,
     /// How long it has been running.
     pub running_milliseconds: Option<u64>,
     /// Memory as its proportional set size, in bytes.

@@ -52,6 +52,7 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
         Command::Lag(query) => commands::lag(query),
         Command::Conflicts(command) => commands::conflicts(command),
         Command::Places(options) => commands::places(options),
+        Command::Explain(question) => commands::explain(question),
         Command::Verify(query) => commands::verify(query),
         Command::Rotate(query) => commands::rotate(query),
         Command::Fault(command) => commands::fault(command),

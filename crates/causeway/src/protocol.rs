@@ -1,7 +1,7 @@
 //! What a supervisor and the site processes it started say to each other over their pipes, and
 //! what a site is started with. Both ends are the same binary.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use link::Shape;
@@ -22,18 +22,38 @@ pub struct SiteConfig {
     pub account: String,
     /// The site's own directory: its keys and its data.
     pub directory: PathBuf,
-    /// Where its API listens. (An edge has none yet.)
+    /// Where its API listens. (An edge has none.)
     pub api: SocketAddr,
+    /// Where it answers DNS, if it is an edge.
+    pub dns: Option<DnsAddresses>,
     /// Where its links are accepted.
     pub link: SocketAddr,
     /// How far its wall clock is set off, in milliseconds.
     pub clock_offset_milliseconds: i64,
     /// What the delays between sites are multiplied by.
     pub delay_scale: f64,
+    /// How often endpoints are probed, in milliseconds; without it, as each health check says.
+    pub health_interval_milliseconds: Option<u64>,
+    /// The networks that health checks may look at; without them, loopback.
+    pub health_targets: Option<Vec<String>>,
+    /// A database of places by address, in MMDB format.
+    pub geo_database: Option<PathBuf>,
     /// All sites.
     pub deployment: Deployment,
     /// The other sites, and the way to each.
     pub peers: Vec<PeerConfig>,
+}
+
+/// Where an edge answers DNS, over UDP and TCP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DnsAddresses {
+    /// For the senders' own queries.
+    pub address: SocketAddr,
+    /// For those that the lab's relay passes on, with the PROXY protocol's header.
+    pub relayed: SocketAddr,
+    /// The relay's own address: nobody else's queries are taken there.
+    pub relay: IpAddr,
 }
 
 /// Another site.
@@ -151,6 +171,19 @@ pub enum Question {
     Replicas,
     /// Which operations are built.
     Operations,
+    /// How an answer comes about.
+    Explain(ExplainQuestion),
+}
+
+/// A question whose answer is to be explained.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ExplainQuestion {
+    /// The name that is asked for.
+    pub name: String,
+    /// The type of record: `A`.
+    pub kind: String,
+    /// Who asks.
+    pub client: IpAddr,
 }
 
 /// A part of one Region's ledger.
@@ -235,8 +268,16 @@ mod tests {
             directory: directory.path().to_owned(),
             api: "127.1.1.1:4566".parse().unwrap(),
             link: "127.1.1.1:14566".parse().unwrap(),
+            dns: Some(DnsAddresses {
+                address: "127.1.1.1:5300".parse().unwrap(),
+                relayed: "127.1.1.1:15300".parse().unwrap(),
+                relay: "127.0.0.1".parse().unwrap(),
+            }),
             clock_offset_milliseconds: -5,
             delay_scale: 0.5,
+            health_interval_milliseconds: Some(200),
+            health_targets: Some(vec!["127.0.0.0/8".to_owned()]),
+            geo_database: None,
             deployment: Deployment {
                 sites: vec![Site {
                     id: SiteId(1),

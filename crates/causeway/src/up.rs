@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use runtime::{
-    DirectoryLock, Guard, HttpLimits, HttpServer, LockError, SystemEnvironment, Termination, listen,
+    DirectoryLock, Guard, HttpLimits, HttpServer, LockError, SystemEnvironment, Termination,
+    listen, look_at_datagrams,
 };
 use serde_json::json;
 use types::{ByteSize, Environment, SiteName, Span, Timestamp};
@@ -61,6 +62,7 @@ async fn run(options: &cli::Up, held: &mut Option<DirectoryLock>) -> Result<(), 
         app_port: options.app_port,
         delay_scale: options.delay_scale,
         health_interval: options.health_interval,
+        health_targets: options.health_targets.clone(),
         geo_database: options.geo_database.clone(),
     };
     let settings = plan(options, &wishes, held)?;
@@ -74,6 +76,8 @@ async fn run(options: &cli::Up, held: &mut Option<DirectoryLock>) -> Result<(), 
     let app = options.app.clone();
     let supervisor = Supervisor::new(lab, Arc::clone(&environment), guard, app)?;
     let supervisor = Arc::new(supervisor);
+    let relay = supervisor.relay_dns();
+    let _relay = relay.map_err(|cause| taken(cause, "--dns-port"))?;
     let started = tokio::select! {
         started = supervisor.start() => started,
         signal = termination.next() => Err(Failure::did_not_hold(format!("{signal} at start"))),
@@ -166,8 +170,12 @@ fn start_guard(lock: &DirectoryLock) -> anyhow::Result<Guard> {
 fn look_at_addresses(settings: &Settings, with_apps: bool) -> Result<(), Failure> {
     settings.refuse_clashes(with_apps)?;
     for listening in settings.listening(with_apps) {
-        let address = listening.address;
-        drop(listen(address).map_err(|cause| taken(cause, listening.option))?);
+        let looked = match listening.datagrams {
+            true => look_at_datagrams(listening.address),
+            false => Ok(()),
+        };
+        let looked = looked.and_then(|()| listen(listening.address).map(drop));
+        looked.map_err(|cause| taken(cause, listening.option))?;
     }
     Ok(())
 }
@@ -177,14 +185,11 @@ fn taken(cause: impl std::fmt::Display, option: &str) -> Failure {
 }
 
 fn say_what_comes_later(options: &cli::Up) {
-    let later = [
-        ("--dns-port", options.dns_port.is_some(), "DNS (Route 53)"),
-        (
-            "--console-port",
-            options.console_port.is_some(),
-            "the web console",
-        ),
-    ];
+    let later = [(
+        "--console-port",
+        options.console_port.is_some(),
+        "the web console",
+    )];
     for (option, _, what) in later.iter().filter(|(_, given, _)| *given) {
         output::note(format!(
             "{option} has no effect yet: {what} comes with a later version"
@@ -196,6 +201,8 @@ fn say_what_comes_later(options: &cli::Up) {
 struct Banner {
     json: bool,
     front_door: String,
+    /// None of a lab without edges.
+    dns: Option<String>,
     sites: Vec<BannerSite>,
     data: String,
     region: String,
@@ -208,18 +215,24 @@ struct BannerSite {
     api: Option<String>,
     /// Of a Region, if one was asked for.
     app: Option<String>,
+    /// Of an edge: where it answers DNS.
+    dns: Option<String>,
     /// In the council.
     votes: bool,
 }
 
 impl BannerSite {
     fn words(&self) -> String {
-        match (&self.api, &self.app, self.votes) {
+        match (&self.api, &self.app, &self.dns) {
             (Some(api), Some(app), _) => format!("{api}  application {app}"),
             (Some(api), None, _) => api.clone(),
-            (None, _, true) => "votes in the council, serves nothing yet".to_owned(),
-            (None, _, false) => {
-                "listens to the council without a vote, serves nothing yet".to_owned()
+            (None, _, dns) => {
+                let vote = match self.votes {
+                    true => "votes in the council",
+                    false => "no vote in the council",
+                };
+                let dns = dns.as_deref().unwrap_or("nowhere");
+                format!("DNS on {dns}  {vote}")
             }
         }
     }
@@ -229,7 +242,8 @@ impl Banner {
     fn of(lab: &Lab, options: &cli::Up) -> Banner {
         let deployment = lab.deployment();
         let voters = council::voters(&deployment);
-        let sites = lab.settings.sites.iter().map(|site| BannerSite {
+        let settings = &lab.settings;
+        let sites = settings.sites.iter().map(|site| BannerSite {
             name: site.name.to_string(),
             api: site
                 .name
@@ -240,6 +254,7 @@ impl Banner {
                 .as_ref()
                 .and(site.name.region())
                 .map(|_| format!("http://{}", lab.app_address(site.id))),
+            dns: settings.edge_dns(site).map(|dns| dns.address.to_string()),
             votes: voters.contains(&site.id),
         });
         let first = deployment.regions().next();
@@ -248,6 +263,9 @@ impl Banner {
         Banner {
             json: options.json,
             front_door: format!("http://{}", lab.front_door()),
+            dns: settings
+                .has_edges()
+                .then(|| settings.dns_address().to_string()),
             sites: sites.collect(),
             data: lab.directory.display().to_string(),
             region: first.unwrap_or_default(),
@@ -276,6 +294,7 @@ impl Banner {
                         "site": site.name,
                         "api": site.api,
                         "app": site.app,
+                        "dns": site.dns,
                         "votes": site.votes,
                     })
                 })
@@ -284,6 +303,7 @@ impl Banner {
                 "ready_milliseconds": ready.0 / 1000,
                 "links_milliseconds": unconnected.is_empty().then_some(connected.0 / 1000),
                 "endpoint": self.front_door,
+                "dns": self.dns,
                 "data": self.data,
                 "sites": sites,
                 "unconnected": unconnected
@@ -296,6 +316,10 @@ impl Banner {
         for site in &self.sites {
             sites.push_str(&format!("  {:<16}{}\n", site.name, site.words()));
         }
+        let dns = match &self.dns {
+            Some(address) => format!("{address}, UDP and TCP, from the nearest edge"),
+            None => "nobody answers: the lab has no edge".to_owned(),
+        };
         let pairs = unconnected
             .iter()
             .map(|(from, to)| format!("{from} -> {to}"));
@@ -311,7 +335,8 @@ impl Banner {
 Ready after {ready:.2} s. Data in {data}. Ctrl-C stops everything.
 
   {all:<16}{front_door}
-{sites}  {between:<16}{links}
+{sites}  {names:<16}{dns}
+  {between:<16}{links}
 
 In another shell:
   eval \"$({environment})\"
@@ -324,6 +349,7 @@ Then try:
             ready = seconds(ready),
             data = self.data,
             all = "every Region",
+            names = "DNS",
             between = "links",
             front_door = self.front_door,
             environment = self.environment,
@@ -361,6 +387,7 @@ mod tests {
             app: None,
             app_port: None,
             health_interval: None,
+            health_targets: None,
             geo_database: None,
             json: false,
         };
@@ -372,8 +399,8 @@ mod tests {
     #[test]
     fn the_banner_says_whether_an_edge_votes() {
         let two = edge_words(&["us-east-1", "eu-west-1"]);
-        assert!(two.starts_with("votes"), "{two}");
+        assert_eq!(two, "DNS on 127.1.3.1:5300  votes in the council");
         let three = edge_words(&["us-east-1", "eu-west-1", "ap-southeast-1"]);
-        assert!(three.starts_with("listens"), "{three}");
+        assert!(three.ends_with("no vote in the council"), "{three}");
     }
 }

@@ -9,7 +9,7 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -74,9 +74,9 @@ fn a_refused_up_makes_and_changes_nothing() {
     std::fs::create_dir(path("empty")).unwrap();
     std::fs::write(Path::new(&other).join("thesis.tex"), "").unwrap();
     let port = free_port();
-    let number = port.to_string();
+    let (number, dns) = (port.to_string(), free_port().to_string());
     for data in [&new, &path("empty")] {
-        let up = ["--data", data, "--api-port", &number];
+        let up = ["--data", data, "--api-port", &number, "--dns-port", &dns];
         let with = |more: &[&'static str]| [&up[..], more].concat();
         let twice = with(&["--regions", "us-east-1,us-east-1"]);
         refused(folder.path(), &twice, "us-east-1 is named twice");
@@ -90,10 +90,15 @@ fn a_refused_up_makes_and_changes_nothing() {
             refused(folder.path(), &up, &format!("{host}:{port} is taken"));
             drop(listener);
         }
+        let datagrams = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        let taken = datagrams.local_addr().unwrap();
+        let number = taken.port().to_string();
+        let up = ["--data", data, "--api-port", &dns, "--dns-port", &number];
+        refused(folder.path(), &up, &format!("{taken} is taken"));
+        refused(folder.path(), &up, "choose another port with --dns-port");
     }
-    let up = |data: &'static str| ["--data", data, "--api-port"];
     for data in ["/proc/causeway", "/proc/a/b"] {
-        let words = [&up(data)[..], &[&number]].concat();
+        let words = ["--data", data, "--api-port", &number, "--dns-port", &dns];
         refused(
             folder.path(),
             &words,
@@ -130,7 +135,8 @@ fn a_directory_that_cannot_be_written_is_refused() {
         return;
     }
     let (data, port) = (data.to_string_lossy(), free_port().to_string());
-    let words = ["--data", &*data, "--api-port", &port];
+    let dns = free_port().to_string();
+    let words = ["--data", &*data, "--api-port", &port, "--dns-port", &dns];
     refused(folder.path(), &words, "Permission denied");
 }
 

@@ -1,5 +1,6 @@
-//! An edge's seat in the council and its ports. It is driven from outside: run its tasks, move
-//! its links. Lanes other than the council's are taken off the link and put aside.
+//! An edge: its seat in the council, its steering and its ports. It is driven from outside: run
+//! its tasks, move its links, have DNS answered from its steering. What comes in other lanes than
+//! the council's and health's is taken off the link and put aside.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use council::{CouncilConfig, CouncilDriver, CouncilError, CouncilStatus, Settings, Timing};
 use event_listener::Event;
 use link::{Admission, Delivery, Lane, Plain, Port, PortError, Service};
+use steering::{LinkWatch, Steering, SteeringOptions, SteeringStatus};
 use store::Engine;
 use types::{Deployment, Environment, Site, SiteId, SiteName, Span};
 
@@ -21,7 +23,6 @@ const SITE_SERVICE: Service = Service(0);
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What an edge is told when it is opened.
-#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EdgeConfig {
     /// The sites there are, this one among them.
     pub deployment: Deployment,
@@ -29,10 +30,12 @@ pub struct EdgeConfig {
     pub site: SiteId,
     /// The deployment's largest round trip between sites, for the council's patience.
     pub largest_round_trip: Span,
+    /// How it probes endpoints and finds places.
+    pub steering: SteeringOptions,
 }
 
 /// Why an edge could not be opened.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The site is no edge of the deployment.
     #[error("site {} is no edge of this deployment", .0.0)]
@@ -43,6 +46,9 @@ pub enum OpenError {
     /// Its seat in the council can't be taken.
     #[error(transparent)]
     Council(#[from] CouncilError),
+    /// Its steering can't be opened.
+    #[error(transparent)]
+    Steering(#[from] steering::OpenError),
 }
 
 /// One peer as this edge sees it.
@@ -67,6 +73,8 @@ pub struct EdgeStatus {
     pub council: CouncilStatus,
     /// Its peers, in the order of their numbers.
     pub peers: Vec<PeerStatus>,
+    /// What it answers from.
+    pub steering: SteeringStatus,
     /// Envelopes that came in lanes an edge has no use for yet.
     pub put_aside: u64,
 }
@@ -76,6 +84,7 @@ pub struct Edge<E: Engine> {
     site: Site,
     environment: Arc<dyn Environment>,
     council: Arc<CouncilDriver<E>>,
+    steering: Arc<Steering<E>>,
     admission: Admission,
     peers: BTreeMap<SiteId, Peer>,
     put_aside: AtomicU64,
@@ -92,7 +101,7 @@ impl<E: Engine> Edge<E> {
     /// Opens an edge on its database. `ports` holds one for each other site.
     ///
     /// # Errors
-    /// The site is no edge, a port leads nowhere, or the council's records can't be used.
+    /// The site is no edge, a port leads nowhere, or what its disk holds can't be used.
     pub async fn open(
         engine: E,
         config: EdgeConfig,
@@ -105,7 +114,8 @@ impl<E: Engine> Edge<E> {
             .filter(|site| site.name.region().is_none())
             .ok_or(OpenError::NotAnEdge(config.site))?;
         let mut peers = BTreeMap::new();
-        for (id, port) in ports {
+        for (id, port) in &ports {
+            let (id, port) = (*id, port.clone());
             let site = config
                 .deployment
                 .site(id)
@@ -114,14 +124,24 @@ impl<E: Engine> Edge<E> {
         }
         let seat = CouncilConfig {
             site: config.site,
-            deployment: config.deployment,
+            deployment: config.deployment.clone(),
             timing: Timing::for_round_trip(config.largest_round_trip),
         };
-        let council = CouncilDriver::open(engine, seat, environment.clone()).await?;
+        let council = CouncilDriver::open(engine.clone(), seat, environment.clone()).await?;
+        let steering = Steering::open(
+            engine,
+            council.clone(),
+            (config.deployment, config.site),
+            config.steering,
+            environment.clone(),
+            ports,
+        )
+        .await?;
         Ok(Arc::new(Edge {
             site,
             environment,
             council,
+            steering,
             admission: Admission::open(),
             peers,
             put_aside: AtomicU64::new(0),
@@ -134,6 +154,7 @@ impl<E: Engine> Edge<E> {
     /// until the process ends.
     pub fn tasks(self: &Arc<Self>) -> Vec<Task> {
         let mut tasks: Vec<Task> = vec![Box::pin(self.clone().run_council())];
+        tasks.extend(self.steering.tasks());
         for id in self.peers.keys() {
             tasks.push(Box::pin(self.clone().listen(*id)));
         }
@@ -148,6 +169,11 @@ impl<E: Engine> Edge<E> {
     /// Its seat in the council.
     pub fn council(&self) -> &Arc<CouncilDriver<E>> {
         &self.council
+    }
+
+    /// What it answers from: there at once when it is opened, with nobody else to be heard.
+    pub fn steering(&self) -> &Arc<Steering<E>> {
+        &self.steering
     }
 
     /// The global configuration as it last heard of it; it stays in force when nobody is heard.
@@ -167,6 +193,7 @@ impl<E: Engine> Edge<E> {
             site: self.site.name,
             council: self.council.status(),
             peers: peers.collect(),
+            steering: self.steering.status(),
             put_aside: self.put_aside.load(Ordering::Relaxed),
         }
     }
@@ -212,8 +239,12 @@ impl<E: Engine> Edge<E> {
         let Some(peer) = self.peers.get(&peer) else {
             return;
         };
+        let mut health = LinkWatch::default();
         loop {
             let bell = peer.port.site_bell();
+            if health.has_changed(&peer.port) {
+                self.steering.look_at_links();
+            }
             while let Some(delivery) = peer.port.next_delivery() {
                 self.deliver(peer, delivery);
             }
@@ -224,15 +255,21 @@ impl<E: Engine> Edge<E> {
     fn deliver(&self, peer: &Peer, delivery: Delivery) {
         let Delivery {
             lane,
+            service,
             payload,
             receipt,
             ..
         } = delivery;
-        match lane {
-            Lane::Council => self.council.receive(peer.site.id, payload),
-            _ => {
-                self.put_aside.fetch_add(1, Ordering::Relaxed);
+        let is_taken = match lane {
+            Lane::Council => {
+                self.council.receive(peer.site.id, payload);
+                true
             }
+            Lane::Health => self.steering.receive(peer.site.id, service, payload),
+            _ => false,
+        };
+        if !is_taken {
+            self.put_aside.fetch_add(1, Ordering::Relaxed);
         }
         peer.port
             .consumed(self.environment.now().monotonic, receipt);

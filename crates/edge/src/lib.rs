@@ -1,8 +1,9 @@
-//! One edge: a site that sits in the council. It votes where the Regions need it to make a
-//! majority and follows as a listener where they don't, so it holds the global configuration.
+//! One edge: a site that answers DNS. It holds the global configuration on its own disk through
+//! its seat in the council (it votes where the Regions need it to make a majority, and follows as
+//! a listener where they don't), probes endpoints, and exchanges verdicts with the other sites.
 //!
-//! It serves nothing yet, and says so: DNS answers (`routing`) and accelerator traffic
-//! (`accelerator`) come with their issues, as does what is pushed to it in the lane `health`.
+//! It opens no socket: whoever runs it has packets answered from its steering. Accelerator
+//! traffic comes with its issue.
 
 mod edge;
 

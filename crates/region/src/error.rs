@@ -32,4 +32,7 @@ pub enum OpenError {
     /// The council's state makes no sense.
     #[error(transparent)]
     Council(#[from] council::CouncilError),
+    /// Its steering can't be opened.
+    #[error(transparent)]
+    Steering(#[from] steering::OpenError),
 }

@@ -23,6 +23,9 @@ impl<E: Engine> Region<E> {
             return self.healthy();
         }
         let request_id = self.request_id();
+        if crate::route53::is_addressed(&parts) {
+            return self.route(&parts, &body, &request_id).await;
+        }
         if let Some(scope) = signature::scope_of(&parts)
             && scope.service != DYNAMODB.service
         {
@@ -50,15 +53,24 @@ impl<E: Engine> Region<E> {
             regions: &[self.name],
             rules: Rules::JSON,
         };
+        Ok(self.admit(parts, body, &expected)?)
+    }
+
+    /// Is the request signed by a caller that may make it?
+    pub(crate) fn admit(
+        &self,
+        parts: &Parts,
+        body: &[u8],
+        expected: &Expected<'_>,
+    ) -> Result<(), SignatureError> {
         let identity = self.identity();
         let now = self.environment.now().wall;
         let verified = self
             .verifier
-            .verify(parts, body, &expected, now, identity.as_ref())
-            .map_err(refused)?;
+            .verify(parts, body, expected, now, identity.as_ref())?;
         match identity.caller(&verified) {
             Some(_) => Ok(()),
-            None => Err(refused(SignatureError::UnknownKey)),
+            None => Err(SignatureError::UnknownKey),
         }
     }
 
@@ -85,10 +97,6 @@ impl<E: Engine> Region<E> {
 
 fn is_signed(parts: &Parts) -> bool {
     parts.headers.contains_key(http::header::AUTHORIZATION)
-}
-
-fn refused(error: SignatureError) -> ServiceError {
-    ServiceError::caller(error.code(), error.to_string())
 }
 
 /// A service of AWS that no room of this house serves yet, in words that its clients can read.

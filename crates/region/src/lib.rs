@@ -17,6 +17,7 @@ mod probe;
 mod receiver;
 mod region;
 mod replicas;
+mod route53;
 mod settings;
 mod ship;
 mod shipper;

@@ -12,6 +12,7 @@ use council::{CouncilConfig, CouncilDriver, Timing};
 use event_listener::Event;
 use identity::Identity;
 use link::{Admission, Class, Delivery, Lane, Plain, Port, Service};
+use steering::{LinkWatch, Steering, SteeringOptions};
 use store::{Batch, Engine, LogPosition, Snapshot, Space};
 use tables::{Tables, TablesConfig};
 use types::{Deployment, Environment, SiteId};
@@ -23,6 +24,7 @@ use crate::peer::Peer;
 use crate::planted::PlantedBug;
 use crate::probe::Probe;
 use crate::receiver::Cursor;
+use crate::route53::Nodes;
 use crate::shipper::CursorNews;
 
 /// The tag of tables in the change log and on envelopes.
@@ -60,6 +62,8 @@ pub struct Region<E: Engine> {
     pub(crate) log: LogId,
     pub(crate) tables: Arc<Tables<E>>,
     pub(crate) council: Arc<CouncilDriver<E>>,
+    pub(crate) steering: Arc<Steering<E>>,
+    pub(crate) routing: routing::Service,
     pub(crate) identity: RwLock<Arc<Identity>>,
     pub(crate) verifier: Verifier,
     pub(crate) admission: Admission,
@@ -73,13 +77,15 @@ pub struct Region<E: Engine> {
 }
 
 impl<E: Engine> Region<E> {
-    /// Opens a Region on its database. `ports` holds one for each other site.
+    /// Opens a Region on its database. `ports` holds one for each other site; `options` says how it
+    /// probes endpoints and finds places.
     ///
     /// # Errors
     /// What the database holds can't be read, or the site isn't a Region of the deployment.
     pub async fn open(
         engine: E,
         config: RegionConfig,
+        options: SteeringOptions,
         environment: Arc<dyn Environment>,
         identity: Identity,
         ports: BTreeMap<SiteId, Arc<Port>>,
@@ -115,6 +121,23 @@ impl<E: Engine> Region<E> {
             timing: Timing::for_round_trip(config.largest_round_trip),
         };
         let council = CouncilDriver::open(engine.clone(), seat, environment.clone()).await?;
+        let targets = options.targets.clone();
+        let steering = Steering::open(
+            engine.clone(),
+            council.clone(),
+            (config.deployment.clone(), config.site),
+            options,
+            environment.clone(),
+            ports.clone(),
+        )
+        .await?;
+        let routing = routing::Service::new(routing::ServiceConfig {
+            account: config.account.clone(),
+            environment: environment.clone(),
+            configuration: council.clone(),
+            nodes: Arc::new(Nodes(steering.clone())),
+            targets: crate::route53::targets(targets),
+        });
         let peers = open_peers(&snapshot, &config.deployment, &ports, log).await?;
         let trimmed = crate::housekeeping::oldest(&snapshot, engine.log_head()).await?;
         Ok(Arc::new(Region {
@@ -122,6 +145,8 @@ impl<E: Engine> Region<E> {
             log,
             tables: Arc::new(tables),
             council,
+            steering,
+            routing,
             identity: RwLock::new(Arc::new(identity)),
             verifier: Verifier::new(),
             admission,
@@ -149,6 +174,7 @@ impl<E: Engine> Region<E> {
             Box::pin(self.clone().measure_tables()),
             Box::pin(self.clone().trim_log()),
         ];
+        tasks.extend(self.steering.tasks());
         for peer in self.peers.values() {
             tasks.push(Box::pin(self.clone().listen(peer.clone())));
             if peer.is_region() {
@@ -172,6 +198,11 @@ impl<E: Engine> Region<E> {
     /// Its place in the council.
     pub fn council(&self) -> &Arc<CouncilDriver<E>> {
         &self.council
+    }
+
+    /// Its routing state, its health checks, and what it knows of the edges.
+    pub fn steering(&self) -> &Arc<Steering<E>> {
+        &self.steering
     }
 
     /// Ends when the Region can't go on, with the reason: the process must end then, since what
@@ -222,8 +253,12 @@ impl<E: Engine> Region<E> {
     /// Takes what arrives from one peer to where it belongs.
     async fn listen(self: Arc<Self>, peer: Arc<Peer>) {
         let mut generation = None;
+        let mut health = LinkWatch::default();
         loop {
             let bell = peer.port.site_bell();
+            if health.has_changed(&peer.port) {
+                self.steering.look_at_links();
+            }
             let current = peer.port.generation(Class::Data);
             if peer.port.is_connected(Lane::Changes) && generation != Some(current) {
                 generation = Some(current);
@@ -251,12 +286,20 @@ impl<E: Engine> Region<E> {
         let now = self.environment.now();
         let Delivery {
             lane,
+            service,
             payload,
             receipt,
             ..
         } = delivery;
         if lane == Lane::Council {
             self.council.receive(peer.site.id, payload);
+            peer.port.consumed(now.monotonic, receipt);
+            return;
+        }
+        if lane == Lane::Health && service != REGION_SERVICE {
+            if !self.steering.receive(peer.site.id, service, payload) {
+                tracing::warn!(peer = %peer.site.name, service = service.0, "no such service");
+            }
             peer.port.consumed(now.monotonic, receipt);
             return;
         }

@@ -25,7 +25,7 @@ pub use dns::{
 pub use environment::{SystemEnvironment, fill_random, variable};
 pub use http::{
     FrontDoor, HttpLimits, HttpServer, ListenError, Refusal, RequestError, Route, SMALL_BODY,
-    Service, listen, request,
+    Service, listen, look_at_datagrams, request,
 };
 pub use links::{LinkPeer, Links};
 pub use lock::{DirectoryLock, LockError};

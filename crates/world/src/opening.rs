@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::Ipv4Addr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -11,8 +13,12 @@ use edge::{Edge, EdgeConfig};
 use identity::Identity;
 use link::Port;
 use region::{Region, RegionConfig};
+use routing::Locator;
+use steering::SteeringOptions;
 use store::MemoryEngine;
-use types::{Deployment, Environment, Geography, LAB_ACCOUNT, SiteId};
+use types::{
+    Deployment, Environment, Geography, LAB_ACCOUNT, ProbeOrder, ProbeOutcome, Prober, SiteId, Span,
+};
 
 use crate::slow::SlowEngine;
 use crate::world::PlantedBug;
@@ -56,6 +62,7 @@ impl Opening {
         let opening = Region::open(
             self.slow_engine(),
             config,
+            steering(),
             self.environment.clone(),
             self.identity.clone(),
             self.ports.clone(),
@@ -75,6 +82,7 @@ impl Opening {
             largest_round_trip: largest_round_trip(&self.deployment, Geography { scale: 1.0 }),
             deployment: self.deployment.clone(),
             site: self.site,
+            steering: steering(),
         };
         let opening = Edge::open(
             self.slow_engine(),
@@ -84,6 +92,33 @@ impl Opening {
         );
         let edge = finish(&self.engine, opening).expect("an edge opens on its own disk");
         (edge.tasks(), None)
+    }
+}
+
+/// A world has no endpoints: whatever is probed refuses the connection.
+struct NoEndpoints;
+
+impl Prober for NoEndpoints {
+    fn probe(&self, _: ProbeOrder) -> Pin<Box<dyn Future<Output = ProbeOutcome> + Send + '_>> {
+        Box::pin(async { ProbeOutcome::Refused })
+    }
+
+    fn resolve(
+        &self,
+        _: String,
+        _: Span,
+    ) -> Pin<Box<dyn Future<Output = Vec<Ipv4Addr>> + Send + '_>> {
+        Box::pin(async { Vec::new() })
+    }
+}
+
+fn steering() -> SteeringOptions {
+    SteeringOptions {
+        health: health::Settings::new(None).expect("the service's own intervals"),
+        targets: health::TargetPolicy::lab(),
+        locator: Locator::new(None),
+        addresses: BTreeMap::new(),
+        prober: Arc::new(NoEndpoints),
     }
 }
 

@@ -173,6 +173,23 @@ impl SignatureError {
     }
 }
 
+impl SignatureError {
+    /// The error as the services answer it that speak XML: codes and statuses of the "Common
+    /// Errors" in their API references.
+    pub fn in_xml(&self) -> ServiceError {
+        let (code, status) = match self.code() {
+            "MissingAuthenticationTokenException" => ("MissingAuthenticationToken", 403),
+            "IncompleteSignatureException" => ("IncompleteSignature", 400),
+            "UnrecognizedClientException" => ("InvalidClientTokenId", 403),
+            _ => ("SignatureDoesNotMatch", 403),
+        };
+        ServiceError {
+            status,
+            ..ServiceError::caller(code, self.to_string())
+        }
+    }
+}
+
 /// The error as DynamoDB answers it: HTTP 400, as each of them is there.
 impl From<SignatureError> for ServiceError {
     fn from(error: SignatureError) -> ServiceError {

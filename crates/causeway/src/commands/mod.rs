@@ -4,6 +4,7 @@
 mod conflicts;
 mod council;
 mod env;
+mod explain;
 mod fault;
 mod lab;
 mod places;
@@ -28,6 +29,7 @@ use crate::output;
 pub use conflicts::conflicts;
 pub use council::council;
 pub use env::env;
+pub use explain::explain;
 pub use fault::fault;
 pub use lab::{down, lag};
 pub use places::places;

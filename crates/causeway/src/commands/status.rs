@@ -33,12 +33,18 @@ pub fn status(command: &Status) -> Result<(), Failure> {
 fn render(report: &StatusReport) -> String {
     let running = duration::show(Duration::from_millis(report.running_milliseconds));
     let mut text = format!(
-        "{} for {running}, data in {}, delays x {}\n\n{}",
+        "{} for {running}, data in {}, delays x {}{}\n\n{}",
         report.endpoint,
         report.data,
         report.delay_scale,
+        report
+            .dns
+            .map_or_else(String::new, |dns| format!(", DNS on {dns}")),
         sites(&report.sites)
     );
+    if report.dns.is_some() {
+        text.push_str(&format!("\n{}", names(&report.sites)));
+    }
     if report.sites.iter().any(|site| site.app.is_some()) {
         text.push_str(&format!("\n{}", apps(&report.sites)));
     }
@@ -64,7 +70,7 @@ fn sites(sites: &[SiteReport]) -> Table {
         "SITE",
         "STATE",
         "FOR",
-        "API",
+        "ADDRESS",
         "PROCESS",
         "MEMORY",
         "CLOCK",
@@ -88,12 +94,52 @@ fn sites(sites: &[SiteReport]) -> Table {
             site.site.to_string(),
             site.state.clone(),
             or_dash(site.running_milliseconds.map(span)),
-            or_dash(site.api.map(|api| format!("http://{api}"))),
+            or_dash(address(site)),
             or_dash(site.process.map(|process| process.to_string())),
             or_dash(site.memory_bytes.map(|bytes| ByteSize(bytes).to_string())),
             clock,
             or_dash(role.map(str::to_owned)),
             or_dash(until),
+        ]);
+    }
+    table
+}
+
+fn address(site: &SiteReport) -> Option<String> {
+    let api = site.api.map(|api| format!("http://{api}"));
+    api.or_else(|| site.dns.map(|dns| dns.to_string()))
+}
+
+/// The edges' DNS: what they answer from, and what they have answered.
+fn names(sites: &[SiteReport]) -> Table {
+    let mut table = Table::new([
+        "DNS",
+        "ZONES",
+        "RECORD SETS",
+        "REVISION",
+        "CHECKS",
+        "UNHEALTHY",
+        "QUERIES",
+        "ANSWERS",
+    ]);
+    for site in sites.iter().filter(|site| site.dns.is_some()) {
+        let (dns, routing) = (&site.detail["dns"], &site.detail["routing"]);
+        let number = |value: &Value| value.as_u64().map_or("-".to_owned(), |n| n.to_string());
+        let checks = routing["health"].as_array();
+        let unhealthy = checks.map(|checks| {
+            let unhealthy = checks.iter().filter(|check| check["healthy"] == false);
+            unhealthy.count().to_string()
+        });
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        table.row([
+            site.site.to_string(),
+            number(&routing["zones"]),
+            number(&routing["records"]),
+            number(&routing["revision"]),
+            or_dash(checks.map(|checks| checks.len().to_string())),
+            or_dash(unhealthy),
+            number(&dns["queries"]),
+            number(&dns["answers"]),
         ]);
     }
     table

@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::files::{self, Readers};
 use settings::{FORMAT, read_settings, write_settings};
 
-pub use settings::{HealthInterval, Settings, Wishes};
+pub use settings::{HealthInterval, Settings, Wishes, own_address};
 
 /// What to do about a directory that can't hold a lab.
 pub const OTHER_DIRECTORY: &str = "name a new or empty directory with --data DIR";
@@ -351,6 +351,7 @@ mod tests {
             dns_port: Some(5400),
             app_port: Some(9000),
             health_interval: Some(HealthInterval::Milliseconds(200)),
+            health_targets: Some(vec!["10.0.0.0/8".to_owned()]),
             geo_database: Some(database.clone()),
             ..Wishes::default()
         };
@@ -359,6 +360,11 @@ mod tests {
         let second = make(&data, &Wishes::default()).unwrap().settings;
         assert_eq!(second.dns_port, 5400);
         assert_eq!(second.health_interval_milliseconds, Some(200));
+        assert_eq!(second.health_targets, Some(vec!["10.0.0.0/8".to_owned()]));
+        let edge = second.sites.last().unwrap();
+        let dns = second.edge_dns(edge).unwrap();
+        assert_eq!(dns.address.to_string(), "127.1.4.1:5400");
+        assert_eq!(dns.relayed.to_string(), "127.1.4.1:15400");
         assert_eq!(second.geo_database, Some(database.canonicalize().unwrap()));
         let wishes = Wishes {
             health_interval: Some(HealthInterval::AsConfigured),
@@ -372,6 +378,12 @@ mod tests {
         };
         let refused = message(make(&data, &wishes));
         assert!(refused.contains("absent.mmdb"), "{refused}");
+        let wishes = Wishes {
+            health_targets: Some(vec!["10.0.0.1/8".to_owned()]),
+            ..Wishes::default()
+        };
+        let refused = message(make(&data, &wishes));
+        assert!(refused.contains("'10.0.0.0/8' is meant"), "{refused}");
     }
 
     #[test]
@@ -398,9 +410,10 @@ mod tests {
         };
         let planned = Lab::plan(&absent, &wishes).unwrap();
         assert_eq!(planned.front_door().port(), 60_000);
-        // Three Regions with an API and a link, and an edge with a link.
-        assert_eq!(planned.listening(false).len(), 7);
-        assert_eq!(planned.listening(true).len(), 10);
+        // Three Regions with an API and a link, an edge with a link and two addresses for DNS, and
+        // the lab's own for DNS.
+        assert_eq!(planned.listening(false).len(), 10);
+        assert_eq!(planned.listening(true).len(), 13);
         assert!(!absent.exists());
         let lab = make(directory.path(), &Wishes::default()).unwrap();
         Lab::plan(directory.path(), &wishes).unwrap();

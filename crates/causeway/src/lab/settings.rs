@@ -4,11 +4,13 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use health::TargetPolicy;
 use serde::{Deserialize, Serialize};
 use types::{Region, Site, SiteId, SiteName};
 
 use crate::failure::Failure;
 use crate::files::{self, Readers};
+use crate::protocol::DnsAddresses;
 
 /// The version of `lab.toml` that this binary writes, and the greatest it reads. Format 1 had
 /// neither DNS nor applications nor health checks: what it lacks has its default.
@@ -46,6 +48,8 @@ pub struct Wishes {
     pub delay_scale: Option<f64>,
     /// How often endpoints are probed.
     pub health_interval: Option<HealthInterval>,
+    /// The networks that health checks may look at.
+    pub health_targets: Option<Vec<String>>,
     /// A database of places by address, in MMDB format.
     pub geo_database: Option<PathBuf>,
 }
@@ -78,6 +82,9 @@ pub struct Settings {
     /// How often endpoints are probed, in milliseconds; without it, as each health check says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_interval_milliseconds: Option<u64>,
+    /// The networks that health checks may look at; without them, loopback: all lab addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_targets: Option<Vec<String>>,
     /// A database of places by address, in MMDB format; its absolute path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub geo_database: Option<PathBuf>,
@@ -132,6 +139,7 @@ impl Settings {
             app_port: APP_PORT,
             delay_scale: 1.0,
             health_interval_milliseconds: None,
+            health_targets: None,
             geo_database: None,
             next_site: sites.len() as u16 + 1,
             sites,
@@ -152,6 +160,12 @@ impl Settings {
             }
             Some(HealthInterval::AsConfigured) => self.health_interval_milliseconds = None,
             None => {}
+        }
+        if let Some(targets) = &wishes.health_targets {
+            TargetPolicy::parse(targets.iter().map(String::as_str)).map_err(|cause| {
+                Failure::wrong_use(cause).then("name networks with --health-targets NETWORKS")
+            })?;
+            self.health_targets = Some(targets.clone());
         }
         if let Some(file) = &wishes.geo_database {
             let found = file.canonicalize().map_err(|cause| {
@@ -181,8 +195,15 @@ impl Settings {
                 option,
             });
         };
+        if self.has_edges() {
+            add(self.dns_address(), true, "--dns-port");
+        }
         for site in &self.sites {
             add(self.link_address(site.id), false, "--api-port");
+            if let Some(dns) = self.edge_dns(site) {
+                add(dns.address, true, "--dns-port");
+                add(dns.relayed, true, "--dns-port");
+            }
             if site.name.region().is_some() {
                 add(self.api_address(site.id), false, "--api-port");
                 if with_apps {
@@ -209,6 +230,26 @@ impl Settings {
         Ok(())
     }
 
+    /// Where the lab's DNS is relayed to its edges, UDP and TCP.
+    pub fn dns_address(&self) -> SocketAddr {
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.dns_port)
+    }
+
+    /// Has the lab an edge that would answer DNS?
+    pub fn has_edges(&self) -> bool {
+        self.sites.iter().any(|site| site.name.region().is_none())
+    }
+
+    /// Where that edge answers DNS; none if it is a Region.
+    pub fn edge_dns(&self, site: &Site) -> Option<DnsAddresses> {
+        let address = own_address(site.id);
+        site.name.region().is_none().then(|| DnsAddresses {
+            address: SocketAddr::new(address, self.dns_port),
+            relayed: SocketAddr::new(address, distant(self.dns_port)),
+            relay: self.dns_address().ip(),
+        })
+    }
+
     pub(super) fn api_address(&self, site: SiteId) -> SocketAddr {
         SocketAddr::new(own_address(site), self.api_port)
     }
@@ -228,7 +269,8 @@ fn distant(port: u16) -> u16 {
     up.unwrap_or(port.wrapping_sub(PORT_DISTANCE))
 }
 
-fn own_address(site: SiteId) -> IpAddr {
+/// The site's own address: 127.1.n.1, n its number.
+pub fn own_address(site: SiteId) -> IpAddr {
     let number = u8::try_from(site.0).expect("a lab has fewer than 255 sites");
     Ipv4Addr::new(127, 1, number, 1).into()
 }

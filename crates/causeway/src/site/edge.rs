@@ -1,5 +1,5 @@
-//! An edge as a site process runs it: it has a seat in the council, with a vote where the Regions
-//! need one, and serves nothing yet.
+//! An edge as a site process runs it: its DNS servers over its steering, and what the operator
+//! asks about it. It answers from its own disk before any link is up.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,21 +10,36 @@ use edge::{Edge, EdgeConfig};
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use link::Port;
-use runtime::{Refusal, Service, SystemEnvironment};
+use runtime::{
+    DnsAddress, Refusal, Service, SystemEnvironment, TcpLimits, TcpServer, UdpOptions, UdpServer,
+};
 use serde_json::{Value, json};
 use store::EmbeddedEngine;
 use types::{Environment, SiteId};
 
 use super::database::open_engine;
+use super::dns::{Answers, explain};
 use super::{Site, Task};
 use crate::failure::Failure;
-use crate::protocol::{Question, SiteConfig};
+use crate::protocol::{DnsAddresses, Question, SiteConfig};
+
+/// How UDP is served: a thread at each address, where the scheduler wants it, since a lab shares
+/// its machine with all of its sites and the application.
+const UDP: UdpOptions = UdpOptions {
+    threads: 1,
+    pinned: false,
+};
 
 /// An edge in its process.
-pub(super) struct EdgeSite(Arc<Edge<EmbeddedEngine>>);
+pub(super) struct EdgeSite {
+    edge: Arc<Edge<EmbeddedEngine>>,
+    addresses: DnsAddresses,
+    datagrams: UdpServer,
+    connections: TcpServer,
+}
 
 impl EdgeSite {
-    /// Opens the edge on the database in its directory.
+    /// Opens the edge on the database in its directory, and answers from then on.
     pub(super) async fn open(
         config: &SiteConfig,
         environment: &Arc<SystemEnvironment>,
@@ -34,17 +49,64 @@ impl EdgeSite {
             deployment: config.deployment.clone(),
             site: config.id()?,
             largest_round_trip: config.largest_round_trip(),
+            steering: super::steering::options(config)?,
         };
+        let addresses = config
+            .dns
+            .ok_or_else(|| Failure::wrong_use("an edge needs addresses for DNS"))?;
         let clocks: Arc<dyn Environment> = environment.clone();
         let edge = Edge::open(open_engine(config).await?, settings, clocks, ports).await;
-        Ok(EdgeSite(edge.map_err(Failure::did_not_hold)?))
+        let edge = edge.map_err(Failure::did_not_hold)?;
+        let answers = Arc::new(Answers::of(edge.steering(), environment.random()));
+        let at = [
+            DnsAddress::open(addresses.address),
+            DnsAddress::relayed(addresses.relayed, vec![addresses.relay]),
+        ];
+        let datagrams = UdpServer::start(&at, UDP, Arc::clone(&answers));
+        let connections = TcpServer::start(&at, TcpLimits::MODEST, answers);
+        Ok(EdgeSite {
+            edge,
+            addresses,
+            datagrams: datagrams.map_err(Failure::wrong_use)?,
+            connections: connections.map_err(Failure::wrong_use)?,
+        })
+    }
+
+    fn status(&self) -> Value {
+        let status = self.edge.status();
+        let council = &status.council;
+        let mut alarms = Vec::new();
+        if !council.majority {
+            alarms.push("no majority of sites is heard: DNS goes on as it last was");
+        }
+        let counts = self.datagrams.counts().plus(self.connections.counts());
+        json!({
+            "council": {
+                "role": format!("{:?}", council.role).to_lowercase(),
+                "term": council.term,
+                "revision": council.revision,
+                "majority": council.majority,
+            },
+            "dns": {
+                "address": self.addresses.address,
+                "queries": counts.queries,
+                "answers": counts.answers,
+                "silent": counts.silent,
+                "unreadable": counts.unreadable,
+                "unsent": counts.unsent,
+                "lost": counts.lost,
+            },
+            "routing": super::dns::status(&status.steering),
+            "put_aside": status.put_aside,
+            "alarms": alarms,
+        })
     }
 }
 
 impl Service for EdgeSite {
-    /// An edge listens nowhere yet, so this is never asked.
+    /// An edge has no API, so this is never asked.
     async fn call(&self, _client: SocketAddr, _request: Request<Bytes>) -> Response<Bytes> {
-        let text = format!("{} serves nothing yet\n", self.0.name());
+        let text = format!("{} answers DNS and has no API\n", self.edge.name());
         let mut response = Response::new(Bytes::from(text));
         *response.status_mut() = StatusCode::NOT_IMPLEMENTED;
         response
@@ -57,12 +119,12 @@ impl Service for EdgeSite {
 
 impl Site for EdgeSite {
     fn tasks(&self) -> Vec<(&'static str, Task<'static, ()>)> {
-        let edge = Arc::clone(&self.0);
+        let edge = Arc::clone(&self.edge);
         let failed: Task<'static, ()> = Box::pin(async move {
             let reason = edge.failed().await;
             tracing::error!(reason, "this edge can't go on");
         });
-        let tasks = self.0.tasks().into_iter();
+        let tasks = self.edge.tasks().into_iter();
         let tasks = tasks.map(|task| ("edge", task));
         tasks.chain([("failure", failed)]).collect()
     }
@@ -70,19 +132,8 @@ impl Site for EdgeSite {
     fn answer(&self, question: Question) -> Task<'_, Result<Value, String>> {
         Box::pin(async move {
             match question {
-                Question::Status => {
-                    let status = self.0.status();
-                    let council = &status.council;
-                    Ok(json!({
-                        "council": {
-                            "role": format!("{:?}", council.role).to_lowercase(),
-                            "term": council.term,
-                            "revision": council.revision,
-                            "majority": council.majority,
-                        },
-                        "put_aside": status.put_aside,
-                    }))
-                }
+                Question::Status => Ok(self.status()),
+                Question::Explain(question) => explain(self.edge.steering(), &question),
                 other => Err(format!("an edge has no answer about {other:?}")),
             }
         })

@@ -3,8 +3,10 @@
 
 mod certificate;
 mod database;
+mod dns;
 mod edge;
 mod region;
+mod steering;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use aws::ServiceError;
 use aws::json::{self, DYNAMODB};
+use aws::signature::scope_of;
+use aws::xml::{self, XmlErrors};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
@@ -20,6 +22,7 @@ use tables::{ConflictCursor, ConflictFilter, ConflictId, NoConflictId, RestoreEr
 use types::{ByteSize, Deployment, Environment, SiteId};
 
 use super::database::open_engine;
+use super::dns::explain;
 use super::{Site, Task};
 use crate::duration;
 use crate::failure::Failure;
@@ -64,7 +67,9 @@ impl RegionSite {
             planted_in_tables: None,
         };
         let clocks: Arc<dyn Environment> = environment.clone();
-        let region = Region::open(engine.clone(), settings, clocks, identity, ports).await;
+        let options = super::steering::options(config)?;
+        let opened = Region::open(engine.clone(), settings, options, clocks, identity, ports);
+        let region = opened.await;
         Ok(RegionSite {
             region: region.map_err(Failure::did_not_hold)?,
             engine,
@@ -99,6 +104,7 @@ impl RegionSite {
             }
         }
         let mut value = to_json(&status)?;
+        value["routing"] = super::dns::status(&self.region.steering().status());
         value["alarms"] = json!(alarms);
         value["store_bytes"] = json!(self.engine.approximate_bytes());
         Ok(value)
@@ -189,19 +195,27 @@ impl RegionSite {
     }
 
     fn operations() -> Value {
-        let (built, not_built): (Vec<_>, Vec<_>) =
-            Tables::<EmbeddedEngine>::operations().partition(|(_, built)| *built);
-        let names = |rows: &[(&'static str, bool)]| -> Vec<&'static str> {
-            rows.iter().map(|(name, _)| *name).collect()
-        };
-        json!([{
-            "service": "dynamodb",
-            "built": built.len(),
-            "not_built": not_built.len(),
-            "built_names": names(&built),
-            "not_built_names": names(&not_built),
-        }])
+        let tables = Tables::<EmbeddedEngine>::operations();
+        json!([
+            counted("dynamodb", tables),
+            counted("route53", routing::Service::operations()),
+        ])
     }
+}
+
+/// The operations of a service, those built and those not.
+fn counted(service: &str, operations: impl Iterator<Item = (&'static str, bool)>) -> Value {
+    let (built, not_built): (Vec<_>, Vec<_>) = operations.partition(|(_, built)| *built);
+    let names = |rows: &[(&'static str, bool)]| -> Vec<&'static str> {
+        rows.iter().map(|(name, _)| *name).collect()
+    };
+    json!({
+        "service": service,
+        "built": built.len(),
+        "not_built": not_built.len(),
+        "built_names": names(&built),
+        "not_built_names": names(&not_built),
+    })
 }
 
 impl Service for RegionSite {
@@ -209,12 +223,20 @@ impl Service for RegionSite {
         self.region.handle(request).await
     }
 
-    fn refuse(&self, _head: Option<&Parts>, refusal: Refusal) -> Response<Bytes> {
+    fn refuse(&self, head: Option<&Parts>, refusal: Refusal) -> Response<Bytes> {
         let mut random = [0; json::REQUEST_ID_BYTES];
         for chunk in random.chunks_exact_mut(8) {
             chunk.copy_from_slice(&self.environment.random().to_be_bytes());
         }
-        json::failure(&DYNAMODB, &json::request_id(random), &words(refusal))
+        let (request_id, error) = (json::request_id(random), words(refusal));
+        let shape = head.and_then(|head| {
+            let scope = scope_of(head)?;
+            XmlErrors::of(&scope.service, head)
+        });
+        match shape {
+            Some(shape) => xml::failure(shape, &request_id, &error),
+            None => json::failure(&DYNAMODB, &request_id, &error),
+        }
     }
 }
 
@@ -252,6 +274,7 @@ impl Site for RegionSite {
                     to_json(&replicas.map_err(|cause| cause.to_string())?)
                 }
                 Question::Operations => Ok(RegionSite::operations()),
+                Question::Explain(question) => explain(self.region.steering(), &question),
             }
         })
     }

@@ -48,6 +48,7 @@ impl Supervisor {
             Command::Resume { site } => self.resume(site).await,
             Command::Faults => Ok(to_json(&self.fault_views())),
             Command::Heal { id } => self.heal(id).await,
+            Command::Explain(question) => self.explain(question).await,
             Command::Rotate => Ok(json!({ "sites": self.rotate().await })),
         }
     }
@@ -60,6 +61,11 @@ impl Supervisor {
         StatusReport {
             data: self.lab.directory.display().to_string(),
             endpoint: format!("http://{}", self.lab.front_door()),
+            dns: self
+                .lab
+                .settings
+                .has_edges()
+                .then(|| self.lab.settings.dns_address()),
             delay_scale: self.lab.settings.delay_scale,
             running_milliseconds: (now - self.begun).0 / 1000,
             sites,
@@ -81,6 +87,11 @@ impl Supervisor {
             reason: None,
             process: None,
             api: name.region().map(|_| self.lab.api_address(slot.site.id)),
+            dns: self
+                .lab
+                .settings
+                .edge_dns(&slot.site)
+                .map(|dns| dns.address),
             running_milliseconds: None,
             memory_bytes: None,
             certificate: None,

@@ -4,6 +4,7 @@
 mod app;
 mod certificates;
 mod compare;
+mod dns;
 mod door;
 mod execute;
 mod inject;

@@ -349,14 +349,19 @@ fn prepare(
             shape: *shape,
         }
     });
+    let settings = &lab.lab.settings;
     let config = SiteConfig {
         site: site.name,
         account: LAB_ACCOUNT.to_owned(),
         directory: directory.clone(),
         api: lab.lab.api_address(site.id),
         link: lab.lab.link_address(site.id),
+        dns: settings.edge_dns(&site),
         clock_offset_milliseconds: conditions.clock_offset_milliseconds,
-        delay_scale: lab.lab.settings.delay_scale,
+        delay_scale: settings.delay_scale,
+        health_interval_milliseconds: settings.health_interval_milliseconds,
+        health_targets: settings.health_targets.clone(),
+        geo_database: settings.geo_database.clone(),
         peers: peers.collect(),
         deployment,
     };

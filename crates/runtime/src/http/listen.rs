@@ -34,6 +34,15 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
     })
 }
 
+/// Looks whether datagrams could be received at that address by UDP. It isn't taken.
+pub fn look_at_datagrams(address: SocketAddr) -> Result<(), ListenError> {
+    let looked = std::net::UdpSocket::bind(address);
+    looked.map(drop).map_err(|cause| match cause.kind() {
+        std::io::ErrorKind::AddrInUse => ListenError::Taken(address),
+        _ => ListenError::Io { address, cause },
+    })
+}
+
 fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -58,5 +67,11 @@ mod tests {
         let error = listen(address).unwrap_err();
         assert!(matches!(error, ListenError::Taken(taken) if taken == address));
         assert!(error.to_string().contains(&address.to_string()), "{error}");
+        // TCP and UDP are apart.
+        look_at_datagrams(address).unwrap();
+        let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = datagrams.local_addr().unwrap();
+        let error = look_at_datagrams(address).unwrap_err();
+        assert!(matches!(error, ListenError::Taken(taken) if taken == address));
     }
 }

@@ -20,7 +20,7 @@ use types::ByteSize;
 
 pub use client::{RequestError, request};
 pub use door::{FrontDoor, Route};
-pub use listen::{ListenError, listen};
+pub use listen::{ListenError, listen, look_at_datagrams};
 pub use server::HttpServer;
 
 /// What a server refuses to exceed. All are per server.

@@ -1,0 +1,13 @@
+//! What every site does to steer users, Region or edge: it holds the compiled routing state of
+//! the configuration on its own disk, probes endpoints and exchanges verdicts with the other
+//! sites, and learns which edge serves which revision. Regions and edges put it to use; it
+//! decides nothing that `routing` and `health` don't, and opens no socket.
+
+mod checking;
+mod names;
+mod routes;
+mod serving;
+mod steering;
+
+pub use serving::{EdgeServing, SERVING_EVERY, SERVING_FRESHNESS};
+pub use steering::{LinkWatch, OpenError, Steering, SteeringOptions, SteeringStatus, Task};

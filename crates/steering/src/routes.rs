@@ -1,0 +1,54 @@
+//! Follows the configuration: when it changes, what has changed of it is compiled anew and served
+//! from then on, in one step.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use store::Engine;
+use types::{ConfigurationView, HealthCheckId};
+
+use crate::steering::{Steering, SteeringStatus};
+
+impl<E: Engine> Steering<E> {
+    /// Serves every revision of the configuration that is still the newest when its turn comes,
+    /// until the process ends.
+    pub(crate) async fn follow_configuration(self: Arc<Self>) {
+        loop {
+            let served = self.node.snapshot().revision();
+            let settings = self.council.settings_after(served).await;
+            self.serve(settings.as_ref());
+        }
+    }
+
+    /// Answers by that configuration from now on.
+    pub(crate) fn serve(&self, view: &dyn ConfigurationView) {
+        // First: the status of a check must be there when answers begin to read it.
+        self.configure_checks(view);
+        if self.node.refresh(view) {
+            tracing::debug!(revision = view.revision(), "another revision is served");
+            self.swapped.notify(usize::MAX);
+        }
+    }
+
+    /// How it is.
+    pub fn status(&self) -> SteeringStatus {
+        let snapshot = self.node.snapshot();
+        let monitor = self.checking.monitor();
+        let checks = configured(self.council.settings().as_ref());
+        let health = checks.into_iter().filter_map(|check| {
+            let healthy = monitor.status(&check)?;
+            Some((check, healthy))
+        });
+        SteeringStatus {
+            revision: snapshot.revision(),
+            zones: snapshot.zone_count(),
+            records: snapshot.record_set_count(),
+            health: health.collect(),
+        }
+    }
+}
+
+fn configured(view: &dyn ConfigurationView) -> BTreeSet<HealthCheckId> {
+    let checks = routing::health_checks(view).into_iter();
+    checks.map(|check| check.id).collect()
+}
