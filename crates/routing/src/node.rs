@@ -46,7 +46,12 @@ impl Node {
             return false;
         }
         let snapshot = Snapshot::compile(view, Some(&served), &self.board);
-        for fault in snapshot.faults() {
+        let known = served.faults();
+        for fault in snapshot
+            .faults()
+            .iter()
+            .filter(|fault| !known.contains(fault))
+        {
             tracing::warn!(fault, "a part of the routing configuration isn't served");
         }
         let used: std::collections::BTreeSet<HealthCheckId> = snapshot.checks().cloned().collect();

@@ -67,8 +67,7 @@ impl Snapshot {
                 _ => match groups(view, &zone) {
                     Ok(groups) => {
                         snapshot.compiled += 1;
-                        let faults = &mut snapshot.faults;
-                        Arc::new(compile(&zone, fingerprint, groups, board, faults))
+                        Arc::new(compile(&zone, fingerprint, groups, board))
                     }
                     Err((key, error)) => {
                         snapshot.faults.push(format!("{key}: {error}"));
@@ -95,8 +94,7 @@ impl Snapshot {
             let groups = sets
                 .chunk_by(|a, b| a.name == b.name && a.kind == b.kind)
                 .map(|group| (group[0].name.clone(), group[0].kind, group.to_vec()));
-            let faults = &mut snapshot.faults;
-            let compiled = compile(&zone, Fingerprint::default(), groups, board, faults);
+            let compiled = compile(&zone, Fingerprint::default(), groups, board);
             snapshot.add(Arc::new(compiled));
         }
         snapshot
@@ -108,6 +106,7 @@ impl Snapshot {
         let wire = zone.name.wire().to_vec();
         let hash = hash_name(&wire);
         let known = self.find(hash, &wire).is_some();
+        self.faults.extend(zone.faults.iter().cloned());
         self.most_labels = self.most_labels.max(zone.name.labels().count());
         self.zones.push(zone);
         if known {

@@ -338,4 +338,17 @@ fn many_zones_compile_and_only_what_changed_is_compiled_again() {
     let second = Snapshot::compile(&view, Some(&first), &board);
     assert_eq!(second.compiled_zones(), 1);
     assert_eq!(first.compiled_zones(), 100);
+    // What is wrong with a zone is said for as long as it is.
+    let line = format!("bad.{} 60 A 192.0.2", zones[7].name);
+    view.change(|view| view.group(&zones[7], &[set(&line)]));
+    let third = Snapshot::compile(&view, Some(&second), &board);
+    view.change(|view| view.zone(&zones[8]));
+    let fourth = Snapshot::compile(&view, Some(&third), &board);
+    assert_eq!((third.compiled_zones(), fourth.compiled_zones()), (1, 1));
+    assert!(
+        third.faults()[0].contains("ARRDATAIllegalIPv4Address"),
+        "{:?}",
+        third.faults()
+    );
+    assert_eq!(third.faults(), fourth.faults());
 }

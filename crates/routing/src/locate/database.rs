@@ -92,7 +92,9 @@ impl Database {
         if !found.has_data() {
             return None;
         }
-        let prefix = found.network().ok()?.prefix();
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        // Above its part for IPv4 a database of IPv6 tells networks of IPv6.
+        let prefix = found.network().ok()?.prefix().min(longest);
         if self.flat {
             let country = text(&found, COUNTRY_CODE).and_then(CountryCode::new);
             let known = geography::country(country?);

@@ -16,6 +16,9 @@ pub use database::DatabaseError;
 use geography::row_of_region;
 pub(crate) use geography::{anchor_rows, latency};
 
+/// Bits before an IPv4 address within IPv6's (RFC 4291, section 2.5.5.2).
+const MAPPED_PREFIX: u8 = 96;
+
 /// Tells where clients are.
 #[derive(Debug)]
 pub struct Locator {
@@ -91,9 +94,17 @@ impl Locator {
         Ok(self)
     }
 
-    /// Where that address is.
+    /// Where that address is. An IPv4 address within IPv6's is where the IPv4 address is.
     pub fn locate(&self, address: IpAddr) -> Whereabouts {
-        let address = address.to_canonical();
+        let canonical = address.to_canonical();
+        let mut whereabouts = self.located(canonical);
+        if address.is_ipv6() && canonical.is_ipv4() {
+            whereabouts.prefix += MAPPED_PREFIX;
+        }
+        whereabouts
+    }
+
+    fn located(&self, address: IpAddr) -> Whereabouts {
         if let IpAddr::V4(v4) = address
             && let Some(place) = geography::place_of(v4)
         {

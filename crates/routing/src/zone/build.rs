@@ -29,9 +29,8 @@ pub(crate) fn compile(
     fingerprint: Fingerprint,
     groups: impl IntoIterator<Item = (Name, RecordKind, Vec<RecordSet>)>,
     board: &HealthBoard,
-    faults: &mut Vec<Fault>,
 ) -> CompiledZone {
-    let mut builder = Builder::new(&zone.name, board, faults);
+    let mut builder = Builder::new(&zone.name, board);
     builder.node(zone.name.wire());
     for (name, kind, sets) in groups {
         builder.group(&name, kind, sets);
@@ -43,7 +42,7 @@ pub(crate) fn compile(
 struct Builder<'a> {
     zone: &'a Name,
     board: &'a HealthBoard,
-    faults: &'a mut Vec<Fault>,
+    faults: Vec<Fault>,
     names: Vec<u8>,
     table: NameTable,
     nodes: Vec<Node>,
@@ -60,11 +59,11 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(zone: &'a Name, board: &'a HealthBoard, faults: &'a mut Vec<Fault>) -> Builder<'a> {
+    fn new(zone: &'a Name, board: &'a HealthBoard) -> Builder<'a> {
         Builder {
             zone,
             board,
-            faults,
+            faults: Vec::new(),
             names: Vec::new(),
             table: NameTable::default(),
             nodes: Vec::new(),
@@ -313,8 +312,9 @@ impl<'a> Builder<'a> {
             orders: self.rows.into(),
             negative,
             servers,
+            faults: self.faults,
         };
-        aliases::resolve(&mut compiled, &self.aliases, self.faults);
+        aliases::resolve(&mut compiled, &self.aliases);
         compiled
     }
 

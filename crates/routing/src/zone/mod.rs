@@ -61,6 +61,8 @@ pub(crate) struct CompiledZone {
     negative: Set,
     /// The apex's NS records.
     servers: Option<u32>,
+    /// What of it couldn't be compiled.
+    pub(crate) faults: Vec<Fault>,
 }
 
 /// A name that exists, if only because one below it does.

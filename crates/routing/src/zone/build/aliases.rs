@@ -1,7 +1,6 @@
 //! What aliases stand for. Those that lead in a circle or too deep lead nowhere, so that every
 //! decision ends.
 
-use super::Fault;
 use crate::zone::{CompiledZone, NONE};
 use crate::{Name, RecordKind};
 
@@ -9,15 +8,12 @@ use crate::{Name, RecordKind};
 pub(crate) const MAX_ALIAS_DEPTH: usize = 32;
 
 /// Finds every alias's group; `aliases` are entries, target names and kinds.
-pub(super) fn resolve(
-    zone: &mut CompiledZone,
-    aliases: &[(u32, Name, RecordKind)],
-    faults: &mut Vec<Fault>,
-) {
+pub(super) fn resolve(zone: &mut CompiledZone, aliases: &[(u32, Name, RecordKind)]) {
     for (entry, target, kind) in aliases {
         let group = zone.group_named(target, *kind);
         if group.is_none() {
-            faults.push(format!("an alias's target isn't there: {target} {kind}"));
+            let fault = format!("an alias's target isn't there: {target} {kind}");
+            zone.faults.push(fault);
         }
         zone.entries[*entry as usize].target = group.unwrap_or(NONE);
     }
@@ -32,7 +28,8 @@ pub(super) fn resolve(
         }
     }
     if cut > 0 {
-        faults.push(format!("{cut} aliases lead in a circle or too deep"));
+        let fault = format!("{}: {cut} aliases lead in a circle or too deep", zone.name);
+        zone.faults.push(fault);
     }
 }
 
