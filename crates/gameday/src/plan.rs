@@ -241,10 +241,12 @@ impl Load {
             }
             Work::ReadOrders => Task::ReadAcknowledged,
             Work::UpdateAndRead { orders } => {
-                // What is read was written half a round before: by then it could be everywhere.
+                // Each load is elsewhere in the round, and reads what it wrote half a round before:
+                // without a fault two writes of an order are far apart, and seen by all.
+                let turn = number / 2 + load as u32 * (orders / 3);
                 match number.is_multiple_of(2) {
-                    true => Task::Update(Order::Shared(number / 2 % orders)),
-                    false => Task::Read(Order::Shared((number / 2 + orders / 2) % orders)),
+                    true => Task::Update(Order::Shared(turn % orders)),
+                    false => Task::Read(Order::Shared((turn + orders / 2) % orders)),
                 }
             }
             Work::Get { .. } => Task::Get,
