@@ -1,0 +1,349 @@
+//! Game days against real labs: the shipped scenarios hold on short schedules, what can't hold is
+//! told by exit codes, and nothing of a game day outlives it, however it ends.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    clippy::zombie_processes,
+    reason = "tests are outside"
+)]
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Condvar, Mutex, Once};
+
+use serde_json::Value;
+use support::eventually;
+
+/// Game days at once: each is a lab of four or five processes.
+const AT_ONCE: u32 = 2;
+
+static RUNNING: (Mutex<u32>, Condvar) = (Mutex::new(0), Condvar::new());
+static APPLICATION: Once = Once::new();
+
+/// The right to run a game day, as long as it is there.
+struct Turn;
+
+impl Turn {
+    fn take() -> Turn {
+        APPLICATION.call_once(build_application);
+        let (running, freed) = &RUNNING;
+        let mut running = running.lock().unwrap_or_else(|broken| broken.into_inner());
+        while *running >= AT_ONCE {
+            running = freed
+                .wait(running)
+                .unwrap_or_else(|broken| broken.into_inner());
+        }
+        *running += 1;
+        Turn
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let (running, freed) = &RUNNING;
+        *running.lock().unwrap_or_else(|broken| broken.into_inner()) -= 1;
+        freed.notify_one();
+    }
+}
+
+/// The shipped scenarios run `examples/orders`, which lies beside the binary. The test command
+/// has put it there; who runs this test alone waits for it to be built, once.
+fn build_application() {
+    let beside = Path::new(env!("CARGO_BIN_EXE_causeway")).with_file_name("orders");
+    if !beside.exists() {
+        let mut cargo = Command::new(env!("CARGO"));
+        let built = cargo
+            .args(["build", "--quiet", "--package", "orders"])
+            .status();
+        assert!(
+            built.unwrap().success() && beside.exists(),
+            "examples/orders is not built"
+        );
+    }
+}
+
+fn gameday(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
+    command.arg("gameday").args(words).stdin(Stdio::null());
+    command
+}
+
+/// Runs a shipped scenario with these variables; gives its report. It must hold.
+fn run(scenario: &str, variables: &[&str]) -> Value {
+    let _turn = Turn::take();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = gameday(&["run", scenario, "--json", "--report"]);
+    command.arg(folder.path());
+    for variable in variables {
+        command.args(["--set", variable]);
+    }
+    let output = command.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|cause| panic!("{scenario}: {cause}\n{told}"));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{scenario}: {told}\n{:#}\n{:#}",
+        report["expectations"],
+        report["timeline"]
+    );
+    assert_eq!(report["holds"], true);
+    let expectations = report["expectations"].as_array().unwrap().len();
+    let written = fs::read_to_string(folder.path().join("report.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), report);
+    let html = fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(html.contains("<svg") && html.contains(report["scenario"]["title"].as_str().unwrap()));
+    let junit = fs::read_to_string(folder.path().join("junit.xml")).unwrap();
+    assert!(
+        junit.matches("<testcase").count() >= expectations,
+        "{junit}"
+    );
+    assert!(!junit.contains("<failure"), "{junit}");
+    report
+}
+
+#[test]
+fn a_region_s_outage_is_measured_by_client_and_order() {
+    let variables = [
+        "warm_up=4s",
+        "outage=16s",
+        "settle=6s",
+        "rate=5",
+        "within=14",
+    ];
+    let report = run("region-outage", &variables);
+    let metric = |name: &str| report["metrics"][name].clone();
+    // With its Region dead, nobody is served who doesn't look again.
+    assert_eq!(metric("rto_s.never_resolves_again"), "never");
+    assert!(metric("rto_s.honours_ttl").as_f64().unwrap() > 0.0);
+    assert!(metric("served_by.virginia.us-east-1").as_f64().unwrap() > 0.0);
+    assert!(metric("served_by.virginia.eu-west-1").as_f64().unwrap() > 0.0);
+    assert_eq!(metric("requests").as_f64(), Some(6.0 * 5.0 * 26.0));
+    assert!(metric("link_bytes.changes").as_f64().unwrap() > 0.0);
+    assert!(metric("drained_s").is_number(), "{}", report["timeline"]);
+}
+
+#[test]
+fn two_active_regions_are_cut_apart_and_conflict() {
+    let variables = ["warm_up=4s", "cut=8s", "settle=4s"];
+    let report = run("active-active-latency", &variables);
+    let conflicts = report["conflicts"]["count"].as_u64();
+    assert!(conflicts > Some(0), "{}", report["conflicts"]);
+}
+
+#[test]
+fn german_users_stay_in_germany_when_it_is_down() {
+    let variables = ["warm_up=4s", "outage=8s", "settle=5s", "rate=5"];
+    let report = run("residency-geolocation", &variables);
+    assert_eq!(report["metrics"]["rto_s.germans"], "never");
+}
+
+#[test]
+fn an_expectation_that_cannot_hold_is_exit_code_1() {
+    let _turn = Turn::take();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = gameday(&["run", "region-outage", "--quiet", "--report"]);
+    command.arg(folder.path());
+    for variable in ["warm_up=1s", "outage=4s", "settle=1s", "rate=2", "within=0"] {
+        command.args(["--set", variable]);
+    }
+    let output = command.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("rto_s.honours_ttl <= 0"), "{told}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("region-outage"), "{text}");
+    let junit = fs::read_to_string(folder.path().join("junit.xml")).unwrap();
+    assert!(junit.contains("<failure"), "{junit}");
+}
+
+/// A scenario of one Region without an application.
+const SMALL: &str = r#"
+title = "Nothing happens"
+[lab]
+regions = ["us-east-1"]
+edges = 0
+[measure]
+length = "2s"
+[expect]
+that = ["link_bytes >= 0"]
+"#;
+
+fn write(folder: &Path, name: &str, text: &str) -> String {
+    let file = folder.join(name);
+    fs::write(&file, text).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+fn code(output: &Output) -> (Option<i32>, String) {
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), told)
+}
+
+#[test]
+fn a_wrong_scenario_is_exit_code_2_and_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = write(folder.path(), "small.toml", SMALL);
+    let output = gameday(&["check", &small]).output().unwrap();
+    assert_eq!(code(&output).0, Some(0));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Nothing happens"));
+    let output = gameday(&["check", &small, "--json"]).output().unwrap();
+    let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(plan["scenario"]["title"], "Nothing happens");
+    let broken = SMALL
+        .replace("us-east-1", "us-est-1")
+        .replace("length", "lenght");
+    let broken = write(folder.path(), "broken.toml", &broken);
+    let absent = folder.path().join("absent.toml");
+    let absent = absent.to_str().unwrap();
+    for (words, parts) in [
+        (
+            vec!["check", &broken],
+            &["broken.toml:4:12", "us-east-1", "broken.toml:6:1"][..],
+        ),
+        (vec!["run", &broken], &["broken.toml:4:12"][..]),
+        (vec!["check", absent], &["absent.toml"][..]),
+        (
+            vec!["check", "region-outage", "--set", "outge=5s"],
+            &["outge", "outage"][..],
+        ),
+        (
+            vec!["check", "region-outage", "--set", "outage"],
+            &["NAME=VALUE"][..],
+        ),
+        (vec!["run", &small, "--report", &small], &["small.toml"][..]),
+    ] {
+        let (exit, told) = code(&gameday(&words).output().unwrap());
+        assert_eq!(exit, Some(2), "{words:?}: {told}");
+        for part in parts {
+            assert!(told.contains(part), "{words:?} without {part}: {told}");
+        }
+    }
+    let output = gameday(&["list", folder.path().to_str().unwrap(), "--json"]).output();
+    let listed: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    let listed = listed.as_array().unwrap();
+    let has = |name: &str| listed.iter().any(|row| row["scenario"] == name);
+    assert!(
+        has("region-outage") && has(&small) && has(&broken),
+        "{listed:?}"
+    );
+}
+
+#[test]
+fn a_lab_that_cannot_be_ready_is_exit_code_3() {
+    let _turn = Turn::take();
+    let folder = tempfile::tempdir().unwrap();
+    let text = SMALL.replace("length =", "deploy_within = \"3s\"\nlength =");
+    let small = write(folder.path(), "small.toml", &text);
+    let mut command = gameday(&["run", &small, "--quiet", "--app", "exit 1"]);
+    let (exit, told) = code(&command.output().unwrap());
+    assert_eq!(exit, Some(3), "{told}");
+    assert!(told.contains("the application in us-east-1"), "{told}");
+}
+
+/// A game day in the middle of its fault.
+struct Midway {
+    process: Child,
+    directory: PathBuf,
+    ports: Vec<u16>,
+    _folder: tempfile::TempDir,
+}
+
+impl Midway {
+    /// Starts one whose only Region but one is killed, and waits until that was done.
+    fn start() -> Midway {
+        let folder = tempfile::tempdir().unwrap();
+        let step = "[[step]]\nat = \"1s\"\ndo = \"kill\"\nsite = \"eu-west-1\"\n[measure]";
+        let text = SMALL
+            .replace("[\"us-east-1\"]", "[\"us-east-1\", \"eu-west-1\"]")
+            .replace("length = \"2s\"", "length = \"600s\"")
+            .replace("[measure]", step);
+        let file = write(folder.path(), "midway.toml", &text);
+        let mut process = gameday(&["run", &file])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut told = BufReader::new(process.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("kill eu-west-1") {
+            line.clear();
+            assert!(told.read_line(&mut line).unwrap() > 0, "it ended early");
+        }
+        let name = format!("causeway-gameday-{}-", process.id());
+        let lab = processes(&name);
+        // The supervisor and the Region that is left.
+        assert_eq!(lab.len(), 2, "{lab:?}");
+        let up = lab
+            .iter()
+            .find(|words| words.iter().any(|word| word == "up"))
+            .unwrap();
+        let value = |option: &str| {
+            let at = up.iter().position(|word| word == option).unwrap();
+            up[at + 1].clone()
+        };
+        let ports = ["--api-port", "--dns-port", "--app-port"];
+        Midway {
+            process,
+            directory: Path::new(&value("--data")).parent().unwrap().to_owned(),
+            ports: ports.map(|option| value(option).parse().unwrap()).to_vec(),
+            _folder: folder,
+        }
+    }
+
+    /// Nothing of it is left: no process, no directory, no port.
+    fn is_gone(&self) -> bool {
+        let name = self.directory.file_name().unwrap().to_str().unwrap();
+        let free = |port: &u16| {
+            let of = |host: &str| format!("{host}:{port}");
+            let hosts = ["127.0.0.1", "127.1.1.1", "127.1.2.1"];
+            hosts.iter().all(|host| TcpListener::bind(of(host)).is_ok())
+                && UdpSocket::bind(of("127.0.0.1")).is_ok()
+        };
+        processes(name).is_empty() && !self.directory.exists() && self.ports.iter().all(free)
+    }
+}
+
+/// The command lines of processes that have that word in theirs.
+fn processes(word: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        let words: Vec<String> = line.split('\0').map(str::to_owned).collect();
+        if words.iter().any(|text| text.contains(word)) {
+            found.push(words);
+        }
+    }
+    found
+}
+
+#[test]
+fn invariant_10_a_fault_ends_with_its_game_day_even_if_that_dies() {
+    let _turn = Turn::take();
+    let mut midway = Midway::start();
+    assert!(!midway.is_gone());
+    // SIGKILL: nothing of its own can run any more.
+    midway.process.kill().unwrap();
+    midway.process.wait().unwrap();
+    eventually("nothing is left of it", || midway.is_gone());
+}
+
+#[test]
+fn a_game_day_that_is_broken_off_leaves_nothing() {
+    let _turn = Turn::take();
+    let mut midway = Midway::start();
+    let process = midway.process.id().to_string();
+    let asked = Command::new("kill").args(["-INT", &process]).status();
+    assert!(asked.unwrap().success());
+    let ended = midway.process.wait().unwrap();
+    assert_eq!(ended.code(), Some(1));
+    assert!(midway.is_gone());
+}
