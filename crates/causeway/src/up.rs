@@ -286,31 +286,7 @@ impl Banner {
         unconnected: &[(SiteName, SiteName)],
     ) -> Result<(), Failure> {
         if self.json {
-            let sites: Vec<_> = self
-                .sites
-                .iter()
-                .map(|site| {
-                    json!({
-                        "site": site.name,
-                        "api": site.api,
-                        "app": site.app,
-                        "dns": site.dns,
-                        "votes": site.votes,
-                    })
-                })
-                .collect();
-            return output::print_json(&json!({
-                "ready_milliseconds": ready.0 / 1000,
-                "links_milliseconds": unconnected.is_empty().then_some(connected.0 / 1000),
-                "endpoint": self.front_door,
-                "dns": self.dns,
-                "data": self.data,
-                "sites": sites,
-                "unconnected": unconnected
-                    .iter()
-                    .map(|(from, to)| json!({ "from": from, "to": to }))
-                    .collect::<Vec<_>>(),
-            }));
+            return self.print_json(ready, connected, unconnected);
         }
         let mut sites = String::new();
         for site in &self.sites {
@@ -355,6 +331,34 @@ Then try:
             environment = self.environment,
             region = self.region,
         ))
+    }
+
+    fn print_json(
+        &self,
+        ready: Span,
+        connected: Span,
+        unconnected: &[(SiteName, SiteName)],
+    ) -> Result<(), Failure> {
+        let sites = self.sites.iter().map(|site| {
+            json!({
+                "site": site.name,
+                "api": site.api,
+                "app": site.app,
+                "dns": site.dns,
+                "votes": site.votes,
+            })
+        });
+        let pairs = unconnected.iter();
+        let pairs = pairs.map(|(from, to)| json!({ "from": from, "to": to }));
+        output::print_json(&json!({
+            "ready_milliseconds": ready.0 / 1000,
+            "links_milliseconds": unconnected.is_empty().then_some(connected.0 / 1000),
+            "endpoint": self.front_door,
+            "dns": self.dns,
+            "data": self.data,
+            "sites": sites.collect::<Vec<_>>(),
+            "unconnected": pairs.collect::<Vec<_>>(),
+        }))
     }
 }
 

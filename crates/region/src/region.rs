@@ -53,6 +53,27 @@ pub struct RegionConfig {
     pub planted_in_tables: Option<tables::PlantedBug>,
 }
 
+impl RegionConfig {
+    fn tables(&self, region: types::Region, environment: &Arc<dyn Environment>) -> TablesConfig {
+        TablesConfig {
+            deployment: self.deployment.clone(),
+            site: self.site,
+            region,
+            account: self.account.clone(),
+            environment: environment.clone(),
+            planted: self.planted_in_tables,
+        }
+    }
+
+    fn seat(&self) -> CouncilConfig {
+        CouncilConfig {
+            site: self.site,
+            deployment: self.deployment.clone(),
+            timing: Timing::for_round_trip(self.largest_round_trip),
+        }
+    }
+}
+
 /// A running Region.
 pub struct Region<E: Engine> {
     pub(crate) config: RegionConfig,
@@ -102,24 +123,10 @@ impl<E: Engine> Region<E> {
             admission.clone(),
             ports.clone(),
         ));
-        let tables = Tables::open(
-            engine.clone(),
-            TablesConfig {
-                deployment: config.deployment.clone(),
-                site: config.site,
-                region: name,
-                account: config.account.clone(),
-                environment: environment.clone(),
-                planted: config.planted_in_tables,
-            },
-        )
-        .await?;
+        let tables = config.tables(name, &environment);
+        let tables = Tables::open(engine.clone(), tables).await?;
         tables.set_replica_probe(Arc::new(Probe(asking.clone())));
-        let seat = CouncilConfig {
-            site: config.site,
-            deployment: config.deployment.clone(),
-            timing: Timing::for_round_trip(config.largest_round_trip),
-        };
+        let seat = config.seat();
         let council = CouncilDriver::open(engine.clone(), seat, environment.clone()).await?;
         let targets = options.targets.clone();
         let steering = Steering::open(

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -38,6 +39,8 @@ pub(crate) struct Checking {
     requests: Mutex<Vec<ProbeRequest>>,
     /// Rings when something waits, or a link may have changed.
     bell: Event,
+    /// Has the configuration a health check? Where there is none, nobody has anything to say.
+    has_checks: AtomicBool,
     /// The last known statuses, not yet on disk.
     unkept: Mutex<Option<Bytes>>,
     kept_bell: Event,
@@ -53,6 +56,7 @@ impl Checking {
             waiting: Mutex::default(),
             requests: Mutex::default(),
             bell: Event::new(),
+            has_checks: AtomicBool::new(false),
             unkept: Mutex::default(),
             kept_bell: Event::new(),
         }
@@ -149,7 +153,11 @@ impl<E: Engine> Steering<E> {
 
     /// These are the health checks from now on. When this returns, the status of each is set.
     pub(crate) fn configure_checks(&self, view: &dyn ConfigurationView) {
-        let requests = self.put(Input::Configured(routing::health_checks(view)));
+        let checks = routing::health_checks(view);
+        self.checking
+            .has_checks
+            .store(!checks.is_empty(), Ordering::Relaxed);
+        let requests = self.put(Input::Configured(checks));
         lock(&self.checking.requests).extend(requests);
         self.checking.ring();
     }
@@ -171,7 +179,11 @@ impl<E: Engine> Steering<E> {
         for output in outputs {
             match output {
                 Output::Request(request) => requests.push(request),
-                Output::Send(to, payload) => self.send(to, HEALTH, payload),
+                Output::Send(to, payload) => {
+                    if self.checking.has_checks.load(Ordering::Relaxed) {
+                        self.send(to, HEALTH, payload);
+                    }
+                }
                 Output::Status(check, healthy) => {
                     if self.node.board().set(&check, healthy) {
                         tracing::info!(%check, healthy, "a health check's status");

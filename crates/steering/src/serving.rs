@@ -18,11 +18,11 @@ use crate::steering::Steering;
 pub const SERVING: Service = Service(3);
 
 /// How often an edge says what it serves, though nothing has changed.
-pub const SERVING_EVERY: Span = Span::milliseconds(250);
+pub const SERVING_EVERY: Span = Span::milliseconds(500);
 
-/// For how long an edge counts as living after it was last heard: it may miss three of its turns,
-/// and its last word may have been on its way for a while.
-pub const SERVING_FRESHNESS: Span = Span::milliseconds(1_000);
+/// For how long an edge counts as living after it was last heard: two of its turns may be late,
+/// or its word be on its way for a while.
+pub const SERVING_FRESHNESS: Span = Span::milliseconds(1_500);
 
 /// What is known of an edge.
 #[derive(Clone, Copy, Debug)]

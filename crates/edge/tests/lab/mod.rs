@@ -1,5 +1,7 @@
-//! Two Regions' seats and one edge over real links, in one thread under virtual time.
+//! What steers two Regions and one edge, over real links, in one thread under virtual time.
 #![allow(dead_code, reason = "each test binary uses a part")]
+
+pub mod names;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -19,7 +21,7 @@ use link::{
     Windows, handshake,
 };
 use routing::Locator;
-use steering::SteeringOptions;
+use steering::{Steering, SteeringOptions};
 use store::MemoryEngine;
 use types::{
     Deployment, Environment, Monotonic, Now, ProbeOrder, ProbeOutcome, Prober, Region, Site,
@@ -79,6 +81,7 @@ pub struct Lab {
     pub identities: Vec<Identity>,
     pub wires: Vec<Wire>,
     pub regions: Vec<(Arc<CouncilDriver<MemoryEngine>>, Ports)>,
+    pub steerings: Vec<Arc<Steering<MemoryEngine>>>,
     pub edge: Arc<Edge<MemoryEngine>>,
     pub tasks: Vec<Task>,
     /// How many of them are the edge's: the first.
@@ -208,19 +211,27 @@ pub fn lab() -> Lab {
     .expect("an edge");
     let mut tasks = edge.tasks();
     let edge_tasks = tasks.len();
-    let mut regions = Vec::new();
+    let (mut regions, mut steerings) = (Vec::new(), Vec::new());
     for (site, ports) in deployment.sites.clone().into_iter().zip(ports) {
         let config = CouncilConfig {
             site: site.id,
             deployment: deployment.clone(),
             timing: Timing::for_round_trip(Span::ZERO),
         };
-        let driver = now(CouncilDriver::open(
-            MemoryEngine::new(),
-            config,
-            environment(),
-        ));
+        let engine = MemoryEngine::new();
+        let driver = now(CouncilDriver::open(engine.clone(), config, environment()));
         let driver = driver.expect("a seat");
+        let steering = now(Steering::open(
+            engine,
+            driver.clone(),
+            (deployment.clone(), site.id),
+            options(&prober),
+            environment(),
+            ports.clone(),
+        ));
+        let steering = steering.expect("a site of the deployment");
+        tasks.extend(steering.tasks());
+        steerings.push(steering);
         let (running, out, environment) = (driver.clone(), ports.clone(), environment());
         tasks.push(Box::pin(async move {
             let outgoing = |to: SiteId, payload: Bytes| {
@@ -240,6 +251,7 @@ pub fn lab() -> Lab {
         identities,
         wires,
         regions,
+        steerings,
         edge,
         tasks,
         edge_tasks,
@@ -261,11 +273,14 @@ impl Lab {
                 self.dial(at);
                 self.pump(at);
             }
-            for (driver, ports) in &self.regions {
+            for ((driver, ports), steering) in self.regions.iter().zip(&self.steerings) {
+                steering.look_at_links();
                 for (peer, port) in ports {
                     while let Some(delivery) = port.next_delivery() {
                         if delivery.lane == Lane::Council {
                             driver.receive(*peer, delivery.payload);
+                        } else {
+                            steering.receive(*peer, delivery.service, delivery.payload);
                         }
                         port.consumed(self.now(), delivery.receipt);
                     }

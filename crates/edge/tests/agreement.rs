@@ -1,0 +1,69 @@
+//! What sites tell each other: which revision an edge serves, and whom its probes find healthy.
+
+mod lab;
+
+use std::sync::atomic::Ordering;
+
+use lab::lab;
+use lab::names::{configuration, propose};
+use types::{HealthCheckId, SiteId, Span};
+
+#[test]
+fn a_change_is_in_sync_when_every_edge_that_lives_serves_it() {
+    let mut lab = lab();
+    lab.run(Span::seconds(4));
+    let before = lab.edge.settings().revision();
+    let is_in_sync = |lab: &lab::Lab, revision| {
+        let regions = lab.steerings.iter();
+        regions
+            .map(|region| region.is_in_sync(revision))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(is_in_sync(&lab, before), [true, true]);
+    assert_eq!(is_in_sync(&lab, before + 1), [false, false]);
+    propose(&mut lab, configuration());
+    lab.run(Span::milliseconds(500));
+    assert_eq!(is_in_sync(&lab, before + 1), [true, true]);
+    let serving = lab.steerings[0].edges_serving();
+    assert_eq!(serving.len(), 1);
+    assert!(
+        serving[0].is_fresh && serving[0].revision > before,
+        "{serving:?}"
+    );
+    // What nobody serves is in sync nowhere: the edge is gone, and is the only one.
+    lab.wires.clear();
+    lab.run(Span::seconds(2));
+    assert_eq!(is_in_sync(&lab, before), [false, false]);
+}
+
+#[test]
+fn every_site_counts_the_verdicts_of_all_that_it_hears() {
+    let mut lab = lab();
+    lab.run(Span::seconds(4));
+    lab.prober.answer.store(true, Ordering::Relaxed);
+    propose(&mut lab, configuration());
+    lab.run(Span::seconds(4));
+    let check = HealthCheckId("check".to_owned());
+    let counted = |lab: &lab::Lab| {
+        let sites = lab.steerings.iter().chain([lab.edge.steering()]);
+        let tallies = sites.map(|site| site.tally(&check).expect("it is configured"));
+        tallies
+            .map(|tally| (tally.healthy, tally.counted, tally.status))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(counted(&lab), [(3, 3, true); 3]);
+    let seen = lab.edge.steering().observations(&check);
+    let sites: Vec<SiteId> = seen.iter().map(|seen| seen.site).collect();
+    assert_eq!(sites, [SiteId(1), SiteId(2), SiteId(3)]);
+    assert_eq!(
+        seen[0].observation.status,
+        "Success: TCP connection established"
+    );
+    lab.prober.answer.store(false, Ordering::Relaxed);
+    lab.run(Span::seconds(2));
+    assert_eq!(counted(&lab), [(0, 3, false); 3]);
+    // Alone, each believes itself.
+    lab.wires.clear();
+    lab.run(Span::seconds(3));
+    assert_eq!(counted(&lab), [(0, 1, false); 3]);
+}
