@@ -164,6 +164,112 @@ fn an_expectation_that_cannot_hold_is_exit_code_1() {
     assert!(junit.contains("<failure"), "{junit}");
 }
 
+/// Every word of a step, each carried out; the last fault is healed at the end.
+const EVERY_STEP: &str = r#"
+title = "Every step"
+[lab]
+regions = ["us-east-1", "eu-west-1"]
+edges = 2
+delay_scale = 0.1
+health_interval = "200ms"
+app = "orders"
+[[table]]
+name = "Orders"
+regions = ["us-east-1", "eu-west-1"]
+[[zone]]
+name = "example.com"
+[[record]]
+name = "shop.example.com"
+region = "us-east-1"
+ttl = "0s"
+[[load]]
+name = "users"
+place = "eu-west-2"
+client = "honours_ttl"
+rate = 10
+does = "get"
+path = "/health"
+target = "shop.example.com"
+[[step]]
+at = "200ms"
+do = "delay"
+between = ["us-east-1", "eu-west-1"]
+by = "20ms"
+for = "1s"
+[[step]]
+at = "300ms"
+do = "rate"
+between = ["us-east-1", "edge-1"]
+bytes_per_second = 100000
+one_way = true
+for = "1s"
+[[step]]
+at = "400ms"
+do = "clock"
+site = "eu-west-1"
+by = "-200ms"
+for = "1s"
+[[step]]
+at = "500ms"
+do = "cut"
+between = ["us-east-1", "eu-west-1"]
+one_way = true
+name = "cut"
+[[step]]
+at = "1s"
+do = "heal"
+fault = "cut"
+[[step]]
+at = "1500ms"
+do = "pause"
+site = "edge-2"
+[[step]]
+at = "2s"
+do = "resume"
+site = "edge-2"
+[[step]]
+at = "2500ms"
+do = "kill"
+site = "edge-2"
+[[step]]
+at = "3s"
+do = "start"
+site = "edge-2"
+[[step]]
+at = "3500ms"
+do = "change_records"
+through = "eu-west-1"
+[[step.upsert]]
+name = "shop.example.com"
+region = "eu-west-1"
+ttl = "0s"
+[[step]]
+at = "4s"
+do = "scan"
+[[step]]
+at = "5s"
+do = "cut"
+between = ["us-east-1", "eu-west-1"]
+reset = true
+[measure]
+length = "6s"
+sustained = "200ms"
+[expect]
+that = [
+    "served_by.users.us-east-1 > 0",
+    "served_by.users.eu-west-1 > 0",
+    "requests == 60",
+    "drained_s < 60",
+]
+"#;
+
+#[test]
+fn every_step_is_carried_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = run(&write(folder.path(), "steps.toml", EVERY_STEP), &[]);
+    assert_eq!(report["failed_steps"].as_array().unwrap().len(), 0);
+}
+
 /// A scenario of one Region without an application.
 const SMALL: &str = r#"
 title = "Nothing happens"

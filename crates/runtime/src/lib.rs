@@ -32,6 +32,6 @@ pub use lock::{DirectoryLock, LockError};
 pub use probe::SystemProber;
 pub use process::{
     CallError, Child, ChildSpec, Exit, Guard, Handler, PipeServer, ProcessGroup, ProgramSpec,
-    guard_main,
+    guard_main, raise_open_files,
 };
 pub use tasks::{Termination, run, spawn, spawn_vital, terminate, within};

@@ -21,7 +21,7 @@ use super::api::Api;
 use crate::control::{self, Command, StatusReport};
 use crate::failure::{ExitCode, Failure};
 use crate::files;
-use crate::lab::{HealthInterval, Lab, Settings, Wishes};
+use crate::lab::{HealthInterval, Lab, Listening, Settings, Wishes};
 
 /// The ports a lab is put on: what is 10,000 further up is below those the kernel gives to
 /// clients (from 32,768), so that no client of another takes one between the look and the start.
@@ -141,7 +141,7 @@ impl TestLab {
 
     /// Where the name server of the lab listens.
     pub fn dns(&self) -> SocketAddr {
-        SocketAddr::new(self.lab.front_door().ip(), self.lab.settings.dns_port)
+        self.lab.settings.dns_address()
     }
 
     /// Where the application of each Region listens, in the order of the Regions.
@@ -271,11 +271,12 @@ fn wishes(scenario: &Scenario, [api, dns, app]: [u16; 3]) -> Wishes {
 }
 
 fn are_free(settings: &Settings, with_apps: bool) -> bool {
-    let door = std::iter::once(settings.front_door());
-    let others = settings.listening(with_apps);
-    let addresses = others.iter().map(|listening| listening.address);
-    door.chain(addresses)
-        .all(|address| runtime::listen(address).is_ok())
+    let is_free = |listening: &Listening| {
+        runtime::listen(listening.address).is_ok()
+            && (!listening.datagrams || runtime::look_at_datagrams(listening.address).is_ok())
+    };
+    runtime::listen(settings.front_door()).is_ok()
+        && settings.listening(with_apps).iter().all(is_free)
 }
 
 /// `causeway up` with what the scenario wants.

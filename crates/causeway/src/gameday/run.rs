@@ -25,6 +25,9 @@ use crate::failure::Failure;
 /// How long before the start of the load its machinery is begun.
 const LEAD: Span = Span::milliseconds(500);
 
+/// Open files that are not the load's: those of looks, calls and logs, and idle connections.
+const OTHER_FILES: u64 = 512;
+
 /// How often is looked whether anything is to be told.
 const TELL: Span = Span::milliseconds(100);
 
@@ -100,7 +103,11 @@ impl GameDay<'_> {
             ready_after.as_milliseconds() / 1000.0,
             scenario.measure.length.0 / 1_000_000
         ));
-        let loads = Loads::new(self.plan, &networks, start, UNDER_WAY);
+        let files = runtime::raise_open_files().saturating_sub(OTHER_FILES);
+        let under_way = u32::try_from(files)
+            .unwrap_or(u32::MAX)
+            .clamp(64, UNDER_WAY);
+        let loads = Loads::new(self.plan, &networks, start, under_way);
         let steps = Steps::new(self.lab, self.plan, &deployment, &made, &recorder);
         let watch = Watch::new(self.lab, self.plan, &made, &recorder);
         let mut told = 0;

@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::files::{self, Readers};
 use settings::{FORMAT, read_settings, write_settings};
 
-pub use settings::{HealthInterval, Settings, Wishes, own_address};
+pub use settings::{HealthInterval, Listening, Settings, Wishes, own_address};
 
 /// What to do about a directory that can't hold a lab.
 pub const OTHER_DIRECTORY: &str = "name a new or empty directory with --data DIR";

@@ -5,11 +5,13 @@
 //! when its parent does, as a PostgreSQL backend does.
 
 mod child;
+mod files;
 mod group;
 mod guard;
 mod pipe;
 
 pub use child::{Child, ChildSpec};
+pub use files::raise_open_files;
 pub use group::{Exit, ProcessGroup, ProgramSpec};
 pub use guard::{Guard, guard_main};
 pub use pipe::{CallError, Handler, PipeServer};
