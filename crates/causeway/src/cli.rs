@@ -73,7 +73,8 @@ pub enum Command {
     #[command(
         after_help = "The nearest edge that runs explains the answer that it would give. \
         Without --from it is that to a client on this machine which is in no place.\n\n\
-        Examples:\n  causeway explain app.example.com\n  causeway explain app.example.com --from eu-west-1\n  \
+        Examples:\n  causeway explain app.example.com\n  \
+        causeway explain app.example.com --from eu-west-1\n  \
         causeway explain www.example.com --type AAAA --from 192.0.2.1 --json"
     )]
     Explain(Explain),
