@@ -171,6 +171,8 @@ pub enum Question {
     Replicas,
     /// Which operations are built.
     Operations,
+    /// Does it hear a majority of the council's voters?
+    Majority,
     /// How an answer comes about.
     Explain(ExplainQuestion),
 }

@@ -90,6 +90,7 @@ async fn run(options: &cli::Up, held: &mut Option<DirectoryLock>) -> Result<(), 
     let server = HttpServer::open_door(listener, door, DOOR_LIMITS);
     let server = server.context("can't open the front door")?;
     runtime::spawn_vital("leases", Arc::clone(&supervisor).keep_leases());
+    runtime::spawn_vital("majorities", Arc::clone(&supervisor).keep_majorities());
     runtime::spawn_vital("certificates", Arc::clone(&supervisor).keep_certificates());
     let ready = environment.now().monotonic - begun;
     let unconnected = supervisor.await_links(LINKS_WAIT).await;

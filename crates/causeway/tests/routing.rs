@@ -266,6 +266,23 @@ fn answers_go_on_without_a_majority_and_from_an_edge_that_restarts_alone() {
     let zone = failover(&lab);
     let app = || ask(&lab, Ipv4Addr::LOCALHOST, "app.example.com");
     eventually("the primary answers", || app() == [of_region(1)]);
+    // Whoever can't decide isn't asked while another can.
+    for other in [IRELAND, "ap-southeast-1", "edge-1"] {
+        lab.must(&["fault", "cut", VIRGINIA, other, "--reset"]);
+    }
+    let first = create(
+        "y.example.com",
+        "y",
+        "<Weight>1</Weight>",
+        of_region(2),
+        None,
+    );
+    change(&lab, &zone, &[first]);
+    assert_eq!(
+        ask(&lab, Ipv4Addr::LOCALHOST, "y.example.com"),
+        [of_region(2)]
+    );
+    lab.must(&["fault", "heal"]);
     for region in [VIRGINIA, "ap-southeast-1"] {
         lab.must(&["fault", "kill", region]);
     }

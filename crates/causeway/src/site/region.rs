@@ -274,6 +274,7 @@ impl Site for RegionSite {
                     to_json(&replicas.map_err(|cause| cause.to_string())?)
                 }
                 Question::Operations => Ok(RegionSite::operations()),
+                Question::Majority => Ok(json!(self.region.council().status().majority)),
                 Question::Explain(question) => explain(self.region.steering(), &question),
             }
         })

@@ -22,7 +22,7 @@ use link::Shape;
 use link::certificate::CertificateAuthority;
 use runtime::{Guard, SystemEnvironment};
 use tokio::sync::Notify;
-use types::{Environment, Geography, Monotonic, Region, Site, SiteId, SiteName};
+use types::{Environment, Geography, Monotonic, Region, Site, SiteId, SiteName, Span};
 
 use crate::failure::Failure;
 use crate::faults::FaultTable;
@@ -34,6 +34,12 @@ pub use door::{Door, refusal_response};
 
 /// How long a site may take to stop before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How often Regions are asked whether they hear a majority.
+const MAJORITY_EVERY: Span = Span::milliseconds(500);
+
+/// How long one may take to say so.
+const MAJORITY_WAIT: Duration = Duration::from_millis(500);
 
 /// A running lab.
 pub struct Supervisor {
@@ -172,12 +178,25 @@ impl Supervisor {
         Some(slot.site.id)
     }
 
-    /// The first Region that serves.
+    /// A Region for requests that any may take: the first that serves and can have global settings
+    /// changed; where none can, the first that serves.
     fn any_living_region(&self) -> Option<SiteId> {
         let sites = self.lab.settings.sites.iter();
-        let mut regions = sites.filter(|site| site.name.region().is_some());
-        regions
-            .find(|site| self.slots[&site.name].is_serving())
-            .map(|site| site.id)
+        let regions = sites.filter(|site| site.name.region().is_some());
+        let slots = regions.map(|site| (site.id, &self.slots[&site.name]));
+        let serving: Vec<_> = slots.filter(|(_, slot)| slot.is_serving()).collect();
+        let deciding = serving.iter().find(|(_, slot)| slot.has_majority());
+        deciding.or(serving.first()).map(|(site, _)| *site)
+    }
+
+    /// Asks every Region now and then whether it hears a majority. Never ends itself.
+    pub async fn keep_majorities(self: Arc<Self>) {
+        loop {
+            let regions = self.slots.values();
+            let regions = regions.filter(|slot| slot.site.name.region().is_some());
+            join_all(regions.map(|slot| slot.ask_majority(MAJORITY_WAIT))).await;
+            let now = self.environment.now().monotonic;
+            self.environment.sleep_until(now + MAJORITY_EVERY).await;
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! One site as its supervisor sees it: its process, what was done to it, and the way from the
 //! one state to the other.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::certificates::{self, Renew};
 use crate::control::Renewal;
 use crate::failure::Failure;
 use crate::files::{self, Readers};
-use crate::protocol::{Conditions, PeerConfig, SiteCommand, SiteConfig, SiteEvent};
+use crate::protocol::{Conditions, PeerConfig, Question, SiteCommand, SiteConfig, SiteEvent};
 
 /// How long a site may take from its start until it serves. Recovery of a large store is the
 /// longest part.
@@ -69,6 +70,8 @@ pub(super) struct Slot {
     state: Mutex<State>,
     /// Held while the site is brought from one state to another.
     changing: AsyncMutex<()>,
+    /// It heard a majority of the council when it was asked last.
+    has_majority: AtomicBool,
 }
 
 impl Slot {
@@ -77,6 +80,7 @@ impl Slot {
             site,
             state: Mutex::new(State::Idle),
             changing: AsyncMutex::new(()),
+            has_majority: AtomicBool::new(false),
         }
     }
 
@@ -86,6 +90,19 @@ impl Slot {
 
     pub(super) fn is_serving(&self) -> bool {
         matches!(&*self.lock(), State::Running(running) if !running.paused)
+    }
+
+    /// Could a change of global settings be decided there, when it was asked last?
+    pub(super) fn has_majority(&self) -> bool {
+        self.has_majority.load(Ordering::Relaxed)
+    }
+
+    /// Asks it whether it hears a majority. Who doesn't answer hears none.
+    pub(super) async fn ask_majority(&self, wait: Duration) {
+        let question = Question::Majority;
+        let answer = self.call(&SiteCommand::Ask { question }, wait).await;
+        let has_majority = answer.is_ok_and(|answer| answer == Value::Bool(true));
+        self.has_majority.store(has_majority, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
