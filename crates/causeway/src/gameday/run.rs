@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::FutureExt;
-use gameday::{EventKind, Observations, Plan};
+use gameday::{EventKind, Observations, Plan, Request};
 use runtime::{SystemEnvironment, Termination};
 use serde_json::Value;
 use types::{Environment, Geography, Span};
@@ -27,6 +27,10 @@ const LEAD: Span = Span::milliseconds(500);
 
 /// Open files that are not the load's: those of looks, calls and logs, and idle connections.
 const OTHER_FILES: u64 = 512;
+
+/// When more than one request in a hundred is sent later than that, the report says so: then the
+/// figures are also about the machine that asks.
+const LATE: Span = Span::milliseconds(50);
 
 /// How often is looked whether anything is to be told.
 const TELL: Span = Span::milliseconds(100);
@@ -122,9 +126,16 @@ impl GameDay<'_> {
         };
         let crossings = watch.crossings().await;
         let ended = recorder.elapsed();
+        let requests = loads.take();
+        if let Some(late) = lateness(&requests).filter(|late| *late > LATE) {
+            let text = format!(
+                "this machine is too busy for the load: one request in a hundred was sent {late} \
+                 late or more, which counts as its latency"
+            );
+            recorder.event(ended, EventKind::Note(text));
+        }
         self.tell_events(&recorder, &mut told);
         drop((watch, steps));
-        let requests = loads.take();
         Ok(Observations {
             ended,
             requests,
@@ -241,6 +252,15 @@ impl GameDay<'_> {
     }
 }
 
+/// How late one request in a hundred was sent, or later.
+fn lateness(requests: &[Request]) -> Option<Span> {
+    let late = requests.iter();
+    let late = late.map(|request| request.began.0.saturating_sub(request.due.0));
+    let mut late: Vec<u64> = late.collect();
+    let at = late.len() * 99 / 100;
+    (!late.is_empty()).then(|| Span::milliseconds(*late.select_nth_unstable(at).1 / 1000))
+}
+
 /// What a verification found, in words.
 fn disagreement(verified: &Value) -> String {
     let rows = |name: &str| verified[name].as_array().cloned().unwrap_or_default();
@@ -263,4 +283,31 @@ fn plain(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_late_is_told_by_the_latest_hundredth() {
+        let request = |late: u64| Request {
+            load: 0,
+            verb: gameday::Verb::Get,
+            due: Span::seconds(1),
+            began: Span(1_000_000 + late),
+            ended: Span::seconds(3),
+            outcome: gameday::Outcome::Ok,
+            region: None,
+            order: None,
+            version: 0,
+        };
+        assert_eq!(lateness(&[]), None);
+        let mut requests = vec![request(1_000); 99];
+        requests.push(request(80_000));
+        assert_eq!(lateness(&requests), Some(Span::milliseconds(80)));
+        requests.push(request(1_000));
+        requests.push(request(1_000));
+        assert_eq!(lateness(&requests), Some(Span::milliseconds(1)));
+    }
 }

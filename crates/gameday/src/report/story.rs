@@ -24,12 +24,23 @@ pub(super) fn tell(report: &Report<'_>) -> Vec<String> {
     story.extend(stale(report));
     story.extend(discards(report));
     story.extend(convergence(report));
+    story.extend(notes(report));
     story.push(verdict(report));
     story
 }
 
 fn value(report: &Report<'_>, name: MetricName) -> Measured {
     report.figures.value(report.plan, &Metric::bare(name))
+}
+
+/// What the runner had to say beside.
+fn notes(report: &Report<'_>) -> Vec<String> {
+    let events = report.seen.events.iter();
+    let notes = events.filter_map(|event| match &event.kind {
+        crate::EventKind::Note(text) => Some(format!("{}.", capital(text))),
+        _ => None,
+    });
+    notes.collect()
 }
 
 /// A sentence's beginning.
