@@ -126,12 +126,16 @@ fn change(lab: &Lab, zone: &str, changes: &[String]) {
 
 /// What the lab answers to a client at that address.
 fn ask(lab: &Lab, source: Ipv4Addr, name: &str) -> Vec<Ipv4Addr> {
+    ask_so_often(lab, source, name, 3)
+}
+
+fn ask_so_often(lab: &Lab, source: Ipv4Addr, name: &str, attempts: u32) -> Vec<Ipv4Addr> {
     let lookup = Lookup {
         source,
         server: SocketAddr::from(([127, 0, 0, 1], lab.dns_port)),
         name: name.to_owned(),
         wait: Duration::from_secs(2),
-        attempts: 3,
+        attempts,
     };
     let answered = runtime::run(0, lookup.ask()).unwrap();
     answered.map(|answer| answer.addresses).unwrap_or_default()
@@ -187,11 +191,19 @@ fn failover(lab: &Lab) -> String {
     zone
 }
 
+/// Which edge answers a client at that place.
+fn answering(lab: &Lab, place: &str) -> String {
+    let explained = lab.json(&["explain", "near.example.com", "--from", place]);
+    explained["edge"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn users_are_led_away_from_a_region_that_dies_and_back_when_it_lives() {
     let lab = Lab::start(&[
         "--regions",
         "us-east-1,eu-west-1",
+        "--edges",
+        "2",
         "--delay-scale",
         "0",
         "--health-interval",
@@ -229,6 +241,15 @@ fn users_are_led_away_from_a_region_that_dies_and_back_when_it_lives() {
             "{name} from {from}"
         );
     }
+    assert_eq!(answering(&lab, "us-west-2"), "edge-1");
+    assert_eq!(answering(&lab, "eu-central-1"), "edge-2");
+    lab.must(&["fault", "pause", "edge-2"]);
+    assert_eq!(answering(&lab, "eu-central-1"), "edge-1");
+    assert_eq!(
+        ask(&lab, place("eu-central-1"), "near.example.com"),
+        [of_region(2)]
+    );
+    lab.must(&["fault", "resume", "edge-2"]);
     lab.must(&["fault", "kill", VIRGINIA]);
     eventually("the secondary answers", || app() == [of_region(2)]);
     let explained = lab.causeway(&["explain", "app.example.com"]);
@@ -306,7 +327,8 @@ fn answers_go_on_without_a_majority_and_from_an_edge_that_restarts_alone() {
     });
     lab.must(&["fault", "kill", IRELAND]);
     lab.must(&["fault", "kill", "edge-1"]);
-    assert!(app().is_empty());
+    let once = ask_so_often(&lab, Ipv4Addr::LOCALHOST, "app.example.com", 1);
+    assert!(once.is_empty(), "somebody answers: {once:?}");
     lab.must(&["fault", "start", "edge-1"]);
     // The first packet: nobody else is there, and all checks failed when it was last seen.
     assert!(!app().is_empty());

@@ -10,4 +10,6 @@ mod serving;
 mod steering;
 
 pub use serving::{EdgeServing, SERVING_EVERY, SERVING_FRESHNESS};
-pub use steering::{LinkWatch, OpenError, Steering, SteeringOptions, SteeringStatus, Task};
+pub use steering::{
+    LinkWatch, MAX_FAULTS, OpenError, Steering, SteeringOptions, SteeringStatus, Task,
+};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use store::Engine;
 use types::{ConfigurationView, HealthCheckId};
 
-use crate::steering::{Steering, SteeringStatus};
+use crate::steering::{MAX_FAULTS, Steering, SteeringStatus};
 
 impl<E: Engine> Steering<E> {
     /// Serves every revision of the configuration that is still the newest when its turn comes,
@@ -43,6 +43,7 @@ impl<E: Engine> Steering<E> {
             revision: snapshot.revision(),
             zones: snapshot.zone_count(),
             records: snapshot.record_set_count(),
+            faults: snapshot.faults().iter().take(MAX_FAULTS).cloned().collect(),
             health: health.collect(),
         }
     }

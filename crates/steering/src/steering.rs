@@ -70,6 +70,9 @@ pub struct Steering<E: Engine> {
     pub(crate) served: Mutex<BTreeMap<SiteId, Heard>>,
 }
 
+/// Faults of the configuration that a status names.
+pub const MAX_FAULTS: usize = 16;
+
 /// How a site's steering is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SteeringStatus {
@@ -79,6 +82,8 @@ pub struct SteeringStatus {
     pub zones: usize,
     /// Record sets in them.
     pub records: usize,
+    /// What of the configuration can't be served, a text each; the first [`MAX_FAULTS`].
+    pub faults: Vec<String>,
     /// Every health check, and whether it is healthy here.
     pub health: Vec<(HealthCheckId, bool)>,
 }

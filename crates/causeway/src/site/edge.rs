@@ -77,8 +77,10 @@ impl EdgeSite {
         let council = &status.council;
         let mut alarms = Vec::new();
         if !council.majority {
-            alarms.push("no majority of sites is heard: DNS goes on as it last was");
+            alarms.push("no majority of sites is heard: DNS goes on as it last was".to_owned());
         }
+        let faults = status.steering.faults.iter();
+        alarms.extend(faults.map(|fault| format!("not served: {fault}")));
         let counts = self.datagrams.counts().plus(self.connections.counts());
         json!({
             "council": {
