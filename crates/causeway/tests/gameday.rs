@@ -363,12 +363,15 @@ struct Midway {
 }
 
 impl Midway {
-    /// Starts one whose only Region but one is killed, and waits until that was done.
+    /// Starts one that kills one of its two Regions, and waits until that was done.
     fn start() -> Midway {
         let folder = tempfile::tempdir().unwrap();
         let step = "[[step]]\nat = \"1s\"\ndo = \"kill\"\nsite = \"eu-west-1\"\n[measure]";
+        let table = "edges = 0\napp = \"orders\"\n[[table]]\nname = \"Orders\"\n\
+                     regions = [\"us-east-1\", \"eu-west-1\"]";
         let text = SMALL
             .replace("[\"us-east-1\"]", "[\"us-east-1\", \"eu-west-1\"]")
+            .replace("edges = 0", table)
             .replace("length = \"2s\"", "length = \"600s\"")
             .replace("[measure]", step);
         let file = write(folder.path(), "midway.toml", &text);
