@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::files::{self, Readers};
 use settings::{FORMAT, read_settings, write_settings};
 
-pub use settings::{HealthInterval, Listening, Settings, Wishes, own_address};
+pub use settings::{HealthInterval, Listening, Settings, Wishes, open_places, own_address};
 
 /// What to do about a directory that can't hold a lab.
 pub const OTHER_DIRECTORY: &str = "name a new or empty directory with --data DIR";
@@ -343,8 +343,6 @@ mod tests {
     #[test]
     fn what_may_change_is_remembered() {
         let directory = tempfile::tempdir().unwrap();
-        let database = directory.path().join("places.mmdb");
-        std::fs::write(&database, "").unwrap();
         let data = directory.path().join("data");
         std::fs::create_dir(&data).unwrap();
         let wishes = Wishes {
@@ -352,7 +350,6 @@ mod tests {
             app_port: Some(9000),
             health_interval: Some(HealthInterval::Milliseconds(200)),
             health_targets: Some(vec!["10.0.0.0/8".to_owned()]),
-            geo_database: Some(database.clone()),
             ..Wishes::default()
         };
         let first = make(&data, &wishes).unwrap();
@@ -365,19 +362,21 @@ mod tests {
         let dns = second.edge_dns(edge).unwrap();
         assert_eq!(dns.address.to_string(), "127.1.4.1:5400");
         assert_eq!(dns.relayed.to_string(), "127.1.4.1:15400");
-        assert_eq!(second.geo_database, Some(database.canonicalize().unwrap()));
         let wishes = Wishes {
             health_interval: Some(HealthInterval::AsConfigured),
             ..Wishes::default()
         };
         let third = make(&data, &wishes).unwrap().settings;
         assert_eq!(third.health_interval_milliseconds, None);
-        let wishes = Wishes {
-            geo_database: Some(directory.path().join("absent.mmdb")),
-            ..Wishes::default()
-        };
-        let refused = message(make(&data, &wishes));
-        assert!(refused.contains("absent.mmdb"), "{refused}");
+        std::fs::write(directory.path().join("empty.mmdb"), "").unwrap();
+        for name in ["absent.mmdb", "empty.mmdb"] {
+            let wishes = Wishes {
+                geo_database: Some(directory.path().join(name)),
+                ..Wishes::default()
+            };
+            let refused = message(make(&data, &wishes));
+            assert!(refused.contains(name), "{refused}");
+        }
         let wishes = Wishes {
             health_targets: Some(vec!["10.0.0.1/8".to_owned()]),
             ..Wishes::default()

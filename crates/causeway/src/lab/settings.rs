@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use health::TargetPolicy;
+use routing::Locator;
 use serde::{Deserialize, Serialize};
 use types::{Region, Site, SiteId, SiteName};
 
@@ -168,11 +169,8 @@ impl Settings {
             self.health_targets = Some(targets.clone());
         }
         if let Some(file) = &wishes.geo_database {
-            let found = file.canonicalize().map_err(|cause| {
-                Failure::wrong_use(format!("can't find {}: {cause}", file.display()))
-                    .then("name a file in MMDB format with --geo-database FILE")
-            })?;
-            self.geo_database = Some(found);
+            open_places(Locator::new(None), file)?;
+            self.geo_database = Some(file.canonicalize()?);
         }
         Ok(())
     }
@@ -261,6 +259,16 @@ impl Settings {
     pub(super) fn app_address(&self, site: SiteId) -> SocketAddr {
         SocketAddr::new(own_address(site), self.app_port)
     }
+}
+
+/// The locator with the places in that database, too.
+pub fn open_places(locator: Locator, file: &Path) -> Result<Locator, Failure> {
+    let wrong = |cause: &dyn std::fmt::Display| {
+        Failure::wrong_use(format!("the places in {}: {cause}", file.display()))
+            .then("name a file in MMDB format with --geo-database FILE")
+    };
+    let bytes = std::fs::read(file).map_err(|cause| wrong(&cause))?;
+    locator.with_database(bytes).map_err(|cause| wrong(&cause))
 }
 
 /// The port 10,000 further up; where there is none, further down.

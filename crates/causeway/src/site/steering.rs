@@ -10,6 +10,7 @@ use steering::SteeringOptions;
 use types::Span;
 
 use crate::failure::Failure;
+use crate::lab::{open_places, own_address};
 use crate::protocol::SiteConfig;
 
 /// Those of a site.
@@ -23,7 +24,7 @@ pub(super) fn options(config: &SiteConfig) -> Result<SteeringOptions, Failure> {
         None => Ok(TargetPolicy::lab()),
     };
     let sites = config.deployment.sites.iter();
-    let addresses = sites.map(|site| (site.id, crate::lab::own_address(site.id)));
+    let addresses = sites.map(|site| (site.id, own_address(site.id)));
     Ok(SteeringOptions {
         health: health::Settings::new(interval).map_err(Failure::wrong_use)?,
         targets: targets.map_err(Failure::wrong_use)?,
@@ -37,13 +38,8 @@ fn locator(config: &SiteConfig) -> Result<Locator, Failure> {
     // Who is in no place is next door to whoever answers.
     let own = config.deployment.named(config.site).map(|site| site.place);
     let locator = Locator::new(own);
-    let Some(file) = &config.geo_database else {
-        return Ok(locator);
-    };
-    let wrong = |cause: &dyn std::fmt::Display| {
-        Failure::wrong_use(format!("the places in {}: {cause}", file.display()))
-            .then("name a file in MMDB format with --geo-database FILE")
-    };
-    let bytes = std::fs::read(file).map_err(|cause| wrong(&cause))?;
-    locator.with_database(bytes).map_err(|cause| wrong(&cause))
+    match &config.geo_database {
+        Some(file) => open_places(locator, file),
+        None => Ok(locator),
+    }
 }
