@@ -13,6 +13,9 @@ const NAMESPACE: &str = "https://route53.amazonaws.com/doc/2013-04-01/";
 /// The pause between two questions to an edge.
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// The pause before a busy service is asked again.
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
+
 /// How long an answer may take to become what it must.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -62,7 +65,7 @@ pub fn create_zone(client: &Client, name: &str) -> Result<String> {
         "<CreateHostedZoneRequest xmlns=\"{NAMESPACE}\"><Name>{name}</Name><CallerReference>\
          {name}</CallerReference></CreateHostedZoneRequest>"
     );
-    let reply = client.rest("route53", "POST", "/2013-04-01/hostedzone", &body)?;
+    let reply = post(client, "/2013-04-01/hostedzone", &body)?;
     let id = element(&reply, "Id")?;
     Ok(id.trim_start_matches("/hostedzone/").to_owned())
 }
@@ -78,7 +81,7 @@ pub fn create_check(client: &Client, endpoint: SocketAddr) -> Result<String> {
         endpoint.ip(),
         endpoint.port(),
     );
-    let reply = client.rest("route53", "POST", "/2013-04-01/healthcheck", &body)?;
+    let reply = post(client, "/2013-04-01/healthcheck", &body)?;
     element(&reply, "Id")
 }
 
@@ -90,7 +93,26 @@ pub fn change(client: &Client, zone: &str, records: &[Record<'_>]) -> Result<()>
          </Changes></ChangeBatch></ChangeResourceRecordSetsRequest>"
     );
     let path = format!("/2013-04-01/hostedzone/{zone}/rrset/");
-    client.rest("route53", "POST", &path, &body).map(|_| ())
+    post(client, &path, &body).map(|_| ())
+}
+
+/// Asks until it isn't answered that the service is busy, as SDKs do: a lab that has just started
+/// may not have its majority yet.
+fn post(client: &Client, path: &str, body: &str) -> Result<String> {
+    let started = Instant::now();
+    loop {
+        match client.rest("route53", "POST", path, body) {
+            Err(error) if is_busy(&error) && started.elapsed() < PATIENCE => {
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            other => return other,
+        }
+    }
+}
+
+fn is_busy(error: &anyhow::Error) -> bool {
+    let text = error.to_string();
+    text.contains("<Code>Throttling</Code>") || text.contains("<Code>PriorRequestNotComplete")
 }
 
 /// The text of the first element of that name.
