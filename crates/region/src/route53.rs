@@ -1,4 +1,4 @@
-//! The Route 53 API of a Region: requests signed for the service's own scope are handed to
+//! The Route 53 API of a Region: requests signed for the service are handed to
 //! `routing`, and what `routing` asks of the nodes is answered from the Region's steering. Global
 //! configuration has no home: every Region takes every request.
 
@@ -20,10 +20,10 @@ use crate::region::Region;
 /// The service's signing name.
 const SERVICE: &str = "route53";
 
-/// The Region of its signatures, wherever they are made (AWS General Reference, "Amazon Route 53
-/// endpoints and quotas").
-static SCOPE: LazyLock<types::Region> =
-    LazyLock::new(|| "us-east-1".parse().expect("a Region of the table"));
+/// The Regions that its signatures may name: any. AWS takes us-east-1 alone (AWS General Reference,
+/// "Amazon Route 53 endpoints and quotas"), which SDKs know of its own endpoint; told another one, as
+/// by `AWS_ENDPOINT_URL`, they name the Region that they work in.
+static SCOPES: LazyLock<Vec<types::Region>> = LazyLock::new(|| types::Region::all().collect());
 
 /// What its paths begin with, for requests that say no service.
 const PATHS: &str = "/2013-04-01/";
@@ -54,7 +54,7 @@ impl<E: Engine> Region<E> {
     ) -> Response<Bytes> {
         let expected = Expected {
             service: SERVICE,
-            regions: &[*SCOPE],
+            regions: &SCOPES,
             rules: Rules::REST,
         };
         match self.admit(parts, body, &expected) {
