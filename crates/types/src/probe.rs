@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 
 use crate::{HealthCheckId, Probe, Span};
@@ -79,18 +79,10 @@ pub enum ProbeOutcome {
     Lost,
 }
 
-/// What carries out probes, and finds the addresses of names for them.
+/// What carries out probes.
 pub trait Prober: Send + Sync + 'static {
     /// Makes one probe. It takes no longer than the order's time-outs together.
     fn probe(&self, order: ProbeOrder) -> Pin<Box<dyn Future<Output = ProbeOutcome> + Send + '_>>;
-
-    /// The IPv4 addresses of that name, as the machine's resolver knows them; empty if there are
-    /// none, or none came within `wait`.
-    fn resolve(
-        &self,
-        name: String,
-        wait: Span,
-    ) -> Pin<Box<dyn Future<Output = Vec<Ipv4Addr>> + Send + '_>>;
 }
 
 impl ProbeOutcome {

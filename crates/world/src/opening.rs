@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -17,7 +16,7 @@ use routing::Locator;
 use steering::SteeringOptions;
 use store::MemoryEngine;
 use types::{
-    Deployment, Environment, Geography, LAB_ACCOUNT, ProbeOrder, ProbeOutcome, Prober, SiteId, Span,
+    Deployment, Environment, Geography, LAB_ACCOUNT, ProbeOrder, ProbeOutcome, Prober, SiteId,
 };
 
 use crate::slow::SlowEngine;
@@ -101,14 +100,6 @@ struct NoEndpoints;
 impl Prober for NoEndpoints {
     fn probe(&self, _: ProbeOrder) -> Pin<Box<dyn Future<Output = ProbeOutcome> + Send + '_>> {
         Box::pin(async { ProbeOutcome::Refused })
-    }
-
-    fn resolve(
-        &self,
-        _: String,
-        _: Span,
-    ) -> Pin<Box<dyn Future<Output = Vec<Ipv4Addr>> + Send + '_>> {
-        Box::pin(async { Vec::new() })
     }
 }
 

@@ -5,7 +5,6 @@ pub mod names;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -104,14 +103,6 @@ impl Prober for Endpoints {
             false => ProbeOutcome::Refused,
         };
         Box::pin(async { outcome })
-    }
-
-    fn resolve(
-        &self,
-        _: String,
-        _: Span,
-    ) -> Pin<Box<dyn Future<Output = Vec<Ipv4Addr>> + Send + '_>> {
-        Box::pin(async { Vec::new() })
     }
 }
 

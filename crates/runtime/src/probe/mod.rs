@@ -7,14 +7,13 @@ mod tls;
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use types::{HttpProbe, Probe, ProbeOrder, ProbeOutcome, ProbeStep, Prober, Span};
 
 use tls::Handshake;
@@ -23,29 +22,22 @@ use tls::Handshake;
 /// asks for no more than so many.
 const PROBES_AT_ONCE: usize = 256;
 
-/// Names being looked up at once. The system's resolver holds a thread for each, also after
-/// nobody waits for it any more.
-const LOOKUPS_AT_ONCE: usize = 16;
-
 /// Probes over this machine's sockets.
 pub struct SystemProber {
     probes: Semaphore,
-    lookups: Arc<Semaphore>,
     handshake: Handshake,
 }
 
 impl SystemProber {
     /// One for the whole process: its limits are shared by all probes.
     pub fn new() -> SystemProber {
-        SystemProber::with_limits(PROBES_AT_ONCE, LOOKUPS_AT_ONCE)
+        SystemProber::with_limit(PROBES_AT_ONCE)
     }
 
-    /// One that makes no more than so many probes and looks up no more than so many names at
-    /// once; both at least 1.
-    pub fn with_limits(probes: usize, lookups: usize) -> SystemProber {
+    /// One that makes no more than so many probes at once, at least 1.
+    pub fn with_limit(probes: usize) -> SystemProber {
         SystemProber {
             probes: Semaphore::new(probes.max(1)),
-            lookups: Arc::new(Semaphore::new(lookups.max(1))),
             handshake: Handshake::new(),
         }
     }
@@ -89,38 +81,6 @@ impl SystemProber {
             false => Err(ProbeOutcome::NoMatch(response.status())),
         }
     }
-
-    async fn look_up(&self, name: String, wait: Span) -> Vec<Ipv4Addr> {
-        let lookups = Arc::clone(&self.lookups);
-        let looked_up = async {
-            let permit = lookups.acquire_owned().await;
-            let lookup = tokio::spawn(async move {
-                // Held until the resolver's thread is free again, whoever waits for it.
-                let _permit = permit;
-                tokio::net::lookup_host((name.as_str(), 0))
-                    .await
-                    .map(Vec::from_iter)
-            });
-            lookup.await.map_err(io::Error::other)?
-        };
-        let found = match timeout(wait.into(), looked_up).await {
-            Ok(Ok(found)) => found,
-            Ok(Err(cause)) => {
-                tracing::debug!(%cause, "a health check's name could not be resolved");
-                return Vec::new();
-            }
-            Err(_) => return Vec::new(),
-        };
-        let mut addresses: Vec<Ipv4Addr> = Vec::new();
-        for address in found {
-            if let IpAddr::V4(address) = address.ip()
-                && !addresses.contains(&address)
-            {
-                addresses.push(address);
-            }
-        }
-        addresses
-    }
 }
 
 impl Default for SystemProber {
@@ -132,14 +92,6 @@ impl Default for SystemProber {
 impl Prober for SystemProber {
     fn probe(&self, order: ProbeOrder) -> Pin<Box<dyn Future<Output = ProbeOutcome> + Send + '_>> {
         Box::pin(self.carry_out(order))
-    }
-
-    fn resolve(
-        &self,
-        name: String,
-        wait: Span,
-    ) -> Pin<Box<dyn Future<Output = Vec<Ipv4Addr>> + Send + '_>> {
-        Box::pin(self.look_up(name, wait))
     }
 }
 
