@@ -12,7 +12,7 @@ const CLIENTS: &[&str] = &["awscli==1.45.11", "boto3==1.43.11", "dnspython==2.9.
 
 /// Tests that hardly compute and wait for minutes, as Terraform's provider does: they run beside
 /// the others.
-const WAITING: &[&str] = &["test_terraform"];
+const WAITING: &[&str] = &["test_terraform_zones"];
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
