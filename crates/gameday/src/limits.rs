@@ -58,7 +58,7 @@ pub const SUSTAINED: (Span, Span) = (Span::milliseconds(100), Span::seconds(600)
 pub const LOOK: (Span, Span) = (Span::milliseconds(20), Span::seconds(10));
 
 /// The interval of health checks in a lab: 200 ms is the least that probes are built for.
-pub const HEALTH_INTERVAL: (Span, Span) = (Span::milliseconds(200), Span::seconds(60));
+pub const HEALTH_INTERVAL: (Span, Span) = (Span::milliseconds(200), Span::seconds(30));
 
 /// What a link's delay may be raised by.
 pub const DELAY: (Span, Span) = (Span::milliseconds(1), Span::seconds(600));

@@ -1,5 +1,7 @@
 //! The report for a terminal: 80 columns, plain text, sentences first.
 
+use types::Span;
+
 use super::{Report, grouped, spoken, timeline};
 use crate::expectation::{Measured, decimal};
 use crate::figures::{Fate, LostOrder, Stream, levels, seconds};
@@ -150,9 +152,13 @@ pub(super) fn describe(order: &LostOrder) -> String {
     let region = order
         .region
         .map_or("an unknown Region".to_owned(), |region| region.to_string());
-    let age = spoken(seconds(order.age));
+    // Its acknowledgement was on the way to the client when the fault struck.
+    let when = match order.age {
+        Span::ZERO => "as the fault struck".to_owned(),
+        age => format!("{} before the fault", spoken(seconds(age))),
+    };
     let fate = fate(order.fate);
-    format!("{region}, {age} before the fault: {fate}")
+    format!("{region}, {when}: {fate}")
 }
 
 pub(super) fn fate(fate: Fate) -> &'static str {

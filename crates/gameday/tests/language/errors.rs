@@ -375,7 +375,7 @@ fn spans_have_units() {
     check(
         "health_interval = \"200ms\"",
         "health_interval = \"50ms\"",
-        &["a span from 200ms to 1m"],
+        &["a span from 200ms to 30s"],
     );
     check(
         "ttl = \"5s\"\nhealth_check",
