@@ -166,9 +166,9 @@ class Sdk(unittest.TestCase):
         batch = {"Changes": list(changes)}
         return self.route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)
 
-    def wait(self, made):
+    def wait(self, made, client=None):
         """The SDK's own waiter, at a pace for tests."""
-        waiter = self.route53.get_waiter("resource_record_sets_changed")
+        waiter = (client or self.route53).get_waiter("resource_record_sets_changed")
         settings = {"Delay": 0.05, "MaxAttempts": 400}
         waiter.wait(Id=made["ChangeInfo"]["Id"], WaiterConfig=settings)
 
@@ -680,11 +680,13 @@ class Sdk(unittest.TestCase):
             # Signed for the Region that it works in, as SDKs with an endpoint of their own do.
             host, port = self.lab.address(region)
             client = self.lab.client(region, "route53", endpoint_url=f"http://{host}:{port}")
+            # It may hear of the zone a moment later than the Region that made it.
+            eventually(lambda: zone in str(client.list_hosted_zones()["HostedZones"]))
             upsert = change("UPSERT", "a.any.example", "TXT", [f'"{region}"'])
             made = client.change_resource_record_sets(
                 HostedZoneId=zone, ChangeBatch={"Changes": [upsert]}
             )
-            self.wait(made)
+            self.wait(made, client)
             self.assertEqual(self.resolve("a.any.example", "TXT"), [f'"{region}"'])
 
     def test_explain_shows_the_steps(self):

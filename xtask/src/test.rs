@@ -10,9 +10,9 @@ use crate::{run, tidy};
 /// What drives the lab as a user would: pinned, from PyPI.
 const CLIENTS: &[&str] = &["awscli==1.45.11", "boto3==1.43.11", "dnspython==2.9.2"];
 
-/// Tests that hardly compute and wait for minutes, as Terraform's provider does: they run beside
-/// the others.
-const WAITING: &[&str] = &["test_terraform_zones"];
+/// Tests that hardly compute and wait for minutes, as Terraform's provider does and requests that
+/// stand still: they run beside the others, each by itself.
+const WAITING: &[&str] = &["test_terraform_zones", "test_wire"];
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -173,12 +173,17 @@ fn clients() -> Result<()> {
             .env("CAUSEWAY", run::root().join("target/release/causeway"));
         command
     };
-    let mut waiting = command();
-    waiting.args(WAITING);
-    let waiting = std::thread::spawn(move || run::quietly(&mut waiting));
-    let done = run::command(command().args(busy));
-    let waited = waiting.join().expect("it doesn't panic");
-    done.and(waited)
+    let beside = WAITING.iter().map(|module| {
+        let mut command = command();
+        command.arg(module);
+        std::thread::spawn(move || run::quietly(&mut command))
+    });
+    let beside: Vec<_> = beside.collect();
+    let mut outcome = run::command(command().args(busy));
+    for waiting in beside {
+        outcome = outcome.and(waiting.join().expect("it doesn't panic"));
+    }
+    outcome
 }
 
 /// A Python environment under target/ with the clients in it; the path of its interpreter.
