@@ -229,9 +229,12 @@ pub(crate) fn hold(config: &CheckConfig, targets: &Targets) -> Result<(), Routin
     }
     if let Some(name) = &config.name {
         let host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-        let resolvable = config.address.is_some() || crate::Name::parse(name).is_ok();
-        if !name.bytes().all(host) || !resolvable {
-            return broken("FullyQualifiedDomainName must be a domain name.");
+        // Without an address the name is looked up, and an address has none to be found.
+        let resolvable = name.parse::<IpAddr>().is_err() && crate::Name::parse(name).is_ok();
+        if !name.bytes().all(host) || !(config.address.is_some() || resolvable) {
+            return broken(
+                "FullyQualifiedDomainName must be a domain name; an address is given as IPAddress.",
+            );
         }
     }
     match config.address {

@@ -257,6 +257,7 @@ fn read_location(location: &Element<'_>) -> Result<Location, XmlFault> {
         (None, Some((_, "*")), None) => Ok(Location::Default),
         (None, Some((member, code)), None) => CountryCode::new(code)
             .map(Location::Country)
+            .filter(|country| crate::places::find(*country).is_some())
             .ok_or_else(|| unknown(member)),
         (None, Some((member, "US")), Some((part, code))) => {
             let country = CountryCode::new("US").ok_or_else(|| unknown(member))?;

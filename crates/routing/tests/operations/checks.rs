@@ -102,6 +102,7 @@ fn configurations_that_break_a_rule_are_refused() {
         "<IPAddress>127.0.0.1</IPAddress><Port>65536</Port><Type>HTTP</Type>",
         "<FullyQualifiedDomainName>a b</FullyQualifiedDomainName><Type>HTTP</Type>",
         "<FullyQualifiedDomainName>a..b</FullyQualifiedDomainName><Type>HTTP</Type>",
+        "<FullyQualifiedDomainName>127.0.0.1</FullyQualifiedDomainName><Type>HTTP</Type>",
         &format!("{name}<Type>HTTP_STR_MATCH</Type>"),
         &format!("{name}<Type>HTTP</Type><SearchString>x</SearchString>"),
         &format!(

@@ -582,6 +582,7 @@ fn values_of_the_document_are_held_against_the_model() {
         geolocation("<ContinentCode>XX</ContinentCode>"),
         geolocation("<ContinentCode>EU</ContinentCode><CountryCode>DE</CountryCode>"),
         geolocation("<CountryCode>usa</CountryCode>"),
+        geolocation("<CountryCode>XX</CountryCode>"),
         geolocation("<SubdivisionCode>CA</SubdivisionCode>"),
         geolocation("<CountryCode>DE</CountryCode><SubdivisionCode>BY</SubdivisionCode>"),
         geolocation("<CountryCode>US</CountryCode><SubdivisionCode>XX</SubdivisionCode>"),
