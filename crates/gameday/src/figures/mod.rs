@@ -1,6 +1,7 @@
 //! What a game day amounts to: RTO, RPO, stale reads, availability and the rest, computed of the
 //! plan and what was observed. Pure: the same observations give the same figures.
 
+mod baseline;
 mod link;
 pub(crate) mod moments;
 mod orders;
@@ -17,6 +18,7 @@ use crate::metric::{LEVELS, Metric, MetricName};
 use crate::observations::Observations;
 use crate::plan::Plan;
 
+pub use baseline::Baseline;
 pub use link::Traffic;
 pub use moments::{Moments, When};
 pub use orders::{Fate, LostOrder, Orders};
@@ -28,6 +30,8 @@ pub use streams::{Latency, Stream};
 pub struct Figures {
     /// When the fault struck, was noticed, and ended.
     pub moments: Moments,
+    /// How requests fared before the fault, where it is the first.
+    pub baseline: Option<Baseline>,
     /// All requests.
     pub all: Stream,
     /// The requests of each kind of client, by its word.
@@ -61,7 +65,8 @@ impl Figures {
         let failed = all.requests - all.ok;
         let share = failed as f64 / (all.requests.max(1)) as f64;
         let minutes = seconds(plan.scenario.measure.length) / 60.0;
-        Figures {
+        let mut figures = Figures {
+            baseline: Baseline::of(plan, seen, &moments),
             answered: plan
                 .scenario
                 .loads
@@ -77,7 +82,14 @@ impl Figures {
             clients,
             loads,
             orders,
+        };
+        if figures
+            .baseline
+            .is_some_and(|baseline| baseline.is_unwell())
+        {
+            baseline::doubt(&mut figures);
         }
+        figures
     }
 
     /// Judges every expectation of the scenario.

@@ -79,6 +79,7 @@ fn run(report: &Report<'_>) -> Value {
     json!({
         "version": report.seen.version,
         "started": report.seen.started.to_string(),
+        "started_unix_ms": report.seen.started.0,
         "ready_after_s": seconds(report.seen.ready_after),
         "ended_s": seconds(report.seen.ended),
         "regions": lab.regions,

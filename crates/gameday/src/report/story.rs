@@ -14,6 +14,7 @@ pub(super) fn tell(report: &Report<'_>) -> Vec<String> {
     for failed in report.failed_steps() {
         story.push(format!("A step could not be carried out: {failed}."));
     }
+    story.extend(before(report));
     story.extend(fault(report));
     story.extend(detection(report));
     story.extend(clients(report));
@@ -48,6 +49,25 @@ fn capital(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(|c| c.to_uppercase().collect::<String>());
     first.unwrap_or_default() + chars.as_str()
+}
+
+/// What had gone wrong already, which the fault is not to be blamed for.
+fn before(report: &Report<'_>) -> Option<String> {
+    let baseline = report
+        .figures
+        .baseline
+        .filter(|baseline| baseline.failed > 0)?;
+    let doubt = match baseline.is_unwell() {
+        true => {
+            ": the lab or the machine was not well, so nothing is said of detection and recovery"
+        }
+        false => "",
+    };
+    Some(format!(
+        "Before the fault {} of {} had failed already{doubt}.",
+        grouped(baseline.failed),
+        counted(baseline.requests, "request", "requests"),
+    ))
 }
 
 fn fault(report: &Report<'_>) -> Option<String> {
@@ -93,6 +113,13 @@ fn named(site: &SiteName) -> String {
 
 fn detection(report: &Report<'_>) -> Option<String> {
     let outage = report.figures.moments.outage?;
+    if report
+        .figures
+        .baseline
+        .is_some_and(|baseline| baseline.is_unwell())
+    {
+        return None;
+    }
     let detected = match value(report, MetricName::DetectedS) {
         Measured::Number(after) => format!("Health checks noticed after {}", spoken(after)),
         Measured::Never => "No health check noticed".to_owned(),

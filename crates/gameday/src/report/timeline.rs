@@ -110,7 +110,7 @@ fn events(report: &Report<'_>) -> Vec<Entry> {
 
 /// Changes of the DNS's answers: places whose answer changed alike within a moment are one line.
 fn answers(report: &Report<'_>) -> Vec<Entry> {
-    const MOMENT: Span = Span::seconds(1);
+    const MOMENT: Span = Span::milliseconds(250);
     let mut groups: Vec<(Span, Vec<String>, Vec<String>)> = Vec::new();
     let mut seen_looks = Vec::new();
     for answer in &report.seen.answers {
@@ -149,21 +149,20 @@ fn answers(report: &Report<'_>) -> Vec<Entry> {
 }
 
 /// First and last failed request of each client, and when it was served again. Clients that went
-/// through the same within a moment are one line.
+/// through the same at the same time, as it is printed, are one line.
 fn clients(report: &Report<'_>) -> Vec<Entry> {
+    // Times are printed in tenths of a second.
+    const PRINTED: f64 = 0.05;
     let Some(struck) = report.figures.moments.struck.at().map(seconds) else {
         return Vec::new();
     };
     let mut grouped: Vec<(f64, &'static str, Vec<&str>)> = Vec::new();
     let mut add = |at: f64, what: &'static str, name| {
         let alike = |(time, known, _): &&mut (f64, &'static str, Vec<&str>)| {
-            *known == what && (*time - at).abs() <= 0.5
+            *known == what && (*time - at).abs() < PRINTED
         };
         match grouped.iter_mut().find(alike) {
-            Some((time, _, names)) => {
-                *time = time.min(at);
-                names.push(name);
-            }
+            Some((_, _, names)) => names.push(name),
             None => grouped.push((at, what, vec![name])),
         }
     };

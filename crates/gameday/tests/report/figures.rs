@@ -58,6 +58,17 @@ fn who_failed_nothing_was_without_service_for_no_time() {
 }
 
 #[test]
+fn of_a_lab_that_was_not_well_before_nothing_is_said() {
+    let mut hand = Hand::new();
+    hand.requests(0, "...xxx....xxx...................");
+    hand.is_unknown("rto_s.honours_ttl");
+    hand.is_unknown("rto_s");
+    hand.is_unknown("detected_s");
+    hand.is_unknown("answers_changed_s");
+    hand.is("failed", 6.0);
+}
+
+#[test]
 fn a_request_that_the_fault_caught_counts() {
     let mut hand = Hand::new();
     let caught = hand.request(0, 9_900, Outcome::TimedOut);
