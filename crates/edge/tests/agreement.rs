@@ -4,8 +4,11 @@ mod lab;
 
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
+use council::{Change, Expected};
 use lab::lab;
 use lab::names::{configuration, propose};
+use routing::{Name, RecordKind, ZoneId, keys};
 use types::{HealthCheckId, SiteId, Span};
 
 #[test]
@@ -66,4 +69,27 @@ fn every_site_counts_the_verdicts_of_all_that_it_hears() {
     lab.wires.clear();
     lab.run(Span::seconds(3));
     assert_eq!(counted(&lab), [(0, 1, false); 3]);
+}
+
+#[test]
+fn a_change_that_an_edge_cannot_read_is_not_in_sync_until_it_is_mended() {
+    let mut lab = lab();
+    lab.run(Span::seconds(4));
+    propose(&mut lab, configuration());
+    lab.run(Span::milliseconds(500));
+    let before = lab.edge.settings().revision();
+    let zone = ZoneId::new("ZEXAMPLE").expect("a good id");
+    let name = Name::parse("new.example.com").expect("a good name");
+    let key = keys::records(&zone, &name, RecordKind::A);
+    // As if a newer program had written it.
+    let newer = Bytes::from_static(b"\x02\x00");
+    propose(&mut lab, Change::new().put(&key, Expected::Absent, newer));
+    lab.run(Span::milliseconds(500));
+    let changed = lab.edge.settings().revision();
+    assert!(changed > before);
+    assert!(lab.steerings[0].is_in_sync(before));
+    assert!(!lab.steerings[0].is_in_sync(changed));
+    propose(&mut lab, Change::new().delete(&key, Expected::Any));
+    lab.run(Span::milliseconds(500));
+    assert!(lab.steerings[0].is_in_sync(changed + 1));
 }

@@ -1,6 +1,7 @@
 //! All zones as of one revision, ready to answer. Immutable: a change makes another snapshot,
 //! which takes over the zones that are as they were.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use types::{ConfigurationView, HealthCheckId};
@@ -18,6 +19,9 @@ use crate::{Name, RecordKind, RecordSet, keys};
 #[derive(Debug, Default)]
 pub struct Snapshot {
     revision: u64,
+    /// The zones that aren't served as this revision has them, by their keys; each with the last
+    /// revision that is served of it.
+    behind: BTreeMap<String, u64>,
     /// In the order of their ids.
     zones: Vec<Arc<CompiledZone>>,
     by_name: NameTable,
@@ -55,8 +59,15 @@ impl Snapshot {
                 Ok(zone) if keys::parse_zone(key).as_ref() == Some(&zone.id) => {
                     zones.push((zone, revision));
                 }
-                Ok(_) => snapshot.faults.push(format!("{key}: another zone's value")),
-                Err(error) => snapshot.faults.push(format!("{key}: {error}")),
+                unreadable => {
+                    let what = match unreadable {
+                        Ok(_) => "another zone's value".to_owned(),
+                        Err(error) => error.to_string(),
+                    };
+                    snapshot.faults.push(format!("{key}: {what}"));
+                    let through = revision.saturating_sub(1);
+                    snapshot.fall_behind(key.to_owned(), through, previous);
+                }
             },
         );
         for (zone, revision) in zones {
@@ -71,6 +82,11 @@ impl Snapshot {
                     }
                     Err((key, error)) => {
                         snapshot.faults.push(format!("{key}: {error}"));
+                        let through = match (before, previous) {
+                            (Some(_), Some(previous)) => previous.revision,
+                            _ => first_revision(view, &zone, revision).saturating_sub(1),
+                        };
+                        snapshot.fall_behind(keys::zone(&zone.id), through, previous);
                         match before {
                             Some(before) => before.clone(),
                             None => continue,
@@ -98,6 +114,14 @@ impl Snapshot {
             snapshot.add(Arc::new(compiled));
         }
         snapshot
+    }
+
+    /// A zone isn't served as it is now, but at best as that revision had it; or an earlier one,
+    /// if it was behind already.
+    fn fall_behind(&mut self, key: String, through: u64, previous: Option<&Snapshot>) {
+        let before = previous.and_then(|previous| previous.behind.get(&key));
+        let through = before.map_or(through, |before| through.min(*before));
+        self.behind.insert(key, through);
     }
 
     /// Of two zones with one name the first answers.
@@ -162,6 +186,13 @@ impl Snapshot {
         self.revision
     }
 
+    /// The last revision of which every zone is served: [`Snapshot::revision`], unless a zone
+    /// couldn't be read and was left out or kept as it was.
+    pub fn served_through(&self) -> u64 {
+        let behind = self.behind.values().copied();
+        behind.fold(self.revision, u64::min)
+    }
+
     /// How many zones it has.
     pub fn zone_count(&self) -> usize {
         self.zones.len()
@@ -198,6 +229,15 @@ fn fingerprint(view: &dyn ConfigurationView, zone: &Zone, revision: u64) -> Fing
         fingerprint.newest = fingerprint.newest.max(revision);
     });
     fingerprint
+}
+
+/// The earliest revision that set anything of a zone which `revision` set itself.
+fn first_revision(view: &dyn ConfigurationView, zone: &Zone, revision: u64) -> u64 {
+    let mut first = revision;
+    view.visit(&keys::records_of(&zone.id), &mut |_, revision, _| {
+        first = first.min(revision);
+    });
+    first
 }
 
 type Groups = Vec<(Name, RecordKind, Vec<RecordSet>)>;

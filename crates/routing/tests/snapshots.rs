@@ -150,8 +150,24 @@ fn what_cannot_be_read_is_kept_as_it_was() {
         faults.contains("newer version") && faults.contains("Zbad"),
         "{faults}"
     );
-    view.change(|view| _ = view.entries.remove(&key));
+    let served = |node: &Node| (node.snapshot().revision(), node.snapshot().served_through());
+    assert_eq!(served(&node), (2, 1));
+    // It falls no further behind by changes elsewhere, and doesn't catch up by them.
+    view.change(|_| ());
     node.refresh(&view);
+    assert_eq!(served(&node), (3, 1));
+    // Who begins with that configuration has nothing of the zone.
+    let restarted = Node::new(Locator::new(None));
+    restarted.refresh(&view);
+    assert_eq!(served(&restarted), (3, 0));
+    view.change(|view| {
+        view.entries.remove(&key);
+    });
+    node.refresh(&view);
+    assert_eq!(served(&node), (4, 1), "Zbad is still left out");
+    view.change(|view| _ = view.entries.remove("routing/zone/Zbad"));
+    node.refresh(&view);
+    assert_eq!(served(&node), (5, 5));
     assert_eq!(
         ask(&node, "www.example.com").answer,
         ["www.example.com. 1 A 192.0.2.9"]
