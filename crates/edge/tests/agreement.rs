@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use council::{Change, Expected};
 use lab::lab;
-use lab::names::{configuration, propose};
-use routing::{Name, RecordKind, ZoneId, keys};
+use lab::names::{PRIMARY, configuration, propose};
+use routing::{Name, RecordKind, TestQuestion, ZoneId, keys};
 use types::{HealthCheckId, SiteId, Span};
 
 #[test]
@@ -92,4 +92,26 @@ fn a_change_that_an_edge_cannot_read_is_not_in_sync_until_it_is_mended() {
     propose(&mut lab, Change::new().delete(&key, Expected::Any));
     lab.run(Span::milliseconds(500));
     assert!(lab.steerings[0].is_in_sync(changed + 1));
+}
+
+#[test]
+fn a_zone_is_asked_for_its_own_names_alone() {
+    let mut lab = lab();
+    lab.run(Span::seconds(4));
+    lab.prober.answer.store(true, Ordering::Relaxed);
+    propose(&mut lab, configuration());
+    lab.run(Span::seconds(2));
+    let asked = |zone: &str| {
+        let answer = lab.edge.steering().test_answer(&TestQuestion {
+            zone: ZoneId::new(zone).expect("a good id"),
+            name: Name::parse("app.example.com").expect("a good name"),
+            kind: RecordKind::A,
+            resolver: None,
+            client_subnet: None,
+        });
+        (answer.code, answer.values)
+    };
+    let primary = vec![PRIMARY.to_string()];
+    assert_eq!(asked("ZEXAMPLE"), ("NOERROR".to_owned(), primary));
+    assert_eq!(asked("ZOTHER"), ("REFUSED".to_owned(), Vec::new()));
 }

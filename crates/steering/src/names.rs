@@ -3,7 +3,7 @@
 //! looked into and nobody outside is asked, so a health check can't be used to look up other
 //! networks' names.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use routing::{
     AnswerContext, Explanation, Inquiry, Name, RecordKind, SmallRandom, TestAnswer, TestQuestion,
@@ -27,18 +27,7 @@ impl<E: Engine> Steering<E> {
 
     /// What a DNS node would answer.
     pub fn test_answer(&self, question: &TestQuestion) -> TestAnswer {
-        let explanation = self.explain(&Inquiry {
-            name: question.name.clone(),
-            kind: question.kind,
-            source: question.resolver.unwrap_or_else(default_resolver),
-            subnet: question.client_subnet,
-        });
-        let values = explanation.answer.into_iter().map(|record| record.value);
-        TestAnswer {
-            values: values.collect(),
-            code: explanation.rcode.to_owned(),
-            protocol: "UDP".to_owned(),
-        }
+        TestAnswer::of(question, &self.explain(&question.inquiry()))
     }
 
     /// The IPv4 addresses of that name, as this site's own neighbours would be told; none if no
@@ -59,10 +48,4 @@ impl<E: Engine> Steering<E> {
             .filter_map(|record| record.value.parse().ok())
             .collect()
     }
-}
-
-/// The resolver that `TestDNSAnswer` asks for where none is named: one in us-east-1.
-fn default_resolver() -> IpAddr {
-    let place = Place("us-east-1".parse().expect("a Region of the table"));
-    place.address(1).into()
 }
