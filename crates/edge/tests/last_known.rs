@@ -83,3 +83,18 @@ fn a_change_without_a_majority_is_refused_and_answers_go_on() {
     // Its own probes count on.
     assert_eq!(ask(&lab.edge), (0, Some(SECONDARY)));
 }
+
+#[test]
+fn a_deleted_check_is_healthy_at_an_edge_that_ran_on_and_at_one_that_was_restarted() {
+    let mut lab = lab();
+    lab.run(Span::seconds(4));
+    propose(&mut lab, configuration());
+    lab.run(Span::seconds(3));
+    assert_eq!(ask(&lab.edge), (0, Some(SECONDARY)));
+    let key = routing::keys::check(&HealthCheckId("check".to_owned()));
+    propose(&mut lab, Change::new().delete(&key, Expected::Any));
+    lab.run(Span::milliseconds(500));
+    assert_eq!(ask(&lab.edge), (0, Some(PRIMARY)));
+    let restarted = alone(&lab.engine, &lab, 60_000_000);
+    assert_eq!(ask(&restarted), (0, Some(PRIMARY)));
+}

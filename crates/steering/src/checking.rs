@@ -189,8 +189,11 @@ impl<E: Engine> Steering<E> {
                         tracing::info!(%check, healthy, "a health check's status");
                     }
                 }
-                // Its bit goes with the snapshot that no longer reads it.
-                Output::Gone(_) => {}
+                // Records may still name it. A check that isn't there is healthy at every site,
+                // as it is at one that starts now.
+                Output::Gone(check) => {
+                    self.node.board().set(&check, true);
+                }
                 Output::Keep(statuses) => {
                     *lock(&self.checking.unkept) = Some(statuses);
                     self.checking.kept_bell.notify(usize::MAX);
