@@ -95,6 +95,23 @@ fn a_change_that_an_edge_cannot_read_is_not_in_sync_until_it_is_mended() {
 }
 
 #[test]
+fn what_was_heard_before_the_link_was_noticed_counts() {
+    let mut lab = lab();
+    // The edge's third task looks at links and at what was heard. It comes to it late, when the
+    // others have long reported; none repeats everything before the tenth second.
+    let late = lab.tasks.remove(2);
+    lab.run(Span::seconds(4));
+    lab.prober.answer.store(true, Ordering::Relaxed);
+    propose(&mut lab, configuration());
+    lab.run(Span::seconds(2));
+    lab.tasks.push(late);
+    lab.run(Span::seconds(3));
+    let check = HealthCheckId("check".to_owned());
+    let tally = lab.edge.steering().tally(&check).expect("it is configured");
+    assert_eq!((tally.healthy, tally.counted), (3, 3));
+}
+
+#[test]
 fn a_zone_is_asked_for_its_own_names_alone() {
     let mut lab = lab();
     lab.run(Span::seconds(4));

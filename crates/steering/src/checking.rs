@@ -109,11 +109,15 @@ impl<E: Engine> Steering<E> {
         let mut links = BTreeMap::new();
         loop {
             let bell = self.checking.bell.listen();
-            self.note_links(&mut links);
+            // Taken before links are looked at, and put after them: what arrived over a link that
+            // has just come counts only once the monitor knows of the link.
+            let waiting = std::mem::take(&mut *lock(&self.checking.waiting));
+            for input in self.note_links(&mut links) {
+                self.step(input, &mut errands);
+            }
             for request in std::mem::take(&mut *lock(&self.checking.requests)) {
                 errands.push(self.errand(request));
             }
-            let waiting = std::mem::take(&mut *lock(&self.checking.waiting));
             for input in waiting.into_iter().chain([Input::Tick]) {
                 self.step(input, &mut errands);
             }
@@ -129,20 +133,21 @@ impl<E: Engine> Steering<E> {
         }
     }
 
-    /// Tells the monitor of links that came, went, or came anew.
-    fn note_links(&self, known: &mut BTreeMap<SiteId, Option<u64>>) {
+    /// What the monitor is to know of links that came, went, or came anew.
+    fn note_links(&self, known: &mut BTreeMap<SiteId, Option<u64>>) -> Vec<Input> {
+        let mut inputs = Vec::new();
         for (site, port) in &self.ports {
             let now = generation(port);
             let before = known.insert(*site, now).flatten();
             if before != now {
-                let input = match now {
+                inputs.push(match now {
                     Some(_) => Input::Connected(*site),
                     None => Input::Disconnected(*site),
-                };
-                lock(&self.checking.waiting).push_back(input);
+                });
                 self.links_changed.notify(usize::MAX);
             }
         }
+        inputs
     }
 
     fn step(&self, input: Input, errands: &mut FuturesUnordered<Errand>) {
