@@ -24,9 +24,8 @@ pub struct Ticket(pub u64);
 pub enum ProbeRequest {
     /// Make this probe, then step with [`Input::Probed`](crate::Input).
     Probe(Ticket, ProbeOrder),
-    /// Find the IPv4 addresses of that name within that time, then step with
-    /// [`Input::Resolved`](crate::Input).
-    Resolve(Ticket, String, Span),
+    /// Find the IPv4 addresses of that name, then step with [`Input::Resolved`](crate::Input).
+    Resolve(Ticket, String),
 }
 
 /// This site's probes and verdicts.
@@ -171,7 +170,7 @@ impl Checker {
             Some(Endpoint::Address(_)) => Err(ProbeOutcome::Forbidden),
             Some(Endpoint::Name(name)) => {
                 let name = name.to_owned();
-                Ok(ProbeRequest::Resolve(ticket, name, timeouts.connect))
+                Ok(ProbeRequest::Resolve(ticket, name))
             }
             None => Err(ProbeOutcome::Unresolved),
         };

@@ -208,7 +208,7 @@ fn a_name_is_resolved_for_every_probe_and_its_addresses_are_judged() {
     let mut site = Site::new(Some(200), 1);
     site.configure(&[named]);
     let ask = |site: &mut Site| match &site.next_until(site.now + 10_000)[..] {
-        [ProbeRequest::Resolve(ticket, name, _)] if name == "app.example.com" => *ticket,
+        [ProbeRequest::Resolve(ticket, name)] if name == "app.example.com" => *ticket,
         other => panic!("not one lookup: {other:?}"),
     };
     let outside = Ipv4Addr::new(169, 254, 169, 254);

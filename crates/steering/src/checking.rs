@@ -215,7 +215,7 @@ impl<E: Engine> Steering<E> {
                 let outcome = prober.probe(order).await;
                 Input::Probed(ticket, outcome)
             }),
-            ProbeRequest::Resolve(ticket, name, _) => {
+            ProbeRequest::Resolve(ticket, name) => {
                 let addresses = self.addresses_of(&name);
                 Box::pin(async move { Input::Resolved(ticket, addresses) })
             }
