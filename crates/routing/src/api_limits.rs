@@ -23,6 +23,9 @@ pub const MAX_BATCH_RECORDS: usize = 1_000;
 /// Characters of all values of one batch. An UPSERT's count twice.
 pub const MAX_BATCH_CHARACTERS: usize = 32_000;
 
+/// Aliases one behind the other. Ours: the service names no limit.
+pub const MAX_ALIAS_DEPTH: usize = 32;
+
 /// Record sets in one page of a list.
 pub const MAX_RECORD_PAGE: usize = 300;
 

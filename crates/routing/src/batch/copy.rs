@@ -87,6 +87,25 @@ impl<'v> WorkingCopy<'v> {
         Ok(())
     }
 
+    /// Visits every group of the zone as it is now.
+    pub(super) fn visit(
+        &self,
+        visitor: &mut dyn FnMut(&Name, RecordKind, &[RecordSet]),
+    ) -> Result<(), RoutingError> {
+        catalogue::visit_groups(self.view, &self.zone.id, &mut |name, kind, sets| {
+            if !self.is_touched(name, kind) {
+                visitor(name, kind, &sets);
+            }
+            true
+        })?;
+        for group in self.groups.values().filter(|group| group.touched) {
+            if let Some(set) = group.sets.first() {
+                visitor(&set.name, set.kind, &group.sets);
+            }
+        }
+        Ok(())
+    }
+
     /// How many record sets more there are than before.
     pub(super) fn grown(&self) -> i64 {
         self.grown

@@ -7,6 +7,7 @@
 //! is judged against what stands when its turn comes. Judged of the result alone: that aliases
 //! have targets and make no loop, and that the zone keeps its SOA and NS records.
 
+mod chains;
 mod copy;
 mod draft;
 mod result;

@@ -1,12 +1,13 @@
-//! The rules of a batch's result, once all its changes are made: aliases have targets and make no
-//! loop, the zone keeps its SOA and NS records, and isn't too large.
+//! The rules of a batch's result, once all its changes are made: aliases have targets, make no
+//! loop and no long chain, the zone keeps its SOA and NS records, and isn't too large.
 
 use std::collections::BTreeSet;
 
+use super::chains::Chains;
 use super::copy::WorkingCopy;
 use super::draft::{Action, Change, target_not_found};
-use crate::api_limits::MAX_RECORD_SETS;
-use crate::{Alias, Content, Name, RecordKind, RecordSet, RoutingError};
+use crate::api_limits::{MAX_ALIAS_DEPTH, MAX_RECORD_SETS};
+use crate::{Alias, Content, Name, RecordKind, RecordSet, RoutingError, keys};
 
 /// What speaks against the result.
 pub(super) fn faults(
@@ -32,10 +33,20 @@ pub(super) fn faults(
     let written = changes
         .iter()
         .filter(|change| change.action != Action::Delete);
+    let mut chains = None;
     for change in written {
-        if let Content::Alias(alias) = &change.set.content {
-            faults.extend(alias_faults(copy, &change.set, alias)?);
+        let Content::Alias(alias) = &change.set.content else {
+            continue;
+        };
+        let found = alias_faults(copy, &change.set, alias)?;
+        if found.is_empty() {
+            let chains = match &mut chains {
+                Some(chains) => chains,
+                none => none.insert(Chains::of(copy)?),
+            };
+            faults.extend(too_deep(chains, &change.set, alias));
         }
+        faults.extend(found);
     }
     let grown = copy.grown();
     if grown > 0 && copy.count_before()? + grown.unsigned_abs() as usize > MAX_RECORD_SETS {
@@ -83,6 +94,19 @@ fn alias_faults(
         )]);
     }
     Ok(Vec::new())
+}
+
+/// An alias of so many that those beyond the limit would have no answer. The text is ours.
+fn too_deep(chains: &Chains, set: &RecordSet, alias: &Alias) -> Option<String> {
+    let key = |name: &Name| keys::records(&alias.zone, name, set.kind);
+    let too_deep = chains.too_deep(&key(&set.name), &key(&alias.target));
+    too_deep.then(|| {
+        format!(
+            "Tried to create an alias that targets {}, type {} in zone {}, but more than \
+             {MAX_ALIAS_DEPTH} aliases would follow each other",
+            alias.target, set.kind, alias.zone
+        )
+    })
 }
 
 /// Do aliases lead from that name, over names of the zone, to `goal`?

@@ -434,6 +434,32 @@ fn aliases_have_targets_of_the_zone_and_make_no_loop() {
 }
 
 #[test]
+fn no_more_than_32_aliases_follow_each_other() {
+    let api = Api::new();
+    let zone = api.zone("example.com");
+    let name = |number: usize| format!("a{number}.example.com");
+    let to = |from: usize, to: usize| create(alias(&name(from), "A", "", &zone, &name(to), true));
+    let mut chain = vec![create(values(&name(0), "A", 60, &[A]))];
+    chain.extend((0..32).map(|number| to(number + 1, number)));
+    api.batch(&zone, &chain).ok();
+    let too_deep = |target: usize| {
+        format!(
+            "Tried to create an alias that targets a{target}.example.com., type A in zone {zone}, \
+             but more than 32 aliases would follow each other"
+        )
+    };
+    assert_eq!(api.faults(&zone, &[to(33, 32)]), too_deep(32));
+    // At the chain's other end too.
+    let lower = [
+        create(values(&name(99), "A", 60, &[A])),
+        ("DELETE", values(&name(0), "A", 60, &[A])),
+        to(0, 99),
+    ];
+    assert_eq!(api.faults(&zone, &lower), too_deep(99));
+    api.batch(&zone, &[to(33, 31)]).ok();
+}
+
+#[test]
 fn a_health_check_must_be_there() {
     let api = Api::new();
     let zone = api.zone("example.com");

@@ -1,11 +1,9 @@
 //! What aliases stand for. Those that lead in a circle or too deep lead nowhere, so that every
 //! decision ends.
 
+use crate::api_limits::MAX_ALIAS_DEPTH;
 use crate::zone::{CompiledZone, NONE};
 use crate::{Name, RecordKind};
-
-/// Aliases one behind the other, at most. The service names no limit.
-pub(crate) const MAX_ALIAS_DEPTH: usize = 32;
 
 /// Finds every alias's group; `aliases` are entries, target names and kinds.
 pub(super) fn resolve(zone: &mut CompiledZone, aliases: &[(u32, Name, RecordKind)]) {
