@@ -158,7 +158,8 @@ impl Latency {
 /// Seconds from the fault to the first sustained success: the end of the first request after the
 /// first failure that succeeded, as did every one due within `sustained` of it, all before the
 /// fault ended. Zero if none failed while it lasted; never if there is no such success: then it
-/// was the end of the fault that helped.
+/// was the end of the fault that helped. A request that was under way for `sustained` when the
+/// fault ended counts as failed, whatever became of it then.
 fn rto(requests: &[&Request], moments: &Moments, sustained: Span) -> Measured {
     let (struck, ended) = match (moments.struck, moments.ended) {
         (When::At(struck), When::At(ended)) => (struck, ended),
@@ -172,18 +173,25 @@ fn rto(requests: &[&Request], moments: &Moments, sustained: Span) -> Measured {
     if during.is_empty() {
         return Measured::Unknown("there was no request while the fault lasted");
     }
-    let Some(first) = during.iter().position(|request| !request.outcome.is_ok()) else {
+    let until = |request: &Request| Span(request.due.0.saturating_add(sustained.0));
+    // What came after the end of the fault came because of it.
+    let is_good = |request: &Request| request.outcome.is_ok() && request.ended <= ended;
+    // Any fault ends while some request is under way: one that is new by then has not failed.
+    let has_failed = |request: &Request| {
+        !request.outcome.is_ok() || request.ended > ended && until(request) <= ended
+    };
+    let Some(first) = during.iter().position(|request| has_failed(request)) else {
         return Measured::Number(0.0);
     };
     // Walked from the end: when is the next request due that fails?
     let mut next_failure: Option<Span> = None;
     let mut recovered: Option<Span> = None;
     for request in during[first..].iter().rev() {
-        if !request.outcome.is_ok() {
+        if !is_good(request) {
             next_failure = Some(request.due);
             continue;
         }
-        let until = Span(request.due.0.saturating_add(sustained.0));
+        let until = until(request);
         if until <= ended && next_failure.is_none_or(|failure| failure > until) {
             recovered = Some(request.ended);
         }

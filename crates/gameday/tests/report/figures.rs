@@ -46,6 +46,32 @@ fn who_is_only_served_when_the_fault_is_over_never_recovered() {
 }
 
 #[test]
+fn a_request_that_the_end_of_the_fault_released_is_no_recovery() {
+    // All that is due while the fault lasts hangs until it is over, and succeeds then.
+    let mut hand = Hand::new();
+    hand.requests(0, "..........          ............");
+    for second in 10..20 {
+        hand.request(0, second * 1_000, Outcome::Ok).ended = ms(20_300);
+    }
+    hand.is_never("rto_s.honours_ttl");
+    // So does what is due after a failure, and within the time for which success must last.
+    let mut hand = Hand::new();
+    hand.requests(0, "..........xxx   ................");
+    for second in 13..16 {
+        hand.request(0, second * 1_000, Outcome::Ok).ended = ms(20_300);
+    }
+    hand.is("rto_s.honours_ttl", 6.05);
+}
+
+#[test]
+fn a_request_that_the_end_of_the_fault_met_on_its_way_has_not_failed() {
+    let mut hand = Hand::new();
+    hand.requests(0, "................................");
+    hand.request(0, 19_980, Outcome::Ok);
+    hand.is("rto_s.honours_ttl", 0.0);
+}
+
+#[test]
 fn who_failed_nothing_was_without_service_for_no_time() {
     let mut hand = Hand::new();
     hand.requests(0, "................................");
