@@ -70,22 +70,41 @@ pub(super) struct Asked {
 #[derive(Default)]
 pub(super) struct Unanswered {
     asked: BTreeMap<u16, (Asked, u64)>,
-    /// The identifiers given, oldest first, with the moment and the turn of each.
+    /// The identifiers given, oldest first, each with the moment at which it is over and its turn.
     order: VecDeque<(Instant, u16, u64)>,
     turn: u64,
 }
 
 impl Unanswered {
-    /// Gives a query an identifier. The oldest of more than `limit`, and those that were asked
-    /// longer than `wait` ago, are forgotten.
+    /// Gives a query an identifier. What is older than the last `limit`, answered ones included,
+    /// and what was asked longer than `wait` ago is forgotten.
     pub(super) fn ask(&mut self, now: Instant, asked: Asked, limit: usize, wait: Duration) -> u16 {
-        while let Some((at, identifier, turn)) = self.order.front().copied() {
-            let is_over = now.saturating_duration_since(at) > wait;
-            let is_answered = self
-                .asked
-                .get(&identifier)
-                .is_none_or(|(_, given)| *given != turn);
-            if !is_over && !is_answered && self.asked.len() < limit.clamp(1, 65_535) {
+        self.forget(now, limit.clamp(1, 65_535));
+        // Identifiers are given in turn: the next one's last holder is the oldest there can be.
+        self.turn += 1;
+        let identifier = self.turn as u16;
+        self.asked.insert(identifier, (asked, self.turn));
+        self.order.push_back((now + wait, identifier, self.turn));
+        identifier
+    }
+
+    /// The query that a server's reply with this identifier answers; none if there is none any
+    /// more. Forgets those whose time is over as well: nobody else may ask for long.
+    pub(super) fn answered(&mut self, now: Instant, identifier: u16) -> Option<Asked> {
+        self.forget(now, usize::MAX);
+        self.asked.remove(&identifier).map(|(asked, _)| asked)
+    }
+
+    /// Forgets the oldest for as long as `limit` are remembered, their time is over or they are
+    /// answered.
+    fn forget(&mut self, now: Instant, limit: usize) {
+        while let Some((over, identifier, turn)) = self.order.front().copied() {
+            let is_over = now > over;
+            let holder = self.asked.get(&identifier);
+            let is_answered = holder.is_none_or(|(_, given)| *given != turn);
+            // Answered ones behind one that waits take room as well: one silent query must not
+            // let them pile up.
+            if !is_over && !is_answered && self.order.len() < limit {
                 break;
             }
             self.order.pop_front();
@@ -93,17 +112,6 @@ impl Unanswered {
                 self.asked.remove(&identifier);
             }
         }
-        // Identifiers are given in turn: the next one's last holder is the oldest there can be.
-        self.turn += 1;
-        let identifier = self.turn as u16;
-        self.asked.insert(identifier, (asked, self.turn));
-        self.order.push_back((now, identifier, self.turn));
-        identifier
-    }
-
-    /// The query that a server's reply with this identifier answers; none if there is none.
-    pub(super) fn answered(&mut self, identifier: u16) -> Option<Asked> {
-        self.asked.remove(&identifier).map(|(asked, _)| asked)
     }
 }
 
@@ -157,12 +165,25 @@ mod tests {
         let mut unanswered = Unanswered::default();
         let first = unanswered.ask(now, asked(1), 10, wait);
         let second = unanswered.ask(now, asked(2), 10, wait);
-        assert_eq!(unanswered.answered(second), Some(asked(2)));
-        assert_eq!(unanswered.answered(second), None);
+        assert_eq!(unanswered.answered(now, second), Some(asked(2)));
+        assert_eq!(unanswered.answered(now, second), None);
         let later = now + wait + Duration::from_millis(1);
+        assert_eq!(unanswered.answered(later, first), None);
         let third = unanswered.ask(later, asked(3), 10, wait);
-        assert_eq!(unanswered.answered(first), None);
-        assert_eq!(unanswered.answered(third), Some(asked(3)));
+        assert_eq!(unanswered.answered(later, third), Some(asked(3)));
+    }
+
+    #[test]
+    fn a_query_that_is_never_answered_lets_nothing_pile_up() {
+        let (now, wait) = (Instant::now(), Duration::from_secs(5));
+        let mut unanswered = Unanswered::default();
+        unanswered.ask(now, asked(0), 100, wait);
+        for round in 0..200_000_u32 {
+            let port = asked(round as u16);
+            let identifier = unanswered.ask(now, port, 100, wait);
+            assert_eq!(unanswered.answered(now, identifier), Some(port));
+            assert!(unanswered.asked.len() <= 100 && unanswered.order.len() <= 100);
+        }
     }
 
     #[test]
@@ -178,7 +199,7 @@ mod tests {
             assert!(unanswered.asked.len() <= 100 && unanswered.order.len() <= 100);
         }
         for (identifier, port) in given.split_off(199_900) {
-            assert_eq!(unanswered.answered(identifier), Some(asked(port)));
+            assert_eq!(unanswered.answered(now, identifier), Some(asked(port)));
         }
         assert!(unanswered.asked.is_empty());
     }

@@ -136,11 +136,12 @@ impl UdpRelay {
         };
         let server = self.servers.get_mut(&server);
         let given = u16::from_be_bytes(*identifier);
-        let Some(asked) = server.and_then(|server| server.unanswered.answered(given)) else {
+        let now = Instant::now();
+        let Some(asked) = server.and_then(|server| server.unanswered.answered(now, given)) else {
             return;
         };
         *identifier = asked.identifier;
-        let arrival = Instant::now() + asked.delay;
+        let arrival = now + asked.delay;
         self.flight.leave(arrival, To::Client(asked.client), packet);
     }
 
