@@ -98,6 +98,13 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// The names of the variables of the process's environment that begin so, but for those that are
+/// no Unicode.
+pub fn variables_named(prefix: &str) -> Vec<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.filter(|name| name.starts_with(prefix)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,7 +22,7 @@ pub use dns::{
     DnsAddress, DnsCounts, DnsQuery, MAX_QUERY, MAX_TCP_REPLY, MAX_UDP_REPLY, Origin, Relay,
     RelayLimits, RelayTarget, Responder, TcpLimits, TcpServer, Transport, UdpOptions, UdpServer,
 };
-pub use environment::{SystemEnvironment, fill_random, variable};
+pub use environment::{SystemEnvironment, fill_random, variable, variables_named};
 pub use http::{
     FrontDoor, HttpLimits, HttpServer, ListenError, Refusal, RequestError, Route, SMALL_BODY,
     Service, listen, look_at_datagrams, request,

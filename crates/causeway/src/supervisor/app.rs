@@ -237,13 +237,31 @@ fn spec(lab: &Supervisor, site: Site, region: Region) -> Option<ProgramSpec> {
         ("AWS_SECRET_ACCESS_KEY", key.secret().expose().to_owned()),
     ];
     let set = set.map(|(name, value)| (name.to_owned(), Some(value.into())));
-    // Another account's, which would be sent along or looked up instead.
-    let taken_away = ["AWS_SESSION_TOKEN", "AWS_PROFILE"];
-    let taken_away = taken_away.map(|name| (name.to_owned(), None));
+    let inherited = runtime::variables_named(SERVICE_ENDPOINT);
+    let taken_away = taken_away(inherited).map(|name| (name, None));
     Some(ProgramSpec {
         program: "/bin/sh".into(),
         arguments: vec!["-c".into(), command.into()],
         environment: set.into_iter().chain(taken_away).collect(),
         log: lab.lab.site_directory(site.name).join("app.log"),
     })
+}
+
+/// How the variables begin that name the endpoint of one service, as `AWS_ENDPOINT_URL_DYNAMODB`:
+/// SDKs take it before `AWS_ENDPOINT_URL` (AWS SDKs and Tools Reference Guide, "Service-specific
+/// endpoints").
+const SERVICE_ENDPOINT: &str = "AWS_ENDPOINT_URL_";
+
+/// What of the user's environment would lead the application elsewhere: another account's
+/// credentials, a switch that has SDKs ignore endpoints, and the endpoints of single services.
+fn taken_away(service_endpoints: Vec<String>) -> impl Iterator<Item = String> {
+    let fixed = [
+        "AWS_SESSION_TOKEN",
+        "AWS_PROFILE",
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    ];
+    fixed
+        .into_iter()
+        .map(str::to_owned)
+        .chain(service_endpoints)
 }
