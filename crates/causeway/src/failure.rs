@@ -18,6 +18,14 @@ pub enum ExitCode {
     NothingRunning = 3,
 }
 
+/// A cause that a caller may do something about by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Somebody else listens on a port that was wanted.
+    PortTaken,
+}
+
 /// A command that came to nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Failure {
@@ -28,6 +36,9 @@ pub struct Failure {
     /// What to do next, where there is something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// Why, where a caller may do something about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
 }
 
 impl Failure {
@@ -51,6 +62,7 @@ impl Failure {
             code,
             message: message.to_string(),
             next: None,
+            cause: None,
         }
     }
 
@@ -59,6 +71,15 @@ impl Failure {
     pub fn then(self, next: impl fmt::Display) -> Failure {
         Failure {
             next: Some(next.to_string()),
+            ..self
+        }
+    }
+
+    /// The same, for that cause.
+    #[must_use]
+    pub fn because(self, cause: Cause) -> Failure {
+        Failure {
+            cause: Some(cause),
             ..self
         }
     }

@@ -14,7 +14,7 @@ use serde_json::json;
 use types::{ByteSize, Environment, SiteName, Span, Timestamp};
 
 use crate::cli;
-use crate::failure::Failure;
+use crate::failure::{Cause, Failure};
 use crate::files;
 use crate::lab::{Lab, OTHER_DIRECTORY, Settings, Wishes};
 use crate::output;
@@ -182,7 +182,8 @@ fn look_at_addresses(settings: &Settings, with_apps: bool) -> Result<(), Failure
 }
 
 fn taken(cause: impl std::fmt::Display, option: &str) -> Failure {
-    Failure::wrong_use(cause).then(format!("choose another port with {option} PORT"))
+    let failure = Failure::wrong_use(cause).because(Cause::PortTaken);
+    failure.then(format!("choose another port with {option} PORT"))
 }
 
 fn say_what_comes_later(options: &cli::Up) {

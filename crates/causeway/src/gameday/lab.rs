@@ -19,7 +19,7 @@ use types::{Environment, Monotonic, Region, Span};
 
 use super::api::Api;
 use crate::control::{self, Command, StatusReport};
-use crate::failure::{ExitCode, Failure};
+use crate::failure::{Cause, ExitCode, Failure};
 use crate::files;
 use crate::lab::{HealthInterval, Lab, Listening, Settings, Wishes};
 
@@ -62,6 +62,7 @@ struct Site {
 }
 
 /// Why a start came to nothing.
+#[derive(PartialEq, Eq, Debug)]
 enum StartError {
     /// Somebody else has one of the ports: others may be free.
     PortTaken(Failure),
@@ -142,6 +143,11 @@ impl TestLab {
     /// Where the name server of the lab listens.
     pub fn dns(&self) -> SocketAddr {
         self.lab.settings.dns_address()
+    }
+
+    /// How many sites it has: Regions and edges.
+    pub fn sites(&self) -> usize {
+        self.lab.settings.sites.len()
     }
 
     /// Where the application of each Region listens, in the order of the Regions.
@@ -230,7 +236,7 @@ fn not_started(failure: Failure) -> Failure {
         _ => Failure {
             code: ExitCode::NothingRunning,
             message: format!("the lab could not start: {}", failure.message),
-            next: failure.next,
+            ..failure
         },
     }
 }
@@ -243,9 +249,15 @@ fn free_ports(
     environment: &SystemEnvironment,
 ) -> Result<Settings, Failure> {
     let draw = || PORTS.start + (environment.random() % PORTS.len() as u64) as u16;
-    for _ in 0..DRAWS {
+    for number in 0..DRAWS {
         let wishes = wishes(scenario, [draw(), draw(), draw()]);
         let settings = Lab::plan(data, &wishes).map_err(Failure::from)?;
+        if number == 0
+            && with_apps
+            && let Some(port) = scenario.lab.app_port
+        {
+            look_at_app_port(&settings, port)?;
+        }
         if settings.refuse_clashes(with_apps).is_ok() && are_free(&settings, with_apps) {
             return Ok(settings);
         }
@@ -268,6 +280,21 @@ fn wishes(scenario: &Scenario, [api, dns, app]: [u16; 3]) -> Wishes {
             .map(|interval| HealthInterval::Milliseconds(interval.0 / 1000)),
         ..Wishes::default()
     }
+}
+
+/// The port that the scenario itself gives to the applications: no draw makes it free.
+fn look_at_app_port(settings: &Settings, port: u16) -> Result<(), Failure> {
+    let listening = settings.listening(true);
+    let mut of_apps = listening
+        .iter()
+        .filter(|listening| listening.address.port() == port && listening.option == "--app-port");
+    of_apps.try_for_each(|listening| match runtime::listen(listening.address) {
+        Ok(_) => Ok(()),
+        Err(cause) => {
+            let failure = Failure::wrong_use(cause).because(Cause::PortTaken);
+            Err(failure.then("give the lab another app_port, or none for a free one"))
+        }
+    })
 }
 
 fn are_free(settings: &Settings, with_apps: bool) -> bool {
@@ -352,12 +379,17 @@ async fn wait_until_ready(
     }
 }
 
-/// What a lab that has ended at once has said: its last line is its failure, as JSON.
+/// What a lab that has ended at once has said.
 fn ended(exit: Exit, log: &Path) -> StartError {
     let text = std::fs::read_to_string(log).unwrap_or_default();
+    last_words(exit, &text)
+}
+
+/// What its log says: its last line is its failure, as JSON.
+fn last_words(exit: Exit, text: &str) -> StartError {
     let last = text.lines().last().unwrap_or_default();
     match serde_json::from_str::<Failure>(last) {
-        Ok(failure) if failure.code == ExitCode::WrongUse => StartError::PortTaken(failure),
+        Ok(failure) if failure.cause == Some(Cause::PortTaken) => StartError::PortTaken(failure),
         Ok(failure) => StartError::Failed(failure),
         Err(_) => StartError::Failed(Failure::nothing_running(format!(
             "it ended with {exit}: {last}"
@@ -375,5 +407,39 @@ async fn remove(directory: &Path, environment: &SystemEnvironment) {
         }
         let until = environment.now().monotonic + BETWEEN_REMOVALS;
         environment.sleep_until(until).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_taken_port_is_worth_another_start() {
+        let words = |failure: &Failure| {
+            let log = format!("starting\n{}\n", serde_json::to_string(failure).unwrap());
+            last_words(Exit::Code(2), &log)
+        };
+        let taken = Failure::wrong_use("somebody listens").because(Cause::PortTaken);
+        assert_eq!(words(&taken), StartError::PortTaken(taken));
+        let wrong = Failure::wrong_use("no such Region");
+        assert_eq!(words(&wrong), StartError::Failed(wrong));
+        let strange = last_words(Exit::Code(101), "it panicked");
+        assert!(matches!(strange, StartError::Failed(failure) if failure.message.contains("101")));
+    }
+
+    #[tokio::test]
+    async fn a_given_port_of_the_applications_that_is_taken_is_refused() {
+        let wishes = |port| Wishes {
+            regions: Some(vec!["us-east-1".parse().unwrap()]),
+            app_port: Some(port),
+            ..Wishes::default()
+        };
+        let data = Path::new("/nonexistent/lab");
+        let settings = |port| Lab::plan(data, &wishes(port)).unwrap();
+        let held = runtime::listen("127.1.1.1:0".parse().unwrap()).unwrap();
+        let port = held.local_addr().unwrap().port();
+        let refused = look_at_app_port(&settings(port), port).unwrap_err();
+        assert_eq!(refused.cause, Some(Cause::PortTaken));
     }
 }
