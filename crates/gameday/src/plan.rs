@@ -205,6 +205,29 @@ impl Plan {
         delays
     }
 
+    /// The Region that the measured fault takes away, if it is of that kind.
+    pub fn outage(&self) -> Option<Region> {
+        let fault = self.scenario.measure.fault?;
+        match &self.scenario.steps[fault].act {
+            Act::Fault { fault, .. } => fault.outage(),
+            _ => None,
+        }
+    }
+
+    /// The Regions that have the order table, once each; none if none is measured. Tables of one
+    /// name in Regions apart are read as one.
+    pub fn order_regions(&self) -> Vec<Region> {
+        let Some(table) = self.scenario.measure.table else {
+            return Vec::new();
+        };
+        let name = &self.scenario.tables[table].name;
+        let tables = self.scenario.tables.iter();
+        let named = tables.filter(|table| table.name == *name);
+        named
+            .flat_map(|table| table.regions.iter().copied())
+            .collect()
+    }
+
     /// When the fault that is measured ends: at a heal, its lease, or the end of the load.
     pub fn fault_end(&self) -> Option<Span> {
         let Scenario { steps, measure, .. } = &self.scenario;

@@ -199,7 +199,7 @@ impl GameDay<'_> {
         steps.heal_all().await?;
         recorder.event(at, EventKind::LoadEnded);
         self.converge(recorder).await?;
-        let last_scan = tables::scan(self.lab, self.plan, recorder).await;
+        let last_scan = tables::scan(self.lab, self.plan, recorder, None).await;
         let conflicts = tables::conflicts(self.lab, self.plan).await?;
         Ok((last_scan, conflicts))
     }

@@ -156,14 +156,40 @@ impl<'a> Steps<'a> {
 
     /// Reads the orders wherever they can be read.
     async fn scan(&self) {
-        if let Some(scan) = tables::scan(self.lab, self.plan, self.recorder).await {
-            let at = scan.at;
-            let ends = self.plan.fault_end();
-            if ends.is_none_or(|ends| at < ends) {
-                self.recorder.scan(scan);
+        let outage = self.plan.outage();
+        let scan = tables::scan(self.lab, self.plan, self.recorder, outage).await;
+        let Some(scan) = scan else { return };
+        let at = scan.at;
+        match timing(at, self.recorder.elapsed(), self.plan.fault_end()) {
+            Timing::During => self.recorder.scan(scan),
+            Timing::After => {}
+            Timing::Across => {
+                let note = "a reading of the orders was still under way when the fault ended, and \
+                            does not say what would have been lost";
+                let note = EventKind::Note(note.to_owned());
+                self.recorder.event(self.recorder.elapsed(), note);
             }
-            self.recorder.event(at, EventKind::Scanned);
         }
+        self.recorder.event(at, EventKind::Scanned);
+    }
+}
+
+/// When a reading was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Timing {
+    /// Before the fault ended, the whole of it.
+    During,
+    /// It was begun before, and ended after: it may have seen what had come back by then.
+    Across,
+    /// After the fault.
+    After,
+}
+
+fn timing(began: Span, ended: Span, fault_end: Option<Span>) -> Timing {
+    match fault_end {
+        Some(end) if began >= end => Timing::After,
+        Some(end) if ended >= end => Timing::Across,
+        _ => Timing::During,
     }
 }
 
@@ -199,4 +225,19 @@ fn as_injected(broken: &Broken) -> Result<Fault, Failure> {
             milliseconds: *milliseconds,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_counts_if_it_was_over_before_the_fault_was() {
+        let [before, end, after] = [19, 20, 21].map(Span::seconds);
+        assert_eq!(timing(before, before, Some(end)), Timing::During);
+        assert_eq!(timing(before, end, Some(end)), Timing::Across);
+        assert_eq!(timing(before, after, Some(end)), Timing::Across);
+        assert_eq!(timing(end, after, Some(end)), Timing::After);
+        assert_eq!(timing(before, after, None), Timing::During);
+    }
 }

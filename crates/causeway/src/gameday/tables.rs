@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use gameday::{Conflict, Order, Plan, Scan};
+use gameday::{Conflict, EventKind, Order, Plan, Scan};
 use serde_json::{Value, json};
 use types::{Region, Timestamp};
 
@@ -27,28 +27,39 @@ const LEDGER_ROWS: usize = 100_000;
 /// The attribute that orders have their version in.
 const VERSION: &str = "version";
 
-/// The orders that each Region has which answers; none if the scenario measures no table.
-pub async fn scan(lab: &TestLab, plan: &Plan, recorder: &Recorder) -> Option<Scan> {
+/// The orders that each Region has which answers; none if the scenario measures no table. Notes
+/// which Regions did not answer, but for one that is down (`outage`).
+pub async fn scan(
+    lab: &TestLab,
+    plan: &Plan,
+    recorder: &Recorder,
+    outage: Option<Region>,
+) -> Option<Scan> {
     let table = plan.scenario.measure.table?;
     let table = &plan.scenario.tables[table];
     let at = recorder.elapsed();
-    // Tables of one name in Regions apart are read as one.
-    let tables = plan.scenario.tables.iter();
-    let named = tables.filter(|other| other.name == table.name);
-    let regions = named.flat_map(|table| table.regions.iter());
-    let regions = regions.map(|region| async move {
+    let regions = plan.order_regions();
+    let readings = regions.iter().map(|region| async move {
         let api = lab.api_of(*region);
         let reading = read(&api, plan, *region, &table.name, &table.key);
-        match runtime::within(SCAN_WAIT, reading).await {
-            Some(Ok(orders)) => Some((*region, orders)),
-            Some(Err(cause)) => {
-                tracing::debug!("{region}: {cause}");
-                None
-            }
-            None => None,
-        }
+        let why = match runtime::within(SCAN_WAIT, reading).await {
+            Some(Ok(orders)) => return Ok((*region, orders)),
+            Some(Err(cause)) => cause.to_string(),
+            None => format!("no whole answer within {} s", SCAN_WAIT.as_secs()),
+        };
+        Err((*region, why))
     });
-    let regions = join_all(regions).await.into_iter().flatten().collect();
+    let mut regions = BTreeMap::new();
+    for reading in join_all(readings).await {
+        match reading {
+            Ok((region, orders)) => drop(regions.insert(region, orders)),
+            Err((region, why)) if Some(region) == outage => tracing::debug!("{region}: {why}"),
+            Err((region, why)) => {
+                let note = format!("the orders in {region} could not be read: {why}");
+                recorder.event(recorder.elapsed(), EventKind::Note(note));
+            }
+        }
+    }
     Some(Scan { at, regions })
 }
 

@@ -62,7 +62,7 @@ impl Moments {
             Act::Fault { fault, .. } => Some(fault),
             _ => None,
         });
-        let outage = broken.and_then(Fault::outage);
+        let outage = plan.outage();
         let struck = match fault {
             None => When::Unknown("nothing was broken"),
             Some(index) => match event(seen, |kind| *kind == EventKind::Step(index)) {

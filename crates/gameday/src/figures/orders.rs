@@ -17,7 +17,7 @@ pub struct Orders {
     /// Writes that were acknowledged in the whole run.
     pub acknowledged: u64,
     /// Orders acknowledged before the reading during the fault that no surviving Region had, the
-    /// oldest first; `None`: there was no such reading.
+    /// oldest first; `None`: there was no such reading of every surviving Region.
     pub missing: Option<Vec<LostOrder>>,
     /// Orders acknowledged that are nowhere in the end; `None`: not every Region could be read.
     pub lost: Option<Vec<LostOrder>>,
@@ -62,7 +62,8 @@ pub enum Fate {
 impl Orders {
     pub(super) fn of(plan: &Plan, seen: &Observations, moments: &Moments) -> Orders {
         let writes = Writes::of(seen);
-        let end = seen.last_scan.as_ref().filter(|scan| is_whole(plan, scan));
+        let end = seen.last_scan.as_ref();
+        let end = end.filter(|scan| is_whole(plan, scan, None));
         let end = end.map(|scan| union(scan, None));
         let fate = |one: &Acknowledgement| match &end {
             _ if writes.is_beaten(one) => Fate::Discarded,
@@ -83,7 +84,10 @@ impl Orders {
             let missing = Writes::last_of_each(missing);
             missing.iter().map(listed).collect()
         };
-        let missing = seen.scan.as_ref().map(|scan| {
+        // What a Region has that could not be read would else be taken for lost.
+        let scan = seen.scan.as_ref();
+        let scan = scan.filter(|scan| is_whole(plan, scan, moments.outage));
+        let missing = scan.map(|scan| {
             let held = union(scan, moments.outage);
             list(missing_in(&writes, scan, &held))
         });
@@ -125,12 +129,12 @@ impl Orders {
 
     pub(super) fn rpo_orders(&self) -> Measured {
         let missing = self.missing.as_ref();
-        missing.map_or(NO_SCAN, |missing| Measured::Number(missing.len() as f64))
+        missing.map_or(NOT_WHOLE, |missing| Measured::Number(missing.len() as f64))
     }
 
     pub(super) fn rpo_s(&self) -> Measured {
         let Some(missing) = &self.missing else {
-            return NO_SCAN;
+            return NOT_WHOLE;
         };
         let oldest = missing.iter().map(|order| order.age).max();
         Measured::Number(oldest.map_or(0.0, seconds))
@@ -138,7 +142,7 @@ impl Orders {
 
     pub(super) fn came_back(&self) -> Measured {
         let Some(missing) = &self.missing else {
-            return NO_SCAN;
+            return NOT_WHOLE;
         };
         if missing.iter().any(|order| order.fate == Fate::Unknown) {
             return NO_END;
@@ -180,21 +184,15 @@ impl Orders {
 }
 
 const NO_SCAN: Measured = Measured::Unknown("the Region was not read while the fault lasted");
+const NOT_WHOLE: Measured =
+    Measured::Unknown("not every surviving Region was read while the fault lasted");
 const NO_END: Measured = Measured::Unknown("not every Region could be read in the end");
 
-/// Was every Region read that has the order table?
-fn is_whole(plan: &Plan, scan: &Scan) -> bool {
-    let Some(table) = plan.scenario.measure.table else {
-        return false;
-    };
-    let name = &plan.scenario.tables[table].name;
-    let tables = plan
-        .scenario
-        .tables
-        .iter()
-        .filter(|table| table.name == *name);
-    let mut regions = tables.flat_map(|table| &table.regions);
-    regions.all(|region| scan.regions.contains_key(region))
+/// Was every Region read that has the order table, but for that one?
+fn is_whole(plan: &Plan, scan: &Scan, without: Option<Region>) -> bool {
+    let regions = plan.order_regions();
+    let mut needed = regions.iter().filter(|region| Some(**region) != without);
+    !regions.is_empty() && needed.all(|region| scan.regions.contains_key(region))
 }
 
 /// What the Regions have together, but for that one.

@@ -264,6 +264,24 @@ fn what_is_lost_is_only_known_when_every_region_was_read() {
 }
 
 #[test]
+fn what_a_survivor_has_that_was_not_read_is_not_missing() {
+    let mut hand = Hand::new();
+    hand.acknowledged(placed(0), 1, 5_000, east());
+    // Nobody was read, or the Region alone that was down.
+    for read in [&[][..], &[(east(), Hand::held(&[]))]] {
+        hand.scan(19_000, read);
+        for metric in ["rpo_orders", "rpo_s", "came_back", "missing_at.eu-west-1"] {
+            hand.is_unknown(metric);
+        }
+    }
+    hand.scan(19_000, &[(west(), Hand::held(&[]))]);
+    hand.is("rpo_orders", 1.0);
+    // While no Region is down, each must be read.
+    hand.plan.scenario.measure.fault = None;
+    hand.is_unknown("rpo_orders");
+}
+
+#[test]
 fn a_write_that_failed_may_be_missing() {
     let mut hand = Hand::new();
     let request = hand.request(0, 9_000, Outcome::TimedOut);
