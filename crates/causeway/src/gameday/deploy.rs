@@ -26,6 +26,9 @@ const LOOK: Span = Span::milliseconds(50);
 /// How long the application may take to answer one look.
 const APPLICATION_WAIT: Duration = Duration::from_secs(2);
 
+/// How long the DNS may take to answer one look.
+const NAME_WAIT: Span = Span::seconds(2);
+
 /// What was made, by the names the service has given.
 #[derive(Clone, Debug, Default)]
 pub struct Deployed {
@@ -190,8 +193,8 @@ impl<'a> Deployment<'a> {
         .await
     }
 
-    /// Waits until every checker has found every endpoint healthy that is probed: a load that
-    /// begins before would measure the start.
+    /// Waits until every checker (each site is one) has found every endpoint healthy that is
+    /// probed: a load that begins before would measure the start.
     pub async fn healthy(&self, made: &Deployed) -> Result<(), Failure> {
         for (check, id) in self.scenario.health_checks.iter().zip(&made.checks) {
             if check.disabled || check.inverted {
@@ -201,8 +204,7 @@ impl<'a> Deployment<'a> {
             let path = format!("/healthcheck/{id}/status");
             self.wait(&what, || async {
                 let answer = self.api.route53(Method::GET, &path, String::new()).await?;
-                let mut statuses = elements(&answer, "Status").peekable();
-                Ok(statuses.peek().is_some() && statuses.all(|text| is_success(&text)))
+                Ok(all_find_it_healthy(&answer, self.lab.sites()))
             })
             .await?;
         }
@@ -218,7 +220,7 @@ impl<'a> Deployment<'a> {
             let place = types::Place(load.place).address(super::load::WATCHER);
             let what = format!("{} has an address, asked from {}", load.target, load.place);
             self.wait(&what, || async {
-                let resolved = network.resolve(place).await;
+                let resolved = network.resolve(place, NAME_WAIT).await;
                 Ok(resolved.is_ok_and(|resolved| !resolved.addresses.is_empty()))
             })
             .await?;
@@ -262,9 +264,11 @@ impl<'a> Deployment<'a> {
     }
 }
 
-/// Does a checker's observation say that the endpoint is well?
-pub fn is_success(status: &str) -> bool {
-    status.starts_with("Success")
+/// Have so many checkers an observation, and does each say that the endpoint is well?
+fn all_find_it_healthy(answer: &str, checkers: usize) -> bool {
+    let statuses: Vec<String> = elements(answer, "Status").collect();
+    let mut all = statuses.iter();
+    statuses.len() == checkers && all.all(|status| status.starts_with("Success"))
 }
 
 async fn get(server: SocketAddr, path: &str) -> Option<http::StatusCode> {
@@ -272,4 +276,19 @@ async fn get(server: SocketAddr, path: &str) -> Option<http::StatusCode> {
     let request = request.body(Bytes::new()).ok()?;
     let answer = runtime::request(server, request, APPLICATION_WAIT).await;
     Some(answer.ok()?.status())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_site_must_have_found_it_healthy() {
+        let well = "<Status>Success: HTTP Status Code 200, OK</Status>";
+        let ill = "<Status>Failure: Connection refused</Status>";
+        assert!(all_find_it_healthy(&well.repeat(3), 3));
+        assert!(!all_find_it_healthy(well, 3));
+        assert!(!all_find_it_healthy("", 3));
+        assert!(!all_find_it_healthy(&format!("{well}{ill}{well}"), 3));
+    }
 }

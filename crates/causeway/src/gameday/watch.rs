@@ -1,5 +1,5 @@
 //! What is looked at all the time while a game day runs: the answers of the DNS at every place,
-//! the verdicts of the health checks, what waits and what crosses on the links. Each look is cheap
+//! the statuses of the health checks, what waits and what crosses on the links. Each look is cheap
 //! and has its own pace; one that fails is no observation.
 
 use std::collections::BTreeMap;
@@ -11,25 +11,23 @@ use futures_util::StreamExt;
 use futures_util::future::{OptionFuture, join_all};
 use futures_util::stream::FuturesOrdered;
 use gameday::{Crossing, EventKind, Look, Plan};
-use http::Method;
 use runtime::Lookup;
 use serde_json::Value;
 use types::{Place, Region, SiteName, Span};
 
-use super::api::elements;
-use super::deploy::{Deployed, is_success};
+use super::deploy::Deployed;
 use super::lab::TestLab;
 use super::load::WATCHER;
 use super::recorder::Recorder;
 use crate::control::{Command, StatusReport};
 
-/// How often verdicts and backlogs are looked at.
-const VERDICTS: Span = Span::milliseconds(100);
-const BACKLOGS: Span = Span::milliseconds(100);
+/// How often the sites are asked for their state: how healthy they find what, and the links'
+/// counters. What crossed between the last reading and a kill is not counted: a site's counters
+/// die with it.
+const STATES: Span = Span::milliseconds(100);
 
-/// How often the links' counters are read. What crossed between the last reading and a kill is
-/// not counted: a site's counters die with it.
-const COUNTERS: Span = Span::milliseconds(500);
+/// How often backlogs are looked at.
+const BACKLOGS: Span = Span::milliseconds(100);
 
 /// How long one look at the DNS waits for its answer, and how often it asks.
 const LOOK_WAIT: Duration = Duration::from_millis(800);
@@ -37,9 +35,6 @@ const LOOK_ATTEMPTS: u32 = 2;
 
 /// Looks at one name that may be under way at once; more are left out.
 const LOOKS_UNDER_WAY: usize = 32;
-
-/// A healthy endpoint is found so by more than that share of its checkers, in percent.
-const HEALTHY_ABOVE: usize = 18;
 
 /// The lane under which what isn't in any is counted: greetings, heartbeats, credit.
 const OVERHEAD: &str = "overhead";
@@ -75,24 +70,12 @@ impl<'a> Watch<'a> {
     /// Watches; never ends by itself.
     pub async fn run(&self) {
         let answers = join_all(self.plan.looks.iter().map(|look| self.answers(look)));
-        let checks = self
-            .plan
-            .scenario
-            .health_checks
-            .iter()
-            .zip(&self.made.checks);
-        let verdicts = checks.map(|(check, id)| self.verdicts(&check.name, id));
-        tokio::join!(
-            answers,
-            join_all(verdicts),
-            self.backlogs(),
-            self.counters()
-        );
+        tokio::join!(answers, self.backlogs(), self.states());
     }
 
     /// What has crossed since the first reading of the counters, after a last one.
     pub async fn crossings(&self) -> Vec<Crossing> {
-        self.read_counters().await;
+        self.read_state().await;
         self.traffic().crossings()
     }
 
@@ -133,25 +116,29 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Asks the service what its checkers say of an endpoint, and notes when the verdict changes.
-    async fn verdicts(&self, name: &str, id: &str) {
-        let api = self.lab.api();
-        let path = format!("/healthcheck/{id}/status");
-        let mut verdict = None;
+    /// Asks the sites for their state, and notes when most of them find an endpoint healthy that
+    /// they didn't before, or the other way round.
+    async fn states(&self) {
+        let checks = &self.plan.scenario.health_checks;
+        let mut known = BTreeMap::new();
         loop {
-            let status = api.route53(Method::GET, &path, String::new()).await;
-            let seen = status.ok().and_then(|xml| judge(&xml));
-            // The first says how it was, which is no event.
-            if let Some(healthy) = seen
-                && verdict
-                    .replace(healthy)
-                    .is_some_and(|before| before != healthy)
-            {
-                let check = name.to_owned();
-                let kind = EventKind::Verdict { check, healthy };
-                self.recorder.event(self.recorder.elapsed(), kind);
+            if let Some(status) = self.read_state().await {
+                let sites = status.sites.iter().map(|site| &site.detail);
+                let statuses = statuses(sites);
+                for (check, id) in checks.iter().zip(&self.made.checks) {
+                    let Some(healthy) = statuses.get(id).copied() else {
+                        continue;
+                    };
+                    // The first says how it was, which is no event.
+                    let before = known.insert(id, healthy);
+                    if before.is_some_and(|before| before != healthy) {
+                        let check = check.name.clone();
+                        let kind = EventKind::Verdict { check, healthy };
+                        self.recorder.event(self.recorder.elapsed(), kind);
+                    }
+                }
             }
-            self.recorder.wait(VERDICTS).await;
+            self.recorder.wait(STATES).await;
         }
     }
 
@@ -186,17 +173,11 @@ impl<'a> Watch<'a> {
         }
     }
 
-    async fn counters(&self) {
-        loop {
-            self.read_counters().await;
-            self.recorder.wait(COUNTERS).await;
-        }
-    }
-
-    async fn read_counters(&self) {
-        if let Ok(status) = self.lab.ask::<StatusReport>(&Command::Status).await {
-            self.traffic().read(&status);
-        }
+    /// The state of the sites; adds up the counters in it.
+    async fn read_state(&self) -> Option<StatusReport> {
+        let status = self.lab.ask::<StatusReport>(&Command::Status).await.ok()?;
+        self.traffic().read(&status);
+        Some(status)
     }
 
     fn traffic(&self) -> std::sync::MutexGuard<'_, Traffic> {
@@ -223,11 +204,24 @@ pub fn places(applications: &[(Region, SocketAddr)]) -> BTreeMap<Ipv4Addr, Regio
     places.collect()
 }
 
-/// What most checkers say, by the service's own rule; none without any.
-fn judge(xml: &str) -> Option<bool> {
-    let statuses: Vec<String> = elements(xml, "Status").collect();
-    let healthy = statuses.iter().filter(|status| is_success(status)).count();
-    (!statuses.is_empty()).then_some(healthy * 100 > HEALTHY_ABOVE * statuses.len())
+/// The status of each health check as most sites have it that say one, by its id; none where
+/// there is no majority. A site's own status is the one that its answers follow: by the
+/// thresholds of the checkers, by the share of those that agree, and turned round if inverted.
+fn statuses<'a>(sites: impl Iterator<Item = &'a Value>) -> BTreeMap<String, bool> {
+    let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for site in sites {
+        let checks = site["routing"]["health"].as_array();
+        for row in checks.into_iter().flatten() {
+            let (Some(id), Some(healthy)) = (row["check"].as_str(), row["healthy"].as_bool())
+            else {
+                continue;
+            };
+            let (yes, no) = counts.entry(id.to_owned()).or_default();
+            *(if healthy { yes } else { no }) += 1;
+        }
+    }
+    let decided = counts.into_iter().filter(|(_, (yes, no))| yes != no);
+    decided.map(|(id, (yes, no))| (id, yes > no)).collect()
 }
 
 /// From where to where.
@@ -325,19 +319,21 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_verdict_needs_more_than_18_percent_of_the_checkers() {
-        let xml = |healthy: usize, all: usize| {
-            let status = |index| match index < healthy {
-                true => "<Status>Success: HTTP Status Code 200, OK</Status>",
-                false => "<Status>Failure: Connection refused</Status>",
-            };
-            (0..all).map(status).collect::<String>()
+    fn a_status_is_what_most_sites_have_that_say_one() {
+        let site = |rows: &[(&str, bool)]| {
+            let rows = rows.iter();
+            let rows = rows.map(|(check, healthy)| json!({ "check": check, "healthy": healthy }));
+            json!({ "routing": { "health": rows.collect::<Vec<_>>() } })
         };
-        assert_eq!(judge(""), None);
-        assert_eq!(judge(&xml(0, 3)), Some(false));
-        assert_eq!(judge(&xml(1, 3)), Some(true));
-        assert_eq!(judge(&xml(18, 100)), Some(false));
-        assert_eq!(judge(&xml(19, 100)), Some(true));
+        let sites = [
+            site(&[("a", false), ("b", true), ("c", true)]),
+            site(&[("a", false), ("b", true), ("c", false)]),
+            site(&[("a", true)]),
+            // One that is down says nothing, whatever it said before.
+            Value::Null,
+        ];
+        let expected = [("a".to_owned(), false), ("b".to_owned(), true)];
+        assert_eq!(statuses(sites.iter()), expected.into());
     }
 
     #[test]

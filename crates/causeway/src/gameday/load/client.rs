@@ -40,24 +40,28 @@ pub struct Client {
     place: Region,
     address: Ipv4Addr,
     keeps_connections: bool,
+    /// How long a request has.
+    timeout: Span,
     /// Held while the name is asked for: of the requests that need it then, one asks.
     answers: tokio::sync::Mutex<Answers>,
     idle: Mutex<Vec<Way>>,
 }
 
 impl Client {
-    /// A client at an address of that place. One that keeps connections asks for the name only
-    /// when it needs a new one.
+    /// A client at an address of that place, whose requests have so long. One that keeps
+    /// connections asks for the name only when it needs a new one.
     pub fn new(
         place: Region,
         address: Ipv4Addr,
         answers: Answers,
         keeps_connections: bool,
+        timeout: Span,
     ) -> Client {
         Client {
             place,
             address,
             keeps_connections,
+            timeout,
             answers: tokio::sync::Mutex::new(answers),
             idle: Mutex::default(),
         }
@@ -94,7 +98,7 @@ impl Client {
         if let Some(address) = answers.address(network.now()) {
             return Ok(address);
         }
-        let resolved = network.resolve(self.address).await?;
+        let resolved = network.resolve(self.address, self.timeout).await?;
         let lifetime = Span::from(resolved.lifetime);
         let taken = answers.take(network.now(), &resolved.addresses, lifetime);
         taken.ok_or(Trouble::NoAddress)

@@ -50,7 +50,7 @@ pub struct Loads {
     networks: BTreeMap<String, Arc<Network>>,
     orders: Orders,
     limit: u32,
-    under_way: Semaphore,
+    under_way: Arc<Semaphore>,
     done: Mutex<Vec<Request>>,
     /// When the load starts.
     start: Monotonic,
@@ -71,7 +71,7 @@ impl Loads {
             networks: networks.clone(),
             orders: Orders::default(),
             limit,
-            under_way: Semaphore::new(limit as usize),
+            under_way: Arc::new(Semaphore::new(limit as usize)),
             done: Mutex::new(Vec::with_capacity(expected)),
             start,
         })
@@ -118,7 +118,7 @@ impl Loads {
             };
             let task = load.task(index, number);
             let timeout = load.timeout;
-            let Ok(permit) = self.under_way.try_acquire() else {
+            let Ok(permit) = Arc::clone(&self.under_way).try_acquire_owned() else {
                 let prepared = self.orders.prepare(&self.plan, index, number, task);
                 prepared.describe(&mut request);
                 request.outcome = Outcome::NotSent;
@@ -126,16 +126,15 @@ impl Loads {
                 self.remember(request);
                 continue;
             };
-            // Given back by the task: a permit can't be lent to it.
-            permit.forget();
             runtime::spawn(async move {
+                // Given back however the task ends.
+                let _permit = permit;
                 let prepared = loads.orders.prepare(&loads.plan, index, number, task);
                 prepared.describe(&mut request);
                 loads
                     .attempt(&mut request, &network, &client, prepared, timeout)
                     .await;
                 loads.remember(request);
-                loads.under_way.add_permits(1);
             });
         }
     }
@@ -203,6 +202,7 @@ fn new_client(load: usize, number: usize, of: &Load) -> Client {
         address,
         Answers::new(belief, phase),
         keeps_connections,
+        of.timeout,
     )
 }
 

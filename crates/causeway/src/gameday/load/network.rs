@@ -13,9 +13,10 @@ use http::{Request, Response};
 use runtime::{ClientConnection, ClientError, Lookup, LookupError, Resolved, SystemEnvironment};
 use types::{Environment, Geography, Monotonic, Region, Span};
 
-/// How long one question to the resolver waits, and how often it is asked. Both are longer than a
-/// request has: its own end comes first.
+/// How long one question to the resolver waits before it is asked again.
 const LOOKUP_WAIT: Duration = Duration::from_secs(2);
+
+/// How often it is asked at least: the first may be refused at once.
 const LOOKUP_ATTEMPTS: u32 = 2;
 
 /// What there is between the clients and the applications.
@@ -45,14 +46,15 @@ impl Network {
         format!("{}:{}", self.name, self.port)
     }
 
-    /// Asks for the name's addresses from that client's address.
-    pub async fn resolve(&self, source: Ipv4Addr) -> Result<Resolved, LookupError> {
+    /// Asks for the name's addresses from that client's address, again and again for as long as
+    /// whoever asks has: silence gives no error within that time.
+    pub async fn resolve(&self, source: Ipv4Addr, within: Span) -> Result<Resolved, LookupError> {
         let lookup = Lookup {
             source,
             server: self.dns,
             name: self.name.clone(),
             wait: LOOKUP_WAIT,
-            attempts: LOOKUP_ATTEMPTS,
+            attempts: attempts(within),
         };
         lookup.ask().await
     }
@@ -102,6 +104,12 @@ impl Network {
     }
 }
 
+/// How often a silent resolver is asked: the last attempt would end after that time.
+fn attempts(within: Span) -> u32 {
+    let whole = Duration::from(within).as_secs() / LOOKUP_WAIT.as_secs();
+    u32::try_from(whole).map_or(u32::MAX, |whole| LOOKUP_ATTEMPTS.max(whole + 1))
+}
+
 /// A connection with its delay.
 pub struct Way {
     connection: ClientConnection,
@@ -112,5 +120,22 @@ impl Way {
     /// Can it carry another request?
     pub fn is_open(&self) -> bool {
         self.connection.is_open()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_resolver_is_asked_until_the_request_s_own_end() {
+        for milliseconds in [1, 1_000, 3_999, 4_000, 5_000, 60_000] {
+            let within = Duration::from_millis(milliseconds);
+            assert!(
+                LOOKUP_WAIT * attempts(within.into()) > within,
+                "{milliseconds}"
+            );
+        }
+        assert_eq!(attempts(Span::seconds(1)), 2);
     }
 }
