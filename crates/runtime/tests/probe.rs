@@ -51,7 +51,7 @@ fn http(tls: Option<bool>, search: Option<&str>) -> Probe {
 }
 
 async fn probe(order: ProbeOrder) -> ProbeOutcome {
-    SystemProber::new().probe(order).await
+    SystemProber::new(1).probe(order).await
 }
 
 async fn get(endpoint: SocketAddr) -> ProbeOutcome {
@@ -575,7 +575,7 @@ async fn more_probes_than_may_run_at_once_wait_for_their_turn() {
         })
         .await
     };
-    let prober = SystemProber::with_limit(4);
+    let prober = SystemProber::new(4);
     let probes = (0..40).map(|_| prober.probe(order(address, http(None, None))));
     let outcomes = futures_util::future::join_all(probes).await;
     assert!(outcomes.iter().all(ProbeOutcome::passed), "{outcomes:?}");

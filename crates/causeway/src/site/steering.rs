@@ -30,7 +30,7 @@ pub(super) fn options(config: &SiteConfig) -> Result<SteeringOptions, Failure> {
         targets: targets.map_err(Failure::wrong_use)?,
         locator: locator(config)?,
         addresses: addresses.collect(),
-        prober: Arc::new(SystemProber::new()),
+        prober: Arc::new(SystemProber::new(health::limits::MAX_CONCURRENT_PROBES)),
     })
 }
 

@@ -87,7 +87,7 @@ impl App {
         }
     }
 
-    /// Kills it for good. What is left of it is gone when the future ends.
+    /// Kills it for good. Its shell is gone when the future ends, and what it started was killed.
     pub(super) fn kill(&self) -> impl Future<Output = ()> + use<> {
         let group = self.end();
         if let Some(group) = &group {

@@ -18,10 +18,6 @@ use types::{HttpProbe, Probe, ProbeOrder, ProbeOutcome, ProbeStep, Prober, Span}
 
 use tls::Handshake;
 
-/// Probes under way at once; more wait, and their time-outs begin when they do. A site's checker
-/// asks for no more than so many.
-const PROBES_AT_ONCE: usize = 256;
-
 /// Probes over this machine's sockets.
 pub struct SystemProber {
     probes: Semaphore,
@@ -29,13 +25,9 @@ pub struct SystemProber {
 }
 
 impl SystemProber {
-    /// One for the whole process: its limits are shared by all probes.
-    pub fn new() -> SystemProber {
-        SystemProber::with_limit(PROBES_AT_ONCE)
-    }
-
-    /// One that makes no more than so many probes at once, at least 1.
-    pub fn with_limit(probes: usize) -> SystemProber {
+    /// One for the whole process. It makes no more than so many probes at once, at least 1; more
+    /// wait, and their time-outs begin when they do.
+    pub fn new(probes: usize) -> SystemProber {
         SystemProber {
             probes: Semaphore::new(probes.max(1)),
             handshake: Handshake::new(),
@@ -80,12 +72,6 @@ impl SystemProber {
             true => Ok(outcome),
             false => Err(ProbeOutcome::NoMatch(response.status())),
         }
-    }
-}
-
-impl Default for SystemProber {
-    fn default() -> Self {
-        SystemProber::new()
     }
 }
 

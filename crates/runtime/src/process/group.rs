@@ -142,7 +142,8 @@ impl ProcessGroup {
         self.exit.borrow().is_some()
     }
 
-    /// Waits until all of it is gone; gives how its leader ended.
+    /// Waits until its leader is gone and the rest was killed, which the kernel may still be
+    /// taking apart; gives how the leader ended.
     pub async fn ended(&self) -> Exit {
         let mut exit = self.exit.clone();
         let ended = exit.wait_for(Option::is_some).await;
