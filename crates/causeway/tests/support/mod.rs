@@ -10,9 +10,10 @@
 )]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use aws::signature::{Rules, Target, sign};
@@ -191,13 +192,25 @@ pub fn add_replica(client: &mut Client, name: &str, region: &str) {
     });
 }
 
-/// A port that nobody listens on now.
+/// How far a lab's second port (of links, of the DNS relay) is from the one it is given.
+const PORT_DISTANCE: u16 = 10_000;
+
+/// A port that is free, with the one that a lab takes beside it. Each is given once in a process,
+/// and none is of those that the kernel gives to whoever asks for any (32,768 and above): a test
+/// or a connection beside this one could get it before the lab does.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let is_free = |port: u16| {
+        let address = ("127.0.0.1", port);
+        TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok()
+    };
+    loop {
+        let number = std::process::id().wrapping_mul(101) + GIVEN.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(10_240 + number % 9_000).unwrap();
+        if is_free(port) && is_free(port + PORT_DISTANCE) {
+            return port;
+        }
+    }
 }
 
 /// Waits until something holds.
