@@ -2,12 +2,13 @@
 //! changes, the board that verdicts are set on, and the locator. It draws nothing by itself: a
 //! site tells it when there is something new.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use types::{ConfigurationView, HealthCheckId};
 
-use crate::answer::{AnswerContext, Reply, Request};
+use crate::answer::{AnswerContext, Reply, Request, Transport};
 use crate::board::HealthBoard;
 use crate::keys;
 use crate::locate::Locator;
@@ -74,6 +75,29 @@ impl Node {
     /// Where clients are.
     pub fn locator(&self) -> &Locator {
         &self.locator
+    }
+
+    /// Answers a packet as a server's thread has it: the length of the reply in `out`, or `None`
+    /// for silence. `is_tcp`: it came over a connection.
+    pub fn reply(
+        &self,
+        (packet, source, is_tcp): (&[u8], IpAddr, bool),
+        random: &mut SmallRandom,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let transport = match is_tcp {
+            true => Transport::Tcp,
+            false => Transport::Udp,
+        };
+        let request = Request {
+            packet,
+            source,
+            transport,
+        };
+        match self.answer(&request, random, out) {
+            Reply::Send(length) => Some(length),
+            Reply::Silence => None,
+        }
     }
 
     /// Answers a request into `out`; see [`Snapshot::answer`].

@@ -158,23 +158,7 @@ impl SignatureError {
     }
 
     /// The error as the services of the query protocol and of REST with XML (but S3) answer it:
-    /// HTTP 403, and 400 where the signature isn't of its form. As observed of IAM and Route 53.
-    pub fn for_xml(&self) -> ServiceError {
-        let (code, status) = match self.code() {
-            "MissingAuthenticationTokenException" => ("MissingAuthenticationToken", 403),
-            "IncompleteSignatureException" => ("IncompleteSignature", 400),
-            "UnrecognizedClientException" => ("InvalidClientTokenId", 403),
-            _ => ("SignatureDoesNotMatch", 403),
-        };
-        ServiceError {
-            status,
-            ..ServiceError::caller(code, self.to_string())
-        }
-    }
-}
-
-impl SignatureError {
-    /// The error as the services answer it that speak XML: codes and statuses of the "Common
+    /// HTTP 403, and 400 where the signature isn't of its form. Codes and statuses of the "Common
     /// Errors" in their API references.
     pub fn in_xml(&self) -> ServiceError {
         let (code, status) = match self.code() {

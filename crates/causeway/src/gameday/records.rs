@@ -12,8 +12,8 @@ use types::Region;
 
 use super::api::{ApiError, escaped, required};
 
-/// The namespace of every document.
-const NAMESPACE: &str = "https://route53.amazonaws.com/doc/2013-04-01/";
+/// The namespace of its documents.
+const NAMESPACE: &str = aws::rest::ROUTE53.namespace;
 
 /// Where each Region's application listens.
 pub type Addresses = BTreeMap<Region, SocketAddr>;

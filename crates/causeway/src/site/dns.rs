@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use routing::{Inquiry, Name, RecordKind, Reply, Request, SmallRandom};
+use routing::{Inquiry, Name, RecordKind, SmallRandom};
 use runtime::{DnsQuery, Responder, Transport};
 use serde_json::{Value, json};
 use steering::{Steering, SteeringStatus};
@@ -40,18 +40,9 @@ impl Responder for Answers {
         query: &DnsQuery<'_>,
         reply: &mut [u8],
     ) -> Option<usize> {
-        let request = Request {
-            packet: query.packet,
-            source: query.source,
-            transport: match query.transport {
-                Transport::Udp => routing::Transport::Udp,
-                Transport::Tcp => routing::Transport::Tcp,
-            },
-        };
-        match self.steering.node().answer(&request, random, reply) {
-            Reply::Send(length) => Some(length),
-            Reply::Silence => None,
-        }
+        let is_tcp = query.transport == Transport::Tcp;
+        let packet = (query.packet, query.source, is_tcp);
+        self.steering.node().reply(packet, random, reply)
     }
 }
 

@@ -33,16 +33,8 @@ pub(crate) async fn execute(
     let next = zones.get(size).map(|zone| zone.id.to_string());
     zones.truncate(size);
     let mut writer = document("ListHostedZonesResponse");
-    writer.open("HostedZones");
-    for zone in &zones {
-        shapes::zone(
-            &mut writer,
-            zone,
-            catalogue::record_count(&*view, &zone.id)?,
-        );
-    }
+    shapes::zones(&mut writer, &*view, &zones)?;
     writer
-        .close()
         .value("Marker", marker.unwrap_or(""))
         .value("IsTruncated", next.is_some())
         .optional("NextMarker", next)

@@ -39,16 +39,8 @@ pub(crate) async fn execute(
     let next = zones.get(size).cloned();
     zones.truncate(size);
     let mut writer = document("ListHostedZonesByNameResponse");
-    writer.open("HostedZones");
-    for zone in &zones {
-        shapes::zone(
-            &mut writer,
-            zone,
-            catalogue::record_count(&*view, &zone.id)?,
-        );
-    }
+    shapes::zones(&mut writer, &*view, &zones)?;
     writer
-        .close()
         .optional("DNSName", name)
         .optional("HostedZoneId", id)
         .value("IsTruncated", next.is_some());

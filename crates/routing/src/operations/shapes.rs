@@ -2,8 +2,24 @@
 
 use aws::xml::XmlWriter;
 
+use types::ConfigurationView;
+
 use crate::changes::ChangeNote;
-use crate::{Content, Location, Policy, RecordSet, Zone, ids};
+use crate::{Content, Location, Policy, RecordSet, RoutingError, Zone, catalogue, ids};
+
+/// `HostedZones`, each with the number of its records in that view.
+pub(super) fn zones(
+    writer: &mut XmlWriter,
+    view: &dyn ConfigurationView,
+    zones: &[Zone],
+) -> Result<(), RoutingError> {
+    writer.open("HostedZones");
+    for listed in zones {
+        zone(writer, listed, catalogue::record_count(view, &listed.id)?);
+    }
+    writer.close();
+    Ok(())
+}
 
 /// `HostedZone`.
 pub(super) fn zone(writer: &mut XmlWriter, zone: &Zone, records: usize) {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use routing::{Locator, Node, Reply, Request, SmallRandom};
+use routing::{Locator, Node, SmallRandom};
 use runtime::{DnsAddress, DnsQuery, Responder, Transport, UdpOptions, UdpServer};
 
 use super::zones::{ALL, CHECKS, Configured, TestZone, check};
@@ -29,18 +29,9 @@ impl Responder for Answers {
         query: &DnsQuery<'_>,
         reply: &mut [u8],
     ) -> Option<usize> {
-        let request = Request {
-            packet: query.packet,
-            source: query.source,
-            transport: match query.transport {
-                Transport::Udp => routing::Transport::Udp,
-                Transport::Tcp => routing::Transport::Tcp,
-            },
-        };
-        match self.0.answer(&request, random, reply) {
-            Reply::Send(length) => Some(length),
-            Reply::Silence => None,
-        }
+        let is_tcp = query.transport == Transport::Tcp;
+        let packet = (query.packet, query.source, is_tcp);
+        self.0.reply(packet, random, reply)
     }
 }
 
