@@ -2,6 +2,7 @@
 //! Bytes in, bytes out: it opens no socket, reads no clock and carries out no service; what
 //! differs between services is given to it as rows of a table.
 
+pub mod access;
 mod date;
 mod error;
 pub mod json;

@@ -1,11 +1,16 @@
 //! Operation tables: every operation of a service's published model, built or not. A table only
-//! names and finds; it carries nothing out.
+//! names, says what each operation demands of its caller, and finds; it carries nothing out.
+
+use crate::access::Access;
 
 /// One row of a service's operation table.
 #[derive(Clone, Copy, Debug)]
-pub struct Operation<H> {
+pub struct Operation<H, R> {
     /// Its name in the published model: `PutItem`.
     pub name: &'static str,
+    /// What its caller must be allowed. `R` is how the service finds in a request what the action
+    /// is done to; every row says it, so that no operation can be forgotten.
+    pub access: Access<R>,
     /// What carries it out; `None`: it isn't built and answers so by name.
     pub handler: Option<H>,
 }
@@ -20,12 +25,12 @@ pub struct Count {
 }
 
 /// The row of that name.
-pub fn find<'a, H>(table: &'a [Operation<H>], name: &str) -> Option<&'a Operation<H>> {
+pub fn find<'a, H, R>(table: &'a [Operation<H, R>], name: &str) -> Option<&'a Operation<H, R>> {
     table.iter().find(|row| row.name == name)
 }
 
 /// Counts both kinds of rows.
-pub fn count<H>(table: &[Operation<H>]) -> Count {
+pub fn count<H, R>(table: &[Operation<H, R>]) -> Count {
     Count {
         built: table.iter().filter(|row| row.handler.is_some()).count(),
         total: table.len(),
@@ -41,10 +46,15 @@ mod tests {
         let table = [
             Operation {
                 name: "GetItem",
+                access: Access::Judged {
+                    action: "dynamodb:GetItem",
+                    resources: (),
+                },
                 handler: Some(1),
             },
             Operation {
                 name: "PutResourcePolicy",
+                access: Access::Anyone,
                 handler: None,
             },
         ];

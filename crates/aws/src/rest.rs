@@ -40,9 +40,9 @@ const NOT_BUILT: &str = "NotImplemented";
 
 /// One row of the operation table of a service of this protocol.
 #[derive(Clone, Copy, Debug)]
-pub struct RestOperation<H> {
+pub struct RestOperation<H, R> {
     /// Its name, and what carries it out.
-    pub operation: Operation<H>,
+    pub operation: Operation<H, R>,
     /// `GET`, `POST`, ….
     pub method: &'static str,
     /// As in the published model: `/2013-04-01/hostedzone/{Id}/rrset`. A label `{Key+}` takes
@@ -89,12 +89,12 @@ impl Query {
 /// The row that a request's method, path and query ask for, and the labels of its path: of
 /// several that match, the one with the most in it that isn't a label. A slash at the end of a
 /// path makes no difference.
-pub fn route<'t, H>(
-    table: &'t [RestOperation<H>],
+pub fn route<'t, H, R>(
+    table: &'t [RestOperation<H, R>],
     parts: &Parts,
     query: &Query,
-) -> Option<(&'t RestOperation<H>, Labels)> {
-    let mut best: Option<(usize, &RestOperation<H>, Labels)> = None;
+) -> Option<(&'t RestOperation<H, R>, Labels)> {
+    let mut best: Option<(usize, &RestOperation<H, R>, Labels)> = None;
     for row in table.iter().filter(|row| row.method == parts.method) {
         let (path, wanted) = row.uri.split_once('?').unwrap_or((row.uri, ""));
         let wanted = wanted.split('&').filter(|name| !name.is_empty());
@@ -245,8 +245,9 @@ pub fn request_too_large(service: &RestService) -> ServiceError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Access;
 
-    const TABLE: &[RestOperation<u8>] = &[
+    const TABLE: &[RestOperation<u8, ()>] = &[
         row("ListZones", "GET", "/v1/zone"),
         row("CreateZone", "POST", "/v1/zone"),
         row("GetZone", "GET", "/v1/zone/{Id}"),
@@ -256,10 +257,15 @@ mod tests {
         row("PutTagging", "PUT", "/{Bucket}/{Key+}?tagging"),
     ];
 
-    const fn row(name: &'static str, method: &'static str, uri: &'static str) -> RestOperation<u8> {
+    const fn row(
+        name: &'static str,
+        method: &'static str,
+        uri: &'static str,
+    ) -> RestOperation<u8, ()> {
         RestOperation {
             operation: Operation {
                 name,
+                access: Access::Anyone,
                 handler: None,
             },
             method,

@@ -5,6 +5,8 @@
 
 mod caller;
 mod credentials;
+pub mod entries;
+pub mod model;
 mod root_key;
 mod root_keys;
 

@@ -5,6 +5,7 @@
 use std::pin::Pin;
 
 use aws::Operation;
+use aws::access::Access;
 use aws::rest::RestOperation;
 
 use crate::request::{Reply, Request};
@@ -21,6 +22,10 @@ macro_rules! built {
         RestOperation {
             operation: Operation {
                 name: $name,
+                access: Access::Judged {
+                    action: concat!("route53:", $name),
+                    resources: (),
+                },
                 handler: Some(|service, request| {
                     Box::pin(operations::$module::execute(service, request))
                 }),
@@ -36,6 +41,10 @@ macro_rules! not_built {
         RestOperation {
             operation: Operation {
                 name: $name,
+                access: Access::Judged {
+                    action: concat!("route53:", $name),
+                    resources: (),
+                },
                 handler: None,
             },
             method: $method,
@@ -44,7 +53,7 @@ macro_rules! not_built {
     };
 }
 
-pub(crate) const OPERATIONS: &[RestOperation<Handler>] = &[
+pub(crate) const OPERATIONS: &[RestOperation<Handler, ()>] = &[
     not_built!(
         "ActivateKeySigningKey",
         "POST",

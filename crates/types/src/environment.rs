@@ -17,6 +17,7 @@ pub trait Environment: Send + Sync + 'static {
     /// Ends when the monotonic clock reaches `at`; at once when it has.
     fn sleep_until(&self, at: Monotonic) -> Sleep;
 
-    /// 64 random bits: for identifiers and jitter, not for keys.
+    /// 64 random bits. A machine's are from its cryptographic generator and fit for keys; a
+    /// simulation's follow from its seed.
     fn random(&self) -> u64;
 }

@@ -2,6 +2,7 @@
 //! versions, and the environment through which a core learns the time. Plain values; no I/O,
 //! and no logic beyond parsing, ordering and printing.
 
+mod account;
 pub mod calendar;
 mod configuration;
 mod environment;
@@ -15,6 +16,7 @@ mod size;
 mod time;
 mod version;
 
+pub use account::{AccountId, InvalidAccountId};
 pub use configuration::{
     Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected, ConfigurationView,
     Proposal,
