@@ -11,7 +11,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use aws::signature::{
-    Credentials, Expected, KeyLookup, Rules, SecretKey, Target, Verifier, scope_of, sign,
+    Credentials, Expected, KeyLookup, KeyRefusal, Rules, SecretKey, Target, Verifier, scope_of,
+    sign,
 };
 use types::{Region, Timestamp};
 
@@ -21,8 +22,8 @@ const NOW: Timestamp = Timestamp(1_440_938_160_000);
 struct OneKey(SecretKey);
 
 impl KeyLookup for OneKey {
-    fn secret(&self, _: &str, _: Option<&str>) -> Option<SecretKey> {
-        Some(self.0.clone())
+    fn secret(&self, _: &str, _: Option<&str>) -> Result<SecretKey, KeyRefusal> {
+        Ok(self.0.clone())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who a verified signature stands for. It says who calls, not what they may do: the root may
 //! do everything.
 
-use aws::signature::{KeyLookup, SecretKey, Verified};
+use aws::signature::{KeyLookup, KeyRefusal, SecretKey, Verified};
 
 use crate::RootKeys;
 
@@ -52,7 +52,8 @@ impl Identity {
         self.secret(
             &verified.scope.access_key_id,
             verified.session_token.as_deref(),
-        )?;
+        )
+        .ok()?;
         Some(Caller {
             account: self.account.clone(),
             arn: format!("arn:aws:iam::{}:root", self.account),
@@ -62,12 +63,17 @@ impl Identity {
 }
 
 impl KeyLookup for Identity {
-    fn secret(&self, access_key_id: &str, session_token: Option<&str>) -> Option<SecretKey> {
+    fn secret(
+        &self,
+        access_key_id: &str,
+        session_token: Option<&str>,
+    ) -> Result<SecretKey, KeyRefusal> {
         // A root key has no session: a token beside it is of nobody.
         if session_token.is_some() {
-            return None;
+            return Err(KeyRefusal::Unknown);
         }
-        self.root_keys.secret(access_key_id).cloned()
+        let known = self.root_keys.secret(access_key_id).cloned();
+        known.ok_or(KeyRefusal::Unknown)
     }
 }
 
@@ -124,8 +130,8 @@ mod tests {
     fn a_root_key_with_a_session_token_is_nobody_s() {
         let key = RootKey::generate(&Zeroizing::new([1; 40]));
         let identity = Identity::new(LAB_ACCOUNT, RootKeys::new(key.clone()));
-        assert!(identity.secret(key.access_key_id(), None).is_some());
-        assert!(identity.secret(key.access_key_id(), Some("")).is_none());
-        assert!(identity.secret("AKIAOTHER", None).is_none());
+        assert!(identity.secret(key.access_key_id(), None).is_ok());
+        assert!(identity.secret(key.access_key_id(), Some("")).is_err());
+        assert!(identity.secret("AKIAOTHER", None).is_err());
     }
 }

@@ -4,6 +4,7 @@
 
 use types::Timestamp;
 
+use super::KeyRefusal;
 use crate::{ServiceError, date};
 
 /// Why a request's signature was refused. It prints as the service's text.
@@ -120,6 +121,9 @@ pub enum SignatureError {
     /// Nobody has that access key, or the session token isn't that of the key.
     #[error("The security token included in the request is invalid.")]
     UnknownKey,
+    /// The session that the key belongs to has ended.
+    #[error("The security token included in the request is expired")]
+    ExpiredToken,
     /// Everything is in its place, but another key or another request was signed.
     #[error(
         "The request signature we calculated does not match the signature you provided. Check \
@@ -154,6 +158,7 @@ impl SignatureError {
             | SignatureError::StreamingPayload(_)
             | SignatureError::Mismatch => "InvalidSignatureException",
             SignatureError::UnknownKey => "UnrecognizedClientException",
+            SignatureError::ExpiredToken => "ExpiredTokenException",
         }
     }
 
@@ -165,11 +170,21 @@ impl SignatureError {
             "MissingAuthenticationTokenException" => ("MissingAuthenticationToken", 403),
             "IncompleteSignatureException" => ("IncompleteSignature", 400),
             "UnrecognizedClientException" => ("InvalidClientTokenId", 403),
+            "ExpiredTokenException" => ("ExpiredToken", 403),
             _ => ("SignatureDoesNotMatch", 403),
         };
         ServiceError {
             status,
             ..ServiceError::caller(code, self.to_string())
+        }
+    }
+}
+
+impl From<KeyRefusal> for SignatureError {
+    fn from(refusal: KeyRefusal) -> SignatureError {
+        match refusal {
+            KeyRefusal::Unknown => SignatureError::UnknownKey,
+            KeyRefusal::Expired => SignatureError::ExpiredToken,
         }
     }
 }

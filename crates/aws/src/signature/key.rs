@@ -48,10 +48,26 @@ impl fmt::Debug for SecretKey {
 
 /// Whoever knows which secret belongs to an access key.
 pub trait KeyLookup {
-    /// The secret of `access_key_id`. `None` if there is no such key, if it is disabled, or if
-    /// `session_token` isn't exactly that of the key: a key without a session has none, and must
-    /// then be refused when one is given.
-    fn secret(&self, access_key_id: &str, session_token: Option<&str>) -> Option<SecretKey>;
+    /// The secret of `access_key_id`, if `session_token` is exactly that of the key: a key without
+    /// a session has none, and must be refused when one is given.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyRefusal`].
+    fn secret(
+        &self,
+        access_key_id: &str,
+        session_token: Option<&str>,
+    ) -> Result<SecretKey, KeyRefusal>;
+}
+
+/// Why a key verifies nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyRefusal {
+    /// There is no such key, it is disabled, or the session token isn't that of the key.
+    Unknown,
+    /// The key's session has ended.
+    Expired,
 }
 
 /// What signs on one day, in one Region, for one service.

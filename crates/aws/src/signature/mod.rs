@@ -11,7 +11,7 @@ mod sign;
 mod verify;
 
 pub use error::SignatureError;
-pub use key::{KeyLookup, SecretKey};
+pub use key::{KeyLookup, KeyRefusal, SecretKey};
 pub use sign::{Credentials, SignError, Target, sign};
 pub use verify::{Expected, Verified, Verifier};
 

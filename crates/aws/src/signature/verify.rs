@@ -110,9 +110,7 @@ impl Verifier {
         keys: &dyn KeyLookup,
     ) -> Result<(), SignatureError> {
         // Asked each time, so that a revoked key is refused at once whatever is cached.
-        let secret = keys
-            .secret(&scope.access_key_id, claim.session_token.as_deref())
-            .ok_or(SignatureError::UnknownKey)?;
+        let secret = keys.secret(&scope.access_key_id, claim.session_token.as_deref())?;
         let cached = self.cache.get(scope, &secret);
         let is_new = cached.is_none();
         let key =
@@ -271,7 +269,7 @@ fn payload_hash(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signature::SecretKey;
+    use crate::signature::{KeyRefusal, SecretKey};
 
     const NOW: Timestamp = Timestamp(1_440_938_160_000);
     const DATE: &str = "20150830T123600Z";
@@ -279,8 +277,8 @@ mod tests {
     struct AnyKey;
 
     impl KeyLookup for AnyKey {
-        fn secret(&self, _: &str, _: Option<&str>) -> Option<SecretKey> {
-            Some(SecretKey::new("secret".to_owned()))
+        fn secret(&self, _: &str, _: Option<&str>) -> Result<SecretKey, KeyRefusal> {
+            Ok(SecretKey::new("secret".to_owned()))
         }
     }
 

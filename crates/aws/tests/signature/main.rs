@@ -9,7 +9,9 @@ mod mutations;
 mod rules;
 mod vectors;
 
-use aws::signature::{Expected, KeyLookup, Rules, SecretKey, SignatureError, Verified, Verifier};
+use aws::signature::{
+    Expected, KeyLookup, KeyRefusal, Rules, SecretKey, SignatureError, Verified, Verifier,
+};
 use http::request::Parts;
 use types::{Region, Timestamp};
 
@@ -17,6 +19,7 @@ use types::{Region, Timestamp};
 const KEY: &str = "AKIDEXAMPLE";
 const SESSION_KEY: &str = "ASIDEXAMPLE";
 const SESSION_TOKEN: &str = "token/with+signs==";
+const EXPIRED_TOKEN: &str = "an old token";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 const DATE: &str = "20150830T123600Z";
 const NOW: Timestamp = Timestamp(1_440_938_160_000);
@@ -25,12 +28,16 @@ const NOW: Timestamp = Timestamp(1_440_938_160_000);
 struct Keys;
 
 impl KeyLookup for Keys {
-    fn secret(&self, access_key_id: &str, session_token: Option<&str>) -> Option<SecretKey> {
-        matches!(
-            (access_key_id, session_token),
-            (KEY, None) | (SESSION_KEY, Some(SESSION_TOKEN))
-        )
-        .then(secret)
+    fn secret(
+        &self,
+        access_key_id: &str,
+        session_token: Option<&str>,
+    ) -> Result<SecretKey, KeyRefusal> {
+        match (access_key_id, session_token) {
+            (KEY, None) | (SESSION_KEY, Some(SESSION_TOKEN)) => Ok(secret()),
+            (SESSION_KEY, Some(EXPIRED_TOKEN)) => Err(KeyRefusal::Expired),
+            _ => Err(KeyRefusal::Unknown),
+        }
     }
 }
 

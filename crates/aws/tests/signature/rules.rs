@@ -80,8 +80,8 @@ fn a_signed_request_verifies_and_names_its_scope() {
 fn one_verifier_serves_many_requests_and_still_asks_for_the_key() {
     struct Revocable(std::cell::Cell<bool>);
     impl KeyLookup for Revocable {
-        fn secret(&self, _: &str, _: Option<&str>) -> Option<SecretKey> {
-            self.0.get().then(secret)
+        fn secret(&self, _: &str, _: Option<&str>) -> Result<SecretKey, KeyRefusal> {
+            self.0.get().then(secret).ok_or(KeyRefusal::Unknown)
         }
     }
     let verifier = Verifier::new();
@@ -274,6 +274,28 @@ fn a_token_given_with_a_key_that_has_none_is_refused() {
     let parts = signed_after(|parts| set(parts, "x-amz-security-token", "anything"));
     let error = verify(&parts, BODY, "dynamodb", Rules::JSON, NOW).unwrap_err();
     assert_eq!(error, SignatureError::UnknownKey);
+}
+
+#[test]
+fn a_session_that_has_ended_is_told_so() {
+    let mut parts = parts("POST", "http://127.0.0.1:4566/", &[]);
+    let secret = secret();
+    let credentials = Credentials {
+        access_key_id: SESSION_KEY,
+        secret: &secret,
+        session_token: Some(EXPIRED_TOKEN),
+    };
+    let target = Target {
+        service: "dynamodb",
+        region: region(),
+        rules: Rules::JSON,
+    };
+    sign(&mut parts, BODY, &credentials, &target, NOW).unwrap();
+    let error = verify(&parts, BODY, "dynamodb", Rules::JSON, NOW).unwrap_err();
+    let text = "The security token included in the request is expired";
+    let in_xml = error.in_xml();
+    assert_eq!((in_xml.code, in_xml.status), ("ExpiredToken", 403));
+    assert_answer(error, "ExpiredTokenException", text);
 }
 
 #[test]
