@@ -3,6 +3,7 @@
 //! and policies come with IAM, as further kinds of [`Principal`] behind the same [`Identity`].
 //! It draws no randomness and opens no file: both are handed to it.
 
+pub mod aws_managed;
 mod caller;
 mod credentials;
 pub mod entries;
