@@ -24,8 +24,9 @@ pub enum Access<R> {
     Anyone,
 }
 
-/// May this be done? A service asks once for each thing that a request touches.
-#[derive(Clone, Debug)]
+/// May this be done? A service asks once for each thing that a request touches. What a judge wants
+/// to know of the request's condition keys it reads by [`Question::values`] and in no other way.
+#[derive(Clone)]
 pub struct Question<'a> {
     /// As policies name it: `dynamodb:PutItem`.
     pub action: Cow<'a, str>,
@@ -33,8 +34,12 @@ pub struct Question<'a> {
     pub resource: Cow<'a, str>,
     /// The account that owns it.
     pub account: AccountId,
-    /// The condition keys that the service knows of this request.
+    /// The condition keys that the service knows of this request. They win over those that the
+    /// judge has of every request: what is done in another Region than the one that was called
+    /// has its own `aws:RequestedRegion`.
     pub keys: ConditionKeys,
+    /// Further ones, which cost something to find: asked only for keys that a policy names.
+    pub lazy: Option<&'a dyn LazyKeys>,
     /// The policy that the resource itself has: the text of its document, which
     /// [`Authorizer::check_policy`] accepted once.
     pub policy: Option<&'a str>,
@@ -52,6 +57,7 @@ impl<'a> Question<'a> {
             resource: resource.into(),
             account,
             keys: ConditionKeys::default(),
+            lazy: None,
             policy: None,
         }
     }
@@ -61,6 +67,33 @@ impl<'a> Question<'a> {
         self.keys.set(name, vec![value.into()]);
         self
     }
+
+    /// The values that the service has for a condition key, by any case of its name; `None` if it
+    /// has no such key.
+    pub fn values(&self, name: &str) -> Option<Cow<'_, [String]>> {
+        match self.keys.get(name) {
+            Some(values) => Some(Cow::Borrowed(values)),
+            None => self.lazy?.values(name).map(Cow::Owned),
+        }
+    }
+}
+
+impl fmt::Debug for Question<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Question")
+            .field("action", &self.action)
+            .field("resource", &self.resource)
+            .field("account", &self.account)
+            .field("keys", &self.keys)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Condition keys of a request that are found when somebody asks for them.
+pub trait LazyKeys: Send + Sync {
+    /// The values of a key, by any case of its name; `None` if the request has no such key.
+    fn values(&self, name: &str) -> Option<Vec<String>>;
 }
 
 /// Condition keys of a request and their values: `dynamodb:LeadingKeys`, `aws:RequestTag/team`.
@@ -232,6 +265,24 @@ mod tests {
         assert_eq!(keys.get("aws:tagKeys"), Some(expected.as_slice()));
         assert_eq!(keys.get("aws:RequestTag/a"), None);
         assert_eq!(keys.iter().count(), 1);
+    }
+
+    #[test]
+    fn a_question_asks_lazily_what_it_was_not_told() {
+        struct Tags;
+        impl LazyKeys for Tags {
+            fn values(&self, name: &str) -> Option<Vec<String>> {
+                let known = name.eq_ignore_ascii_case("aws:TagKeys");
+                known.then(|| vec!["lazy".to_owned()])
+            }
+        }
+        let mut question = Question::new("a:B", "*", AccountId::LAB).key("aws:x", "1");
+        assert_eq!(question.values("AWS:X").unwrap()[..], ["1".to_owned()]);
+        assert_eq!(question.values("aws:tagkeys"), None);
+        question.lazy = Some(&Tags);
+        let values = |question: &Question<'_>| question.values("aws:tagkeys").unwrap().into_owned();
+        assert_eq!(values(&question), ["lazy"]);
+        assert_eq!(values(&question.key("aws:TagKeys", "told")), ["told"]);
     }
 
     #[test]
