@@ -1,6 +1,7 @@
 //! Writes a response document. It escapes every text, so none can break the document; what it is
 //! given to write it doesn't judge.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 
 use bytes::Bytes;
@@ -9,12 +10,13 @@ use bytes::Bytes;
 #[derive(Debug)]
 pub struct XmlWriter {
     text: String,
-    open: Vec<&'static str>,
+    open: Vec<Cow<'static, str>>,
 }
 
 impl XmlWriter {
     /// A document whose root has that name and that namespace.
-    pub fn document(root: &'static str, namespace: &str) -> XmlWriter {
+    pub fn document(root: impl Into<Cow<'static, str>>, namespace: &str) -> XmlWriter {
+        let root = root.into();
         let mut text = String::with_capacity(1024);
         text.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
         let _ = write!(text, "<{root} xmlns=\"{namespace}\">");
@@ -25,7 +27,8 @@ impl XmlWriter {
     }
 
     /// Begins an element; what is written next is inside, until it is closed.
-    pub fn open(&mut self, name: &'static str) -> &mut Self {
+    pub fn open(&mut self, name: impl Into<Cow<'static, str>>) -> &mut Self {
+        let name = name.into();
         let _ = write!(self.text, "<{name}>");
         self.open.push(name);
         self
