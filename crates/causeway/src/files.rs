@@ -26,6 +26,16 @@ pub fn read(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))
 }
 
+/// Removes the file, if it is there.
+pub fn remove(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+            Err(cause).with_context(|| format!("can't remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Makes the directory and those above it, for the owner alone. Makes all or none.
 pub fn create_new_directories(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;

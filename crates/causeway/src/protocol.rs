@@ -8,6 +8,7 @@ use link::Shape;
 use link::certificate::Details;
 use serde::{Deserialize, Serialize};
 use types::{Deployment, Geography, SiteId, SiteName, Span};
+use zeroize::Zeroize;
 
 use crate::failure::Failure;
 use crate::files::{self, Readers};
@@ -107,6 +108,11 @@ impl SiteConfig {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum SiteCommand {
+    /// What a Region needs to open, and no file of it holds: the first thing it is told.
+    Open {
+        /// The secrets.
+        secrets: Secrets,
+    },
     /// End in order.
     Stop,
     /// The links and the clock are to be like this from now on.
@@ -121,6 +127,31 @@ pub enum SiteCommand {
         /// The question.
         question: Question,
     },
+}
+
+/// What only the processes of a deployment know, and none writes down. It is never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secrets {
+    /// The operator's key, in hexadecimal digits: what secrets at rest are sealed with.
+    pub operator_key: String,
+    /// The root key of the first account, as a file of credentials has it.
+    pub root_key: String,
+    /// What the front door proves itself by.
+    pub door: String,
+}
+
+impl Drop for Secrets {
+    fn drop(&mut self) {
+        self.operator_key.zeroize();
+        self.root_key.zeroize();
+        self.door.zeroize();
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets(…)")
+    }
 }
 
 /// What faults and geography amount to for one site.
@@ -258,6 +289,17 @@ pub struct LinkCrossing {
 mod tests {
     use super::*;
     use types::{LAB_ACCOUNT, Site};
+
+    #[test]
+    fn secrets_are_never_printed() {
+        let secrets = Secrets {
+            operator_key: "one".to_owned(),
+            root_key: "two".to_owned(),
+            door: "three".to_owned(),
+        };
+        let command = SiteCommand::Open { secrets };
+        assert_eq!(format!("{command:?}"), "Open { secrets: Secrets(…) }");
+    }
 
     #[test]
     fn a_site_s_configuration_is_read_as_it_was_written() {

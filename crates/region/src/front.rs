@@ -13,11 +13,13 @@ use http::{Method, Request, Response, StatusCode};
 use identity::Identity;
 use store::Engine;
 
+use crate::client::Client;
 use crate::region::Region;
 
 impl<E: Engine> Region<E> {
     /// Answers a request. Must be polled to its end: a write that was begun is carried out.
-    pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+    pub async fn handle(&self, client: Client, request: Request<Bytes>) -> Response<Bytes> {
+        let _ = client;
         let (parts, body) = request.into_parts();
         if parts.method == Method::GET && parts.uri.path() == "/" && !is_signed(&parts) {
             return self.healthy();

@@ -6,6 +6,7 @@
 
 mod apply;
 mod asking;
+mod client;
 mod error;
 mod front;
 mod housekeeping;
@@ -23,6 +24,7 @@ mod ship;
 mod shipper;
 mod status;
 
+pub use client::{Client, DoorSecret, InvalidDoorSecret};
 pub use error::OpenError;
 pub use lag::{Lag, Latency};
 pub use message::{Answer, LogId, Message, MessageError, Question, Record};

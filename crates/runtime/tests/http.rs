@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use runtime::{FrontDoor, HttpLimits, HttpServer, Refusal, Route, Service, listen};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -31,7 +31,8 @@ const LIMITS: HttpLimits = HttpLimits {
     drain: Duration::from_secs(5),
 };
 
-/// Answers with the body it got; `/slow` takes its time; `/count` how many requests ended.
+/// Answers with the body it got; `/slow` takes its time; `/client` is answered with the client that
+/// the door names.
 #[derive(Default)]
 struct Echo {
     ended: AtomicUsize,
@@ -43,6 +44,10 @@ impl Service for Echo {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         self.ended.fetch_add(1, Ordering::SeqCst);
+        if request.uri().path() == "/client" {
+            let told = request.headers().get_all("x-client").iter();
+            return Response::new(told.flat_map(|told| told.as_bytes().to_vec()).collect());
+        }
         Response::new(request.into_body())
     }
 
@@ -263,6 +268,10 @@ impl FrontDoor for Door {
             _ => Route::To(self.site),
         }
     }
+
+    fn vouch(&self, client: SocketAddr, headers: &mut HeaderMap) {
+        headers.insert("x-client", client.ip().to_string().parse().unwrap());
+    }
 }
 
 fn open_door(site: SocketAddr) -> HttpServer {
@@ -285,6 +294,16 @@ async fn the_door_passes_requests_on_and_keeps_connections() {
     }
     assert_eq!(service.ended.load(Ordering::SeqCst), 3);
     assert_eq!(site.connections(), 1);
+}
+
+#[tokio::test]
+async fn the_door_says_who_the_client_is_whatever_the_client_says() {
+    let site = start(&Arc::default());
+    let door = open_door(site.address());
+    let mut stream = connect(door.address()).await;
+    let request = b"GET /client HTTP/1.1\r\nhost: x\r\nx-client: 192.0.2.1\r\n\r\n";
+    let answer = exchange(&mut stream, request).await;
+    assert!(answer.ends_with("\r\n\r\n127.0.0.1"), "{answer}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A lab on disk: its directory, which sites it has, its keys. Made once, found again by every
 //! later command. The sites' own data is theirs; nothing here looks into it.
 
+mod operator_key;
 mod settings;
 
 use std::io::ErrorKind;
@@ -17,6 +18,7 @@ use crate::failure::Failure;
 use crate::files::{self, Readers};
 use settings::{FORMAT, read_settings, write_settings};
 
+pub use operator_key::OperatorKey;
 pub use settings::{HealthInterval, Listening, Settings, Wishes, open_places, own_address};
 
 /// What to do about a directory that can't hold a lab.

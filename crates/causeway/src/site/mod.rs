@@ -20,14 +20,14 @@ use runtime::{
     Handler, HttpLimits, HttpServer, LinkPeer, Links, PipeServer, SystemEnvironment, listen,
 };
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use types::{ByteSize, Environment, SiteId, SiteName, Span};
 
 pub use database::open_store;
 
 use crate::failure::Failure;
 use crate::protocol::{
-    Conditions, LinkCrossing, LinkState, Question, SiteCommand, SiteConfig, SiteEvent,
+    Conditions, LinkCrossing, LinkState, Question, Secrets, SiteCommand, SiteConfig, SiteEvent,
 };
 
 /// The limits of a Region's API. The body is DynamoDB's largest request, 16 MiB (of
@@ -61,40 +61,53 @@ pub trait Site: runtime::Service {
 
 /// The whole life of a Region's process.
 pub fn run_region(config: &Path) -> Result<(), Failure> {
-    run(config, async |config, environment, ports| {
-        region::RegionSite::open(config, environment, ports).await
+    run(config, async |config, environment, ports, secrets| {
+        let secrets = told(secrets).await?;
+        region::RegionSite::open(config, environment, ports, &secrets).await
     })
 }
 
 /// The whole life of an edge's process.
 pub fn run_edge(config: &Path) -> Result<(), Failure> {
-    run(config, async |config, environment, ports| {
+    run(config, async |config, environment, ports, _| {
         edge::EdgeSite::open(config, environment, ports).await
     })
 }
 
 type Ports = BTreeMap<SiteId, Arc<Port>>;
 
+/// What the supervisor says that only processes know, once it has.
+type Told = watch::Receiver<Option<Secrets>>;
+
+/// Waits until the supervisor has said it.
+async fn told(mut secrets: Told) -> Result<Secrets, Failure> {
+    let known = secrets.wait_for(Option::is_some).await;
+    let known = known.ok().and_then(|known| known.clone());
+    known.ok_or_else(|| Failure::did_not_hold("the supervisor is gone"))
+}
+
 fn run<S: Site>(
     config: &Path,
-    open: impl AsyncFnOnce(&SiteConfig, &Arc<SystemEnvironment>, Ports) -> Result<S, Failure>,
+    open: impl AsyncFnOnce(&SiteConfig, &Arc<SystemEnvironment>, Ports, Told) -> Result<S, Failure>,
 ) -> Result<(), Failure> {
     let config = SiteConfig::read(config)?;
     let environment = Arc::new(SystemEnvironment::new());
     environment.set_wall_offset(config.clock_offset_milliseconds);
     let ended = runtime::run(crate::worker_threads(), async {
         let (commands, stops) = mpsc::channel(1);
+        let (secrets, told) = watch::channel(None);
         let ports = make_ports(&config, &environment)?;
         let desk = Arc::new(Desk {
             environment: Arc::clone(&environment),
             stops: commands,
+            secrets,
             name: config.site,
             directory: config.directory.clone(),
             ports: ports.values().cloned().collect(),
             serving: OnceLock::new(),
         });
         let pipe = PipeServer::start(Arc::clone(&desk)).map_err(anyhow::Error::from)?;
-        let opened = open(&config, &environment, ports).await;
+        let opened = open(&config, &environment, ports, told).await;
         let served = match opened {
             Ok(site) => serve(&config, Arc::new(site), &desk, &pipe, stops).await,
             Err(failure) => Err(failure),
@@ -201,6 +214,7 @@ fn json(value: &impl serde::Serialize) -> Value {
 struct Desk<S> {
     environment: Arc<SystemEnvironment>,
     stops: mpsc::Sender<()>,
+    secrets: watch::Sender<Option<Secrets>>,
     name: SiteName,
     directory: PathBuf,
     ports: Vec<Arc<Port>>,
@@ -217,8 +231,13 @@ struct Serving<S> {
 
 impl<S: Site> Desk<S> {
     async fn carry_out(&self, command: SiteCommand) -> Result<Value, String> {
+        if let SiteCommand::Open { secrets } = command {
+            self.secrets.send_replace(Some(secrets));
+            return Ok(Value::Null);
+        }
         let Serving { site, links } = self.serving.get().ok_or("the site is still starting")?;
         match command {
+            SiteCommand::Open { .. } => Ok(Value::Null),
             SiteCommand::Stop => {
                 // A second one finds the first still waiting: that is enough.
                 self.stops.try_send(()).ok();

@@ -14,7 +14,7 @@ use http::request::Parts;
 use http::{Request, Response};
 use identity::{Identity, RootKeys};
 use link::Port;
-use region::{Region, RegionConfig};
+use region::{Client, DoorSecret, Region, RegionConfig};
 use runtime::{Refusal, Service, SystemEnvironment};
 use serde_json::{Value, json};
 use store::{Direction, EmbeddedEngine, Engine, KeyRange, Snapshot, Space};
@@ -26,8 +26,7 @@ use super::dns::explain;
 use super::{Site, Task};
 use crate::duration;
 use crate::failure::Failure;
-use crate::files;
-use crate::protocol::{LedgerPage, Question, SiteConfig};
+use crate::protocol::{LedgerPage, Question, Secrets, SiteConfig};
 
 /// Entries read at once while the data is verified.
 const VERIFY_PAGE: usize = 1_000;
@@ -41,6 +40,8 @@ const LEDGER_BYTES: ByteSize = ByteSize::mib(8);
 /// A Region in its process.
 pub(super) struct RegionSite {
     region: Arc<Region<EmbeddedEngine>>,
+    /// What the front door proves itself by.
+    door: DoorSecret,
     engine: EmbeddedEngine,
     deployment: Deployment,
     environment: Arc<SystemEnvironment>,
@@ -52,10 +53,10 @@ impl RegionSite {
         config: &SiteConfig,
         environment: &Arc<SystemEnvironment>,
         ports: BTreeMap<SiteId, Arc<Port>>,
+        secrets: &Secrets,
     ) -> Result<RegionSite, Failure> {
-        let credentials = config.directory.join("credentials");
-        let key = identity::parse_credentials(&files::read(&credentials)?)
-            .map_err(|cause| Failure::wrong_use(format!("{}: {cause}", credentials.display())))?;
+        let key = identity::parse_credentials(&secrets.root_key).map_err(Failure::wrong_use)?;
+        let door = DoorSecret::parse(&secrets.door).map_err(Failure::wrong_use)?;
         let identity = Identity::new(&config.account, RootKeys::new(key));
         let engine = open_engine(config).await?;
         let settings = RegionConfig {
@@ -72,6 +73,7 @@ impl RegionSite {
         let region = opened.await;
         Ok(RegionSite {
             region: region.map_err(Failure::did_not_hold)?,
+            door,
             engine,
             deployment: config.deployment.clone(),
             environment: Arc::clone(environment),
@@ -219,8 +221,13 @@ fn counted(service: &str, operations: impl Iterator<Item = (&'static str, bool)>
 }
 
 impl Service for RegionSite {
-    async fn call(&self, _client: SocketAddr, request: Request<Bytes>) -> Response<Bytes> {
-        self.region.handle(request).await
+    async fn call(&self, client: SocketAddr, mut request: Request<Bytes>) -> Response<Bytes> {
+        let peer = Client {
+            address: client.ip(),
+            is_secure: false,
+        };
+        let client = Client::of(peer, Some(&self.door), request.headers_mut());
+        self.region.handle(client, request).await
     }
 
     fn refuse(&self, head: Option<&Parts>, refusal: Refusal) -> Response<Bytes> {

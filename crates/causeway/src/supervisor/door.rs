@@ -7,7 +7,8 @@ use std::sync::Arc;
 use aws::signature::scope_of;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
+use region::Client;
 use runtime::{FrontDoor, Refusal, Route, Service};
 use types::{Environment, Region};
 
@@ -17,7 +18,11 @@ use crate::failure::Failure;
 
 /// Services that AWS runs in one place for all Regions: their scope names a Region (us-east-1,
 /// us-west-2) that need not be of this lab.
-const GLOBAL_SERVICES: [&str; 4] = ["iam", "sts", "route53", "globalaccelerator"];
+const GLOBAL_SERVICES: [&str; 3] = ["iam", "route53", "globalaccelerator"];
+
+/// A service that every Region has and that knows the same in each: where the one that is named
+/// doesn't live, another does as well. Some clients name us-east-1 whatever Region they work in.
+const ANYWHERE: &str = "sts";
 
 /// The front door of a lab.
 pub struct Door {
@@ -53,12 +58,25 @@ impl FrontDoor for Door {
         let is_global = |service: &str| GLOBAL_SERVICES.contains(&service);
         let named = scope
             .filter(|scope| !is_global(&scope.service))
-            .and_then(|scope| scope.region.parse::<Region>().ok())
-            .and_then(|region| self.supervisor.region(region));
+            .and_then(|scope| {
+                let region = scope.region.parse::<Region>().ok()?;
+                match scope.service == ANYWHERE {
+                    true => self.supervisor.living_region(region),
+                    false => self.supervisor.region(region),
+                }
+            });
         match named.or_else(|| self.supervisor.any_living_region()) {
             Some(site) => Route::To(self.supervisor.lab.api_address(site)),
             None => Route::Reset,
         }
+    }
+
+    fn vouch(&self, client: SocketAddr, headers: &mut HeaderMap) {
+        let client = Client {
+            address: client.ip(),
+            is_secure: false,
+        };
+        self.supervisor.door.vouch(client, headers);
     }
 }
 

@@ -20,14 +20,16 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use link::Shape;
 use link::certificate::CertificateAuthority;
+use region::DoorSecret;
 use runtime::{Guard, SystemEnvironment};
 use tokio::sync::Notify;
 use types::{Environment, Geography, Monotonic, Region, Site, SiteId, SiteName, Span};
+use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::faults::FaultTable;
-use crate::lab::Lab;
-use crate::protocol::Conditions;
+use crate::lab::{Lab, OperatorKey};
+use crate::protocol::{Conditions, Secrets};
 use slot::Slot;
 
 pub use door::{Door, refusal_response};
@@ -47,6 +49,10 @@ pub struct Supervisor {
     authority: CertificateAuthority,
     environment: Arc<SystemEnvironment>,
     guard: Guard,
+    /// What secrets at rest are sealed with.
+    operator_key: OperatorKey,
+    /// What the front door proves itself by to the sites, anew with every start.
+    door: DoorSecret,
     /// The command of the application in every Region.
     app: Option<String>,
     faults: Mutex<FaultTable>,
@@ -68,6 +74,10 @@ impl Supervisor {
         app: Option<String>,
     ) -> anyhow::Result<Supervisor> {
         let authority = lab.authority()?;
+        let operator_key = OperatorKey::find_or_make(&lab.directory)?;
+        let mut random = Zeroizing::new([0; 32]);
+        runtime::fill_random(&mut *random);
+        let door = DoorSecret::new(&random);
         let sites = &lab.settings.sites;
         let slots = sites
             .iter()
@@ -79,6 +89,8 @@ impl Supervisor {
             authority,
             environment,
             guard,
+            operator_key,
+            door,
             app,
             faults: Mutex::new(FaultTable::default()),
             slots,
@@ -164,6 +176,15 @@ impl Supervisor {
         }
     }
 
+    /// What a Region needs to open, and no file of its holds.
+    fn secrets(&self) -> Secrets {
+        Secrets {
+            operator_key: self.operator_key.expose().to_owned(),
+            root_key: identity::write_credentials(&self.lab.root_key).to_string(),
+            door: self.door.expose().to_owned(),
+        }
+    }
+
     fn slot(&self, site: SiteName) -> Result<&Arc<Slot>, Failure> {
         self.slots.get(&site).ok_or_else(|| {
             let names: Vec<String> = self.slots.keys().map(SiteName::to_string).collect();
@@ -176,6 +197,12 @@ impl Supervisor {
     fn region(&self, region: Region) -> Option<SiteId> {
         let slot = self.slots.get(&SiteName::Region(region))?;
         Some(slot.site.id)
+    }
+
+    /// The Region's site, if it is of this lab and serves.
+    fn living_region(&self, region: Region) -> Option<SiteId> {
+        let slot = self.slots.get(&SiteName::Region(region))?;
+        slot.is_serving().then_some(slot.site.id)
     }
 
     /// A Region for requests that any may take: the first that serves and can have global settings

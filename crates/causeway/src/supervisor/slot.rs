@@ -17,7 +17,7 @@ use super::app::App;
 use super::certificates::{self, Renew};
 use crate::control::Renewal;
 use crate::failure::Failure;
-use crate::files::{self, Readers};
+use crate::files;
 use crate::protocol::{Conditions, PeerConfig, Question, SiteCommand, SiteConfig, SiteEvent};
 
 /// How long a site may take from its start until it serves. Recovery of a large store is the
@@ -198,6 +198,12 @@ impl Slot {
         let child = Arc::new(child?);
         self.set(State::Starting(Arc::clone(&child)));
         let deadline = lab.environment.now().monotonic + START_WAIT.into();
+        if self.site.name.region().is_some() {
+            // One that ends before it has heard them says itself why, or its end does.
+            let secrets = lab.secrets();
+            let open = to_json(&SiteCommand::Open { secrets });
+            child.call(open, START_WAIT).await.ok();
+        }
         let ready = tokio::select! {
             biased;
             event = events.recv() => judge(event, &child).await,
@@ -352,9 +358,8 @@ fn prepare(
     let directory = lab.lab.site_directory(site.name);
     files::create_directory(&directory)?;
     let certificate = certificates::write(lab, site, &directory)?;
-    // The key that it verifies requests with.
-    let credentials = identity::write_credentials(&lab.lab.root_key);
-    files::write(&directory.join("credentials"), &credentials, Readers::Owner)?;
+    // Older versions left the root key there, in the open.
+    files::remove(&directory.join("credentials"))?;
     let deployment = lab.lab.deployment();
     let peers = conditions.shapes.iter().map(|(name, shape)| {
         let peer = deployment

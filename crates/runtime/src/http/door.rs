@@ -61,6 +61,10 @@ pub enum Route {
 pub trait FrontDoor: Service {
     /// Where the request with that head, from that client, goes.
     fn route(&self, client: SocketAddr, head: &Parts) -> Route;
+
+    /// Changes the headers of a request from that client before it goes to a site: what the door
+    /// vouches for is put there, and what only the door may say is taken away.
+    fn vouch(&self, client: SocketAddr, headers: &mut HeaderMap);
 }
 
 impl HttpServer {
@@ -147,6 +151,7 @@ async fn pass<D: FrontDoor>(
     };
     let mut request = Request::from_parts(head, incoming);
     strip(request.headers_mut());
+    shared.door.vouch(client, request.headers_mut());
     let (response, lease) = shared.pool.send(site, request).await.map_err(|cause| {
         tracing::debug!(%site, %cause, "a site can't be reached");
         switch.throw();
