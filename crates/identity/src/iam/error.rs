@@ -1,0 +1,105 @@
+//! What can go wrong in an operation of IAM, and the one table from that to the service's errors.
+
+use aws::ServiceError;
+use aws::access::Denied;
+use aws::query::QueryFault;
+
+use crate::entries::EntryError;
+
+/// Why an operation failed. It prints as the service's text, and never repeats a secret.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub(crate) enum IamError {
+    /// A parameter is against the model's rules.
+    #[error("{0}")]
+    Validation(String),
+    /// A parameter is against other rules.
+    #[error("{0}")]
+    InvalidInput(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    NoSuchEntity(String),
+    /// There is such a thing already.
+    #[error("{0}")]
+    EntityAlreadyExists(String),
+    /// Something else must be taken away before.
+    #[error("Cannot delete entity, must {0}.")]
+    DeleteConflict(&'static str),
+    /// There is as much as there may be: the quota's name and what it is.
+    #[error("Cannot exceed quota for {0}: {1}")]
+    LimitExceeded(&'static str, usize),
+    /// A policy is no policy, and where.
+    #[error("{0}")]
+    MalformedPolicyDocument(String),
+    /// The policy is none that can be attached to that.
+    #[error("{0}")]
+    PolicyNotAttachable(String),
+    /// A thing that its service alone may change.
+    #[error("{0}")]
+    Unmodifiable(String),
+    /// The caller may not.
+    #[error("{0}")]
+    Denied(Denied),
+    /// The form isn't what the operation can be asked by.
+    #[error("{0}")]
+    Query(QueryFault),
+    /// What is configured can't be read: nothing is done with it.
+    #[error("{0}")]
+    Unreadable(EntryError),
+    /// A part of an operation, in words, that the service has and that isn't built.
+    #[error("{0} is not built yet in Causeway.")]
+    NotBuilt(&'static str),
+    /// What the service as a whole says: the configuration could not be changed.
+    #[error("{}", .0.message)]
+    Service(ServiceError),
+}
+
+impl From<Denied> for IamError {
+    fn from(denied: Denied) -> IamError {
+        IamError::Denied(denied)
+    }
+}
+
+impl From<QueryFault> for IamError {
+    fn from(fault: QueryFault) -> IamError {
+        IamError::Query(fault)
+    }
+}
+
+impl From<EntryError> for IamError {
+    fn from(error: EntryError) -> IamError {
+        IamError::Unreadable(error)
+    }
+}
+
+impl From<ServiceError> for IamError {
+    fn from(error: ServiceError) -> IamError {
+        IamError::Service(error)
+    }
+}
+
+/// Codes and statuses as the API's model has them; `ValidationError` is of the common errors.
+impl From<IamError> for ServiceError {
+    fn from(error: IamError) -> ServiceError {
+        let message = error.to_string();
+        let with_status = |status: u16, code: &'static str| ServiceError {
+            status,
+            ..ServiceError::caller(code, message.clone())
+        };
+        match error {
+            IamError::Validation(_) => with_status(400, "ValidationError"),
+            IamError::InvalidInput(_) => with_status(400, "InvalidInput"),
+            IamError::NoSuchEntity(_) => with_status(404, "NoSuchEntity"),
+            IamError::EntityAlreadyExists(_) => with_status(409, "EntityAlreadyExists"),
+            IamError::DeleteConflict(_) => with_status(409, "DeleteConflict"),
+            IamError::LimitExceeded(..) => with_status(409, "LimitExceeded"),
+            IamError::MalformedPolicyDocument(_) => with_status(400, "MalformedPolicyDocument"),
+            IamError::PolicyNotAttachable(_) => with_status(400, "PolicyNotAttachable"),
+            IamError::Unmodifiable(_) => with_status(400, "UnmodifiableEntity"),
+            IamError::Denied(denied) => denied.in_xml(),
+            IamError::Query(fault) => fault.into(),
+            IamError::Unreadable(error) => error.into(),
+            IamError::NotBuilt(part) => aws::rest::part_not_built(part),
+            IamError::Service(error) => error,
+        }
+    }
+}
