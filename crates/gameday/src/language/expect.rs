@@ -66,6 +66,7 @@ fn expectation(
         }
     };
     let bound = bound(item, text[at + sign.len()..].trim(), root, &metric)?;
+    refuse_foregone(item, comparison, bound)?;
     let text = format!("{metric} {comparison} {bound}");
     let line = root.reader.line(&item.place);
     Some(Expectation {
@@ -75,6 +76,19 @@ fn expectation(
         bound,
         line,
     })
+}
+
+/// Refuses what holds, or doesn't, whatever happens: `never` is the greatest value there is.
+fn refuse_foregone(item: &Value<'_, '_>, comparison: Comparison, bound: Bound) -> Option<()> {
+    let foregone = match (comparison, bound) {
+        (Comparison::AtMost, Bound::Never) => "always holds",
+        (Comparison::Above, Bound::Never) => "can't hold",
+        _ => return Some(()),
+    };
+    let message = format!("`{comparison} {bound}` {foregone}, whatever happens");
+    let help = "write `< never` for what must happen, `== never` for what must not";
+    item.problem(message, help);
+    None
 }
 
 fn bound(

@@ -43,12 +43,22 @@ pub(super) fn read(root: &Section<'_, '_>) -> Option<Lab> {
     (!lab.regions.is_empty()).then_some(lab)
 }
 
+/// The word for the shipped application.
+const SHIPPED: &str = "orders";
+
 fn app(value: &Value<'_, '_>) -> Option<App> {
     let command = value.line(4_000)?;
-    Some(match command.as_str() {
-        "orders" => App::Orders,
-        _ => App::Command(command),
-    })
+    if command == SHIPPED {
+        return Some(App::Orders);
+    }
+    // A command of that very name can be written with its path.
+    if nearest(&command, [SHIPPED]).is_some() {
+        let message = format!("`{command}` is not the shipped application");
+        let help = format!("did you mean `{SHIPPED}`? (a command is written `./{command}`)");
+        value.problem(message, help);
+        return None;
+    }
+    Some(App::Command(command))
 }
 
 /// Reads `[[table]]`.

@@ -263,6 +263,15 @@ fn values_of_the_wrong_kind_or_out_of_range() {
     );
     check(
         "app = \"orders\"",
+        "app = \"ordres\"",
+        &[
+            "`ordres` is not the shipped application",
+            "did you mean `orders`?",
+            "`./ordres`",
+        ],
+    );
+    check(
+        "app = \"orders\"",
         "app = \"\"",
         &["1 to 4000 characters, not 0"],
     );
@@ -789,6 +798,8 @@ fn expectations() {
         "rto_s.honours_ttl <= 10s",
         &["can't be compared with `10s`", "write 10: the unit"],
     );
+    with("rto_s <= never", &["always holds", "`< never`"]);
+    with("rto_s > never", &["can't hold", "`== never`"]);
     with("rto_s == nevr", &["did you mean `never`?"]);
     with("rto_s.poled <= 10", &["`rto_s` has no `poled`", "buyers"]);
     with(
