@@ -24,9 +24,9 @@ pub(crate) enum IamError {
     /// Something else must be taken away before.
     #[error("Cannot delete entity, must {0}.")]
     DeleteConflict(&'static str),
-    /// There is as much as there may be: the quota's name and what it is.
-    #[error("Cannot exceed quota for {0}: {1}")]
-    LimitExceeded(&'static str, usize),
+    /// There is as much as there may be.
+    #[error("{0}")]
+    LimitExceeded(String),
     /// A policy is no policy, and where.
     #[error("{0}")]
     MalformedPolicyDocument(String),
@@ -51,6 +51,13 @@ pub(crate) enum IamError {
     /// What the service as a whole says: the configuration could not be changed.
     #[error("{}", .0.message)]
     Service(ServiceError),
+}
+
+impl IamError {
+    /// There is as much as that quota allows.
+    pub(crate) fn quota(name: &str, most: usize) -> IamError {
+        IamError::LimitExceeded(format!("Cannot exceed quota for {name}: {most}"))
+    }
 }
 
 impl From<Denied> for IamError {
@@ -91,7 +98,7 @@ impl From<IamError> for ServiceError {
             IamError::NoSuchEntity(_) => with_status(404, "NoSuchEntity"),
             IamError::EntityAlreadyExists(_) => with_status(409, "EntityAlreadyExists"),
             IamError::DeleteConflict(_) => with_status(409, "DeleteConflict"),
-            IamError::LimitExceeded(..) => with_status(409, "LimitExceeded"),
+            IamError::LimitExceeded(_) => with_status(409, "LimitExceeded"),
             IamError::MalformedPolicyDocument(_) => with_status(400, "MalformedPolicyDocument"),
             IamError::PolicyNotAttachable(_) => with_status(400, "PolicyNotAttachable"),
             IamError::Unmodifiable(_) => with_status(400, "UnmodifiableEntity"),

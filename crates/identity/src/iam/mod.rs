@@ -22,6 +22,7 @@ use http::Response;
 use http::request::Parts;
 
 use crate::Service;
+pub(crate) use error::IamError;
 use request::IamRequest;
 
 impl Service {

@@ -3,7 +3,7 @@
 use aws::query::Reply;
 
 use crate::Service;
-use crate::iam::error::IamError;
+use crate::iam::IamError;
 use crate::iam::lookup;
 use crate::iam::paging::Paging;
 use crate::iam::parameters::{PATH_PREFIX, USER_NAME};
