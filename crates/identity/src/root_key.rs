@@ -39,21 +39,9 @@ pub enum InvalidRootKey {
 impl RootKey {
     /// A key made of random bytes. They are the key: whoever drew them wipes their own copy.
     pub fn generate(random: &Zeroizing<[u8; RANDOM_BYTES]>) -> RootKey {
-        const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
         let (id, secret) = random.split_at(10);
-        let mut access_key_id = ID_PREFIX.to_owned();
-        // 5 bytes are exactly 8 digits of 5 bits.
-        for chunk in id.chunks(5) {
-            let bits = chunk
-                .iter()
-                .fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
-            let digits = (0..8)
-                .rev()
-                .map(|digit| (bits >> (5 * digit)) as usize & 31);
-            access_key_id.extend(digits.map(|digit| char::from(DIGITS[digit])));
-        }
         RootKey {
-            access_key_id,
+            access_key_id: format!("{ID_PREFIX}{}", digits(id)),
             secret: SecretKey::new(STANDARD.encode(secret)),
         }
     }
@@ -103,6 +91,42 @@ impl RootKey {
     }
 }
 
+/// Bytes as digits of 5 bits, A to Z and 2 to 7: 5 bytes are exactly 8 digits. Whole fives only.
+pub(crate) fn digits(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let mut text = String::with_capacity(bytes.len() / 5 * 8);
+    for chunk in bytes.chunks_exact(5) {
+        let bits = chunk
+            .iter()
+            .fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
+        let digits = (0..8)
+            .rev()
+            .map(|digit| (bits >> (5 * digit)) as usize & 31);
+        text.extend(digits.map(|digit| char::from(DIGITS[digit])));
+    }
+    text
+}
+
+/// The bytes of such digits; `None` if they are none, or not whole eights.
+pub(crate) fn bytes_of(digits: &str) -> Option<Vec<u8>> {
+    if !digits.len().is_multiple_of(8) {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(digits.len() / 8 * 5);
+    for chunk in digits.as_bytes().chunks_exact(8) {
+        let bits = chunk.iter().try_fold(0u64, |bits, digit| {
+            let value = match digit {
+                b'A'..=b'Z' => digit - b'A',
+                b'2'..=b'7' => digit - b'2' + 26,
+                _ => return None,
+            };
+            Some(bits << 5 | u64::from(value))
+        })?;
+        bytes.extend_from_slice(&bits.to_be_bytes()[3..]);
+    }
+    Some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +139,15 @@ mod tests {
         let key = RootKey::generate(&Zeroizing::new([255; RANDOM_BYTES]));
         assert_eq!(key.access_key_id(), "AKIA7777777777777777");
         assert_eq!(key.secret().expose(), "/".repeat(40));
+    }
+
+    #[test]
+    fn digits_are_read_back() {
+        let bytes = [0, 1, 2, 253, 254, 255, 7, 7, 7, 7];
+        assert_eq!(bytes_of(&digits(&bytes)).as_deref(), Some(&bytes[..]));
+        for text in ["A", "AAAAAAA1", "AAAAAAAa", "ÄAAAAAA"] {
+            assert_eq!(bytes_of(text), None, "{text}");
+        }
     }
 
     #[test]

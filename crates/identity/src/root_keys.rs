@@ -1,15 +1,26 @@
-//! The root keys of a deployment as the council keeps them: the current one and, while clients
-//! move over, the one before. As bytes they are a version, a count, and each key's two texts of
-//! fixed length; a newer version is refused, not guessed at.
+//! The root keys of an account as the council keeps them: the current one and, while clients
+//! move over, the one before. As bytes of version 1 they are a count and each key's two texts of
+//! fixed length; of version 2, which is what is kept, that sealed with the operator's key. A newer
+//! version is refused, not guessed at.
 
 use aws::signature::SecretKey;
+use bytes::Bytes;
+use types::AccountId;
 use zeroize::Zeroizing;
 
 use crate::root_key::{ID_LENGTH, SECRET_LENGTH};
-use crate::{InvalidRootKey, RootKey};
+use crate::sealer::NONCE_BYTES;
+use crate::{InvalidRootKey, Purpose, RootKey, SealError, Sealer};
 
-/// The version of the bytes that this code writes, and the only one it reads.
+/// The version of the bytes in the clear.
 const VERSION: u8 = 1;
+
+/// The version of the sealed bytes.
+const SEALED_VERSION: u8 = 2;
+
+/// The setting that holds the root keys of the deployment's first account; those of another
+/// account have its number behind it.
+const SETTING: &str = "identity/root-keys";
 
 /// The root keys that are accepted.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,8 +33,16 @@ pub struct RootKeys {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RootKeysError {
     /// Written by a newer Causeway.
-    #[error("root keys of format {0}; this Causeway understands format 1: use a newer one")]
+    #[error(
+        "root keys of format {0}; this Causeway understands up to {SEALED_VERSION}: use a newer one"
+    )]
     Version(u8),
+    /// Sealed, and nobody gave the key.
+    #[error("root keys that are sealed, and no operator's key to open them")]
+    Sealed,
+    /// Sealed, and the key at hand opens them not.
+    #[error("root keys that can't be opened: {0}")]
+    Seal(#[from] SealError),
     /// Cut off, too long, or not text.
     #[error("root keys that are not whole")]
     Malformed,
@@ -75,7 +94,49 @@ impl RootKeys {
             .map(RootKey::secret)
     }
 
-    /// The bytes to keep; they hold the secrets.
+    /// The setting that holds the root keys of that account.
+    pub fn setting(account: AccountId) -> String {
+        if account == AccountId::LAB {
+            SETTING.to_owned()
+        } else {
+            format!("{SETTING}/{account}")
+        }
+    }
+
+    /// The bytes to keep, sealed for that account with a nonce that was drawn for them alone.
+    pub fn seal(&self, sealer: &Sealer, account: AccountId, nonce: &[u8; NONCE_BYTES]) -> Bytes {
+        let (id, plain) = (account.to_string(), self.encode());
+        let sealed = sealer.seal(Purpose::RootKeys, &id, &plain, nonce);
+        Bytes::from([&[SEALED_VERSION], sealed.as_slice()].concat())
+    }
+
+    /// The keys of bytes that were kept, sealed for that account or, as an earlier Causeway did,
+    /// in the clear.
+    ///
+    /// # Errors
+    ///
+    /// They are of a newer version, not whole, hold no valid key, or were sealed with another key
+    /// or for another account.
+    pub fn open(
+        sealer: &Sealer,
+        account: AccountId,
+        bytes: &[u8],
+    ) -> Result<RootKeys, RootKeysError> {
+        match bytes.split_first() {
+            Some((&SEALED_VERSION, sealed)) => {
+                let plain = sealer.open(Purpose::RootKeys, &account.to_string(), sealed)?;
+                RootKeys::decode(&plain)
+            }
+            _ => RootKeys::decode(bytes),
+        }
+    }
+
+    /// Are such bytes kept in the clear? They are to be put there sealed.
+    pub fn is_clear(bytes: &[u8]) -> bool {
+        bytes.first() == Some(&VERSION)
+    }
+
+    /// The bytes in the clear; they hold the secrets.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let count = 1 + usize::from(self.previous.is_some());
         let length = 2 + count * (ID_LENGTH + SECRET_LENGTH);
@@ -89,15 +150,17 @@ impl RootKeys {
         bytes
     }
 
-    /// The keys of such bytes.
+    /// The keys of bytes in the clear.
     ///
     /// # Errors
     ///
-    /// They are of a newer version, not whole, or hold no valid key.
+    /// They are sealed, of a newer version, not whole, or hold no valid key.
     pub fn decode(bytes: &[u8]) -> Result<RootKeys, RootKeysError> {
         let (version, rest) = bytes.split_first().ok_or(RootKeysError::Malformed)?;
-        if *version != VERSION {
-            return Err(RootKeysError::Version(*version));
+        match *version {
+            VERSION => {}
+            SEALED_VERSION => return Err(RootKeysError::Sealed),
+            newer => return Err(RootKeysError::Version(newer)),
         }
         let (count, rest) = rest.split_first().ok_or(RootKeysError::Malformed)?;
         const LENGTH: usize = ID_LENGTH + SECRET_LENGTH;
@@ -152,9 +215,33 @@ mod tests {
 
     #[test]
     fn a_newer_version_says_so() {
-        let error = RootKeys::decode(&[2, 1, 0]).unwrap_err();
-        assert_eq!(error, RootKeysError::Version(2));
+        let error = RootKeys::decode(&[3, 1, 0]).unwrap_err();
+        assert_eq!(error, RootKeysError::Version(3));
         assert!(error.to_string().contains("newer"), "{error}");
+    }
+
+    #[test]
+    fn sealed_keys_are_opened_for_their_account_alone_and_clear_ones_still_read() {
+        let sealer = Sealer::new(&Zeroizing::new([1; 32]));
+        let other: AccountId = "444455556666".parse().unwrap();
+        let keys = RootKeys::new(self::keys().0);
+        let sealed = keys.seal(&sealer, AccountId::LAB, &[5; NONCE_BYTES]);
+        let open = |account, bytes: &[u8]| RootKeys::open(&sealer, account, bytes);
+        assert_eq!(open(AccountId::LAB, &sealed).as_ref(), Ok(&keys));
+        assert_eq!(
+            open(other, &sealed),
+            Err(RootKeysError::Seal(SealError::Damaged))
+        );
+        assert_eq!(RootKeys::decode(&sealed), Err(RootKeysError::Sealed));
+        assert_eq!(open(other, &keys.encode()).as_ref(), Ok(&keys));
+        assert!(RootKeys::is_clear(&keys.encode()) && !RootKeys::is_clear(&sealed));
+        let secret = keys.current().secret().expose().as_bytes();
+        assert!(!sealed.windows(secret.len()).any(|bytes| bytes == secret));
+        assert_eq!(RootKeys::setting(AccountId::LAB), "identity/root-keys");
+        assert_eq!(
+            RootKeys::setting(other),
+            "identity/root-keys/444455556666"
+        );
     }
 
     #[test]

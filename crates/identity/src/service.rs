@@ -13,9 +13,10 @@ use aws::ServiceError;
 use types::{
     Configuration, ConfigurationEdit, ConfigurationError, ConfigurationView, Environment, Timestamp,
 };
+use zeroize::Zeroizing;
 
-use crate::Identity;
 use crate::entries::EntryError;
+use crate::{Identity, Sealer, sealer};
 
 /// Locks of changes; subjects share them by hash.
 const LOCKS: usize = 64;
@@ -30,6 +31,8 @@ pub struct ServiceConfig {
     pub environment: Arc<dyn Environment>,
     /// The global configuration.
     pub configuration: Arc<dyn Configuration>,
+    /// Seals new secrets and sessions.
+    pub sealer: Arc<Sealer>,
     /// The identity in effect at this site.
     pub identity: Arc<dyn Fn() -> Arc<Identity> + Send + Sync>,
 }
@@ -63,6 +66,11 @@ impl Service {
     /// The wall clock, now.
     pub(crate) fn now(&self) -> Timestamp {
         self.config.environment.now().wall
+    }
+
+    /// Random bytes, fit for secrets.
+    pub(crate) fn random<const N: usize>(&self) -> Zeroizing<[u8; N]> {
+        sealer::random(&*self.config.environment)
     }
 
     /// Has the edits made that `attempt` asks for on a view; on a fresh one when others' changes
