@@ -1,22 +1,38 @@
-//! Who calls: the deployment's root keys, how they are written down, and the caller that a
-//! verified signature stands for. Only the account's root exists so far; users, roles, sessions
-//! and policies come with IAM, as further kinds of [`Principal`] behind the same [`Identity`].
-//! It draws no randomness and opens no file: both are handed to it.
+//! IAM and STS: who calls, and may they. Accounts with their users, groups, roles and policies as
+//! the global configuration keeps them ([`Identity`]), the caller that a verified signature stands
+//! for ([`Caller`]), the judge of what it asks for ([`Call`]), and the operations by which all of it
+//! is changed ([`Service`]). It draws no randomness and opens no file: both are handed to it.
 
+mod accounts;
 pub mod aws_managed;
+mod cache;
+mod call;
 mod caller;
+mod check;
 mod credentials;
 pub mod entries;
+mod faults;
+mod holder;
 #[allow(dead_code, reason = "its operations are being built")]
 mod iam;
+mod identity;
+mod keys;
 pub mod model;
 mod root_key;
 mod root_keys;
-#[allow(dead_code, reason = "its operations are being built")]
+mod sealer;
 mod service;
+mod session;
+mod sts;
 
-pub use caller::{Caller, Identity, Principal};
+pub use call::{Call, RequestContext};
+pub use caller::{Caller, Principal};
 pub use credentials::{CredentialsError, parse_credentials, write_credentials};
+pub use identity::{Bootstrap, Identity};
+pub use keys::Keys;
 pub use root_key::{InvalidRootKey, RANDOM_BYTES, RootKey};
 pub use root_keys::{RootKeys, RootKeysError};
+pub use sealer::{
+    NONCE_BYTES, OPERATOR_KEY_BYTES, OVERHEAD_BYTES, Purpose, SealError, Sealer, random,
+};
 pub use service::{Service, ServiceConfig};

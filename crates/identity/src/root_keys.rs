@@ -238,10 +238,7 @@ mod tests {
         let secret = keys.current().secret().expose().as_bytes();
         assert!(!sealed.windows(secret.len()).any(|bytes| bytes == secret));
         assert_eq!(RootKeys::setting(AccountId::LAB), "identity/root-keys");
-        assert_eq!(
-            RootKeys::setting(other),
-            "identity/root-keys/444455556666"
-        );
+        assert_eq!(RootKeys::setting(other), "identity/root-keys/444455556666");
     }
 
     #[test]

@@ -52,7 +52,6 @@ pub(crate) struct Session {
 pub(crate) struct Content {
     pub(crate) kind: SessionKind,
     /// The account of its user or role.
-    #[serde(with = "account_text")]
     pub(crate) account: AccountId,
     /// The name of its user or role; empty for the root.
     pub(crate) name: String,
@@ -114,7 +113,9 @@ impl Session {
     pub(crate) fn account_of(access_key_id: &str) -> Option<AccountId> {
         let bytes = bytes_of(access_key_id.strip_prefix(ID_PREFIX)?)?;
         let number: [u8; 5] = bytes.get(..5)?.try_into().ok()?;
-        let number = number.iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+        let number = number
+            .iter()
+            .fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
         format!("{number:012}").parse().ok()
     }
 
@@ -150,32 +151,11 @@ impl Session {
         }
         let sealed = STANDARD.decode(token).map_err(|_| SealError::Damaged)?;
         let bytes = sealer.open(Purpose::Session, access_key_id, &sealed)?;
-        let plain: Plain<'_> =
-            serde_json::from_slice(&bytes).map_err(|_| SealError::Damaged)?;
+        let plain: Plain<'_> = serde_json::from_slice(&bytes).map_err(|_| SealError::Damaged)?;
         Ok(Session {
             secret: SecretKey::new(plain.secret.to_owned()),
             content: plain.content,
         })
-    }
-}
-
-/// An account as its twelve digits.
-mod account_text {
-    use serde::{Deserialize, Deserializer, Serializer};
-    use types::AccountId;
-
-    pub(super) fn serialize<S: Serializer>(
-        account: &AccountId,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(account)
-    }
-
-    pub(super) fn deserialize<'a, D: Deserializer<'a>>(
-        deserializer: D,
-    ) -> Result<AccountId, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -219,7 +199,11 @@ mod tests {
         );
         for position in 0..token.len() {
             let mut changed = token.clone().into_bytes();
-            changed[position] = if changed[position] == b'A' { b'B' } else { b'A' };
+            changed[position] = if changed[position] == b'A' {
+                b'B'
+            } else {
+                b'A'
+            };
             let changed = String::from_utf8(changed).unwrap();
             assert!(Session::open(&sealer, &id, &changed).is_err(), "{position}");
             assert!(Session::open(&sealer, &id, &token[..position]).is_err());
@@ -235,7 +219,12 @@ mod tests {
             assert_eq!((id.len(), secret.expose().len()), (20, 40));
             assert_eq!(Session::account_of(&id), Some(account));
         }
-        for id in ["ASIA", "AKIAIOSFODNN7EXAMPLE", "ASIA7777777777777777", "ASIA1"] {
+        for id in [
+            "ASIA",
+            "AKIAIOSFODNN7EXAMPLE",
+            "ASIA7777777777777777",
+            "ASIA1",
+        ] {
             assert_eq!(Session::account_of(id), None, "{id}");
         }
     }

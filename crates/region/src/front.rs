@@ -69,11 +69,8 @@ impl<E: Engine> Region<E> {
         let now = self.environment.now().wall;
         let verified = self
             .verifier
-            .verify(parts, body, expected, now, identity.as_ref())?;
-        match identity.caller(&verified) {
-            Some(_) => Ok(()),
-            None => Err(SignatureError::UnknownKey),
-        }
+            .verify(parts, body, expected, now, &identity.keys(now))?;
+        Ok(identity.caller(&verified, now).map(drop)?)
     }
 
     /// The identity in effect.

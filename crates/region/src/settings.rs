@@ -59,7 +59,7 @@ impl<E: Engine> Region<E> {
         };
         match RootKeys::decode(&setting.value) {
             Ok(keys) if keys != *self.identity().root_keys() => {
-                let identity = Identity::new(self.config.account.clone(), keys);
+                let identity = Identity::new(self.identity().account(), keys);
                 *self.identity.write().expect("nothing panics inside") = Arc::new(identity);
                 tracing::info!(region = %self.name, "adopted the deployment's root keys");
             }

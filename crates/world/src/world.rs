@@ -10,7 +10,7 @@ use identity::{Identity, RootKey, RootKeys};
 use link::{Link, LinkConfig, Port, Shape, Windows};
 use region::Region;
 use store::{Engine, MemoryEngine, SimulatedDisk};
-use types::{Deployment, Environment, Geography, LAB_ACCOUNT, Monotonic, Site, SiteId, Span};
+use types::{AccountId, Deployment, Environment, Geography, Monotonic, Site, SiteId, Span};
 use zeroize::Zeroizing;
 
 use crate::deployment::deployment;
@@ -403,7 +403,7 @@ impl World {
             ports,
             deployment: self.deployment.clone(),
             site,
-            identity: Identity::new(LAB_ACCOUNT, RootKeys::new(self.key.clone())),
+            identity: Identity::new(AccountId::LAB, RootKeys::new(self.key.clone())),
             planted: self.planted,
         };
         let is_region = self.places[&site].site.name.region().is_some();

@@ -57,7 +57,8 @@ impl RegionSite {
     ) -> Result<RegionSite, Failure> {
         let key = identity::parse_credentials(&secrets.root_key).map_err(Failure::wrong_use)?;
         let door = DoorSecret::parse(&secrets.door).map_err(Failure::wrong_use)?;
-        let identity = Identity::new(&config.account, RootKeys::new(key));
+        let account = config.account.parse().map_err(Failure::wrong_use)?;
+        let identity = Identity::new(account, RootKeys::new(key));
         let engine = open_engine(config).await?;
         let settings = RegionConfig {
             deployment: config.deployment.clone(),
