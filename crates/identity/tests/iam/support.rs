@@ -11,7 +11,7 @@ use aws::access::{Authorizer, Denied, Owner, PolicyKind, Question};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Request, Response};
-use identity::{Identity, RootKey, RootKeys, Service, ServiceConfig};
+use identity::{Identity, RootKey, RootKeys, Sealer, Service, ServiceConfig};
 use types::{
     AccountId, Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected,
     ConfigurationView, Environment, Monotonic, Now, Proposal, Sleep, Timestamp,
@@ -315,10 +315,11 @@ impl Api {
 
     fn of(memory: Arc<Memory>) -> Api {
         let root_keys = RootKeys::new(RootKey::generate(&Zeroizing::new([7; 40])));
-        let identity = Arc::new(Identity::new(AccountId::LAB.to_string(), root_keys));
+        let identity = Arc::new(Identity::new(AccountId::LAB, root_keys));
         let service = Service::new(ServiceConfig {
             environment: Arc::new(StillEnvironment::default()),
             configuration: memory.clone(),
+            sealer: Arc::new(Sealer::new(&Zeroizing::new([9; 32]))),
             identity: Arc::new(move || Arc::clone(&identity)),
         });
         Api { service, memory }
