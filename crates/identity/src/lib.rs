@@ -18,6 +18,7 @@ mod iam;
 mod identity;
 mod keys;
 pub mod model;
+pub mod policy;
 mod root_key;
 mod root_keys;
 mod sealer;
