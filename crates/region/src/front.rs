@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use aws::access::Owner;
 use aws::json::{self, DYNAMODB};
 use aws::signature::{Expected, Rules, SignatureError};
 use aws::xml::{self, XmlErrors};
@@ -10,7 +11,7 @@ use aws::{ServiceError, signature};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
-use identity::Identity;
+use identity::{Identity, Principal};
 use store::Engine;
 
 use crate::client::Client;
@@ -44,12 +45,12 @@ impl<E: Engine> Region<E> {
             return Err(json::request_too_large(&DYNAMODB));
         }
         let operation = json::operation(parts, &DYNAMODB)?;
-        self.authenticate(parts, body)?;
-        self.tables.execute(operation, body).await
+        let caller = self.authenticate(parts, body)?;
+        self.tables.execute(&caller, operation, body).await
     }
 
     /// Who calls? Everyone accepted so far is the account's root and may do everything.
-    fn authenticate(&self, parts: &Parts, body: &[u8]) -> Result<(), ServiceError> {
+    fn authenticate(&self, parts: &Parts, body: &[u8]) -> Result<Owner, ServiceError> {
         let expected = Expected {
             service: DYNAMODB.service,
             regions: &[self.name],
@@ -58,19 +59,24 @@ impl<E: Engine> Region<E> {
         Ok(self.admit(parts, body, &expected)?)
     }
 
-    /// Is the request signed by a caller that may make it?
+    /// Who signed the request?
     pub(crate) fn admit(
         &self,
         parts: &Parts,
         body: &[u8],
         expected: &Expected<'_>,
-    ) -> Result<(), SignatureError> {
+    ) -> Result<Owner, SignatureError> {
         let identity = self.identity();
         let now = self.environment.now().wall;
         let verified = self
             .verifier
             .verify(parts, body, expected, now, &identity.keys(now))?;
-        Ok(identity.caller(&verified, now).map(drop)?)
+        let caller = identity.caller(&verified, now)?;
+        // Nobody but the root is judged by what nothing here evaluates yet.
+        match caller.principal() {
+            Principal::Root => Ok(Owner::new(caller.account(), self.name.name())),
+            _ => Err(SignatureError::UnknownKey),
+        }
     }
 
     /// The identity in effect.

@@ -21,8 +21,9 @@ mod kind {
 /// Records in one `Changes` message, at most.
 pub const MAX_RECORDS: usize = 512;
 
-/// A table's name in a question, at most: DynamoDB allows 255 bytes.
-const MAX_NAME: usize = 255;
+/// A table's name in a question, at most: DynamoDB allows 255 bytes, and an account and a colon
+/// may stand before them.
+const MAX_NAME: usize = 255 + 13;
 
 /// Which life of a Region's log a position belongs to: drawn when its database is made, so that
 /// a Region that lost its disk isn't mistaken for the one that had it.

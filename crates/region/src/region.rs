@@ -59,7 +59,6 @@ impl RegionConfig {
             deployment: self.deployment.clone(),
             site: self.site,
             region,
-            account: self.account.clone(),
             environment: environment.clone(),
             planted: self.planted_in_tables,
         }

@@ -58,7 +58,10 @@ impl<E: Engine> Region<E> {
             rules: Rules::REST,
         };
         match self.admit(parts, body, &expected) {
-            Ok(()) => self.routing.execute(parts, body, request_id).await,
+            Ok(caller) => {
+                let answer = self.routing.execute(&caller, parts, body, request_id);
+                answer.await
+            }
             Err(refused) => rest::failure(request_id, &refused.in_xml()),
         }
     }

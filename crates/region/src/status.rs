@@ -15,7 +15,7 @@ const MAX_NAMES: usize = 1_000;
 pub struct Status {
     /// The Region.
     pub region: Name,
-    /// Its tables, by name.
+    /// Its tables by name; those of other accounts than the first with their account before it.
     pub tables: Vec<String>,
     /// The council as it sees it.
     pub council: CouncilView,
@@ -67,10 +67,11 @@ impl<E: Engine> Region<E> {
     /// The Region's state now.
     pub fn status(&self) -> Status {
         let head = self.engine.log_head();
+        let names = self.tables.catalogue().all_names(MAX_NAMES);
         let trimmed = *self.trimmed.lock().expect("nothing panics inside");
         Status {
             region: self.name,
-            tables: self.tables.catalogue().names(None, MAX_NAMES).0,
+            tables: names.iter().map(ToString::to_string).collect(),
             council: council_view(&self.council.status(), &self.config.deployment),
             peers: self.peers.values().map(|peer| peer_status(peer)).collect(),
             log_head: head.0,

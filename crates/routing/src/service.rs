@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_lock::{Mutex, MutexGuard};
+use aws::access::Authorizer;
 use aws::rest::{self, Query, ROUTE53};
 use aws::{ServiceError, xml};
 use bytes::Bytes;
@@ -167,7 +168,13 @@ impl Service {
 
     /// Carries out the operation that a request asks for, whose caller is known and may do
     /// everything. Must be polled to its end: a change that was proposed may be made.
-    pub async fn execute(&self, parts: &Parts, body: &Bytes, request_id: &str) -> Response<Bytes> {
+    pub async fn execute(
+        &self,
+        _caller: &dyn Authorizer,
+        parts: &Parts,
+        body: &Bytes,
+        request_id: &str,
+    ) -> Response<Bytes> {
         match self.serve(parts, body).await {
             Ok(reply) => {
                 let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);

@@ -10,9 +10,10 @@ use std::sync::{Arc, RwLock, RwLockReadGuard};
 use async_lock::{Mutex, MutexGuard};
 use bytes::Bytes;
 use store::{Batch, Direction, KeyRange, ReadError, Snapshot, Space};
+use types::AccountId;
 
 use crate::table::DescriptorError;
-use crate::{Table, TableId};
+use crate::{Table, TableId, TableName};
 
 const NEXT_ID: &[u8] = b"tables/next-id";
 const DESCRIPTOR: &[u8] = b"tables/descriptor/";
@@ -42,8 +43,8 @@ pub struct Catalogue {
 #[derive(Debug, Default)]
 struct Tables {
     by_id: BTreeMap<TableId, Arc<Table>>,
-    /// Live ones only.
-    by_name: BTreeMap<String, Arc<Table>>,
+    /// Live ones only, by their owners.
+    by_name: BTreeMap<AccountId, BTreeMap<String, Arc<Table>>>,
 }
 
 /// The right to change the catalogue. Only one exists at a time; readers don't wait for it.
@@ -87,9 +88,9 @@ impl Catalogue {
         })
     }
 
-    /// The live table of that name.
-    pub fn named(&self, name: &str) -> Option<Arc<Table>> {
-        self.read().by_name.get(name).cloned()
+    /// The account's live table of that name.
+    pub fn named(&self, account: AccountId, name: &str) -> Option<Arc<Table>> {
+        self.read().by_name.get(&account)?.get(name).cloned()
     }
 
     /// The table of that number, whatever its phase.
@@ -102,19 +103,35 @@ impl Catalogue {
         self.read().by_id.values().cloned().collect()
     }
 
-    /// At most `limit` names of live tables after `after`, in order, and whether there are more.
-    pub fn names(&self, after: Option<&str>, limit: usize) -> (Vec<String>, bool) {
+    /// At most `limit` names of an account's live tables after `after`, in order, and whether there
+    /// are more.
+    pub fn names(
+        &self,
+        account: AccountId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> (Vec<String>, bool) {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let tables = self.read();
-        let mut rest = tables.by_name.range::<str, _>((start, Bound::Unbounded));
+        let Some(own) = tables.by_name.get(&account) else {
+            return (Vec::new(), false);
+        };
+        let mut rest = own.range::<str, _>((start, Bound::Unbounded));
         let names = rest.by_ref().take(limit).map(|(name, _)| name.clone());
         let names = names.collect();
         (names, rest.next().is_some())
     }
 
-    /// How many tables are live.
-    pub fn live(&self) -> usize {
-        self.read().by_name.len()
+    /// At most `limit` names of live tables, whoever owns them, the owners in order.
+    pub fn all_names(&self, limit: usize) -> Vec<TableName> {
+        let tables = self.read();
+        let live = tables.by_name.values().flat_map(BTreeMap::values);
+        live.take(limit).map(|table| table.full_name()).collect()
+    }
+
+    /// How many of an account's tables are live.
+    pub fn live(&self, account: AccountId) -> usize {
+        self.read().by_name.get(&account).map_or(0, BTreeMap::len)
     }
 
     /// Waits for the right to change the catalogue.
@@ -181,7 +198,8 @@ impl Tables {
         let table = Arc::new(table);
         self.by_id.insert(table.id, table.clone());
         if table.is_live() {
-            self.by_name.insert(table.name.clone(), table.clone());
+            let own = self.by_name.entry(table.account).or_default();
+            own.insert(table.name.clone(), table.clone());
         }
         table
     }
@@ -190,12 +208,14 @@ impl Tables {
         let Some(old) = self.by_id.remove(&id) else {
             return;
         };
-        if self
-            .by_name
-            .get(&old.name)
-            .is_some_and(|live| live.id == id)
-        {
-            self.by_name.remove(&old.name);
+        let Some(own) = self.by_name.get_mut(&old.account) else {
+            return;
+        };
+        if own.get(&old.name).is_some_and(|live| live.id == id) {
+            own.remove(&old.name);
+        }
+        if own.is_empty() {
+            self.by_name.remove(&old.account);
         }
     }
 }

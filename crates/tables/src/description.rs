@@ -17,7 +17,7 @@ impl<E: Engine> Tables<E> {
     /// The table with a status that is said rather than so: `CREATING` and `DELETING` last no
     /// time here, but the service's answers and its clients' waiters know them.
     pub(crate) fn describe_as(&self, table: &Table, status: &str) -> Value {
-        let arn = table.arn(self.config.region, &self.config.account);
+        let arn = table.arn(self.config.region);
         let mut shown = Map::new();
         let mut show = |name: &str, value: Value| shown.insert(name.to_owned(), value);
         let attributes = table.attributes.iter().map(

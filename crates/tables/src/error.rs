@@ -1,6 +1,7 @@
 //! What can go wrong in an operation, and the one table from that to the service's errors.
 
 use aws::ServiceError;
+use aws::access::Denied;
 use serde_json::{Map, Value};
 use store::{CommitError, ReadError};
 
@@ -18,6 +19,9 @@ pub enum TablesError {
     /// The body isn't JSON, or not of the operation's shape.
     #[error("{0}")]
     Serialization(String),
+    /// The caller may not.
+    #[error("{0}")]
+    Denied(Denied),
     /// A data operation names no table that is in service.
     #[error("Requested resource not found")]
     NoSuchResource,
@@ -103,6 +107,7 @@ impl From<TablesError> for ServiceError {
             TablesError::Serialization(_) => {
                 ServiceError::caller("SerializationException", message)
             }
+            TablesError::Denied(denied) => denied.in_json(),
             TablesError::NoSuchResource
             | TablesError::NoSuchTable(_)
             | TablesError::NotFound(_) => {

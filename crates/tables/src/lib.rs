@@ -4,11 +4,13 @@
 //! It opens no socket and reads no clock. It knows neither peers nor envelopes: what a peer must
 //! be told it hands out as bytes, and what a peer sent it is given as bytes.
 
+mod access;
 mod capacity;
 mod catalogue;
 mod change;
 mod codec;
 mod compare;
+mod condition_keys;
 mod description;
 mod error;
 mod expressions;
@@ -31,11 +33,14 @@ mod primary_key;
 mod purge;
 mod read;
 mod request;
+mod resource_policy;
+mod resources;
 mod schema;
 mod service;
 mod settings;
 mod state;
 mod table;
+mod table_name;
 mod value;
 mod write;
 
@@ -81,10 +86,12 @@ pub use number::{MAX_DIGITS, NotANumber, Number, NumberError};
 pub use path::{MAX_PATH_ELEMENTS, Path, PathElement};
 pub use planted::PlantedBug;
 pub use purge::PurgeProgress;
+pub use resource_policy::ResourcePolicy;
 pub use service::{Tables, TablesConfig};
 pub use state::{Content, State};
 pub use table::{
     Billing, DESCRIPTOR_FORMAT, DescriptorError, Index, IndexId, IndexKind, IndexProjection,
     KeyAttribute, KeySchema, Phase, ScalarType, Stream, Table, TableClass, TableId, Throughput,
 };
+pub use table_name::TableName;
 pub use value::{AttributeType, AttributeValue, Item, MAX_LEVELS, MAX_NAME_SIZE, ValueError};

@@ -11,8 +11,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use store::Engine;
+use types::AccountId;
 
-use crate::{Phase, Table, Tables, TablesError, limits, serialization_message};
+use crate::access::Allowed;
+use crate::{Phase, Table, TableName, Tables, TablesError, limits, serialization_message};
 
 /// Failed constraints that one error lists.
 const MOST_LISTED: usize = 10;
@@ -143,36 +145,47 @@ impl Constraints {
 }
 
 impl<E: Engine> Tables<E> {
-    /// The table that a data operation names: it must be in service.
-    pub(crate) fn data_table(&self, name: &str) -> Result<Arc<Table>, TablesError> {
-        self.find(name)
+    /// The table that a data operation names, which the caller was asked about: it must be in
+    /// service.
+    pub(crate) fn data_table(
+        &self,
+        allowed: &Allowed<'_>,
+        name: Option<&str>,
+    ) -> Result<Arc<Table>, TablesError> {
+        let name = self.table_name(allowed.account(), name.unwrap_or_default());
+        let table = allowed.table(&name).cloned();
+        table
             .filter(|table| table.phase == Phase::Active)
             .ok_or(TablesError::NoSuchResource)
     }
 
-    /// The table that a control operation names: it must be there.
-    pub(crate) fn control_table(&self, name: &str) -> Result<Arc<Table>, TablesError> {
-        self.find(name)
-            .ok_or_else(|| TablesError::NoSuchTable(self.table_name(name).to_owned()))
+    /// The table that a control operation names: it must be there now.
+    pub(crate) fn control_table(
+        &self,
+        allowed: &Allowed<'_>,
+        name: &str,
+    ) -> Result<Arc<Table>, TablesError> {
+        let TableName { account, name } = self.table_name(allowed.account(), name);
+        let table = self.catalogue.named(account, &name);
+        table.ok_or(TablesError::NoSuchTable(name))
     }
 
-    /// The name in a table's ARN of this Region and account; anything else as it is.
-    pub(crate) fn table_name<'a>(&self, name_or_arn: &'a str) -> &'a str {
-        self.name_in_arn(name_or_arn).unwrap_or(name_or_arn)
+    /// Which table an account's request names: by an ARN of this Region anybody's, by a name one
+    /// of its own. An ARN of anything else is a name that no table has.
+    pub(crate) fn table_name(&self, account: AccountId, name_or_arn: &str) -> TableName {
+        self.name_in_arn(name_or_arn)
+            .unwrap_or_else(|| TableName::new(account, name_or_arn))
     }
 
-    /// The name in a table's ARN, if it is of this Region and account.
-    pub(crate) fn name_in_arn<'a>(&self, arn: &'a str) -> Option<&'a str> {
-        arn.strip_prefix("arn:aws:dynamodb:")?
+    /// The table that an ARN names, if it is one of this Region.
+    pub(crate) fn name_in_arn(&self, arn: &str) -> Option<TableName> {
+        let rest = arn
+            .strip_prefix("arn:aws:dynamodb:")?
             .strip_prefix(self.config.region.name())?
-            .strip_prefix(':')?
-            .strip_prefix(self.config.account.as_str())?
-            .strip_prefix(":table/")
-            .filter(|name| !name.contains('/'))
-    }
-
-    fn find(&self, name_or_arn: &str) -> Option<Arc<Table>> {
-        self.catalogue.named(self.table_name(name_or_arn))
+            .strip_prefix(':')?;
+        let (account, name) = rest.split_once(":table/")?;
+        let name = TableName::new(account.parse().ok()?, name);
+        (!name.name.contains('/')).then_some(name)
     }
 }
 

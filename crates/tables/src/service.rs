@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex};
 
 use aws::ServiceError;
+use aws::access::Authorizer;
 use bytes::Bytes;
 use store::{Direction, Engine, HybridClock, KeyRange, ReadError, Snapshot, Space};
 use types::{Deployment, Environment, Hlc, Region, SiteId, Timestamp, Version};
@@ -28,8 +29,6 @@ pub struct TablesConfig {
     pub site: SiteId,
     /// This Region.
     pub region: Region,
-    /// The account that owns every table: 12 digits.
-    pub account: String,
     /// The clocks and the randomness of the place it runs in.
     pub environment: Arc<dyn Environment>,
     /// A bug to have: the simulation's to set, and nobody else's.
@@ -65,9 +64,20 @@ impl<E: Engine> Tables<E> {
         })
     }
 
-    /// Carries out an operation (`PutItem`) on a JSON body, and returns the JSON response.
-    pub async fn execute(&self, operation: &str, body: &[u8]) -> Result<Bytes, ServiceError> {
-        Ok(self.dispatch(operation, body).await?)
+    /// Carries out an operation (`PutItem`) on a JSON body if the caller may, and returns the JSON
+    /// response.
+    ///
+    /// # Errors
+    ///
+    /// The service's own, of which the first that applies: the operation is unknown or not built,
+    /// the body isn't of its shape, the caller may not, or the request can't be carried out.
+    pub async fn execute(
+        &self,
+        caller: &dyn Authorizer,
+        operation: &str,
+        body: &[u8],
+    ) -> Result<Bytes, ServiceError> {
+        Ok(self.dispatch(caller, operation, body).await?)
     }
 
     /// The tables of this Region.

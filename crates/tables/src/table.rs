@@ -8,13 +8,19 @@ use std::fmt;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use types::{Region, Timestamp};
+use types::{AccountId, Region, Timestamp};
 
-use crate::{Group, SettingStamps};
+use crate::resource_policy::ResourcePolicy;
+use crate::resources::table_arn;
+use crate::{Group, SettingStamps, TableName};
 
-/// The first byte of a stored descriptor: its format version. In version 1 there are no stamps
-/// of settings.
-pub const DESCRIPTOR_FORMAT: u8 = 2;
+/// The first byte of a stored descriptor: its format version. In version 1 there are no stamps of
+/// settings; in version 2 no account, which is the first one's, and no policy. What needs no
+/// more than version 2 is written so.
+pub const DESCRIPTOR_FORMAT: u8 = 3;
+
+/// The version that tables of the first account without a policy are written in.
+const PLAIN_FORMAT: u8 = 2;
 
 /// A Region's own number for a table. Never reused, so a table made under an old name inherits
 /// nothing of it. Replicas of one table have different numbers in different Regions.
@@ -154,6 +160,9 @@ pub enum Phase {
 pub struct Table {
     /// Its number in this Region.
     pub id: TableId,
+    /// The account that owns it.
+    #[serde(default = "first_account", skip_serializing_if = "is_first")]
+    pub account: AccountId,
     /// Its name, 3 to 255 characters.
     pub name: String,
     /// `TableId` as the API shows it: a UUID.
@@ -183,13 +192,26 @@ pub struct Table {
     /// When the settings that replicas share were changed.
     #[serde(default)]
     pub settings: SettingStamps,
+    /// Its resource policy. Each replica has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<ResourcePolicy>,
+}
+
+/// The account of what was stored or sent without one.
+pub(crate) fn first_account() -> AccountId {
+    AccountId::LAB
+}
+
+/// Is it the account that needn't be said?
+pub(crate) fn is_first(account: &AccountId) -> bool {
+    *account == AccountId::LAB
 }
 
 /// A stored descriptor can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DescriptorError {
     /// A newer Causeway wrote it.
-    #[error("a table descriptor has format version {0}; this binary understands up to 2")]
+    #[error("a table descriptor has format version {0}; this binary understands up to 3")]
     Newer(u8),
     /// Its bytes make no sense.
     #[error("a table descriptor is corrupt: {0}")]
@@ -199,7 +221,12 @@ pub enum DescriptorError {
 impl Table {
     /// The descriptor as stored: a format byte, then JSON.
     pub fn encode(&self) -> Bytes {
-        let mut bytes = vec![DESCRIPTOR_FORMAT];
+        let plain = is_first(&self.account) && self.policy.is_none();
+        let mut bytes = vec![if plain {
+            PLAIN_FORMAT
+        } else {
+            DESCRIPTOR_FORMAT
+        }];
         serde_json::to_writer(&mut bytes, self).expect("a descriptor has string keys only");
         Bytes::from(bytes)
     }
@@ -215,8 +242,18 @@ impl Table {
     }
 
     /// `TableArn` in that Region.
-    pub fn arn(&self, region: Region, account: &str) -> String {
-        format!("arn:aws:dynamodb:{region}:{account}:table/{}", self.name)
+    pub fn arn(&self, region: Region) -> String {
+        table_arn(region, &self.full_name())
+    }
+
+    /// Its name and whose it is.
+    pub fn full_name(&self) -> TableName {
+        TableName::new(self.account, self.name.as_str())
+    }
+
+    /// The text of its resource policy.
+    pub fn policy_document(&self) -> Option<&str> {
+        self.policy.as_ref().map(|policy| policy.document.as_str())
     }
 
     /// Is its name taken: does `DescribeTable` find it?
@@ -308,6 +345,7 @@ pub(crate) mod tests {
         };
         Table {
             id: TableId(id),
+            account: AccountId::LAB,
             name: name.to_owned(),
             uuid: "00000000-0000-4000-8000-000000000001".to_owned(),
             created: Timestamp(1000),
@@ -325,6 +363,7 @@ pub(crate) mod tests {
             tags: BTreeMap::new(),
             group: None,
             settings: SettingStamps::default(),
+            policy: None,
         }
     }
 
@@ -352,8 +391,30 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn an_account_and_a_policy_take_version_3() {
+        let other: AccountId = "444455556666".parse().unwrap();
+        let policy = ResourcePolicy {
+            document: "{}".to_owned(),
+            revision: "1795000000000".to_owned(),
+        };
+        let table = Table {
+            account: other,
+            policy: Some(policy),
+            ..plain(7, "Orders")
+        };
+        let golden = GOLDEN.replace('\u{2}', "\u{3}");
+        let golden = golden.replace(r#""id":7,"#, r#""id":7,"account":"444455556666","#);
+        let golden = golden.replace(
+            r#""class":null}}"#,
+            r#""class":null},"policy":{"document":"{}","revision":"1795000000000"}}"#,
+        );
+        assert_eq!(table.encode(), golden.as_bytes());
+        assert_eq!(Table::decode(golden.as_bytes()), Ok(table));
+    }
+
+    #[test]
     fn a_newer_or_damaged_descriptor_is_refused() {
-        assert_eq!(Table::decode(b"\x03{}"), Err(DescriptorError::Newer(3)));
+        assert_eq!(Table::decode(b"\x04{}"), Err(DescriptorError::Newer(4)));
         assert!(matches!(
             Table::decode(b"\x01{"),
             Err(DescriptorError::Corrupt(_))

@@ -28,7 +28,7 @@ const NUMBER: usize = size_of::<u64>();
 pub struct TableDigest {
     /// Which global table.
     pub group: GroupId,
-    /// Its name.
+    /// Its name, with its account if that isn't the first.
     pub table: String,
     /// Is it in service here? (Else it is still receiving its first copy, and comparing it says
     /// nothing.)
@@ -71,7 +71,7 @@ impl<E: Engine> Tables<E> {
             {
                 let mut digest = TableDigest {
                     group: group.id,
-                    table: table.name.clone(),
+                    table: table.full_name().to_string(),
                     active: table.phase == Phase::Active,
                     others: Vec::new(),
                     copying_to: Vec::new(),

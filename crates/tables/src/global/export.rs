@@ -18,7 +18,7 @@ pub(crate) const TABLE_PREFIX: usize = 8;
 /// A record on its way to a peer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Export {
-    /// The table's name: what the link meters by.
+    /// The table's name, with its account if that isn't the first: what the link meters by.
     pub resource: String,
     /// Of two records with one key the later replaces the earlier; `None`: never replaced.
     pub key: Option<Bytes>,
@@ -83,7 +83,7 @@ impl<E: Engine> Tables<E> {
         }
         let bytes = encode_item(group.id, &key[TABLE_PREFIX..], &state, copy);
         Ok(Some(Export {
-            resource: table.name.clone(),
+            resource: table.full_name().to_string(),
             key: Some(key),
             bytes,
             written: Some(dot.time.wall()),
@@ -113,7 +113,7 @@ impl<E: Engine> Tables<E> {
             joined: progress.joined,
         };
         Ok(Some(Export {
-            resource: table.name,
+            resource: table.full_name().to_string(),
             key: None,
             bytes: record.encode(),
             written: None,
@@ -134,7 +134,7 @@ impl<E: Engine> Tables<E> {
             Some(group) if group.member(peer).is_some() => {}
             _ => return Ok(None),
         }
-        let resource = table.name.clone();
+        let resource = table.full_name().to_string();
         Ok(table_record(table).map(|record| Export {
             resource,
             key: None,
@@ -163,6 +163,7 @@ fn ships(table: &Table, site: SiteId, peer: SiteId) -> Option<&Group> {
 /// What a peer must know of the table.
 fn table_record(table: Table) -> Option<TableRecord> {
     Some(TableRecord {
+        account: table.account,
         name: table.name,
         schema: table.schema,
         attributes: table.attributes,

@@ -269,7 +269,7 @@ impl<'a, E: Engine> Importer<'a, E> {
         let detected = (self.tables.config.site, self.tables.wall());
         let row = ConflictRecord::new(
             group,
-            &table.name,
+            table.full_name(),
             key_attributes,
             key.slice(TABLE_PREFIX..),
             conflict,

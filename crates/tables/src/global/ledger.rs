@@ -19,7 +19,9 @@ use types::{ByteSize, Deployment, SiteId, Span, Timestamp, Version};
 
 use super::group::GroupId;
 use super::merge;
-use crate::{Content, Item, State, decode_item, decode_state, encode_item, encode_state};
+use crate::{
+    Content, Item, State, TableName, decode_item, decode_state, encode_item, encode_state,
+};
 
 /// How long a row is kept (reference: 24 hours, as Streams, to 30 days).
 pub const RETENTION: Span = Span::seconds(30 * 24 * 3600);
@@ -56,8 +58,8 @@ pub struct NoConflictId(pub String);
 pub struct ConflictRecord {
     /// Its identity, the same in every Region that detects it.
     pub id: ConflictId,
-    /// The table's name.
-    pub table: String,
+    /// The table.
+    pub table: TableName,
     /// The global table.
     pub group: GroupId,
     /// The item's key attributes.
@@ -77,7 +79,7 @@ pub struct ConflictRecord {
 /// What a listing should show.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ConflictFilter {
-    /// Only of the table of this name.
+    /// Only of the table of this name, as [`TableName`] is text.
     pub table: Option<String>,
     /// Only those detected at or after.
     pub since: Option<Timestamp>,
@@ -134,7 +136,7 @@ impl ConflictRecord {
     /// The row for a conflict.
     pub fn new(
         group: GroupId,
-        table: &str,
+        table: TableName,
         key: Item,
         encoded_key: Bytes,
         conflict: merge::Conflict,
@@ -142,7 +144,7 @@ impl ConflictRecord {
     ) -> ConflictRecord {
         ConflictRecord {
             id: ConflictId::of(group, &encoded_key, conflict.loser.dot),
-            table: table.to_owned(),
+            table,
             group,
             key,
             encoded_key,
@@ -186,7 +188,7 @@ impl ConflictRecord {
         };
         json!({
             "id": self.id.to_string(),
-            "table": self.table,
+            "table": self.table.to_string(),
             "key": serde_json::to_value(&self.key).expect("an item has string keys only"),
             "kind": self.kind(),
             "winner": side(&self.winner),
@@ -214,7 +216,7 @@ impl ConflictRecord {
         out.extend_from_slice(&self.group.0.to_be_bytes());
         out.extend_from_slice(&self.detected_in.0.to_be_bytes());
         out.extend_from_slice(&self.detected_at.0.to_be_bytes());
-        put_sized(&mut out, self.table.as_bytes());
+        put_sized(&mut out, self.table.to_string().as_bytes());
         put_sized(&mut out, &self.encoded_key);
         put_sized(&mut out, &encode_item(&self.key));
         put_sized(&mut out, &encode_state(&self.winner));
@@ -246,9 +248,10 @@ impl ConflictRecord {
         if !rest.is_empty() {
             return None;
         }
+        let Ok(table) = std::str::from_utf8(table).ok()?.parse();
         Some(ConflictRecord {
             id,
-            table: String::from_utf8(table.to_vec()).ok()?,
+            table,
             group: GroupId(u128::from_be_bytes(*group)),
             key: decode_item(key).ok()?,
             encoded_key: Bytes::copy_from_slice(encoded_key),
@@ -300,7 +303,7 @@ pub async fn list<S: Snapshot>(
             if filter
                 .table
                 .as_ref()
-                .is_none_or(|table| *table == row.table)
+                .is_none_or(|table| *table == row.table.to_string())
             {
                 page.conflicts.push(row);
                 page.next = Some(cursor);
@@ -521,7 +524,14 @@ mod tests {
         };
         let detected = (SiteId(2), Timestamp(at));
         let key = Bytes::from_static(b"key");
-        ConflictRecord::new(GroupId(7), table, item, key, conflict, detected)
+        ConflictRecord::new(
+            GroupId(7),
+            table.parse().unwrap(),
+            item,
+            key,
+            conflict,
+            detected,
+        )
     }
 
     fn store(engine: &MemoryEngine, rows: &[ConflictRecord]) -> LedgerSize {

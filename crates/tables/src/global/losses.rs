@@ -33,7 +33,10 @@ fn assert_all_have_it(world: &World) {
 }
 
 fn is_active(world: &World, at: usize) -> bool {
-    let table = world.places[at].tables.catalogue().named(T);
+    let table = world.places[at]
+        .tables
+        .catalogue()
+        .named(types::AccountId::LAB, T);
     table.is_some_and(|table| table.phase == Phase::Active)
 }
 

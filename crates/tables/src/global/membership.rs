@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use store::{Batch, Engine, Space};
-use types::{SiteId, Version};
+use types::{AccountId, SiteId, Version};
 
 use super::copy::{Progress, progress_key, stage_nothing_to_copy};
 use super::group::{Group, GroupId, Member, MemberPhase};
@@ -67,10 +67,11 @@ impl<'a> Staging<'a> {
         self.groups.get(&group).and_then(|id| self.table(*id))
     }
 
-    /// Is the name taken by a live table?
-    fn is_taken(&self, name: &str) -> bool {
-        let live = |table: &Arc<Table>| table.name == name && table.is_live();
-        let before = self.catalogue.named(name);
+    /// Is the name taken by a live table of that account?
+    fn is_taken(&self, account: AccountId, name: &str) -> bool {
+        let is_it = |table: &Table| table.name == name && table.account == account;
+        let live = |table: &Arc<Table>| is_it(table) && table.is_live();
+        let before = self.catalogue.named(account, name);
         self.changed.values().any(live)
             || before.is_some_and(|table| !self.changed.contains_key(&table.id))
     }
@@ -279,7 +280,7 @@ impl<E: Engine> Tables<E> {
         group: Group,
         before: Option<Table>,
     ) {
-        if staging.is_taken(&heard.name) {
+        if staging.is_taken(heard.account, &heard.name) {
             return self.refuse(staging, heard, group, before);
         }
         match before {
@@ -322,6 +323,7 @@ impl<E: Engine> Tables<E> {
         let now = self.wall();
         Table {
             id,
+            account: heard.account,
             name: heard.name.clone(),
             uuid: self.uuid(),
             created: now,
@@ -340,6 +342,7 @@ impl<E: Engine> Tables<E> {
             tags: BTreeMap::new(),
             group: Some(group),
             settings: heard.settings,
+            policy: None,
         }
     }
 

@@ -4,10 +4,11 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use types::{Hlc, SiteId, Version};
+use types::{AccountId, Hlc, SiteId, Version};
 
 use super::group::{Group, GroupId};
 use super::shared::SettingStamps;
+use crate::table::{first_account, is_first};
 use crate::{
     Billing, CodecError, Index, KeyAttribute, KeySchema, State, TableClass, decode_state,
     encode_state,
@@ -15,6 +16,10 @@ use crate::{
 
 /// The first byte of a record: its format version.
 pub const RECORD_FORMAT: u8 = 1;
+
+/// The format of a table's record that says whose the table is. Those of the deployment's first
+/// account are said in format 1, which has no accounts.
+pub const OWNED_FORMAT: u8 = 2;
 
 /// Longest record in bytes. An item has at most 400 KB, measured as the service measures it;
 /// its encoding adds less than as much again.
@@ -58,6 +63,9 @@ pub enum Record {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableRecord {
+    /// The account that owns it.
+    #[serde(default = "first_account", skip_serializing_if = "is_first")]
+    pub account: AccountId,
     /// Its name.
     pub name: String,
     /// Its primary key.
@@ -83,7 +91,7 @@ pub struct TableRecord {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
     /// A newer Causeway made it.
-    #[error("a record has format version {0}; this binary understands up to 1")]
+    #[error("a record has format version {0}; this binary understands up to 2")]
     Newer(u8),
     /// None of the kinds.
     #[error("a record is of unknown kind {0}")]
@@ -126,7 +134,12 @@ impl Record {
                 Bytes::from(out)
             }
             Record::Table(table) => {
-                let mut out = vec![RECORD_FORMAT, TABLE];
+                let format = if is_first(&table.account) {
+                    RECORD_FORMAT
+                } else {
+                    OWNED_FORMAT
+                };
+                let mut out = vec![format, TABLE];
                 serde_json::to_writer(&mut out, table).expect("a table record has string keys");
                 Bytes::from(out)
             }
@@ -139,10 +152,13 @@ impl Record {
             return Err(RecordError::Long(bytes.len()));
         }
         let (format, rest) = bytes.split_first().ok_or(RecordError::Short)?;
-        if *format != RECORD_FORMAT {
+        if !matches!(*format, RECORD_FORMAT | OWNED_FORMAT) {
             return Err(RecordError::Newer(*format));
         }
         let (kind, rest) = rest.split_first().ok_or(RecordError::Short)?;
+        if *format == OWNED_FORMAT && *kind != TABLE {
+            return Err(RecordError::Kind(*kind));
+        }
         match *kind {
             ITEM => decode_item(rest, false),
             COPY => decode_item(rest, true),
@@ -151,9 +167,7 @@ impl Record {
                 let joined = decode_version(rest)?;
                 Ok(Record::CopyDone { group, joined })
             }
-            TABLE => serde_json::from_slice(rest)
-                .map(|table| Record::Table(Box::new(table)))
-                .map_err(|error| RecordError::Table(error.to_string())),
+            TABLE => decode_table(rest, *format == OWNED_FORMAT),
             unknown => Err(RecordError::Kind(unknown)),
         }
     }
@@ -204,6 +218,17 @@ fn decode_item(bytes: &[u8], copy: bool) -> Result<Record, RecordError> {
     })
 }
 
+fn decode_table(bytes: &[u8], owned: bool) -> Result<Record, RecordError> {
+    let table: TableRecord =
+        serde_json::from_slice(bytes).map_err(|error| RecordError::Table(error.to_string()))?;
+    if is_first(&table.account) == owned {
+        return Err(RecordError::Table(
+            "its account isn't of its format".to_owned(),
+        ));
+    }
+    Ok(Record::Table(Box::new(table)))
+}
+
 fn decode_version(bytes: &[u8]) -> Result<Version, RecordError> {
     let (time, site) = bytes.split_first_chunk().ok_or(RecordError::Short)?;
     let site = site.try_into().map_err(|_| RecordError::Lengths)?;
@@ -239,6 +264,7 @@ mod tests {
             kind: ScalarType::String,
         };
         TableRecord {
+            account: AccountId::LAB,
             name: "Orders".to_owned(),
             schema: KeySchema {
                 partition: partition.clone(),
@@ -278,6 +304,11 @@ mod tests {
             r#"{"stamp":{"time":5,"site":1},"phase":"Active","joined":{"time":5,"site":1},"#,
             r#""source":1,"refused":false}}}}"#
         );
+        let owned = TableRecord {
+            account: "444455556666".parse().unwrap(),
+            ..table()
+        };
+        let owned_json = json.replacen('{', r#"{"account":"444455556666","#, 1);
         vec![
             (
                 item(false),
@@ -295,6 +326,10 @@ mod tests {
                 Record::Table(Box::new(table())),
                 [b"\x01\x04", json.as_bytes()].concat(),
             ),
+            (
+                Record::Table(Box::new(owned)),
+                [b"\x02\x04", owned_json.as_bytes()].concat(),
+            ),
         ]
     }
 
@@ -308,7 +343,11 @@ mod tests {
 
     #[test]
     fn a_record_of_another_format_or_kind_is_refused() {
-        assert_eq!(Record::decode(b"\x02\x01"), Err(RecordError::Newer(2)));
+        assert_eq!(Record::decode(b"\x03\x01"), Err(RecordError::Newer(3)));
+        assert_eq!(Record::decode(b"\x02\x01"), Err(RecordError::Kind(1)));
+        let (_, first) = every_kind().swap_remove(3);
+        let first = [b"\x02", &first[1..]].concat();
+        assert!(matches!(Record::decode(&first), Err(RecordError::Table(_))));
         assert_eq!(Record::decode(b"\x01\x09"), Err(RecordError::Kind(9)));
         let long = vec![1; MAX_RECORD + 1];
         assert_eq!(

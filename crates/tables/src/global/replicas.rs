@@ -15,11 +15,11 @@ use super::group::{Group, GroupId, MemberPhase};
 use crate::operations::update_table::{NOTHING_TO_DO, ReplicaAction, ReplicaRequest};
 use crate::settings::iso_8601;
 use crate::table::Billing;
-use crate::{Change, Phase, Stream, Table, Tables, TablesError};
+use crate::{Change, Phase, Stream, Table, TableName, Tables, TablesError};
 
 /// Asks a peer, over the link and for a bounded time.
 pub trait ReplicaProbe: Send + Sync + 'static {
-    /// Does a live table of that name exist with the peer?
+    /// Does a live table of that name (as [`crate::TableName`] is text) exist with the peer?
     fn existing_table<'a>(&'a self, peer: SiteId, table: &'a str) -> ProbeAnswer<'a>;
 }
 
@@ -47,11 +47,14 @@ enum Wanted {
 }
 
 impl<E: Engine> Tables<E> {
-    /// Answers a peer's probe: the live table of that name.
+    /// Answers a peer's probe: the live table of that name (as [`TableName`] is text).
     pub fn probe_replica(&self, table: &str) -> Option<ExistingTable> {
-        self.catalogue.named(table).map(|table| ExistingTable {
-            group: table.group.as_ref().map(|group| group.id),
-        })
+        let Ok(TableName { account, name }) = table.parse();
+        self.catalogue
+            .named(account, &name)
+            .map(|table| ExistingTable {
+                group: table.group.as_ref().map(|group| group.id),
+            })
     }
 
     /// Carries out the part of an `UpdateTable` that concerns replicas.
@@ -94,7 +97,8 @@ impl<E: Engine> Tables<E> {
         let Some(probe) = self.global.probe.get() else {
             return Ok(());
         };
-        match probe.existing_table(site, &table.name).await {
+        let name = table.full_name().to_string();
+        match probe.existing_table(site, &name).await {
             Ok(None) => Ok(()),
             Ok(Some(_)) => Err(already_exists(&table.name)),
             Err(Unreachable) => {

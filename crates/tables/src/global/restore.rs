@@ -13,7 +13,7 @@ use crate::{Content, Item, Table, Tables, TablesError, decode_state_header, item
 /// A beaten state that is the item's state again.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Restored {
-    /// The table.
+    /// The table, with its account if that isn't the first.
     pub table: String,
     /// The item's key attributes.
     pub key: Item,
@@ -74,13 +74,16 @@ impl<E: Engine> Tables<E> {
             .conflict(id)
             .await?
             .ok_or(RestoreError::NoSuchConflict(id))?;
-        let table = self.catalogue.named(&row.table).filter(|table| {
-            table
-                .group
-                .as_ref()
-                .is_some_and(|group| group.id == row.group)
-        });
-        let table = table.ok_or_else(|| RestoreError::NoReplica(row.table.clone()))?;
+        let table = self
+            .catalogue
+            .named(row.table.account, &row.table.name)
+            .filter(|table| {
+                table
+                    .group
+                    .as_ref()
+                    .is_some_and(|group| group.id == row.group)
+            });
+        let table = table.ok_or_else(|| RestoreError::NoReplica(row.table.to_string()))?;
         let key = encoded_key(&table, &row)?;
         let image = match row.loser.content {
             Content::Item(item) => Some(item),
@@ -94,7 +97,7 @@ impl<E: Engine> Tables<E> {
             _ => self.version_of(&key).await?,
         };
         Ok(Restored {
-            table: row.table,
+            table: row.table.to_string(),
             key: row.key,
             version,
         })
@@ -115,7 +118,7 @@ impl<E: Engine> Tables<E> {
 }
 
 fn encoded_key(table: &Table, row: &ConflictRecord) -> Result<Vec<u8>, RestoreError> {
-    let no_replica = || RestoreError::NoReplica(row.table.clone());
+    let no_replica = || RestoreError::NoReplica(row.table.to_string());
     let partition = row
         .key
         .get(&table.schema.partition.name)

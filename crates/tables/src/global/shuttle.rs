@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use aws::access::Owner;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use store::{Direction, Engine, Entry, KeyRange, LogPosition, MemoryEngine, Snapshot, Space};
 use types::{
-    Deployment, Environment, Monotonic, Now, Region, Site, SiteId, SiteName, Sleep, Timestamp,
-    Version,
+    AccountId, Deployment, Environment, Monotonic, Now, Region, Site, SiteId, SiteName, Sleep,
+    Timestamp, Version,
 };
 
 use super::group::GroupId;
@@ -19,7 +20,7 @@ use super::ledger::ConflictId;
 use super::message::Record;
 use super::model::Random;
 use crate::{
-    AttributeValue, Change, ConflictFilter, Content, CopyProgress, Import, Item, PlantedBug,
+    AttributeValue, Change, ConflictFilter, Content, CopyProgress, Import, Item, Phase, PlantedBug,
     SERVICE_TAG, State, Tables, TablesConfig, decode_state, item_key,
 };
 
@@ -153,7 +154,8 @@ impl World {
 
     pub(crate) fn execute(&self, at: usize, operation: &str, body: Value) -> Result<Value, String> {
         let body = serde_json::to_vec(&body).unwrap();
-        ready(self.places[at].tables.execute(operation, &body))
+        let owner = Owner::new(AccountId::LAB, NAMES[at]);
+        ready(self.places[at].tables.execute(&owner, operation, &body))
             .map(|answer| serde_json::from_slice(&answer).unwrap())
             .map_err(|error| format!("{}: {}", error.code, error.message))
     }
@@ -210,7 +212,8 @@ impl World {
     /// A write, or a delete, if the table takes it there.
     pub(crate) fn write(&mut self, at: usize, name: &str, id: &str, value: Option<&str>) -> bool {
         let place = &mut self.places[at];
-        let Ok(table) = place.tables.data_table(name) else {
+        let table = place.tables.catalogue().named(AccountId::LAB, name);
+        let Some(table) = table.filter(|table| table.phase == Phase::Active) else {
             return false;
         };
         let id = AttributeValue::String(id.to_owned());
@@ -314,7 +317,12 @@ impl World {
                 place.tables.imported(import.guard);
             }
         }
-        if place.tables.catalogue().named("Orders").is_some() {
+        if place
+            .tables
+            .catalogue()
+            .named(AccountId::LAB, "Orders")
+            .is_some()
+        {
             self.judge(to, envelope);
         }
         true
@@ -434,7 +442,11 @@ impl World {
 
     /// Every item of the table at a place: key, state.
     pub(crate) fn items(&self, at: usize, name: &str) -> BTreeMap<Key, State> {
-        let Some(table) = self.places[at].tables.catalogue().named(name) else {
+        let Some(table) = self.places[at]
+            .tables
+            .catalogue()
+            .named(AccountId::LAB, name)
+        else {
             return BTreeMap::new();
         };
         let prefix = crate::table_prefix(table.id.0);
@@ -463,7 +475,11 @@ impl World {
     pub(crate) fn check_convergence(&self, name: &str) -> Result<(), String> {
         let mut first: Option<BTreeMap<Key, (Version, Content)>> = None;
         for (at, here) in NAMES.iter().enumerate() {
-            let Some(table) = self.places[at].tables.catalogue().named(name) else {
+            let Some(table) = self.places[at]
+                .tables
+                .catalogue()
+                .named(AccountId::LAB, name)
+            else {
                 continue;
             };
             let items = self.items(at, name);
@@ -552,7 +568,11 @@ impl World {
     }
 
     pub(crate) fn group(&self, at: usize, name: &str) -> GroupId {
-        let table = self.places[at].tables.catalogue().named(name).unwrap();
+        let table = self.places[at]
+            .tables
+            .catalogue()
+            .named(AccountId::LAB, name)
+            .unwrap();
         table.group.as_ref().unwrap().id
     }
 }
@@ -575,7 +595,6 @@ pub(crate) fn open(
         },
         site: site(at),
         region: region(NAMES[at]),
-        account: "111122223333".to_owned(),
         environment: Arc::new(SiteClock {
             shared: clock.clone(),
             offset: clock.offsets[at],

@@ -768,7 +768,13 @@ fn of_concurrent_changes_of_a_setting_the_later_wins_in_every_replica() {
         }
         let stamps = |world: &World| {
             let places = world.places.iter();
-            let tables = places.map(|place| place.tables.catalogue().named(T).unwrap());
+            let tables = places.map(|place| {
+                place
+                    .tables
+                    .catalogue()
+                    .named(types::AccountId::LAB, T)
+                    .unwrap()
+            });
             let tables: Vec<_> = tables.map(|t| (t.settings, t.billing, t.class)).collect();
             tables
         };

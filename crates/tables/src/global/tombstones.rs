@@ -3,10 +3,12 @@
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
+use aws::access::Owner;
 use serde_json::{Value, json};
 use store::{Direction, Engine, KeyRange, MemoryEngine, SimulatedDisk, Snapshot, Space};
+use types::AccountId;
 
-use super::shuttle::{World, announcements, open, ready};
+use super::shuttle::{NAMES, World, announcements, open, ready};
 use super::tests::AGREED;
 use crate::{Change, Content, decode_state};
 
@@ -125,14 +127,15 @@ fn the_first_replica_waits_for_deletions_that_know_of_none() {
     let clock = World::new(3, None, AGREED).clock;
     let engine = MemoryEngine::simulated(SimulatedDisk::new()).unwrap();
     let tables = open(0, &engine, &clock, None);
+    let owner = Owner::new(AccountId::LAB, NAMES[0]);
     let body = |value: Value| serde_json::to_vec(&value).unwrap();
     let table = body(json!({"TableName": T, "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
         "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}]}));
-    finish(&engine, tables.execute("CreateTable", &table)).unwrap();
+    finish(&engine, tables.execute(&owner, "CreateTable", &table)).unwrap();
     for id in ["a", "b"] {
         let put = body(json!({"TableName": T, "Item": {"id": {"S": id}}}));
-        finish(&engine, tables.execute("PutItem", &put)).unwrap();
+        finish(&engine, tables.execute(&owner, "PutItem", &put)).unwrap();
     }
     let is_global = || {
         let log = announcements(&engine);
@@ -141,14 +144,14 @@ fn the_first_replica_waits_for_deletions_that_know_of_none() {
     };
     // A deletion is on its way to the disk when the replica is asked for.
     let (a, b) = (body(keyed("a")), body(keyed("b")));
-    let mut first = pin!(tables.execute("DeleteItem", &a));
+    let mut first = pin!(tables.execute(&owner, "DeleteItem", &a));
     assert!(poll(&mut first).is_pending());
     let create = body(json!({"TableName": T,
         "ReplicaUpdates": [{"Create": {"RegionName": "eu-west-1"}}]}));
-    let mut create = pin!(tables.execute("UpdateTable", &create));
+    let mut create = pin!(tables.execute(&owner, "UpdateTable", &create));
     assert!(poll(&mut create).is_pending());
     // One that begins meanwhile leaves a tombstone.
-    let mut second = pin!(tables.execute("DeleteItem", &b));
+    let mut second = pin!(tables.execute(&owner, "DeleteItem", &b));
     assert!(poll(&mut second).is_pending());
     engine.sync();
     assert_eq!(stored(&engine), (0, 1, 0));

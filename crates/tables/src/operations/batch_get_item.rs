@@ -7,16 +7,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::Engine;
 
+use crate::access::{About, Allowed, Execute, Request, Subject};
 use crate::capacity::{Consumed, Wanted};
+use crate::condition_keys::{Attributes, ConditionKey, leading_keys, select, word};
 use crate::parameters::Shown;
 use crate::primary_key::key_of_request;
-use crate::request::{Constraints, parse, respond};
+use crate::request::{Constraints, respond};
 use crate::write::read_state;
 use crate::{Item, Parsed, Substitutions, Tables, TablesError, item_size, limits};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Input {
+pub(crate) struct Input {
     request_items: Option<BTreeMap<String, Keys>>,
     return_consumed_capacity: Option<String>,
 }
@@ -56,55 +58,94 @@ struct Output {
     consumed_capacity: Vec<Value>,
 }
 
-/// Carries it out.
-pub(crate) async fn execute<E: Engine>(
-    tables: &Tables<E>,
-    body: &[u8],
-) -> Result<Bytes, TablesError> {
-    let input: Input = parse(body)?;
-    input.constrain()?;
-    let capacity = Wanted::of(input.return_consumed_capacity.as_deref());
-    let snapshot = tables.engine.snapshot();
-    let mut output = Output {
-        responses: BTreeMap::new(),
-        unprocessed_keys: BTreeMap::new(),
-        consumed_capacity: Vec::new(),
-    };
-    let mut plans = Vec::new();
-    for (name, request) in input.request_items.into_iter().flatten() {
-        plans.push(Plan::judge(tables, name, request)?);
-    }
-    let mut room = limits::BATCH_GET_SIZE;
-    for mut plan in plans {
-        let mut items = Vec::new();
-        let mut consumed = Consumed::default();
-        let consistent = plan.rest.consistent_read.unwrap_or(false);
-        for (place, key) in std::mem::take(&mut plan.keys) {
-            if room == 0 {
-                plan.rest.keys.push(key);
-                continue;
-            }
-            let state = read_state(&snapshot, &place).await?;
-            let item = state.and_then(|state| state.content.into_item());
-            let size = item.as_ref().map_or(0, item_size);
-            if size > room {
-                room = 0;
-                plan.rest.keys.push(key);
-                continue;
-            }
-            room -= size;
-            consumed.add_read(None, size, consistent);
-            items.extend(item.map(|item| plan.shown.of(item)));
-        }
-        output
-            .consumed_capacity
-            .extend(consumed.describe(&plan.table, capacity));
-        output.responses.insert(plan.name.clone(), items);
-        if !plan.rest.keys.is_empty() {
-            output.unprocessed_keys.insert(plan.name, plan.rest);
+impl Request for Input {
+    fn subject(&self) -> Subject<'_> {
+        let tables = self.request_items.iter().flatten();
+        Subject {
+            tables: tables.map(|(name, _)| name.as_str()).collect(),
+            ..Subject::default()
         }
     }
-    Ok(respond(&output))
+
+    fn values(&self, key: &ConditionKey<'_>, about: About<'_>) -> Option<Vec<String>> {
+        let mut parts = self.request_items.iter().flatten();
+        let (_, part) = parts.nth(about.part?)?;
+        let projection = part.projection_expression.as_deref();
+        match key {
+            ConditionKey::LeadingKeys => {
+                leading_keys(&about.table?.schema, part.keys.iter().flatten())
+            }
+            ConditionKey::Attributes => {
+                let names = part.expression_attribute_names.as_ref();
+                let keys = part.keys.iter().flatten();
+                keys.fold(Attributes::new(names, None), |all, key| all.item(Some(key)))
+                    .named(part.attributes_to_get.iter().flatten())
+                    .projection(projection)
+                    .values()
+            }
+            ConditionKey::Select => {
+                let projects = projection.is_some() || part.attributes_to_get.is_some();
+                select(None, projects, false)
+            }
+            ConditionKey::ReturnConsumedCapacity => {
+                word(self.return_consumed_capacity.as_deref(), "NONE")
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<E: Engine> Execute<E> for Input {
+    async fn execute(
+        self,
+        tables: &Tables<E>,
+        allowed: &Allowed<'_>,
+    ) -> Result<Bytes, TablesError> {
+        let input = self;
+        input.constrain()?;
+        let capacity = Wanted::of(input.return_consumed_capacity.as_deref());
+        let snapshot = tables.engine.snapshot();
+        let mut output = Output {
+            responses: BTreeMap::new(),
+            unprocessed_keys: BTreeMap::new(),
+            consumed_capacity: Vec::new(),
+        };
+        let mut plans = Vec::new();
+        for (name, request) in input.request_items.into_iter().flatten() {
+            plans.push(Plan::judge(tables, allowed, name, request)?);
+        }
+        let mut room = limits::BATCH_GET_SIZE;
+        for mut plan in plans {
+            let mut items = Vec::new();
+            let mut consumed = Consumed::default();
+            let consistent = plan.rest.consistent_read.unwrap_or(false);
+            for (place, key) in std::mem::take(&mut plan.keys) {
+                if room == 0 {
+                    plan.rest.keys.push(key);
+                    continue;
+                }
+                let state = read_state(&snapshot, &place).await?;
+                let item = state.and_then(|state| state.content.into_item());
+                let size = item.as_ref().map_or(0, item_size);
+                if size > room {
+                    room = 0;
+                    plan.rest.keys.push(key);
+                    continue;
+                }
+                room -= size;
+                consumed.add_read(None, size, consistent);
+                items.extend(item.map(|item| plan.shown.of(item)));
+            }
+            output
+                .consumed_capacity
+                .extend(consumed.describe(&plan.table, capacity));
+            output.responses.insert(plan.name.clone(), items);
+            if !plan.rest.keys.is_empty() {
+                output.unprocessed_keys.insert(plan.name, plan.rest);
+            }
+        }
+        Ok(respond(&output))
+    }
 }
 
 /// One table's part of the request.
@@ -121,6 +162,7 @@ struct Plan {
 impl Plan {
     fn judge<E: Engine>(
         tables: &Tables<E>,
+        allowed: &Allowed<'_>,
         name: String,
         request: Keys,
     ) -> Result<Plan, TablesError> {
@@ -138,7 +180,7 @@ impl Plan {
             &mut substitutions,
         )?;
         substitutions.finish()?;
-        let table = tables.data_table(&name)?;
+        let table = tables.data_table(allowed, Some(&name))?;
         let mut keys = Vec::new();
         let mut places = BTreeSet::new();
         for key in request.keys.into_iter().flatten() {

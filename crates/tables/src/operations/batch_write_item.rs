@@ -9,14 +9,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use store::{Batch, Engine};
 
+use crate::access::{About, Allowed, Execute, Request, Subject};
 use crate::capacity::{Consumed, Wanted};
+use crate::condition_keys::{Attributes, ConditionKey, leading_keys, word};
 use crate::primary_key::{key_in_item, key_of_request};
-use crate::request::{Constraints, parse, respond};
+use crate::request::{Constraints, respond};
 use crate::{Item, MAX_ITEM_SIZE, Parsed, Table, Tables, TablesError, item_size, limits};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Input {
+pub(crate) struct Input {
     request_items: Option<BTreeMap<String, Vec<WriteRequest>>>,
     return_consumed_capacity: Option<String>,
     return_item_collection_metrics: Option<String>,
@@ -48,49 +50,79 @@ struct Plan {
     item: Option<Item>,
 }
 
-/// Carries it out.
-pub(crate) async fn execute<E: Engine>(
-    tables: &Tables<E>,
-    body: &[u8],
-) -> Result<Bytes, TablesError> {
-    let input: Input = parse(body)?;
-    input.constrain()?;
-    let capacity = Wanted::of(input.return_consumed_capacity.as_deref());
-    let mut plans = Vec::new();
-    let mut places = BTreeSet::new();
-    for (name, requests) in input.request_items.into_iter().flatten() {
-        let judged: Vec<(bool, Item)> = requests
-            .into_iter()
-            .map(WriteRequest::judge)
-            .collect::<Result<_, _>>()?;
-        let table = tables.data_table(&name)?;
-        for (put, attributes) in judged {
-            let place = if put {
-                key_in_item(&table, &attributes)?
-            } else {
-                key_of_request(&table, &attributes)?
-            };
-            if !places.insert(place.clone()) {
-                return Err(TablesError::validation(
-                    "Provided list of item keys contains duplicates",
-                ));
-            }
-            plans.push(Plan {
-                table: table.clone(),
-                place,
-                item: put.then_some(attributes),
-            });
+impl Request for Input {
+    fn subject(&self) -> Subject<'_> {
+        let tables = self.request_items.iter().flatten();
+        Subject {
+            tables: tables.map(|(name, _)| name.as_str()).collect(),
+            ..Subject::default()
         }
     }
-    let consumed = tables.write_all(plans).await?;
-    let consumed = consumed.values();
-    let consumed = consumed.filter_map(|(table, consumed)| consumed.describe(table, capacity));
-    let consumed: Vec<Value> = consumed.collect();
-    let mut response = json!({"UnprocessedItems": {}});
-    if !consumed.is_empty() {
-        response["ConsumedCapacity"] = json!(consumed);
+
+    fn values(&self, key: &ConditionKey<'_>, about: About<'_>) -> Option<Vec<String>> {
+        let mut parts = self.request_items.iter().flatten();
+        let (_, part) = parts.nth(about.part?)?;
+        let items = part.iter().flat_map(WriteRequest::attributes);
+        match key {
+            ConditionKey::LeadingKeys => leading_keys(&about.table?.schema, items),
+            ConditionKey::Attributes => items
+                .fold(Attributes::new(None, None), |all, item| {
+                    all.item(Some(item))
+                })
+                .values(),
+            ConditionKey::ReturnConsumedCapacity => {
+                word(self.return_consumed_capacity.as_deref(), "NONE")
+            }
+            _ => None,
+        }
     }
-    Ok(respond(&response))
+}
+
+impl<E: Engine> Execute<E> for Input {
+    async fn execute(
+        self,
+        tables: &Tables<E>,
+        allowed: &Allowed<'_>,
+    ) -> Result<Bytes, TablesError> {
+        let input = self;
+        input.constrain()?;
+        let capacity = Wanted::of(input.return_consumed_capacity.as_deref());
+        let mut plans = Vec::new();
+        let mut places = BTreeSet::new();
+        for (name, requests) in input.request_items.into_iter().flatten() {
+            let judged: Vec<(bool, Item)> = requests
+                .into_iter()
+                .map(WriteRequest::judge)
+                .collect::<Result<_, _>>()?;
+            let table = tables.data_table(allowed, Some(&name))?;
+            for (put, attributes) in judged {
+                let place = if put {
+                    key_in_item(&table, &attributes)?
+                } else {
+                    key_of_request(&table, &attributes)?
+                };
+                if !places.insert(place.clone()) {
+                    return Err(TablesError::validation(
+                        "Provided list of item keys contains duplicates",
+                    ));
+                }
+                plans.push(Plan {
+                    table: table.clone(),
+                    place,
+                    item: put.then_some(attributes),
+                });
+            }
+        }
+        let consumed = tables.write_all(plans).await?;
+        let consumed = consumed.values();
+        let consumed = consumed.filter_map(|(table, consumed)| consumed.describe(table, capacity));
+        let consumed: Vec<Value> = consumed.collect();
+        let mut response = json!({"UnprocessedItems": {}});
+        if !consumed.is_empty() {
+            response["ConsumedCapacity"] = json!(consumed);
+        }
+        Ok(respond(&response))
+    }
 }
 
 impl<E: Engine> Tables<E> {
@@ -123,6 +155,13 @@ impl<E: Engine> Tables<E> {
 }
 
 impl WriteRequest {
+    /// The item to put and the key to delete, as they come.
+    fn attributes(&self) -> impl Iterator<Item = &Parsed<Item>> {
+        let put = self.put_request.iter().flat_map(|put| &put.item);
+        let deleted = self.delete_request.iter().flat_map(|delete| &delete.key);
+        put.chain(deleted)
+    }
+
     /// The item to put (`true`) or the key to delete.
     fn judge(self) -> Result<(bool, Item), TablesError> {
         match (self.put_request, self.delete_request) {

@@ -8,8 +8,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use store::{Batch, Engine};
 
-use super::tag_resource::{Tag, judge_tags};
-use crate::request::{Constraints, parse, respond};
+use super::tag_resource::{Tag, judge_tags, tag_values};
+use crate::access::{About, Allowed, Execute, Request, Subject};
+use crate::condition_keys::ConditionKey;
+use crate::request::{Constraints, respond};
 use crate::schema::{
     AttributeDefinition, IndexInput, KeySchemaElement, SchemaInput, ThroughputInput,
 };
@@ -19,7 +21,7 @@ use crate::{SettingStamps, Tables, TablesError, limits};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Input {
+pub(crate) struct Input {
     table_name: Option<String>,
     attribute_definitions: Option<Vec<AttributeDefinition>>,
     key_schema: Option<Vec<KeySchemaElement>>,
@@ -39,57 +41,77 @@ struct Input {
     global_table_source_arn: Option<Value>,
 }
 
-/// Carries it out.
-pub(crate) async fn execute<E: Engine>(
-    tables: &Tables<E>,
-    body: &[u8],
-) -> Result<Bytes, TablesError> {
-    let input: Input = parse(body)?;
-    input.constrain()?;
-    input.refuse_unbuilt()?;
-    let billing = input.judge_billing(tables)?;
-    let schema = input.schema().judge()?;
-    let now = tables.wall();
-    let stream = match &input.stream_specification {
-        Some(stream) => stream.judge(now)?,
-        None => None,
-    };
-    let tags = judge_tags(BTreeMap::new(), input.tags.as_deref().unwrap_or_default())?;
-    let name = input.table_name.as_deref().unwrap_or_default();
+impl Request for Input {
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            table: self.table_name.as_deref(),
+            tags: self.tags.as_ref().is_some_and(|tags| !tags.is_empty()),
+            policy: self.resource_policy.is_some(),
+            ..Subject::default()
+        }
+    }
 
-    let mut change = tables.catalogue.change().await;
-    if tables.catalogue.named(name).is_some() {
-        return Err(TablesError::InUse(format!("Table already exists: {name}")));
+    fn values(&self, key: &ConditionKey<'_>, _about: About<'_>) -> Option<Vec<String>> {
+        tag_values(self.tags.as_deref(), key)
     }
-    if tables.catalogue.live() >= limits::TABLES {
-        return Err(TablesError::LimitExceeded(format!(
-            "Subscriber limit exceeded: There is a limit of {} tables per subscriber",
-            limits::TABLES
-        )));
+}
+
+impl<E: Engine> Execute<E> for Input {
+    async fn execute(
+        self,
+        tables: &Tables<E>,
+        allowed: &Allowed<'_>,
+    ) -> Result<Bytes, TablesError> {
+        let input = self;
+        input.constrain()?;
+        input.refuse_unbuilt()?;
+        let billing = input.judge_billing(tables)?;
+        let schema = input.schema().judge()?;
+        let now = tables.wall();
+        let stream = match &input.stream_specification {
+            Some(stream) => stream.judge(now)?,
+            None => None,
+        };
+        let tags = judge_tags(BTreeMap::new(), input.tags.as_deref().unwrap_or_default())?;
+        let name = input.table_name.as_deref().unwrap_or_default();
+
+        let account = allowed.account();
+        let mut change = tables.catalogue.change().await;
+        if tables.catalogue.named(account, name).is_some() {
+            return Err(TablesError::InUse(format!("Table already exists: {name}")));
+        }
+        if tables.catalogue.live(account) >= limits::TABLES {
+            return Err(TablesError::LimitExceeded(format!(
+                "Subscriber limit exceeded: There is a limit of {} tables per subscriber",
+                limits::TABLES
+            )));
+        }
+        let mut batch = Batch::new();
+        let table = Table {
+            id: change.allocate(&mut batch),
+            account,
+            name: name.to_owned(),
+            uuid: tables.uuid(),
+            created: now,
+            phase: Phase::Active,
+            schema: schema.keys,
+            attributes: schema.attributes,
+            indexes: schema.indexes,
+            billing,
+            deletion_protection: input.deletion_protection_enabled.unwrap_or(false),
+            class: judge_class(input.table_class.as_deref()),
+            stream,
+            tags,
+            group: None,
+            settings: SettingStamps::default(),
+            policy: None,
+        };
+        change.stage(&table, &mut batch);
+        tables.engine.commit(batch).await?;
+        let table = change.publish(table);
+        let description = tables.describe_as(&table, "CREATING");
+        Ok(respond(&json!({"TableDescription": description})))
     }
-    let mut batch = Batch::new();
-    let table = Table {
-        id: change.allocate(&mut batch),
-        name: name.to_owned(),
-        uuid: tables.uuid(),
-        created: now,
-        phase: Phase::Active,
-        schema: schema.keys,
-        attributes: schema.attributes,
-        indexes: schema.indexes,
-        billing,
-        deletion_protection: input.deletion_protection_enabled.unwrap_or(false),
-        class: judge_class(input.table_class.as_deref()),
-        stream,
-        tags,
-        group: None,
-        settings: SettingStamps::default(),
-    };
-    change.stage(&table, &mut batch);
-    tables.engine.commit(batch).await?;
-    let table = change.publish(table);
-    let description = tables.describe_as(&table, "CREATING");
-    Ok(respond(&json!({"TableDescription": description})))
 }
 
 impl Input {

@@ -1,27 +1,45 @@
 //! `DescribeContinuousBackups`: always disabled, since backups are not built.
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::json;
 use store::Engine;
 
 use super::TableNameInput;
-use crate::request::{parse, respond};
-use crate::{Tables, TablesError};
+use crate::access::{Allowed, Execute, Request, Subject};
+use crate::request::respond;
+use crate::{TableName, Tables, TablesError};
 
-/// Carries it out.
-pub(crate) async fn execute<E: Engine>(
-    tables: &Tables<E>,
-    body: &[u8],
-) -> Result<Bytes, TablesError> {
-    let input: TableNameInput = parse(body)?;
-    describe(tables, input.name()?)
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Input(TableNameInput);
+
+impl Request for Input {
+    fn subject(&self) -> Subject<'_> {
+        self.0.subject()
+    }
+}
+
+impl<E: Engine> Execute<E> for Input {
+    async fn execute(
+        self,
+        tables: &Tables<E>,
+        allowed: &Allowed<'_>,
+    ) -> Result<Bytes, TablesError> {
+        let input = self;
+        describe(tables, allowed, input.0.name()?)
+    }
 }
 
 /// The description of the table of that name or ARN.
-pub(crate) fn describe<E: Engine>(tables: &Tables<E>, name: &str) -> Result<Bytes, TablesError> {
-    let name = tables.table_name(name);
-    if tables.catalogue.named(name).is_none() {
-        return Err(TablesError::TableNotFound(name.to_owned()));
+pub(crate) fn describe<E: Engine>(
+    tables: &Tables<E>,
+    allowed: &Allowed<'_>,
+    name: &str,
+) -> Result<Bytes, TablesError> {
+    let TableName { account, name } = tables.table_name(allowed.account(), name);
+    if tables.catalogue.named(account, &name).is_none() {
+        return Err(TablesError::TableNotFound(name));
     }
     Ok(respond(&json!({
         "ContinuousBackupsDescription": {

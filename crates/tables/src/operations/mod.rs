@@ -31,6 +31,7 @@ pub(crate) mod update_table;
 use serde::Deserialize;
 
 use crate::TablesError;
+use crate::access::Subject;
 use crate::request::Constraints;
 
 /// The input of operations that take a table's name and nothing else.
@@ -41,6 +42,14 @@ pub(crate) struct TableNameInput {
 }
 
 impl TableNameInput {
+    /// What it names.
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        Subject {
+            table: self.table_name.as_deref(),
+            ..Subject::default()
+        }
+    }
+
     /// The name (or ARN), once it is found to be one.
     pub(crate) fn name(&self) -> Result<&str, TablesError> {
         let mut constraints = Constraints::default();
@@ -50,14 +59,49 @@ impl TableNameInput {
     }
 }
 
-/// The input of operations that take the name of a global table of version 2017.11.29.
+/// The input of operations on a global table of version 2017.11.29.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct GlobalTableNameInput {
+pub(crate) struct GlobalTableInput {
     global_table_name: Option<String>,
+    replication_group: Option<Vec<ReplicaInput>>,
+    replica_updates: Option<Vec<ReplicaUpdateInput>>,
 }
 
-impl GlobalTableNameInput {
+/// `Replica`, and the actions of a `ReplicaUpdate`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ReplicaInput {
+    region_name: Option<String>,
+}
+
+/// `ReplicaUpdate`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ReplicaUpdateInput {
+    create: Option<ReplicaInput>,
+    delete: Option<ReplicaInput>,
+}
+
+impl GlobalTableInput {
+    /// What it names.
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        let updates = || self.replica_updates.iter().flatten();
+        let group = self.replication_group.iter().flatten();
+        let joining = group.chain(updates().filter_map(|update| update.create.as_ref()));
+        let leaving = updates().filter_map(|update| update.delete.as_ref());
+        Subject {
+            global_table: self.global_table_name.as_deref(),
+            joining: joining
+                .filter_map(|replica| replica.region_name.as_deref())
+                .collect(),
+            leaving: leaving
+                .filter_map(|replica| replica.region_name.as_deref())
+                .collect(),
+            ..Subject::default()
+        }
+    }
+
     /// The name, once it is found to be one.
     pub(crate) fn name(&self) -> Result<&str, TablesError> {
         let mut constraints = Constraints::default();

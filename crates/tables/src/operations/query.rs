@@ -6,21 +6,24 @@ use bytes::Bytes;
 use serde::Deserialize;
 use store::{Direction, Engine, KeyRange};
 
+use crate::access::{About, Allowed, Execute, Request, Subject};
 use crate::capacity::Wanted;
+use crate::condition_keys::{Attributes, ConditionKey, leading_key, select, word};
 use crate::page::{Selection, constrain_select};
 use crate::parameters::{ConditionInput, Shown, constrain_operator, refuse_mix};
 use crate::primary_key::{start_key, wanted};
 use crate::read::{Extent, Source};
-use crate::request::{Constraints, parse, respond};
+use crate::request::{Constraints, respond};
 use crate::table::{KeyAttribute, KeySchema};
 use crate::{
-    AttributeType, AttributeValue, Condition, Item, KeyAttributes, KeyCondition, LegacyCondition,
-    Parsed, Path, Substitutions, Tables, TablesError, index_partition_prefix, partition_prefix,
+    AttributeType, AttributeValue, Condition, ExpressionKind, Item, KeyAttributes, KeyCondition,
+    LegacyCondition, Parsed, Path, Substitutions, Table, Tables, TablesError,
+    index_partition_prefix, partition_prefix,
 };
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Input {
+pub(crate) struct Input {
     table_name: Option<String>,
     index_name: Option<String>,
     select: Option<String>,
@@ -40,58 +43,86 @@ struct Input {
     conditional_operator: Option<String>,
 }
 
-/// Carries it out.
-pub(crate) async fn execute<E: Engine>(
-    tables: &Tables<E>,
-    body: &[u8],
-) -> Result<Bytes, TablesError> {
-    let mut input: Input = parse(body)?;
-    input.constrain()?;
-    let start = input.exclusive_start_key.take();
-    let start = start.map(|start| start.0).transpose().map_err(|error| {
-        TablesError::Validation(format!("The provided starting key is invalid: {error}"))
-    })?;
-    let mut substitutions = Substitutions::for_request(
-        input.expression_attribute_names.take(),
-        input.expression_attribute_values.take(),
-        &[
-            ("FilterExpression", input.filter_expression.as_deref()),
-            (
-                "KeyConditionExpression",
-                input.key_condition_expression.as_deref(),
-            ),
-            (
-                "ProjectionExpression",
-                input.projection_expression.as_deref(),
-            ),
-        ],
-    )?;
-    let selection = input.judge_selection(&mut substitutions)?;
-    let table = tables.data_table(input.table_name.as_deref().unwrap_or_default())?;
-    let source = Source::of(&table, input.index_name.as_deref())?;
-    let schema = source.index.map_or(&table.schema, |index| &index.schema);
-    let condition = input.judge_keys(schema, &mut substitutions)?;
-    substitutions.finish()?;
-    let consistent = input.consistent_read.unwrap_or(false);
-    selection.check(source, consistent)?;
-    check_filter(selection.filter.as_ref(), schema)?;
+impl Request for Input {
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            table: self.table_name.as_deref(),
+            index: self.index_name.as_deref(),
+            ..Subject::default()
+        }
+    }
 
-    let mut extent = extent(source, &condition)?;
-    if input.scan_index_forward == Some(false) {
-        extent.direction = Direction::Backward;
+    fn values(&self, key: &ConditionKey<'_>, about: About<'_>) -> Option<Vec<String>> {
+        match key {
+            ConditionKey::LeadingKeys => self.leading_key(about.table?),
+            ConditionKey::Attributes => self.attributes(about.table),
+            ConditionKey::Select => select(
+                self.select.as_deref(),
+                self.projection_expression.is_some() || self.attributes_to_get.is_some(),
+                self.index_name.is_some(),
+            ),
+            ConditionKey::ReturnConsumedCapacity => {
+                word(self.return_consumed_capacity.as_deref(), "NONE")
+            }
+            _ => None,
+        }
     }
-    extent.limit = input.limit.and_then(|limit| usize::try_from(limit).ok());
-    if let Some(start) = start {
-        let key = start_key(&table, source.index, &start)?;
-        check_start(&start, schema, &condition)?;
-        extent.after(key);
+}
+
+impl<E: Engine> Execute<E> for Input {
+    async fn execute(
+        self,
+        tables: &Tables<E>,
+        allowed: &Allowed<'_>,
+    ) -> Result<Bytes, TablesError> {
+        let mut input = self;
+        input.constrain()?;
+        let start = input.exclusive_start_key.take();
+        let start = start.map(|start| start.0).transpose().map_err(|error| {
+            TablesError::Validation(format!("The provided starting key is invalid: {error}"))
+        })?;
+        let mut substitutions = Substitutions::for_request(
+            input.expression_attribute_names.take(),
+            input.expression_attribute_values.take(),
+            &[
+                ("FilterExpression", input.filter_expression.as_deref()),
+                (
+                    "KeyConditionExpression",
+                    input.key_condition_expression.as_deref(),
+                ),
+                (
+                    "ProjectionExpression",
+                    input.projection_expression.as_deref(),
+                ),
+            ],
+        )?;
+        let selection = input.judge_selection(&mut substitutions)?;
+        let table = tables.data_table(allowed, input.table_name.as_deref())?;
+        let source = Source::of(&table, input.index_name.as_deref())?;
+        let schema = source.index.map_or(&table.schema, |index| &index.schema);
+        let condition = input.judge_keys(schema, &mut substitutions)?;
+        substitutions.finish()?;
+        let consistent = input.consistent_read.unwrap_or(false);
+        selection.check(source, consistent)?;
+        check_filter(selection.filter.as_ref(), schema)?;
+
+        let mut extent = extent(source, &condition)?;
+        if input.scan_index_forward == Some(false) {
+            extent.direction = Direction::Backward;
+        }
+        extent.limit = input.limit.and_then(|limit| usize::try_from(limit).ok());
+        if let Some(start) = start {
+            let key = start_key(&table, source.index, &start)?;
+            check_start(&start, schema, &condition)?;
+            extent.after(key);
+        }
+        let counted = (
+            Wanted::of(input.return_consumed_capacity.as_deref()),
+            consistent,
+        );
+        let output = tables.select_page(&table, source, extent, &selection, counted);
+        Ok(respond(&output.await?))
     }
-    let counted = (
-        Wanted::of(input.return_consumed_capacity.as_deref()),
-        consistent,
-    );
-    let output = tables.select_page(&table, source, extent, &selection, counted);
-    Ok(respond(&output.await?))
 }
 
 fn key_attributes(schema: &KeySchema) -> KeyAttributes<'_> {
@@ -161,6 +192,57 @@ fn check_filter(filter: Option<&Condition>, schema: &KeySchema) -> Result<(), Ta
 }
 
 impl Input {
+    /// The partition that is asked for, as the operation will find it.
+    fn condition(&self, table: &Table) -> Option<KeyCondition> {
+        let source = Source::of(table, self.index_name.as_deref()).ok()?;
+        let schema = source.index.map_or(&table.schema, |index| &index.schema);
+        let keys = key_attributes(schema);
+        let (names, values) = (
+            self.expression_attribute_names.clone(),
+            self.expression_attribute_values.clone(),
+        );
+        match (
+            self.key_condition_expression.as_deref(),
+            self.key_conditions.clone(),
+        ) {
+            (Some(text), _) => {
+                let mut substitutions = Substitutions::new(names, values).ok()?;
+                KeyCondition::parse(text, &mut substitutions, keys).ok()
+            }
+            (None, Some(conditions)) => KeyCondition::of_key_conditions(conditions, keys).ok(),
+            (None, None) => None,
+        }
+    }
+
+    fn leading_key(&self, table: &Table) -> Option<Vec<String>> {
+        let condition = self.condition(table)?;
+        Some(vec![leading_key(&condition.partition)])
+    }
+
+    fn attributes(&self, table: Option<&Table>) -> Option<Vec<String>> {
+        let legacy = [&self.key_conditions, &self.query_filter];
+        let legacy = legacy.into_iter().flatten().flatten();
+        let mut keys = Vec::new();
+        if let Some(table) = table
+            && let Some(condition) = self.condition(table)
+            && let Ok(source) = Source::of(table, self.index_name.as_deref())
+        {
+            let schema = source.index.map_or(&table.schema, |index| &index.schema);
+            let named = 1 + usize::from(condition.sort.is_some());
+            keys.extend(schema.attributes().take(named).map(|key| &key.name));
+        }
+        Attributes::new(
+            self.expression_attribute_names.as_ref(),
+            self.expression_attribute_values.as_ref(),
+        )
+        .named(keys)
+        .named(legacy.map(|(name, _)| name))
+        .named(self.attributes_to_get.iter().flatten())
+        .condition(ExpressionKind::Filter, self.filter_expression.as_deref())
+        .projection(self.projection_expression.as_deref())
+        .values()
+    }
+
     fn constrain(&self) -> Result<(), TablesError> {
         let mut constraints = Constraints::default();
         constraints.table(self.table_name.as_deref());

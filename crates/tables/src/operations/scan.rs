@@ -6,17 +6,22 @@ use bytes::Bytes;
 use serde::Deserialize;
 use store::{Direction, Engine, KeyRange};
 
+use crate::access::{About, Allowed, Execute, Request, Subject};
 use crate::capacity::Wanted;
+use crate::condition_keys::{Attributes, ConditionKey, select, word};
 use crate::page::{Selection, constrain_select};
 use crate::parameters::{ConditionInput, Shown, constrain_operator, refuse_mix};
 use crate::primary_key::start_key;
 use crate::read::{Extent, Source};
-use crate::request::{Constraints, parse, respond};
-use crate::{AttributeValue, Item, LegacyCondition, Parsed, Substitutions, Tables, TablesError};
+use crate::request::{Constraints, respond};
+use crate::{
+    AttributeValue, ExpressionKind, Item, LegacyCondition, Parsed, Substitutions, Tables,
+    TablesError,
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Input {
+pub(crate) struct Input {
     table_name: Option<String>,
     index_name: Option<String>,
     select: Option<String>,
@@ -35,49 +40,84 @@ struct Input {
     conditional_operator: Option<String>,
 }
 
-/// Carries it out.
-pub(crate) async fn execute<E: Engine>(
-    tables: &Tables<E>,
-    body: &[u8],
-) -> Result<Bytes, TablesError> {
-    let mut input: Input = parse(body)?;
-    input.constrain()?;
-    let segment = input.judge_segment()?;
-    let start = input.exclusive_start_key.take();
-    let start = start.map(|start| start.0).transpose().map_err(|error| {
-        TablesError::Validation(format!("The provided starting key is invalid: {error}"))
-    })?;
-    let selection = input.judge_selection()?;
-    let table = tables.data_table(input.table_name.as_deref().unwrap_or_default())?;
-    let source = Source::of(&table, input.index_name.as_deref())?;
-    let consistent = input.consistent_read.unwrap_or(false);
-    selection.check(source, consistent)?;
-
-    let range = match segment {
-        None => KeyRange::prefix(&source.prefix()),
-        Some((segment, total)) => source.segment(segment, total),
-    };
-    let mut extent = Extent {
-        range,
-        direction: Direction::Forward,
-        limit: input.limit.and_then(|limit| usize::try_from(limit).ok()),
-    };
-    if let Some(start) = start {
-        let key = start_key(&table, source.index, &start)?;
-        if let (false, Some((segment, total))) = (extent.contains(&key), segment) {
-            return Err(TablesError::Validation(format!(
-                "The provided starting key is invalid: Invalid ExclusiveStartKey. Please use \
-                 ExclusiveStartKey with correct Segment. TotalSegments: {total} Segment: {segment}"
-            )));
+impl Request for Input {
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            table: self.table_name.as_deref(),
+            index: self.index_name.as_deref(),
+            ..Subject::default()
         }
-        extent.after(key);
     }
-    let counted = (
-        Wanted::of(input.return_consumed_capacity.as_deref()),
-        consistent,
-    );
-    let output = tables.select_page(&table, source, extent, &selection, counted);
-    Ok(respond(&output.await?))
+
+    fn values(&self, key: &ConditionKey<'_>, _about: About<'_>) -> Option<Vec<String>> {
+        match key {
+            ConditionKey::Attributes => Attributes::new(
+                self.expression_attribute_names.as_ref(),
+                self.expression_attribute_values.as_ref(),
+            )
+            .named(self.attributes_to_get.iter().flatten())
+            .named(self.scan_filter.iter().flatten().map(|(name, _)| name))
+            .condition(ExpressionKind::Filter, self.filter_expression.as_deref())
+            .projection(self.projection_expression.as_deref())
+            .values(),
+            ConditionKey::Select => select(
+                self.select.as_deref(),
+                self.projection_expression.is_some() || self.attributes_to_get.is_some(),
+                self.index_name.is_some(),
+            ),
+            ConditionKey::ReturnConsumedCapacity => {
+                word(self.return_consumed_capacity.as_deref(), "NONE")
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<E: Engine> Execute<E> for Input {
+    async fn execute(
+        self,
+        tables: &Tables<E>,
+        allowed: &Allowed<'_>,
+    ) -> Result<Bytes, TablesError> {
+        let mut input = self;
+        input.constrain()?;
+        let segment = input.judge_segment()?;
+        let start = input.exclusive_start_key.take();
+        let start = start.map(|start| start.0).transpose().map_err(|error| {
+            TablesError::Validation(format!("The provided starting key is invalid: {error}"))
+        })?;
+        let selection = input.judge_selection()?;
+        let table = tables.data_table(allowed, input.table_name.as_deref())?;
+        let source = Source::of(&table, input.index_name.as_deref())?;
+        let consistent = input.consistent_read.unwrap_or(false);
+        selection.check(source, consistent)?;
+
+        let range = match segment {
+            None => KeyRange::prefix(&source.prefix()),
+            Some((segment, total)) => source.segment(segment, total),
+        };
+        let mut extent = Extent {
+            range,
+            direction: Direction::Forward,
+            limit: input.limit.and_then(|limit| usize::try_from(limit).ok()),
+        };
+        if let Some(start) = start {
+            let key = start_key(&table, source.index, &start)?;
+            if let (false, Some((segment, total))) = (extent.contains(&key), segment) {
+                return Err(TablesError::Validation(format!(
+                    "The provided starting key is invalid: Invalid ExclusiveStartKey. Please use \
+                 ExclusiveStartKey with correct Segment. TotalSegments: {total} Segment: {segment}"
+                )));
+            }
+            extent.after(key);
+        }
+        let counted = (
+            Wanted::of(input.return_consumed_capacity.as_deref()),
+            consistent,
+        );
+        let output = tables.select_page(&table, source, extent, &selection, counted);
+        Ok(respond(&output.await?))
+    }
 }
 
 impl Input {

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use store::Engine;
 
-use crate::request::{Constraints, parse};
+use crate::access::{About, Allowed, Execute, Request, Subject};
+use crate::condition_keys::ConditionKey;
+use crate::request::Constraints;
 use crate::{Tables, TablesError, limits};
 
 /// The tags of a table: values by key.
@@ -22,26 +24,58 @@ pub(crate) struct Tag {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Input {
+pub(crate) struct Input {
     resource_arn: Option<String>,
     tags: Option<Vec<Tag>>,
 }
 
-/// Carries it out.
-pub(crate) async fn execute<E: Engine>(
-    tables: &Tables<E>,
-    body: &[u8],
-) -> Result<Bytes, TablesError> {
-    let input: Input = parse(body)?;
-    let mut constraints = Constraints::default();
-    constraints.present("resourceArn", input.resource_arn.as_ref());
-    constraints.present("tags", input.tags.as_ref());
-    constraints.check()?;
-    let added = input.tags.unwrap_or_default();
-    let arn = input.resource_arn.unwrap_or_default();
-    tables
-        .change_tags(&arn, |tags| judge_tags(tags, &added))
-        .await
+impl Request for Input {
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            arn: self.resource_arn.as_deref(),
+            ..Subject::default()
+        }
+    }
+
+    fn values(&self, key: &ConditionKey<'_>, _about: About<'_>) -> Option<Vec<String>> {
+        tag_values(self.tags.as_deref(), key)
+    }
+}
+
+impl<E: Engine> Execute<E> for Input {
+    async fn execute(
+        self,
+        tables: &Tables<E>,
+        _allowed: &Allowed<'_>,
+    ) -> Result<Bytes, TablesError> {
+        let input = self;
+        let mut constraints = Constraints::default();
+        constraints.present("resourceArn", input.resource_arn.as_ref());
+        constraints.present("tags", input.tags.as_ref());
+        constraints.check()?;
+        let added = input.tags.unwrap_or_default();
+        let arn = input.resource_arn.unwrap_or_default();
+        tables
+            .change_tags(&arn, |tags| judge_tags(tags, &added))
+            .await
+    }
+}
+
+/// A condition key of a request that gives these tags.
+pub(crate) fn tag_values(tags: Option<&[Tag]>, key: &ConditionKey<'_>) -> Option<Vec<String>> {
+    let tags = tags?;
+    match key {
+        ConditionKey::TagKeys => Some(tags.iter().filter_map(|tag| tag.key.clone()).collect()),
+        ConditionKey::RequestTag(wanted) => {
+            let is_it = |tag: &&Tag| {
+                let key = tag.key.as_ref();
+                key.is_some_and(|key| key.eq_ignore_ascii_case(wanted))
+            };
+            let given = tags.iter().find(is_it)?;
+            Some(vec![given.value.clone().unwrap_or_default()])
+        }
+        _ => None,
+    }
 }
 
 /// The tags with these added, or the first rule of tags that this breaks.
@@ -97,7 +131,7 @@ impl<E: Engine> Tables<E> {
             )));
         }
         self.name_in_arn(arn)
-            .and_then(|name| self.catalogue.named(name))
+            .and_then(|name| self.catalogue.named(name.account, &name.name))
             .ok_or_else(|| {
                 // "ResourcArn": the service's own spelling.
                 TablesError::NotFound(format!(

@@ -7,20 +7,22 @@ use serde::Deserialize;
 use store::Engine;
 
 use super::put_item::Output;
+use crate::access::{About, Allowed, Execute, Request, Subject};
 use crate::capacity::Consumed;
+use crate::condition_keys::{Attributes, ConditionKey, leading_keys, word};
 use crate::parameters::{
     ConditionInput, ReturnValues, WriteTexts, constrain_operator, holds, refuse_mix,
 };
 use crate::primary_key::{check_updated_index_keys, key_of_request};
-use crate::request::{Constraints, parse, respond};
+use crate::request::{Constraints, respond};
 use crate::{
-    AttributeUpdate, AttributeValue, ExpectedAttribute, Item, MAX_ITEM_SIZE, Parsed, Path,
-    Substitutions, Table, Tables, TablesError, Update, item_size,
+    AttributeUpdate, AttributeValue, ExpectedAttribute, ExpressionKind, Item, MAX_ITEM_SIZE,
+    Parsed, Path, Substitutions, Table, Tables, TablesError, Update, item_size,
 };
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Input {
+pub(crate) struct Input {
     table_name: Option<String>,
     key: Option<Parsed<Item>>,
     update_expression: Option<String>,
@@ -36,73 +38,113 @@ struct Input {
     conditional_operator: Option<String>,
 }
 
-/// Carries it out.
-pub(crate) async fn execute<E: Engine>(
-    tables: &Tables<E>,
-    body: &[u8],
-) -> Result<Bytes, TablesError> {
-    let mut input: Input = parse(body)?;
-    input.constrain()?;
-    let parameters = input.texts().judge();
-    let key = input
-        .key
-        .take()
-        .map_or_else(|| Ok(Item::new()), |key| key.0)?;
-    let mut substitutions = Substitutions::for_request(
-        input.expression_attribute_names.take(),
-        input.expression_attribute_values.take(),
-        &[
-            ("UpdateExpression", input.update_expression.as_deref()),
-            ("ConditionExpression", input.condition_expression.as_deref()),
-        ],
-    )?;
-    let update = input.update(&mut substitutions)?;
-    let condition = ConditionInput {
-        text: input.condition_expression.as_deref(),
-        legacy: input.expected.take(),
-        operator: input.conditional_operator.as_deref(),
-    };
-    let condition = condition.condition(&mut substitutions)?;
-    substitutions.finish()?;
-    let table = tables.data_table(input.table_name.as_deref().unwrap_or_default())?;
-    let place = key_of_request(&table, &key)?;
-    if let Some(update) = &update {
-        check_no_key(&table, update)?;
+impl Request for Input {
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            table: self.table_name.as_deref(),
+            ..Subject::default()
+        }
     }
 
-    let decide = |old: Option<&Item>| {
-        if !holds(condition.as_ref(), old) {
-            return Err(parameters.failed(old));
+    fn values(&self, key: &ConditionKey<'_>, about: About<'_>) -> Option<Vec<String>> {
+        match key {
+            ConditionKey::LeadingKeys => leading_keys(&about.table?.schema, &self.key),
+            ConditionKey::Attributes => Attributes::new(
+                self.expression_attribute_names.as_ref(),
+                self.expression_attribute_values.as_ref(),
+            )
+            .item(self.key.as_ref())
+            .named(self.expected.iter().flatten().map(|(name, _)| name))
+            .named(
+                self.attribute_updates
+                    .iter()
+                    .flatten()
+                    .map(|(name, _)| name),
+            )
+            .condition(
+                ExpressionKind::Condition,
+                self.condition_expression.as_deref(),
+            )
+            .update(self.update_expression.as_deref())
+            .values(),
+            ConditionKey::ReturnValues => word(self.return_values.as_deref(), "NONE"),
+            ConditionKey::ReturnConsumedCapacity => {
+                word(self.return_consumed_capacity.as_deref(), "NONE")
+            }
+            _ => None,
         }
-        let before = old.cloned().unwrap_or(key);
-        let after = match &update {
-            None => before,
-            Some(update) => update.apply(&before)?,
+    }
+}
+
+impl<E: Engine> Execute<E> for Input {
+    async fn execute(
+        self,
+        tables: &Tables<E>,
+        allowed: &Allowed<'_>,
+    ) -> Result<Bytes, TablesError> {
+        let mut input = self;
+        input.constrain()?;
+        let parameters = input.texts().judge();
+        let key = input
+            .key
+            .take()
+            .map_or_else(|| Ok(Item::new()), |key| key.0)?;
+        let mut substitutions = Substitutions::for_request(
+            input.expression_attribute_names.take(),
+            input.expression_attribute_values.take(),
+            &[
+                ("UpdateExpression", input.update_expression.as_deref()),
+                ("ConditionExpression", input.condition_expression.as_deref()),
+            ],
+        )?;
+        let update = input.update(&mut substitutions)?;
+        let condition = ConditionInput {
+            text: input.condition_expression.as_deref(),
+            legacy: input.expected.take(),
+            operator: input.conditional_operator.as_deref(),
         };
-        if item_size(&after) > MAX_ITEM_SIZE {
-            return Err(TablesError::validation(
-                "Item size to update has exceeded the maximum allowed size",
-            ));
+        let condition = condition.condition(&mut substitutions)?;
+        substitutions.finish()?;
+        let table = tables.data_table(allowed, input.table_name.as_deref())?;
+        let place = key_of_request(&table, &key)?;
+        if let Some(update) = &update {
+            check_no_key(&table, update)?;
         }
-        check_updated_index_keys(&table, &after)?;
-        Ok(Some(after))
-    };
-    let written = tables.write_item(table.id, place, decide).await?;
-    let touched = |item: Option<&Item>| {
-        let touched = update.as_ref()?.touched(item?);
-        (!touched.is_empty()).then_some(touched)
-    };
-    let attributes = match parameters.returned {
-        ReturnValues::None => None,
-        ReturnValues::AllOld => written.old.clone(),
-        ReturnValues::AllNew => written.new.clone(),
-        ReturnValues::UpdatedOld => touched(written.old.as_ref()),
-        ReturnValues::UpdatedNew => touched(written.new.as_ref()),
-    };
-    Ok(respond(&Output {
-        attributes: attributes.as_ref(),
-        consumed_capacity: Consumed::describe_write(&table, &written, parameters.capacity),
-    }))
+
+        let decide = |old: Option<&Item>| {
+            if !holds(condition.as_ref(), old) {
+                return Err(parameters.failed(old));
+            }
+            let before = old.cloned().unwrap_or(key);
+            let after = match &update {
+                None => before,
+                Some(update) => update.apply(&before)?,
+            };
+            if item_size(&after) > MAX_ITEM_SIZE {
+                return Err(TablesError::validation(
+                    "Item size to update has exceeded the maximum allowed size",
+                ));
+            }
+            check_updated_index_keys(&table, &after)?;
+            Ok(Some(after))
+        };
+        let written = tables.write_item(table.id, place, decide).await?;
+        let touched = |item: Option<&Item>| {
+            let touched = update.as_ref()?.touched(item?);
+            (!touched.is_empty()).then_some(touched)
+        };
+        let attributes = match parameters.returned {
+            ReturnValues::None => None,
+            ReturnValues::AllOld => written.old.clone(),
+            ReturnValues::AllNew => written.new.clone(),
+            ReturnValues::UpdatedOld => touched(written.old.as_ref()),
+            ReturnValues::UpdatedNew => touched(written.new.as_ref()),
+        };
+        Ok(respond(&Output {
+            attributes: attributes.as_ref(),
+            consumed_capacity: Consumed::describe_write(&table, &written, parameters.capacity),
+        }))
+    }
 }
 
 /// An update never changes a key.

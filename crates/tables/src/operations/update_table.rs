@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::{Batch, Engine};
 
+use crate::access::{Allowed, Execute, Request, Subject};
 use crate::description::status;
-use crate::request::{Constraints, parse, respond};
+use crate::request::{Constraints, respond};
 use crate::schema::ThroughputInput;
 use crate::settings::{StreamInput, judge_class, refuse_unbuilt};
 use crate::table::{Billing, Table, Throughput};
@@ -15,7 +16,7 @@ use crate::{Change, Tables, TablesError};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Input {
+pub(crate) struct Input {
     table_name: Option<String>,
     billing_mode: Option<String>,
     provisioned_throughput: Option<ThroughputInput>,
@@ -28,21 +29,19 @@ struct Input {
     on_demand_throughput: Option<Value>,
     warm_throughput: Option<Value>,
     disassociation_protection_enabled: Option<bool>,
-    /// Read by itself: serde reads flattened members in a way of its own.
-    #[serde(skip)]
-    replicas: ReplicaRequest,
+    replica_updates: Option<Vec<ReplicaUpdate>>,
+    multi_region_consistency: Option<String>,
+    global_table_witness_updates: Option<Vec<Value>>,
+    global_table_settings_replication_mode: Option<String>,
 }
 
 /// The members of a request that concern replicas.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase")]
 pub(crate) struct ReplicaRequest {
     pub(crate) replica_updates: Option<Vec<ReplicaUpdate>>,
     pub(crate) multi_region_consistency: Option<String>,
     pub(crate) global_table_witness_updates: Option<Vec<Value>>,
     pub(crate) global_table_settings_replication_mode: Option<String>,
     /// Are there other changes in the same request? The service allows none.
-    #[serde(skip)]
     pub(crate) others: bool,
 }
 
@@ -66,40 +65,54 @@ pub(crate) struct ReplicaAction {
     pub(crate) settings: Map<String, Value>,
 }
 
-/// Carries it out.
-pub(crate) async fn execute<E: Engine>(
-    tables: &Tables<E>,
-    body: &[u8],
-) -> Result<Bytes, TablesError> {
-    let mut input: Input = parse(body)?;
-    input.replicas = parse(body)?;
-    input.constrain()?;
-    let name = input.table_name.as_deref().unwrap_or_default();
-    let table = tables.control_table(name)?;
-    input.replicas.others = input.changes_settings();
-    if input.replicas.is_asked() {
-        tables.update_replicas(&table, input.replicas).await?;
-        // As the service answers: `UPDATING`, and the replicas that there were.
+impl Request for Input {
+    fn subject(&self) -> Subject<'_> {
+        let updates = || self.replica_updates.iter().flatten();
+        let joining = updates().filter_map(|update| update.create.as_ref()?.region());
+        let leaving = updates().filter_map(|update| update.delete.as_ref()?.region());
+        Subject {
+            table: self.table_name.as_deref(),
+            joining: joining.collect(),
+            leaving: leaving.collect(),
+            ..Subject::default()
+        }
+    }
+}
+
+impl<E: Engine> Execute<E> for Input {
+    async fn execute(
+        self,
+        tables: &Tables<E>,
+        allowed: &Allowed<'_>,
+    ) -> Result<Bytes, TablesError> {
+        let input = self;
+        input.constrain()?;
+        let name = input.table_name.as_deref().unwrap_or_default();
+        let table = tables.control_table(allowed, name)?;
+        if input.concerns_replicas() {
+            tables.update_replicas(&table, input.replicas()).await?;
+            // As the service answers: `UPDATING`, and the replicas that there were.
+            let description = tables.describe_as(&table, "UPDATING");
+            return Ok(respond(&json!({"TableDescription": description})));
+        }
+        if !input.changes_settings() {
+            return Err(TablesError::validation(NOTHING_TO_DO));
+        }
+        input.refuse_unbuilt()?;
+        let mut change = tables.catalogue.change().await;
+        let table = tables.control_table(allowed, name)?;
+        check_free(&table, tables)?;
+        let updated = input.judge(&table, tables)?;
+        let mut batch = Batch::new();
+        change.stage(&updated, &mut batch);
+        if updated.group.is_some() {
+            batch.announce(Change::Table { table: table.id }.encode());
+        }
+        tables.engine.commit(batch).await?;
+        let table = change.publish(updated);
         let description = tables.describe_as(&table, "UPDATING");
-        return Ok(respond(&json!({"TableDescription": description})));
+        Ok(respond(&json!({"TableDescription": description})))
     }
-    if !input.replicas.others {
-        return Err(TablesError::validation(NOTHING_TO_DO));
-    }
-    input.refuse_unbuilt()?;
-    let mut change = tables.catalogue.change().await;
-    let table = tables.control_table(name)?;
-    check_free(&table, tables)?;
-    let updated = input.judge(&table, tables)?;
-    let mut batch = Batch::new();
-    change.stage(&updated, &mut batch);
-    if updated.group.is_some() {
-        batch.announce(Change::Table { table: table.id }.encode());
-    }
-    tables.engine.commit(batch).await?;
-    let table = change.publish(updated);
-    let description = tables.describe_as(&table, "UPDATING");
-    Ok(respond(&json!({"TableDescription": description})))
 }
 
 /// The service's words for a request that changes nothing.
@@ -119,16 +132,25 @@ fn check_free<E: Engine>(table: &Table, tables: &Tables<E>) -> Result<(), Tables
     )))
 }
 
-impl ReplicaRequest {
-    fn is_asked(&self) -> bool {
+impl Input {
+    fn concerns_replicas(&self) -> bool {
         self.replica_updates.is_some()
             || self.multi_region_consistency.is_some()
             || self.global_table_witness_updates.is_some()
             || self.global_table_settings_replication_mode.is_some()
     }
-}
 
-impl Input {
+    /// The part that concerns replicas.
+    fn replicas(self) -> ReplicaRequest {
+        ReplicaRequest {
+            others: self.changes_settings(),
+            replica_updates: self.replica_updates,
+            multi_region_consistency: self.multi_region_consistency,
+            global_table_witness_updates: self.global_table_witness_updates,
+            global_table_settings_replication_mode: self.global_table_settings_replication_mode,
+        }
+    }
+
     fn constrain(&self) -> Result<(), TablesError> {
         let mut constraints = Constraints::default();
         constraints.table(self.table_name.as_deref());
@@ -150,10 +172,10 @@ impl Input {
         );
         constraints.one_of(
             "multiRegionConsistency",
-            self.replicas.multi_region_consistency.as_deref(),
+            self.multi_region_consistency.as_deref(),
             &["EVENTUAL", "STRONG"],
         );
-        if let Some(updates) = &self.replicas.replica_updates {
+        if let Some(updates) = &self.replica_updates {
             constraints.length("replicaUpdates", "[]", updates.len(), 1, usize::MAX);
             for (index, update) in updates.iter().enumerate() {
                 for (kind, action) in update.actions() {
@@ -280,6 +302,12 @@ impl Input {
                 Ok(())
             }
         }
+    }
+}
+
+impl ReplicaAction {
+    fn region(&self) -> Option<&str> {
+        self.region_name.as_deref()
     }
 }
 

@@ -326,7 +326,11 @@ fn a_restart_goes_on_with_numbers_and_versions() {
     service.purge();
     let again = service_on(service.engine.clone());
     again.plain("first");
-    let table = again.tables.catalogue().named("first").unwrap();
+    let table = again
+        .tables
+        .catalogue()
+        .named(types::AccountId::LAB, "first")
+        .unwrap();
     assert_eq!(table.id.0, 2);
     again.ok("PutItem", put);
 }

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use aws::ServiceError;
+use aws::access::{Authorizer, Owner};
 use serde_json::{Value, json};
 use store::MemoryEngine;
 use tables::{Tables, TablesConfig};
 use types::{
-    Deployment, Environment, LAB_ACCOUNT, Monotonic, Now, Region, Site, SiteId, SiteName, Sleep,
+    AccountId, Deployment, Environment, Monotonic, Now, Region, Site, SiteId, SiteName, Sleep,
     Timestamp,
 };
 
@@ -74,7 +75,6 @@ pub fn service_on(engine: MemoryEngine) -> Service {
         deployment: Deployment { sites: vec![site] },
         site: SiteId(1),
         region,
-        account: LAB_ACCOUNT.to_owned(),
         environment: Arc::new(StillEnvironment::default()),
         planted: None,
     };
@@ -89,7 +89,18 @@ impl Service {
     }
 
     pub fn call_text(&self, operation: &str, body: &str) -> Result<Value, ServiceError> {
-        let response = block_on(self.tables.execute(operation, body.as_bytes()))?;
+        let owner = Owner::new(AccountId::LAB, "us-east-1");
+        self.call_as(&owner, operation, body)
+    }
+
+    /// The response to an operation that somebody asks for.
+    pub fn call_as(
+        &self,
+        caller: &dyn Authorizer,
+        operation: &str,
+        body: &str,
+    ) -> Result<Value, ServiceError> {
+        let response = block_on(self.tables.execute(caller, operation, body.as_bytes()))?;
         if response.is_empty() {
             return Ok(Value::Null);
         }
