@@ -1,6 +1,5 @@
 //! Edits of the configuration: each holds only of what was read. And the one way in which an
-//! operation has them made: judged anew, the caller's permission too, on every view it is tried
-//! on.
+//! operation has them made: judged anew on every view that it is tried on.
 
 use types::{ConfigurationEdit, ConfigurationExpected, ConfigurationView};
 
@@ -46,9 +45,9 @@ fn expected(revision: Option<u64>) -> ConfigurationExpected {
 }
 
 impl Service {
-    /// Has the edits made that `attempt` asks for, as [`Service::change`] does. The caller is
-    /// judged again where the view is another than the one it was judged on: a permission that
-    /// was withdrawn meanwhile counts.
+    /// Has the edits made that `attempt` asks for, as [`Service::change`] does. Where the view is
+    /// another than the one that the caller was judged on, it is judged again of what is there
+    /// then: a path or a tag that was changed meanwhile counts.
     ///
     /// # Errors
     ///

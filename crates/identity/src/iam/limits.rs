@@ -25,3 +25,24 @@ pub(crate) const POLICIES_PER_ACCOUNT: usize = 1_500;
 
 /// Instance profiles of an account: `InstanceProfilesPerAccount`.
 pub(crate) const INSTANCE_PROFILES_PER_ACCOUNT: usize = 1_000;
+
+/// Versions of a managed policy: `VersionsPerPolicy`.
+pub(crate) const VERSIONS_PER_POLICY: usize = 5;
+
+/// Characters of a managed policy's document that aren't white space: `PolicySize`.
+pub(crate) const POLICY_SIZE: usize = 6_144;
+
+/// Characters of a role's trust policy that aren't white space: `ACLSizePerRole`.
+pub(crate) const TRUST_POLICY_SIZE: usize = 2_048;
+
+/// Characters of all inline policies of a user that aren't white space, together.
+pub(crate) const USER_INLINE_SIZE: usize = 2_048;
+
+/// The same of a group.
+pub(crate) const GROUP_INLINE_SIZE: usize = 5_120;
+
+/// The same of a role.
+pub(crate) const ROLE_INLINE_SIZE: usize = 10_240;
+
+/// Managed policies attached to a user, a group or a role: `PoliciesPerUser` and so on.
+pub(crate) const ATTACHED_POLICIES: usize = 10;

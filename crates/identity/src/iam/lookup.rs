@@ -1,10 +1,14 @@
 //! Finds what a request names in the view that it is judged on, or says in IAM's words that it
 //! isn't there.
 
-use super::error::IamError;
+use types::ConfigurationEdit;
+
+use super::IamError;
+use super::change::hold;
 use super::request::IamRequest;
+use crate::aws_managed;
 use crate::entries::{self, Entry};
-use crate::model::{Group, InstanceProfile, Role, User};
+use crate::model::{self, Group, InstanceProfile, ManagedPolicy, Role, User};
 
 /// The user of that name, with the revision that set it.
 ///
@@ -68,4 +72,71 @@ fn found<T: Entry>(
 ) -> Result<(u64, T), IamError> {
     let found = entries::read(request.view(), request.account(), name)?;
     found.ok_or_else(|| IamError::NoSuchEntity(text()))
+}
+
+/// The users in the group of that name, `most` of them at most, with the revisions that set them.
+///
+/// # Errors
+///
+/// A user can't be read.
+pub(crate) fn group_members(
+    request: &IamRequest<'_>,
+    group: &str,
+    most: usize,
+) -> Result<Vec<(u64, User)>, IamError> {
+    let name = group.to_ascii_lowercase();
+    let (mut members, mut failed) = (Vec::new(), None);
+    let prefix = entries::prefix::<User>(request.account());
+    request.view().visit(&prefix, &mut |key, revision, bytes| {
+        if failed.is_some() || members.len() == most || !may_mention(bytes, &name) {
+            return;
+        }
+        match entries::decode::<User>(key, bytes) {
+            Ok(user) if user.groups.contains(&name) => members.push((revision, user)),
+            Ok(_) => {}
+            Err(error) => failed = Some(error),
+        }
+    });
+    failed.map_or(Ok(members), |error| Err(error.into()))
+}
+
+/// Could an entry of those bytes have that name for one of its values? What can't isn't decoded:
+/// of an account's many users a group has few. JSON writes a name's characters as they are.
+pub(crate) fn may_mention(bytes: &[u8], name: &str) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| {
+        let mut found = text.match_indices(name);
+        found.any(|(at, _)| text[..at].ends_with('"') && text[at + name.len()..].starts_with('"'))
+    })
+}
+
+/// The edits that keep a managed policy where it is while it is attached or made a boundary.
+///
+/// # Errors
+///
+/// There is no such policy, or it can't be attached.
+pub(crate) fn attachable_policy(
+    request: &IamRequest<'_>,
+    policy_arn: &str,
+) -> Result<Vec<ConfigurationEdit>, IamError> {
+    let account = request.account();
+    let missing = || {
+        IamError::NoSuchEntity(format!(
+            "Policy {policy_arn} does not exist or is not attachable."
+        ))
+    };
+    if let Some(policy) = aws_managed::find(policy_arn) {
+        return if policy.attachable {
+            Ok(Vec::new())
+        } else {
+            Err(missing())
+        };
+    }
+    let name = policy_arn.rsplit('/').next().unwrap_or_default();
+    let found = entries::read::<ManagedPolicy>(request.view(), account, name)?;
+    let found = found.filter(|(_, policy)| {
+        model::arn(account, "policy", &policy.path, &policy.name) == policy_arn
+    });
+    found.ok_or_else(missing)?;
+    let key = entries::key::<ManagedPolicy>(account, name);
+    Ok(hold(request.view(), key).into_iter().collect())
 }

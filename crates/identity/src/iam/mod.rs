@@ -13,6 +13,7 @@ mod parameters;
 mod questions;
 mod request;
 mod shapes;
+mod tags;
 
 use aws::ServiceError;
 use aws::access::Authorizer;

@@ -213,12 +213,38 @@ impl<'a> IamRequest<'a> {
         Ok(tags)
     }
 
+    /// The same of an operation that can't do without.
+    ///
+    /// # Errors
+    ///
+    /// There are none, or as [`IamRequest::tags`] has it.
+    pub(crate) fn required_tags(&self) -> Result<Tags, IamError> {
+        let tags = self.tags()?;
+        if tags.is_empty() && self.form.members().value("Tags").is_none() {
+            return Err(parameters::constraint("tags", None, NOT_NULL));
+        }
+        Ok(tags)
+    }
+
+    /// The keys of the tags that the request takes away.
+    ///
+    /// # Errors
+    ///
+    /// There are none, or as [`IamRequest::tag_keys`] has it.
+    pub(crate) fn required_tag_keys(&self) -> Result<Vec<&'a str>, IamError> {
+        let keys = self.tag_keys()?;
+        if keys.is_empty() && self.form.members().value("TagKeys").is_none() {
+            return Err(parameters::constraint("tagKeys", None, NOT_NULL));
+        }
+        Ok(keys)
+    }
+
     /// The keys of the tags that the request takes away.
     ///
     /// # Errors
     ///
     /// `ValidationError`, in IAM's words.
-    pub(crate) fn tag_keys(&self) -> Result<Vec<&'a str>, IamError> {
+    fn tag_keys(&self) -> Result<Vec<&'a str>, IamError> {
         let keys = self.form.members().values("TagKeys")?;
         if keys.len() > limits::TAGS {
             return Err(too_many("tagKeys", keys.len()));
