@@ -3,14 +3,17 @@
 
 use std::collections::BTreeMap;
 
+use aws::access::PolicyKind;
 use aws::signature::SecretKey;
 use types::{AccountId, ConfigurationView};
 
-use crate::entries::{self, PREFIX};
+use crate::RootKeys;
+use crate::documents::denial;
+use crate::entries::{self, Entry, PREFIX};
 use crate::faults::Faults;
+use crate::holder::{Held, Origin};
 use crate::identity::{Bootstrap, Shared};
-use crate::model::Account;
-use crate::{RootKeys, entries::Entry};
+use crate::model::{Account, Document};
 
 /// All accounts.
 #[derive(Default)]
@@ -21,15 +24,54 @@ pub(crate) struct Accounts {
 }
 
 /// An account.
-pub(crate) struct AccountState {
+#[derive(Default)]
+struct AccountState {
     root_keys: Option<RootKeys>,
+    /// `None`: no organisation limits it.
+    service_control: Option<Vec<Held>>,
+    resource_control: Vec<Held>,
+}
+
+impl AccountState {
+    fn new(account: Account, shared: &Shared) -> AccountState {
+        let held = |policies: BTreeMap<String, Document>| -> Vec<Held> {
+            let policies = policies.into_iter().map(|(name, document)| Held {
+                origin: Origin::Organization(name.into()),
+                policy: shared
+                    .documents
+                    .or_denial(PolicyKind::Organization, &document),
+            });
+            policies.collect()
+        };
+        let service_control = Some(held(account.service_control_policies));
+        AccountState {
+            root_keys: None,
+            service_control: service_control.filter(|policies| !policies.is_empty()),
+            resource_control: held(account.resource_control_policies),
+        }
+    }
+
+    /// Of an account whose entry can't be read nobody knows the limits: nothing is let through.
+    fn unreadable() -> AccountState {
+        let nothing = || {
+            vec![Held {
+                origin: Origin::Organization("unreadable".into()),
+                policy: denial(PolicyKind::Organization),
+            }]
+        };
+        AccountState {
+            root_keys: None,
+            service_control: Some(nothing()),
+            resource_control: nothing(),
+        }
+    }
 }
 
 impl Accounts {
     /// One account with its root keys, which nothing limits.
     pub(crate) fn only(bootstrap: &Bootstrap) -> Accounts {
         let mut accounts = Accounts::default();
-        let state = AccountState { root_keys: None };
+        let state = AccountState::default();
         accounts.known.insert(bootstrap.account, state);
         accounts.accept(bootstrap.account, bootstrap.root_keys.clone());
         accounts
@@ -46,12 +88,17 @@ impl Accounts {
         let prefix = format!("{PREFIX}{}/", Account::NAME);
         view.visit(&prefix, &mut |key, _, bytes| {
             // What can't be read was noted when it came.
-            let account = key[prefix.len()..].parse();
-            let read = entries::decode::<Account>(key, bytes);
-            if let (Ok(account), Ok(_)) = (account, read) {
-                let state = AccountState { root_keys: None };
-                accounts.known.entry(account).or_insert(state);
+            let Ok(account) = key[prefix.len()..].parse() else {
+                return;
+            };
+            let mut state = match entries::decode::<Account>(key, bytes) {
+                Ok(read) => AccountState::new(read, shared),
+                Err(_) => AccountState::unreadable(),
+            };
+            if let Some(known) = accounts.known.remove(&account) {
+                state.root_keys = known.root_keys;
             }
+            accounts.known.insert(account, state);
         });
         let setting = RootKeys::setting(AccountId::LAB);
         view.visit(&setting, &mut |key, _, bytes| {
@@ -96,6 +143,22 @@ impl Accounts {
     /// The root keys of an account.
     pub(crate) fn root_keys(&self, account: AccountId) -> Option<&RootKeys> {
         self.known.get(&account)?.root_keys.as_ref()
+    }
+
+    /// The service control policies of an account; `None`: no organisation limits it.
+    pub(crate) fn service_control(&self, account: AccountId) -> Option<&[Held]> {
+        self.known.get(&account)?.service_control.as_deref()
+    }
+
+    /// The resource control policies of an account.
+    pub(crate) fn resource_control(&self, account: AccountId) -> &[Held] {
+        let known = self.known.get(&account);
+        known.map_or(&[], |known| known.resource_control.as_slice())
+    }
+
+    /// The numbers of all accounts.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = AccountId> {
+        self.known.keys().copied()
     }
 
     /// Is there such an account?

@@ -1,31 +1,17 @@
 //! One request of a known caller: the judge that services are handed. It gathers what holds for
 //! the caller and asks `policy`; what can't be read or is not known is denied.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws::access::{Authorizer, Denied, PolicyKind, Question};
-use types::{AccountId, Timestamp};
+use types::AccountId;
 
-use crate::{Caller, Identity, Principal};
-
-/// What is known of a request beside who made it and what it asks for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RequestContext {
-    /// The client's address, if it came over a network.
-    pub source_ip: Option<IpAddr>,
-    /// Did it come over TLS?
-    pub secure_transport: bool,
-    /// The header `User-Agent`.
-    pub user_agent: Option<String>,
-    /// The header `Referer`.
-    pub referer: Option<String>,
-    /// The Region that was called, as `aws:RequestedRegion` has it: `us-east-1` of the global
-    /// services.
-    pub region: String,
-    /// The wall clock.
-    pub now: Timestamp,
-}
+use crate::context::RequestKeys;
+use crate::documents::denial;
+use crate::judge::Gathered;
+use crate::policy::{Attached, Inquiry, Policy, Source, decide};
+use crate::session::SessionKind;
+use crate::{Caller, Identity, RequestContext};
 
 /// One request of a known caller.
 pub struct Call {
@@ -58,6 +44,65 @@ impl Call {
     pub fn identity(&self) -> &Arc<Identity> {
         &self.identity
     }
+
+    /// May the caller do that to a resource with that policy, compiled? Of a denial, how the
+    /// message that tells of it ends.
+    pub(crate) fn judge(
+        &self,
+        question: &Question<'_>,
+        policy: Option<&Policy>,
+    ) -> Result<(), String> {
+        if let Some(content) = self.caller.session()
+            && content.kind != SessionKind::Role
+            && is_beyond_get_session_token(&question.action)
+        {
+            return Err(
+                "because credentials of GetSessionToken without MFA can't do it".to_owned(),
+            );
+        }
+        let keys = RequestKeys {
+            caller: &self.caller,
+            context: &self.context,
+            question,
+        };
+        let resource = policy.map(|policy| Attached {
+            source: Source::Resource(&question.resource),
+            policy,
+        });
+        let gathered = Gathered::new(&self.identity, &self.caller, question.account, resource);
+        let inquiry = Inquiry {
+            action: &question.action,
+            resource: &question.resource,
+            account: question.account,
+            principal: self.caller.view(),
+            keys: &keys,
+        };
+        let layers = gathered.layers();
+        let decision = decide(&inquiry, &layers);
+        match decision.is_allowed() {
+            true => Ok(()),
+            false => Err(decision.because()),
+        }
+    }
+}
+
+/// Credentials of GetSessionToken can't call IAM without MFA, which isn't built, and of STS only
+/// AssumeRole and GetCallerIdentity (API reference, "GetSessionToken").
+fn is_beyond_get_session_token(action: &str) -> bool {
+    match action.split_once(':') {
+        Some((service, _)) if service.eq_ignore_ascii_case("iam") => true,
+        Some((service, name)) if service.eq_ignore_ascii_case("sts") => {
+            // What is asked along with AssumeRole is part of it.
+            let parts = [
+                "AssumeRole",
+                "TagSession",
+                "SetSourceIdentity",
+                "GetCallerIdentity",
+            ];
+            !parts.iter().any(|part| part.eq_ignore_ascii_case(name))
+        }
+        _ => false,
+    }
 }
 
 impl Authorizer for Call {
@@ -74,21 +119,33 @@ impl Authorizer for Call {
     }
 
     fn authorize(&self, question: &Question<'_>) -> Result<(), Denied> {
-        let own = question.account == self.caller.account;
-        if own && self.caller.principal == Principal::Root {
-            return Ok(());
-        }
-        let (arn, action, resource) = (&self.caller.arn, &question.action, &question.resource);
-        Err(Denied {
-            message: format!(
-                "User: {arn} is not authorized to perform: {action} on resource: {resource} \
-                 because no identity-based policy allows the {action} action"
-            ),
+        let kind = PolicyKind::Resource;
+        let policy = question
+            .policy
+            .map(|text| self.identity.compiled(kind, text));
+        self.judge(question, policy.as_deref()).map_err(|because| {
+            let (arn, action, resource) = (&self.caller.arn, &question.action, &question.resource);
+            Denied {
+                message: format!(
+                    "User: {arn} is not authorized to perform: {action} on resource: {resource} \
+                     {because}"
+                ),
+            }
         })
     }
 
-    fn check_policy(&self, _: PolicyKind, document: &str) -> Result<(), String> {
-        let read = serde_json::from_str::<serde_json::Value>(document);
-        read.map(drop).map_err(|error| error.to_string())
+    fn check_policy(&self, kind: PolicyKind, document: &str) -> Result<(), String> {
+        let policy = Policy::parse(kind, document);
+        policy.map(drop).map_err(|error| error.to_string())
+    }
+}
+
+impl Identity {
+    /// The document, compiled; one that can't be read denies everything.
+    pub(crate) fn compiled(&self, kind: PolicyKind, document: &str) -> Arc<Policy> {
+        match &self.directory {
+            Some(directory) => directory.shared.documents.or_denial(kind, document),
+            None => Policy::parse(kind, document).map_or_else(|_| denial(kind), Arc::new),
+        }
     }
 }

@@ -7,7 +7,7 @@ use aws::signature::{KeyRefusal, Verified};
 use types::{AccountId, Timestamp};
 
 use crate::Identity;
-use crate::holder::{Holder, HolderKind};
+use crate::holder::{Held, Holder, HolderKind};
 use crate::keys::Owner;
 use crate::session::{Content, SessionKind};
 
@@ -25,6 +25,8 @@ pub struct Caller {
     pub(crate) holder: Option<Arc<Holder>>,
     /// What limits it, if its credentials are temporary.
     pub(crate) session: Option<Arc<crate::session::Session>>,
+    /// The policies that were given with that session; `None`: none were.
+    pub(crate) limits: Option<Arc<[Held]>>,
 }
 
 /// The kinds of callers.
@@ -101,6 +103,7 @@ impl Caller {
             access_key_id: String::new(),
             holder: None,
             session: None,
+            limits: None,
         }
     }
 
@@ -115,6 +118,7 @@ impl Caller {
             access_key_id: String::new(),
             holder: Some(holder),
             session: None,
+            limits: None,
         }
     }
 
@@ -133,6 +137,7 @@ impl Caller {
             access_key_id: String::new(),
             holder: Some(holder),
             session: None,
+            limits: None,
         }
     }
 }
@@ -163,6 +168,7 @@ impl Identity {
                 let content = &session.content;
                 let caller = self.in_session(content).ok_or(KeyRefusal::Unknown)?;
                 Caller {
+                    limits: self.limits(content),
                     session: Some(session),
                     ..caller
                 }

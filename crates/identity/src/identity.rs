@@ -13,6 +13,7 @@ use types::{AccountId, ConfigurationView};
 
 use crate::accounts::Accounts;
 use crate::cache::Cache;
+use crate::documents::Documents;
 use crate::entries::PREFIX;
 use crate::faults::Faults;
 use crate::holder::Holder;
@@ -62,6 +63,7 @@ pub(crate) struct Directory {
 /// What doesn't depend on the revision.
 pub(crate) struct Shared {
     pub(crate) sealer: Arc<Sealer>,
+    pub(crate) documents: Documents,
     /// By the SHA-256 of their tokens, so that looking one up tells nothing of the others.
     pub(crate) sessions: Cache<[u8; 32], Arc<Session>>,
 }
@@ -76,6 +78,7 @@ impl Shared {
     fn new(sealer: &Arc<Sealer>) -> Shared {
         Shared {
             sealer: Arc::clone(sealer),
+            documents: Documents::new(),
             sessions: Cache::new(MAX_SESSIONS, usize::MAX),
         }
     }

@@ -9,13 +9,16 @@ mod cache;
 mod call;
 mod caller;
 mod check;
+mod context;
 mod credentials;
+mod documents;
 pub mod entries;
 mod faults;
 mod holder;
 #[allow(dead_code, reason = "its operations are being built")]
 mod iam;
 mod identity;
+mod judge;
 mod keys;
 pub mod model;
 pub mod policy;
@@ -26,8 +29,9 @@ mod service;
 mod session;
 mod sts;
 
-pub use call::{Call, RequestContext};
+pub use call::Call;
 pub use caller::{Caller, Principal};
+pub use context::RequestContext;
 pub use credentials::{CredentialsError, parse_credentials, write_credentials};
 pub use identity::{Bootstrap, Identity};
 pub use keys::Keys;

@@ -24,6 +24,7 @@ use http::request::Parts;
 
 use crate::Service;
 pub(crate) use error::IamError;
+pub(crate) use ids::time;
 use request::IamRequest;
 
 impl Service {
