@@ -2,10 +2,11 @@
 //! string: taken apart, not believed. Each parameter must be there once, and no other.
 
 use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 use super::canonical::{Pairs, query_pairs};
-use super::{ALGORITHM, Scope, SignatureError};
+use super::{Algorithm, Form, Scope, SignatureError};
 
 /// How much of an `Authorization` header an error repeats, in characters.
 const REPEATED: usize = 512;
@@ -18,6 +19,9 @@ const QUERY_PARAMETERS: [&str; 5] = [
     "X-Amz-SignedHeaders",
     "X-Amz-Date",
 ];
+
+/// What a presigned request of Signature V4A has to have beside.
+const REGION_SET: &str = "X-Amz-Region-Set";
 
 /// What a request says of its signature, still as text.
 #[derive(Debug)]
@@ -33,38 +37,68 @@ pub(super) struct Claim {
     pub(super) session_token: Option<String>,
     /// A presigned request's `X-Amz-Expires`, as text.
     pub(super) expires: Option<String>,
+    /// The Regions that a signature of V4A is for; there whenever the algorithm is that.
+    pub(super) region_set: Option<String>,
+    /// A presigned request's `X-Amz-Content-Sha256`, where that isn't a header.
+    pub(super) content_hash: Option<String>,
+}
+
+impl Claim {
+    /// Where it was found.
+    pub(super) fn form(&self) -> Form {
+        match self.date_header {
+            Some(_) => Form::Header,
+            None => Form::Query,
+        }
+    }
 }
 
 /// The scope that a request claims to be signed for, from the header or the query; nothing of
 /// it is verified. Cheap: it is for routing a request to its Region before anyone reads the body.
 pub fn scope_of(parts: &Parts) -> Option<Scope> {
-    let credential = match parts.headers.get(http::header::AUTHORIZATION) {
+    let (algorithm, credential, region_set) = match parts.headers.get(AUTHORIZATION) {
         Some(header) => {
             let (algorithm, parameters) = header.to_str().ok()?.split_once(' ')?;
-            if algorithm != ALGORITHM {
-                return None;
-            }
             let mut parameters = parameters.split(',');
-            parameters
+            let credential = parameters
                 .find_map(|part| part.trim().strip_prefix("Credential="))?
-                .to_owned()
+                .to_owned();
+            let region_set = parts.headers.get("x-amz-region-set");
+            let region_set = region_set.and_then(|set| set.to_str().ok());
+            let algorithm = Algorithm::named(algorithm)?;
+            (algorithm, credential, region_set.map(str::to_owned))
         }
         None => {
             let pairs = query_pairs(parts.uri.query()?).ok()?;
-            let (_, value) = pairs
-                .into_iter()
-                .find(|(name, _)| name == b"X-Amz-Credential")?;
-            String::from_utf8(value).ok()?
+            let value = |wanted: &str| {
+                let found = pairs.iter().find(|(name, _)| name == wanted.as_bytes());
+                found.and_then(|(_, value)| std::str::from_utf8(value).ok())
+            };
+            let credential = value("X-Amz-Credential")?.to_owned();
+            let algorithm = match value("X-Amz-Algorithm") {
+                Some(name) => Algorithm::named(name)?,
+                None => Algorithm::Symmetric,
+            };
+            (algorithm, credential, value(REGION_SET).map(str::to_owned))
         }
     };
-    split_credential(&credential).map(|(scope, _)| scope)
+    split_credential(&credential, algorithm, region_set.as_deref()).map(|(scope, _)| scope)
 }
 
-/// The scope and the terminator of a credential, if it has five parts.
-pub(super) fn split_credential(credential: &str) -> Option<(Scope, &str)> {
+/// The scope and the terminator of a credential, if it has five parts; of Signature V4A it has
+/// four, and the Regions are said elsewhere.
+pub(super) fn split_credential<'a>(
+    credential: &'a str,
+    algorithm: Algorithm,
+    region_set: Option<&str>,
+) -> Option<(Scope, &'a str)> {
     let mut elements = credential.split('/');
     let mut next = || elements.next().filter(|element| !element.is_empty());
-    let (key, date, region) = (next()?, next()?, next()?);
+    let (key, date) = (next()?, next()?);
+    let region = match algorithm {
+        Algorithm::Symmetric => next()?,
+        Algorithm::Asymmetric => region_set?,
+    };
     let (service, terminator) = (next()?, next()?);
     let scope = Scope {
         access_key_id: key.to_owned(),
@@ -109,19 +143,15 @@ pub(super) fn single<'a>(
     Ok(Some(value))
 }
 
-fn claim_of_header(header: &str, headers: &HeaderMap) -> Result<Claim, SignatureError> {
-    if !header.starts_with("AWS4-") {
-        return Err(SignatureError::MissingToken);
-    }
-    let repeated = || header.chars().take(REPEATED).collect::<String>();
-    let (algorithm, parameters) = header.split_once(' ').unwrap_or((header, ""));
+/// The three parameters of an `Authorization` header: credential, signed headers, signature.
+fn parameters(header: &str, parameters: &str) -> Result<[Option<String>; 3], SignatureError> {
     let [mut credential, mut signed_headers, mut signature] = [None, None, None];
     let given = parameters.split(',').map(str::trim);
     for part in given.filter(|part| !part.is_empty()) {
         let Some((name, value)) = part.split_once('=') else {
             return Err(SignatureError::NotKeyValue {
                 part: part.chars().take(REPEATED).collect(),
-                authorization: repeated(),
+                authorization: repeated(header),
             });
         };
         let slot = match name {
@@ -131,47 +161,71 @@ fn claim_of_header(header: &str, headers: &HeaderMap) -> Result<Claim, Signature
             _ => {
                 let text = "Authorization header has a parameter other than 'Credential', \
                             'SignedHeaders' and 'Signature'.";
-                return Err(SignatureError::Malformed(text.to_owned()));
+                return Err(SignatureError::MalformedHeader(text.to_owned()));
             }
         };
         if slot.replace(value.to_owned()).is_some() {
             let text = format!("Authorization header has more than one '{name}' parameter.");
-            return Err(SignatureError::Malformed(text));
+            return Err(SignatureError::MalformedHeader(text));
         }
     }
+    Ok([credential, signed_headers, signature])
+}
+
+fn repeated(header: &str) -> String {
+    header.chars().take(REPEATED).collect()
+}
+
+fn claim_of_header(header: &str, headers: &HeaderMap) -> Result<Claim, SignatureError> {
+    if header.is_empty() {
+        return Err(SignatureError::MissingToken);
+    }
+    if !header.starts_with("AWS4-") {
+        return Err(SignatureError::Scheme);
+    }
+    let (algorithm, rest) = header.split_once(' ').unwrap_or((header, ""));
+    let [credential, signed_headers, signature] = parameters(header, rest)?;
     let (date_header, date) = match single(headers, "x-amz-date")? {
         Some(date) => ("x-amz-date", Some(date)),
         None => ("date", single(headers, "date")?),
     };
+    let region_set = single(headers, "x-amz-region-set")?.map(str::to_owned);
+    let lacks_set = algorithm == Algorithm::Asymmetric.name() && region_set.is_none();
     match (credential, signature, signed_headers, date) {
-        (Some(credential), Some(signature), Some(signed_headers), Some(date)) => Ok(Claim {
-            algorithm: algorithm.to_owned(),
-            credential,
-            signed_headers,
-            signature,
-            date: date.trim().to_owned(),
-            date_header: Some(date_header),
-            session_token: single(headers, "x-amz-security-token")?.map(str::to_owned),
-            expires: None,
-        }),
+        (Some(credential), Some(signature), Some(signed_headers), Some(date)) if !lacks_set => {
+            Ok(Claim {
+                algorithm: algorithm.to_owned(),
+                credential,
+                signed_headers,
+                signature,
+                date: date.trim().to_owned(),
+                date_header: Some(date_header),
+                session_token: single(headers, "x-amz-security-token")?.map(str::to_owned),
+                expires: None,
+                region_set,
+                content_hash: None,
+            })
+        }
         (credential, signature, signed_headers, date) => Err(SignatureError::Incomplete {
             missing: lacking_in_header([
                 credential.is_none(),
                 signature.is_none(),
                 signed_headers.is_none(),
                 date.is_none(),
+                lacks_set,
             ]),
-            authorization: repeated(),
+            authorization: repeated(header),
         }),
     }
 }
 
-fn lacking_in_header(lacks: [bool; 4]) -> String {
+fn lacking_in_header(lacks: [bool; 5]) -> String {
     let sentences = [
         "Authorization header requires 'Credential' parameter. ",
         "Authorization header requires 'Signature' parameter. ",
         "Authorization header requires 'SignedHeaders' parameter. ",
         "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ",
+        "Authorization header requires existence of a 'X-Amz-Region-Set' header. ",
     ];
     let pairs = sentences.into_iter().zip(lacks);
     pairs
@@ -182,6 +236,7 @@ fn lacking_in_header(lacks: [bool; 4]) -> String {
 fn claim_of_query(query: Pairs) -> Result<Claim, SignatureError> {
     let mut values: [Option<String>; 5] = Default::default();
     let [mut session_token, mut expires] = [None, None];
+    let [mut region_set, mut content_hash] = [None, None];
     for (name, value) in query {
         let position = QUERY_PARAMETERS
             .iter()
@@ -190,25 +245,35 @@ fn claim_of_query(query: Pairs) -> Result<Claim, SignatureError> {
             (Some(position), _) => &mut values[position],
             (None, b"X-Amz-Security-Token") => &mut session_token,
             (None, b"X-Amz-Expires") => &mut expires,
+            (None, b"X-Amz-Region-Set") => &mut region_set,
+            (None, b"X-Amz-Content-Sha256") => &mut content_hash,
             // The operation's own parameter: it is signed, and not ours to read.
             (None, _) => continue,
         };
         let name = String::from_utf8_lossy(&name).into_owned();
         let Ok(value) = String::from_utf8(value) else {
             let text = format!("The query parameter '{name}' is not UTF-8.");
-            return Err(SignatureError::Malformed(text));
+            return Err(SignatureError::MalformedQuery(text));
         };
         if slot.replace(value).is_some() {
             let text = format!("The query parameter '{name}' is in the request more than once.");
-            return Err(SignatureError::Malformed(text));
+            return Err(SignatureError::MalformedQuery(text));
         }
     }
-    let missing: String = QUERY_PARAMETERS
+    let asymmetric = values[0].as_deref() == Some(Algorithm::Asymmetric.name());
+    let lacking = QUERY_PARAMETERS
         .iter()
         .zip(&values)
         .filter(|(_, value)| value.is_none())
-        .map(|(name, _)| format!("AWS query-string parameters must include '{name}'. "))
+        .map(|(name, _)| *name);
+    let lacking_set = (asymmetric && region_set.is_none()).then_some(REGION_SET);
+    let missing: String = lacking
+        .chain(lacking_set)
+        .map(|name| format!("AWS query-string parameters must include '{name}'. "))
         .collect();
+    if !missing.is_empty() {
+        return Err(SignatureError::IncompleteQuery { missing });
+    }
     let [
         Some(algorithm),
         Some(credential),
@@ -228,5 +293,7 @@ fn claim_of_query(query: Pairs) -> Result<Claim, SignatureError> {
         date_header: None,
         session_token,
         expires,
+        region_set,
+        content_hash,
     })
 }

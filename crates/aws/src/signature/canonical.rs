@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::request::Parts;
 use sha2::{Digest, Sha256};
 
-use super::{ALGORITHM, PathRule, Scope, TERMINATOR};
+use super::{Algorithm, PathRule, Scope, TERMINATOR};
 
 /// The canonical request. `signed` are the lower-case names in order; `left_out` is the query
 /// parameter that isn't signed (a presigned request's own signature).
@@ -47,10 +47,25 @@ pub(super) fn request(
 }
 
 /// What the signing key is applied to.
-pub(super) fn string_to_sign(date: &str, scope: &Scope, canonical_request: &[u8]) -> String {
-    let (day, region, service) = (&scope.date, &scope.region, &scope.service);
+pub(super) fn string_to_sign(
+    algorithm: Algorithm,
+    date: &str,
+    scope: &Scope,
+    canonical_request: &[u8],
+) -> String {
+    let name = algorithm.name();
+    let scope = scope_text(algorithm, scope);
     let hash = hexadecimal(&Sha256::digest(canonical_request));
-    format!("{ALGORITHM}\n{date}\n{day}/{region}/{service}/{TERMINATOR}\n{hash}")
+    format!("{name}\n{date}\n{scope}\n{hash}")
+}
+
+/// A scope from its day to its terminator, as it is signed.
+pub(super) fn scope_text(algorithm: Algorithm, scope: &Scope) -> String {
+    let (day, region, service) = (&scope.date, &scope.region, &scope.service);
+    match algorithm {
+        Algorithm::Symmetric => format!("{day}/{region}/{service}/{TERMINATOR}"),
+        Algorithm::Asymmetric => format!("{day}/{service}/{TERMINATOR}"),
+    }
 }
 
 /// The hash of a body as it is written in headers.
@@ -182,7 +197,7 @@ fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u
 }
 
 /// A header's value without white space around it, and runs of it inside as one space.
-fn push_folded(text: &mut Vec<u8>, value: &[u8]) {
+pub(super) fn push_folded(text: &mut Vec<u8>, value: &[u8]) {
     let words = value
         .split(|byte| matches!(byte, b' ' | b'\t'))
         .filter(|word| !word.is_empty());
@@ -195,7 +210,7 @@ fn push_folded(text: &mut Vec<u8>, value: &[u8]) {
 }
 
 /// Percent-encodes all but RFC 3986's unreserved characters (and `/`, if it is to stay).
-fn encode(text: &mut Vec<u8>, bytes: &[u8], keep_slash: bool) {
+pub(super) fn encode(text: &mut Vec<u8>, bytes: &[u8], keep_slash: bool) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for &byte in bytes {
         let unreserved = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');

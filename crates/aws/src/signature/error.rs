@@ -1,18 +1,24 @@
-//! Why a signature was refused, in the service's words, and the table from there to the codes
-//! of the JSON services. Texts marked "ours" have no counterpart that we know of; the others
-//! are as DynamoDB, or where it isn't documented another AWS service, was observed to word them.
+//! Why a signature was refused, in the service's words, and the table from there to the codes of
+//! the services of JSON and of XML; S3 has its own (`objects.rs`). Texts marked "ours" have no
+//! counterpart that we know of; the others are as DynamoDB, or where it isn't documented another
+//! AWS service, was observed to word them. It decides nothing.
+
+use std::fmt;
 
 use types::Timestamp;
 
-use super::KeyRefusal;
+use super::{KeyRefusal, PayloadError, TERMINATOR};
 use crate::{ServiceError, date};
 
 /// Why a request's signature was refused. It prints as the service's text.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SignatureError {
-    /// There is no signature at all, or one of a scheme other than `AWS4-…`.
+    /// There is no signature at all.
     #[error("Request is missing Authentication Token")]
     MissingToken,
+    /// An `Authorization` of a scheme other than `AWS4-…`: Signature V2, a bearer's token.
+    #[error("Request is missing Authentication Token")]
+    Scheme,
     /// A signature in the header and one in the query string.
     #[error(
         "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."
@@ -49,27 +55,33 @@ pub enum SignatureError {
         /// The header as it came, cut off when very long.
         authorization: String,
     },
-    /// Something is there twice, unknown, or not to be parsed. Texts ours.
+    /// Something of the request is there twice or not to be parsed. Texts ours.
     #[error("{0}")]
     Malformed(String),
+    /// The same of the `Authorization` header. Texts ours.
+    #[error("{0}")]
+    MalformedHeader(String),
+    /// The same of a presigned query's parameters. Texts ours.
+    #[error("{0}")]
+    MalformedQuery(String),
     /// The date isn't one.
     #[error(
         "Date must be in ISO-8601 'basic format'. Got '{0}'. See \
          http://en.wikipedia.org/wiki/ISO_8601"
     )]
     DateFormat(String),
-    /// Another algorithm, Signature V4A's say.
+    /// Another algorithm, or Signature V4A's to a service that doesn't take it.
     #[error("Unsupported AWS 'algorithm': '{0}' (only AWS4-HMAC-SHA256 for now). ")]
     Algorithm(String),
-    /// The credential isn't five parts.
+    /// The credential isn't five parts (four, of Signature V4A).
     #[error(
         "Credential must have exactly 5 slash-delimited elements, e.g. \
          keyid/date/region/service/term, got '{0}'"
     )]
     CredentialElements(String),
-    /// The scope names another Region, service, terminator or day; one sentence for each.
+    /// The scope names another Region, service, terminator or day.
     #[error("{0}")]
-    Scope(String),
+    Scope(Box<ScopeFaults>),
     /// Signed too long ago, or a presigned request past its end.
     #[error(
         "Signature expired: {} is now earlier than {} ({} - {minutes} min.)",
@@ -112,12 +124,29 @@ pub enum SignatureError {
     /// S3 only: `X-Amz-Content-Sha256` is missing.
     #[error("Missing required header for this request: x-amz-content-sha256")]
     ContentHashMissing,
+    /// S3 only: `X-Amz-Content-Sha256` is neither a hash nor one of the words. Text as S3's.
+    #[error(
+        "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, \
+         STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, \
+         STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD, \
+         STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER or a valid sha256 value."
+    )]
+    ContentHashForm(String),
     /// The body isn't the one whose hash `X-Amz-Content-Sha256` gives. Text as S3's.
     #[error("The provided 'x-amz-content-sha256' header does not match what was computed.")]
-    ContentHash,
-    /// A body signed chunk by chunk. Text ours.
-    #[error("Bodies signed as '{0}' are not built yet in Causeway; send the body's SHA-256.")]
-    StreamingPayload(String),
+    ContentHash {
+        /// What the header says.
+        declared: String,
+        /// What the body's hash is.
+        computed: String,
+    },
+    /// A body in chunks where it can't be: to an operation that takes none, signed by another
+    /// algorithm than the request, or presigned. Text ours.
+    #[error("A body sent as '{0}' can't be used here.")]
+    StreamingPayload(&'static str),
+    /// A body in chunks whose headers say too little or contradict themselves. Texts ours.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
     /// Nobody has that access key, or the session token isn't that of the key.
     #[error("The security token included in the request is invalid.")]
     UnknownKey,
@@ -133,20 +162,79 @@ pub enum SignatureError {
     Mismatch,
 }
 
+/// In what a scope differs from the endpoint that the request reached; at least in one thing.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ScopeFaults {
+    /// The Region (or Region set) that was signed for.
+    pub region: Option<String>,
+    /// A Region that should have been: the first of those that the endpoint takes.
+    pub expected_region: Option<String>,
+    /// The service that was signed for, and the endpoint's own.
+    pub service: Option<(String, String)>,
+    /// Another terminator.
+    pub terminator: Option<String>,
+    /// The scope's day, and the date of the request, whose day it isn't.
+    pub day: Option<(String, String)>,
+}
+
+impl ScopeFaults {
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.region.is_none()
+            && self.service.is_none()
+            && self.terminator.is_none()
+            && self.day.is_none()
+    }
+}
+
+/// One sentence for each fault, as DynamoDB words them.
+impl fmt::Display for ScopeFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut sentences = Vec::new();
+        if let Some(region) = &self.region {
+            let text = format!("Credential should be scoped to a valid region, not '{region}'.");
+            sentences.push(text);
+        }
+        if let Some((_, expected)) = &self.service {
+            let text = format!("Credential should be scoped to correct service: '{expected}'.");
+            sentences.push(text);
+        }
+        if let Some(terminator) = &self.terminator {
+            sentences.push(format!(
+                "Credential should be scoped with a valid terminator: '{TERMINATOR}', not \
+                 '{terminator}'."
+            ));
+        }
+        if let Some((day, date)) = &self.day {
+            let expected = date.get(..8).unwrap_or(date);
+            sentences.push(format!(
+                "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date \
+                 from HTTP: '{day}' != '{expected}', from '{date}'."
+            ));
+        }
+        f.write_str(&sentences.join(" "))
+    }
+}
+
 impl SignatureError {
     /// The code under which the JSON services answer it.
     pub fn code(&self) -> &'static str {
         match self {
-            SignatureError::MissingToken => "MissingAuthenticationTokenException",
+            SignatureError::MissingToken | SignatureError::Scheme => {
+                "MissingAuthenticationTokenException"
+            }
             SignatureError::Incomplete { .. }
             | SignatureError::IncompleteQuery { .. }
             | SignatureError::NotKeyValue { .. }
             | SignatureError::Malformed(_)
+            | SignatureError::MalformedHeader(_)
+            | SignatureError::MalformedQuery(_)
             | SignatureError::DateFormat(_)
             | SignatureError::Algorithm(_)
             | SignatureError::CredentialElements(_)
             | SignatureError::PresignedLifetime
-            | SignatureError::ContentHashMissing => "IncompleteSignatureException",
+            | SignatureError::ContentHashMissing
+            | SignatureError::ContentHashForm(_) => "IncompleteSignatureException",
             SignatureError::BothForms
             | SignatureError::PresignedNotAllowed
             | SignatureError::Scope(_)
@@ -154,8 +242,9 @@ impl SignatureError {
             | SignatureError::NotYetCurrent { .. }
             | SignatureError::HostNotSigned
             | SignatureError::HeaderNotSigned(_)
-            | SignatureError::ContentHash
+            | SignatureError::ContentHash { .. }
             | SignatureError::StreamingPayload(_)
+            | SignatureError::Payload(_)
             | SignatureError::Mismatch => "InvalidSignatureException",
             SignatureError::UnknownKey => "UnrecognizedClientException",
             SignatureError::ExpiredToken => "ExpiredTokenException",

@@ -1,20 +1,16 @@
-//! Secret keys, where they are looked up, and the signing keys derived from them, which are kept
-//! for the day they are good for. A secret is wiped when dropped and never printed.
+//! Secret keys, where they are looked up, and the keys derived from them that verify signatures.
+//! A secret is wiped when dropped, compared in constant time and never printed.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::{Scope, TERMINATOR};
-
-/// How many derived keys are kept: a key is per access key, day, Region and service, so this is
-/// about that many callers at work at once.
-const CACHED_KEYS: usize = 256;
+use super::asymmetric::PublicKey;
+use super::{TERMINATOR, canonical};
 
 /// A secret access key. Cheap to clone; wiped with its last clone; compared in constant time.
 #[derive(Clone)]
@@ -92,55 +88,24 @@ pub(super) fn derive(secret: &SecretKey, date: &str, region: &str, service: &str
     key
 }
 
-/// A bounded cache of signing keys.
-#[derive(Default)]
-pub(super) struct KeyCache(Mutex<Entries>);
-
-#[derive(Default)]
-struct Entries {
-    keys: BTreeMap<Scope, Entry>,
-    uses: u64,
+/// What a signature is verified with.
+pub(super) enum VerifyingKey {
+    /// Of Signature V4: what the client signed with.
+    Shared(SigningKey),
+    /// Of V4A.
+    Public(PublicKey),
 }
 
-struct Entry {
-    /// From which secret: one replaced under the same id makes the entry worthless.
-    secret: SecretKey,
-    key: SigningKey,
-    last_use: u64,
-}
-
-impl KeyCache {
-    /// The signing key, if it is kept and `secret` is what it was derived from.
-    pub(super) fn get(&self, scope: &Scope, secret: &SecretKey) -> Option<SigningKey> {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.uses += 1;
-        let uses = entries.uses;
-        let entry = entries.keys.get_mut(scope)?;
-        if entry.secret != *secret {
-            return None;
-        }
-        entry.last_use = uses;
-        Some(entry.key.clone())
-    }
-
-    /// Keeps a key that has verified a signature (so a caller without the secret can't push
-    /// others out), in place of the one that was used longest ago if there are too many.
-    pub(super) fn put(&self, scope: &Scope, secret: SecretKey, key: SigningKey) {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.uses += 1;
-        let last_use = entries.uses;
-        if entries.keys.len() >= CACHED_KEYS && !entries.keys.contains_key(scope) {
-            let oldest = entries.keys.iter().min_by_key(|(_, entry)| entry.last_use);
-            if let Some(scope) = oldest.map(|(scope, _)| scope.clone()) {
-                entries.keys.remove(&scope);
+impl VerifyingKey {
+    /// Whether `signature`, as hexadecimal digits, is of this message.
+    pub(super) fn holds(&self, message: &[u8], signature: &str) -> bool {
+        match self {
+            VerifyingKey::Shared(key) => {
+                let expected = canonical::hexadecimal(&authenticate(key.as_slice(), message));
+                expected.as_bytes().ct_eq(signature.as_bytes()).into()
             }
+            VerifyingKey::Public(key) => key.holds(message, signature),
         }
-        let entry = Entry {
-            secret,
-            key,
-            last_use,
-        };
-        entries.keys.insert(scope.clone(), entry);
     }
 }
 
@@ -148,45 +113,9 @@ impl KeyCache {
 mod tests {
     use super::*;
 
-    fn scope(number: usize) -> Scope {
-        Scope {
-            access_key_id: format!("AKID{number}"),
-            date: "20150830".into(),
-            region: "us-east-1".into(),
-            service: "dynamodb".into(),
-        }
-    }
-
     #[test]
     fn a_secret_is_never_printed() {
         let printed = format!("{:?}", SecretKey::new("hunter2".into()));
         assert!(!printed.contains("hunter2"), "{printed}");
-    }
-
-    #[test]
-    fn the_cache_is_bounded_and_keeps_what_is_used() {
-        let cache = KeyCache::default();
-        let secret = SecretKey::new("secret".into());
-        let key = derive(&secret, "20150830", "us-east-1", "dynamodb");
-        for number in 0..CACHED_KEYS * 3 {
-            cache.put(&scope(number), secret.clone(), key.clone());
-            assert!(cache.get(&scope(0), &secret).is_some());
-        }
-        assert_eq!(cache.0.lock().unwrap().keys.len(), CACHED_KEYS);
-        assert!(cache.get(&scope(1), &secret).is_none());
-    }
-
-    #[test]
-    fn a_replaced_secret_makes_its_cached_key_worthless() {
-        let cache = KeyCache::default();
-        let secret = SecretKey::new("secret".into());
-        let key = derive(&secret, "20150830", "us-east-1", "dynamodb");
-        cache.put(&scope(0), secret.clone(), key);
-        assert!(cache.get(&scope(0), &secret).is_some());
-        assert!(
-            cache
-                .get(&scope(0), &SecretKey::new("other".into()))
-                .is_none()
-        );
     }
 }

@@ -1,24 +1,66 @@
-//! Signature V4: one verifier and one signer for every service, over the same canonical form.
-//! Each rule of the verifier closes a hole that some other implementation had; what it can't
+//! Signature V4 and V4A: one verifier and one signer for every service, over the same canonical
+//! form. Each rule of the verifier closes a hole that some other implementation had; what it can't
 //! parse it refuses. It decides who signed a request, never what the signer may do. It doesn't
-//! verify Signature V2, V4A, or bodies that are signed chunk by chunk: they are refused by name.
+//! verify Signature V2, nor S3's signed forms (browser uploads): they are refused by name.
 
+mod asymmetric;
 mod authorization;
+mod cache;
 mod canonical;
+mod chunks;
 mod error;
 mod key;
+mod objects;
+mod payload;
 mod sign;
+mod sign_chunks;
 mod verify;
 
-pub use error::SignatureError;
+pub use authorization::scope_of;
+pub use error::{ScopeFaults, SignatureError};
 pub use key::{KeyLookup, KeyRefusal, SecretKey};
-pub use sign::{Credentials, SignError, Target, sign};
+pub use payload::{ChunkForm, PayloadError, PayloadVerifier, Trailers};
+pub use sign::{
+    Credentials, Payload, Placement, SignError, SigningOptions, Target, presign, sign, sign_with,
+};
+pub use sign_chunks::{ChunkSigner, sign_chunked};
 pub use verify::{Expected, Verified, Verifier};
 
-pub use authorization::scope_of;
+use types::Region;
 
-/// The only algorithm there is to it.
-pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// With what a request is signed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Algorithm {
+    /// Signature V4: a key that both sides derive from the secret.
+    Symmetric,
+    /// Signature V4A: a pair of keys derived from the secret, for a set of Regions.
+    Asymmetric,
+}
+
+impl Algorithm {
+    /// Its name in requests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Algorithm::Symmetric => "AWS4-HMAC-SHA256",
+            Algorithm::Asymmetric => "AWS4-ECDSA-P256-SHA256",
+        }
+    }
+
+    /// The algorithm of that name.
+    fn named(name: &str) -> Option<Algorithm> {
+        let all = [Algorithm::Symmetric, Algorithm::Asymmetric];
+        all.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+}
+
+/// Where a request has its signature.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// In the `Authorization` header.
+    Header,
+    /// In the query string: a presigned URL.
+    Query,
+}
 
 /// What ends every credential scope.
 pub(crate) const TERMINATOR: &str = "aws4_request";
@@ -34,10 +76,18 @@ pub struct Scope {
     pub access_key_id: String,
     /// The day as `20150830`.
     pub date: String,
-    /// The Region's name as it was written; it may be of no Region that exists.
+    /// The Region's name as it was written; it may be of no Region that exists. Of Signature V4A
+    /// the whole Region set: `us-east-1,eu-*`.
     pub region: String,
     /// The service's signing name: `dynamodb`.
     pub service: String,
+}
+
+impl Scope {
+    /// Whether it is for that Region: by its name, or as one that a Region set covers.
+    pub fn covers(&self, region: Region) -> bool {
+        asymmetric::covers(&self.region, region.name())
+    }
 }
 
 /// How a service departs from the plain algorithm.
@@ -51,6 +101,8 @@ pub struct Rules {
     pub payload: PayloadRule,
     /// Whether the signature may come in the query string (a presigned URL).
     pub presigned: bool,
+    /// Whether Signature V4A is taken beside V4.
+    pub asymmetric: bool,
 }
 
 /// How a path enters the canonical form.
@@ -67,7 +119,8 @@ pub enum PathRule {
 pub enum PayloadRule {
     /// Always by its own hash; an `X-Amz-Content-Sha256` beside it must say the same.
     Body,
-    /// By the mandatory `X-Amz-Content-Sha256`: the body's hash, or `UNSIGNED-PAYLOAD`. S3.
+    /// By the mandatory `X-Amz-Content-Sha256`: the body's hash, `UNSIGNED-PAYLOAD`, or the name
+    /// of a form in chunks. S3.
     Declared,
 }
 
@@ -78,6 +131,7 @@ impl Rules {
         path: PathRule::Normalized,
         payload: PayloadRule::Body,
         presigned: false,
+        asymmetric: false,
     };
 
     /// The services of the query protocol (STS, RDS), which may be presigned.
@@ -90,11 +144,13 @@ impl Rules {
     /// signed, no presigning.
     pub const REST: Rules = Rules::JSON;
 
-    /// S3: 15 minutes, paths as they are, bodies that may go unsigned, presigned URLs.
+    /// S3: 15 minutes, paths as they are, bodies that may go unsigned or in chunks, presigned
+    /// URLs, Signature V4A.
     pub const OBJECTS: Rules = Rules {
         skew_minutes: 15,
         path: PathRule::Verbatim,
         payload: PayloadRule::Declared,
         presigned: true,
+        asymmetric: true,
     };
 }

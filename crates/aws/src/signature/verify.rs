@@ -2,24 +2,28 @@
 //! do, so that of several faults a client is told the same one. It draws no conclusion from a
 //! key beyond who signed.
 
+use std::sync::Arc;
+
 use http::request::Parts;
-use subtle::ConstantTimeEq;
 use types::{Region, Timestamp};
 
 use super::authorization::{Claim, claim_of, single, split_credential};
-use super::key::{KeyCache, authenticate, derive};
+use super::cache::KeyCache;
+use super::chunks::{Chain, ChainMessages};
+use super::key::{VerifyingKey, derive};
+use super::payload::{Declared, PayloadVerifier, declared};
 use super::{
-    ALGORITHM, KeyLookup, PayloadRule, Rules, Scope, SignatureError, TERMINATOR, UNSIGNED_PAYLOAD,
-    canonical,
+    Algorithm, Form, KeyLookup, Rules, Scope, ScopeFaults, SecretKey, SignatureError, TERMINATOR,
+    UNSIGNED_PAYLOAD, asymmetric, canonical,
 };
 use crate::date;
 
 /// The longest life of a presigned request, in seconds: 7 days.
-const LONGEST_LIFETIME: u64 = 604_800;
+pub(super) const LONGEST_LIFETIME: u64 = 604_800;
 
 /// Headers whose meaning is read from one value: a second one would let the verifier read one
-/// and the service the other. (Authorization, the date, the token and the content hash are read
-/// through the same rule where they are needed.)
+/// and the service the other. (Authorization, the token, the Region set and what is said of the
+/// body are read through the same rule where they are needed.)
 const SINGLE_HEADERS: [&str; 4] = ["x-amz-target", "content-type", "x-amz-date", "date"];
 
 /// What a signature must have been made for.
@@ -43,13 +47,29 @@ pub struct Verified {
     pub signed: Timestamp,
     /// The session token that the key lookup accepted with the key.
     pub session_token: Option<String>,
+    /// With what it was signed.
+    pub algorithm: Algorithm,
+    /// Where the signature was.
+    pub form: Form,
 }
 
-/// Verifies signatures, and keeps the day's signing keys of the callers at work (a bounded
-/// number). One per process is enough; it can be shared between threads.
+/// Verifies signatures, and keeps the keys of the callers at work (a bounded number). One per
+/// process is enough; it can be shared between threads.
 #[derive(Default)]
 pub struct Verifier {
-    cache: KeyCache,
+    /// By the whole scope: a key of Signature V4 is of a day, a Region and a service.
+    shared: KeyCache<Scope>,
+    /// By access key: a pair of V4A is of nothing else.
+    public: KeyCache<String>,
+}
+
+/// A claim whose every part but the signature is as it must be.
+struct Judged<'a> {
+    claim: &'a Claim,
+    algorithm: Algorithm,
+    signed: Timestamp,
+    signed_headers: Vec<&'a str>,
+    scope: Scope,
 }
 
 impl Verifier {
@@ -59,7 +79,8 @@ impl Verifier {
     }
 
     /// Verifies that the request with these parts and this body was signed by a key that `keys`
-    /// knows, for the expected service and Region, at about `now`.
+    /// knows, for the expected service and Region, at about `now`. A body in chunks is refused:
+    /// [`Verifier::verify_head`] is for services that take one.
     ///
     /// # Errors
     ///
@@ -74,56 +95,176 @@ impl Verifier {
         keys: &dyn KeyLookup,
     ) -> Result<Verified, SignatureError> {
         let claim = claim_of(parts)?;
-        if claim.date_header.is_none() && !expected.rules.presigned {
-            return Err(SignatureError::PresignedNotAllowed);
-        }
-        let signed = date::parse(&claim.date)
-            .ok_or_else(|| SignatureError::DateFormat(claim.date.clone()))?;
-        check_time(&claim, signed, now, expected.rules)?;
-        let signed_headers = check_signed_headers(parts, &claim)?;
-        if claim.algorithm != ALGORITHM {
-            return Err(SignatureError::Algorithm(claim.algorithm));
-        }
-        let (scope, terminator) = split_credential(&claim.credential)
-            .ok_or_else(|| SignatureError::CredentialElements(claim.credential.clone()))?;
-        check_scope(&scope, terminator, expected, &claim.date)?;
-
-        let payload_hash = payload_hash(parts, body, &claim, expected.rules.payload)?;
-        let left_out = claim.date_header.is_none().then_some("X-Amz-Signature");
-        let path = expected.rules.path;
-        let request = canonical::request(parts, path, &signed_headers, left_out, &payload_hash)
-            .map_err(SignatureError::Malformed)?;
-        let message = canonical::string_to_sign(&claim.date, &scope, &request);
-        self.check_signature(&claim, &scope, &message, keys)?;
-        Ok(Verified {
-            scope,
-            signed,
-            session_token: claim.session_token,
-        })
+        let judged = judge(parts, &claim, expected, now)?;
+        let payload = expected.rules.payload;
+        let hash = match declared(parts, &claim, payload, judged.algorithm)? {
+            Declared::Unsigned => UNSIGNED_PAYLOAD.to_owned(),
+            Declared::Chunked(name, _) => return Err(SignatureError::StreamingPayload(name)),
+            Declared::Body(declared) => {
+                let computed = canonical::body_hash(body);
+                match declared {
+                    Some(declared) if declared != computed => {
+                        return Err(SignatureError::ContentHash { declared, computed });
+                    }
+                    _ => computed,
+                }
+            }
+        };
+        self.check_signature(parts, &judged, expected.rules, &hash, keys)?;
+        Ok(judged.verified())
     }
 
+    /// Verifies the request's signature before its body is there, and gives with what the body is
+    /// then to be verified: for services whose rules say that a request declares its body, S3.
+    /// (Of another service's request without `X-Amz-Content-Sha256` it can say nothing, and refuses
+    /// it.)
+    ///
+    /// # Errors
+    ///
+    /// As [`Verifier::verify`].
+    pub fn verify_head(
+        &self,
+        parts: &Parts,
+        expected: &Expected<'_>,
+        now: Timestamp,
+        keys: &dyn KeyLookup,
+    ) -> Result<(Verified, PayloadVerifier), SignatureError> {
+        let claim = claim_of(parts)?;
+        let judged = judge(parts, &claim, expected, now)?;
+        let declared = declared(parts, &claim, expected.rules.payload, judged.algorithm)?;
+        let hash = match &declared {
+            Declared::Unsigned => UNSIGNED_PAYLOAD,
+            Declared::Chunked(name, _) => name,
+            Declared::Body(Some(hash)) => hash,
+            Declared::Body(None) => return Err(SignatureError::ContentHashMissing),
+        };
+        let key = self.check_signature(parts, &judged, expected.rules, hash, keys)?;
+        let verifier = match declared {
+            Declared::Unsigned => PayloadVerifier::whole(None),
+            Declared::Body(hash) => PayloadVerifier::whole(hash),
+            Declared::Chunked(_, form) => {
+                let chain = form.signed.map(|algorithm| Chain {
+                    key,
+                    messages: ChainMessages {
+                        algorithm,
+                        date: claim.date.clone(),
+                        scope: canonical::scope_text(algorithm, &judged.scope),
+                        previous: claim.signature.clone(),
+                    },
+                });
+                PayloadVerifier::chunked(parts, form, chain)?
+            }
+        };
+        Ok((judged.verified(), verifier))
+    }
+
+    /// Verifies the signature itself; gives the key that it was made with.
     fn check_signature(
         &self,
-        claim: &Claim,
-        scope: &Scope,
-        message: &str,
+        parts: &Parts,
+        judged: &Judged<'_>,
+        rules: Rules,
+        payload_hash: &str,
         keys: &dyn KeyLookup,
-    ) -> Result<(), SignatureError> {
+    ) -> Result<Arc<VerifyingKey>, SignatureError> {
+        let (claim, scope) = (judged.claim, &judged.scope);
+        let left_out = (claim.form() == Form::Query).then_some("X-Amz-Signature");
+        let names = &judged.signed_headers;
+        let request = canonical::request(parts, rules.path, names, left_out, payload_hash)
+            .map_err(SignatureError::Malformed)?;
+        let message = canonical::string_to_sign(judged.algorithm, &claim.date, scope, &request);
         // Asked each time, so that a revoked key is refused at once whatever is cached.
         let secret = keys.secret(&scope.access_key_id, claim.session_token.as_deref())?;
-        let cached = self.cache.get(scope, &secret);
+        let cached = self.cached(judged, &secret);
         let is_new = cached.is_none();
-        let key =
-            cached.unwrap_or_else(|| derive(&secret, &scope.date, &scope.region, &scope.service));
-        let signature = canonical::hexadecimal(&authenticate(key.as_slice(), message.as_bytes()));
-        if !bool::from(signature.as_bytes().ct_eq(claim.signature.as_bytes())) {
+        let key = match cached {
+            Some(key) => key,
+            None => Arc::new(new_key(judged, &secret).ok_or(SignatureError::Mismatch)?),
+        };
+        if !key.holds(message.as_bytes(), &claim.signature) {
             return Err(SignatureError::Mismatch);
         }
         if is_new {
-            self.cache.put(scope, secret, key);
+            self.keep(judged, secret, &key);
         }
-        Ok(())
+        Ok(key)
     }
+
+    fn cached(&self, judged: &Judged<'_>, secret: &SecretKey) -> Option<Arc<VerifyingKey>> {
+        match judged.algorithm {
+            Algorithm::Symmetric => self.shared.get(&judged.scope, secret),
+            Algorithm::Asymmetric => self.public.get(&judged.scope.access_key_id, secret),
+        }
+    }
+
+    fn keep(&self, judged: &Judged<'_>, secret: SecretKey, key: &Arc<VerifyingKey>) {
+        match judged.algorithm {
+            Algorithm::Symmetric => self.shared.put(&judged.scope, secret, key.clone()),
+            Algorithm::Asymmetric => {
+                let id = &judged.scope.access_key_id;
+                self.public.put(id, secret, key.clone());
+            }
+        }
+    }
+}
+
+impl Judged<'_> {
+    fn verified(self) -> Verified {
+        Verified {
+            scope: self.scope,
+            signed: self.signed,
+            session_token: self.claim.session_token.clone(),
+            algorithm: self.algorithm,
+            form: self.claim.form(),
+        }
+    }
+}
+
+/// The key that verifies what this secret signs.
+fn new_key(judged: &Judged<'_>, secret: &SecretKey) -> Option<VerifyingKey> {
+    let scope = &judged.scope;
+    Some(match judged.algorithm {
+        Algorithm::Symmetric => {
+            let key = derive(secret, &scope.date, &scope.region, &scope.service);
+            VerifyingKey::Shared(key)
+        }
+        Algorithm::Asymmetric => {
+            let pair = asymmetric::derive(&scope.access_key_id, secret)?;
+            VerifyingKey::Public(asymmetric::PublicKey::of(&pair))
+        }
+    })
+}
+
+/// Everything that can be judged of a claim without a key.
+fn judge<'a>(
+    parts: &Parts,
+    claim: &'a Claim,
+    expected: &Expected<'_>,
+    now: Timestamp,
+) -> Result<Judged<'a>, SignatureError> {
+    if claim.form() == Form::Query && !expected.rules.presigned {
+        return Err(SignatureError::PresignedNotAllowed);
+    }
+    let signed =
+        date::parse(&claim.date).ok_or_else(|| SignatureError::DateFormat(claim.date.clone()))?;
+    check_time(claim, signed, now, expected.rules)?;
+    let signed_headers = check_signed_headers(parts, claim)?;
+    let algorithm = match Algorithm::named(&claim.algorithm) {
+        Some(Algorithm::Asymmetric) if !expected.rules.asymmetric => None,
+        known => known,
+    };
+    let algorithm = algorithm.ok_or_else(|| SignatureError::Algorithm(claim.algorithm.clone()))?;
+    let region_set = claim.region_set.as_deref();
+    let (scope, terminator) = split_credential(&claim.credential, algorithm, region_set)
+        .ok_or_else(|| SignatureError::CredentialElements(claim.credential.clone()))?;
+    check_scope(&scope, terminator, algorithm, expected, &claim.date)?;
+    Ok(Judged {
+        claim,
+        algorithm,
+        signed,
+        signed_headers,
+        scope,
+    })
 }
 
 fn check_time(
@@ -197,79 +338,42 @@ fn check_signed_headers<'a>(
 fn check_scope(
     scope: &Scope,
     terminator: &str,
+    algorithm: Algorithm,
     expected: &Expected<'_>,
     date: &str,
 ) -> Result<(), SignatureError> {
-    let mut faults = Vec::new();
-    let Scope {
-        region,
-        service,
-        date: day,
-        ..
-    } = scope;
-    if !expected.regions.iter().any(|known| known.name() == region) {
-        faults.push(format!(
-            "Credential should be scoped to a valid region, not '{region}'."
-        ));
+    let mut faults = ScopeFaults::default();
+    let region_holds = expected.regions.iter().any(|region| match algorithm {
+        Algorithm::Symmetric => region.name() == scope.region,
+        Algorithm::Asymmetric => scope.covers(*region),
+    });
+    if !region_holds {
+        faults.region = Some(scope.region.clone());
+        let region = expected.regions.first();
+        faults.expected_region = region.map(|region| region.name().to_owned());
     }
-    if service != expected.service {
-        let expected = expected.service;
-        faults.push(format!(
-            "Credential should be scoped to correct service: '{expected}'."
-        ));
+    if scope.service != expected.service {
+        faults.service = Some((scope.service.clone(), expected.service.to_owned()));
     }
     if terminator != TERMINATOR {
-        faults.push(format!(
-            "Credential should be scoped with a valid terminator: '{TERMINATOR}', not \
-             '{terminator}'."
-        ));
+        faults.terminator = Some(terminator.to_owned());
     }
     // `date` has been parsed: it is 16 ASCII characters.
-    let expected_day = &date[..8];
-    if day != expected_day {
-        faults.push(format!(
-            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from \
-             HTTP: '{day}' != '{expected_day}', from '{date}'."
-        ));
+    if scope.date != date[..8] {
+        faults.day = Some((scope.date.clone(), date.to_owned()));
     }
     if faults.is_empty() {
         Ok(())
     } else {
-        Err(SignatureError::Scope(faults.join(" ")))
-    }
-}
-
-/// What stands for the body in the canonical form, once it is certain that it is this body.
-fn payload_hash(
-    parts: &Parts,
-    body: &[u8],
-    claim: &Claim,
-    rule: PayloadRule,
-) -> Result<String, SignatureError> {
-    let declared = single(&parts.headers, "x-amz-content-sha256")?.map(str::trim);
-    if rule == PayloadRule::Declared {
-        match declared {
-            Some(UNSIGNED_PAYLOAD) => return Ok(UNSIGNED_PAYLOAD.to_owned()),
-            Some(name) if name.starts_with("STREAMING-") => {
-                return Err(SignatureError::StreamingPayload(name.to_owned()));
-            }
-            Some(_) => {}
-            // A presigned URL is made before there is a body.
-            None if claim.date_header.is_none() => return Ok(UNSIGNED_PAYLOAD.to_owned()),
-            None => return Err(SignatureError::ContentHashMissing),
-        }
-    }
-    let actual = canonical::body_hash(body);
-    match declared {
-        Some(declared) if declared != actual => Err(SignatureError::ContentHash),
-        _ => Ok(actual),
+        Err(SignatureError::Scope(Box::new(faults)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signature::{KeyRefusal, SecretKey};
+    use crate::signature::KeyRefusal;
+    use crate::signature::key::authenticate;
 
     const NOW: Timestamp = Timestamp(1_440_938_160_000);
     const DATE: &str = "20150830T123600Z";
@@ -299,15 +403,16 @@ mod tests {
         names.extend(headers.iter().map(|(name, _)| *name));
         names.sort_unstable();
         let credential = "AKIDEXAMPLE/20150830/us-east-1/service/aws4_request";
-        let (scope, _) = split_credential(credential).unwrap();
+        let algorithm = Algorithm::Symmetric;
+        let (scope, _) = split_credential(credential, algorithm, None).unwrap();
         let request = canonical::request(&parts, rules.path, &names, None, payload_hash).unwrap();
-        let message = canonical::string_to_sign(DATE, &scope, &request);
+        let message = canonical::string_to_sign(algorithm, DATE, &scope, &request);
         let secret = AnyKey.secret("", None).unwrap();
         let key = derive(&secret, &scope.date, &scope.region, &scope.service);
         let signature = canonical::hexadecimal(&authenticate(key.as_slice(), message.as_bytes()));
         let names = names.join(";");
         let header = format!(
-            "{ALGORITHM} Credential={credential},SignedHeaders={names},Signature={signature}"
+            "AWS4-HMAC-SHA256 Credential={credential},SignedHeaders={names},Signature={signature}"
         );
         parts
             .headers
@@ -341,8 +446,11 @@ mod tests {
         ];
         let request = |rules| verify(&headers, UNSIGNED_PAYLOAD, b"anything", rules);
         assert!(request(Rules::OBJECTS).is_ok());
-        assert_eq!(request(Rules::JSON), Err(SignatureError::ContentHash));
-        assert_eq!(request(Rules::QUERY), Err(SignatureError::ContentHash));
+        for rules in [Rules::JSON, Rules::QUERY] {
+            let error = request(rules).unwrap_err();
+            let refused = matches!(error, SignatureError::ContentHash { .. });
+            assert!(refused, "{error}");
+        }
         let undeclared = verify(&[("x-amz-date", DATE)], UNSIGNED_PAYLOAD, b"", Rules::JSON);
         assert_eq!(undeclared, Err(SignatureError::Mismatch));
     }

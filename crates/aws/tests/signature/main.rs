@@ -5,8 +5,13 @@
     reason = "a test's helpers fail by panicking, as tests do"
 )]
 
+mod asymmetric;
+mod chunks;
 mod mutations;
+mod objects;
+mod presigned;
 mod rules;
+mod suite;
 mod vectors;
 
 use aws::signature::{
