@@ -5,6 +5,11 @@
     reason = "a test that meets the unexpected shall panic; the helpers are tests too"
 )]
 
-#[allow(dead_code, reason = "its tests are being written")]
+mod access_keys;
+mod account;
+mod conflicts;
+mod groups;
+mod questions;
 mod support;
 mod table;
+mod users;

@@ -85,6 +85,11 @@ impl View {
         assert!(self.entries.remove(key).is_some(), "{key}");
     }
 
+    /// The access key of that id.
+    pub fn get_key(&self, id: &str) -> Option<identity::model::AccessKey> {
+        self.read(&identity::entries::access_key_key(id))
+    }
+
     /// What stands there.
     pub fn read<T: identity::entries::Entry>(&self, key: &str) -> Option<T> {
         let found = identity::entries::at(self, key).unwrap();
@@ -122,6 +127,15 @@ impl Memory {
     /// Before the next proposal that has nothing done before it yet, another Region does this.
     pub fn interfere(&self, with: impl FnOnce(&mut View) + Send + 'static) {
         self.interferences.lock().unwrap().insert(0, Box::new(with));
+    }
+
+    /// The same, done by a Region that works on a copy of the configuration.
+    pub fn interfere_through(&self, with: impl FnOnce(Arc<Memory>) -> View + Send + 'static) {
+        self.interfere(move |view| {
+            let copy = Arc::new(Memory::default());
+            copy.change(|held| *held = view.clone());
+            *view = with(copy);
+        });
     }
 
     /// Fails every proposal from now on.
@@ -311,6 +325,14 @@ impl Api {
     /// Another Region, with the same configuration.
     pub fn elsewhere(&self) -> Api {
         Api::of(self.memory.clone())
+    }
+
+    /// The same Region, with a configuration of its own.
+    pub fn on(self, memory: Arc<Memory>) -> Api {
+        Api {
+            memory: memory.clone(),
+            service: Api::of(memory).service,
+        }
     }
 
     fn of(memory: Arc<Memory>) -> Api {

@@ -1,0 +1,219 @@
+//! What a caller is asked to be allowed: the exact ARN with its path, the condition keys, and
+//! that nothing is done that isn't allowed.
+
+use crate::support::{Api, Asked, Somebody};
+
+fn asked(api: &Api, operation: &str, parameters: &[(&str, &str)]) -> Vec<Asked> {
+    let admin = Somebody::user("/admin");
+    api.call_as(&admin, operation, parameters);
+    admin.asked()
+}
+
+fn one(api: &Api, operation: &str, parameters: &[(&str, &str)]) -> (String, Vec<(String, String)>) {
+    let asked = asked(api, operation, parameters);
+    // A view that changed meanwhile would be asked of again; here nobody else changes anything.
+    assert_eq!(asked.len(), 1, "{operation}: {asked:?}");
+    let (action, resource, keys) = asked.into_iter().next().unwrap();
+    assert_eq!(action, format!("iam:{operation}"));
+    let keys = keys
+        .into_iter()
+        .map(|(name, values)| (name, values.join(",")));
+    (resource, keys.collect())
+}
+
+fn keys(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    let pairs = pairs.iter();
+    pairs
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+const ARN: &str = "arn:aws:iam::111122223333:";
+
+#[test]
+fn a_user_is_asked_for_by_its_path_tags_and_boundary() {
+    let api = Api::new();
+    let boundary = "arn:aws:iam::aws:policy/AdministratorAccess";
+    let parameters = [
+        ("UserName", "Alice"),
+        ("Path", "/p/"),
+        ("PermissionsBoundary", boundary),
+        ("Tags.member.1.Key", "Team"),
+        ("Tags.member.1.Value", "a"),
+    ];
+    let (resource, found) = one(&api, "CreateUser", &parameters);
+    assert_eq!(resource, format!("{ARN}user/p/Alice"));
+    assert_eq!(
+        found,
+        keys(&[
+            ("iam:PermissionsBoundary", boundary),
+            ("aws:RequestTag/Team", "a"),
+            ("aws:TagKeys", "Team"),
+        ])
+    );
+    let of_user = keys(&[
+        ("aws:ResourceTag/Team", "a"),
+        ("iam:ResourceTag/Team", "a"),
+        ("iam:PermissionsBoundary", boundary),
+    ]);
+    let (resource, found) = one(&api, "GetUser", &[("UserName", "aLiCe")]);
+    assert_eq!(resource, format!("{ARN}user/p/Alice"));
+    assert_eq!(found, of_user);
+    let untag = [
+        ("UserName", "alice"),
+        ("TagKeys.member.1", "x"),
+        ("TagKeys.member.2", "y"),
+    ];
+    let (_, found) = one(&api, "UntagUser", &untag);
+    assert_eq!(found, [of_user, keys(&[("aws:TagKeys", "x,y")])].concat());
+    let (resource, found) = one(&api, "GetUser", &[("UserName", "none")]);
+    assert_eq!((resource, found), (format!("{ARN}user/none"), vec![]));
+}
+
+#[test]
+fn each_operation_asks_for_what_it_is_done_to() {
+    let api = Api::new();
+    api.call("CreateUser", &[("UserName", "Alice"), ("Path", "/p/")])
+        .ok();
+    api.call("CreateGroup", &[("GroupName", "G"), ("Path", "/q/")])
+        .ok();
+    let key = api.call("CreateAccessKey", &[("UserName", "Alice")]).ok();
+    let key = key.one("AccessKeyId");
+    for (operation, parameters, resource) in [
+        ("ListUsers", vec![], "user/"),
+        ("ListUsers", vec![("PathPrefix", "/p/")], "user/p/"),
+        ("ListGroups", vec![], "group/"),
+        ("GetGroup", vec![("GroupName", "g")], "group/q/G"),
+        (
+            "CreateGroup",
+            vec![("GroupName", "h"), ("Path", "/r/")],
+            "group/r/h",
+        ),
+        (
+            "AddUserToGroup",
+            vec![("GroupName", "g"), ("UserName", "alice")],
+            "group/q/G",
+        ),
+        (
+            "RemoveUserFromGroup",
+            vec![("GroupName", "g"), ("UserName", "alice")],
+            "group/q/G",
+        ),
+        (
+            "ListGroupsForUser",
+            vec![("UserName", "alice")],
+            "user/p/Alice",
+        ),
+        (
+            "CreateAccessKey",
+            vec![("UserName", "alice")],
+            "user/p/Alice",
+        ),
+        (
+            "GetAccessKeyLastUsed",
+            vec![("AccessKeyId", &*key)],
+            "user/p/Alice",
+        ),
+        ("DeleteUser", vec![("UserName", "alice")], "user/p/Alice"),
+    ] {
+        let (found, _) = one(&api, operation, &parameters);
+        assert_eq!(found, format!("{ARN}{resource}"), "{operation}");
+    }
+    for operation in [
+        "GetAccountSummary",
+        "ListAccountAliases",
+        "ListVirtualMFADevices",
+    ] {
+        assert_eq!(one(&api, operation, &[]).0, "*");
+    }
+    let unknown = [("AccessKeyId", "AKIAIOSFODNN7EXAMPLE")];
+    assert_eq!(one(&api, "GetAccessKeyLastUsed", &unknown).0, "*");
+}
+
+#[test]
+fn who_names_no_user_is_asked_for_themselves() {
+    let api = Api::new();
+    api.call("CreateUser", &[("UserName", "Alice"), ("Path", "/p/")])
+        .ok();
+    let alice = Somebody::user("/p/Alice");
+    for operation in [
+        "GetUser",
+        "ListAccessKeys",
+        "CreateAccessKey",
+        "ListMFADevices",
+    ] {
+        api.call_as(&alice, operation, &[]).ok();
+        let asked = alice.asked();
+        assert_eq!(asked[0].0, format!("iam:{operation}"));
+        assert_eq!(asked[0].1, format!("{ARN}user/p/Alice"));
+    }
+}
+
+#[test]
+fn a_new_name_must_be_allowed_too() {
+    let api = Api::new();
+    for name in ["alice", "bob"] {
+        api.call("CreateUser", &[("UserName", name)]).ok();
+    }
+    api.call("CreateGroup", &[("GroupName", "g")]).ok();
+    let rename = [
+        ("UserName", "alice"),
+        ("NewUserName", "carol"),
+        ("NewPath", "/x/"),
+    ];
+    for resource in ["user/alice", "user/x/carol"] {
+        let denied = format!("iam:UpdateUser {ARN}{resource}");
+        let admin = Somebody::user("/admin").but_not(&denied);
+        let before = api.memory.view_now();
+        let refused = api.call_as(&admin, "UpdateUser", &rename).error();
+        assert_eq!(refused.0, "AccessDenied");
+        assert_eq!(api.memory.view_now(), before);
+    }
+    let denied = format!("iam:UpdateGroup {ARN}group/h");
+    let admin = Somebody::user("/admin").but_not(&denied);
+    let rename = [("GroupName", "g"), ("NewGroupName", "h")];
+    assert_eq!(api.call_as(&admin, "UpdateGroup", &rename).status, 403);
+    // What only gets the name that it has is asked for once.
+    let same = [("UserName", "alice"), ("NewUserName", "alice")];
+    assert_eq!(one(&api, "UpdateUser", &same).0, format!("{ARN}user/alice"));
+}
+
+#[test]
+fn nothing_is_done_that_is_not_allowed() {
+    let api = Api::new();
+    api.call("CreateUser", &[("UserName", "alice")]).ok();
+    api.call("CreateGroup", &[("GroupName", "g")]).ok();
+    let key = api.call("CreateAccessKey", &[("UserName", "alice")]).ok();
+    let key = key.one("AccessKeyId");
+    let before = api.memory.view_now();
+    let parameters = [
+        ("UserName", "alice"),
+        ("GroupName", "g"),
+        ("AccessKeyId", &*key),
+        ("AccountAlias", "abc"),
+        ("Status", "Inactive"),
+        ("RoleName", "r"),
+        ("PolicyName", "p"),
+        ("InstanceProfileName", "i"),
+        ("PolicyArn", "arn:aws:iam::111122223333:policy/p"),
+        ("PolicySourceArn", "arn:aws:iam::111122223333:user/alice"),
+        ("Tags.member.1.Key", "k"),
+        ("Tags.member.1.Value", "v"),
+        ("TagKeys.member.1", "k"),
+    ];
+    for (operation, built) in identity::Service::iam_operations() {
+        if !built {
+            continue;
+        }
+        let nobody = Somebody::user("/nobody").but_not(&format!("iam:{operation}"));
+        let refused = api.call_as(&nobody, operation, &parameters);
+        assert_eq!(refused.status, 403, "{operation}: {refused:?}");
+        assert_eq!(refused.error().0, "AccessDenied", "{operation}");
+        assert_eq!(
+            api.memory.view_now(),
+            before,
+            "{operation} changed something"
+        );
+        assert_eq!(nobody.asked().len(), 1, "{operation} asked on");
+    }
+}
