@@ -46,6 +46,11 @@ impl Writer {
         self
     }
 
+    /// What was written so far.
+    pub(crate) fn written(&self) -> &[u8] {
+        &self.0
+    }
+
     pub(crate) fn finish(&mut self) -> Bytes {
         Bytes::from(std::mem::take(&mut self.0))
     }
@@ -101,6 +106,11 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn text(&mut self) -> Result<&'a str, Malformed> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Malformed)
+    }
+
+    /// How many bytes are left.
+    pub(crate) fn left(&self) -> usize {
+        self.0.len()
     }
 
     pub(crate) fn rest(&mut self) -> &'a [u8] {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use store::Engine;
 use types::{
-    Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected, ConfigurationView,
-    Proposal,
+    Configuration, ConfigurationEdit, ConfigurationEntry, ConfigurationError,
+    ConfigurationExpected, ConfigurationView, Proposal,
 };
 
 use crate::{Change, CouncilDriver, CouncilError, Edit, Expected, Refusal, Settings};
@@ -26,6 +26,20 @@ impl ConfigurationView for Settings {
         for (key, setting) in self.with_prefix(prefix) {
             visitor(key, setting.revision, &setting.value);
         }
+    }
+
+    fn visit_changes(
+        &self,
+        prefix: &str,
+        since: u64,
+        visitor: &mut dyn FnMut(&str, Option<ConfigurationEntry<'_>>),
+    ) -> bool {
+        Settings::visit_changes(self, prefix, since, &mut |key, setting| {
+            visitor(
+                key,
+                setting.map(|setting| (setting.revision, &setting.value)),
+            );
+        })
     }
 }
 
@@ -85,6 +99,7 @@ impl From<CouncilError> for ConfigurationError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::MAX_SETTINGS;
 
     #[test]
     fn settings_are_seen_as_they_stand() {
@@ -93,7 +108,7 @@ mod tests {
             .put("routing/a", Expected::Absent, "1")
             .put("routing/b", Expected::Absent, "2")
             .put("zone/a", Expected::Absent, "3");
-        settings.apply(&change).unwrap();
+        settings.apply(&change, MAX_SETTINGS).unwrap();
         let view: &dyn ConfigurationView = &settings;
         assert_eq!(view.revision(), 1);
         assert_eq!(view.get("routing/b"), Some((1, Bytes::from_static(b"2"))));
@@ -104,6 +119,13 @@ mod tests {
         });
         let entry = |key: &str, value: &'static [u8]| (key.to_owned(), 1, Bytes::from(value));
         assert_eq!(seen, [entry("routing/a", b"1"), entry("routing/b", b"2")]);
+        let mut changed = Vec::new();
+        let known = view.visit_changes("routing/", 0, &mut |key, set| {
+            changed.push((key.to_owned(), set.map(|(revision, _)| revision)));
+        });
+        assert!(known);
+        let set = |key: &str| (key.to_owned(), Some(1));
+        assert_eq!(changed, [set("routing/a"), set("routing/b")]);
     }
 
     #[test]

@@ -7,19 +7,23 @@
 //! here, which is how its proposer learns the outcome; repeated entries are applied once.
 
 mod ready;
+mod receiving;
 mod recovery;
+mod sending;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use raft::{Config, ProgressState, RawNode, SnapshotStatus, StateRole};
+use raft::eraftpb::{Message, MessageType};
+use raft::{Config, RawNode, StateRole};
 use store::Batch;
 use types::{Deployment, SiteId};
 
 use crate::limits::{MAX_APPEND, MAX_IN_FLIGHT, MAX_PENDING, MAX_UNCOMMITTED};
 use crate::log::{Log, raft_id, site_of};
+use crate::saved::Sweep;
 use crate::state::{Proposal, State};
 use crate::wire::{self, Frame};
 use crate::{
@@ -31,7 +35,9 @@ pub use ready::{Ready, ReadyToken};
 pub use status::{CouncilStatus, Role};
 
 use ready::Outstanding;
+use receiving::Receiving;
 use recovery::Recovery;
+use sending::Sending;
 
 /// What a site needs to know to take its seat.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,12 +72,18 @@ pub struct Council {
     undecided: (u64, BTreeSet<ProposalId>),
     finished: Vec<(ProposalId, Result<Outcome, CouncilError>)>,
     outbox: Vec<(SiteId, Bytes)>,
-    /// When a snapshot was sent to whom.
-    snapshots: BTreeMap<SiteId, u64>,
+    /// This leader's state on its way to sites far behind.
+    sending: BTreeMap<SiteId, Sending>,
+    /// A leader's state on its way to this site.
+    receiving: Option<Receiving>,
+    /// One that is all here, and that raft was shown as a snapshot.
+    arrived: Option<State>,
+    /// Settings that don't hold any more, while they are removed from the disk.
+    sweep: Option<Sweep>,
     outstanding: Option<Outstanding>,
     ready_number: u64,
-    /// Writes of this start that are not on disk yet: nothing else happens before they are.
-    opening: Option<Batch>,
+    /// Writes that go with the next work, whatever that is: of this start, or of parts received.
+    writes: Option<Batch>,
     last_leader: Option<SiteId>,
     refused: u64,
 }
@@ -89,8 +101,8 @@ impl Council {
             return Err(CouncilError::SitesChanged);
         }
         let boots = saved.boots + 1;
-        let mut opening = Batch::new();
-        saved::put_boots(&mut opening, boots);
+        let mut writes = Batch::new();
+        saved::put_boots(&mut writes, boots);
         let fresh = saved.members.is_none();
         let members = saved
             .members
@@ -99,7 +111,12 @@ impl Council {
         if !members.contains(config.site) {
             return Err(CouncilError::NoMember(config.site));
         }
+        if !fresh {
+            // Records of an earlier format are of this one from now on.
+            saved::put_base(&mut writes, saved.members.as_ref(), saved.base);
+        }
         let raft_config = raft_config(&config, saved.state.index);
+        let sweep = Sweep::of(saved.generation.other(), saved.stale.clone());
         let log = saved.into_log(members);
         let node = RawNode::new(&raft_config, log, &crate::logger::logger())
             .map_err(|error| CouncilError::Log(error.to_string()))?;
@@ -114,10 +131,13 @@ impl Council {
             undecided: (0, BTreeSet::new()),
             finished: Vec::new(),
             outbox: Vec::new(),
-            snapshots: BTreeMap::new(),
+            sending: BTreeMap::new(),
+            receiving: None,
+            arrived: None,
+            sweep,
             outstanding: None,
             ready_number: 0,
-            opening: Some(opening),
+            writes: Some(writes),
             last_leader: None,
             refused: 0,
             config,
@@ -149,7 +169,8 @@ impl Council {
         self.node.tick();
         self.ask();
         self.end_recovery();
-        self.resume_snapshots();
+        self.tend_sending();
+        self.sweep();
         self.settle();
         self.expire();
         self.record_deployment();
@@ -189,7 +210,7 @@ impl Council {
         self.next_number += 1;
         let id = self.id(number);
         let change = change.clone();
-        let encoded = Proposal { id, change }.encode();
+        let encoded = Proposal::new(id, change).encode();
         let pending = Pending {
             encoded,
             deadline: self.clock + self.config.timing.proposal_ticks(),
@@ -268,7 +289,7 @@ impl Council {
                 if wire::is_voters(message.get_msg_type()) && !self.members().votes(from) {
                     return Err(rubbish("it has no vote"));
                 }
-                if !self.admits_while_recovering(&message) {
+                if !self.admits_while_recovering(&message) || self.is_overtaken(&message) {
                     return Ok(());
                 }
                 wire::admit(&message, from, self.config.site, &self.node).map_err(rubbish)?;
@@ -292,9 +313,29 @@ impl Council {
                 self.take_answer(from, &answer).map_err(rubbish)?;
                 self.end_recovery();
             }
+            Frame::Part(_) if !self.members().votes(from) => {
+                return Err(rubbish("it has no vote"));
+            }
+            Frame::Part(part) => {
+                self.heard.insert(from, self.clock);
+                self.take_part(from, part).map_err(rubbish)?;
+            }
+            Frame::Received(received) => {
+                self.heard.insert(from, self.clock);
+                self.take_received(from, received).map_err(rubbish)?;
+            }
         }
         self.settle();
         Ok(())
+    }
+
+    /// Does it reject what its sender has accepted since? raft would go back to before that, and
+    /// where the log is compacted it would send everything.
+    fn is_overtaken(&self, message: &Message) -> bool {
+        let progress = self.node.raft.prs().get(message.from);
+        message.get_msg_type() == MessageType::MsgAppendResponse
+            && message.reject
+            && progress.is_some_and(|progress| message.index <= progress.matched)
     }
 
     /// After every input: sets the election timeout that raft drew by lot (see `timing`), and
@@ -389,27 +430,6 @@ impl Council {
             let change = Change::new().put(DEPLOYMENT, Expected::Absent, sites);
             if let Err(error) = self.propose(&change) {
                 tracing::debug!(%error, "the sites are not recorded yet");
-            }
-        }
-    }
-
-    /// raft waits for ever for word of a snapshot it sent. If its receiver hasn't caught up two
-    /// election timeouts later, it may have been lost: raft is told so, and tries again.
-    fn resume_snapshots(&mut self) {
-        let patience = 2 * self.config.timing.election_ticks as u64;
-        let clock = self.clock;
-        let late: Vec<SiteId> = self
-            .snapshots
-            .iter()
-            .filter(|(_, at)| clock - **at > patience)
-            .map(|(site, _)| *site)
-            .collect();
-        for site in late {
-            self.snapshots.remove(&site);
-            let progress = self.node.raft.prs().get(raft_id(site));
-            if progress.is_some_and(|progress| progress.state == ProgressState::Snapshot) {
-                self.node
-                    .report_snapshot(raft_id(site), SnapshotStatus::Failure);
             }
         }
     }

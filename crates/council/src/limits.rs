@@ -17,14 +17,34 @@ pub const MAX_CHANGE: ByteSize = ByteSize::kib(768);
 
 /// The most that keys and values of all settings may hold together, each setting counted with
 /// `SETTING_OVERHEAD`. Part of the state machine.
-pub const MAX_SETTINGS: ByteSize = ByteSize::mib(4);
+pub const MAX_SETTINGS: ByteSize = ByteSize::mib(128);
+
+/// What they might hold together in proposals of the first format: an entry of that time is
+/// applied as it was then.
+pub(crate) const FIRST_MAX_SETTINGS: ByteSize = ByteSize::mib(4);
 
 /// What a setting costs beside its key and value. Part of the state machine.
 pub(crate) const SETTING_OVERHEAD: usize = 32;
 
-/// The largest message between two sites: a snapshot of full settings, with room for the
-/// outcomes of 32 sites at their longest. Fits the link's largest envelope (8 MiB).
-pub const MAX_MESSAGE: ByteSize = ByteSize::mib(7);
+/// The largest message between two sites. Fits the link's largest envelope (8 MiB).
+pub const MAX_MESSAGE: ByteSize = ByteSize::mib(4);
+
+/// A part of a state holds about so much, unless a single setting is longer: the link sends
+/// 16 KiB at a time, and one part is one write at its receiver.
+pub(crate) const PART: ByteSize = ByteSize::kib(64);
+
+/// Parts on their way to one peer hold about so much: half of what a peer may have under way in
+/// the link's control class, in the lab. A heartbeat waits for these at most.
+pub(crate) const MAX_PARTS_UNDER_WAY: ByteSize = ByteSize::kib(512);
+
+/// Parts that came before an earlier one, and wait for it: as many as can be under way.
+pub(crate) const MAX_EARLY_PARTS: usize = 16;
+
+/// Removed keys that are remembered for those who follow the changes.
+pub(crate) const MAX_REMEMBERED_REMOVALS: usize = 4096;
+
+/// Records of an earlier state removed with one write.
+pub(crate) const SWEPT_AT_ONCE: usize = 4096;
 
 /// The most proposals a site may have under way.
 pub const MAX_PENDING: usize = 64;
@@ -34,14 +54,18 @@ pub const MAX_PENDING: usize = 64;
 /// state machine.
 pub(crate) const MAX_OUTCOMES: usize = 128;
 
-/// The log is compacted when it holds more entries than this.
+/// The log is compacted when it holds more entries than this and no living peer needs them.
 pub const MAX_LOG_ENTRIES: usize = 1024;
 
 /// The log is compacted when its entries hold more than this.
 pub(crate) const MAX_LOG_SIZE: ByteSize = ByteSize::mib(4);
 
-/// Applied entries left in the log by a compaction, so that a peer slightly behind is sent
-/// entries rather than everything.
+/// What a living peer has yet to be sent (or will, once a state on its way has arrived) stays in
+/// the leader's log for it, up to so many times the log's bounds.
+pub(crate) const LOG_BOUNDS_FOR_PEERS: usize = 8;
+
+/// Applied entries left in the log by a compaction (fewer if they hold more than half of
+/// `MAX_LOG_SIZE`), so that a peer slightly behind is sent entries rather than everything.
 pub(crate) const KEPT_LOG_ENTRIES: usize = 128;
 
 /// What a leader lets lie in its log uncommitted; proposals beyond it wait to be repeated.
@@ -65,12 +89,14 @@ pub(crate) const MAX_INBOX: usize = 1024;
 /// Bytes a driver holds for its council.
 pub(crate) const MAX_INBOX_SIZE: ByteSize = ByteSize::mib(32);
 
-// A snapshot of everything at its longest, for 32 sites, fits a message; a repeated proposal is
+// A part with the setting or the outcomes that overshoot fits a message; a repeated proposal is
 // remembered while it can come; a message of entries fits with the entry that overshoots; the
 // largest change isn't held up for being uncommitted, and several fit a driver's inbox.
 const _: () = {
-    let outcomes = 32 * MAX_OUTCOMES * (MAX_KEY + 32);
-    assert!(MAX_SETTINGS.as_usize() + outcomes < MAX_MESSAGE.as_usize());
+    let outcomes = MAX_OUTCOMES * (MAX_KEY + 32);
+    assert!(PART.as_usize() + outcomes + 1024 < MAX_MESSAGE.as_usize());
+    assert!(PART.0 + 2 * MAX_CHANGE.0 < MAX_MESSAGE.0);
+    assert!(MAX_PARTS_UNDER_WAY.as_usize() / PART.as_usize() < MAX_EARLY_PARTS);
     assert!(2 * MAX_PENDING <= MAX_OUTCOMES);
     assert!(MAX_APPEND.0 + 2 * MAX_CHANGE.0 < MAX_MESSAGE.0);
     assert!(MAX_CHANGE.0 < MAX_UNCOMMITTED.0 && MAX_CHANGE.0 < MAX_LOG_SIZE.0);

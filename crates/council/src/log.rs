@@ -1,5 +1,6 @@
 //! What raft-rs reads: the log in memory, exactly as it is on disk or on its way there. Bounded
-//! by compaction; a snapshot is made from the state whenever a peer needs one.
+//! by compaction. Its snapshots are empty: they name a place in the log, and the state goes to
+//! the peer in parts (`council/sending.rs`).
 
 use std::collections::VecDeque;
 
@@ -8,7 +9,8 @@ use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 use types::SiteId;
 
 use crate::Members;
-use crate::limits::{KEPT_LOG_ENTRIES, MAX_LOG_ENTRIES, MAX_LOG_SIZE};
+use crate::limits::{KEPT_LOG_ENTRIES, LOG_BOUNDS_FOR_PEERS, MAX_LOG_ENTRIES, MAX_LOG_SIZE};
+use crate::saved::Generation;
 use crate::state::State;
 
 /// The log after its base, the hard state, and the state the applied part of the log has made.
@@ -19,6 +21,8 @@ pub(crate) struct Log {
     pub(crate) base: (u64, u64),
     pub(crate) entries: VecDeque<Entry>,
     pub(crate) state: State,
+    /// Where the state's settings are on disk.
+    pub(crate) generation: Generation,
 }
 
 /// raft-rs takes 0 for "nobody", and a site may have number 0.
@@ -46,6 +50,16 @@ pub(crate) fn conf_state(members: &Members) -> ConfState {
     conf_state
 }
 
+/// A snapshot as raft-rs is shown it: its place in the log, without the state.
+pub(crate) fn snapshot(index: u64, term: u64, members: &Members) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    let metadata = snapshot.mut_metadata();
+    metadata.index = index;
+    metadata.term = term;
+    metadata.set_conf_state(conf_state(members));
+    snapshot
+}
+
 impl Log {
     pub(crate) fn first(&self) -> u64 {
         self.base.0 + 1
@@ -67,28 +81,55 @@ impl Log {
         before
     }
 
-    /// Replaces everything by a snapshot's state.
-    pub(crate) fn restore(&mut self, state: State) {
+    /// Replaces everything by a leader's state. Returns the old one.
+    pub(crate) fn restore(&mut self, state: State) -> State {
         self.base = (state.index, state.term);
         self.entries.clear();
-        self.state = state;
+        self.generation = self.generation.other();
+        std::mem::replace(&mut self.state, state)
     }
 
     /// Drops old applied entries if the log is over its bound. Returns the indexes dropped.
-    pub(crate) fn compact(&mut self) -> std::ops::Range<u64> {
+    /// Those after `kept_after` stay for peers that are catching up, unless that takes the log far
+    /// over its bound.
+    pub(crate) fn compact(&mut self, kept_after: Option<u64>) -> std::ops::Range<u64> {
         let first = self.first();
         let size: usize = self.entries.iter().map(|entry| entry.data.len()).sum();
-        if self.entries.len() <= MAX_LOG_ENTRIES && size <= MAX_LOG_SIZE.as_usize() {
+        let within = |times: usize| {
+            self.entries.len() <= times * MAX_LOG_ENTRIES && size <= times * MAX_LOG_SIZE.as_usize()
+        };
+        if within(1) {
             return first..first;
         }
-        let applied = self.state.index.saturating_sub(self.base.0);
-        let count = applied.saturating_sub(KEPT_LOG_ENTRIES as u64);
+        let mut last = self.state.index.saturating_sub(self.kept() as u64);
+        if within(LOG_BOUNDS_FOR_PEERS) {
+            last = last.min(kept_after.unwrap_or(last));
+        }
+        let count = last.saturating_sub(self.base.0);
         for _ in 0..count {
             if let Some(entry) = self.entries.pop_front() {
                 self.base = (entry.index, entry.term);
             }
         }
         first..self.first()
+    }
+
+    /// How many of the applied entries a compaction leaves: few, or fewer if they are large.
+    fn kept(&self) -> usize {
+        let applied = usize::try_from(self.state.index.saturating_sub(self.base.0));
+        let latest = self
+            .entries
+            .iter()
+            .take(applied.unwrap_or(usize::MAX))
+            .rev();
+        let mut size = 0;
+        latest
+            .take(KEPT_LOG_ENTRIES)
+            .take_while(|entry| {
+                size += entry.data.len();
+                size <= MAX_LOG_SIZE.as_usize() / 2
+            })
+            .count()
     }
 
     fn at(&self, index: u64) -> Option<&Entry> {
@@ -140,14 +181,6 @@ impl Storage for Log {
     }
 
     fn snapshot(&self, _: u64, _: u64) -> raft::Result<Snapshot> {
-        let mut snapshot = Snapshot {
-            data: self.state.encode(),
-            ..Snapshot::default()
-        };
-        let metadata = snapshot.mut_metadata();
-        metadata.index = self.state.index;
-        metadata.term = self.state.term;
-        metadata.set_conf_state(conf_state(&self.members));
-        Ok(snapshot)
+        Ok(snapshot(self.state.index, self.state.term, &self.members))
     }
 }

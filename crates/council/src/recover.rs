@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use types::SiteId;
 
 use crate::Saved;
+use crate::entries::Entries;
 use crate::saved::greatest_boots;
 
 /// Why there is nothing to recover from.
@@ -59,9 +60,17 @@ pub fn recover(found: &BTreeMap<SiteId, Saved>) -> Result<Recovered, RecoverErro
     record.hard.vote = 0;
     // No proposal's number may come twice, and it begins with the number of its site's start.
     record.boots = boots.max(greatest_boots(&best.state, best.entries.iter()));
-    let records = found.keys().map(|site| (*site, record.clone())).collect();
+    record.stale = Entries::default();
+    let records = found.iter().map(|(site, saved)| {
+        let generation = saved.generation.other();
+        let record = Saved {
+            generation,
+            ..record.clone()
+        };
+        (*site, record)
+    });
     Ok(Recovered {
         source: *source,
-        records,
+        records: records.collect(),
     })
 }

@@ -1,27 +1,36 @@
 //! The council's records in `Space::Council`, and how they are read back. Keys: `b` boots, `f`
-//! format, members and base of the log, `h` hard state, `a` applied index; `l` + index: an entry;
-//! `s` + key: a setting; `p` + site: outcomes of a site's proposals.
+//! format, members and base of the log, `h` hard state, `a` applied index and generation; `l` +
+//! index: an entry; `s` or `t` + key: a setting; `p` + site: outcomes of a site's proposals.
+//!
+//! Settings have two generations, `s` and `t`, and `a` says which holds. A state that a leader
+//! sends is written into the other one, part by part, and holds from one small write on; the old
+//! one is swept out later. Whatever a crash leaves in the one that doesn't hold is swept too.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use raft::eraftpb::{Entry, HardState};
 use store::{Batch, Direction, KeyRange, ReadError, Snapshot, Space};
-use types::SiteId;
+use types::{ByteSize, SiteId};
 
 use crate::codec::{Malformed, Reader, Writer};
+use crate::entries::Entries;
+use crate::limits::SWEPT_AT_ONCE;
 use crate::log::Log;
+use crate::settings::weight;
 use crate::state::{
     Proposal, State, decode_outcomes, decode_setting, encode_outcomes, encode_setting,
 };
-use crate::{Members, Settings};
+use crate::{Members, Setting, Settings};
 
-/// The format of the records.
-const FORMAT: u8 = 1;
+/// The format of the records. The first had one generation of settings, and 4 MiB for them.
+const FORMAT: u8 = 2;
 
 /// Entries read at a time.
-const PAGE: usize = 512;
+const PAGE: usize = 128;
+
+/// Settings are written in batches that hold about so much.
+const WRITTEN_AT_ONCE: ByteSize = ByteSize::mib(1);
 
 /// Everything a site's council has on disk.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -33,6 +42,72 @@ pub struct Saved {
     pub(crate) base: (u64, u64),
     pub(crate) entries: Vec<Entry>,
     pub(crate) state: State,
+    pub(crate) generation: Generation,
+    /// Keys in the generation that doesn't hold: to be swept.
+    pub(crate) stale: Entries,
+}
+
+/// Which of the two sets of records holds the settings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Generation {
+    /// Under `s`.
+    #[default]
+    S,
+    /// Under `t`.
+    T,
+}
+
+impl Generation {
+    pub(crate) fn other(self) -> Generation {
+        match self {
+            Generation::S => Generation::T,
+            Generation::T => Generation::S,
+        }
+    }
+
+    fn key(self, key: &str) -> Bytes {
+        let kind = match self {
+            Generation::S => b"s",
+            Generation::T => b"t",
+        };
+        [kind, key.as_bytes()].concat().into()
+    }
+}
+
+/// Records of a generation that doesn't hold, being removed a few at a time.
+pub(crate) struct Sweep {
+    generation: Generation,
+    entries: Entries,
+    next: Arc<str>,
+}
+
+impl Sweep {
+    /// Of these keys; nothing if there are none.
+    pub(crate) fn of(generation: Generation, entries: Entries) -> Option<Sweep> {
+        let next = entries.from("").next()?.0.clone();
+        Some(Sweep {
+            generation,
+            entries,
+            next,
+        })
+    }
+
+    /// Removes some more. True: that was all.
+    pub(crate) fn step(&mut self, batch: &mut Batch) -> bool {
+        let mut left = self.entries.from(&self.next);
+        for (key, _) in left.by_ref().take(SWEPT_AT_ONCE) {
+            batch.delete(Space::Council, self.generation.key(key));
+        }
+        match left.next() {
+            Some((key, _)) => {
+                let next = key.clone();
+                drop(left);
+                self.next = next;
+                false
+            }
+            None => true,
+        }
+    }
 }
 
 impl Saved {
@@ -52,10 +127,29 @@ impl Saved {
     }
 
     /// The writes that make this the council's records in an engine that holds none, or (given
-    /// what it holds) in their place.
-    pub fn replacing(&self, old: &Saved) -> Batch {
+    /// what it holds) in their place: to be committed one after the other. What was there holds
+    /// until one small batch among them is on disk, and this holds from then on.
+    pub fn replacing(&self, old: &Saved) -> Vec<Batch> {
+        let generation = old.generation.other();
+        let mut batches = sweep_all(generation, &old.stale);
+        let mut written = usize::MAX;
+        for (key, setting) in self.state.settings.iter() {
+            if written > WRITTEN_AT_ONCE.as_usize() {
+                batches.push(Batch::new());
+                written = 0;
+            }
+            written += key.len() + setting.value.len();
+            if let Some(batch) = batches.last_mut() {
+                put_new_setting(batch, generation, key, setting);
+            }
+        }
+        batches.push(self.switching(old, generation));
+        batches.extend(sweep_all(old.generation, old.state.settings.entries()));
+        batches
+    }
+
+    fn switching(&self, old: &Saved, generation: Generation) -> Batch {
         let mut batch = Batch::new();
-        delete_state(&mut batch, &old.state);
         for entry in &old.entries {
             batch.delete(Space::Council, entry_key(entry.index));
         }
@@ -65,7 +159,7 @@ impl Saved {
         for entry in &self.entries {
             put_entry(&mut batch, entry);
         }
-        put_state(&mut batch, &self.state);
+        put_state(&mut batch, &old.state, &self.state, generation);
         batch
     }
 
@@ -82,6 +176,7 @@ impl Saved {
             base: self.base,
             entries: self.entries.into(),
             state: self.state,
+            generation: self.generation,
         }
     }
 
@@ -109,37 +204,59 @@ impl Saved {
 /// The engine's, and `Corrupt` if the records contradict each other or a newer Causeway wrote
 /// them.
 pub async fn load<S: Snapshot>(snapshot: &S) -> Result<Saved, ReadError> {
-    let mut saved = Saved::empty();
-    let mut settings = BTreeMap::new();
-    let mut revision = 0;
+    let mut reading = Reading::default();
     let mut range = KeyRange::all();
     loop {
         let page = snapshot
             .scan(Space::Council, range.clone(), Direction::Forward, PAGE)
             .await?;
         for entry in &page.entries {
-            let (kind, name) = entry
-                .key
-                .split_first()
-                .ok_or_else(|| corrupt("an empty key"))?;
-            let value = &entry.value;
-            match kind {
-                b's' => {
-                    let key = String::from_utf8(name.to_vec()).map_err(|_| malformed("key"))?;
-                    let setting = decode_setting(value).map_err(|_| malformed("setting"))?;
-                    settings.insert(key, setting);
-                }
-                _ => read_record(&mut saved, &mut revision, *kind, name, value)?,
-            }
+            reading.take(&entry.key, &entry.value)?;
         }
         match page.entries.last() {
             Some(last) if page.more => range.start = std::ops::Bound::Excluded(last.key.clone()),
             _ => break,
         }
     }
-    saved.state.settings = Arc::new(Settings::from_parts(revision, settings));
+    let mut saved = reading.saved;
+    let settings = Settings::from_parts(reading.revision, reading.entries, ByteSize(reading.size));
+    saved.state.settings = Arc::new(settings);
     saved.check().map_err(corrupt)?;
     Ok(saved)
+}
+
+/// The records while they are read, in the order of their keys: so the generation is known before
+/// the first setting.
+#[derive(Default)]
+struct Reading {
+    saved: Saved,
+    revision: u64,
+    entries: Entries,
+    size: u64,
+}
+
+impl Reading {
+    fn take(&mut self, key: &[u8], value: &Bytes) -> Result<(), ReadError> {
+        let (kind, name) = key.split_first().ok_or_else(|| corrupt("an empty key"))?;
+        let generation = match kind {
+            b's' => Generation::S,
+            b't' => Generation::T,
+            _ => return read_record(&mut self.saved, &mut self.revision, *kind, name, value),
+        };
+        let key = std::str::from_utf8(name).map_err(|_| malformed("key"))?;
+        if generation == self.saved.generation {
+            let setting = decode_setting(value).map_err(|_| malformed("setting"))?;
+            self.size += weight(key, &setting.value);
+            self.entries.push(Arc::from(key), setting);
+        } else {
+            let gone = Setting {
+                revision: 0,
+                value: Bytes::new(),
+            };
+            self.saved.stale.push(Arc::from(key), gone);
+        }
+        Ok(())
+    }
 }
 
 fn read_record(
@@ -166,6 +283,12 @@ fn read_record(
             saved.state.index = reader.u64()?;
             saved.state.term = reader.u64()?;
             *revision = reader.u64()?;
+            // The first format knew one generation.
+            saved.generation = match reader.rest() {
+                [] | [0] => Generation::S,
+                [1] => Generation::T,
+                _ => return Err(Malformed),
+            };
             Ok(())
         })(),
         b'l' => read_entry(name, value).map(|entry| saved.entries.push(entry)),
@@ -231,10 +354,6 @@ fn entry_key(index: u64) -> Bytes {
     [&b"l"[..], &index.to_be_bytes()].concat().into()
 }
 
-fn setting_key(key: &str) -> Bytes {
-    [b"s", key.as_bytes()].concat().into()
-}
-
 fn outcomes_key(site: SiteId) -> Bytes {
     [&b"p"[..], &site.0.to_be_bytes()].concat().into()
 }
@@ -284,22 +403,33 @@ pub(crate) fn delete_entries(batch: &mut Batch, indexes: std::ops::Range<u64>) {
     }
 }
 
-/// The applied index and the settings' revision.
-pub(crate) fn put_applied(batch: &mut Batch, state: &State) {
+/// The applied index, the settings' revision and the generation that holds them.
+pub(crate) fn put_applied(batch: &mut Batch, state: &State, generation: Generation) {
     let mut writer = Writer::new();
     writer
         .u64(state.index)
         .u64(state.term)
-        .u64(state.settings.revision());
+        .u64(state.settings.revision())
+        .u8(generation as u8);
     batch.put(Space::Council, &b"a"[..], writer.finish());
 }
 
 /// That setting as it now is.
-pub(crate) fn put_setting(batch: &mut Batch, state: &State, key: &str) {
+pub(crate) fn put_setting(batch: &mut Batch, state: &State, generation: Generation, key: &str) {
     match state.settings.get(key) {
-        Some(setting) => batch.put(Space::Council, setting_key(key), encode_setting(setting)),
-        None => batch.delete(Space::Council, setting_key(key)),
+        Some(setting) => put_new_setting(batch, generation, key, setting),
+        None => batch.delete(Space::Council, generation.key(key)),
     }
+}
+
+/// That setting, into that generation.
+pub(crate) fn put_new_setting(
+    batch: &mut Batch,
+    generation: Generation,
+    key: &str,
+    setting: &Setting,
+) {
+    batch.put(Space::Council, generation.key(key), encode_setting(setting));
 }
 
 /// The outcomes of that site's proposals as they now are.
@@ -313,23 +443,84 @@ pub(crate) fn put_outcomes(batch: &mut Batch, state: &State, site: SiteId) {
     }
 }
 
-/// All of the state.
-pub(crate) fn put_state(batch: &mut Batch, state: &State) {
-    for (key, _) in state.settings.iter() {
-        put_setting(batch, state, key);
+/// A state in the place of another; its settings are in that generation already.
+pub(crate) fn put_state(batch: &mut Batch, old: &State, state: &State, generation: Generation) {
+    for site in old.outcomes.keys() {
+        batch.delete(Space::Council, outcomes_key(*site));
     }
     for site in state.outcomes.keys() {
         put_outcomes(batch, state, *site);
     }
-    put_applied(batch, state);
+    put_applied(batch, state, generation);
 }
 
-/// Removes all of the state but its applied index.
-pub(crate) fn delete_state(batch: &mut Batch, state: &State) {
-    for (key, _) in state.settings.iter() {
-        batch.delete(Space::Council, setting_key(key));
+/// Every batch that it takes to remove these.
+fn sweep_all(generation: Generation, entries: &Entries) -> Vec<Batch> {
+    let mut batches = Vec::new();
+    let mut sweep = Sweep::of(generation, entries.clone());
+    while let Some(left) = &mut sweep {
+        let mut batch = Batch::new();
+        let done = left.step(&mut batch);
+        batches.push(batch);
+        if done {
+            sweep = None;
+        }
     }
-    for site in state.outcomes.keys() {
-        batch.delete(Space::Council, outcomes_key(*site));
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn golden_bytes_of_the_applied_record() {
+        let state = State {
+            index: 4,
+            term: 2,
+            settings: Arc::new(Settings::from_parts(3, Entries::default(), ByteSize(0))),
+            outcomes: BTreeMap::new(),
+        };
+        let mut batch = Batch::new();
+        put_applied(&mut batch, &state, Generation::T);
+        let expected = [
+            0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 1,
+        ];
+        let put = store::Write::Put {
+            space: Space::Council,
+            key: Bytes::from_static(b"a"),
+            value: Bytes::copy_from_slice(&expected),
+        };
+        assert_eq!(batch.writes, [put]);
+        for (length, generation) in [(25, Generation::T), (24, Generation::S)] {
+            let mut reading = Reading::default();
+            let value = Bytes::copy_from_slice(&expected[..length]);
+            reading.take(b"a", &value).unwrap();
+            assert_eq!(reading.saved.generation, generation);
+            assert_eq!((reading.saved.state.index, reading.revision), (4, 3));
+        }
+        let wrong = Bytes::from([&expected[..24], &[2]].concat());
+        assert!(Reading::default().take(b"a", &wrong).is_err());
+    }
+
+    #[test]
+    fn records_of_the_first_format_are_read_and_those_of_a_later_one_refused() {
+        let base = |format: u8| {
+            let mut writer = Writer::new();
+            writer.u8(format).u64(0).u64(0);
+            writer.length(1).u16(7).length(0).finish()
+        };
+        for format in [1, 2] {
+            let mut reading = Reading::default();
+            assert!(reading.take(b"f", &base(format)).is_ok());
+            assert!(reading.saved.members.is_some());
+        }
+        let refused = Reading::default().take(b"f", &base(3)).unwrap_err();
+        assert!(
+            refused.to_string().contains("a newer Causeway"),
+            "{refused}"
+        );
     }
 }

@@ -1,14 +1,18 @@
 //! The settings: keys and values in order, changed atomically by compare-and-set. Pure; applying
 //! the same changes in the same order gives the same settings everywhere.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use types::{ByteSize, Deployment};
 
 use crate::codec::{Malformed, Reader, Writer};
-use crate::limits::{MAX_CHANGE, MAX_EDITS, MAX_KEY, MAX_SETTINGS, SETTING_OVERHEAD};
+use crate::entries::Entries;
+use crate::limits::{
+    MAX_CHANGE, MAX_EDITS, MAX_KEY, MAX_REMEMBERED_REMOVALS, MAX_SETTINGS, SETTING_OVERHEAD,
+};
 
 /// The key under which the deployment's sites stand, as JSON of `types::Deployment`. The first
 /// leader puts it there.
@@ -23,13 +27,31 @@ pub struct Setting {
     pub value: Bytes,
 }
 
-/// The configuration as of one revision. Keys are `service/name`, in byte order.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+/// The configuration as of one revision. Keys are `service/name`, in byte order. A clone shares
+/// what it holds, and a change copies little of it.
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     revision: u64,
-    entries: BTreeMap<String, Setting>,
+    entries: Entries,
     size: ByteSize,
+    removed: Arc<Removed>,
 }
+
+/// The latest removals, for those who follow the changes: known at this site only.
+#[derive(Clone, Debug, Default)]
+struct Removed {
+    /// Those of later revisions are here.
+    after: u64,
+    keys: VecDeque<(u64, Arc<str>)>,
+}
+
+impl PartialEq for Settings {
+    fn eq(&self, other: &Settings) -> bool {
+        self.revision == other.revision && self.entries == other.entries
+    }
+}
+
+impl Eq for Settings {}
 
 /// What must hold of a key for an edit to be made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,9 +118,37 @@ impl Settings {
         prefix: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a Setting)> + 'a {
         self.entries
-            .range(prefix.to_owned()..)
+            .from(prefix)
             .take_while(move |(key, _)| key.starts_with(prefix))
-            .map(|(key, setting)| (key.as_str(), setting))
+            .map(|(key, setting)| (&**key, setting))
+    }
+
+    /// Visits what differs from revision `since` among keys that begin with `prefix`: removed
+    /// ones first (`None`, some perhaps more than once), then those set, in order. Costs what
+    /// changed, and a look at each chunk of keys. False, having visited nothing: what was removed
+    /// since is no longer known, so all must be read.
+    pub fn visit_changes(
+        &self,
+        prefix: &str,
+        since: u64,
+        visitor: &mut dyn FnMut(&str, Option<&Setting>),
+    ) -> bool {
+        if since < self.removed.after || since > self.revision {
+            return false;
+        }
+        let removed = self.removed.keys.iter().rev();
+        for (_, key) in removed.take_while(|(revision, _)| *revision > since) {
+            if key.starts_with(prefix) && self.get(key).is_none() {
+                visitor(key, None);
+            }
+        }
+        for (key, setting) in self.entries.set_after(since, prefix) {
+            if !key.starts_with(prefix) {
+                break;
+            }
+            visitor(key, Some(setting));
+        }
+        true
     }
 
     /// What they count towards `MAX_SETTINGS`.
@@ -111,8 +161,8 @@ impl Settings {
         serde_json::from_slice(&self.get(DEPLOYMENT)?.value).ok()
     }
 
-    /// Makes the change, or none of it.
-    pub(crate) fn apply(&mut self, change: &Change) -> Result<u64, Refusal> {
+    /// Makes the change, or none of it; `limit` is what the settings may hold.
+    pub(crate) fn apply(&mut self, change: &Change, limit: ByteSize) -> Result<u64, Refusal> {
         change.check().map_err(|_| Refusal::Invalid)?;
         for edit in &change.edits {
             let found = self.entries.get(&edit.key).map(|setting| setting.revision);
@@ -132,7 +182,7 @@ impl Settings {
             let added = edit.value.as_ref().map_or(0, |new| weight(&edit.key, new));
             size - freed + added
         });
-        if grown > MAX_SETTINGS.0 && grown > self.size.0 {
+        if grown > limit.0 && grown > self.size.0 {
             return Err(Refusal::Full);
         }
         self.revision += 1;
@@ -144,39 +194,62 @@ impl Settings {
                         revision: self.revision,
                         value: value.clone(),
                     };
-                    self.entries.insert(edit.key.clone(), setting);
+                    self.entries.insert(&edit.key, setting);
                 }
-                None => {
+                None if self.entries.get(&edit.key).is_some() => {
                     self.entries.remove(&edit.key);
+                    Arc::make_mut(&mut self.removed).note(self.revision, &edit.key);
                 }
+                None => {}
             }
         }
         Ok(self.revision)
     }
 
-    /// All of it, for a snapshot or from storage.
-    pub(crate) fn from_parts(revision: u64, entries: BTreeMap<String, Setting>) -> Settings {
-        let size = entries
-            .iter()
-            .map(|(key, setting)| weight(key, &setting.value))
-            .sum();
+    /// All of it, from a leader's parts or from storage.
+    pub(crate) fn from_parts(revision: u64, entries: Entries, size: ByteSize) -> Settings {
+        let removed = Removed {
+            after: revision,
+            keys: VecDeque::new(),
+        };
         Settings {
             revision,
             entries,
-            size: ByteSize(size),
+            size,
+            removed: Arc::new(removed),
         }
     }
 
     /// Every setting, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Setting)> {
         self.entries
-            .iter()
-            .map(|(key, setting)| (key.as_str(), setting))
+            .from("")
+            .map(|(key, setting)| (&**key, setting))
+    }
+
+    /// How many settings there are.
+    pub fn count(&self) -> usize {
+        self.entries.count()
+    }
+
+    pub(crate) fn entries(&self) -> &Entries {
+        &self.entries
+    }
+}
+
+impl Removed {
+    fn note(&mut self, revision: u64, key: &str) {
+        self.keys.push_back((revision, Arc::from(key)));
+        if self.keys.len() > MAX_REMEMBERED_REMOVALS
+            && let Some((forgotten, _)) = self.keys.pop_front()
+        {
+            self.after = forgotten;
+        }
     }
 }
 
 /// What a setting counts towards `MAX_SETTINGS`.
-fn weight(key: &str, value: &Bytes) -> u64 {
+pub(crate) fn weight(key: &str, value: &Bytes) -> u64 {
     (key.len() + value.len() + SETTING_OVERHEAD) as u64
 }
 
@@ -305,7 +378,7 @@ mod tests {
     fn a_change_is_made_whole_or_not_at_all() {
         let mut settings = Settings::default();
         let first = Change::new().put("a/x", Expected::Absent, "1");
-        assert_eq!(settings.apply(&first), Ok(1));
+        assert_eq!(settings.apply(&first, MAX_SETTINGS), Ok(1));
         let half =
             Change::new()
                 .put("a/y", Expected::Absent, "2")
@@ -314,14 +387,14 @@ mod tests {
             key: "a/x".to_owned(),
             found: Some(1),
         };
-        assert_eq!(settings.apply(&half), Err(refusal));
+        assert_eq!(settings.apply(&half, MAX_SETTINGS), Err(refusal));
         assert_eq!(settings.get("a/y"), None);
         assert_eq!(settings.revision(), 1);
         let both =
             Change::new()
                 .delete("a/x", Expected::Revision(1))
                 .put("b/z", Expected::Absent, "4");
-        assert_eq!(settings.apply(&both), Ok(2));
+        assert_eq!(settings.apply(&both, MAX_SETTINGS), Ok(2));
         assert_eq!(settings.with_prefix("a/").count(), 0);
         assert_eq!(settings.with_prefix("b/").count(), 1);
         assert_eq!(settings.size(), ByteSize(4 + 32));
@@ -331,21 +404,81 @@ mod tests {
     fn full_settings_refuse_growth_and_allow_shrinking() {
         let mut settings = Settings::default();
         let large = Bytes::from(vec![0; 200 * 1024]);
+        let limit = ByteSize::mib(2);
         let mut number = 0;
         let refusal = loop {
             let key = format!("a/{number}");
-            match settings.apply(&Change::new().put(key, Expected::Any, large.clone())) {
+            let change = Change::new().put(key, Expected::Any, large.clone());
+            match settings.apply(&change, limit) {
                 Ok(_) => number += 1,
                 Err(refusal) => break refusal,
             }
         };
         assert_eq!(refusal, Refusal::Full);
-        assert!(settings.size() <= MAX_SETTINGS);
-        assert!(
-            settings
-                .apply(&Change::new().delete("a/0", Expected::Any))
-                .is_ok()
+        assert!(settings.size() <= limit);
+        let shrinking = Change::new().delete("a/0", Expected::Any);
+        assert!(settings.apply(&shrinking, limit).is_ok());
+    }
+
+    /// What `visit_changes` tells of a prefix; none if it can't tell.
+    fn changes(settings: &Settings, prefix: &str, since: u64) -> Option<Vec<(String, bool)>> {
+        let mut seen = Vec::new();
+        let known = settings.visit_changes(prefix, since, &mut |key, setting| {
+            seen.push((key.to_owned(), setting.is_some()));
+        });
+        known.then_some(seen)
+    }
+
+    #[test]
+    fn whoever_follows_is_told_what_was_set_and_what_was_removed() {
+        let mut settings = Settings::default();
+        let mut apply = |change: Change| settings.apply(&change, MAX_SETTINGS).unwrap();
+        apply(
+            Change::new()
+                .put("a/x", Expected::Any, "1")
+                .put("a/y", Expected::Any, "1"),
         );
+        apply(Change::new().put("b/x", Expected::Any, "2"));
+        apply(
+            Change::new()
+                .delete("a/x", Expected::Any)
+                .put("a/z", Expected::Any, "3"),
+        );
+        apply(Change::new().delete("b/absent", Expected::Any));
+        let told = |key: &str, is_there| (key.to_owned(), is_there);
+        let all = Some(vec![
+            told("a/x", false),
+            told("a/y", true),
+            told("a/z", true),
+        ]);
+        assert_eq!(changes(&settings, "a/", 0), all);
+        let later = Some(vec![told("a/x", false), told("a/z", true)]);
+        assert_eq!(changes(&settings, "a/", 2), later);
+        assert_eq!(changes(&settings, "b/", 2), Some(vec![]));
+        assert_eq!(changes(&settings, "", 3), Some(vec![]));
+        assert_eq!(changes(&settings, "", 5), None);
+        let again = Change::new().put("a/x", Expected::Any, "5");
+        settings.apply(&again, MAX_SETTINGS).unwrap();
+        let back = Some(vec![told("a/x", true), told("a/z", true)]);
+        assert_eq!(changes(&settings, "a/", 2), back);
+    }
+
+    #[test]
+    fn removals_too_long_ago_are_not_known() {
+        let mut settings = Settings::default();
+        for number in 0..MAX_REMEMBERED_REMOVALS + 1 {
+            let key = format!("a/{number}");
+            let put = Change::new().put(key.clone(), Expected::Any, "");
+            settings.apply(&put, MAX_SETTINGS).unwrap();
+            let delete = Change::new().delete(key, Expected::Any);
+            settings.apply(&delete, MAX_SETTINGS).unwrap();
+        }
+        assert_eq!(changes(&settings, "a/", 1), None);
+        let known = changes(&settings, "a/", 2).map(|seen| seen.len());
+        assert_eq!(known, Some(MAX_REMEMBERED_REMOVALS));
+        let read = Settings::from_parts(7, Entries::default(), ByteSize(0));
+        assert_eq!(changes(&read, "a/", 6), None);
+        assert_eq!(changes(&read, "a/", 7), Some(vec![]));
     }
 
     #[test]

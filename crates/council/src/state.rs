@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use types::SiteId;
+use types::{ByteSize, SiteId};
 
 use crate::codec::{Malformed, Reader, Writer};
-use crate::limits::MAX_OUTCOMES;
+use crate::limits::{FIRST_MAX_SETTINGS, MAX_OUTCOMES, MAX_SETTINGS};
 use crate::{Change, Refusal, Setting, Settings};
 
 /// Names a proposal for good. Numbers of a site ascend, across restarts too.
@@ -45,14 +45,22 @@ pub struct Applied {
     pub keys: Vec<String>,
 }
 
+/// The format of a proposal. With it goes what settings may hold when it is applied: so an entry
+/// comes to the same at every site, whichever Causeway wrote it.
+const FORMAT: u8 = 2;
+
 /// A change and its name, as they stand in the log and travel to the leader.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Proposal {
+    format: u8,
     pub(crate) id: ProposalId,
     pub(crate) change: Change,
 }
 
-/// Everything a snapshot holds.
+/// Outcomes of a site's latest proposals, by number.
+pub(crate) type Outcomes = BTreeMap<u64, Outcome>;
+
+/// What the applied part of the log has made: what a site too far behind is sent.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct State {
     /// The index of the last entry applied, and its term.
@@ -60,20 +68,38 @@ pub(crate) struct State {
     pub(crate) term: u64,
     pub(crate) settings: Arc<Settings>,
     /// Per site, the outcomes of its latest proposals by number.
-    pub(crate) outcomes: BTreeMap<SiteId, BTreeMap<u64, Outcome>>,
+    pub(crate) outcomes: BTreeMap<SiteId, Outcomes>,
 }
 
 impl Proposal {
+    pub(crate) fn new(id: ProposalId, change: Change) -> Proposal {
+        let format = FORMAT;
+        Proposal { format, id, change }
+    }
+
+    /// What the settings may hold after it.
+    fn limit(&self) -> ByteSize {
+        if self.format < FORMAT {
+            FIRST_MAX_SETTINGS
+        } else {
+            MAX_SETTINGS
+        }
+    }
+
     pub(crate) fn encode(&self) -> Bytes {
         let mut writer = Writer::new();
-        writer.u8(1).u16(self.id.site.0).u64(self.id.number);
+        writer
+            .u8(self.format)
+            .u16(self.id.site.0)
+            .u64(self.id.number);
         self.change.encode(&mut writer);
         writer.finish()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Proposal, Malformed> {
         let mut reader = Reader::new(bytes);
-        if reader.u8()? != 1 {
+        let format = reader.u8()?;
+        if !(1..=FORMAT).contains(&format) {
             return Err(Malformed);
         }
         let site = SiteId(reader.u16()?);
@@ -81,7 +107,7 @@ impl Proposal {
         let change = Change::decode(&mut reader)?;
         reader.end()?;
         let id = ProposalId { site, number };
-        Ok(Proposal { id, change })
+        Ok(Proposal { format, id, change })
     }
 }
 
@@ -110,7 +136,7 @@ impl State {
                 keys: Vec::new(),
             });
         }
-        let result = Arc::make_mut(&mut self.settings).apply(&proposal.change);
+        let result = Arc::make_mut(&mut self.settings).apply(&proposal.change, proposal.limit());
         let (outcome, keys) = match result {
             Ok(revision) => {
                 let edits = proposal.change.edits.iter();
@@ -136,49 +162,6 @@ impl State {
         self.index = index;
         self.term = term;
     }
-
-    pub(crate) fn encode(&self) -> Bytes {
-        let mut writer = Writer::new();
-        writer.u8(1).u64(self.index).u64(self.term);
-        writer.u64(self.settings.revision());
-        writer.length(self.settings.iter().count());
-        for (key, setting) in self.settings.iter() {
-            writer.bytes(key.as_bytes()).bytes(&encode_setting(setting));
-        }
-        writer.length(self.outcomes.len());
-        for (site, outcomes) in &self.outcomes {
-            writer.u16(site.0).bytes(&encode_outcomes(outcomes));
-        }
-        writer.finish()
-    }
-
-    pub(crate) fn decode(bytes: &[u8]) -> Result<State, Malformed> {
-        let mut reader = Reader::new(bytes);
-        if reader.u8()? != 1 {
-            return Err(Malformed);
-        }
-        let index = reader.u64()?;
-        let term = reader.u64()?;
-        let revision = reader.u64()?;
-        let mut entries = BTreeMap::new();
-        for _ in 0..reader.count()? {
-            let key = reader.text()?.to_owned();
-            entries.insert(key, decode_setting(reader.bytes()?)?);
-        }
-        let mut outcomes = BTreeMap::new();
-        for _ in 0..reader.count()? {
-            let site = SiteId(reader.u16()?);
-            outcomes.insert(site, decode_outcomes(reader.bytes()?)?);
-        }
-        reader.end()?;
-        let settings = Arc::new(Settings::from_parts(revision, entries));
-        Ok(State {
-            index,
-            term,
-            settings,
-            outcomes,
-        })
-    }
 }
 
 pub(crate) fn encode_setting(setting: &Setting) -> Bytes {
@@ -196,7 +179,7 @@ pub(crate) fn decode_setting(bytes: &[u8]) -> Result<Setting, Malformed> {
     Ok(Setting { revision, value })
 }
 
-pub(crate) fn encode_outcomes(outcomes: &BTreeMap<u64, Outcome>) -> Bytes {
+pub(crate) fn encode_outcomes(outcomes: &Outcomes) -> Bytes {
     let mut writer = Writer::new();
     writer.length(outcomes.len());
     for (number, outcome) in outcomes {
@@ -218,7 +201,7 @@ pub(crate) fn encode_outcomes(outcomes: &BTreeMap<u64, Outcome>) -> Bytes {
     writer.finish()
 }
 
-pub(crate) fn decode_outcomes(bytes: &[u8]) -> Result<BTreeMap<u64, Outcome>, Malformed> {
+pub(crate) fn decode_outcomes(bytes: &[u8]) -> Result<Outcomes, Malformed> {
     let mut reader = Reader::new(bytes);
     let mut outcomes = BTreeMap::new();
     for _ in 0..reader.count()? {
@@ -256,16 +239,13 @@ mod tests {
         let change = Change::new()
             .put("a/b", Expected::Any, "v")
             .delete("a/c", Expected::Revision(3));
-        Proposal {
-            id: ProposalId { site, number },
-            change,
-        }
+        Proposal::new(ProposalId { site, number }, change)
     }
 
     #[test]
     fn golden_bytes_of_a_proposal() {
         let expected = [
-            &[1, 0, 7, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 2, 0, 0, 0, 3][..],
+            &[2, 0, 7, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 2, 0, 0, 0, 3][..],
             b"a/b",
             &[0, 1, 0, 0, 0, 1],
             b"v",
@@ -279,23 +259,30 @@ mod tests {
     }
 
     #[test]
-    fn golden_bytes_of_a_state() {
+    fn an_entry_of_the_first_format_is_applied_as_it_was_then() {
         let mut state = State::default();
-        let mut once = proposal(1);
-        once.change.edits.pop();
-        assert!(state.apply(4, 2, &once).is_some());
-        let expected = [
-            &[1, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 2][..],
-            &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 3],
-            b"a/b",
-            &[0, 0, 0, 13, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1],
-            b"v",
-            &[0, 0, 0, 1, 0, 7, 0, 0, 0, 21, 0, 0, 0, 1],
-            &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1],
-        ]
-        .concat();
-        assert_eq!(state.encode(), expected);
-        assert_eq!(State::decode(&expected), Ok(state));
+        let id = |number| ProposalId {
+            site: SiteId(7),
+            number,
+        };
+        let large = |number| {
+            let change = Change::new().put(format!("a/{number}"), Expected::Any, vec![0; 700_000]);
+            Proposal::new(id(number), change)
+        };
+        for number in 1..8 {
+            let applied = state
+                .apply(number, 1, &large(number))
+                .map(|applied| applied.outcome);
+            assert!(matches!(applied, Some(Outcome::Made { .. })));
+        }
+        let mut bytes = large(8).encode().to_vec();
+        bytes[0] = 1;
+        let first = Proposal::decode(&bytes).unwrap();
+        assert_eq!(first.encode(), bytes);
+        let applied = state.apply(8, 1, &first).map(|applied| applied.outcome);
+        assert_eq!(applied, Some(Outcome::Refused(Refusal::Full)));
+        bytes[0] = 3;
+        assert_eq!(Proposal::decode(&bytes), Err(Malformed));
     }
 
     #[test]

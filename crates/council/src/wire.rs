@@ -12,15 +12,17 @@ use types::SiteId;
 
 use crate::codec::{Malformed, Reader, Writer};
 use crate::limits::{MAX_CHANGE, MAX_INDEX, MAX_MESSAGE, MAX_TERM_LEAD};
-use crate::log::{Log, conf_state, raft_id};
-use crate::state::{Proposal, State};
+use crate::log::{Log, raft_id};
+use crate::state::Proposal;
 
-/// The version of the frames.
-const VERSION: u8 = 1;
+/// The version of the frames. In the first a state came whole, in raft's own message.
+const VERSION: u8 = 2;
 const RAFT: u8 = 0;
 const FORWARD: u8 = 1;
 const RECOVERING: u8 = 2;
 const ANSWER: u8 = 3;
+const PART: u8 = 4;
+const RECEIVED: u8 = 5;
 
 /// A message, parsed but not judged.
 #[derive(Debug)]
@@ -38,6 +40,38 @@ pub(crate) enum Frame {
     },
     /// A member answers that.
     Answer(Answer),
+    /// A leader sends a part of its state; see `council/sending.rs`.
+    Part(Part),
+    /// Its receiver says how far it has come.
+    Received(Received),
+}
+
+/// Of which state a part is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Sent {
+    /// The term of the leader that sends it.
+    pub(crate) leads: u64,
+    /// The log index of the state, and that entry's term.
+    pub(crate) index: u64,
+    pub(crate) term: u64,
+}
+
+/// A part of a state.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Part {
+    pub(crate) of: Sent,
+    /// Counted from 0.
+    pub(crate) number: u32,
+    /// See `parts`.
+    pub(crate) body: Bytes,
+}
+
+/// How far a state has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Received {
+    pub(crate) of: Sent,
+    /// All parts before this one are on disk.
+    pub(crate) next: u32,
 }
 
 /// What a member tells a site without memory.
@@ -82,6 +116,26 @@ pub(crate) fn answer_frame(answer: &Answer) -> Bytes {
     writer.finish()
 }
 
+pub(crate) fn part_frame(part: &Part) -> Bytes {
+    let mut writer = Writer::new();
+    writer.u8(VERSION).u8(PART);
+    writer
+        .u64(part.of.leads)
+        .u64(part.of.index)
+        .u64(part.of.term);
+    writer.u32(part.number).bytes(&part.body);
+    writer.finish()
+}
+
+pub(crate) fn received_frame(received: &Received) -> Bytes {
+    let mut writer = Writer::new();
+    let of = received.of;
+    writer.u8(VERSION).u8(RECEIVED);
+    writer.u64(of.leads).u64(of.index).u64(of.term);
+    writer.u32(received.next);
+    writer.finish()
+}
+
 pub(crate) fn parse(bytes: &[u8]) -> Result<Frame, &'static str> {
     if bytes.len() > MAX_MESSAGE.as_usize() {
         return Err("it is too large");
@@ -99,8 +153,13 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Frame, &'static str> {
             parse_recovering(&mut reader).map_err(|Malformed| "it is no question")
         }
         Ok((VERSION, ANSWER)) => parse_answer(&mut reader).map_err(|Malformed| "it is no answer"),
+        Ok((VERSION, PART)) => parse_part(&mut reader).map_err(|Malformed| "it is no part"),
+        Ok((VERSION, RECEIVED)) => {
+            parse_received(&mut reader).map_err(|Malformed| "it is no receipt")
+        }
         Ok((VERSION, _)) => Err("its kind is unknown"),
-        Ok(_) => Err("its version is unknown"),
+        Ok((..VERSION, _)) => Err("an older Causeway sent it: start that site with this version"),
+        Ok(_) => Err("a newer Causeway sent it: start this site with that version"),
         Err(Malformed) => Err("it is too short"),
     }
 }
@@ -135,6 +194,27 @@ fn parse_answer(reader: &mut Reader<'_>) -> Result<Frame, Malformed> {
         unused: unused == 1,
         decided: (decided == 1).then_some(index),
     }))
+}
+
+fn parse_sent(reader: &mut Reader<'_>) -> Result<Sent, Malformed> {
+    Ok(Sent {
+        leads: reader.u64()?,
+        index: reader.u64()?,
+        term: reader.u64()?,
+    })
+}
+
+fn parse_part(reader: &mut Reader<'_>) -> Result<Frame, Malformed> {
+    let (of, number) = (parse_sent(reader)?, reader.u32()?);
+    let body = Bytes::copy_from_slice(reader.bytes()?);
+    reader.end()?;
+    Ok(Frame::Part(Part { of, number, body }))
+}
+
+fn parse_received(reader: &mut Reader<'_>) -> Result<Frame, Malformed> {
+    let (of, next) = (parse_sent(reader)?, reader.u32()?);
+    reader.end()?;
+    Ok(Frame::Received(Received { of, next }))
 }
 
 /// May this message be stepped at this site now? Says why not.
@@ -181,7 +261,6 @@ pub(crate) fn admit(
     match kind {
         MessageType::MsgAppend => admit_append(message),
         MessageType::MsgHeartbeat => admit_heartbeat(message, node),
-        MessageType::MsgSnapshot => admit_snapshot(message, node),
         MessageType::MsgAppendResponse => admit_append_response(message, node),
         MessageType::MsgHeartbeatResponse
         | MessageType::MsgRequestVote
@@ -229,22 +308,15 @@ fn admit_heartbeat(message: &Message, node: &RawNode<Log>) -> Result<(), &'stati
     Ok(())
 }
 
-fn admit_snapshot(message: &Message, node: &RawNode<Log>) -> Result<(), &'static str> {
-    let metadata = message.get_snapshot().get_metadata();
+/// May a state of that place be put into this site's log now? Says why not.
+pub(crate) fn admit_state(of: Sent, node: &RawNode<Log>) -> Result<(), &'static str> {
     let in_range = |number: u64| (1..MAX_INDEX).contains(&number);
-    if !in_range(metadata.index) || !in_range(metadata.term) || metadata.term > message.term {
-        return Err("its snapshot's position makes no sense");
-    }
-    if *metadata.get_conf_state() != conf_state(&node.store().members) {
-        return Err("its snapshot has other members");
-    }
-    let state = State::decode(&message.get_snapshot().data).map_err(|_| "its snapshot is none")?;
-    if (state.index, state.term) != (metadata.index, metadata.term) {
-        return Err("its snapshot contradicts itself");
+    if !in_range(of.index) || !in_range(of.term) || of.term > of.leads {
+        return Err("its state's position makes no sense");
     }
     let log = &node.raft.raft_log;
-    if metadata.index == log.committed && !log.match_term(metadata.index, metadata.term) {
-        return Err("its snapshot contradicts what is committed");
+    if of.index == log.committed && !log.match_term(of.index, of.term) {
+        return Err("its state contradicts what is committed");
     }
     Ok(())
 }

@@ -11,6 +11,9 @@ use bytes::Bytes;
 /// A proposal on its way: the revision that made it, or why it was not made.
 pub type Proposal<'a> = Pin<Box<dyn Future<Output = Result<u64, ConfigurationError>> + Send + 'a>>;
 
+/// An entry: the revision that set it, and its value.
+pub type ConfigurationEntry<'a> = (u64, &'a Bytes);
+
 /// The configuration as of one revision. Keys are `service/…`, in byte order.
 pub trait ConfigurationView: Send + Sync {
     /// How often it has changed.
@@ -21,6 +24,20 @@ pub trait ConfigurationView: Send + Sync {
 
     /// Visits the entries whose keys begin with `prefix`, in order: key, revision, value.
     fn visit(&self, prefix: &str, visitor: &mut dyn FnMut(&str, u64, &Bytes));
+
+    /// Visits what differs from revision `since` among keys that begin with `prefix`: removed
+    /// ones first (`None`, some perhaps more than once), then those set since, in order, with
+    /// their revision and value. It costs little more than what changed. False, having visited
+    /// nothing: it can't tell (any more), so all must be read with [`ConfigurationView::visit`].
+    fn visit_changes(
+        &self,
+        prefix: &str,
+        since: u64,
+        visitor: &mut dyn FnMut(&str, Option<ConfigurationEntry<'_>>),
+    ) -> bool {
+        let _ = (prefix, since, visitor);
+        false
+    }
 }
 
 /// The global configuration, and how it is changed.

@@ -18,8 +18,8 @@ mod version;
 
 pub use account::{AccountId, InvalidAccountId};
 pub use configuration::{
-    Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected, ConfigurationView,
-    Proposal,
+    Configuration, ConfigurationEdit, ConfigurationEntry, ConfigurationError,
+    ConfigurationExpected, ConfigurationView, Proposal,
 };
 pub use environment::{Environment, Sleep};
 pub use geography::{Geography, one_way_delay};

@@ -7,7 +7,7 @@ use anyhow::Context;
 use council::{Recovered, Saved};
 use runtime::{DirectoryLock, LockError};
 use serde_json::json;
-use store::{Batch, EmbeddedEngine, Engine};
+use store::{EmbeddedEngine, Engine};
 use types::{Deployment, SiteId, SiteName};
 
 use super::block_on;
@@ -61,9 +61,10 @@ async fn write(
     recovered: &Recovered,
 ) -> Result<(), Failure> {
     for (site, record) in &recovered.records {
-        let batch: Batch = record.replacing(&found[site]);
-        let committed = engines[site].commit(batch).await;
-        committed.context("can't write the council's records")?;
+        for batch in record.replacing(&found[site]) {
+            let committed = engines[site].commit(batch).await;
+            committed.context("can't write the council's records")?;
+        }
     }
     Ok(())
 }

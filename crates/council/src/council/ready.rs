@@ -9,8 +9,9 @@ use store::Batch;
 use types::SiteId;
 
 use super::Council;
-use crate::log::site_of;
-use crate::state::{Proposal, State};
+use crate::log::{Log, site_of};
+use crate::saved::Sweep;
+use crate::state::Proposal;
 use crate::{Applied, Outcome, saved, wire};
 
 /// Stands for one `Ready` towards `persisted`.
@@ -48,14 +49,14 @@ impl Council {
             return None;
         }
         let has_raft = self.node.has_ready();
-        if !has_raft && self.opening.is_none() && self.outbox.is_empty() {
+        if !has_raft && self.writes.is_none() && self.outbox.is_empty() {
             return None;
         }
         self.ready_number += 1;
         let mut ready = Ready {
             token: ReadyToken(self.ready_number),
             before_persist: Vec::new(),
-            writes: self.opening.take().unwrap_or_default(),
+            writes: self.writes.take().unwrap_or_default(),
             after_persist: std::mem::take(&mut self.outbox),
             applied: Vec::new(),
             restored: false,
@@ -107,18 +108,12 @@ impl Council {
         ready.after_persist.extend(promises);
         let committed = raft_ready.take_committed_entries();
         let seated = self.recovery.is_none();
+        let kept_after = self.kept_after();
+        if !raft_ready.snapshot().is_empty() {
+            self.restore(ready);
+        }
         let log = self.node.mut_store();
         let batch = &mut ready.writes;
-        if !raft_ready.snapshot().is_empty() {
-            let state = State::decode(&raft_ready.snapshot().data)
-                .expect("a snapshot is decoded before it is let in");
-            saved::delete_state(batch, &log.state);
-            saved::delete_entries(batch, log.first()..log.last() + 1);
-            log.restore(state);
-            saved::put_base(batch, seated.then_some(&log.members), log.base);
-            saved::put_state(batch, &log.state);
-            ready.restored = true;
-        }
         if !raft_ready.entries().is_empty() {
             let before = log.append(raft_ready.entries());
             raft_ready
@@ -143,8 +138,8 @@ impl Council {
                 .extend(log.state.apply(entry.index, entry.term, &proposal));
         }
         if !committed.is_empty() {
-            put_effects(batch, &log.state, &ready.applied);
-            let dropped = log.compact();
+            put_effects(batch, log, &ready.applied);
+            let dropped = log.compact(kept_after);
             if !dropped.is_empty() {
                 saved::delete_entries(batch, dropped);
                 saved::put_base(batch, seated.then_some(&log.members), log.base);
@@ -154,6 +149,23 @@ impl Council {
         number
     }
 
+    /// A leader's state takes the place of this site's. Its settings are on disk, or in `ready`'s
+    /// writes; they hold from now on, and the old ones are swept out.
+    fn restore(&mut self, ready: &mut Ready) {
+        let state = self.arrived.take();
+        let state = state.expect("raft is shown a snapshot when its state has arrived");
+        let seated = self.recovery.is_none();
+        let batch = &mut ready.writes;
+        let log = self.node.mut_store();
+        saved::delete_entries(batch, log.first()..log.last() + 1);
+        let was = log.generation;
+        let old = log.restore(state);
+        saved::put_base(batch, seated.then_some(&log.members), log.base);
+        saved::put_state(batch, &old, &log.state, log.generation);
+        self.sweep = Sweep::of(was, old.settings.entries().clone());
+        ready.restored = true;
+    }
+
     fn outgoing(&mut self, messages: Vec<Message>) -> Vec<(SiteId, Bytes)> {
         let mut frames = Vec::with_capacity(messages.len());
         for message in messages {
@@ -161,7 +173,8 @@ impl Council {
                 continue;
             };
             if message.get_msg_type() == MessageType::MsgSnapshot {
-                self.snapshots.insert(to, self.clock);
+                self.begin_sending(to, &message);
+                continue;
             }
             frames.push((to, wire::raft_frame(&message)));
         }
@@ -170,10 +183,11 @@ impl Council {
 }
 
 /// Writes what the applied entries changed, each key once.
-fn put_effects(batch: &mut Batch, state: &State, applied: &[Applied]) {
+fn put_effects(batch: &mut Batch, log: &Log, applied: &[Applied]) {
+    let state = &log.state;
     let keys: BTreeSet<&String> = applied.iter().flat_map(|applied| &applied.keys).collect();
     for key in keys {
-        saved::put_setting(batch, state, key);
+        saved::put_setting(batch, state, log.generation, key);
     }
     let sites: BTreeSet<SiteId> = applied
         .iter()
@@ -182,5 +196,5 @@ fn put_effects(batch: &mut Batch, state: &State, applied: &[Applied]) {
     for site in sites {
         saved::put_outcomes(batch, state, site);
     }
-    saved::put_applied(batch, state);
+    saved::put_applied(batch, state, log.generation);
 }

@@ -218,7 +218,7 @@ impl Council {
         let known = saved::greatest_boots(&log.state, log.entries.iter());
         self.boots = self.boots.max(known.saturating_add(1));
         self.next_number = u64::from(self.boots) << 32;
-        let batch = self.opening.get_or_insert_default();
+        let batch = self.writes.get_or_insert_default();
         saved::put_boots(batch, self.boots);
         saved::put_base(batch, Some(&log.members), log.base);
         self.hurry();

@@ -74,7 +74,13 @@ fn alter(bytes: &[u8], random: &mut Random) -> Bytes {
 /// Sites that live among altered copies of their own messages, lead, follow, crash and return.
 /// Returns how many messages they refused.
 fn among_altered_messages(seed: u64) -> u64 {
+    among_altered(seed, 0)
+}
+
+/// The same with values of so many bytes, so that whole states are sent too.
+fn among_altered(seed: u64, value: usize) -> u64 {
     let mut sim = Sim::new(seed, 3, 1);
+    sim.value = value;
     sim.hostile = Some(alter);
     for round in 0..40 {
         let span = sim.random.below(1_000);
@@ -94,7 +100,7 @@ fn among_altered_messages(seed: u64) -> u64 {
 }
 
 fn frame(message: &Message) -> Vec<u8> {
-    [&[1, 0][..], &message.write_to_bytes().expect("complete")].concat()
+    [&[2, 0][..], &message.write_to_bytes().expect("complete")].concat()
 }
 
 /// Site 0 of three in a new deployment, which has heard that the others are as new.
@@ -102,7 +108,7 @@ fn seated() -> Council {
     let saved = Disk::default().load().expect("readable");
     let mut council =
         Council::open(config(&deployment(3, 0), SiteId(0)), saved, 1).expect("a seat");
-    let recovering = [&[1, 2][..], &[0; 16]].concat();
+    let recovering = [&[2, 2][..], &[0; 16]].concat();
     for site in [1, 2] {
         assert_eq!(council.status().role, Role::Recovering);
         assert_eq!(council.receive(SiteId(site), &recovering), Ok(()));
@@ -114,6 +120,131 @@ fn seated() -> Council {
 #[test]
 fn altered_messages_are_refused() {
     assert!((0..10).map(among_altered_messages).sum::<u64>() > 100);
+}
+
+#[test]
+fn altered_parts_of_states_are_refused() {
+    assert!((0..6).map(|seed| among_altered(seed, 400_000)).sum::<u64>() > 50);
+}
+
+/// A part (kind 4) of a state at index 9 of term 1, from a leader of that term.
+fn part(leads: u64, index: u64, term: u64, number: u32, body: &[u8]) -> Vec<u8> {
+    let mut frame = vec![2, 4];
+    for place in [leads, index, term] {
+        frame.extend(place.to_be_bytes());
+    }
+    frame.extend(number.to_be_bytes());
+    frame.extend((body.len() as u32).to_be_bytes());
+    frame.extend(body);
+    frame
+}
+
+/// What that council wants written at once, and sent when it is.
+fn work(council: &mut Council) -> (usize, Vec<(SiteId, Bytes)>) {
+    let (mut writes, mut sent) = (0, Vec::new());
+    while let Some(ready) = council.ready() {
+        writes += ready.writes.writes.len();
+        sent.extend(ready.before_persist);
+        sent.extend(ready.after_persist);
+        council.persisted(ready.token);
+    }
+    (writes, sent)
+}
+
+#[test]
+fn parts_are_taken_from_the_leader_of_the_term_alone() {
+    let mut council = seated();
+    work(&mut council);
+    // The members, and a setting.
+    let members = [&[1, 0, 0, 0, 3, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0][..]].concat();
+    let setting = [&[2, 0, 0, 0, 1][..], b"k", &[0; 7], &[1, 0, 0, 0, 1], b"v"].concat();
+    let body = [&members[..], &setting].concat();
+    let is_taken = |council: &mut Council, from: u16, frame: &[u8]| {
+        let result = council.receive(SiteId(from), frame);
+        let (writes, sent) = work(council);
+        let answered = sent.iter().any(|(_, frame)| frame[1] == 5);
+        assert_eq!(answered, writes > 0);
+        result.map(|()| answered)
+    };
+    // Nobody is known to lead.
+    assert_eq!(
+        is_taken(&mut council, 1, &part(1, 9, 1, 0, &body)),
+        Ok(false)
+    );
+    let mut heartbeat = Message {
+        from: 2,
+        to: 1,
+        term: 1,
+        ..Message::default()
+    };
+    heartbeat.set_msg_type(MessageType::MsgHeartbeat);
+    assert_eq!(council.receive(SiteId(1), &frame(&heartbeat)), Ok(()));
+    work(&mut council);
+    // Another site, another term; impossible places; other members, or none.
+    assert_eq!(
+        is_taken(&mut council, 2, &part(1, 9, 1, 0, &body)),
+        Ok(false)
+    );
+    assert_eq!(
+        is_taken(&mut council, 1, &part(2, 9, 1, 0, &body)),
+        Ok(false)
+    );
+    assert!(is_taken(&mut council, 1, &part(1, 9, 2, 0, &body)).is_err());
+    assert!(is_taken(&mut council, 1, &part(1, u64::MAX, 1, 0, &body)).is_err());
+    assert!(is_taken(&mut council, 1, &part(1, 9, 1, 0, &setting)).is_err());
+    let others = [&members[..14], &[1, 0, 9], &setting].concat();
+    assert!(is_taken(&mut council, 1, &part(1, 9, 1, 0, &others)).is_err());
+    assert!(is_taken(&mut council, 1, &part(1, 9, 1, 0, &[])).is_err());
+    // A real one is taken; one that is too early to be kept is not.
+    assert_eq!(
+        is_taken(&mut council, 1, &part(1, 9, 1, 0, &body)),
+        Ok(true)
+    );
+    for number in [1_000, u32::MAX] {
+        let result = council.receive(SiteId(1), &part(1, 9, 1, number, &body));
+        assert_eq!((result, work(&mut council).0), (Ok(()), 0));
+    }
+    // The same keys again are out of order, and what came is swept off the disk.
+    assert!(
+        council
+            .receive(SiteId(1), &part(1, 9, 1, 1, &setting))
+            .is_err()
+    );
+    work(&mut council);
+    council.tick();
+    assert_eq!(work(&mut council).0, 1);
+}
+
+#[test]
+fn receipts_of_what_was_never_sent_are_refused() {
+    let mut sim = Sim::new(3, 3, 0);
+    sim.run(5_000);
+    let leader = sim.leader().expect("a leader");
+    let away = (leader + 1) % 3;
+    sim.crash(away);
+    sim.value = 400_000;
+    for _ in 0..16 {
+        sim.propose(leader).expect("a majority");
+        sim.run(1_000);
+    }
+    sim.start(away);
+    // The receiver's own words are lost.
+    sim.cuts.insert((away, leader));
+    sim.run(300);
+    let council = sim.nodes[leader].council.as_mut().expect("running");
+    let status = council.status();
+    let receipt = |term: u64, index: u64, next: u32| {
+        let places = [status.term, index, term].map(u64::to_be_bytes).concat();
+        [&[2, 5][..], &places, &next.to_be_bytes()].concat()
+    };
+    let from = SiteId(away as u16);
+    assert_eq!(
+        council.receive(from, &receipt(status.term, 1, 9_999)),
+        Ok(())
+    );
+    sim.cuts.clear();
+    sim.run(30_000);
+    sim.check();
 }
 
 #[test]
@@ -172,8 +303,8 @@ proptest! {
     fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let mut council = seated();
         let _ = council.receive(SiteId(1), &bytes);
-        for kind in 0..4 {
-            let framed = [&[1, kind][..], &bytes].concat();
+        for kind in 0..7 {
+            let framed = [&[2, kind][..], &bytes].concat();
             let _ = council.receive(SiteId(1), &framed);
         }
         prop_assert!(council.receive(SiteId(9), &bytes).is_err());

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod sim;
+mod state;
 
 use std::collections::BTreeMap;
 use std::hash::Hasher;
@@ -17,7 +18,13 @@ const SEEDS: u64 = 60;
 
 /// A minute of trouble, then peace; returns the sim, settled.
 fn trouble(seed: u64, regions: usize, edges: u16) -> Sim {
+    trouble_with(seed, regions, edges, 0)
+}
+
+/// The same with values of so many bytes.
+fn trouble_with(seed: u64, regions: usize, edges: u16, value: usize) -> Sim {
     let mut sim = Sim::new(seed, regions, edges);
+    sim.value = value;
     let sites = sim.nodes.len() as u64;
     sim.loss = sim.random.below(15);
     sim.repeats = sim.random.below(15);
@@ -167,10 +174,7 @@ fn a_site_left_far_behind_is_sent_the_state() {
         sim.propose(writer).expect("a majority");
         sim.run(300);
     }
-    let entries = |sim: &Sim, node: usize| {
-        let keys = sim.nodes[node].disk.0.keys();
-        keys.filter(|key| key.first() == Some(&b'l')).count()
-    };
+    let entries = |sim: &Sim, node: usize| sim.nodes[node].disk.count(b'l');
     assert!(entries(&sim, writer) <= council::MAX_LOG_ENTRIES);
     sim.start(away);
     // The first copies of the snapshot are lost: it is sent again.
@@ -309,7 +313,14 @@ fn a_lost_majority_is_recovered_from_the_furthest_log() {
     assert_eq!(recovered.source, SiteId(2));
     for (site, new) in &recovered.records {
         let disk = &mut sim.nodes[usize::from(site.0)].disk;
-        disk.write(new.replacing(&old[site]));
+        // The old records hold until the new ones do.
+        for batch in new.replacing(&old[site]) {
+            let before = disk.load().expect("readable");
+            assert!(
+                before.settings() == old[site].settings() || before.settings() == new.settings()
+            );
+            disk.write(batch);
+        }
         assert_eq!(disk.load().expect("readable"), *new);
     }
     (0..4).for_each(|site| sim.start(site));

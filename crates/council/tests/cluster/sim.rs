@@ -37,6 +37,12 @@ impl Disk {
         }
     }
 
+    /// How many records of a kind there are.
+    pub fn count(&self, kind: u8) -> usize {
+        let keys = self.0.keys();
+        keys.filter(|key| key.first() == Some(&kind)).count()
+    }
+
     pub fn load(&self) -> Result<Saved, ReadError> {
         load(self).now_or_never().expect("a map answers at once")
     }
@@ -149,6 +155,12 @@ pub struct Sim {
     pub hostile: Option<fn(&[u8], &mut Random) -> Bytes>,
     next_key: u64,
     pub keys: BTreeMap<ProposalId, String>,
+    /// How often each site's state was replaced by a leader's.
+    pub restored: Vec<u64>,
+    /// The largest message sent.
+    pub largest: usize,
+    /// Bytes of a value that `propose` proposes.
+    pub value: usize,
 }
 
 impl Sim {
@@ -171,6 +183,9 @@ impl Sim {
             refused: 0,
             next_key: 0,
             keys: BTreeMap::new(),
+            restored: vec![0; deployment.sites.len()],
+            largest: 0,
+            value: 0,
             deployment,
         };
         for node in 0..sim.deployment.sites.len() {
@@ -319,6 +334,7 @@ impl Sim {
         self.nodes[node].disk.write(ready.writes);
         let council = self.nodes[node].council.as_mut().expect("it runs");
         council.persisted(ready.token);
+        self.restored[node] += u64::from(ready.restored);
         for applied in ready.applied {
             (self.now, node, applied.index, applied.proposal).hash(&mut self.trace);
             let agreed = self.decided.entry(applied.index).or_insert(applied.clone());
@@ -333,6 +349,7 @@ impl Sim {
 
     fn send(&mut self, from: usize, to: SiteId, bytes: Bytes) {
         let to = usize::from(to.0);
+        self.largest = self.largest.max(bytes.len());
         (self.now, from, to, &bytes).hash(&mut self.trace);
         let times = 1 + u64::from(self.random.chance(self.repeats));
         for _ in 0..times {
@@ -351,7 +368,9 @@ impl Sim {
     /// Proposes a new key at that site.
     pub fn propose(&mut self, node: usize) -> Result<ProposalId, CouncilError> {
         let key = format!("test/{}", self.next_key);
-        let change = Change::new().put(key.clone(), Expected::Any, key.clone());
+        let mut value = key.clone().into_bytes();
+        value.resize(value.len().max(self.value), b'v');
+        let change = Change::new().put(key.clone(), Expected::Any, value);
         let id = self.propose_change(node, &change)?;
         self.next_key += 1;
         self.keys.insert(id, key);
@@ -388,6 +407,12 @@ impl Sim {
         let settings = living().next().expect("a living site").settings();
         for council in living() {
             assert_eq!(council.settings(), settings, "sites differ");
+        }
+        for node in self.nodes.iter().filter(|node| node.council.is_some()) {
+            let saved = node.disk.load().expect("readable records");
+            assert_eq!(*saved.settings(), *settings, "a disk differs");
+            let kinds = [b's', b't'].map(|kind| node.disk.count(kind));
+            assert!(kinds.contains(&0), "something is not swept out: {kinds:?}");
         }
         let mut made = BTreeSet::new();
         for applied in self.decided.values() {
