@@ -34,6 +34,9 @@ pub enum TablesError {
     /// A backup operation names no table.
     #[error("Table not found: {0}")]
     TableNotFound(String),
+    /// A table has no resource policy, or none of the revision that is expected.
+    #[error("Resource-based policy not found for the provided ResourceArn: {0}")]
+    NoPolicy(String),
     /// The table is there already, or busy; the text is the service's.
     #[error("{0}")]
     InUse(String),
@@ -69,6 +72,11 @@ impl TablesError {
         TablesError::Validation(format!(
             "One or more parameter values were invalid: {detail}"
         ))
+    }
+
+    /// A `PolicyNotFoundException` with that detail, or of that ARN.
+    pub(crate) fn no_policy(detail: &str) -> TablesError {
+        TablesError::NoPolicy(detail.to_owned())
     }
 
     /// A `ValidationException` with that text.
@@ -116,6 +124,7 @@ impl From<TablesError> for ServiceError {
             TablesError::TableNotFound(_) => {
                 ServiceError::caller("TableNotFoundException", message)
             }
+            TablesError::NoPolicy(_) => ServiceError::caller("PolicyNotFoundException", message),
             TablesError::InUse(_) => ServiceError::caller("ResourceInUseException", message),
             TablesError::ConditionFailed(item) => ServiceError {
                 members: item_member(item.as_deref()),

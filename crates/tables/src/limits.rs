@@ -21,6 +21,8 @@ pub(crate) const PROJECTED_ATTRIBUTES: usize = 100;
 pub(crate) const INCLUDED_ATTRIBUTES: i64 = 20;
 /// Names that one `ListTables` returns.
 pub(crate) const LIST_TABLES: i64 = 100;
+/// Bytes of a resource policy, white space counted.
+pub(crate) const RESOURCE_POLICY: usize = 20 * 1024;
 /// Tags of a table.
 pub(crate) const TAGS: usize = 50;
 /// Tags that one `ListTagsOfResource` returns.

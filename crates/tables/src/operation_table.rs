@@ -73,7 +73,11 @@ impl<E: Engine> Tables<E> {
         built!("CreateTable", create_table, new_table),
         not_built!("DeleteBackup", arn),
         built!("DeleteItem", delete_item, table),
-        not_built!("DeleteResourcePolicy", arn),
+        built!(
+            "DeleteResourcePolicy",
+            delete_resource_policy,
+            policy_to_delete
+        ),
         built!("DeleteTable", delete_table, table),
         not_built!("DescribeBackup", arn),
         built!(
@@ -102,7 +106,7 @@ impl<E: Engine> Tables<E> {
         not_built!("ExecuteTransaction", each_table),
         not_built!("ExportTableToPointInTime", arn),
         built!("GetItem", get_item, table),
-        not_built!("GetResourcePolicy", arn),
+        built!("GetResourcePolicy", get_resource_policy, arn),
         not_built!("ImportTable", new_table),
         not_built!("ListBackups", everything),
         not_built!("ListContributorInsights", everything),
@@ -112,7 +116,7 @@ impl<E: Engine> Tables<E> {
         built!("ListTables", list_tables, everything),
         built!("ListTagsOfResource", list_tags_of_resource, arn),
         built!("PutItem", put_item, table),
-        not_built!("PutResourcePolicy", arn),
+        built!("PutResourcePolicy", put_resource_policy, arn),
         built!("Query", query, table_or_index),
         not_built!("RestoreTableFromBackup", table),
         not_built!("RestoreTableToPointInTime", table),

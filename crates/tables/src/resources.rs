@@ -86,6 +86,21 @@ pub(crate) fn arn<E: Engine>(
     vec![tables.target(caller, subject.arn.unwrap_or_default())]
 }
 
+/// The table that an ARN names, for taking its policy away: an account's root always may, so that
+/// no policy locks everybody out (API Reference, DeleteResourcePolicy).
+pub(crate) fn policy_to_delete<E: Engine>(
+    tables: &Tables<E>,
+    caller: &dyn Authorizer,
+    subject: &Subject<'_>,
+) -> Vec<Target> {
+    let target = tables.target(caller, subject.arn.unwrap_or_default());
+    let root = format!("arn:aws:iam::{}:root", target.account);
+    vec![Target {
+        despite_policy: caller.arn() == root,
+        ..target
+    }]
+}
+
 /// The table that is to be made, with what comes with it.
 pub(crate) fn new_table<E: Engine>(
     tables: &Tables<E>,
@@ -168,6 +183,7 @@ impl Target {
             region: None,
             part: None,
             table,
+            despite_policy: false,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::tag_resource::{Tag, judge_tags, tag_values};
 use crate::access::{About, Allowed, Execute, Request, Subject};
 use crate::condition_keys::ConditionKey;
 use crate::request::{Constraints, respond};
+use crate::resource_policy::{ResourcePolicy, judge_document};
 use crate::schema::{
     AttributeDefinition, IndexInput, KeySchemaElement, SchemaInput, ThroughputInput,
 };
@@ -35,7 +36,7 @@ pub(crate) struct Input {
     tags: Option<Vec<Tag>>,
     #[serde(rename = "SSESpecification")]
     sse_specification: Option<Value>,
-    resource_policy: Option<Value>,
+    resource_policy: Option<String>,
     warm_throughput: Option<Value>,
     on_demand_throughput: Option<Value>,
     global_table_source_arn: Option<Value>,
@@ -73,6 +74,10 @@ impl<E: Engine> Execute<E> for Input {
             None => None,
         };
         let tags = judge_tags(BTreeMap::new(), input.tags.as_deref().unwrap_or_default())?;
+        let policy = input.resource_policy.as_deref();
+        let policy = policy.map(|document| judge_document(allowed, document));
+        let policy = policy.transpose()?;
+        let policy = policy.map(|document| ResourcePolicy::put(document, None, now));
         let name = input.table_name.as_deref().unwrap_or_default();
 
         let account = allowed.account();
@@ -104,7 +109,7 @@ impl<E: Engine> Execute<E> for Input {
             tags,
             group: None,
             settings: SettingStamps::default(),
-            policy: None,
+            policy,
         };
         change.stage(&table, &mut batch);
         tables.engine.commit(batch).await?;
@@ -160,7 +165,6 @@ impl Input {
                 "SSESpecification with Enabled",
                 self.sse_specification.as_ref().is_some_and(encrypts),
             ),
-            ("ResourcePolicy", self.resource_policy.is_some()),
             ("WarmThroughput", self.warm_throughput.is_some()),
             ("OnDemandThroughput", self.on_demand_throughput.is_some()),
             (

@@ -65,16 +65,28 @@ pub fn service() -> Service {
 }
 
 pub fn service_on(engine: MemoryEngine) -> Service {
-    let region: Region = "us-east-1".parse().unwrap();
-    let site = Site {
-        id: SiteId(1),
-        name: SiteName::Region(region),
-        place: region,
-    };
+    open(engine, &["us-east-1"])
+}
+
+/// The tables of the first of these Regions.
+pub fn service_of(regions: &[&str]) -> Service {
+    open(MemoryEngine::new(), regions)
+}
+
+fn open(engine: MemoryEngine, regions: &[&str]) -> Service {
+    let regions = regions.iter().map(|name| name.parse().unwrap());
+    let regions: Vec<Region> = regions.collect();
+    let sites = (1..).zip(&regions).map(|(id, region)| Site {
+        id: SiteId(id),
+        name: SiteName::Region(*region),
+        place: *region,
+    });
     let config = TablesConfig {
-        deployment: Deployment { sites: vec![site] },
+        deployment: Deployment {
+            sites: sites.collect(),
+        },
         site: SiteId(1),
-        region,
+        region: regions[0],
         environment: Arc::new(StillEnvironment::default()),
         planted: None,
     };
