@@ -24,6 +24,9 @@ pub(crate) enum IamError {
     /// Something else must be taken away before.
     #[error("Cannot delete entity, must {0}.")]
     DeleteConflict(&'static str),
+    /// A policy is used, or one of its versions is.
+    #[error("{0}")]
+    PolicyInUse(&'static str),
     /// There is as much as there may be.
     #[error("{0}")]
     LimitExceeded(String),
@@ -97,7 +100,9 @@ impl From<IamError> for ServiceError {
             IamError::InvalidInput(_) => with_status(400, "InvalidInput"),
             IamError::NoSuchEntity(_) => with_status(404, "NoSuchEntity"),
             IamError::EntityAlreadyExists(_) => with_status(409, "EntityAlreadyExists"),
-            IamError::DeleteConflict(_) => with_status(409, "DeleteConflict"),
+            IamError::DeleteConflict(_) | IamError::PolicyInUse(_) => {
+                with_status(409, "DeleteConflict")
+            }
             IamError::LimitExceeded(_) => with_status(409, "LimitExceeded"),
             IamError::MalformedPolicyDocument(_) => with_status(400, "MalformedPolicyDocument"),
             IamError::PolicyNotAttachable(_) => with_status(400, "PolicyNotAttachable"),

@@ -1,14 +1,10 @@
 //! Finds what a request names in the view that it is judged on, or says in IAM's words that it
 //! isn't there.
 
-use types::ConfigurationEdit;
-
 use super::IamError;
-use super::change::hold;
 use super::request::IamRequest;
-use crate::aws_managed;
 use crate::entries::{self, Entry};
-use crate::model::{self, Group, InstanceProfile, ManagedPolicy, Role, User};
+use crate::model::{Group, InstanceProfile, Role, User};
 
 /// The user of that name, with the revision that set it.
 ///
@@ -107,36 +103,4 @@ pub(crate) fn may_mention(bytes: &[u8], name: &str) -> bool {
         let mut found = text.match_indices(name);
         found.any(|(at, _)| text[..at].ends_with('"') && text[at + name.len()..].starts_with('"'))
     })
-}
-
-/// The edits that keep a managed policy where it is while it is attached or made a boundary.
-///
-/// # Errors
-///
-/// There is no such policy, or it can't be attached.
-pub(crate) fn attachable_policy(
-    request: &IamRequest<'_>,
-    policy_arn: &str,
-) -> Result<Vec<ConfigurationEdit>, IamError> {
-    let account = request.account();
-    let missing = || {
-        IamError::NoSuchEntity(format!(
-            "Policy {policy_arn} does not exist or is not attachable."
-        ))
-    };
-    if let Some(policy) = aws_managed::find(policy_arn) {
-        return if policy.attachable {
-            Ok(Vec::new())
-        } else {
-            Err(missing())
-        };
-    }
-    let name = policy_arn.rsplit('/').next().unwrap_or_default();
-    let found = entries::read::<ManagedPolicy>(request.view(), account, name)?;
-    let found = found.filter(|(_, policy)| {
-        model::arn(account, "policy", &policy.path, &policy.name) == policy_arn
-    });
-    found.ok_or_else(missing)?;
-    let key = entries::key::<ManagedPolicy>(account, name);
-    Ok(hold(request.view(), key).into_iter().collect())
 }

@@ -2,18 +2,26 @@
 //! operation out on the global configuration. What isn't understood is refused, and nothing done.
 
 mod change;
+mod description;
+mod documents;
 mod error;
+mod holder;
 mod ids;
 mod limits;
 mod lookup;
+mod managed;
 mod operation_table;
 mod operations;
 mod paging;
 mod parameters;
+mod policy_shapes;
 mod questions;
 mod request;
+mod role_shapes;
+mod service_linked;
 mod shapes;
 mod tags;
+mod trust;
 
 use aws::ServiceError;
 use aws::access::Authorizer;

@@ -10,10 +10,15 @@ use aws::access::Access;
 use aws::query::Reply;
 
 use super::error::IamError;
-use super::operations::{access_keys, account, credentials, groups, memberships, user_tags, users};
+use super::operations::{
+    access_keys, account, attachments, credentials, groups, inline_policies, instance_profiles,
+    memberships, policies, policy_entities, policy_versions, resource_tags, role_changes, roles,
+    service_linked_roles, user_tags, users,
+};
 use super::questions::{self, Resources};
 use super::request::IamRequest;
 use crate::Service;
+use crate::model::{Group, InstanceProfile, ManagedPolicy, Role, User};
 
 /// What an operation is on its way to.
 type Answer<'a> = Pin<Box<dyn Future<Output = Result<Reply, IamError>> + Send + 'a>>;
@@ -35,6 +40,11 @@ macro_rules! row {
             Box::pin($module::$function(service, request))
         }))
     };
+    ($name:literal, $resources:ident, $module:ident::$function:ident::<$kind:ident>) => {
+        row!(@ $name, $resources, Some(|service, request| {
+            Box::pin($module::$function::<$kind>(service, request))
+        }))
+    };
     (@ $name:literal, $resources:ident, $handler:expr) => {
         Operation {
             name: $name,
@@ -50,25 +60,37 @@ macro_rules! row {
 pub(crate) const OPERATIONS: &[Row] = &[
     row!("AcceptDelegationRequest", everything),
     row!("AddClientIDToOpenIDConnectProvider", everything),
-    row!("AddRoleToInstanceProfile", role_into_profile),
+    row!(
+        "AddRoleToInstanceProfile",
+        role_into_profile,
+        instance_profiles::add_role
+    ),
     row!("AddUserToGroup", group, memberships::add),
     row!("AssociateDelegationRequest", everything),
-    row!("AttachGroupPolicy", group),
-    row!("AttachRolePolicy", role),
-    row!("AttachUserPolicy", user),
+    row!("AttachGroupPolicy", group, attachments::attach::<Group>),
+    row!("AttachRolePolicy", role, attachments::attach::<Role>),
+    row!("AttachUserPolicy", user, attachments::attach::<User>),
     row!("ChangePassword", everything),
     row!("CreateAccessKey", user, access_keys::create),
     row!("CreateAccountAlias", everything, account::create_alias),
     row!("CreateDelegationRequest", everything),
     row!("CreateGroup", new_group, groups::create),
-    row!("CreateInstanceProfile", new_instance_profile),
+    row!(
+        "CreateInstanceProfile",
+        new_instance_profile,
+        instance_profiles::create
+    ),
     row!("CreateLoginProfile", user),
     row!("CreateOpenIDConnectProvider", everything),
-    row!("CreatePolicy", new_policy),
-    row!("CreatePolicyVersion", policy),
-    row!("CreateRole", new_role),
+    row!("CreatePolicy", new_policy, policies::create),
+    row!("CreatePolicyVersion", policy, policy_versions::create),
+    row!("CreateRole", new_role, roles::create),
     row!("CreateSAMLProvider", everything),
-    row!("CreateServiceLinkedRole", everything),
+    row!(
+        "CreateServiceLinkedRole",
+        new_service_linked_role,
+        service_linked_roles::create
+    ),
     row!("CreateServiceSpecificCredential", user),
     row!("CreateUser", new_user, users::create),
     row!("CreateVirtualMFADevice", everything),
@@ -81,28 +103,44 @@ pub(crate) const OPERATIONS: &[Row] = &[
         credentials::password_policy
     ),
     row!("DeleteGroup", group, groups::delete),
-    row!("DeleteGroupPolicy", group),
-    row!("DeleteInstanceProfile", instance_profile),
+    row!("DeleteGroupPolicy", group, inline_policies::delete::<Group>),
+    row!(
+        "DeleteInstanceProfile",
+        instance_profile,
+        instance_profiles::delete
+    ),
     row!("DeleteLoginProfile", user, credentials::login_profile),
     row!("DeleteOpenIDConnectProvider", everything),
-    row!("DeletePolicy", policy),
-    row!("DeletePolicyVersion", policy),
-    row!("DeleteRole", role),
-    row!("DeleteRolePermissionsBoundary", role),
-    row!("DeleteRolePolicy", role),
+    row!("DeletePolicy", policy, policies::delete),
+    row!("DeletePolicyVersion", policy, policy_versions::delete),
+    row!("DeleteRole", role, roles::delete),
+    row!(
+        "DeleteRolePermissionsBoundary",
+        role,
+        attachments::delete_boundary::<Role>
+    ),
+    row!("DeleteRolePolicy", role, inline_policies::delete::<Role>),
     row!("DeleteSAMLProvider", everything),
     row!("DeleteSSHPublicKey", user),
     row!("DeleteServerCertificate", everything),
-    row!("DeleteServiceLinkedRole", role),
+    row!(
+        "DeleteServiceLinkedRole",
+        role,
+        service_linked_roles::delete
+    ),
     row!("DeleteServiceSpecificCredential", user),
     row!("DeleteSigningCertificate", user),
     row!("DeleteUser", user, users::delete),
-    row!("DeleteUserPermissionsBoundary", user),
-    row!("DeleteUserPolicy", user),
+    row!(
+        "DeleteUserPermissionsBoundary",
+        user,
+        attachments::delete_boundary::<User>
+    ),
+    row!("DeleteUserPolicy", user, inline_policies::delete::<User>),
     row!("DeleteVirtualMFADevice", everything),
-    row!("DetachGroupPolicy", group),
-    row!("DetachRolePolicy", role),
-    row!("DetachUserPolicy", user),
+    row!("DetachGroupPolicy", group, attachments::detach::<Group>),
+    row!("DetachRolePolicy", role, attachments::detach::<Role>),
+    row!("DetachUserPolicy", user, attachments::detach::<User>),
     row!("DisableOrganizationsRootCredentialsManagement", everything),
     row!("DisableOrganizationsRootSessions", everything),
     row!("DisableOutboundWebIdentityFederation", everything),
@@ -126,39 +164,63 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("GetCredentialReport", everything),
     row!("GetDelegationRequest", everything),
     row!("GetGroup", group, groups::get),
-    row!("GetGroupPolicy", group),
+    row!("GetGroupPolicy", group, inline_policies::get::<Group>),
     row!("GetHumanReadableSummary", everything),
-    row!("GetInstanceProfile", instance_profile),
+    row!(
+        "GetInstanceProfile",
+        instance_profile,
+        instance_profiles::get
+    ),
     row!("GetLoginProfile", user, credentials::login_profile),
     row!("GetMFADevice", user),
     row!("GetOpenIDConnectProvider", everything),
     row!("GetOrganizationsAccessReport", everything),
     row!("GetOutboundWebIdentityFederationInfo", everything),
-    row!("GetPolicy", policy),
-    row!("GetPolicyVersion", policy),
-    row!("GetRole", role),
-    row!("GetRolePolicy", role),
+    row!("GetPolicy", policy, policies::get),
+    row!("GetPolicyVersion", policy, policy_versions::get),
+    row!("GetRole", role, roles::get),
+    row!("GetRolePolicy", role, inline_policies::get::<Role>),
     row!("GetSAMLProvider", everything),
     row!("GetSSHPublicKey", user),
     row!("GetServerCertificate", everything),
     row!("GetServiceLastAccessedDetails", everything),
     row!("GetServiceLastAccessedDetailsWithEntities", everything),
-    row!("GetServiceLinkedRoleDeletionStatus", everything),
+    row!(
+        "GetServiceLinkedRoleDeletionStatus",
+        everything,
+        service_linked_roles::deletion_status
+    ),
     row!("GetUser", user, users::get),
-    row!("GetUserPolicy", user),
+    row!("GetUserPolicy", user, inline_policies::get::<User>),
     row!("ListAccessKeys", user, access_keys::list),
     row!("ListAccountAliases", everything, account::list_aliases),
-    row!("ListAttachedGroupPolicies", group),
-    row!("ListAttachedRolePolicies", role),
-    row!("ListAttachedUserPolicies", user),
+    row!(
+        "ListAttachedGroupPolicies",
+        group,
+        attachments::list::<Group>
+    ),
+    row!("ListAttachedRolePolicies", role, attachments::list::<Role>),
+    row!("ListAttachedUserPolicies", user, attachments::list::<User>),
     row!("ListDelegationRequests", everything),
-    row!("ListEntitiesForPolicy", policy),
-    row!("ListGroupPolicies", group),
+    row!("ListEntitiesForPolicy", policy, policy_entities::list),
+    row!("ListGroupPolicies", group, inline_policies::list::<Group>),
     row!("ListGroups", groups, groups::list),
     row!("ListGroupsForUser", user, memberships::list),
-    row!("ListInstanceProfileTags", instance_profile),
-    row!("ListInstanceProfiles", instance_profiles),
-    row!("ListInstanceProfilesForRole", role),
+    row!(
+        "ListInstanceProfileTags",
+        instance_profile,
+        resource_tags::list::<InstanceProfile>
+    ),
+    row!(
+        "ListInstanceProfiles",
+        instance_profiles,
+        instance_profiles::list
+    ),
+    row!(
+        "ListInstanceProfilesForRole",
+        role,
+        instance_profiles::list_for_role
+    ),
     row!("ListMFADeviceTags", everything),
     row!("ListMFADevices", user, credentials::mfa_devices),
     row!("ListOpenIDConnectProviderTags", everything),
@@ -168,13 +230,17 @@ pub(crate) const OPERATIONS: &[Row] = &[
         credentials::openid_connect_providers
     ),
     row!("ListOrganizationsFeatures", everything),
-    row!("ListPolicies", everything),
+    row!("ListPolicies", everything, policies::list),
     row!("ListPoliciesGrantingServiceAccess", by_arn),
-    row!("ListPolicyTags", policy),
-    row!("ListPolicyVersions", policy),
-    row!("ListRolePolicies", role),
-    row!("ListRoleTags", role),
-    row!("ListRoles", roles),
+    row!(
+        "ListPolicyTags",
+        policy,
+        resource_tags::list::<ManagedPolicy>
+    ),
+    row!("ListPolicyVersions", policy, policy_versions::list),
+    row!("ListRolePolicies", role, inline_policies::list::<Role>),
+    row!("ListRoleTags", role, resource_tags::list::<Role>),
+    row!("ListRoles", roles, roles::list),
     row!("ListSAMLProviderTags", everything),
     row!("ListSAMLProviders", everything, credentials::saml_providers),
     row!("ListSSHPublicKeys", user, credentials::ssh_public_keys),
@@ -194,7 +260,7 @@ pub(crate) const OPERATIONS: &[Row] = &[
         user,
         credentials::signing_certificates
     ),
-    row!("ListUserPolicies", user),
+    row!("ListUserPolicies", user, inline_policies::list::<User>),
     row!("ListUserTags", user, user_tags::list),
     row!("ListUsers", users, users::list),
     row!(
@@ -202,47 +268,75 @@ pub(crate) const OPERATIONS: &[Row] = &[
         everything,
         credentials::virtual_mfa_devices
     ),
-    row!("PutGroupPolicy", group),
-    row!("PutRolePermissionsBoundary", role),
-    row!("PutRolePolicy", role),
-    row!("PutUserPermissionsBoundary", user),
-    row!("PutUserPolicy", user),
+    row!("PutGroupPolicy", group, inline_policies::put::<Group>),
+    row!(
+        "PutRolePermissionsBoundary",
+        role,
+        attachments::put_boundary::<Role>
+    ),
+    row!("PutRolePolicy", role, inline_policies::put::<Role>),
+    row!(
+        "PutUserPermissionsBoundary",
+        user,
+        attachments::put_boundary::<User>
+    ),
+    row!("PutUserPolicy", user, inline_policies::put::<User>),
     row!("RejectDelegationRequest", everything),
     row!("RemoveClientIDFromOpenIDConnectProvider", everything),
-    row!("RemoveRoleFromInstanceProfile", instance_profile),
+    row!(
+        "RemoveRoleFromInstanceProfile",
+        instance_profile,
+        instance_profiles::remove_role
+    ),
     row!("RemoveUserFromGroup", group, memberships::remove),
     row!("ResetServiceSpecificCredential", user),
     row!("ResyncMFADevice", user),
     row!("SendDelegationToken", everything),
-    row!("SetDefaultPolicyVersion", policy),
+    row!(
+        "SetDefaultPolicyVersion",
+        policy,
+        policy_versions::set_default
+    ),
     row!("SetSecurityTokenServicePreferences", everything),
     row!("SimulateCustomPolicy", everything),
     row!("SimulatePrincipalPolicy", policy_source),
-    row!("TagInstanceProfile", instance_profile),
+    row!(
+        "TagInstanceProfile",
+        instance_profile,
+        resource_tags::tag::<InstanceProfile>
+    ),
     row!("TagMFADevice", everything),
     row!("TagOpenIDConnectProvider", everything),
-    row!("TagPolicy", policy),
-    row!("TagRole", role),
+    row!("TagPolicy", policy, resource_tags::tag::<ManagedPolicy>),
+    row!("TagRole", role, resource_tags::tag::<Role>),
     row!("TagSAMLProvider", everything),
     row!("TagServerCertificate", everything),
     row!("TagUser", user, user_tags::tag),
-    row!("UntagInstanceProfile", instance_profile),
+    row!(
+        "UntagInstanceProfile",
+        instance_profile,
+        resource_tags::untag::<InstanceProfile>
+    ),
     row!("UntagMFADevice", everything),
     row!("UntagOpenIDConnectProvider", everything),
-    row!("UntagPolicy", policy),
-    row!("UntagRole", role),
+    row!("UntagPolicy", policy, resource_tags::untag::<ManagedPolicy>),
+    row!("UntagRole", role, resource_tags::untag::<Role>),
     row!("UntagSAMLProvider", everything),
     row!("UntagServerCertificate", everything),
     row!("UntagUser", user, user_tags::untag),
     row!("UpdateAccessKey", user, access_keys::update),
     row!("UpdateAccountPasswordPolicy", everything),
-    row!("UpdateAssumeRolePolicy", role),
+    row!("UpdateAssumeRolePolicy", role, role_changes::update_trust),
     row!("UpdateDelegationRequest", everything),
     row!("UpdateGroup", group_and_new_name, groups::update),
     row!("UpdateLoginProfile", user),
     row!("UpdateOpenIDConnectProviderThumbprint", everything),
-    row!("UpdateRole", role),
-    row!("UpdateRoleDescription", role),
+    row!("UpdateRole", role, role_changes::update),
+    row!(
+        "UpdateRoleDescription",
+        role,
+        role_changes::update_description
+    ),
     row!("UpdateSAMLProvider", everything),
     row!("UpdateSSHPublicKey", user),
     row!("UpdateServerCertificate", everything),

@@ -115,8 +115,13 @@ impl<T> Page<T> {
         for item in &self.items {
             member(writer, item);
         }
+        writer.close();
+        self.write_end(writer);
+    }
+
+    /// Writes whether there is more, and where that begins.
+    pub(crate) fn write_end(&self, writer: &mut XmlWriter) {
         writer
-            .close()
             .value("IsTruncated", self.next.is_some())
             .optional("Marker", self.next.as_ref());
     }

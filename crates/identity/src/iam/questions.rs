@@ -11,6 +11,7 @@ use super::parameters::{
     POLICY_ARN, POLICY_NAME, Parameter, ROLE_NAME, USER_NAME, arn,
 };
 use super::request::IamRequest;
+use super::service_linked::{self, LinkedService};
 use crate::entries::{self, Entry};
 use crate::model::{self, AccessKey, Group, InstanceProfile, ManagedPolicy, Role, Tags, User};
 
@@ -207,6 +208,19 @@ pub(crate) fn new_role(request: &IamRequest<'_>, action: &'static str) -> Questi
     new::<Role>(request, action, &ROLE_NAME)
 }
 
+/// Done to the role that is to be linked to the service that `AWSServiceName` names.
+pub(crate) fn new_service_linked_role(request: &IamRequest<'_>, action: &'static str) -> Questions {
+    let account = request.account();
+    let service = request.required(&service_linked::SERVICE_NAME)?;
+    // The role of a service that isn't known has some name or other.
+    let arn = LinkedService::find(service, None).map_or_else(
+        |_| model::arn(account, "role", &service_linked::path_of(service), "*"),
+        |linked| model::arn(account, "role", &linked.path(), linked.role_name()),
+    );
+    let question = Question::new(action, arn, account);
+    Ok(vec![question.key("iam:AWSServiceName", service)])
+}
+
 /// Done to all roles at `PathPrefix`.
 pub(crate) fn roles(request: &IamRequest<'_>, action: &'static str) -> Questions {
     all_at_path::<Role>(request, action)
@@ -239,11 +253,12 @@ pub(crate) fn instance_profiles(request: &IamRequest<'_>, action: &'static str) 
 }
 
 /// Done to the instance profile that `InstanceProfileName` names, and hands it the role that
-/// `RoleName` names, which is an action of its own.
+/// `RoleName` names, which is an action of its own: machines are EC2's.
 pub(crate) fn role_into_profile(request: &IamRequest<'_>, action: &'static str) -> Questions {
     let mut questions = instance_profile(request, action)?;
     let role = request.required(&ROLE_NAME)?;
-    questions.extend(named::<Role>(request, "iam:PassRole", role)?);
+    let passed = named::<Role>(request, "iam:PassRole", role)?.into_iter();
+    questions.extend(passed.map(|role| role.key("iam:PassedToService", "ec2.amazonaws.com")));
     Ok(questions)
 }
 

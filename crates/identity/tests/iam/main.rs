@@ -8,8 +8,12 @@
 mod access_keys;
 mod account;
 mod conflicts;
+mod fixtures;
 mod groups;
+mod instance_profiles;
+mod managed_policies;
 mod questions;
+mod roles;
 mod support;
 mod table;
 mod users;

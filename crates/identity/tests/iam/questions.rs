@@ -191,6 +191,7 @@ fn nothing_is_done_that_is_not_allowed() {
         ("GroupName", "g"),
         ("AccessKeyId", &*key),
         ("AccountAlias", "abc"),
+        ("AWSServiceName", "replication.dynamodb.amazonaws.com"),
         ("Status", "Inactive"),
         ("RoleName", "r"),
         ("PolicyName", "p"),

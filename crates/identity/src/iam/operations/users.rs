@@ -10,11 +10,11 @@ use crate::iam::IamError;
 use crate::iam::change::{put, remove};
 use crate::iam::ids::{IdKind, unique_id};
 use crate::iam::limits::USERS_PER_ACCOUNT;
-use crate::iam::lookup;
 use crate::iam::paging::Paging;
 use crate::iam::parameters::{NEW_USER_NAME, PATH, PATH_PREFIX, PERMISSIONS_BOUNDARY, USER_NAME};
 use crate::iam::request::IamRequest;
 use crate::iam::shapes::{self, Detail};
+use crate::iam::{lookup, managed};
 use crate::model::{AccessKey, Policies, User};
 
 /// `CreateUser`.
@@ -38,7 +38,7 @@ pub(crate) async fn create(service: &Service, request: &IamRequest<'_>) -> Resul
         }
         let mut edits = vec![put(key.clone(), None, &user)];
         if let Some(boundary) = &user.boundary {
-            edits.extend(lookup::attachable_policy(request, boundary)?);
+            edits.extend(managed::hold(request, boundary)?);
         }
         Ok((edits, ()))
     };
