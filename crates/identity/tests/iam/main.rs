@@ -7,8 +7,10 @@
 
 mod access_keys;
 mod account;
+mod callers;
 mod conflicts;
 mod fixtures;
+mod fuzz;
 mod groups;
 mod instance_profiles;
 mod managed_policies;

@@ -11,7 +11,7 @@ use aws::access::{Authorizer, Denied, Owner, PolicyKind, Question};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Request, Response};
-use identity::{Identity, RootKey, RootKeys, Sealer, Service, ServiceConfig};
+use identity::{Bootstrap, Identity, RootKey, RootKeys, Sealer, Service, ServiceConfig};
 use types::{
     AccountId, Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected,
     ConfigurationView, Environment, Monotonic, Now, Proposal, Sleep, Timestamp,
@@ -336,13 +336,13 @@ impl Api {
     }
 
     fn of(memory: Arc<Memory>) -> Api {
-        let root_keys = RootKeys::new(RootKey::generate(&Zeroizing::new([7; 40])));
-        let identity = Arc::new(Identity::new(AccountId::LAB, root_keys));
+        let sealer = Arc::new(Sealer::new(&Zeroizing::new([9; 32])));
+        let (view, opener) = (memory.clone(), sealer.clone());
         let service = Service::new(ServiceConfig {
             environment: Arc::new(StillEnvironment::default()),
             configuration: memory.clone(),
-            sealer: Arc::new(Sealer::new(&Zeroizing::new([9; 32]))),
-            identity: Arc::new(move || Arc::clone(&identity)),
+            sealer,
+            identity: Arc::new(move || Arc::new(identity_of(&view, &opener))),
         });
         Api { service, memory }
     }
@@ -390,6 +390,15 @@ impl Api {
         assert_eq!(after, before, "a refused {operation} changed something");
         error
     }
+}
+
+/// The identity of that configuration as it is now. The operator's root key is the same everywhere.
+pub fn identity_of(memory: &Memory, sealer: &Arc<Sealer>) -> Identity {
+    let bootstrap = Bootstrap {
+        account: AccountId::LAB,
+        root_keys: RootKeys::new(RootKey::generate(&Zeroizing::new([7; 40]))),
+    };
+    Identity::compile(None, memory.view(), sealer, &bootstrap)
 }
 
 fn encode(text: &str) -> String {

@@ -436,6 +436,9 @@ fn who_names_no_user_means_themselves() {
     assert_eq!(root.one("UserId"), "111122223333");
     let refused = api.refused("CreateAccessKey", &[]);
     assert_eq!(refused.0, "NotImplemented");
+    let listed = api.call("ListAccessKeys", &[]).ok();
+    assert_eq!(listed.all("AccessKeyId").len(), 1);
+    assert!(listed.all("UserName").is_empty());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Access keys of users. A secret is drawn here, sealed with the operator's key, and told once.
-//! The keys of an account's root are the operator's affair, not this API's.
+//! The keys of an account's root are the operator's to make and take away; here they are listed.
+
+use std::collections::BTreeSet;
 
 use aws::query::Reply;
 use base64::Engine;
@@ -22,7 +24,7 @@ const STATUS: Parameter = one_of("Status", &["Active", "Inactive", "Expired"]);
 fn user_name<'a>(request: &IamRequest<'a>) -> Result<&'a str, IamError> {
     if request.optional(&USER_NAME)?.is_none() && request.is_root() {
         return Err(IamError::NotBuilt(
-            "Managing the access keys of the account's root by IAM",
+            "Making and changing the access keys of an account's root by IAM",
         ));
     }
     request.user_or_caller()
@@ -145,7 +147,10 @@ pub(crate) async fn delete(service: &Service, request: &IamRequest<'_>) -> Resul
 }
 
 /// `ListAccessKeys`: of the caller where no user is named.
-pub(crate) async fn list(_: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
+pub(crate) async fn list(service: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
+    if request.optional(&USER_NAME)?.is_none() && request.is_root() {
+        return list_of_root(service, request);
+    }
     let (_, user) = lookup::user(request, user_name(request)?)?;
     let mut keys = Vec::new();
     for id in &user.keys {
@@ -164,6 +169,25 @@ pub(crate) async fn list(_: &Service, request: &IamRequest<'_>) -> Result<Reply,
             .value("AccessKeyId", id)
             .value("Status", status(key))
             .value("CreateDate", time(key.created))
+            .close();
+    });
+    Ok(reply)
+}
+
+/// The keys of an account's root, which the operator makes and takes away. They have no dates.
+fn list_of_root(service: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
+    let identity = service.identity();
+    let keys = identity.accounts.root_keys(request.account());
+    let keys = keys.map(|keys| std::iter::once(keys.current()).chain(keys.previous()));
+    let ids = keys.into_iter().flatten().map(RootKey::access_key_id);
+    let ids: BTreeSet<&str> = ids.collect();
+    let page = Paging::of(request)?.page(ids.into_iter().map(|id| (id.to_owned(), id)));
+    let mut reply = request.reply();
+    page.write(reply.writer(), "AccessKeyMetadata", |writer, id| {
+        writer
+            .open("member")
+            .value("AccessKeyId", id)
+            .value("Status", "Active")
             .close();
     });
     Ok(reply)

@@ -107,12 +107,17 @@ pub(crate) async fn list_aliases(_: &Service, request: &IamRequest<'_>) -> Resul
 }
 
 /// `GetAccountSummary`: how much there is, and how much there may be.
-pub(crate) async fn summary(_: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
+pub(crate) async fn summary(
+    service: &Service,
+    request: &IamRequest<'_>,
+) -> Result<Reply, IamError> {
+    let identity = service.identity();
+    let root_keys = identity.accounts.root_keys(request.account());
     let policies = entries::all::<ManagedPolicy>(request.view(), request.account())?;
     let versions = policies.iter().map(|(_, policy)| policy.versions.len());
     let figures: [(&str, usize); 32] = [
         ("AccessKeysPerUserQuota", limits::ACCESS_KEYS_PER_USER),
-        ("AccountAccessKeysPresent", 1),
+        ("AccountAccessKeysPresent", root_keys.is_some().into()),
         ("AccountMFAEnabled", 0),
         ("AccountPasswordPresent", 0),
         ("AccountSigningCertificatesPresent", 0),
