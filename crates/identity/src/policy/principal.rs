@@ -77,22 +77,29 @@ impl Principals {
     /// its account, its role and its session. One with a permissions boundary never is (IAM User
     /// Guide, "AWS JSON policy elements: NotPrincipal").
     pub(super) fn excepts(&self, principal: &PrincipalView<'_>, bounded: bool) -> bool {
-        let named = |arn: &str| {
-            let mut names = self.names.iter();
-            names.any(|name| matches!(name, Name::Arn(own) if **own == *arn))
-        };
-        let account = |account: &AccountId| self.names.contains(&Name::Account(*account));
+        use PrincipalView::{Session, User};
+        if bounded && matches!(principal, User { .. } | Session { .. }) {
+            return false;
+        }
         if self.names.contains(&Name::Everybody) {
             return true;
         }
+        let account = |account: &AccountId| self.names.contains(&Name::Account(*account));
+        let arn = |arn: &str| {
+            let mut names = self.names.iter();
+            names.any(|name| matches!(name, Name::Arn(own) if **own == *arn))
+        };
         match principal {
             PrincipalView::Root { account: own } => account(own),
-            PrincipalView::User { account: own, arn } => !bounded && account(own) && named(arn),
+            PrincipalView::User {
+                account: own,
+                arn: user,
+            } => account(own) && arn(user),
             PrincipalView::Session {
                 account: own,
                 role,
                 session,
-            } => !bounded && account(own) && named(role) && named(session),
+            } => account(own) && arn(role) && arn(session),
             PrincipalView::Service { .. } => self.names(principal) == Named::Itself,
         }
     }

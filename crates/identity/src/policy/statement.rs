@@ -122,11 +122,12 @@ impl Actions {
 }
 
 /// The bit of the service that an action or a pattern of one in lower case names; all of them
-/// for `*`. Services share bits: it only tells quickly what can't match.
+/// for `*` and `*:Action`. Services share bits: it only tells quickly what can't match.
 pub(super) fn service_bit(action: &str) -> u64 {
-    let Some((service, _)) = action.split_once(':') else {
+    let service = action.split_once(':').map_or("*", |(service, _)| service);
+    if service == "*" {
         return u64::MAX;
-    };
+    }
     // FNV-1a, which mixes short names well enough.
     let hash = service
         .bytes()

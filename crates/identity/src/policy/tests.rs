@@ -106,3 +106,11 @@ fn keys_of_a_question_are_a_source() {
     let values = KeySource::get(&keys, "AWS:tagkeys").unwrap();
     assert_eq!(values.iter().collect::<Vec<_>>(), ["a"]);
 }
+
+#[test]
+fn the_policies_of_aws_that_are_compiled_in_are_policies() {
+    for managed in crate::aws_managed::all() {
+        let compiled = Policy::parse(PolicyKind::Identity, managed.document);
+        assert!(compiled.is_ok(), "{}: {:?}", managed.name, compiled.err());
+    }
+}
