@@ -23,7 +23,7 @@ const LARGEST_SIGNED_CHUNK: u64 = 16 << 20;
 /// The fewest bytes of a chunk that isn't the last (S3 API Reference, "Defining the chunk body").
 pub(super) const SMALLEST_CHUNK: u64 = 8192;
 
-/// The most bytes of a trailer with all its lines. S3 documents 8 KB for all of a request's headers.
+/// The most bytes of a trailer with all its lines: what S3 documents for a request's headers.
 const LARGEST_TRAILER: usize = 8192;
 
 /// The name of a trailer's own signature.

@@ -202,15 +202,7 @@ pub(super) fn sign_seed(
         None => Algorithm::Symmetric,
     };
     let date = date::format(now);
-    let scope = Scope {
-        access_key_id: credentials.access_key_id.to_owned(),
-        date: date[..8].to_owned(),
-        region: options
-            .region_set
-            .unwrap_or(target.region.name())
-            .to_owned(),
-        service: target.service.to_owned(),
-    };
+    let scope = scope_of(credentials, target, options, &date);
     let payload_hash = match payload {
         Payload::Body(body) => canonical::body_hash(body),
         Payload::Unsigned => UNSIGNED_PAYLOAD.to_owned(),
@@ -226,24 +218,19 @@ pub(super) fn sign_seed(
     )?;
     let signed = signed_headers(parts);
     let names: Vec<&str> = signed.iter().map(String::as_str).collect();
-    let credential = format!(
-        "{}/{}",
-        scope.access_key_id,
-        canonical::scope_text(algorithm, &scope)
-    );
+    let scope_text = canonical::scope_text(algorithm, &scope);
+    let credential = format!("{}/{scope_text}", scope.access_key_id);
     if let Placement::Query { seconds } = options.placement {
-        let mut pairs = vec![
-            ("X-Amz-Algorithm", algorithm.name().to_owned()),
-            ("X-Amz-Credential", credential.clone()),
-            ("X-Amz-Date", date.clone()),
-            ("X-Amz-Expires", seconds.to_string()),
-            ("X-Amz-SignedHeaders", names.join(";")),
+        let fixed = [
+            ("X-Amz-Algorithm", Some(algorithm.name())),
+            ("X-Amz-Credential", Some(&credential)),
+            ("X-Amz-Date", Some(&date)),
+            ("X-Amz-Expires", Some(&seconds.to_string())),
+            ("X-Amz-SignedHeaders", Some(&names.join(";"))),
+            ("X-Amz-Security-Token", credentials.session_token),
+            ("X-Amz-Region-Set", options.region_set),
         ];
-        let token = credentials.session_token.map(str::to_owned);
-        pairs.extend(token.map(|token| ("X-Amz-Security-Token", token)));
-        let regions = options.region_set.map(str::to_owned);
-        pairs.extend(regions.map(|regions| ("X-Amz-Region-Set", regions)));
-        add_to_query(parts, &pairs)?;
+        add_to_query(parts, &fixed)?;
     }
     let request = canonical::request(parts, target.rules.path, &names, None, &payload_hash)
         .map_err(SignError::Uri)?;
@@ -259,7 +246,7 @@ pub(super) fn sign_seed(
             set(parts, AUTHORIZATION.as_str(), &value)?;
         }
         Placement::Query { .. } => {
-            add_to_query(parts, &[("X-Amz-Signature", signature.clone())])?;
+            add_to_query(parts, &[("X-Amz-Signature", Some(&signature))])?;
         }
     }
     Ok(Seed {
@@ -269,6 +256,21 @@ pub(super) fn sign_seed(
         scope,
         signature,
     })
+}
+
+fn scope_of(
+    credentials: &Credentials<'_>,
+    target: &Target<'_>,
+    options: &SigningOptions<'_>,
+    date: &str,
+) -> Scope {
+    let region = options.region_set.unwrap_or(target.region.name());
+    Scope {
+        access_key_id: credentials.access_key_id.to_owned(),
+        date: date[..8].to_owned(),
+        region: region.to_owned(),
+        service: target.service.to_owned(),
+    }
 }
 
 /// Sets the headers that are signed, but those of the signature itself.
@@ -346,7 +348,8 @@ fn signed_headers(parts: &Parts) -> Vec<String> {
     signed
 }
 
-fn add_to_query(parts: &mut Parts, pairs: &[(&str, String)]) -> Result<(), SignError> {
+/// Adds those that there are.
+fn add_to_query(parts: &mut Parts, pairs: &[(&str, Option<&str>)]) -> Result<(), SignError> {
     let mut text = parts.uri.path().as_bytes().to_vec();
     let mut separator = b'?';
     if let Some(query) = parts.uri.query() {
@@ -355,6 +358,9 @@ fn add_to_query(parts: &mut Parts, pairs: &[(&str, String)]) -> Result<(), SignE
         separator = b'&';
     }
     for (name, value) in pairs {
+        let Some(value) = value else {
+            continue;
+        };
         text.push(separator);
         text.extend_from_slice(name.as_bytes());
         text.push(b'=');

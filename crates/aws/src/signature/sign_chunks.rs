@@ -20,9 +20,9 @@ pub struct ChunkSigner {
     trailers: Vec<String>,
 }
 
-/// Signs a request whose body of `length` bytes will come in chunks: [`super::sign`], and the headers
-/// that say so. `trailers` are the names of what comes after the body. A form that is signed by V4A,
-/// or a `region_set`, signs the request so too.
+/// Signs a request whose body of `length` bytes will come in chunks: [`super::sign`], and the
+/// headers that say so. `trailers` are the names of what comes after the body. A form that is
+/// signed by V4A, or a `region_set`, signs the request so too.
 ///
 /// # Errors
 ///
@@ -74,8 +74,8 @@ pub fn sign_chunked(
 }
 
 impl ChunkSigner {
-    /// Appends a chunk with that data, which mustn't be empty (that would end the body). All but the
-    /// last must have 8,192 bytes or more, and none more than 16 MiB.
+    /// Appends a chunk with that data; nothing, if it is empty (that would end the body). All but
+    /// the last must have 8,192 bytes or more, and none more than 16 MiB.
     pub fn chunk(&mut self, data: &[u8], body: &mut Vec<u8>) {
         if !data.is_empty() {
             self.append(data, body);
@@ -83,8 +83,7 @@ impl ChunkSigner {
         }
     }
 
-    /// Appends what ends the body, with the values of the trailers in the order in which they were
-    /// named.
+    /// Appends what ends the body, with the values of the trailers in the order of their names.
     ///
     /// # Errors
     ///
@@ -125,7 +124,8 @@ impl ChunkSigner {
     }
 }
 
-/// A signature of V4A is filled up with `*`, so that the body's length is known before it is signed.
+/// A signature of V4A is filled up with `*`, so that the body's length is known before it is
+/// signed.
 fn padded(signature: &str, algorithm: Algorithm) -> String {
     match algorithm {
         Algorithm::Symmetric => signature.to_owned(),

@@ -1,4 +1,5 @@
-//! The signature verifier and signer, from outside: published vectors, each rule, mutations.
+//! The signature verifier and signer, from outside: published vectors, each rule, mutations, fuzz.
+//! The pitfalls that others fell into, with the test that holds each, are listed in `pitfalls.rs`.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,8 +8,10 @@
 
 mod asymmetric;
 mod chunks;
+mod fuzz;
 mod mutations;
 mod objects;
+mod pitfalls;
 mod presigned;
 mod rules;
 mod suite;
