@@ -1,6 +1,7 @@
 //! The command line: names, options, help. Values are parsed here, nothing is carried out.
 
 mod fault;
+mod identity;
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
@@ -20,6 +21,7 @@ use crate::lab::HealthInterval;
 use crate::listing::PageStart;
 
 pub use fault::{FaultCommand, LeaseArguments};
+pub use identity::{IdentityCommand, PolicyCommand};
 
 /// Multi-Region rehearsal and self-hosting: real Regions behind the AWS wire protocols.
 #[derive(Parser, Debug)]
@@ -96,6 +98,14 @@ pub enum Command {
         Examples:\n  causeway rotate\n  causeway rotate --json"
     )]
     Rotate(Query),
+    /// Look after who may call: accounts, access keys, and why something is allowed or denied
+    #[command(
+        subcommand,
+        after_help = "Users, groups, roles and policies are made through IAM's own API, by any of \
+        its tools. These commands are the operator's.\n\nExamples:\n  causeway identity list\n  \
+        causeway identity create-account\n  causeway identity revoke AKIAIOSFODNN7EXAMPLE"
+    )]
+    Identity(IdentityCommand),
     /// Break something for a while
     #[command(
         subcommand,
@@ -451,6 +461,15 @@ mod tests {
             "causeway fault heal",
             "causeway fault heal 3 --json",
             "causeway council recover --json",
+            "causeway identity list --account 111122223333 --limit 5 --json",
+            "causeway identity create-account",
+            "causeway identity create-account 444455556666 --json",
+            "causeway identity create-key alice --account 444455556666 --json",
+            "causeway identity revoke AKIAIOSFODNN7EXAMPLE --json",
+            "causeway identity policy set p --service-control f.json --account 444455556666",
+            "causeway identity policy set p --resource-control f.json --json",
+            "causeway identity policy remove p --resource-control",
+            "causeway identity policy list --account 444455556666 --json",
             "causeway gameday list",
             "causeway gameday check gamedays/region-outage.toml --set outage=5s",
             "causeway gameday run region-outage --report r --set rate=5 --set outage=5s --json \
@@ -529,6 +548,10 @@ mod tests {
             ("conflicts show nothing", "32 hexadecimal digits"),
             ("fault kill us-moon-1", "causeway places"),
             ("explain x --from us-moon-1", "causeway places"),
+            ("identity create-account 4444", "a number of 12 digits"),
+            ("identity list --limit 0", "a whole number from 1 to 100000"),
+            ("identity policy set p", "--service-control <FILE>"),
+            ("identity policy remove a/b", "1 to 128 letters"),
         ] {
             let error = parse(&format!("causeway {line}")).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{line}");

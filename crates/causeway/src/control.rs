@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use identity::RootKey;
 use link::certificate::Details;
+use region::OperatorQuestion;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use types::{Region, SiteName, Timestamp};
@@ -90,6 +91,11 @@ pub enum Command {
     Rotate,
     /// How the nearest edge that runs would answer that question.
     Explain(ExplainQuestion),
+    /// Who may call, and changes of it.
+    Identity {
+        /// What is asked.
+        question: OperatorQuestion,
+    },
 }
 
 /// A fault in force.

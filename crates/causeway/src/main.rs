@@ -55,6 +55,7 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
         Command::Explain(question) => commands::explain(question),
         Command::Verify(query) => commands::verify(query),
         Command::Rotate(query) => commands::rotate(query),
+        Command::Identity(command) => commands::identity(command),
         Command::Fault(command) => commands::fault(command),
         Command::Council(command) => commands::council(command),
         Command::Gameday(command) => gameday::gameday(command),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use link::Shape;
 use link::certificate::Details;
+use region::OperatorQuestion;
 use serde::{Deserialize, Serialize};
 use types::{Deployment, Geography, SiteId, SiteName, Span};
 use zeroize::Zeroize;
@@ -206,6 +207,24 @@ pub enum Question {
     Majority,
     /// How an answer comes about.
     Explain(ExplainQuestion),
+    /// Who may call, and changes of it: an [`IdentityAnswer`].
+    Identity(OperatorQuestion),
+}
+
+/// What a Region answers of identity.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum IdentityAnswer {
+    /// What was asked for.
+    Done {
+        /// It.
+        answer: serde_json::Value,
+    },
+    /// Why it can't be.
+    Refused {
+        /// The reason.
+        failure: Failure,
+    },
 }
 
 /// A question whose answer is to be explained.

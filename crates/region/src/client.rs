@@ -1,6 +1,6 @@
 //! Who is at the other end of a request: its address, and whether it came encrypted. A front door
 //! that passes requests on says so in a header, with a secret that it shares with the sites behind
-//! it. Without that very secret nobody's word is taken, and the client is the connection's own peer.
+//! it. Without that secret nobody's word is taken, and the client is the connection's own peer.
 
 use std::fmt;
 use std::net::IpAddr;

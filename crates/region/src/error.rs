@@ -32,6 +32,9 @@ pub enum OpenError {
     /// The council's state makes no sense.
     #[error(transparent)]
     Council(#[from] council::CouncilError),
+    /// The operator's key is another one than secrets were sealed with.
+    #[error("secrets here were sealed with another operator's key than the one given now")]
+    OperatorKey,
     /// Its steering can't be opened.
     #[error(transparent)]
     Steering(#[from] steering::OpenError),

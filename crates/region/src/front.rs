@@ -1,87 +1,181 @@
-//! The front door: a request as bytes in, a response as bytes out. It finds the service, verifies
-//! the signature, and hands the operation over; it decides nothing itself.
+//! The front door: a request as bytes in, a response as bytes out. It finds the service by the
+//! signature's scope, verifies the signature, and hands the operation over with the judge of its
+//! caller; it decides nothing itself. Every service takes such a judge, and only [`Region::admit`]
+//! makes one: no operation is reached without a verified caller.
 
-use std::sync::Arc;
+use std::sync::LazyLock;
 
-use aws::access::Owner;
 use aws::json::{self, DYNAMODB};
+use aws::query::{self, IAM, QueryService, STS};
 use aws::signature::{Expected, Rules, SignatureError};
 use aws::xml::{self, XmlErrors};
-use aws::{ServiceError, signature};
+use aws::{ServiceError, rest, signature};
 use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, REFERER, USER_AGENT};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
-use identity::{Identity, Principal};
+use identity::{Call, RequestContext};
 use store::Engine;
 
 use crate::client::Client;
 use crate::region::Region;
+use crate::route53;
+
+/// The Regions that signatures for services without a home may name: any. AWS takes us-east-1
+/// alone for most of them (AWS General Reference, "Service endpoints and quotas"), which SDKs know
+/// of AWS's own endpoints; told another one, as by `AWS_ENDPOINT_URL`, they name the Region that
+/// they work in.
+static ANYWHERE: LazyLock<Vec<types::Region>> = LazyLock::new(|| types::Region::all().collect());
+
+/// The Region that conditions on `aws:RequestedRegion` see of such a service (IAM User Guide, "AWS
+/// global condition context keys").
+const GLOBAL_REGION: &str = "us-east-1";
+
+/// Which service a request is for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Addressee {
+    Tables,
+    Routing,
+    Iam,
+    Sts,
+    /// One that no room of this house serves.
+    Other(String),
+}
+
+impl Addressee {
+    /// By the scope of the signature; of a request that isn't signed, by its form, so that it is
+    /// refused in words that its sender can read.
+    fn of(parts: &Parts) -> Addressee {
+        if let Some(scope) = signature::scope_of(parts) {
+            return match scope.service.as_str() {
+                "dynamodb" => Addressee::Tables,
+                route53::SERVICE => Addressee::Routing,
+                "iam" => Addressee::Iam,
+                "sts" => Addressee::Sts,
+                _ => Addressee::Other(scope.service),
+            };
+        }
+        let content_type = parts.headers.get(CONTENT_TYPE);
+        let is_form = content_type.is_some_and(|value| {
+            let value = value.as_bytes();
+            value.starts_with(b"application/x-www-form-urlencoded")
+        });
+        match parts.uri.path() {
+            path if path.starts_with(route53::PATHS) => Addressee::Routing,
+            _ if is_form || parts.uri.query().is_some() => Addressee::Sts,
+            _ => Addressee::Tables,
+        }
+    }
+}
 
 impl<E: Engine> Region<E> {
-    /// Answers a request. Must be polled to its end: a write that was begun is carried out.
+    /// Answers a request from that client. Must be polled to its end: a write that was begun is
+    /// carried out.
     pub async fn handle(&self, client: Client, request: Request<Bytes>) -> Response<Bytes> {
-        let _ = client;
         let (parts, body) = request.into_parts();
-        if parts.method == Method::GET && parts.uri.path() == "/" && !is_signed(&parts) {
+        if is_health_check(&parts) {
             return self.healthy();
         }
         let request_id = self.request_id();
-        if crate::route53::is_addressed(&parts) {
-            return self.route(&parts, &body, &request_id).await;
-        }
-        if let Some(scope) = signature::scope_of(&parts)
-            && scope.service != DYNAMODB.service
-        {
-            return service_not_built(&scope.service, &parts, &request_id);
-        }
-        match self.serve(&parts, &body).await {
-            Ok(answer) => json::success(&DYNAMODB, &request_id, answer),
-            Err(error) => json::failure(&DYNAMODB, &request_id, &error),
+        let letter = Letter {
+            client,
+            parts: &parts,
+            body: &body,
+            request_id: &request_id,
+        };
+        match Addressee::of(&parts) {
+            Addressee::Tables => match self.serve_tables(&letter).await {
+                Ok(answer) => json::success(&DYNAMODB, &request_id, answer),
+                Err(error) => json::failure(&DYNAMODB, &request_id, &error),
+            },
+            Addressee::Routing => self.serve_routing(&letter).await,
+            Addressee::Iam => self.serve_identity(&letter, &IAM).await,
+            Addressee::Sts => self.serve_identity(&letter, &STS).await,
+            Addressee::Other(service) => service_not_built(&service, &parts, &request_id),
         }
     }
 
-    async fn serve(&self, parts: &Parts, body: &Bytes) -> Result<Bytes, ServiceError> {
+    async fn serve_tables(&self, letter: &Letter<'_>) -> Result<Bytes, ServiceError> {
+        let Letter { parts, body, .. } = *letter;
         if body.len() as u64 > DYNAMODB.request_limit.0 {
             return Err(json::request_too_large(&DYNAMODB));
         }
         let operation = json::operation(parts, &DYNAMODB)?;
-        let caller = self.authenticate(parts, body)?;
-        self.tables.execute(&caller, operation, body).await
-    }
-
-    /// Who calls? Everyone accepted so far is the account's root and may do everything.
-    fn authenticate(&self, parts: &Parts, body: &[u8]) -> Result<Owner, ServiceError> {
         let expected = Expected {
             service: DYNAMODB.service,
             regions: &[self.name],
             rules: Rules::JSON,
         };
-        Ok(self.admit(parts, body, &expected)?)
+        let call = self.admit(letter, &expected, self.name.name())?;
+        self.tables.execute(&call, operation, body).await
     }
 
-    /// Who signed the request?
-    pub(crate) fn admit(
-        &self,
-        parts: &Parts,
-        body: &[u8],
-        expected: &Expected<'_>,
-    ) -> Result<Owner, SignatureError> {
-        let identity = self.identity();
-        let now = self.environment.now().wall;
-        let verified = self
-            .verifier
-            .verify(parts, body, expected, now, &identity.keys(now))?;
-        let caller = identity.caller(&verified, now)?;
-        // Nobody but the root is judged by what nothing here evaluates yet.
-        match caller.principal() {
-            Principal::Root => Ok(Owner::new(caller.account(), self.name.name())),
-            _ => Err(SignatureError::UnknownKey),
+    async fn serve_routing(&self, letter: &Letter<'_>) -> Response<Bytes> {
+        let expected = Expected {
+            service: route53::SERVICE,
+            regions: &ANYWHERE,
+            rules: Rules::REST,
+        };
+        let Letter {
+            parts,
+            body,
+            request_id,
+            ..
+        } = *letter;
+        match self.admit(letter, &expected, GLOBAL_REGION) {
+            Ok(call) => self.routing.execute(&call, parts, body, request_id).await,
+            Err(refused) => rest::failure(request_id, &refused.in_xml()),
         }
     }
 
-    /// The identity in effect.
-    pub(crate) fn identity(&self) -> Arc<Identity> {
-        self.identity.read().expect("nothing panics inside").clone()
+    /// IAM and STS.
+    async fn serve_identity(&self, letter: &Letter<'_>, service: &QueryService) -> Response<Bytes> {
+        let expected = Expected {
+            service: service.service,
+            regions: &ANYWHERE,
+            rules: Rules::QUERY,
+        };
+        let is_iam = *service == IAM;
+        let region = match is_iam {
+            true => GLOBAL_REGION,
+            false => self.name.name(),
+        };
+        let Letter {
+            parts,
+            body,
+            request_id,
+            ..
+        } = *letter;
+        match self.admit(letter, &expected, region) {
+            Ok(call) if is_iam => self.directory.iam(&call, parts, body, request_id).await,
+            Ok(call) => self.directory.sts(&call, parts, body, request_id).await,
+            Err(refused) => query::failure(request_id, &refused.in_xml()),
+        }
+    }
+
+    /// Who signed the request, and what is known of it: the judge of whatever it asks for. There
+    /// is no other way to one.
+    fn admit(
+        &self,
+        letter: &Letter<'_>,
+        expected: &Expected<'_>,
+        region: &str,
+    ) -> Result<Call, SignatureError> {
+        let identity = self.identity();
+        let now = self.environment.now().wall;
+        let keys = identity.keys(now);
+        let Letter { parts, body, .. } = *letter;
+        let verified = self.verifier.verify(parts, body, expected, now, &keys)?;
+        let caller = identity.caller(&verified, now)?;
+        let context = RequestContext {
+            source_ip: Some(letter.client.address),
+            secure_transport: letter.client.is_secure,
+            user_agent: header(parts, &USER_AGENT),
+            referer: header(parts, &REFERER),
+            region: region.to_owned(),
+            now,
+        };
+        Ok(Call::new(identity, caller, context))
     }
 
     fn healthy(&self) -> Response<Bytes> {
@@ -100,8 +194,28 @@ impl<E: Engine> Region<E> {
     }
 }
 
-fn is_signed(parts: &Parts) -> bool {
-    parts.headers.contains_key(http::header::AUTHORIZATION)
+/// A request on its way to its service.
+#[derive(Clone, Copy)]
+struct Letter<'a> {
+    client: Client,
+    parts: &'a Parts,
+    body: &'a Bytes,
+    request_id: &'a str,
+}
+
+/// The text of a header; of several, or of one that is no text, none.
+fn header(parts: &Parts, name: &HeaderName) -> Option<String> {
+    let mut values = parts.headers.get_all(name).iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    value.to_str().ok().map(str::to_owned)
+}
+
+/// What DynamoDB's endpoints answer without a signature: `GET /` alone.
+fn is_health_check(parts: &Parts) -> bool {
+    parts.method == Method::GET
+        && parts.uri.path() == "/"
+        && parts.uri.query().is_none()
+        && !parts.headers.contains_key(AUTHORIZATION)
 }
 
 /// A service of AWS that no room of this house serves yet, in words that its clients can read.
@@ -110,5 +224,69 @@ fn service_not_built(service: &str, parts: &Parts, request_id: &str) -> Response
     match XmlErrors::of(service, parts) {
         Some(shape) => xml::failure(shape, request_id, &error),
         None => json::failure(&DYNAMODB, request_id, &error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addressee(request: http::request::Builder) -> Addressee {
+        Addressee::of(&request.body(()).unwrap().into_parts().0)
+    }
+
+    fn signed(service: &str) -> Addressee {
+        let credential = format!("AKIA/20260101/us-east-1/{service}/aws4_request");
+        let header = format!("AWS4-HMAC-SHA256 Credential={credential}, Signature=0");
+        addressee(Request::post("/").header("authorization", header))
+    }
+
+    #[test]
+    fn a_signed_request_goes_where_its_scope_says() {
+        assert_eq!(signed("dynamodb"), Addressee::Tables);
+        assert_eq!(signed("route53"), Addressee::Routing);
+        assert_eq!(signed("iam"), Addressee::Iam);
+        assert_eq!(signed("sts"), Addressee::Sts);
+        assert_eq!(signed("s3"), Addressee::Other("s3".to_owned()));
+        let query = "/?X-Amz-Credential=AKIA%2F20260101%2Fus-east-1%2Fsts%2Faws4_request";
+        assert_eq!(addressee(Request::get(query)), Addressee::Sts);
+    }
+
+    #[test]
+    fn an_unsigned_request_is_refused_by_the_service_whose_form_it_has() {
+        let form = "application/x-www-form-urlencoded; charset=utf-8";
+        let form = Request::post("/").header("content-type", form);
+        assert_eq!(addressee(form), Addressee::Sts);
+        assert_eq!(addressee(Request::get("/?Action=A")), Addressee::Sts);
+        let zones = Request::get("/2013-04-01/hostedzone");
+        assert_eq!(addressee(zones), Addressee::Routing);
+        assert_eq!(addressee(Request::post("/")), Addressee::Tables);
+    }
+
+    #[test]
+    fn only_a_bare_get_asks_for_health() {
+        let is_check = |request: http::request::Builder| {
+            is_health_check(&request.body(()).unwrap().into_parts().0)
+        };
+        assert!(is_check(Request::get("/")));
+        assert!(!is_check(Request::get("/?X-Amz-Algorithm=a")));
+        assert!(!is_check(Request::post("/")));
+        assert!(!is_check(Request::get("/").header("authorization", "a")));
+    }
+
+    #[test]
+    fn a_header_is_told_if_it_is_one_text() {
+        let of = |request: http::request::Builder| {
+            header(&request.body(()).unwrap().into_parts().0, &REFERER)
+        };
+        assert_eq!(of(Request::get("/")), None);
+        assert_eq!(
+            of(Request::get("/").header("referer", "a")).as_deref(),
+            Some("a")
+        );
+        let twice = Request::get("/")
+            .header("referer", "a")
+            .header("referer", "b");
+        assert_eq!(of(twice), None);
     }
 }

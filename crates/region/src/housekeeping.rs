@@ -46,6 +46,7 @@ impl<E: Engine> Region<E> {
     pub(crate) async fn heartbeat(self: Arc<Self>) {
         loop {
             let now = self.environment.now();
+            self.look_for_majority();
             for peer in self.peers.values() {
                 let payload = Message::Heartbeat { wall: now.wall }.encode();
                 let plain = Plain::new(peer.site.name, Lane::Health, REGION_SERVICE, "", payload)

@@ -12,6 +12,7 @@ mod front;
 mod housekeeping;
 mod lag;
 mod message;
+mod operator;
 mod peer;
 mod planted;
 mod probe;
@@ -22,16 +23,22 @@ mod route53;
 mod settings;
 mod ship;
 mod shipper;
+mod standing;
 mod status;
 
 pub use client::{Client, DoorSecret, InvalidDoorSecret};
 pub use error::OpenError;
 pub use lag::{Lag, Latency};
 pub use message::{Answer, LogId, Message, MessageError, Question, Record};
+pub use operator::{
+    AccountRow, KeyRow, Listing, OperatorError, OperatorQuestion, OverAccount, PolicyRow,
+    PrincipalRow,
+};
 pub use planted::PlantedBug;
 pub use receiver::{Cursor, Stretch};
-pub use region::{Region, RegionConfig, Task};
+pub use region::{Region, RegionConfig, RegionSecrets, Task};
 pub use replicas::{Applied, Replica, Replicas};
 pub use settings::ROOT_KEYS;
 pub use shipper::{CursorNews, Reading, Shipper};
+pub use standing::{IdentityStatus, PrincipalCounts};
 pub use status::{CouncilView, PeerStatus, Status, council_view};

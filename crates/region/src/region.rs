@@ -4,18 +4,18 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 
 use aws::signature::Verifier;
 use bytes::Bytes;
 use council::{CouncilConfig, CouncilDriver, Timing};
 use event_listener::Event;
-use identity::Identity;
+use identity::{Bootstrap, RootKeys, Sealer};
 use link::{Admission, Class, Delivery, Lane, Plain, Port, Service};
 use steering::{LinkWatch, Steering, SteeringOptions};
 use store::{Batch, Engine, LogPosition, Snapshot, Space};
 use tables::{Tables, TablesConfig};
-use types::{Deployment, Environment, SiteId};
+use types::{AccountId, Deployment, Environment, SiteId};
 
 use crate::asking::{Asking, REGION_SERVICE};
 use crate::error::OpenError;
@@ -26,6 +26,7 @@ use crate::probe::Probe;
 use crate::receiver::Cursor;
 use crate::route53::Nodes;
 use crate::shipper::CursorNews;
+use crate::standing::Standing;
 
 /// The tag of tables in the change log and on envelopes.
 pub(crate) const TABLES: u8 = 1;
@@ -43,14 +44,23 @@ pub struct RegionConfig {
     pub deployment: Deployment,
     /// This Region's site.
     pub site: SiteId,
-    /// The account that owns everything: 12 digits.
-    pub account: String,
+    /// The first account, whose root keys are the operator's.
+    pub account: AccountId,
     /// The deployment's largest round trip between sites, for the council's patience.
     pub largest_round_trip: types::Span,
     /// A planted bug: for the simulation only.
     pub planted: Option<PlantedBug>,
     /// A bug planted in tables: for the simulation only.
     pub planted_in_tables: Option<tables::PlantedBug>,
+}
+
+/// What a Region is given that is written down nowhere in its database.
+#[derive(Clone, Debug)]
+pub struct RegionSecrets {
+    /// The first account's root keys: accepted until the configuration holds some.
+    pub root_keys: RootKeys,
+    /// Seals and opens the secrets at rest with the operator's key.
+    pub sealer: Arc<Sealer>,
 }
 
 impl RegionConfig {
@@ -84,7 +94,10 @@ pub struct Region<E: Engine> {
     pub(crate) council: Arc<CouncilDriver<E>>,
     pub(crate) steering: Arc<Steering<E>>,
     pub(crate) routing: routing::Service,
-    pub(crate) identity: RwLock<Arc<Identity>>,
+    pub(crate) directory: identity::Service,
+    pub(crate) sealer: Arc<Sealer>,
+    pub(crate) bootstrap: Bootstrap,
+    pub(crate) standing: Arc<Standing>,
     pub(crate) verifier: Verifier,
     pub(crate) admission: Admission,
     pub(crate) asking: Arc<Asking>,
@@ -101,13 +114,14 @@ impl<E: Engine> Region<E> {
     /// probes endpoints and finds places.
     ///
     /// # Errors
-    /// What the database holds can't be read, or the site isn't a Region of the deployment.
+    /// What the database holds can't be read, was sealed with another operator's key, or the site
+    /// isn't a Region of the deployment.
     pub async fn open(
         engine: E,
         config: RegionConfig,
         options: SteeringOptions,
         environment: Arc<dyn Environment>,
-        identity: Identity,
+        secrets: RegionSecrets,
         ports: BTreeMap<SiteId, Arc<Port>>,
     ) -> Result<Arc<Region<E>>, OpenError> {
         let name = config
@@ -138,11 +152,27 @@ impl<E: Engine> Region<E> {
         )
         .await?;
         let routing = routing::Service::new(routing::ServiceConfig {
-            account: config.account.clone(),
+            account: config.account.to_string(),
             environment: environment.clone(),
             configuration: council.clone(),
             nodes: Arc::new(Nodes(steering.clone())),
             targets: crate::route53::targets(targets),
+        });
+        let RegionSecrets { root_keys, sealer } = secrets;
+        let bootstrap = Bootstrap {
+            account: config.account,
+            root_keys,
+        };
+        let identity = crate::settings::last_known(&council, &sealer, &bootstrap)?;
+        let standing = Arc::new(Standing::new(identity, environment.now().monotonic));
+        let directory = identity::Service::new(identity::ServiceConfig {
+            environment: environment.clone(),
+            configuration: council.clone(),
+            sealer: sealer.clone(),
+            identity: {
+                let standing = standing.clone();
+                Arc::new(move || standing.identity())
+            },
         });
         let peers = open_peers(&snapshot, &config.deployment, &ports, log).await?;
         let trimmed = crate::housekeeping::oldest(&snapshot, engine.log_head()).await?;
@@ -153,7 +183,10 @@ impl<E: Engine> Region<E> {
             council,
             steering,
             routing,
-            identity: RwLock::new(Arc::new(identity)),
+            directory,
+            sealer,
+            bootstrap,
+            standing,
             verifier: Verifier::new(),
             admission,
             asking,
@@ -174,7 +207,7 @@ impl<E: Engine> Region<E> {
         let mut tasks: Vec<Task> = vec![
             Box::pin(self.clone().run_council()),
             Box::pin(self.clone().heartbeat()),
-            Box::pin(self.clone().adopt_settings()),
+            Box::pin(self.clone().keep_identity()),
             Box::pin(self.clone().copy_tables()),
             Box::pin(self.clone().purge_tables()),
             Box::pin(self.clone().measure_tables()),

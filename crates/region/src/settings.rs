@@ -1,15 +1,16 @@
-//! The Region's part in the council's settings: it adopts the deployment's root keys from them,
-//! and puts them there when nobody has.
+//! The Region's part in the council's settings: it adopts who may call from them, and puts the
+//! deployment's root keys there, sealed, when nobody has.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use council::{Change, CouncilError, Expected, Settings};
-use identity::{Identity, RootKeys};
+use council::{Change, CouncilDriver, CouncilError, Expected};
+use identity::{Bootstrap, Identity, RootKeys, RootKeysError, SealError, Sealer, entries, random};
 use store::Engine;
-use types::Span;
+use types::{Configuration, ConfigurationView, Span};
 
+use crate::error::OpenError;
 use crate::region::Region;
+use crate::standing::{IdentityStatus, PrincipalCounts};
 
 /// The setting that holds the deployment's root keys.
 pub const ROOT_KEYS: &str = "identity/root-keys";
@@ -17,30 +18,72 @@ pub const ROOT_KEYS: &str = "identity/root-keys";
 /// Between tries to put the root keys there.
 const AGAIN: Span = Span::seconds(1);
 
+/// What a Region judges by from its first request on: the last it knew before it was stopped.
+///
+/// # Errors
+///
+/// Secrets are sealed with another operator's key than this Region was given: it could verify
+/// nobody's signature.
+pub(crate) fn last_known<E: Engine>(
+    council: &CouncilDriver<E>,
+    sealer: &Arc<Sealer>,
+    bootstrap: &Bootstrap,
+) -> Result<Identity, OpenError> {
+    let view = Configuration::view(council);
+    if let Some((_, bytes)) = view.get(ROOT_KEYS)
+        && let Err(RootKeysError::Seal(SealError::OtherKey)) =
+            RootKeys::open(sealer, bootstrap.account, &bytes)
+    {
+        return Err(OpenError::OperatorKey);
+    }
+    Ok(Identity::compile(None, view, sealer, bootstrap))
+}
+
 impl<E: Engine> Region<E> {
-    /// Adopts the settings whenever they change.
-    pub(crate) async fn adopt_settings(self: Arc<Self>) {
-        self.offer_root_keys().await;
-        let mut revision = 0;
+    /// Adopts who may call whenever the settings change, and sees to it that they hold root keys.
+    pub(crate) async fn keep_identity(self: Arc<Self>) {
+        futures_util::future::join(self.offer_root_keys(), self.adopt_settings()).await;
+    }
+
+    async fn adopt_settings(&self) {
+        let mut revision = self.identity().revision();
         loop {
-            let settings = self.council.settings_after(revision).await;
-            revision = settings.revision();
-            self.adopt(&settings);
+            revision = self.council.settings_after(revision).await.revision();
+            let view = Configuration::view(&*self.council);
+            let previous = self.identity();
+            let next = Identity::compile(Some(&previous), view, &self.sealer, &self.bootstrap);
+            if next.fault_count() > previous.fault_count() {
+                let (key, fault) = next.faults().last().unwrap_or_default();
+                tracing::error!(key, fault, "what can't be read is judged as nobody's");
+            }
+            self.standing.adopt(next);
         }
     }
 
-    /// Puts the root keys this Region was started with into the settings, unless they hold some.
-    /// A Region cut off from the majority serves with its own meanwhile.
+    /// Puts the root keys this Region was started with into the settings, unless they hold some;
+    /// keys that an earlier version left there in the clear it puts there sealed. A Region cut off
+    /// from the majority serves with its own meanwhile.
     async fn offer_root_keys(&self) {
         loop {
             let settings = self.council.settings();
-            if settings.get(ROOT_KEYS).is_some() {
-                return;
-            }
+            let (expected, keys) = match settings.get(ROOT_KEYS) {
+                None => (Expected::Absent, self.bootstrap.root_keys.clone()),
+                Some(setting) if RootKeys::is_clear(&setting.value) => {
+                    match RootKeys::decode(&setting.value) {
+                        Ok(keys) => (Expected::Revision(setting.revision), keys),
+                        Err(error) => {
+                            tracing::error!(%error, "the council's root keys are unreadable");
+                            return;
+                        }
+                    }
+                }
+                Some(_) => return,
+            };
             // The first to ask is whoever leads; others wait, so that one proposal suffices.
             if self.council.status().leader == Some(self.config.site) {
-                let keys = Bytes::copy_from_slice(&self.identity().root_keys().encode());
-                let change = Change::new().put(ROOT_KEYS, Expected::Absent, keys);
+                let nonce = random(&*self.environment);
+                let sealed = keys.seal(&self.sealer, self.bootstrap.account, &nonce);
+                let change = Change::new().put(ROOT_KEYS, expected, sealed);
                 match self.council.propose(change).await {
                     Ok(_) | Err(CouncilError::Refused(_)) => return,
                     Err(error) => tracing::debug!(%error, "the root keys are offered again"),
@@ -53,20 +96,38 @@ impl<E: Engine> Region<E> {
         }
     }
 
-    fn adopt(&self, settings: &Settings) {
-        let Some(setting) = settings.get(ROOT_KEYS) else {
-            return;
-        };
-        match RootKeys::decode(&setting.value) {
-            Ok(keys) if keys != *self.identity().root_keys() => {
-                let identity = Identity::new(self.identity().account(), keys);
-                *self.identity.write().expect("nothing panics inside") = Arc::new(identity);
-                tracing::info!(region = %self.name, "adopted the deployment's root keys");
-            }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::error!(%error, "the council's root keys are unreadable; ours stay");
-            }
+    /// The identity in effect.
+    pub(crate) fn identity(&self) -> Arc<Identity> {
+        self.standing.identity()
+    }
+
+    /// Notes whether a majority is heard, which is how old the identity in effect can be.
+    pub(crate) fn look_for_majority(&self) {
+        if self.council.status().majority {
+            self.standing.hear(self.environment.now().monotonic);
         }
+    }
+
+    /// Who may call, for a status.
+    pub(crate) fn identity_status(&self) -> IdentityStatus {
+        let counts = count(&*Configuration::view(&*self.council), &self.bootstrap);
+        let has_majority = self.council.status().majority;
+        let now = self.environment.now();
+        self.standing.status(counts, has_majority, now)
+    }
+}
+
+fn count(view: &dyn ConfigurationView, bootstrap: &Bootstrap) -> PrincipalCounts {
+    let of = |kind: &str| {
+        let mut count = 0;
+        let prefix = format!("{}{kind}/", entries::PREFIX);
+        view.visit(&prefix, &mut |_, _, _| count += 1);
+        count
+    };
+    let first = view.get(&entries::account_key(bootstrap.account)).is_none();
+    PrincipalCounts {
+        accounts: of("account") + u64::from(first),
+        users: of("user"),
+        roles: of("role"),
     }
 }

@@ -6,6 +6,7 @@ use types::{Region as Name, SiteName};
 
 use crate::lag::{Lag, Latency};
 use crate::region::Region;
+use crate::standing::IdentityStatus;
 
 /// Names of tables in a status, at most.
 const MAX_NAMES: usize = 1_000;
@@ -19,6 +20,8 @@ pub struct Status {
     pub tables: Vec<String>,
     /// The council as it sees it.
     pub council: CouncilView,
+    /// Who may call.
+    pub identity: IdentityStatus,
     /// Its peers.
     pub peers: Vec<PeerStatus>,
     /// The newest position of its change log.
@@ -73,6 +76,7 @@ impl<E: Engine> Region<E> {
             region: self.name,
             tables: names.iter().map(ToString::to_string).collect(),
             council: council_view(&self.council.status(), &self.config.deployment),
+            identity: self.identity_status(),
             peers: self.peers.values().map(|peer| peer_status(peer)).collect(),
             log_head: head.0,
             log_length: head.0.saturating_sub(trimmed.0),

@@ -9,14 +9,13 @@ use std::sync::atomic::AtomicBool;
 
 use council::largest_round_trip;
 use edge::{Edge, EdgeConfig};
-use identity::Identity;
 use link::Port;
-use region::{Region, RegionConfig};
+use region::{Region, RegionConfig, RegionSecrets};
 use routing::Locator;
 use steering::SteeringOptions;
 use store::MemoryEngine;
 use types::{
-    Deployment, Environment, Geography, LAB_ACCOUNT, ProbeOrder, ProbeOutcome, Prober, SiteId,
+    AccountId, Deployment, Environment, Geography, ProbeOrder, ProbeOutcome, Prober, SiteId,
 };
 
 use crate::slow::SlowEngine;
@@ -30,7 +29,7 @@ pub(crate) struct Opening {
     pub(crate) ports: BTreeMap<SiteId, Arc<Port>>,
     pub(crate) deployment: Deployment,
     pub(crate) site: SiteId,
-    pub(crate) identity: Identity,
+    pub(crate) secrets: RegionSecrets,
     pub(crate) planted: Option<PlantedBug>,
 }
 
@@ -44,7 +43,7 @@ impl Opening {
             largest_round_trip: largest_round_trip(&self.deployment, Geography { scale: 1.0 }),
             deployment: self.deployment.clone(),
             site: self.site,
-            account: LAB_ACCOUNT.to_owned(),
+            account: AccountId::LAB,
             planted: match self.planted {
                 Some(PlantedBug::CursorNotAtomic) => Some(region::PlantedBug::CursorNotAtomic),
                 Some(PlantedBug::StaleReadingSent) => Some(region::PlantedBug::StaleReadingSent),
@@ -63,7 +62,7 @@ impl Opening {
             config,
             steering(),
             self.environment.clone(),
-            self.identity.clone(),
+            self.secrets.clone(),
             self.ports.clone(),
         );
         let region = finish(&self.engine, opening).expect("a Region opens on its own disk");

@@ -6,11 +6,11 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use identity::{Identity, RootKey, RootKeys};
+use identity::{OPERATOR_KEY_BYTES, RootKey, RootKeys, Sealer};
 use link::{Link, LinkConfig, Port, Shape, Windows};
-use region::Region;
+use region::{Region, RegionSecrets};
 use store::{Engine, MemoryEngine, SimulatedDisk};
-use types::{AccountId, Deployment, Environment, Geography, Monotonic, Site, SiteId, Span};
+use types::{Deployment, Environment, Geography, Monotonic, Site, SiteId, Span};
 use zeroize::Zeroizing;
 
 use crate::deployment::deployment;
@@ -68,6 +68,7 @@ pub struct World {
     slow: Arc<AtomicBool>,
     deployment: Deployment,
     key: RootKey,
+    sealer: Arc<Sealer>,
     planted: Option<PlantedBug>,
     places: BTreeMap<SiteId, Place>,
     ports: BTreeMap<(SiteId, SiteId), Arc<Port>>,
@@ -103,6 +104,7 @@ impl World {
         let mut world = World {
             time,
             key: RootKey::generate(&Zeroizing::new([7; identity::RANDOM_BYTES])),
+            sealer: Arc::new(Sealer::new(&Zeroizing::new([9; OPERATOR_KEY_BYTES]))),
             planted,
             places,
             ports: BTreeMap::new(),
@@ -403,7 +405,10 @@ impl World {
             ports,
             deployment: self.deployment.clone(),
             site,
-            identity: Identity::new(AccountId::LAB, RootKeys::new(self.key.clone())),
+            secrets: RegionSecrets {
+                root_keys: RootKeys::new(self.key.clone()),
+                sealer: self.sealer.clone(),
+            },
             planted: self.planted,
         };
         let is_region = self.places[&site].site.name.region().is_some();

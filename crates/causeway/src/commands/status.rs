@@ -42,6 +42,7 @@ fn render(report: &StatusReport) -> String {
             .map_or_else(String::new, |dns| format!(", DNS on {dns}")),
         sites(&report.sites)
     );
+    text.push_str(&format!("\n{}", identities(&report.sites)));
     if report.dns.is_some() {
         text.push_str(&format!("\n{}", names(&report.sites)));
     }
@@ -108,6 +109,51 @@ fn sites(sites: &[SiteReport]) -> Table {
 fn address(site: &SiteReport) -> Option<String> {
     let api = site.api.map(|api| format!("http://{api}"));
     api.or_else(|| site.dns.map(|dns| dns.to_string()))
+}
+
+/// Who may call, as each Region judges it.
+fn identities(sites: &[SiteReport]) -> Table {
+    let mut table = Table::new([
+        "IDENTITY",
+        "REVISION",
+        "STATE",
+        "ACCOUNTS",
+        "USERS",
+        "ROLES",
+        "UNREADABLE",
+    ]);
+    for site in sites.iter().filter(|site| site.site.region().is_some()) {
+        let identity = &site.detail["identity"];
+        let number = |value: &Value| value.as_u64().map_or("-".to_owned(), |n| n.to_string());
+        let principals = &identity["principals"];
+        table.row([
+            site.site.to_string(),
+            number(&identity["revision"]),
+            identity_state(identity),
+            number(&principals["accounts"]),
+            number(&principals["users"]),
+            number(&principals["roles"]),
+            number(&identity["unreadable"]),
+        ]);
+    }
+    table
+}
+
+/// How new it is: `current`, or for how long no majority has been heard.
+fn identity_state(identity: &Value) -> String {
+    if identity.is_null() {
+        return "-".to_owned();
+    }
+    let Some(age) = identity["age_milliseconds"].as_u64() else {
+        return "current".to_owned();
+    };
+    let age = duration::show(Duration::from_millis(age));
+    let more = if identity["older"] == true {
+        "more than "
+    } else {
+        ""
+    };
+    format!("of {more}{age} ago")
 }
 
 /// The edges' DNS: what they answer from, and what they have answered.

@@ -1,5 +1,5 @@
-//! The operator's key: 32 bytes that secrets at rest are sealed with. It stands in a file beside the
-//! lab's directory, never in it, so that a copy of the directory holds no secret in the open.
+//! The operator's key: 32 bytes that secrets at rest are sealed with. It stands in a file beside
+//! the lab's directory, never in it: a copy of the directory holds no secret in the open.
 
 use std::path::Path;
 

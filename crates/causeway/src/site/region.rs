@@ -12,21 +12,25 @@ use aws::xml::{self, XmlErrors};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
-use identity::{Identity, RootKeys};
+use identity::{OPERATOR_KEY_BYTES, RootKeys, Sealer};
 use link::Port;
-use region::{Client, DoorSecret, Region, RegionConfig};
+use region::{
+    Client, DoorSecret, IdentityStatus, OpenError, OperatorQuestion, Region, RegionConfig,
+    RegionSecrets,
+};
 use runtime::{Refusal, Service, SystemEnvironment};
 use serde_json::{Value, json};
 use store::{Direction, EmbeddedEngine, Engine, KeyRange, Snapshot, Space};
 use tables::{ConflictCursor, ConflictFilter, ConflictId, NoConflictId, RestoreError, Tables};
 use types::{ByteSize, Deployment, Environment, SiteId};
+use zeroize::Zeroizing;
 
 use super::database::open_engine;
 use super::dns::explain;
 use super::{Site, Task};
 use crate::duration;
 use crate::failure::Failure;
-use crate::protocol::{LedgerPage, Question, Secrets, SiteConfig};
+use crate::protocol::{IdentityAnswer, LedgerPage, Question, Secrets, SiteConfig};
 
 /// Entries read at once while the data is verified.
 const VERIFY_PAGE: usize = 1_000;
@@ -57,23 +61,25 @@ impl RegionSite {
     ) -> Result<RegionSite, Failure> {
         let key = identity::parse_credentials(&secrets.root_key).map_err(Failure::wrong_use)?;
         let door = DoorSecret::parse(&secrets.door).map_err(Failure::wrong_use)?;
-        let account = config.account.parse().map_err(Failure::wrong_use)?;
-        let identity = Identity::new(account, RootKeys::new(key));
+        let secrets = RegionSecrets {
+            root_keys: RootKeys::new(key),
+            sealer: Arc::new(sealer(&secrets.operator_key)?),
+        };
         let engine = open_engine(config).await?;
         let settings = RegionConfig {
             deployment: config.deployment.clone(),
             site: config.id()?,
-            account: config.account.clone(),
+            account: config.account.parse().map_err(Failure::wrong_use)?,
             largest_round_trip: config.largest_round_trip(),
             planted: None,
             planted_in_tables: None,
         };
         let clocks: Arc<dyn Environment> = environment.clone();
         let options = super::steering::options(config)?;
-        let opened = Region::open(engine.clone(), settings, options, clocks, identity, ports);
+        let opened = Region::open(engine.clone(), settings, options, clocks, secrets, ports);
         let region = opened.await;
         Ok(RegionSite {
-            region: region.map_err(Failure::did_not_hold)?,
+            region: region.map_err(opening_failed)?,
             door,
             engine,
             deployment: config.deployment.clone(),
@@ -92,6 +98,7 @@ impl RegionSite {
         if !status.council.majority {
             alarms.push("no majority of sites is heard: global settings can't change".to_owned());
         }
+        alarms.extend(identity_alarms(&status.identity));
         for latency in &latencies {
             if let Some(until) = latency.parked_until {
                 let now = self.environment.now().wall;
@@ -197,11 +204,32 @@ impl RegionSite {
         Ok(json!({ "findings": findings, "entries": spaces }))
     }
 
+    /// An [`IdentityAnswer`], also where it is refused.
+    async fn identity(&self, question: &OperatorQuestion) -> Result<Value, String> {
+        let answer = match self.region.operate(question).await {
+            Ok(answer) => IdentityAnswer::Done { answer },
+            Err(refused) => {
+                let failure = match refused.is_wrong_use() {
+                    true => Failure::wrong_use(&refused),
+                    false => Failure::did_not_hold(&refused),
+                };
+                let failure = match refused.next() {
+                    Some(next) => failure.then(next),
+                    None => failure,
+                };
+                IdentityAnswer::Refused { failure }
+            }
+        };
+        to_json(&answer)
+    }
+
     fn operations() -> Value {
         let tables = Tables::<EmbeddedEngine>::operations();
         json!([
             counted("dynamodb", tables),
             counted("route53", routing::Service::operations()),
+            counted("iam", identity::Service::iam_operations()),
+            counted("sts", identity::Service::sts_operations()),
         ])
     }
 }
@@ -284,8 +312,56 @@ impl Site for RegionSite {
                 Question::Operations => Ok(RegionSite::operations()),
                 Question::Majority => Ok(json!(self.region.council().status().majority)),
                 Question::Explain(question) => explain(self.region.steering(), &question),
+                Question::Identity(question) => self.identity(&question).await,
             }
         })
+    }
+}
+
+/// What is to be said of who may call: how old it is without a majority, and what can't be read.
+fn identity_alarms(identity: &IdentityStatus) -> Vec<String> {
+    let mut alarms = Vec::new();
+    if let Some(age) = identity.age_milliseconds {
+        let age = duration::show(Duration::from_millis(age));
+        let before = if identity.older {
+            " and from before it started"
+        } else {
+            ""
+        };
+        alarms.push(format!(
+            "identity: last state of {age} ago{before}, no majority heard"
+        ));
+    }
+    for fault in &identity.faults {
+        alarms.push(format!("identity: unreadable: {fault}"));
+    }
+    let more = identity.unreadable.saturating_sub(identity.faults.len());
+    if more > 0 {
+        alarms.push(format!("identity: {more} more entries are unreadable"));
+    }
+    alarms
+}
+
+/// The sealer with the operator's key, in hexadecimal digits.
+fn sealer(digits: &str) -> Result<Sealer, Failure> {
+    let mut key = Zeroizing::new([0; OPERATOR_KEY_BYTES]);
+    let wrong = || Failure::wrong_use("the operator's key is not 64 hexadecimal digits");
+    if digits.len() != 2 * key.len() {
+        return Err(wrong());
+    }
+    for (byte, pair) in key.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+        let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
+        *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
+    }
+    Ok(Sealer::new(&key))
+}
+
+fn opening_failed(cause: OpenError) -> Failure {
+    match cause {
+        OpenError::OperatorKey => {
+            Failure::wrong_use(cause).then("give the key that the lab was started with before")
+        }
+        other => Failure::did_not_hold(other),
     }
 }
 

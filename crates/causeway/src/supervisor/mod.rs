@@ -7,6 +7,7 @@ mod compare;
 mod dns;
 mod door;
 mod execute;
+mod identity;
 mod inject;
 mod ledger;
 mod links;
@@ -180,7 +181,7 @@ impl Supervisor {
     fn secrets(&self) -> Secrets {
         Secrets {
             operator_key: self.operator_key.expose().to_owned(),
-            root_key: identity::write_credentials(&self.lab.root_key).to_string(),
+            root_key: ::identity::write_credentials(&self.lab.root_key).to_string(),
             door: self.door.expose().to_owned(),
         }
     }

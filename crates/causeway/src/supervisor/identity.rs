@@ -1,0 +1,81 @@
+//! What the operator asks of identity: passed to a Region that can decide it. A revocation is
+//! followed until every Region that lives judges by it.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use region::OperatorQuestion;
+use runtime::CallError;
+use serde_json::{Value, json};
+use types::{Environment, SiteName};
+
+use super::Supervisor;
+use super::execute::QUESTION_WAIT;
+use crate::failure::Failure;
+use crate::protocol::{IdentityAnswer, Question, SiteCommand};
+
+/// How long a Region may take to judge by a revocation. What it waits for is one message over the
+/// link; a Region that is cut off won't hear it however long it is asked.
+const ADOPTION_WAIT: Duration = Duration::from_secs(10);
+
+impl Supervisor {
+    /// Has a Region answer, and says what became of it everywhere.
+    pub(super) async fn identity(&self, question: OperatorQuestion) -> Result<Value, Failure> {
+        let is_revocation = matches!(question, OperatorQuestion::Revoke { .. });
+        let mut answer = self.ask_identity(question).await?;
+        if is_revocation && let Some(revision) = answer["revision"].as_u64() {
+            answer["regions"] = Value::Array(self.await_adoption(revision).await);
+        }
+        Ok(answer)
+    }
+
+    async fn ask_identity(&self, question: OperatorQuestion) -> Result<Value, Failure> {
+        let site = self.any_living_region();
+        let site = site.and_then(|site| self.lab.deployment().site(site));
+        let site = site.ok_or_else(|| {
+            let failure = Failure::did_not_hold("no Region runs that could answer");
+            failure.then("`causeway status` shows the sites")
+        })?;
+        let question = Question::Identity(question);
+        let command = SiteCommand::Ask { question };
+        let answer = self.slots[&site.name].call(&command, QUESTION_WAIT).await;
+        let answer =
+            answer.map_err(|cause| Failure::did_not_hold(format!("{}: {cause}", site.name)))?;
+        match serde_json::from_value(answer).map_err(anyhow::Error::from)? {
+            IdentityAnswer::Done { answer } => Ok(answer),
+            IdentityAnswer::Refused { failure } => Err(failure),
+        }
+    }
+
+    /// Waits until each Region judges by that revision of the configuration; says of each whether
+    /// it does, how long that took, and if it doesn't, why.
+    async fn await_adoption(&self, revision: u64) -> Vec<Value> {
+        let begun = self.environment.now().monotonic;
+        let sites = self.lab.settings.sites.iter();
+        let regions = sites.filter(|site| site.name.region().is_some());
+        let asked = regions.map(|site| async move {
+            let question = Question::Identity(OperatorQuestion::Adopted { revision });
+            let command = SiteCommand::Ask { question };
+            let slot = &self.slots[&site.name];
+            let answer = match slot.is_serving() {
+                true => slot.call(&command, ADOPTION_WAIT).await,
+                false => Err(CallError::Gone),
+            };
+            let took = (self.environment.now().monotonic - begun).0 / 1000;
+            report(site.name, answer, took)
+        });
+        join_all(asked).await
+    }
+}
+
+fn report(region: SiteName, answer: Result<Value, CallError>, milliseconds: u64) -> Value {
+    match answer {
+        Ok(_) => json!({ "region": region, "refuses": true, "milliseconds": milliseconds }),
+        Err(cause) => json!({
+            "region": region,
+            "refuses": false,
+            "lives": !matches!(cause, CallError::Gone),
+            "reason": cause.to_string(),
+        }),
+    }
+}

@@ -1,0 +1,252 @@
+//! What the operator asks of identity, and has done to it: accounts and their root keys, users'
+//! access keys, the policies over accounts, and why something is allowed. The operator stands above
+//! every account, so nobody's policies are asked here; who may ask is the control API's affair.
+
+mod accounts;
+mod keys;
+mod list;
+mod policies;
+
+use std::sync::Arc;
+
+use council::CouncilDriver;
+use identity::entries::EntryError;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::Engine;
+use types::{AccountId, Configuration, ConfigurationEdit, ConfigurationError, ConfigurationView};
+
+use crate::region::Region;
+
+pub use list::{AccountRow, KeyRow, Listing, PrincipalRow};
+pub use policies::{OverAccount, PolicyRow};
+
+/// How often a change is tried again when others come first. Ours.
+const MAX_ATTEMPTS: usize = 8;
+
+/// What the operator asks of a Region.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "identity", rename_all = "snake_case")]
+pub enum OperatorQuestion {
+    /// Who there is: a [`Listing`].
+    List {
+        /// In that account alone.
+        account: Option<AccountId>,
+        /// How many users and roles at most.
+        limit: u32,
+    },
+    /// Make an account.
+    CreateAccount {
+        /// Its number; without one it is drawn.
+        account: Option<AccountId>,
+    },
+    /// Make an access key.
+    CreateKey {
+        /// Whose account.
+        account: AccountId,
+        /// Which user's.
+        user: String,
+    },
+    /// Delete an access key.
+    Revoke {
+        /// Its id.
+        key: String,
+    },
+    /// Wait until this Region judges by that revision of the configuration, or a later one.
+    Adopted {
+        /// The revision.
+        revision: u64,
+    },
+    /// Put a policy over an account.
+    SetPolicy {
+        /// The account.
+        account: AccountId,
+        /// The policy's name.
+        name: String,
+        /// Which kind it is of.
+        kind: OverAccount,
+        /// Its document.
+        document: String,
+    },
+    /// Take it away.
+    RemovePolicy {
+        /// The account.
+        account: AccountId,
+        /// The policy's name.
+        name: String,
+        /// Which kind it is of, where there is one of each.
+        kind: Option<OverAccount>,
+    },
+    /// The policies over accounts: a list of [`PolicyRow`].
+    ListPolicies {
+        /// Over that account alone.
+        account: Option<AccountId>,
+    },
+}
+
+/// Why the operator's wish isn't fulfilled.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// No such account.
+    #[error("there is no account {0}")]
+    NoSuchAccount(AccountId),
+    /// The account to be made is there.
+    #[error("the account {0} exists already")]
+    AccountExists(AccountId),
+    /// No such user.
+    #[error("account {account} has no user {user}")]
+    NoSuchUser {
+        /// The account.
+        account: AccountId,
+        /// The name that was asked for.
+        user: String,
+    },
+    /// The user has as many keys as it may.
+    #[error("the user {user} has two access keys already, {}", .keys.join(" and "))]
+    TooManyKeys {
+        /// The user.
+        user: String,
+        /// Their ids.
+        keys: Vec<String>,
+    },
+    /// No such key.
+    #[error("there is no access key {0}")]
+    NoSuchKey(String),
+    /// The root's keys aren't users' keys.
+    #[error("{key} is a root key of account {account}")]
+    RootKey {
+        /// The key.
+        key: String,
+        /// Whose.
+        account: AccountId,
+    },
+    /// Sessions are kept nowhere.
+    #[error("{0} is the key of a session, which ends by itself")]
+    Session(String),
+    /// The document is no policy.
+    #[error("the document is no such policy: {0}")]
+    Document(String),
+    /// No policy of that name is over the account.
+    #[error("no policy {name} stands over account {account}")]
+    NoSuchPolicy {
+        /// The account.
+        account: AccountId,
+        /// The name that was asked for.
+        name: String,
+    },
+    /// Two policies of that name are over the account.
+    #[error("a service control policy and a resource control policy are called {0}")]
+    WhichPolicy(String),
+    /// Something that is kept can't be read.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The change could not be made.
+    #[error("the change was not made: {0}")]
+    Configuration(#[from] ConfigurationError),
+}
+
+impl OperatorError {
+    /// Is it what was asked that is wrong, rather than what is there?
+    pub fn is_wrong_use(&self) -> bool {
+        matches!(
+            self,
+            OperatorError::Document(_)
+                | OperatorError::WhichPolicy(_)
+                | OperatorError::Session(_)
+                | OperatorError::RootKey { .. }
+        )
+    }
+
+    /// What to do next, where there is something.
+    pub fn next(&self) -> Option<&'static str> {
+        Some(match self {
+            OperatorError::NoSuchAccount(_) | OperatorError::NoSuchKey(_) => {
+                "`causeway identity list` shows what there is"
+            }
+            OperatorError::NoSuchUser { .. } => {
+                "`aws iam create-user --user-name NAME` makes one, as the account's root"
+            }
+            OperatorError::TooManyKeys { .. } => "end one with `causeway identity revoke KEY_ID`",
+            OperatorError::RootKey { .. } => "root keys can't be revoked yet",
+            OperatorError::Session(_) => {
+                "to end a role's sessions sooner, deny what is older by aws:TokenIssueTime in a \
+                 policy of the role"
+            }
+            OperatorError::NoSuchPolicy { .. } => "`causeway identity policy list` shows them",
+            OperatorError::WhichPolicy(_) => "say --service-control or --resource-control",
+            OperatorError::Configuration(
+                ConfigurationError::NoMajority | ConfigurationError::TimedOut,
+            ) => "`causeway status` shows which sites are missing",
+            _ => return None,
+        })
+    }
+}
+
+impl From<EntryError> for OperatorError {
+    fn from(error: EntryError) -> OperatorError {
+        OperatorError::Unreadable(error.to_string())
+    }
+}
+
+/// What a change amounts to: the edits, and what is said of them once they are made.
+type Draft<T> = Result<(Vec<ConfigurationEdit>, T), OperatorError>;
+
+impl<E: Engine> Region<E> {
+    /// Answers the operator, in JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`OperatorError`].
+    pub async fn operate(&self, question: &OperatorQuestion) -> Result<Value, OperatorError> {
+        match question {
+            OperatorQuestion::List { account, limit } => to_json(&self.list(*account, *limit)?),
+            OperatorQuestion::CreateAccount { account } => self.create_account(*account).await,
+            OperatorQuestion::CreateKey { account, user } => self.create_key(*account, user).await,
+            OperatorQuestion::Revoke { key } => self.revoke(key).await,
+            OperatorQuestion::Adopted { revision } => {
+                self.standing.adopted(*revision).await;
+                Ok(Value::Null)
+            }
+            OperatorQuestion::SetPolicy {
+                account,
+                name,
+                kind,
+                document,
+            } => self.set_policy(*account, name, *kind, document).await,
+            OperatorQuestion::RemovePolicy {
+                account,
+                name,
+                kind,
+            } => self.remove_policy(*account, name, *kind).await,
+            OperatorQuestion::ListPolicies { account } => to_json(&self.policies(*account)?),
+        }
+    }
+
+    /// The configuration as this Region knows it now.
+    fn view(&self) -> Arc<dyn ConfigurationView> {
+        let council: &CouncilDriver<E> = &self.council;
+        Configuration::view(council)
+    }
+
+    /// Has the edits made that `attempt` asks for on a view; on a fresh one when others' changes
+    /// came first. Gives what it said beside them, and the revision that made them.
+    async fn change<T>(
+        &self,
+        mut attempt: impl FnMut(&dyn ConfigurationView) -> Draft<T>,
+    ) -> Result<(T, u64), OperatorError> {
+        let council: &CouncilDriver<E> = &self.council;
+        for _ in 0..MAX_ATTEMPTS {
+            let (edits, outcome) = attempt(&*self.view())?;
+            match Configuration::propose(council, edits).await {
+                Ok(revision) => return Ok((outcome, revision)),
+                Err(ConfigurationError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(ConfigurationError::Conflict.into())
+    }
+}
+
+fn to_json(value: &impl Serialize) -> Result<Value, OperatorError> {
+    serde_json::to_value(value).map_err(|cause| OperatorError::Unreadable(cause.to_string()))
+}

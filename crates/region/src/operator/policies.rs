@@ -1,0 +1,180 @@
+//! The policies that an organisation puts over an account: service control policies, which bound
+//! what its principals may do, and resource control policies, which bound what anyone may do to
+//! what it owns. There are no organisational units: each account has its own.
+
+use std::collections::BTreeMap;
+
+use aws::access::PolicyKind;
+use identity::entries;
+use identity::model::{Account, Document};
+use identity::policy::Policy;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::Engine;
+use types::{AccountId, ConfigurationEdit, ConfigurationExpected, ConfigurationView};
+
+use super::{Draft, OperatorError};
+use crate::region::Region;
+
+/// Policies of a kind over one account at most. (AWS attaches five to an account, and five to each
+/// unit above it: Organizations User Guide, "Quotas and service limits".)
+const MAX_POLICIES: usize = 30;
+
+/// Characters of a document at most (the same).
+const LONGEST_DOCUMENT: usize = 5_120;
+
+/// A kind of policy over accounts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OverAccount {
+    /// Bounds what the account's principals may do.
+    ServiceControl,
+    /// Bounds what may be done to what the account owns.
+    ResourceControl,
+}
+
+/// A policy over an account.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PolicyRow {
+    /// The account.
+    pub account: AccountId,
+    /// The policy's name.
+    pub name: String,
+    /// Its kind.
+    pub kind: OverAccount,
+    /// Its document.
+    pub document: String,
+}
+
+impl OverAccount {
+    fn of(self, account: &mut Account) -> &mut BTreeMap<String, Document> {
+        match self {
+            OverAccount::ServiceControl => &mut account.service_control_policies,
+            OverAccount::ResourceControl => &mut account.resource_control_policies,
+        }
+    }
+}
+
+impl<E: Engine> Region<E> {
+    /// Puts a policy over an account, in place of the one of that name and kind.
+    pub(super) async fn set_policy(
+        &self,
+        account: AccountId,
+        name: &str,
+        kind: OverAccount,
+        document: &str,
+    ) -> Result<Value, OperatorError> {
+        check(document)?;
+        let change = self.change(|view| {
+            let (revision, mut entry) = self.account(view, account)?;
+            let policies = kind.of(&mut entry);
+            policies.insert(name.to_owned(), document.into());
+            if policies.len() > MAX_POLICIES {
+                let text = format!("an account has {MAX_POLICIES} policies of a kind at most");
+                return Err(OperatorError::Document(text));
+            }
+            self.put_account(account, revision, &entry)
+        });
+        let ((), revision) = change.await?;
+        tracing::info!(%account, name, ?kind, "put a policy over an account");
+        Ok(
+            json!({ "account": account.to_string(), "name": name, "kind": kind,
+                   "revision": revision }),
+        )
+    }
+
+    /// Takes a policy away from an account.
+    pub(super) async fn remove_policy(
+        &self,
+        account: AccountId,
+        name: &str,
+        wished: Option<OverAccount>,
+    ) -> Result<Value, OperatorError> {
+        let change = self.change(|view| {
+            let (revision, mut entry) = self.account(view, account)?;
+            let kinds = [OverAccount::ServiceControl, OverAccount::ResourceControl];
+            let mut found = kinds.into_iter().filter(|kind| {
+                wished.is_none_or(|wished| wished == *kind)
+                    && kind.of(&mut entry).contains_key(name)
+            });
+            let kind = match (found.next(), found.next()) {
+                (Some(kind), None) => kind,
+                (Some(_), Some(_)) => return Err(OperatorError::WhichPolicy(name.to_owned())),
+                (None, _) => {
+                    let name = name.to_owned();
+                    return Err(OperatorError::NoSuchPolicy { account, name });
+                }
+            };
+            kind.of(&mut entry).remove(name);
+            let (edits, ()) = self.put_account(account, revision, &entry)?;
+            Ok((edits, kind))
+        });
+        let (kind, revision) = change.await?;
+        tracing::info!(%account, name, ?kind, "took a policy away from an account");
+        Ok(
+            json!({ "account": account.to_string(), "name": name, "kind": kind,
+                   "revision": revision }),
+        )
+    }
+
+    /// The policies over accounts.
+    pub(super) fn policies(
+        &self,
+        only: Option<AccountId>,
+    ) -> Result<Vec<PolicyRow>, OperatorError> {
+        let view = self.view();
+        let mut rows = Vec::new();
+        for account in self.accounts(&*view, only)? {
+            let (_, mut entry) = self.account(&*view, account)?;
+            for kind in [OverAccount::ServiceControl, OverAccount::ResourceControl] {
+                let policies = std::mem::take(kind.of(&mut entry));
+                rows.extend(policies.into_iter().map(|(name, document)| PolicyRow {
+                    account,
+                    name,
+                    kind,
+                    document: document.into(),
+                }));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The account's entry, and the revision that set it; the first account may have none yet.
+    fn account(
+        &self,
+        view: &dyn ConfigurationView,
+        account: AccountId,
+    ) -> Result<(Option<u64>, Account), OperatorError> {
+        if !self.has_account(view, account) {
+            return Err(OperatorError::NoSuchAccount(account));
+        }
+        let found = entries::at::<Account>(view, &entries::account_key(account))?;
+        let (revision, entry) = found.unzip();
+        Ok((revision, entry.unwrap_or_default()))
+    }
+
+    fn put_account(&self, account: AccountId, revision: Option<u64>, entry: &Account) -> Draft<()> {
+        let edit = ConfigurationEdit {
+            key: entries::account_key(account),
+            expected: revision.map_or(
+                ConfigurationExpected::Absent,
+                ConfigurationExpected::Revision,
+            ),
+            value: Some(entries::encode(entry)),
+        };
+        Ok((vec![edit], ()))
+    }
+}
+
+/// Is it the document of such a policy?
+fn check(document: &str) -> Result<(), OperatorError> {
+    let length = document.chars().filter(|c| !c.is_whitespace()).count();
+    if length > LONGEST_DOCUMENT {
+        let text = format!("it has {length} characters, and {LONGEST_DOCUMENT} is the most");
+        return Err(OperatorError::Document(text));
+    }
+    let parsed = Policy::parse(PolicyKind::Organization, document);
+    parsed
+        .map(drop)
+        .map_err(|cause| OperatorError::Document(cause.to_string()))
+}
