@@ -8,12 +8,12 @@ use aws::access::PolicyKind;
 use super::error::IamError;
 use super::holder::Holder;
 use super::limits;
-use super::parameters::{Parameter, Text};
+use super::parameters::{self, Parameter, Text};
 use super::request::IamRequest;
 use crate::policy::{Policy, size};
 
 /// Characters of a document, with its white space (API reference, `policyDocumentType`).
-const LONGEST: usize = 131_072;
+pub(crate) const LONGEST: usize = 131_072;
 
 /// The document that a request gives under that name.
 ///
@@ -46,9 +46,7 @@ pub(crate) fn check_characters(name: &str, document: &str) -> Result<(), IamErro
     if document.chars().all(allowed) {
         return Ok(());
     }
-    let mut letters = name.chars();
-    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
-    let member: String = first.into_iter().chain(letters).collect();
+    let member = parameters::lower_first(name);
     Err(IamError::Validation(format!(
         "The specified value for {member} is invalid. It must contain only printable ASCII \
          characters."

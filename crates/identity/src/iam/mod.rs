@@ -20,6 +20,7 @@ mod request;
 mod role_shapes;
 mod service_linked;
 mod shapes;
+mod simulation;
 mod tags;
 mod trust;
 

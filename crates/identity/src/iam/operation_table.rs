@@ -11,9 +11,9 @@ use aws::query::Reply;
 
 use super::error::IamError;
 use super::operations::{
-    access_keys, account, attachments, credentials, groups, inline_policies, instance_profiles,
-    memberships, policies, policy_entities, policy_versions, resource_tags, role_changes, roles,
-    service_linked_roles, user_tags, users,
+    access_keys, account, attachments, authorization_details, credentials, groups, inline_policies,
+    instance_profiles, memberships, policies, policy_entities, policy_versions, resource_tags,
+    role_changes, roles, service_linked_roles, simulate, user_tags, users,
 };
 use super::questions::{self, Resources};
 use super::request::IamRequest;
@@ -152,15 +152,27 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("GenerateOrganizationsAccessReport", everything),
     row!("GenerateServiceLastAccessedDetails", by_arn),
     row!("GetAccessKeyLastUsed", user_of_key, access_keys::last_used),
-    row!("GetAccountAuthorizationDetails", everything),
+    row!(
+        "GetAccountAuthorizationDetails",
+        everything,
+        authorization_details::get
+    ),
     row!(
         "GetAccountPasswordPolicy",
         everything,
         credentials::password_policy
     ),
     row!("GetAccountSummary", everything, account::summary),
-    row!("GetContextKeysForCustomPolicy", everything),
-    row!("GetContextKeysForPrincipalPolicy", policy_source),
+    row!(
+        "GetContextKeysForCustomPolicy",
+        everything,
+        simulate::custom_keys
+    ),
+    row!(
+        "GetContextKeysForPrincipalPolicy",
+        policy_source,
+        simulate::principal_keys
+    ),
     row!("GetCredentialReport", everything),
     row!("GetDelegationRequest", everything),
     row!("GetGroup", group, groups::get),
@@ -298,8 +310,12 @@ pub(crate) const OPERATIONS: &[Row] = &[
         policy_versions::set_default
     ),
     row!("SetSecurityTokenServicePreferences", everything),
-    row!("SimulateCustomPolicy", everything),
-    row!("SimulatePrincipalPolicy", policy_source),
+    row!("SimulateCustomPolicy", everything, simulate::custom),
+    row!(
+        "SimulatePrincipalPolicy",
+        policy_source,
+        simulate::principal
+    ),
     row!(
         "TagInstanceProfile",
         instance_profile,

@@ -54,6 +54,19 @@ impl Paging {
         })
     }
 
+    /// The same page with fewer on it where it would have more than that; one at least.
+    pub(crate) fn at_most(self, most: usize) -> Paging {
+        Paging {
+            most: self.most.min(most.max(1)),
+            ..self
+        }
+    }
+
+    /// The page, to be filled with items in the order of their keys.
+    pub(crate) fn walk<T>(&self) -> PageUnderWay<'_, T> {
+        PageUnderWay::new(self)
+    }
+
     /// The page of a list whose items come with the keys that they are sorted by, in that order.
     pub(crate) fn page<T>(&self, items: impl IntoIterator<Item = (String, T)>) -> Page<T> {
         let mut page = PageUnderWay::new(self);
@@ -128,7 +141,7 @@ impl<T> Page<T> {
 }
 
 /// A page while its list is walked through.
-struct PageUnderWay<'a, T> {
+pub(crate) struct PageUnderWay<'a, T> {
     paging: &'a Paging,
     items: Vec<T>,
     last: Option<String>,
@@ -146,11 +159,17 @@ impl<'a, T> PageUnderWay<'a, T> {
     }
 
     /// Could an entry of that key be on the page, or show that there is more?
-    fn wants(&self, key: &str) -> bool {
+    pub(crate) fn wants(&self, key: &str) -> bool {
         !self.more && self.paging.after.as_deref().is_none_or(|after| key > after)
     }
 
-    fn take(&mut self, key: String, item: T) {
+    /// Is it full, and known that there is more?
+    pub(crate) fn is_done(&self) -> bool {
+        self.more
+    }
+
+    /// Takes an item that is wanted.
+    pub(crate) fn take(&mut self, key: String, item: T) {
         if self.items.len() == self.paging.most {
             self.more = true;
             return;
@@ -159,7 +178,8 @@ impl<'a, T> PageUnderWay<'a, T> {
         self.last = Some(key);
     }
 
-    fn finish(self) -> Page<T> {
+    /// The page as it was filled.
+    pub(crate) fn finish(self) -> Page<T> {
         let last = self.last.filter(|_| self.more);
         Page {
             items: self.items,

@@ -145,9 +145,7 @@ impl Parameter {
 
     /// As errors name it: `userName`.
     fn member(&self) -> String {
-        let mut letters = self.name.chars();
-        let first = letters.next().map(|letter| letter.to_ascii_lowercase());
-        first.into_iter().chain(letters).collect()
+        lower_first(self.name)
     }
 
     fn refused(&self, value: &str) -> IamError {
@@ -184,6 +182,13 @@ impl Parameter {
     pub(crate) fn missing(&self) -> IamError {
         constraint(&self.member(), None, "Member must not be null")
     }
+}
+
+/// A parameter's name as errors have it: `userName`.
+pub(crate) fn lower_first(name: &str) -> String {
+    let mut letters = name.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+    first.into_iter().chain(letters).collect()
 }
 
 /// Is the number of characters of a member within those bounds?

@@ -7,6 +7,7 @@
 
 mod access_keys;
 mod account;
+mod authorization_details;
 mod callers;
 mod conflicts;
 mod fixtures;
@@ -16,6 +17,7 @@ mod instance_profiles;
 mod managed_policies;
 mod questions;
 mod roles;
+mod simulations;
 mod support;
 mod table;
 mod users;

@@ -4,6 +4,7 @@
 pub(super) mod access_keys;
 pub(super) mod account;
 pub(super) mod attachments;
+pub(super) mod authorization_details;
 pub(super) mod credentials;
 pub(super) mod groups;
 pub(super) mod inline_policies;
@@ -16,5 +17,6 @@ pub(super) mod resource_tags;
 pub(super) mod role_changes;
 pub(super) mod roles;
 pub(super) mod service_linked_roles;
+pub(super) mod simulate;
 pub(super) mod user_tags;
 pub(super) mod users;
