@@ -12,10 +12,11 @@ use crate::model::{Group, User};
 use crate::{Service, entries};
 
 /// `AddUserToGroup`. The group is held while it is done: one that is deleted or renamed meanwhile
-/// gets no users.
+/// gets no users. Who joins a group here waits for the others who do, since each holds it.
 pub(crate) async fn add(service: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
     let (group_name, user_name) = names(request)?;
     let key = entries::key::<User>(request.account(), user_name);
+    let group_key = entries::key::<Group>(request.account(), group_name);
     let attempt = |request: &IamRequest<'_>| {
         let (_, group) = lookup::group(request, group_name)?;
         let (revision, mut user) = lookup::user(request, user_name)?;
@@ -26,11 +27,10 @@ pub(crate) async fn add(service: &Service, request: &IamRequest<'_>) -> Result<R
             return Err(IamError::quota("GroupsPerUser", GROUPS_PER_USER));
         }
         let mut edits = vec![put(key.clone(), Some(revision), &user)];
-        let group_key = entries::key::<Group>(request.account(), group_name);
-        edits.extend(hold(request.view(), group_key));
+        edits.extend(hold(request.view(), group_key.clone()));
         Ok((edits, ()))
     };
-    service.change_for(request, &key, attempt).await?;
+    service.change_for(request, &group_key, attempt).await?;
     Ok(request.done())
 }
 
