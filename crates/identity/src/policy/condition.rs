@@ -24,6 +24,8 @@ pub(super) struct Condition {
 /// An operator by the parts of its name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Operator {
+    /// Its name, without what is before and behind it.
+    base: &'static str,
     set: Option<Set>,
     test: Test,
     negated: bool,
@@ -140,10 +142,11 @@ impl Operator {
             None => (rest, false),
         };
         let found = OPERATORS.iter().find(|(name, _, _)| *name == base);
-        let (_, test, negated) = *found?;
+        let (base, test, negated) = *found?;
         // Null asks for existence itself.
         let sensible = test != Test::Null || !if_exists && set.is_none();
         sensible.then_some(Operator {
+            base,
             set,
             test,
             negated,
@@ -151,20 +154,15 @@ impl Operator {
         })
     }
 
-    /// Its name, as policies write it (`ArnLike` for `ArnEquals`, which is the same).
+    /// Its name, as the policy has it.
     pub(super) fn name(self) -> String {
-        let found = OPERATORS
-            .iter()
-            .rev()
-            .find(|(_, test, negated)| (*test, *negated) == (self.test, self.negated));
         let set = match self.set {
             None => "",
             Some(Set::All) => "ForAllValues:",
             Some(Set::Any) => "ForAnyValue:",
         };
-        let base = found.map_or("", |(name, _, _)| name);
         let end = if self.if_exists { "IfExists" } else { "" };
-        format!("{set}{base}{end}")
+        format!("{set}{}{end}", self.base)
     }
 }
 

@@ -128,7 +128,7 @@ pub struct Deciding<'a> {
 }
 
 /// A decision and what made it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Decision<'a> {
     /// What was decided.
     pub effect: Effect,

@@ -3,7 +3,7 @@
 
 use aws::access::PolicyKind;
 
-use super::error::{Fault, Flaw, IAM_PATHS};
+use super::error::{Fault, Flaw, IAM_PATHS, shown};
 use super::principal::PARTITIONS;
 
 /// `*`, or a service, a colon and an action with or without wildcards.
@@ -19,7 +19,7 @@ pub(super) fn check_action(text: &str, at: usize) -> Result<(), Flaw> {
     }
     let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
     if vendor != "*" && (vendor.is_empty() || !vendor.bytes().all(valid)) {
-        return Err(Flaw::new(Fault::Vendor(vendor.to_owned()), at));
+        return Err(Flaw::new(Fault::Vendor(shown(vendor)), at));
     }
     match !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()) {
         true => Ok(()),
@@ -39,7 +39,7 @@ pub(super) fn check_resource(
         return Ok(());
     }
     if !text.starts_with("arn:") {
-        return Err(Flaw::new(Fault::NotArn(text.to_owned()), at));
+        return Err(Flaw::new(Fault::NotArn(shown(text)), at));
     }
     if variables {
         let before = text.split("${").next().unwrap_or_default();
@@ -54,8 +54,8 @@ pub(super) fn check_resource(
     if partition != "*" && !PARTITIONS.contains(&partition) {
         let rest = [2, 3, 4, 5].map(|index| part(index).unwrap_or("*"));
         let fault = Fault::Partition {
-            partition: partition.to_owned(),
-            resource: format!("arn:{partition}:{}", rest.join(":")),
+            partition: shown(partition),
+            resource: shown(&format!("arn:{partition}:{}", rest.join(":"))),
         };
         return Err(Flaw::new(fault, at));
     }
@@ -76,7 +76,7 @@ pub(super) fn check_resource(
 
 fn check_iam(text: &str, parts: &[&str], at: usize) -> Result<(), Flaw> {
     if parts.get(3).is_some_and(|region| !region.is_empty()) {
-        return Err(Flaw::new(Fault::IamRegion(text.to_owned()), at));
+        return Err(Flaw::new(Fault::IamRegion(shown(text)), at));
     }
     let path = parts.get(5).copied().unwrap_or_default();
     let known = IAM_PATHS.split(", ").any(|start| path.starts_with(start));

@@ -3,8 +3,10 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// A place in a document: both count from 1, columns in characters.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 pub struct Position {
     /// The line.
     pub line: u32,
@@ -136,6 +138,14 @@ pub enum Fault {
 pub(super) const IAM_PATHS: &str = "user/, federated-user/, role/, group/, instance-profile/, \
      mfa/, server-certificate/, policy/, sms-mfa/, saml-provider/, oidc-provider/, report/, \
      access-report/";
+
+/// What an error repeats of the document, at most: characters.
+const MAX_SHOWN: usize = 512;
+
+/// A text of the document as an error repeats it.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().take(MAX_SHOWN).collect()
+}
 
 /// Finds places in a document. Going forward from the last one asked for it reads no character
 /// twice.

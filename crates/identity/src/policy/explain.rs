@@ -1,6 +1,8 @@
 //! A decision with every statement that had a say in it: whether it applied, and if not, what of
 //! it didn't. It decides nothing itself.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::decide::{Attached, Decision, Effect, Layer, Layers, Source, decide};
@@ -9,7 +11,7 @@ use super::request::{Inquiry, KeySource};
 use super::statement::{Asked, Mismatch, Statement};
 
 /// A decision and everything that was considered for it.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Explanation<'a> {
     /// The decision.
     pub decision: Decision<'a>,
@@ -36,10 +38,8 @@ pub struct Considered<'a> {
     /// Is it the statement that decided?
     pub decided: bool,
     /// Where it begins in its document.
-    #[serde(skip)]
     pub start: Position,
     /// Where it ends: the place behind its last character.
-    #[serde(skip)]
     pub end: Position,
 }
 
@@ -69,6 +69,28 @@ pub enum WhyNot<'a> {
         /// What the request had for that key; `None`: nothing.
         values: Option<Vec<String>>,
     },
+}
+
+impl fmt::Display for WhyNot<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WhyNot::Action => f.write_str("it is about other actions"),
+            WhyNot::Resource => f.write_str("it is about other resources"),
+            WhyNot::Principal => f.write_str("it is about other principals"),
+            WhyNot::Condition {
+                operator,
+                key,
+                values,
+            } => {
+                write!(f, "its condition {operator} of {key} does not hold: ")?;
+                match values.as_deref() {
+                    None => f.write_str("the request has no such key"),
+                    Some([]) => f.write_str("the request has no value of that key"),
+                    Some(values) => write!(f, "the request has {}", values.join(", ")),
+                }
+            }
+        }
+    }
 }
 
 /// Decides and tells why.

@@ -4,7 +4,7 @@
 
 use types::AccountId;
 
-use super::error::{Fault, Flaw};
+use super::error::{Fault, Flaw, shown};
 use super::json::{Node, Value};
 use super::request::PrincipalView;
 
@@ -200,7 +200,7 @@ fn read_names(kind: Kind, node: &Node, names: &mut Vec<Name>) -> Result<(), Flaw
         names.push(kind.name(text).ok_or_else(|| {
             let fault = Fault::Principal {
                 kind: kind.label(),
-                name: text.clone(),
+                name: shown(text),
             };
             Flaw::new(fault, item.start)
         })?);

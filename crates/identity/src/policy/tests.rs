@@ -65,6 +65,93 @@ fn a_policy_allows_what_it_says_and_the_decision_says_why() {
 }
 
 #[test]
+fn an_explanation_tells_of_every_statement_what_did_not_apply() {
+    let policy = identity(
+        r#"{"Statement": [
+            {"Sid": "A", "Effect": "Allow", "Action": "iam:*", "Resource": "*"},
+            {"Sid": "B", "Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::c"},
+            {"Sid": "C", "Effect": "Allow", "Action": "s3:*", "Resource": "*",
+             "Condition": {"Null": {"s3:prefix": "true"},
+                           "ForAnyValue:StringLikeIfExists": {"aws:TagKeys": "a*"}}},
+            {"Sid": "D", "Effect": "Deny", "Action": "s3:*", "Resource": "*",
+             "Condition": {"ArnEquals": {"aws:SourceArn": "arn:aws:s3:::b"}}},
+            {"Sid": "E", "Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}"#,
+    );
+    let attached = [Attached {
+        source: Source::Given("p"),
+        policy: &policy,
+    }];
+    let mut keys = ConditionKeys::default();
+    keys.set("aws:TagKeys", vec!["b".to_owned(), "c".to_owned()]);
+    let inquiry = Inquiry {
+        action: "s3:GetObject",
+        resource: "arn:aws:s3:::b",
+        account: AccountId::LAB,
+        principal: ALICE,
+        keys: &keys,
+    };
+    let layers = Layers {
+        identity: &attached,
+        ..Layers::default()
+    };
+    let explanation = explain(&inquiry, &layers);
+    assert_eq!(
+        explanation.decision.statement.and_then(|one| one.sid),
+        Some("E")
+    );
+    let told = explanation.statements.iter().map(|considered| {
+        let why = considered.mismatch.as_ref().map(WhyNot::to_string);
+        let line = considered.start.line;
+        (
+            considered.sid.unwrap_or(""),
+            line,
+            considered.decided,
+            why.unwrap_or_default(),
+        )
+    });
+    let told: Vec<_> = told.collect();
+    let expected = [
+        ("A", 2, false, "it is about other actions"),
+        ("B", 3, false, "it is about other resources"),
+        (
+            "C",
+            4,
+            false,
+            "its condition ForAnyValue:StringLikeIfExists of aws:TagKeys does not hold: the \
+             request has b, c",
+        ),
+        (
+            "D",
+            7,
+            false,
+            "its condition ArnEquals of aws:SourceArn does not hold: the request has no such key",
+        ),
+        ("E", 9, true, ""),
+    ];
+    let expected = expected.map(|(sid, line, decided, why)| (sid, line, decided, why.to_owned()));
+    assert_eq!(told, expected);
+    let json = serde_json::to_value(&explanation).unwrap();
+    assert_eq!(
+        json["statements"][3]["mismatch"]["condition"]["key"],
+        "aws:SourceArn"
+    );
+    assert_eq!(json["statements"][4]["start"]["line"], 9);
+    assert_eq!(json["decision"]["effect"], "allowed");
+}
+
+#[test]
+fn an_error_repeats_little_of_a_document() {
+    let long = "x".repeat(100_000);
+    for document in [
+        format!(r#"{{"Statement": {{"Effect": "Deny", "Action": "*", "Resource": "{long}"}}}}"#),
+        format!(r#"{{"Statement": {{"Effect": "Deny", "Action": "_{long}:*", "Resource": "*"}}}}"#),
+    ] {
+        let error = Policy::parse(PolicyKind::Identity, &document).unwrap_err();
+        assert!(error.to_string().len() < 1_000);
+    }
+}
+
+#[test]
 fn what_cannot_be_read_denies_everything() {
     let policy = Policy::unreadable(PolicyKind::Identity);
     let attached = [Attached {

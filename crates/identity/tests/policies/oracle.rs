@@ -323,7 +323,7 @@ fn holds(
         let matched = own.iter().any(|own| compare(base, own, value, keys));
         match negated {
             false => matched,
-            true => !matched && !(unknown && allows),
+            true => !(matched || unknown && allows),
         }
     };
     match set {
