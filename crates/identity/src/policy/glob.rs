@@ -85,19 +85,35 @@ fn ends(part: &[u8], text: &str) -> Option<usize> {
 /// Where the leftmost place of the part (without `*`) in the text ends.
 fn find(part: &[u8], text: &str) -> Option<usize> {
     if let Ok(plain) = std::str::from_utf8(part) {
-        return text.find(plain).map(|at| at + plain.len());
+        return find_plain(plain, text).map(|at| at + plain.len());
     }
     // With a `?` in it: the bytes before the first one are found as above.
     let one = part.iter().position(|byte| *byte == ONE)?;
     let plain = std::str::from_utf8(&part[..one]).ok()?;
     let mut from = 0;
     loop {
-        let at = from + text.get(from..)?.find(plain)?;
+        let at = from + find_plain(plain, text.get(from..)?)?;
         if let Some(length) = starts(part, &text[at..]) {
             return Some(at + length);
         }
         from = at + text[at..].chars().next()?.len_utf8();
     }
+}
+
+/// Texts up to so many bytes are searched place by place: preparing a search that is linear in
+/// texts of any length would take longer.
+const SHORT: usize = 128;
+
+fn find_plain(part: &str, text: &str) -> Option<usize> {
+    let Some(first) = part.bytes().next() else {
+        return Some(0);
+    };
+    if text.len() > SHORT {
+        return text.find(part);
+    }
+    let last = text.len().checked_sub(part.len())?;
+    let (bytes, part) = (text.as_bytes(), part.as_bytes());
+    (0..=last).find(|at| bytes[*at] == first && bytes[*at..].starts_with(part))
 }
 
 #[cfg(test)]
