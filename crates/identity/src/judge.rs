@@ -39,7 +39,7 @@ impl<'a> Gathered<'a> {
             resource,
             identity: holder.map_or_else(Vec::new, |holder| attached(&holder.policies)),
             boundary: holder.and_then(|holder| holder.boundary.as_ref().map(Held::attached)),
-            session: caller.limits.as_deref().map(|limits| attached(limits)),
+            session: caller.limits.as_deref().map(attached),
         }
     }
 

@@ -4,7 +4,7 @@
 use super::IamError;
 use super::request::IamRequest;
 use crate::entries::{self, Entry};
-use crate::model::{Group, InstanceProfile, Role, User};
+use crate::model::{Group, InstanceProfile, User};
 
 /// The user of that name, with the revision that set it.
 ///
@@ -25,17 +25,6 @@ pub(crate) fn user(request: &IamRequest<'_>, name: &str) -> Result<(u64, User), 
 pub(crate) fn group(request: &IamRequest<'_>, name: &str) -> Result<(u64, Group), IamError> {
     found(request, name, || {
         format!("The group with name {name} cannot be found.")
-    })
-}
-
-/// The role of that name, with the revision that set it.
-///
-/// # Errors
-///
-/// `NoSuchEntity`.
-pub(crate) fn role(request: &IamRequest<'_>, name: &str) -> Result<(u64, Role), IamError> {
-    found(request, name, || {
-        format!("The role with name {name} cannot be found.")
     })
 }
 

@@ -34,6 +34,7 @@ use http::request::Parts;
 use crate::Service;
 pub(crate) use error::IamError;
 pub(crate) use ids::time;
+pub(crate) use parameters::{check_length, constraint};
 use request::IamRequest;
 
 impl Service {

@@ -4,20 +4,10 @@ use aws::query::{Reply, STS};
 
 use super::Request;
 use super::error::StsError;
+use super::parameters::ACCESS_KEY_ID;
 
 pub(super) fn execute(request: &Request<'_>) -> Result<Reply, StsError> {
-    let id = request.form.members().value("AccessKeyId").unwrap_or("");
-    let well_formed = (16..=128).contains(&id.len())
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if !well_formed {
-        return Err(StsError::invalid(
-            "accessKeyId",
-            "Member must have length between 16 and 128 and satisfy regular expression pattern: \
-             [\\w]*",
-        ));
-    }
+    let id = ACCESS_KEY_ID.required(&request.members())?;
     let account = request.call.identity().account_of_key(id);
     let account = account.ok_or(StsError::NoSuchKey)?;
     let mut reply = Reply::with_result(&STS, "GetAccessKeyInfo");

@@ -1,32 +1,64 @@
 //! What can go wrong in an operation of STS, and the one table from that to its errors.
 
-use aws::ServiceError;
 use aws::access::Denied;
 use aws::query::QueryFault;
+use aws::{ServiceError, rest};
+
+use crate::iam::IamError;
 
 /// Why an operation failed. It prints as the service's text.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub(super) enum StsError {
-    /// A parameter is against the rules.
-    #[error("1 validation error detected: {0}")]
-    Invalid(String),
+    /// A parameter is against the model's rules.
+    #[error("{0}")]
+    Parameter(IamError),
+    /// A parameter is against the rules that its model doesn't tell.
+    #[error("{0}")]
+    InvalidParameter(&'static str),
     /// The form isn't readable.
     #[error("{0}")]
     Form(QueryFault),
     /// The caller may not.
     #[error("{0}")]
     Denied(Denied),
+    /// The root may not.
+    #[error("Roles may not be assumed by root accounts.")]
+    Root,
+    /// The session would be longer than the role's may be.
+    #[error("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")]
+    TooLong,
+    /// The session would be longer than one that a role's session asks for may be.
+    #[error(
+        "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role \
+         chaining."
+    )]
+    ChainedTooLong,
+    /// A session policy is none.
+    #[error("{0}")]
+    MalformedPolicy(String),
+    /// Policies and tags are more than a token holds.
+    #[error("Packed policy consumes {0}% of allotted space, please use smaller policy.")]
+    PackedTooLarge(usize),
     /// The access key is of no account here.
     #[error("The access key ID provided does not exist in our records.")]
     NoSuchKey,
+    /// A part of an operation, in words, that isn't built.
+    #[error("{0} is not built yet in Causeway")]
+    NotBuilt(&'static str),
 }
 
 impl StsError {
-    /// Of a parameter: which rule it breaks. Its value is not repeated.
-    pub(super) fn invalid(member: &str, rule: &str) -> StsError {
-        StsError::Invalid(format!(
-            "Value at '{member}' failed to satisfy constraint: {rule}"
-        ))
+    /// The caller may not, in those words.
+    pub(super) fn denied(message: impl Into<String>) -> StsError {
+        StsError::Denied(Denied {
+            message: message.into(),
+        })
+    }
+}
+
+impl From<IamError> for StsError {
+    fn from(error: IamError) -> StsError {
+        StsError::Parameter(error)
     }
 }
 
@@ -51,10 +83,16 @@ impl From<StsError> for ServiceError {
             ..ServiceError::caller(code, message.clone())
         };
         match error {
-            StsError::Invalid(_) => with_status(400, "ValidationError"),
+            StsError::Parameter(error) => error.into(),
+            StsError::InvalidParameter(_) => with_status(400, "InvalidParameterValue"),
             StsError::Form(fault) => fault.into(),
             StsError::Denied(denied) => denied.in_xml(),
+            StsError::Root => with_status(403, "AccessDenied"),
+            StsError::TooLong | StsError::ChainedTooLong => with_status(400, "ValidationError"),
+            StsError::MalformedPolicy(_) => with_status(400, "MalformedPolicyDocument"),
+            StsError::PackedTooLarge(_) => with_status(400, "PackedPolicyTooLarge"),
             StsError::NoSuchKey => with_status(404, "NoSuchEntity"),
+            StsError::NotBuilt(what) => rest::part_not_built(what),
         }
     }
 }

@@ -2,18 +2,26 @@
 //! every Region gives them out and knows them, heard by a majority or not.
 
 mod access_key_info;
+mod assume_role;
 mod caller_identity;
 mod error;
 mod operation_table;
+mod parameters;
+mod session_policy;
+mod session_token;
+mod tags;
 
 use aws::access::{Access, Authorizer, Question};
-use aws::query::{self, Form, Reply, STS};
-use aws::{ServiceError, find, json};
+use aws::query::{self, Form, Members, Reply, STS};
+use aws::xml::XmlWriter;
+use aws::{ServiceError, find, rest};
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
 
-use crate::{Call, Service};
+use crate::model::Milliseconds;
+use crate::session::{Content, KEY_BYTES, Session};
+use crate::{Call, NONCE_BYTES, Service, iam};
 use error::StsError;
 
 /// One request of STS while it is carried out.
@@ -21,6 +29,33 @@ struct Request<'a> {
     service: &'a Service,
     call: &'a Call,
     form: &'a Form,
+}
+
+impl<'a> Request<'a> {
+    fn members(&self) -> Members<'a> {
+        self.form.members()
+    }
+
+    /// The wall clock, in whole seconds: sessions begin and end with one.
+    fn now(&self) -> Milliseconds {
+        self.service.now().0 / 1_000 * 1_000
+    }
+}
+
+/// Makes the credentials of a session, and writes them.
+fn issue(service: &Service, content: Content, writer: &mut XmlWriter) {
+    let (id, secret) = Session::key(content.account, &service.random::<KEY_BYTES>());
+    let expires = content.expires;
+    let session = Session { content, secret };
+    let nonce = service.random::<NONCE_BYTES>();
+    let token = session.seal(&service.config.sealer, &id, &nonce);
+    writer
+        .open("Credentials")
+        .value("AccessKeyId", &id)
+        .value("SecretAccessKey", session.secret.expose())
+        .value("SessionToken", token)
+        .value("Expiration", iam::time(expires))
+        .close();
 }
 
 /// What carries an operation out.
@@ -60,9 +95,9 @@ impl Service {
         let form = Form::of(&STS, parts, body)?;
         let action = form.action()?;
         let row = find(operation_table::OPERATIONS, action)
-            .filter(|_| form.version().is_none_or(|version| version == STS.version))
+            .filter(|_| form.version() == Some(STS.version))
             .ok_or_else(|| query::unknown_operation(&form))?;
-        let handler = row.handler.ok_or_else(|| json::not_built(row.name))?;
+        let handler = row.handler.ok_or_else(|| rest::not_built(row.name))?;
         if let Access::Judged {
             action,
             resources: Subject::Everything,

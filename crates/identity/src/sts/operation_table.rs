@@ -5,7 +5,7 @@
 use aws::Operation;
 use aws::access::Access;
 
-use super::{Handler, Subject, access_key_info, caller_identity};
+use super::{Handler, Subject, access_key_info, assume_role, caller_identity, session_token};
 
 /// A row of an operation whose caller must be allowed it.
 const fn judged(
@@ -28,7 +28,12 @@ macro_rules! not_built {
 }
 
 pub(super) const OPERATIONS: &[Operation<Handler, Subject>] = &[
-    not_built!("AssumeRole"),
+    judged(
+        "AssumeRole",
+        "sts:AssumeRole",
+        Subject::Role,
+        Some(assume_role::execute),
+    ),
     not_built!("AssumeRoleWithSAML"),
     not_built!("AssumeRoleWithWebIdentity"),
     not_built!("AssumeRoot"),
@@ -46,6 +51,10 @@ pub(super) const OPERATIONS: &[Operation<Handler, Subject>] = &[
     },
     not_built!("GetDelegatedAccessToken"),
     not_built!("GetFederationToken"),
-    not_built!("GetSessionToken"),
+    Operation {
+        name: "GetSessionToken",
+        access: Access::Anyone,
+        handler: Some(session_token::execute),
+    },
     not_built!("GetWebIdentityToken"),
 ];

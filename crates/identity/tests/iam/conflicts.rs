@@ -147,6 +147,21 @@ fn an_alias_taken_meanwhile_is_taken() {
 }
 
 #[test]
+fn a_policy_deleted_meanwhile_bounds_nobody() {
+    const ARN: &str = "arn:aws:iam::111122223333:policy/p";
+    let (here, there) = regions();
+    let document = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*",
+        "Resource":"*"}}"#;
+    let policy = [("PolicyName", "p"), ("PolicyDocument", document)];
+    here.call("CreatePolicy", &policy).ok();
+    meanwhile(&here, there, "DeletePolicy", &[("PolicyArn", ARN)]);
+    let bounded = [("UserName", "carol"), ("PermissionsBoundary", ARN)];
+    let refused = here.call("CreateUser", &bounded).error();
+    assert_eq!(refused.0, "NoSuchEntity");
+    assert_eq!(here.call("GetUser", &[("UserName", "carol")]).status, 404);
+}
+
+#[test]
 fn a_caller_is_judged_on_what_is_there_when_it_is_done() {
     let (here, there) = regions();
     let alice_at = |path: &str| format!("iam:DeleteUser arn:aws:iam::111122223333:user{path}alice");

@@ -218,3 +218,25 @@ fn nothing_is_done_that_is_not_allowed() {
         assert_eq!(nobody.asked().len(), 1, "{operation} asked on");
     }
 }
+
+#[test]
+fn who_gives_a_profile_a_role_must_be_allowed_to_pass_it() {
+    let api = Api::new();
+    let parameters = [("InstanceProfileName", "p"), ("RoleName", "r")];
+    let asked = asked(&api, "AddRoleToInstanceProfile", &parameters);
+    let named: Vec<(&str, &str)> = asked
+        .iter()
+        .map(|(a, r, _)| (a.as_str(), r.as_str()))
+        .collect();
+    let (profile, role) = (format!("{ARN}instance-profile/p"), format!("{ARN}role/r"));
+    let expected = [
+        ("iam:AddRoleToInstanceProfile", profile.as_str()),
+        ("iam:PassRole", role.as_str()),
+    ];
+    assert_eq!(named, expected);
+    let service = (
+        "iam:PassedToService".to_owned(),
+        vec!["ec2.amazonaws.com".to_owned()],
+    );
+    assert_eq!(asked[1].2, [service]);
+}

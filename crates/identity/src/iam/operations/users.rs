@@ -8,14 +8,14 @@ use crate::Service;
 use crate::entries;
 use crate::iam::IamError;
 use crate::iam::change::{put, remove};
-use crate::iam::ids::{IdKind, unique_id};
+use crate::iam::ids::{IdKind, time, unique_id};
 use crate::iam::limits::USERS_PER_ACCOUNT;
 use crate::iam::paging::Paging;
 use crate::iam::parameters::{NEW_USER_NAME, PATH, PATH_PREFIX, PERMISSIONS_BOUNDARY, USER_NAME};
 use crate::iam::request::IamRequest;
 use crate::iam::shapes::{self, Detail};
 use crate::iam::{lookup, managed};
-use crate::model::{AccessKey, Policies, User};
+use crate::model::{AccessKey, Account, Policies, User};
 
 /// `CreateUser`.
 pub(crate) async fn create(service: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
@@ -59,16 +59,20 @@ fn refuse_taken(request: &IamRequest<'_>, name: &str) -> Result<(), IamError> {
     }
 }
 
-/// `GetUser`: of the caller where no user is named. The account's root has no name and no path.
+/// `GetUser`: of the caller where no user is named. The account's root has no name and no path,
+/// and is as old as the account, where that is known.
 pub(crate) async fn get(_: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
     let account = request.account();
     let mut reply = request.reply();
     if request.optional(&USER_NAME)?.is_none() && request.is_root() {
+        let found = entries::at::<Account>(request.view(), &entries::account_key(account))?;
+        let created = found.map(|(_, account)| time(account.created));
         reply
             .writer()
             .open("User")
             .value("UserId", account)
             .value("Arn", request.caller().arn())
+            .optional("CreateDate", created)
             .close();
         return Ok(reply);
     }
