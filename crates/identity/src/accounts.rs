@@ -156,11 +156,6 @@ impl Accounts {
         known.map_or(&[], |known| known.resource_control.as_slice())
     }
 
-    /// The numbers of all accounts.
-    pub(crate) fn numbers(&self) -> impl Iterator<Item = AccountId> {
-        self.known.keys().copied()
-    }
-
     /// Is there such an account?
     pub(crate) fn has(&self, account: AccountId) -> bool {
         self.known.contains_key(&account)

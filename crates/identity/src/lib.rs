@@ -4,6 +4,7 @@
 //! is changed ([`Service`]). It draws no randomness and opens no file: both are handed to it.
 
 mod accounts;
+mod administration;
 pub mod aws_managed;
 mod cache;
 mod call;
@@ -13,6 +14,7 @@ mod context;
 mod credentials;
 mod documents;
 pub mod entries;
+mod explain;
 mod faults;
 mod holder;
 #[allow(dead_code, reason = "its operations are being built")]
@@ -29,10 +31,17 @@ mod service;
 mod session;
 mod sts;
 
+pub use administration::{
+    AdministrationError, ControlPolicy, Listed, Listing, MAX_LISTED, Revocation,
+};
 pub use call::Call;
 pub use caller::{Caller, Principal};
 pub use context::RequestContext;
 pub use credentials::{CredentialsError, parse_credentials, write_credentials};
+pub use explain::{
+    DecidingStatement, Explain, Explained, ExplainedLayer, ExplainedStatement, LayerResult,
+    NoSuchPrincipal, owner,
+};
 pub use identity::{Bootstrap, Identity};
 pub use keys::Keys;
 pub use root_key::{InvalidRootKey, RANDOM_BYTES, RootKey};

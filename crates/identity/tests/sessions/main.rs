@@ -6,8 +6,10 @@
     reason = "a helper's panic is the failure of the test that calls it"
 )]
 
+mod administering;
 mod assuming;
 mod callers;
+mod explaining;
 mod judging;
 mod support;
 mod tokens;
