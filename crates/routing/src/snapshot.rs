@@ -1,7 +1,7 @@
 //! All zones as of one revision, ready to answer. Immutable: a change makes another snapshot,
 //! which takes over the zones that are as they were.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use types::{ConfigurationView, HealthCheckId};
@@ -16,7 +16,7 @@ use crate::zone::{CompiledZone, Fault, Fingerprint, compile};
 use crate::{Name, RecordKind, RecordSet, keys};
 
 /// Zones to answer from.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     revision: u64,
     /// The zones that aren't served as this revision has them, by their keys; each with the last
@@ -48,6 +48,10 @@ impl Snapshot {
         previous: Option<&Snapshot>,
         board: &HealthBoard,
     ) -> Snapshot {
+        let changes = previous.and_then(|previous| Changes::since(previous.revision, view));
+        if let (Some(previous), Some(Changes::Nothing)) = (previous, &changes) {
+            return previous.at(view.revision());
+        }
         let mut snapshot = Snapshot {
             revision: view.revision(),
             ..Snapshot::default()
@@ -71,8 +75,15 @@ impl Snapshot {
             },
         );
         for (zone, revision) in zones {
-            let fingerprint = fingerprint(view, &zone, revision);
             let before = previous.and_then(|previous| previous.zone_of_id(&zone));
+            let is_behind =
+                previous.is_some_and(|was| was.behind.contains_key(&keys::zone(&zone.id)));
+            let fingerprint = match (before, &changes) {
+                (Some(before), Some(changes)) if !is_behind && !changes.are_of(&zone) => {
+                    before.fingerprint
+                }
+                _ => fingerprint(view, &zone, revision),
+            };
             let compiled = match before {
                 Some(before) if before.fingerprint == fingerprint => before.clone(),
                 _ => match groups(view, &zone) {
@@ -97,6 +108,15 @@ impl Snapshot {
             snapshot.add(compiled);
         }
         snapshot
+    }
+
+    /// The same zones as of a later revision that changed none of them.
+    fn at(&self, revision: u64) -> Snapshot {
+        Snapshot {
+            revision,
+            compiled: 0,
+            ..self.clone()
+        }
     }
 
     /// Compiles zones that stand in no configuration: for tests and measurements.
@@ -216,6 +236,41 @@ impl Snapshot {
     /// The checks that its records depend on; some more than once.
     pub fn checks(&self) -> impl Iterator<Item = &HealthCheckId> {
         self.zones.iter().flat_map(|zone| zone.checks())
+    }
+}
+
+/// What of the zones changed since a revision.
+enum Changes {
+    Nothing,
+    /// In these zones.
+    Some(BTreeSet<String>),
+}
+
+impl Changes {
+    /// None if the view can't tell: every zone must be looked at.
+    fn since(revision: u64, view: &dyn ConfigurationView) -> Option<Changes> {
+        let mut zones = BTreeSet::new();
+        for prefix in [keys::ZONES, keys::RECORDS] {
+            let known = view.visit_changes(prefix, revision, &mut |key, _| {
+                let zone = key[prefix.len()..].split('/').next();
+                zones.extend(zone.map(str::to_owned));
+            });
+            if !known {
+                return None;
+            }
+        }
+        Some(if zones.is_empty() {
+            Changes::Nothing
+        } else {
+            Changes::Some(zones)
+        })
+    }
+
+    fn are_of(&self, zone: &Zone) -> bool {
+        match self {
+            Changes::Nothing => false,
+            Changes::Some(zones) => zones.contains(&zone.id.to_string()),
+        }
     }
 }
 

@@ -13,13 +13,15 @@ use routing::{
     AnswerContext, HealthBoard, Inquiry, Locator, Node, Policy, RecordSet, Reply, Request,
     SmallRandom, Snapshot, Step, Transport, Zone, codec, keys,
 };
-use types::{ConfigurationView, HealthCheckId};
+use types::{ConfigurationEntry, ConfigurationView, HealthCheckId};
 
 /// A configuration in memory.
 #[derive(Default)]
 struct View {
     revision: u64,
     entries: BTreeMap<String, (u64, Bytes)>,
+    /// As of earlier revisions.
+    history: BTreeMap<u64, BTreeMap<String, (u64, Bytes)>>,
 }
 
 impl View {
@@ -28,6 +30,7 @@ impl View {
     }
 
     fn change(&mut self, edit: impl FnOnce(&mut View)) {
+        self.history.insert(self.revision, self.entries.clone());
         self.revision += 1;
         edit(self);
     }
@@ -56,6 +59,31 @@ impl ConfigurationView for View {
         for (key, (revision, value)) in range.take_while(|(key, _)| key.starts_with(prefix)) {
             visitor(key, *revision, value);
         }
+    }
+
+    fn visit_changes(
+        &self,
+        prefix: &str,
+        since: u64,
+        visitor: &mut dyn FnMut(&str, Option<ConfigurationEntry<'_>>),
+    ) -> bool {
+        let before = match self.history.get(&since) {
+            Some(before) => before,
+            None if since == self.revision => &self.entries,
+            None => return false,
+        };
+        let known = |key: &str| key.starts_with(prefix);
+        for key in before.keys().filter(|key| known(key)) {
+            if !self.entries.contains_key(key) {
+                visitor(key, None);
+            }
+        }
+        self.visit(prefix, &mut |key, revision, value| {
+            if revision > since {
+                visitor(key, Some((revision, value)));
+            }
+        });
+        true
     }
 }
 
@@ -100,6 +128,7 @@ fn a_change_is_served_after_a_refresh_and_an_older_one_never() {
     let before = View {
         revision: view.revision,
         entries: view.entries.clone(),
+        history: BTreeMap::new(),
     };
     view.change(|view| view.group(&one, &[set("www.example.com 1 A 192.0.2.3")]));
     assert!(node.refresh(&view));
@@ -125,6 +154,13 @@ fn a_change_is_served_after_a_refresh_and_an_older_one_never() {
 
 #[test]
 fn what_cannot_be_read_is_kept_as_it_was() {
+    // Whether the configuration can tell what changed, or all must be read each time.
+    for tells in [true, false] {
+        what_cannot_be_read_is_kept(tells);
+    }
+}
+
+fn what_cannot_be_read_is_kept(tells: bool) {
     let zone = zone("Z1", "example.com");
     let mut view = View::default();
     view.change(|view| {
@@ -132,6 +168,7 @@ fn what_cannot_be_read_is_kept_as_it_was() {
         view.group(&zone, &[set("www.example.com 1 A 192.0.2.1")]);
     });
     let node = Node::new(Locator::new(None));
+    view.history.retain(|_, _| tells);
     node.refresh(&view);
     // As if a newer program had written it.
     let key = keys::records(&zone.id, &name("new.example.com"), routing::RecordKind::A);
@@ -140,6 +177,7 @@ fn what_cannot_be_read_is_kept_as_it_was() {
         view.group(&zone, &[set("www.example.com 1 A 192.0.2.9")]);
         view.put("routing/zone/Zbad".to_owned(), Bytes::new());
     });
+    view.history.retain(|_, _| tells);
     node.refresh(&view);
     assert_eq!(
         ask(&node, "www.example.com").answer,
@@ -154,6 +192,7 @@ fn what_cannot_be_read_is_kept_as_it_was() {
     assert_eq!(served(&node), (2, 1));
     // It falls no further behind by changes elsewhere, and doesn't catch up by them.
     view.change(|_| ());
+    view.history.retain(|_, _| tells);
     node.refresh(&view);
     assert_eq!(served(&node), (3, 1));
     // Who begins with that configuration has nothing of the zone.
@@ -163,15 +202,54 @@ fn what_cannot_be_read_is_kept_as_it_was() {
     view.change(|view| {
         view.entries.remove(&key);
     });
+    view.history.retain(|_, _| tells);
     node.refresh(&view);
     assert_eq!(served(&node), (4, 1), "Zbad is still left out");
     view.change(|view| _ = view.entries.remove("routing/zone/Zbad"));
+    view.history.retain(|_, _| tells);
     node.refresh(&view);
     assert_eq!(served(&node), (5, 5));
     assert_eq!(
         ask(&node, "www.example.com").answer,
         ["www.example.com. 1 A 192.0.2.9"]
     );
+}
+
+#[test]
+fn only_zones_that_changed_are_looked_at() {
+    let (one, two) = (zone("Z1", "example.com"), zone("Z2", "example.org"));
+    let mut view = View::default();
+    view.change(|view| {
+        view.zone(&one);
+        view.zone(&two);
+        view.group(&one, &[set("www.example.com 1 A 192.0.2.1")]);
+        view.group(&two, &[set("www.example.org 1 A 192.0.2.2")]);
+    });
+    let node = Node::new(Locator::new(None));
+    node.refresh(&view);
+    let compiled = |node: &Node| {
+        let snapshot = node.snapshot();
+        (
+            snapshot.revision(),
+            snapshot.compiled_zones(),
+            snapshot.zone_count(),
+        )
+    };
+    assert_eq!(compiled(&node), (1, 2, 2));
+    view.change(|view| view.put("identity/user/somebody".to_owned(), Bytes::new()));
+    node.refresh(&view);
+    assert_eq!(compiled(&node), (2, 0, 2));
+    view.change(|view| view.group(&two, &[set("new.example.org 1 A 192.0.2.3")]));
+    node.refresh(&view);
+    assert_eq!(compiled(&node), (3, 1, 2));
+    assert_eq!(
+        ask(&node, "new.example.org").answer,
+        ["new.example.org. 1 A 192.0.2.3"]
+    );
+    view.change(|view| _ = view.entries.remove(&keys::zone(&one.id)));
+    node.refresh(&view);
+    assert_eq!(compiled(&node), (4, 0, 1));
+    assert_eq!(ask(&node, "www.example.com").rcode, "REFUSED");
 }
 
 #[test]

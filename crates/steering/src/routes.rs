@@ -23,11 +23,21 @@ impl<E: Engine> Steering<E> {
     /// Answers by that configuration from now on.
     pub(crate) fn serve(&self, view: &dyn ConfigurationView) {
         // First: the status of a check must be there when answers begin to read it.
-        self.configure_checks(view);
+        if self.checks_changed(view) {
+            self.configure_checks(view);
+        }
         if self.node.refresh(view) {
             tracing::debug!(revision = view.revision(), "another revision is served");
             self.swapped.notify(usize::MAX);
         }
+    }
+
+    /// May the health checks be others than those of the revision that is served?
+    fn checks_changed(&self, view: &dyn ConfigurationView) -> bool {
+        let served = self.node.snapshot().revision();
+        let mut changed = served == 0;
+        let known = view.visit_changes(routing::keys::CHECKS, served, &mut |_, _| changed = true);
+        changed || !known
     }
 
     /// How it is.
