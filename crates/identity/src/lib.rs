@@ -4,7 +4,6 @@
 //! is changed ([`Service`]). It draws no randomness and opens no file: both are handed to it.
 
 mod accounts;
-mod administration;
 pub mod aws_managed;
 mod cache;
 mod call;
@@ -31,9 +30,6 @@ mod service;
 mod session;
 mod sts;
 
-pub use administration::{
-    AdministrationError, ControlPolicy, Listed, Listing, MAX_LISTED, Revocation,
-};
 pub use call::Call;
 pub use caller::{Caller, Principal};
 pub use context::RequestContext;

@@ -83,21 +83,6 @@ impl Service {
     pub(crate) async fn change<T, E: From<ServiceError>>(
         &self,
         subject: &str,
-        attempt: impl FnMut(&dyn ConfigurationView) -> Result<(Vec<ConfigurationEdit>, T), E>,
-    ) -> Result<T, E> {
-        let refused = |error| not_changed(error).into();
-        self.change_or(subject, refused, attempt).await
-    }
-
-    /// The same in the words of whoever asks: `refused` makes them.
-    ///
-    /// # Errors
-    ///
-    /// What `attempt` or `refused` says.
-    pub(crate) async fn change_or<T, E>(
-        &self,
-        subject: &str,
-        refused: impl Fn(ConfigurationError) -> E,
         mut attempt: impl FnMut(&dyn ConfigurationView) -> Result<(Vec<ConfigurationEdit>, T), E>,
     ) -> Result<T, E> {
         let _alone = self.lock(subject).await;
@@ -109,10 +94,10 @@ impl Service {
             match self.config.configuration.propose(edits).await {
                 Ok(_) => return Ok(outcome),
                 Err(ConfigurationError::Conflict) => {}
-                Err(error) => return Err(refused(error)),
+                Err(error) => return Err(not_changed(error).into()),
             }
         }
-        Err(refused(ConfigurationError::Conflict))
+        Err(not_changed(ConfigurationError::Conflict).into())
     }
 
     async fn lock(&self, subject: &str) -> MutexGuard<'_, ()> {

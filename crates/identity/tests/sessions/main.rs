@@ -6,7 +6,6 @@
     reason = "a helper's panic is the failure of the test that calls it"
 )]
 
-mod administering;
 mod assuming;
 mod callers;
 mod explaining;
