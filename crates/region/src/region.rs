@@ -152,7 +152,6 @@ impl<E: Engine> Region<E> {
         )
         .await?;
         let routing = routing::Service::new(routing::ServiceConfig {
-            account: config.account.to_string(),
             environment: environment.clone(),
             configuration: council.clone(),
             nodes: Arc::new(Nodes(steering.clone())),

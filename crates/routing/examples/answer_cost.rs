@@ -24,6 +24,7 @@ const BATCH: usize = 4096;
 fn zone(id: &str, apex: &str) -> Zone {
     let server = |number: u32| Name::parse(&format!("ns-{number}.awsdns-00.com")).unwrap();
     Zone {
+        account: types::AccountId::LAB,
         id: ZoneId::new(id).unwrap(),
         name: Name::parse(apex).unwrap(),
         comment: None,

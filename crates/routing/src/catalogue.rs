@@ -1,20 +1,38 @@
 //! Reads zones and records out of a view of the configuration. It changes nothing.
 
-use types::{ConfigurationEdit, ConfigurationExpected, ConfigurationView};
+use types::{AccountId, ConfigurationEdit, ConfigurationExpected, ConfigurationView};
 
 use crate::codec::{CodecError, count_group, decode_group, decode_zone, encode_zone};
 use crate::{Name, RecordKind, RecordSet, RoutingError, Zone, ZoneId, keys};
 
-/// The zone of that id, and the revision that wrote it last.
-pub(crate) fn zone(view: &dyn ConfigurationView, id: &ZoneId) -> Result<(u64, Zone), RoutingError> {
-    let (revision, bytes) = view
-        .get(&keys::zone(id))
-        .ok_or_else(|| RoutingError::NoSuchZone(id.to_string()))?;
-    Ok((revision, decode_zone(&bytes)?))
+/// The account's zone of that id, and the revision that wrote it last. Another account's isn't
+/// there.
+pub(crate) fn zone(
+    view: &dyn ConfigurationView,
+    account: AccountId,
+    id: &ZoneId,
+) -> Result<(u64, Zone), RoutingError> {
+    let missing = || RoutingError::NoSuchZone(id.to_string());
+    let (revision, bytes) = view.get(&keys::zone(id)).ok_or_else(missing)?;
+    let zone = decode_zone(&bytes)?;
+    match zone.account == account {
+        true => Ok((revision, zone)),
+        false => Err(missing()),
+    }
 }
 
-/// Every zone, in the order of their ids.
-pub(crate) fn zones(view: &dyn ConfigurationView) -> Result<Vec<Zone>, RoutingError> {
+/// The account's zones, in the order of their ids.
+pub(crate) fn zones(
+    view: &dyn ConfigurationView,
+    account: AccountId,
+) -> Result<Vec<Zone>, RoutingError> {
+    let mut zones = all_zones(view)?;
+    zones.retain(|zone| zone.account == account);
+    Ok(zones)
+}
+
+/// Every zone, whoever owns it, in the order of their ids.
+pub(crate) fn all_zones(view: &dyn ConfigurationView) -> Result<Vec<Zone>, RoutingError> {
     let mut zones = Vec::new();
     view.visit(keys::ZONES, &mut |_, _, bytes| {
         zones.push(decode_zone(bytes))
@@ -22,11 +40,12 @@ pub(crate) fn zones(view: &dyn ConfigurationView) -> Result<Vec<Zone>, RoutingEr
     Ok(zones.into_iter().collect::<Result<_, _>>()?)
 }
 
-/// How many zones there are.
-pub(crate) fn zone_count(view: &dyn ConfigurationView) -> usize {
-    let mut count = 0;
-    view.visit(keys::ZONES, &mut |_, _, _| count += 1);
-    count
+/// How many zones the account has.
+pub(crate) fn zone_count(
+    view: &dyn ConfigurationView,
+    account: AccountId,
+) -> Result<usize, RoutingError> {
+    Ok(zones(view, account)?.len())
 }
 
 /// The record sets of one name and type, and the revision that wrote them; `None`: there are

@@ -5,12 +5,18 @@ use std::net::IpAddr;
 
 use aws::xml::XmlWriter;
 use serde::{Deserialize, Serialize};
-use types::{ConfigurationView, HealthCheck, HealthCheckId, HttpProbe, Probe, Span, Tls};
+use types::{
+    AccountId, ConfigurationView, HealthCheck, HealthCheckId, HttpProbe, Probe, Span, Tls,
+};
 
 use crate::{RoutingError, keys, tags};
 
 /// The version of a health check's JSON.
 const FORMAT: u8 = 1;
+
+/// The version that names the account. Checks of the deployment's first account are written in
+/// version 1, which has none.
+const OWNED_FORMAT: u8 = 2;
 
 /// What is checked, and how. Those that look at other checks, alarms or switches aren't built.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -58,10 +64,23 @@ pub(crate) struct CheckConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoredCheck {
     format: u8,
+    /// The account that owns it.
+    #[serde(default = "first_account", skip_serializing_if = "is_first")]
+    pub(crate) account: AccountId,
     pub(crate) reference: String,
     /// Counts the updates, from 1.
     pub(crate) version: u64,
     pub(crate) config: CheckConfig,
+}
+
+/// The account of what was stored without one.
+fn first_account() -> AccountId {
+    AccountId::LAB
+}
+
+/// Is it the account that needn't be said?
+fn is_first(account: &AccountId) -> bool {
+    *account == AccountId::LAB
 }
 
 impl CheckKind {
@@ -98,9 +117,14 @@ impl CheckKind {
 
 impl StoredCheck {
     /// A new one.
-    pub(crate) fn new(reference: String, config: CheckConfig) -> StoredCheck {
+    pub(crate) fn new(account: AccountId, reference: String, config: CheckConfig) -> StoredCheck {
         StoredCheck {
-            format: FORMAT,
+            format: if is_first(&account) {
+                FORMAT
+            } else {
+                OWNED_FORMAT
+            },
+            account,
             reference,
             version: 1,
             config,
@@ -119,12 +143,15 @@ impl StoredCheck {
             |reason: String| RoutingError::Unreadable(format!("health check {id}: {reason}"));
         let check: StoredCheck =
             serde_json::from_slice(bytes).map_err(|error| unreadable(error.to_string()))?;
-        if check.format > FORMAT {
+        if check.format > OWNED_FORMAT {
             return Err(unreadable(format!(
-                "format version {}; this program understands up to {FORMAT}: start the newer \
+                "format version {}; this program understands up to {OWNED_FORMAT}: start the newer \
                  version of the program",
                 check.format
             )));
+        }
+        if is_first(&check.account) != (check.format == FORMAT) {
+            return Err(unreadable("its account isn't of its format".to_owned()));
         }
         Ok(check)
     }
@@ -191,35 +218,46 @@ impl StoredCheck {
     }
 }
 
-/// The health check of that id, and the revision that wrote it last.
+/// The account's health check of that id, and the revision that wrote it last. Another account's
+/// isn't there.
 pub(crate) fn find(
     view: &dyn ConfigurationView,
+    account: AccountId,
     id: &HealthCheckId,
 ) -> Result<(u64, StoredCheck), RoutingError> {
     let missing = || RoutingError::NoSuchHealthCheck(id.0.chars().take(64).collect());
     let found = tags::is_check_id(id).then(|| view.get(&keys::check(id)));
     let (revision, bytes) = found.flatten().ok_or_else(missing)?;
-    Ok((revision, StoredCheck::decode(&id.0, &bytes)?))
+    let check = StoredCheck::decode(&id.0, &bytes)?;
+    match check.account == account {
+        true => Ok((revision, check)),
+        false => Err(missing()),
+    }
 }
 
-/// Every health check, in the order of their ids.
+/// The account's health checks, in the order of their ids.
 pub(crate) fn all(
     view: &dyn ConfigurationView,
+    account: AccountId,
 ) -> Result<Vec<(HealthCheckId, StoredCheck)>, RoutingError> {
     let mut checks = Vec::new();
     view.visit(keys::CHECKS, &mut |key, _, bytes| {
         let id = key.strip_prefix(keys::CHECKS).unwrap_or(key);
         let check = StoredCheck::decode(id, bytes);
+        if check.as_ref().is_ok_and(|check| check.account != account) {
+            return;
+        }
         checks.push(check.map(|check| (HealthCheckId(id.to_owned()), check)));
     });
     checks.into_iter().collect()
 }
 
-/// How many health checks there are.
-pub(crate) fn count(view: &dyn ConfigurationView) -> usize {
-    let mut count = 0;
-    view.visit(keys::CHECKS, &mut |_, _, _| count += 1);
-    count
+/// How many health checks the account has.
+pub(crate) fn count(
+    view: &dyn ConfigurationView,
+    account: AccountId,
+) -> Result<usize, RoutingError> {
+    Ok(all(view, account)?.len())
 }
 
 /// The health checks of the configuration, as checkers carry them out, in the order of their
@@ -242,6 +280,7 @@ mod tests {
 
     fn check() -> StoredCheck {
         StoredCheck::new(
+            AccountId::LAB,
             "ref".to_owned(),
             CheckConfig {
                 kind: CheckKind::HttpsStrMatch,
@@ -266,9 +305,18 @@ mod tests {
         let golden = br#"{"format":1,"reference":"ref","version":1,"config":{"kind":"HTTPS_STR_MATCH","address":"127.1.1.1","port":8443,"path":"health?full","name":"app.example.com","search":"ok","interval":10,"threshold":3,"latency":false,"inverted":false,"disabled":false,"sni":true}}"#;
         assert_eq!(check().encode(), &golden[..]);
         assert_eq!(StoredCheck::decode("x", golden), Ok(check()));
-        let newer = String::from_utf8_lossy(golden).replace("\"format\":1", "\"format\":2");
+        let newer = String::from_utf8_lossy(golden).replace("\"format\":1", "\"format\":3");
         let error = StoredCheck::decode("x", newer.as_bytes()).unwrap_err();
         assert!(error.to_string().contains("newer version"), "{error}");
+        // Another account's says whose it is, in version 2.
+        let account: AccountId = "444455556666".parse().unwrap();
+        let owned = StoredCheck::new(account, "ref".to_owned(), check().config);
+        let golden = String::from_utf8_lossy(golden)
+            .replace("\"format\":1", "\"format\":2,\"account\":\"444455556666\"");
+        assert_eq!(owned.encode(), golden.as_bytes());
+        assert_eq!(StoredCheck::decode("x", golden.as_bytes()), Ok(owned));
+        let unsaid = golden.replace("\"account\":\"444455556666\",", "");
+        assert!(StoredCheck::decode("x", unsaid.as_bytes()).is_err());
     }
 
     #[test]

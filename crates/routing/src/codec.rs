@@ -2,7 +2,7 @@
 //! of a newer program are refused, and so is everything that encoding doesn't write.
 
 use bytes::Bytes;
-use types::{HealthCheckId, Region};
+use types::{AccountId, HealthCheckId, Region};
 
 use crate::model::{
     Alias, Content, Continent, CountryCode, FailoverRole, Location, NAME_SERVERS, Policy,
@@ -12,6 +12,10 @@ use crate::{Name, RecordKind, ZoneId};
 
 /// The version of the bytes that this code writes.
 pub const FORMAT_VERSION: u8 = 1;
+
+/// The version of a zone's bytes that begin with its account. Those of the deployment's first
+/// account are written in version 1, which has none.
+pub const OWNED_VERSION: u8 = 2;
 
 /// What the bits of a record set's first byte say.
 mod flag {
@@ -40,7 +44,7 @@ mod tag {
 pub enum CodecError {
     /// Written by a newer version of the program.
     #[error(
-        "the value has format version {0}; this program understands up to {FORMAT_VERSION}: \
+        "the value has format version {0}, which this program doesn't understand: \
          start the newer version of the program"
     )]
     Newer(u8),
@@ -51,7 +55,13 @@ pub enum CodecError {
 
 /// The bytes of a zone.
 pub fn encode_zone(zone: &Zone) -> Bytes {
-    let mut writer = Writer::new();
+    let mut writer = if zone.account == AccountId::LAB {
+        Writer::new()
+    } else {
+        let mut writer = Writer::of_version(OWNED_VERSION);
+        writer.text(&zone.account.to_string());
+        writer
+    };
     writer.text(zone.id.as_str());
     writer.name(&zone.name);
     writer.u8(u8::from(zone.comment.is_some()));
@@ -70,7 +80,11 @@ pub fn encode_zone(zone: &Zone) -> Bytes {
 /// # Errors
 /// When the bytes are not what [`encode_zone`] writes.
 pub fn decode_zone(bytes: &[u8]) -> Result<Zone, CodecError> {
-    let mut reader = Reader::new(bytes)?;
+    let (version, mut reader) = Reader::up_to(bytes, OWNED_VERSION)?;
+    let account = match version {
+        OWNED_VERSION => account(reader.text()?)?,
+        _ => AccountId::LAB,
+    };
     let id = ZoneId::new(reader.text()?).ok_or(CodecError::Malformed("a zone's id"))?;
     let name = reader.name()?;
     let comment = reader.flag()?.then(|| reader.text().map(str::to_owned));
@@ -83,12 +97,21 @@ pub fn decode_zone(bytes: &[u8]) -> Result<Zone, CodecError> {
     let name_servers = servers.try_into().expect("NAME_SERVERS were read");
     reader.finish()?;
     Ok(Zone {
+        account,
         id,
         name,
         comment,
         caller_reference,
         name_servers,
     })
+}
+
+/// The account that version 2 names: never the one that version 1 is for.
+fn account(text: &str) -> Result<AccountId, CodecError> {
+    let account = text.parse().ok();
+    account
+        .filter(|account| *account != AccountId::LAB)
+        .ok_or(CodecError::Malformed("an account"))
 }
 
 /// The bytes of a record group: sets of one name and kind, which stand in its key.
@@ -264,7 +287,11 @@ pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
     pub(crate) fn new() -> Writer {
-        Writer(vec![FORMAT_VERSION])
+        Writer::of_version(FORMAT_VERSION)
+    }
+
+    pub(crate) fn of_version(version: u8) -> Writer {
+        Writer(vec![version])
     }
 
     pub(crate) fn u8(&mut self, value: u8) -> &mut Writer {
@@ -306,10 +333,15 @@ const SHORT: CodecError = CodecError::Malformed("it ends too early");
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Result<Reader<'a>, CodecError> {
+        Ok(Reader::up_to(bytes, FORMAT_VERSION)?.1)
+    }
+
+    /// Reads bytes of any version up to that one, which it returns too.
+    fn up_to(bytes: &'a [u8], newest: u8) -> Result<(u8, Reader<'a>), CodecError> {
         match bytes.split_first() {
             None => Err(SHORT),
-            Some((&FORMAT_VERSION, rest)) => Ok(Reader(rest)),
             Some((0, _)) => Err(CodecError::Malformed("its version")),
+            Some((&version, rest)) if version <= newest => Ok((version, Reader(rest))),
             Some((&version, _)) => Err(CodecError::Newer(version)),
         }
     }
@@ -393,6 +425,7 @@ mod tests {
     fn zone() -> Zone {
         let server = |number: u32| name(&format!("ns-{number}.awsdns-00.com"));
         Zone {
+            account: AccountId::LAB,
             id: ZoneId::new("Z1").unwrap(),
             name: name("a.b"),
             comment: Some("hi".to_owned()),
@@ -474,6 +507,20 @@ mod tests {
             golden.extend(b"\x09awsdns-00\x03com\x00");
         }
         assert_eq!(encode_zone(&zone()).as_ref(), golden);
+        // Another account's begins with it, in version 2.
+        let owned = Zone {
+            account: "444455556666".parse().unwrap(),
+            ..zone()
+        };
+        let golden = [b"\x02\x0c444455556666", &golden[1..]].concat();
+        assert_eq!(encode_zone(&owned).as_ref(), golden);
+        assert_eq!(decode_zone(&golden), Ok(owned));
+        let first = [b"\x02\x0c111122223333", &encode_zone(&zone())[1..]].concat();
+        assert_eq!(
+            decode_zone(&first),
+            Err(CodecError::Malformed("an account"))
+        );
+        assert_eq!(decode_zone(b"\x03"), Err(CodecError::Newer(3)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What can go wrong in an operation, and the one table from that to the service's errors.
 
 use aws::ServiceError;
+use aws::access::Denied;
 use aws::xml::XmlFault;
 use types::ConfigurationError;
 
@@ -21,6 +22,15 @@ pub enum RoutingError {
     /// Every fault of a batch, each naming its record.
     #[error("[{}]", .0.join(", "))]
     ChangeBatch(Vec<String>),
+    /// The caller may not.
+    #[error("{0}")]
+    Denied(Denied),
+    /// Another account's zone answers for the name.
+    #[error(
+        "{0} belongs to a hosted zone of another account, which answers for it. Its owner can \
+         hand the name over with an NS record, and then a zone can be made for it."
+    )]
+    ConflictingDomain(String),
     /// There is no such zone.
     #[error("No hosted zone found with ID: {0}")]
     NoSuchZone(String),
@@ -142,6 +152,8 @@ impl From<RoutingError> for ServiceError {
             }
             RoutingError::InvalidDomainName(_) => with_status(400, "InvalidDomainName"),
             RoutingError::ChangeBatch(_) => with_status(400, "InvalidChangeBatch"),
+            RoutingError::Denied(denied) => denied.in_xml(),
+            RoutingError::ConflictingDomain(_) => with_status(400, "ConflictingDomainExists"),
             RoutingError::NoSuchZone(_) => with_status(404, "NoSuchHostedZone"),
             RoutingError::NoSuchHealthCheck(_) => with_status(404, "NoSuchHealthCheck"),
             RoutingError::NoSuchChange(_) => with_status(404, "NoSuchChange"),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
-use types::{HealthCheckId, Region};
+use types::{AccountId, HealthCheckId, Region};
 
 use crate::Name;
 
@@ -414,6 +414,8 @@ pub const NAME_SERVERS: usize = 4;
 /// A public hosted zone.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Zone {
+    /// The account that owns it.
+    pub account: AccountId,
     /// Its id.
     pub id: ZoneId,
     /// Its apex.

@@ -1,15 +1,18 @@
 //! Caller references: what makes a repeated request known. Each is a key of its own, so that two
 //! sites can't use one twice.
 
-use types::{ConfigurationEdit, ConfigurationExpected, ConfigurationView};
+use types::{AccountId, ConfigurationEdit, ConfigurationExpected, ConfigurationView};
 
 use crate::api_limits::MAX_DELETED_REFERENCES;
 
-/// What the references of zones stand under.
-pub(crate) const ZONES: &str = "routing/reference/zone/";
-
-/// What those of health checks do.
-pub(crate) const HEALTH_CHECKS: &str = "routing/reference/check/";
+/// What a reference is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// A zone.
+    Zone,
+    /// A health check.
+    HealthCheck,
+}
 
 /// What stands for the id where the resource is deleted and its reference stays taken.
 pub(crate) const DELETED: &str = "deleted";
@@ -17,8 +20,22 @@ pub(crate) const DELETED: &str = "deleted";
 /// Bytes of a reference that stand in its key as they are; of a longer one, a hash ends it.
 const MAX_PLAIN: usize = 300;
 
-/// The key of a caller reference.
-pub(crate) fn key(prefix: &str, reference: &str) -> String {
+/// What an account's references of a kind stand under. Those of the deployment's first account are
+/// where they were before there were others.
+fn prefix(kind: Kind, account: AccountId) -> String {
+    let kind = match kind {
+        Kind::Zone => "zone",
+        Kind::HealthCheck => "check",
+    };
+    match account == AccountId::LAB {
+        true => format!("routing/reference/{kind}/"),
+        false => format!("routing/reference/{kind}-of/{account}/"),
+    }
+}
+
+/// The key of an account's caller reference.
+pub(crate) fn key(kind: Kind, account: AccountId, reference: &str) -> String {
+    let prefix = prefix(kind, account);
     if reference.len() <= MAX_PLAIN {
         return format!("{prefix}{reference}");
     }
@@ -53,11 +70,12 @@ pub(crate) fn take(key: String, id: &str) -> ConfigurationEdit {
 /// those kept so.
 pub(crate) fn bury(
     view: &dyn ConfigurationView,
-    prefix: &str,
-    key: String,
+    kind: Kind,
+    account: AccountId,
+    reference: &str,
 ) -> Vec<ConfigurationEdit> {
     let mut buried: Vec<(u64, String)> = Vec::new();
-    view.visit(prefix, &mut |key, revision, value| {
+    view.visit(&prefix(kind, account), &mut |key, revision, value| {
         if *value == DELETED.as_bytes() {
             buried.push((revision, key.to_owned()));
         }
@@ -70,7 +88,7 @@ pub(crate) fn bury(
         .map(|(_, key)| free(key))
         .collect();
     edits.push(ConfigurationEdit {
-        key,
+        key: key(kind, account, reference),
         expected: ConfigurationExpected::Any,
         value: Some(DELETED.into()),
     });
@@ -92,10 +110,17 @@ mod tests {
 
     #[test]
     fn keys_are_bounded_and_differ() {
-        assert_eq!(key(ZONES, "ref/1"), "routing/reference/zone/ref/1");
+        let (lab, other) = (AccountId::LAB, "444455556666".parse().unwrap());
+        let zone = |account, reference: &str| key(Kind::Zone, account, reference);
+        assert_eq!(zone(lab, "ref/1"), "routing/reference/zone/ref/1");
+        assert_eq!(
+            zone(other, "ref/1"),
+            "routing/reference/zone-of/444455556666/ref/1"
+        );
         let long = "\u{10ffff}".repeat(128);
-        let other = format!("{}x", &long[..long.len() - 4]);
-        assert!(key(HEALTH_CHECKS, &long).len() <= crate::keys::MAX_KEY);
-        assert_ne!(key(ZONES, &long), key(ZONES, &other));
+        let like = format!("{}x", &long[..long.len() - 4]);
+        let checks = key(Kind::HealthCheck, "444455556666".parse().unwrap(), &long);
+        assert!(checks.len() <= crate::keys::MAX_KEY);
+        assert_ne!(zone(lab, &long), zone(lab, &like));
     }
 }

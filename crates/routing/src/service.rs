@@ -22,6 +22,7 @@ use types::{
     HealthCheckId, Place, Region, Timestamp,
 };
 
+use crate::access::judge;
 use crate::api_limits::MAX_ATTEMPTS;
 use crate::operation_table;
 use crate::request::{Reply, Request};
@@ -33,8 +34,6 @@ const LOCKS: usize = 64;
 /// What the service is told when it is made.
 #[derive(Clone)]
 pub struct ServiceConfig {
-    /// The account that owns every zone: 12 digits.
-    pub account: String,
     /// The clocks and the randomness of the place it runs in.
     pub environment: Arc<dyn Environment>,
     /// The global configuration.
@@ -166,16 +165,16 @@ impl Service {
         rows.map(|row| (row.operation.name, row.operation.handler.is_some()))
     }
 
-    /// Carries out the operation that a request asks for, whose caller is known and may do
-    /// everything. Must be polled to its end: a change that was proposed may be made.
+    /// Carries out the operation that a request asks for, if its caller may. Must be polled to its
+    /// end: a change that was proposed may be made.
     pub async fn execute(
         &self,
-        _caller: &dyn Authorizer,
+        caller: &dyn Authorizer,
         parts: &Parts,
         body: &Bytes,
         request_id: &str,
     ) -> Response<Bytes> {
-        match self.serve(parts, body).await {
+        match self.serve(caller, parts, body).await {
             Ok(reply) => {
                 let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
                 rest::success(
@@ -189,7 +188,12 @@ impl Service {
         }
     }
 
-    async fn serve(&self, parts: &Parts, body: &Bytes) -> Result<Reply, ServiceError> {
+    async fn serve(
+        &self,
+        caller: &dyn Authorizer,
+        parts: &Parts,
+        body: &Bytes,
+    ) -> Result<Reply, ServiceError> {
         if body.len() as u64 > ROUTE53.request_limit.0 {
             return Err(rest::request_too_large(&ROUTE53));
         }
@@ -221,7 +225,9 @@ impl Service {
             query,
             body: document,
         };
-        handler(self, &request).await.map_err(|error| match error {
+        let allowed = judge(self, caller, &row.operation.access, &request)?;
+        let answer = handler(self, &request, &allowed).await;
+        answer.map_err(|error| match error {
             RoutingError::Document(fault) => {
                 RoutingError::Invalid(fault.text(request.body.as_ref())).into()
             }

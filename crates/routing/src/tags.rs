@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use aws::xml::XmlWriter;
-use types::{ConfigurationEdit, ConfigurationExpected, ConfigurationView, HealthCheckId};
+use types::{
+    AccountId, ConfigurationEdit, ConfigurationExpected, ConfigurationView, HealthCheckId,
+};
 
 use crate::request::zone_id;
 use crate::{RoutingError, ZoneId, catalogue, keys};
@@ -61,14 +63,18 @@ impl Resource {
     ///
     /// # Errors
     ///
-    /// It isn't there.
-    pub(crate) fn tags(&self, view: &dyn ConfigurationView) -> Result<Tags, RoutingError> {
+    /// The account has no such resource.
+    pub(crate) fn tags(
+        &self,
+        view: &dyn ConfigurationView,
+        account: AccountId,
+    ) -> Result<Tags, RoutingError> {
         match self {
             Resource::Zone(id) => {
-                catalogue::zone(view, id)?;
+                catalogue::zone(view, account, id)?;
             }
             Resource::HealthCheck(id) => {
-                crate::check::find(view, id)?;
+                crate::check::find(view, account, id)?;
             }
         }
         let Some((_, bytes)) = view.get(&self.key()) else {

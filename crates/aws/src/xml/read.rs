@@ -226,6 +226,16 @@ fn schema(position: Option<usize>, message: impl Into<String>) -> XmlFault {
 }
 
 impl<'a> Element<'a> {
+    /// The elements in it, whatever their names.
+    pub fn children(&self) -> &[Element<'a>] {
+        &self.children
+    }
+
+    /// The first element in it of that name, whatever else is there: for whoever only looks.
+    pub fn child(&self, name: &str) -> Option<&Element<'a>> {
+        self.children.iter().find(|child| child.name == name)
+    }
+
     /// As a structure whose members are of those names.
     ///
     /// # Errors

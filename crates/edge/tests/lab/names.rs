@@ -29,6 +29,7 @@ fn name(text: &str) -> Name {
 fn zone() -> Zone {
     let servers = ["ns-1.a.com", "ns-2.a.net", "ns-3.a.org", "ns-4.a.co.uk"];
     Zone {
+        account: types::AccountId::LAB,
         id: ZoneId::new("ZEXAMPLE").expect("a good id"),
         name: name("example.com"),
         comment: None,

@@ -49,7 +49,8 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    fn name(self) -> &'static str {
+    /// Its name in the API.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Action::Create => "CREATE",
             Action::Delete => "DELETE",
@@ -278,6 +279,16 @@ fn read_location(location: &Element<'_>) -> Result<Location, XmlFault> {
 }
 
 impl Draft {
+    /// The record's name, as it was given.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The record's type, as it was given.
+    pub(crate) fn kind_text(&self) -> &str {
+        &self.kind_text
+    }
+
     /// What of it isn't of the form that every record set must have, in the service's words.
     pub(crate) fn shape_faults(&self) -> Vec<String> {
         let place = format!(

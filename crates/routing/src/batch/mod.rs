@@ -16,7 +16,7 @@ mod rules;
 pub(crate) use copy::WorkingCopy;
 pub(crate) use draft::{Action, Change, Draft, read_drafts};
 
-use types::ConfigurationView;
+use types::{ConfigurationView, HealthCheckId};
 
 use crate::api_limits::{MAX_BATCH_CHARACTERS, MAX_BATCH_RECORDS};
 use crate::{Content, RoutingError, Zone};
@@ -101,7 +101,7 @@ pub(crate) fn apply<'v>(
     for change in changes {
         if change.action != Action::Delete
             && let Some(check) = &change.set.health_check
-            && view.get(&crate::keys::check(check)).is_none()
+            && !is_there(view, zone, check)?
         {
             missing.push(check.clone());
             faults.push(RoutingError::NoSuchHealthCheck(check.to_string()).to_string());
@@ -120,6 +120,19 @@ pub(crate) fn apply<'v>(
         }
         _ if faults.is_empty() => Ok(copy),
         _ => Err(RoutingError::ChangeBatch(faults)),
+    }
+}
+
+/// Has the zone's account such a health check?
+fn is_there(
+    view: &dyn ConfigurationView,
+    zone: &Zone,
+    check: &HealthCheckId,
+) -> Result<bool, RoutingError> {
+    match crate::check::find(view, zone.account, check) {
+        Ok(_) => Ok(true),
+        Err(RoutingError::NoSuchHealthCheck(_)) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

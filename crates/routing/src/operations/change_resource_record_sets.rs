@@ -3,6 +3,7 @@
 use aws::rest::ROUTE53;
 
 use super::shapes;
+use crate::access::Allowed;
 use crate::api_limits::MAX_COMMENT;
 use crate::changes::ChangeNote;
 use crate::request::{Reply, Request, document};
@@ -11,6 +12,7 @@ use crate::{RoutingError, Service, batch, catalogue, ids};
 pub(crate) async fn execute(
     service: &Service,
     request: &Request<'_>,
+    allowed: &Allowed,
 ) -> Result<Reply, RoutingError> {
     let id = request.zone("Id")?;
     let members = request.members(&["ChangeBatch"])?;
@@ -22,16 +24,17 @@ pub(crate) async fn execute(
         .transpose()?;
     let drafts = batch::read_drafts(given.required("Changes", ROUTE53.namespace)?)?;
     // Of a zone that isn't there nothing else is said.
-    catalogue::zone(&*service.view(), &id)?;
+    catalogue::zone(&*service.view(), allowed.account(), &id)?;
     let changes = batch::settle(drafts)?;
     let note = ChangeNote {
+        account: allowed.account(),
         id: ids::change(&*service.config.environment),
         submitted: service.now(),
         comment: comment.map(str::to_owned),
     };
     service
         .change(id.as_str(), |view| {
-            let (revision, zone) = catalogue::zone(view, &id)?;
+            let (revision, zone) = catalogue::zone(view, allowed.account(), &id)?;
             let mut edits = batch::apply(view, &zone, &changes)?.edits();
             edits.push(catalogue::write_zone(&zone, revision));
             edits.extend(note.edits(view));

@@ -2,6 +2,7 @@
 
 use aws::rest::ROUTE53;
 
+use crate::access::Allowed;
 use crate::api_limits::MAX_TAGS;
 use crate::request::{Reply, Request, document};
 use crate::tags::{Resource, Tags};
@@ -10,6 +11,7 @@ use crate::{RoutingError, Service};
 pub(crate) async fn execute(
     service: &Service,
     request: &Request<'_>,
+    allowed: &Allowed,
 ) -> Result<Reply, RoutingError> {
     let resource = Resource::read(
         request.labels.get("ResourceType"),
@@ -41,7 +43,7 @@ pub(crate) async fn execute(
     }
     service
         .change(resource.id(), |view| {
-            let before = resource.tags(view)?;
+            let before = resource.tags(view, allowed.account())?;
             let mut tags = before.clone();
             tags.extend(added.clone());
             tags.retain(|key, _| !removed.contains(key));

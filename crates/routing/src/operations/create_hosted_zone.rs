@@ -3,9 +3,10 @@
 //! top-level domains, shared with no zone of the same name or above or below it.
 
 use aws::rest::ROUTE53;
-use types::{ConfigurationEdit, ConfigurationExpected, ConfigurationView, Environment};
+use types::{AccountId, ConfigurationEdit, ConfigurationExpected, ConfigurationView, Environment};
 
 use super::shapes;
+use crate::access::Allowed;
 use crate::api_limits::{MAX_COMMENT, MAX_REFERENCE, MAX_ZONES};
 use crate::changes::ChangeNote;
 use crate::codec::{encode_group, encode_zone};
@@ -41,25 +42,30 @@ struct Wanted {
 pub(crate) async fn execute(
     service: &Service,
     request: &Request<'_>,
+    allowed: &Allowed,
 ) -> Result<Reply, RoutingError> {
     let wanted = read(request)?;
     let environment = &*service.config.environment;
     let id = ids::zone(environment);
     let note = ChangeNote {
+        account: allowed.account(),
         id: ids::change(environment),
         submitted: service.now(),
         comment: None,
     };
     let zone = service
         .change("zones", |view| {
-            let reference = references::key(references::ZONES, &wanted.reference);
+            let reference =
+                references::key(references::Kind::Zone, allowed.account(), &wanted.reference);
             if references::holder(view, &reference).is_some() {
                 return Err(RoutingError::ZoneExists);
             }
-            if catalogue::zone_count(view) >= MAX_ZONES {
+            if catalogue::zone_count(view, allowed.account())? >= MAX_ZONES {
                 return Err(RoutingError::TooManyZones(MAX_ZONES));
             }
+            check_free(view, allowed.account(), &wanted.name)?;
             let zone = Zone {
+                account: allowed.account(),
                 id: id.clone(),
                 name: wanted.name.clone(),
                 comment: wanted.comment.clone(),
@@ -137,6 +143,26 @@ fn zone_name(text: &str) -> Result<Name, RoutingError> {
     }
 }
 
+/// A name is answered for by the zone that is nearest above it, whoever owns that: so none is made
+/// below another account's zone that hasn't handed the name over, as by a delegation at AWS, nor
+/// beside one of the same name.
+fn check_free(
+    view: &dyn ConfigurationView,
+    account: AccountId,
+    name: &Name,
+) -> Result<(), RoutingError> {
+    for zone in catalogue::all_zones(view)? {
+        if zone.account == account || !name.is_within(&zone.name) {
+            continue;
+        }
+        let delegated = catalogue::group(view, &zone.id, name, RecordKind::Ns)?.is_some();
+        if zone.name == *name || !delegated {
+            return Err(RoutingError::ConflictingDomain(name.to_string()));
+        }
+    }
+    Ok(())
+}
+
 /// Four servers, the first under any of the domains.
 fn choose_servers(
     view: &dyn ConfigurationView,
@@ -144,7 +170,7 @@ fn choose_servers(
     environment: &dyn Environment,
 ) -> Result<[Name; NAME_SERVERS], RoutingError> {
     let kindred = |zone: &Zone| zone.name.is_within(name) || name.is_within(&zone.name);
-    let zones = catalogue::zones(view)?;
+    let zones = catalogue::all_zones(view)?;
     let taken: Vec<&Name> = zones
         .iter()
         .filter(|zone| kindred(zone))

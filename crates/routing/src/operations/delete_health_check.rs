@@ -3,6 +3,7 @@
 
 use types::{ConfigurationEdit, ConfigurationExpected};
 
+use crate::access::Allowed;
 use crate::request::{Reply, Request, document};
 use crate::tags::Resource;
 use crate::{RoutingError, Service, check, keys, references};
@@ -10,13 +11,18 @@ use crate::{RoutingError, Service, check, keys, references};
 pub(crate) async fn execute(
     service: &Service,
     request: &Request<'_>,
+    allowed: &Allowed,
 ) -> Result<Reply, RoutingError> {
     let id = request.health_check();
     service
         .change(&id.0, |view| {
-            let (revision, check) = check::find(view, &id)?;
-            let reference = references::key(references::HEALTH_CHECKS, &check.reference);
-            let mut edits = references::bury(view, references::HEALTH_CHECKS, reference);
+            let (revision, check) = check::find(view, allowed.account(), &id)?;
+            let mut edits = references::bury(
+                view,
+                references::Kind::HealthCheck,
+                check.account,
+                &check.reference,
+            );
             edits.push(ConfigurationEdit {
                 key: keys::check(&id),
                 expected: ConfigurationExpected::Revision(revision),

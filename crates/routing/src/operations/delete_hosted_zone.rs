@@ -4,6 +4,7 @@
 use types::{ConfigurationEdit, ConfigurationExpected};
 
 use super::shapes;
+use crate::access::Allowed;
 use crate::changes::ChangeNote;
 use crate::request::{Reply, Request, document};
 use crate::{RecordKind, RoutingError, Service, catalogue, ids, keys, references, tags};
@@ -11,16 +12,18 @@ use crate::{RecordKind, RoutingError, Service, catalogue, ids, keys, references,
 pub(crate) async fn execute(
     service: &Service,
     request: &Request<'_>,
+    allowed: &Allowed,
 ) -> Result<Reply, RoutingError> {
     let id = request.zone("Id")?;
     let note = ChangeNote {
+        account: allowed.account(),
         id: ids::change(&*service.config.environment),
         submitted: service.now(),
         comment: None,
     };
     service
         .change(id.as_str(), |view| {
-            let (revision, zone) = catalogue::zone(view, &id)?;
+            let (revision, zone) = catalogue::zone(view, allowed.account(), &id)?;
             let mut edits = note.edits(view);
             let mut required_only = true;
             catalogue::visit_groups(view, &id, &mut |name, kind, _| {
@@ -37,7 +40,8 @@ pub(crate) async fn execute(
                 expected: ConfigurationExpected::Revision(revision),
                 value: None,
             });
-            let reference = references::key(references::ZONES, &zone.caller_reference);
+            let reference =
+                references::key(references::Kind::Zone, zone.account, &zone.caller_reference);
             edits.push(references::free(reference));
             edits.extend(tags::Resource::Zone(id.clone()).removal(view));
             Ok((edits, ()))

@@ -1,5 +1,6 @@
 //! `GetAccountLimit`: how much of a kind there may be, and is. Of what isn't built there is none.
 
+use crate::access::Allowed;
 use crate::api_limits::{MAX_HEALTH_CHECKS, MAX_ZONES};
 use crate::request::{Reply, Request, document};
 use crate::{RoutingError, Service, catalogue, check};
@@ -14,13 +15,18 @@ const OTHERS: [(&str, usize); 3] = [
 pub(crate) async fn execute(
     service: &Service,
     request: &Request<'_>,
+    allowed: &Allowed,
 ) -> Result<Reply, RoutingError> {
     let view = service.view();
     let kind = request.labels.get("Type");
     let other = OTHERS.iter().find(|(name, _)| *name == kind);
     let (limit, count) = match (kind, other) {
-        ("MAX_HEALTH_CHECKS_BY_OWNER", _) => (MAX_HEALTH_CHECKS, check::count(&*view)),
-        ("MAX_HOSTED_ZONES_BY_OWNER", _) => (MAX_ZONES, catalogue::zone_count(&*view)),
+        ("MAX_HEALTH_CHECKS_BY_OWNER", _) => {
+            (MAX_HEALTH_CHECKS, check::count(&*view, allowed.account())?)
+        }
+        ("MAX_HOSTED_ZONES_BY_OWNER", _) => {
+            (MAX_ZONES, catalogue::zone_count(&*view, allowed.account())?)
+        }
         (_, Some((_, limit))) => (*limit, 0),
         _ => {
             return Err(RoutingError::invalid(

@@ -1,10 +1,15 @@
 //! `GetGeoLocation`: a place, if records can be for it.
 
 use super::list_geo_locations::details;
+use crate::access::Allowed;
 use crate::request::{Reply, Request, document};
 use crate::{Continent, CountryCode, Location, RoutingError, Service, SubdivisionCode, places};
 
-pub(crate) async fn execute(_: &Service, request: &Request<'_>) -> Result<Reply, RoutingError> {
+pub(crate) async fn execute(
+    _: &Service,
+    request: &Request<'_>,
+    _: &Allowed,
+) -> Result<Reply, RoutingError> {
     let wanted = read(
         request.parameter("continentcode"),
         request.parameter("countrycode"),

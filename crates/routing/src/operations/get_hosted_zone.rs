@@ -1,15 +1,17 @@
 //! `GetHostedZone`.
 
 use super::shapes;
+use crate::access::Allowed;
 use crate::request::{Reply, Request, document};
 use crate::{RoutingError, Service, catalogue};
 
 pub(crate) async fn execute(
     service: &Service,
     request: &Request<'_>,
+    allowed: &Allowed,
 ) -> Result<Reply, RoutingError> {
     let view = service.view();
-    let (_, zone) = catalogue::zone(&*view, &request.zone("Id")?)?;
+    let (_, zone) = catalogue::zone(&*view, allowed.account(), &request.zone("Id")?)?;
     let mut writer = document("GetHostedZoneResponse");
     shapes::zone(
         &mut writer,

@@ -1,5 +1,6 @@
 //! `GetHostedZoneLimit`: how many records a zone may have, and has.
 
+use crate::access::Allowed;
 use crate::api_limits::MAX_RECORD_SETS;
 use crate::request::{Reply, Request, document};
 use crate::{RoutingError, Service, catalogue};
@@ -7,9 +8,10 @@ use crate::{RoutingError, Service, catalogue};
 pub(crate) async fn execute(
     service: &Service,
     request: &Request<'_>,
+    allowed: &Allowed,
 ) -> Result<Reply, RoutingError> {
     let view = service.view();
-    let (_, zone) = catalogue::zone(&*view, &request.zone("Id")?)?;
+    let (_, zone) = catalogue::zone(&*view, allowed.account(), &request.zone("Id")?)?;
     let kind = request.labels.get("Type");
     if kind == "MAX_VPCS_ASSOCIATED_BY_ZONE" {
         return Err(RoutingError::NotBuilt(

@@ -3,12 +3,17 @@
 use aws::xml::XmlWriter;
 
 use super::shapes;
+use crate::access::Allowed;
 use crate::api_limits::MAX_PAGE;
 use crate::places::{self, Place};
 use crate::request::{Reply, Request, document};
 use crate::{Location, RoutingError, Service};
 
-pub(crate) async fn execute(_: &Service, request: &Request<'_>) -> Result<Reply, RoutingError> {
+pub(crate) async fn execute(
+    _: &Service,
+    request: &Request<'_>,
+    _: &Allowed,
+) -> Result<Reply, RoutingError> {
     let size = request.page_size(MAX_PAGE)?;
     let start = super::get_geo_location::read(
         request.parameter("startcontinentcode"),

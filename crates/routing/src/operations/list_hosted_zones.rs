@@ -2,6 +2,7 @@
 //! and no reusable delegation sets to ask for.
 
 use super::shapes;
+use crate::access::Allowed;
 use crate::api_limits::MAX_PAGE;
 use crate::request::{Reply, Request, document};
 use crate::{RoutingError, Service, catalogue};
@@ -9,6 +10,7 @@ use crate::{RoutingError, Service, catalogue};
 pub(crate) async fn execute(
     service: &Service,
     request: &Request<'_>,
+    allowed: &Allowed,
 ) -> Result<Reply, RoutingError> {
     let size = request.page_size(MAX_PAGE)?;
     let marker = request.parameter("marker");
@@ -27,7 +29,7 @@ pub(crate) async fn execute(
         }
     };
     let view = service.view();
-    let mut zones = catalogue::zones(&*view)?;
+    let mut zones = catalogue::zones(&*view, allowed.account())?;
     let from = marker.unwrap_or("").trim_start_matches("/hostedzone/");
     zones.retain(|zone| !private_only && zone.id.as_str() >= from);
     let next = zones.get(size).map(|zone| zone.id.to_string());

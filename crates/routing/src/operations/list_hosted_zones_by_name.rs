@@ -2,6 +2,7 @@
 //! ids, from the given name (and id) on.
 
 use super::shapes;
+use crate::access::Allowed;
 use crate::api_limits::MAX_PAGE;
 use crate::request::{Reply, Request, document, zone_id};
 use crate::{Name, RoutingError, Service, catalogue};
@@ -9,6 +10,7 @@ use crate::{Name, RoutingError, Service, catalogue};
 pub(crate) async fn execute(
     service: &Service,
     request: &Request<'_>,
+    allowed: &Allowed,
 ) -> Result<Reply, RoutingError> {
     let size = request.page_size(MAX_PAGE)?;
     let (name, id) = (
@@ -28,7 +30,7 @@ pub(crate) async fn execute(
     }
     let from_id = id.map(zone_id).transpose()?;
     let view = service.view();
-    let mut zones = catalogue::zones(&*view)?;
+    let mut zones = catalogue::zones(&*view, allowed.account())?;
     zones.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
     if let Some(from) = &from_name {
         zones.retain(|zone| match &from_id {

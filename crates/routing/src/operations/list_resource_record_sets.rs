@@ -2,6 +2,7 @@
 //! of identifiers, from the given ones on. It lists what is configured, served already or not.
 
 use super::shapes;
+use crate::access::Allowed;
 use crate::api_limits::MAX_RECORD_PAGE;
 use crate::request::{Reply, Request, document};
 use crate::{Name, RecordKind, RecordSet, RoutingError, Service, catalogue, keys};
@@ -16,12 +17,13 @@ struct Start<'a> {
 pub(crate) async fn execute(
     service: &Service,
     request: &Request<'_>,
+    allowed: &Allowed,
 ) -> Result<Reply, RoutingError> {
     let id = request.zone("Id")?;
     let size = request.page_size(MAX_RECORD_PAGE)?;
     let start = read_start(request)?;
     let view = service.view();
-    let (_, zone) = catalogue::zone(&*view, &id)?;
+    let (_, zone) = catalogue::zone(&*view, allowed.account(), &id)?;
     let first = start
         .name
         .as_ref()

@@ -2,6 +2,7 @@
 
 use aws::rest::ROUTE53;
 
+use crate::access::Allowed;
 use crate::api_limits::MAX_TAGGED;
 use crate::request::{Reply, Request, document};
 use crate::tags::Resource;
@@ -10,6 +11,7 @@ use crate::{RoutingError, Service};
 pub(crate) async fn execute(
     service: &Service,
     request: &Request<'_>,
+    allowed: &Allowed,
 ) -> Result<Reply, RoutingError> {
     let kind = request.labels.get("ResourceType");
     let members = request.members(&["ResourceIds"])?;
@@ -27,7 +29,7 @@ pub(crate) async fn execute(
     writer.open("ResourceTagSets");
     for item in items {
         let resource = Resource::read(kind, item.bounded(0, 64)?)?;
-        let tags = resource.tags(&*view)?;
+        let tags = resource.tags(&*view, allowed.account())?;
         resource.shape(&mut writer, &tags);
     }
     Ok(Reply::ok(writer))

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::access::Allowed;
 use crate::request::{Reply, Request, document, zone_id};
 use crate::{Name, RecordKind, RoutingError, Service, TestQuestion, catalogue};
 
@@ -11,9 +12,10 @@ const MASKS: (u8, u8) = (24, 64);
 pub(crate) async fn execute(
     service: &Service,
     request: &Request<'_>,
+    allowed: &Allowed,
 ) -> Result<Reply, RoutingError> {
     let question = read(request)?;
-    let (_, zone) = catalogue::zone(&*service.view(), &question.zone)?;
+    let (_, zone) = catalogue::zone(&*service.view(), allowed.account(), &question.zone)?;
     let answer = service.config.nodes.test_answer(&question);
     let mut writer = document("TestDNSAnswerResponse");
     writer

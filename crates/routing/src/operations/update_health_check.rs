@@ -3,6 +3,7 @@
 
 use types::{ConfigurationEdit, ConfigurationExpected};
 
+use crate::access::Allowed;
 use crate::check::{self, CheckConfig};
 use crate::check_rules::{self, flag, number, read_address, read_regions, text};
 use crate::request::{Reply, Request, document};
@@ -19,6 +20,7 @@ const RESETTABLE: [&str; 4] = [
 pub(crate) async fn execute(
     service: &Service,
     request: &Request<'_>,
+    allowed: &Allowed,
 ) -> Result<Reply, RoutingError> {
     let id = request.health_check();
     let members = request.members(&[
@@ -43,7 +45,7 @@ pub(crate) async fn execute(
     let expected = number(&members, "HealthCheckVersion", 1, i64::MAX)?;
     let check = service
         .change(&id.0, |view| {
-            let (revision, mut check) = check::find(view, &id)?;
+            let (revision, mut check) = check::find(view, allowed.account(), &id)?;
             if let Some(expected) = expected.map(i64::unsigned_abs)
                 && expected != check.version
             {

@@ -1,6 +1,7 @@
 //! `UpdateHostedZoneComment`: without a comment, the zone's is removed.
 
 use super::shapes;
+use crate::access::Allowed;
 use crate::api_limits::MAX_COMMENT;
 use crate::request::{Reply, Request, document};
 use crate::{RoutingError, Service, catalogue};
@@ -8,6 +9,7 @@ use crate::{RoutingError, Service, catalogue};
 pub(crate) async fn execute(
     service: &Service,
     request: &Request<'_>,
+    allowed: &Allowed,
 ) -> Result<Reply, RoutingError> {
     let id = request.zone("Id")?;
     let members = request.members(&["Comment"])?;
@@ -18,7 +20,7 @@ pub(crate) async fn execute(
     let comment = comment.filter(|comment| !comment.is_empty());
     let zone = service
         .change(id.as_str(), |view| {
-            let (revision, mut zone) = catalogue::zone(view, &id)?;
+            let (revision, mut zone) = catalogue::zone(view, allowed.account(), &id)?;
             zone.comment = comment.map(str::to_owned);
             Ok((vec![catalogue::write_zone(&zone, revision)], zone))
         })

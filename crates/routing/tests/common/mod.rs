@@ -26,6 +26,7 @@ pub fn name(text: &str) -> Name {
 pub fn zone(id: &str, apex: &str) -> Zone {
     let server = |number: u32| name(&format!("ns-{number}.awsdns-00.com"));
     Zone {
+        account: types::AccountId::LAB,
         id: ZoneId::new(id).unwrap(),
         name: name(apex),
         comment: None,

@@ -5,6 +5,7 @@
     reason = "a test that meets the unexpected shall panic; the helpers are tests too"
 )]
 
+mod access;
 mod atomicity;
 mod batches;
 mod checks;

@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use aws::access::{Authorizer, Owner};
 use bytes::Bytes;
 use http::{Request, Response};
 use routing::{NodeView, Observation, Service, ServiceConfig, Targets, TestAnswer, TestQuestion};
 use types::{
-    Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected, ConfigurationView,
-    Environment, HealthCheckId, LAB_ACCOUNT, Monotonic, Now, Proposal, Sleep, Timestamp,
+    AccountId, Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected,
+    ConfigurationView, Environment, HealthCheckId, Monotonic, Now, Proposal, Sleep, Timestamp,
 };
 
 /// A clock that moves a millisecond with each look, and a counter for randomness.
@@ -232,7 +233,6 @@ impl Api {
     pub fn new() -> Api {
         let (memory, nodes) = (Arc::<Memory>::default(), Arc::<Nodes>::default());
         let service = Service::new(ServiceConfig {
-            account: LAB_ACCOUNT.to_owned(),
             environment: Arc::new(StillEnvironment::default()),
             configuration: memory.clone(),
             nodes: nodes.clone(),
@@ -249,15 +249,19 @@ impl Api {
     }
 
     pub fn raw(&self, method: &str, path: &str, body: &[u8]) -> Answer {
+        let owner = Owner::new(AccountId::LAB, "us-east-1");
+        self.raw_as(&owner, method, path, body)
+    }
+
+    /// The answer to whoever calls.
+    pub fn raw_as(&self, caller: &dyn Authorizer, method: &str, path: &str, body: &[u8]) -> Answer {
         let request = Request::builder()
             .method(method)
             .uri(format!("/2013-04-01/{path}"));
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let body = Bytes::copy_from_slice(body);
-        let response: Response<Bytes> = {
-            let owner = aws::access::Owner::new(types::AccountId::LAB, "us-east-1");
-            block_on(self.service.execute(&owner, &parts, &body, "REQUEST"))
-        };
+        let response: Response<Bytes> =
+            block_on(self.service.execute(caller, &parts, &body, "REQUEST"));
         assert_eq!(response.headers()["x-amzn-requestid"], "REQUEST");
         let location = response.headers().get("location");
         Answer {

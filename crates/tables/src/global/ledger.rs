@@ -300,11 +300,8 @@ pub async fn list<S: Snapshot>(
                     cursor.id
                 ))
             })?;
-            if filter
-                .table
-                .as_ref()
-                .is_none_or(|table| *table == row.table.to_string())
-            {
+            let wanted = filter.table.as_ref();
+            if wanted.is_none_or(|table| *table == row.table.to_string()) {
                 page.conflicts.push(row);
                 page.next = Some(cursor);
             }

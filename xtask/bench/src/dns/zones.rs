@@ -9,7 +9,7 @@ use bytes::Bytes;
 use routing::{
     Content, FailoverRole, Name, Policy, RecordKind, RecordSet, Selector, Zone, ZoneId, codec, keys,
 };
-use types::{ConfigurationView, HealthCheckId};
+use types::{AccountId, ConfigurationView, HealthCheckId};
 
 use crate::items::Numbers;
 
@@ -181,6 +181,7 @@ impl TestZone {
         let mut servers = NAME_SERVERS.iter().map(|server| Name::parse(server));
         let mut server = || servers.next().context("there are four")?.context("a name");
         Ok(Zone {
+            account: AccountId::LAB,
             id: self.zone_id()?,
             name: Name::parse(self.name)?,
             comment: None,
