@@ -187,7 +187,9 @@ impl Verdict<'_> {
 /// Asks every statement that can make a difference.
 fn ask<'a>(policies: &[Attached<'a>], asked: &Asked<'_, 'a>) -> Verdict<'a> {
     let mut verdict = Verdict::default();
-    for attached in policies {
+    let concerned = policies.iter();
+    let concerned = concerned.filter(|attached| attached.policy.services & asked.service != 0);
+    for attached in concerned {
         for (index, statement) in attached.policy.statements.iter().enumerate() {
             if statement.allows && verdict.named() == Named::Itself {
                 continue;

@@ -38,6 +38,8 @@ use statement::Statement;
 #[derive(Debug)]
 pub struct Policy {
     kind: PolicyKind,
+    /// The bits of the services that its statements are about: whether it has a say at all.
+    services: u64,
     statements: Box<[Statement]>,
 }
 
@@ -49,10 +51,18 @@ impl Policy {
     /// [`PolicyError`]: the first fault, in IAM's words, with its line and column.
     pub fn parse(kind: PolicyKind, document: &str) -> Result<Policy, PolicyError> {
         let statements = document::read(kind, document).map_err(|flaw| flaw.located(document))?;
-        Ok(Policy {
+        Ok(Policy::new(kind, statements))
+    }
+
+    fn new(kind: PolicyKind, statements: Vec<Statement>) -> Policy {
+        let services = statements
+            .iter()
+            .map(|statement| statement.actions.services());
+        Policy {
             kind,
+            services: services.fold(0, |all, services| all | services),
             statements: statements.into(),
-        })
+        }
     }
 
     /// What stands in for a document that can't be read any more: it denies everything to
@@ -68,10 +78,7 @@ impl Policy {
             conditions: Box::default(),
             extent: (Position::START, Position::START),
         };
-        Policy {
-            kind,
-            statements: Box::new([denial]),
-        }
+        Policy::new(kind, vec![denial])
     }
 
     /// What the policy is for.

@@ -41,7 +41,7 @@ pub(super) struct Asked<'q, 'a> {
     /// The action in lower case.
     action: Lowercase<'a>,
     /// The bit of its service.
-    service: u64,
+    pub(super) service: u64,
     /// Has the principal a permissions boundary?
     bounded: bool,
 }
@@ -107,6 +107,15 @@ impl Actions {
             negated,
             services,
             patterns: patterns.into(),
+        }
+    }
+
+    /// The bits of the services whose actions it may contain.
+    pub(super) fn services(&self) -> u64 {
+        if self.negated {
+            u64::MAX
+        } else {
+            self.services
         }
     }
 
