@@ -254,6 +254,16 @@ fn resource_policy(cell: &str, who: &str, action: &str) -> Policy {
         Some(cell) => (PolicyKind::Trust, cell),
         None => (PolicyKind::Resource, cell),
     };
+    let one = |cell: &str| resource_statement(cell, kind, who, action);
+    let statements: Vec<String> = cell.split('+').map(one).collect();
+    parse(
+        kind,
+        &format!(r#"{{"Statement": [{}]}}"#, statements.join(", ")),
+    )
+}
+
+/// One statement of it.
+fn resource_statement(cell: &str, kind: PolicyKind, who: &str, action: &str) -> String {
     let itself = match who {
         "user" => ALICE,
         _ => SESSION,
@@ -280,11 +290,7 @@ fn resource_policy(cell: &str, who: &str, action: &str) -> Policy {
         PolicyKind::Trust => "",
         _ => r#", "Resource": "*""#,
     };
-    let document = format!(
-        r#"{{"Statement": {{"Effect": "{effect}", "Principal": {principal},
-            "Action": "{action}"{resource}}}}}"#
-    );
-    parse(kind, &document)
+    format!(r#"{{"Effect": "{effect}", "Principal": {principal}, "Action": "{action}"{resource}}}"#)
 }
 
 fn layer_policy(cell: &str, kind: PolicyKind, action: &str) -> Option<Policy> {
