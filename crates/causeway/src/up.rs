@@ -87,7 +87,7 @@ async fn run(options: &cli::Up, held: &mut Option<DirectoryLock>) -> Result<(), 
         return Err(failure);
     }
     let door = Arc::new(Door::new(Arc::clone(&supervisor)));
-    let server = HttpServer::open_door(listener, door, DOOR_LIMITS);
+    let server = HttpServer::open_door(listener, None, door, DOOR_LIMITS);
     let server = server.context("can't open the front door")?;
     runtime::spawn_vital("leases", Arc::clone(&supervisor).keep_leases());
     runtime::spawn_vital("majorities", Arc::clone(&supervisor).keep_majorities());

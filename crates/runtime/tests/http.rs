@@ -66,7 +66,7 @@ impl Service for Echo {
 
 fn start(service: &Arc<Echo>) -> HttpServer {
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-    HttpServer::start(listener, Arc::clone(service), LIMITS).unwrap()
+    HttpServer::start(listener, None, Arc::clone(service), LIMITS).unwrap()
 }
 
 async fn connect(address: SocketAddr) -> TcpStream {
@@ -161,7 +161,7 @@ async fn who_announces_much_and_sends_little_holds_nobody_up() {
         ..LIMITS
     };
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-    let server = HttpServer::start(listener, Arc::<Echo>::default(), patient).unwrap();
+    let server = HttpServer::start(listener, None, Arc::<Echo>::default(), patient).unwrap();
     let head =
         |length: usize| format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
     // Together they announce more than all bodies may take.
@@ -277,7 +277,7 @@ impl FrontDoor for Door {
 fn open_door(site: SocketAddr) -> HttpServer {
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let here = Echo::default();
-    HttpServer::open_door(listener, Arc::new(Door { site, here }), LIMITS).unwrap()
+    HttpServer::open_door(listener, None, Arc::new(Door { site, here }), LIMITS).unwrap()
 }
 
 #[tokio::test]
@@ -324,7 +324,7 @@ async fn a_request_for_a_dead_site_is_reset() {
     }
     // Back on its address, it is reached again through the same door.
     let service = Arc::new(Echo::default());
-    let _site = HttpServer::start(listen(address).unwrap(), service, LIMITS).unwrap();
+    let _site = HttpServer::start(listen(address).unwrap(), None, service, LIMITS).unwrap();
     let mut stream = connect(door.address()).await;
     assert!(exchange(&mut stream, request).await.contains("200"));
 }

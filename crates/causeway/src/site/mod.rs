@@ -145,7 +145,7 @@ async fn serve<S: Site>(
     let server = match config.site {
         SiteName::Region(_) => {
             let listener = listen(config.api).map_err(Failure::wrong_use)?;
-            let server = HttpServer::start(listener, Arc::clone(&site), API_LIMITS);
+            let server = HttpServer::start(listener, None, Arc::clone(&site), API_LIMITS);
             Some(server.map_err(anyhow::Error::from)?)
         }
         SiteName::Edge(_) => None,

@@ -8,9 +8,11 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-
 use types::ByteSize;
+
+use super::tls::Endpoint;
 
 /// The largest answer that is read.
 const ANSWER_LIMIT: ByteSize = ByteSize::mib(256);
@@ -29,22 +31,25 @@ pub enum RequestError {
     Broken(SocketAddr, String),
 }
 
-/// Sends the request there and reads the whole answer, all within `wait`.
+/// Sends the request there, over TLS if it is known whom to take for the server, and reads the
+/// whole answer, all within `wait`.
 pub async fn request(
-    server: SocketAddr,
+    server: impl Into<Endpoint>,
     request: Request<Bytes>,
     wait: Duration,
 ) -> Result<Response<Bytes>, RequestError> {
-    match tokio::time::timeout(wait, exchange(server, request)).await {
+    let server = server.into();
+    match tokio::time::timeout(wait, connect(&server, request)).await {
         Ok(done) => done,
-        Err(_) => Err(RequestError::TimedOut(server, wait)),
+        Err(_) => Err(RequestError::TimedOut(server.address, wait)),
     }
 }
 
-async fn exchange(
-    server: SocketAddr,
+async fn connect(
+    endpoint: &Endpoint,
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, RequestError> {
+    let server = endpoint.address;
     let broken = |cause: &dyn std::fmt::Display| RequestError::Broken(server, cause.to_string());
     let stream = TcpStream::connect(server)
         .await
@@ -52,6 +57,22 @@ async fn exchange(
             std::io::ErrorKind::ConnectionRefused => RequestError::Refused(server),
             _ => broken(&cause),
         })?;
+    match &endpoint.trust {
+        None => exchange(server, stream, request).await,
+        Some(trust) => {
+            let secured = trust.secure(stream, server).await;
+            let secured = secured.map_err(|cause| broken(&cause))?;
+            exchange(server, secured, request).await
+        }
+    }
+}
+
+async fn exchange(
+    server: SocketAddr,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Bytes>,
+) -> Result<Response<Bytes>, RequestError> {
+    let broken = |cause: &dyn std::fmt::Display| RequestError::Broken(server, cause.to_string());
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|cause| broken(&cause))?;

@@ -22,12 +22,14 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::body::{self, BodyBudget};
 use super::server::{HttpServer, ServeConnection, Stage, settings};
 use super::socket::{ResetSwitch, ResettableStream};
+use super::tls::{Connection, HANDSHAKE_WAIT, ServerTls, Trust};
 use super::{HttpLimits, Refusal, Service};
 
 /// An idle connection to a site older than this isn't used again: well below the time after
@@ -67,20 +69,43 @@ pub trait FrontDoor: Service {
     fn vouch(&self, client: SocketAddr, headers: &mut HeaderMap);
 }
 
+/// The two ends of a front door that speaks TLS.
+#[derive(Clone, Debug)]
+pub struct DoorTls {
+    /// What it proves itself with to clients.
+    pub server: ServerTls,
+    /// Whom it takes for the sites.
+    pub sites: Trust,
+}
+
 impl HttpServer {
-    /// Opens a front door on the listener. Must be called within a tokio runtime.
+    /// Opens a front door on the listener, with TLS before and behind it or without. Must be
+    /// called within a tokio runtime.
     pub fn open_door<D: FrontDoor>(
         listener: TcpListener,
+        tls: Option<DoorTls>,
         door: Arc<D>,
         limits: HttpLimits,
     ) -> io::Result<HttpServer> {
+        let (server, trust) = match tls {
+            Some(DoorTls { server, sites }) => (Some(server), Some(sites)),
+            None => (None, None),
+        };
         let shared = Shared {
             door,
             limits,
             budget: BodyBudget::new(&limits),
-            pool: Arc::default(),
+            pool: Arc::new(Pool {
+                trust,
+                idle: Mutex::default(),
+            }),
         };
-        HttpServer::accept(listener, Arc::new(Doorway(Arc::new(shared))), limits)
+        HttpServer::accept(
+            listener,
+            server,
+            Arc::new(Doorway(Arc::new(shared))),
+            limits,
+        )
     }
 }
 
@@ -96,7 +121,7 @@ struct Doorway<D>(Arc<Shared<D>>);
 impl<D: FrontDoor> ServeConnection for Doorway<D> {
     async fn serve(
         self: Arc<Self>,
-        stream: TcpStream,
+        stream: Connection,
         client: SocketAddr,
         mut stage: watch::Receiver<Stage>,
     ) {
@@ -192,8 +217,11 @@ fn strip(headers: &mut HeaderMap) {
 // === Connections to the sites ===
 
 /// Kept-alive connections to the sites, idle ones only.
-#[derive(Default)]
-struct Pool(Mutex<BTreeMap<SocketAddr, Vec<Idle>>>);
+struct Pool {
+    /// Whom to take for a site; `None`: they speak plain HTTP.
+    trust: Option<Trust>,
+    idle: Mutex<BTreeMap<SocketAddr, Vec<Idle>>>,
+}
 
 struct Idle {
     sender: SendRequest<Incoming>,
@@ -218,7 +246,7 @@ enum SendError {
 
 impl Pool {
     fn idle(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Vec<Idle>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn send(
@@ -229,7 +257,7 @@ impl Pool {
         loop {
             let (mut sender, fresh) = match self.take(site) {
                 Some(sender) => (sender, false),
-                None => (connect(site).await?, true),
+                None => (connect(site, self.trust.as_ref()).await?, true),
             };
             if let Err(cause) = sender.ready().await {
                 if fresh {
@@ -281,9 +309,25 @@ impl Lease {
     }
 }
 
-async fn connect(site: SocketAddr) -> Result<SendRequest<Incoming>, SendError> {
+async fn connect(
+    site: SocketAddr,
+    trust: Option<&Trust>,
+) -> Result<SendRequest<Incoming>, SendError> {
     let stream = TcpStream::connect(site).await?;
     stream.set_nodelay(true)?;
+    match trust {
+        None => drive(site, stream).await,
+        Some(trust) => {
+            let secured = tokio::time::timeout(HANDSHAKE_WAIT, trust.secure(stream, site)).await;
+            drive(site, secured.map_err(io::Error::from)??).await
+        }
+    }
+}
+
+async fn drive(
+    site: SocketAddr,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Result<SendRequest<Incoming>, SendError> {
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(async move {
         if let Err(cause) = connection.await {

@@ -28,28 +28,40 @@ pub enum ListenError {
 ///
 /// An address left by a server that just ended can be taken again at once.
 pub fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    open(address).map_err(|cause| match cause.kind() {
+    open(address, false).map_err(|cause| failure(address, cause))
+}
+
+/// As [`listen`], but beside others of this user's that were opened by it, too, on addresses that
+/// this one covers or that cover it: a front door on every address of the machine and a site on
+/// one of them. A connection goes to whoever listens on the very address. Look with [`listen`]
+/// first whether the port is free.
+pub fn listen_beside(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    open(address, true).map_err(|cause| failure(address, cause))
+}
+
+fn failure(address: SocketAddr, cause: std::io::Error) -> ListenError {
+    match cause.kind() {
         std::io::ErrorKind::AddrInUse => ListenError::Taken(address),
         _ => ListenError::Io { address, cause },
-    })
+    }
 }
 
 /// Looks whether datagrams could be received at that address by UDP. It isn't taken.
 pub fn look_at_datagrams(address: SocketAddr) -> Result<(), ListenError> {
     let looked = std::net::UdpSocket::bind(address);
-    looked.map(drop).map_err(|cause| match cause.kind() {
-        std::io::ErrorKind::AddrInUse => ListenError::Taken(address),
-        _ => ListenError::Io { address, cause },
-    })
+    looked.map(drop).map_err(|cause| failure(address, cause))
 }
 
-fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
+fn open(address: SocketAddr, beside: bool) -> std::io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
     socket.set_reuse_address(true)?;
+    if beside {
+        socket.set_reuse_port(true)?;
+    }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -59,6 +71,22 @@ fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn one_on_every_address_and_one_on_its_own_stand_beside_each_other() {
+        let all = listen_beside("0.0.0.0:0".parse().unwrap()).unwrap();
+        let port = all.local_addr().unwrap().port();
+        let own = SocketAddr::new([127, 1, 2, 3].into(), port);
+        assert!(matches!(listen(own), Err(ListenError::Taken(_))));
+        let one = listen_beside(own).unwrap();
+        let client = std::net::TcpStream::connect(own).unwrap();
+        let (_, peer) = one.accept().await.unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+        let other = SocketAddr::new([127, 0, 0, 1].into(), port);
+        let client = std::net::TcpStream::connect(other).unwrap();
+        let (_, peer) = all.accept().await.unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+    }
 
     #[tokio::test]
     async fn a_taken_address_is_named() {

@@ -8,6 +8,7 @@ mod door;
 mod listen;
 mod server;
 mod socket;
+mod tls;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -19,9 +20,10 @@ use http::{Request, Response};
 use types::ByteSize;
 
 pub use client::{RequestError, request};
-pub use door::{FrontDoor, Route};
-pub use listen::{ListenError, listen, look_at_datagrams};
+pub use door::{DoorTls, FrontDoor, Route};
+pub use listen::{ListenError, listen, listen_beside, look_at_datagrams};
 pub use server::HttpServer;
+pub use tls::{Endpoint, ServerTls, TlsError, Trust};
 
 /// What a server refuses to exceed. All are per server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -23,6 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::body::{self, BodyBudget};
+use super::tls::{Connection, ServerTls};
 use super::{HttpLimits, Refusal, Service};
 
 /// How long accepting rests when the process has no file descriptor left.
@@ -48,7 +49,7 @@ pub struct HttpServer {
 pub(super) trait ServeConnection: Send + Sync + 'static {
     fn serve(
         self: Arc<Self>,
-        stream: TcpStream,
+        stream: Connection,
         client: SocketAddr,
         stage: watch::Receiver<Stage>,
     ) -> impl Future<Output = ()> + Send;
@@ -58,9 +59,11 @@ pub(super) trait ServeConnection: Send + Sync + 'static {
 }
 
 impl HttpServer {
-    /// Serves `service` on the listener. Must be called within a tokio runtime.
+    /// Serves `service` on the listener, over TLS if there is what to prove itself with. Must be
+    /// called within a tokio runtime.
     pub fn start<S: Service>(
         listener: TcpListener,
+        tls: Option<ServerTls>,
         service: Arc<S>,
         limits: HttpLimits,
     ) -> io::Result<HttpServer> {
@@ -70,18 +73,27 @@ impl HttpServer {
             limits,
             budget,
         };
-        HttpServer::accept(listener, Arc::new(Serve(Arc::new(shared))), limits)
+        HttpServer::accept(listener, tls, Arc::new(Serve(Arc::new(shared))), limits)
     }
 
     pub(super) fn accept(
         listener: TcpListener,
+        tls: Option<ServerTls>,
         serve: Arc<impl ServeConnection>,
         limits: HttpLimits,
     ) -> io::Result<HttpServer> {
         let address = listener.local_addr()?;
         let (stage, watched) = watch::channel(Stage::Serving);
         let open = Arc::new(Semaphore::new(limits.connections));
-        tokio::spawn(accept(listener, serve, limits, Arc::clone(&open), watched));
+        let accepting = Accepting {
+            listener,
+            tls,
+            serve,
+            limits,
+            open: Arc::clone(&open),
+            stage: watched,
+        };
+        tokio::spawn(accepting.run());
         Ok(HttpServer {
             address,
             stage,
@@ -127,42 +139,75 @@ impl Drop for HttpServer {
     }
 }
 
-async fn accept<C: ServeConnection>(
+/// Accepts connections until the stage changes.
+struct Accepting<C> {
     listener: TcpListener,
+    tls: Option<ServerTls>,
     serve: Arc<C>,
     limits: HttpLimits,
     open: Arc<Semaphore>,
-    mut stage: watch::Receiver<Stage>,
-) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = stage.changed() => return,
-        };
-        let (stream, client) = match accepted {
-            Ok(accepted) => accepted,
-            Err(cause) => {
-                tracing::warn!(%cause, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
+    stage: watch::Receiver<Stage>,
+}
+
+impl<C: ServeConnection> Accepting<C> {
+    async fn run(mut self) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                _ = self.stage.changed() => return,
+            };
+            match accepted {
+                Ok((stream, client)) => self.admit(stream, client),
+                Err(cause) => {
+                    tracing::warn!(%cause, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
-        };
+        }
+    }
+
+    fn admit(&self, stream: TcpStream, client: SocketAddr) {
         if let Err(cause) = stream.set_nodelay(true) {
             tracing::debug!(%cause, "a connection was gone before it was accepted");
-            continue;
+            return;
         }
-        match Arc::clone(&open).try_acquire_owned() {
-            Ok(permit) => {
-                let connection = Arc::clone(&serve).serve(stream, client, stage.clone());
-                tokio::spawn(hold(permit, connection));
+        let Ok(permit) = Arc::clone(&self.open).try_acquire_owned() else {
+            // A handshake would cost what the limit is to save; nobody could read a plain answer.
+            if self.tls.is_none() {
+                turn_away(&stream, &self.serve.turn_away(self.limits.connections));
             }
-            Err(_) => turn_away(&stream, &serve.turn_away(limits.connections)),
-        }
+            return;
+        };
+        let tls = (self.tls.clone(), self.limits.head_wait);
+        let stage = self.stage.clone();
+        tokio::spawn(hold(
+            permit,
+            stream,
+            client,
+            tls,
+            stage,
+            Arc::clone(&self.serve),
+        ));
     }
 }
 
-async fn hold(_permit: OwnedSemaphorePermit, connection: impl Future<Output = ()>) {
-    connection.await;
+/// One connection from its handshake to its end, with its share of the limit.
+async fn hold<C: ServeConnection>(
+    _permit: OwnedSemaphorePermit,
+    stream: TcpStream,
+    client: SocketAddr,
+    (tls, wait): (Option<ServerTls>, Duration),
+    mut stage: watch::Receiver<Stage>,
+    serve: Arc<C>,
+) {
+    let accepted = tokio::select! {
+        accepted = Connection::accept(stream, tls.as_ref(), wait) => accepted,
+        // Nothing was asked yet: it needn't be waited for.
+        _ = stage.changed() => None,
+    };
+    if let Some(connection) = accepted {
+        serve.serve(connection, client, stage).await;
+    }
 }
 
 /// Writes the answer as far as the socket takes it at once: a connection too many must cost
@@ -204,7 +249,7 @@ struct Serve<S>(Arc<Shared<S>>);
 impl<S: Service> ServeConnection for Serve<S> {
     async fn serve(
         self: Arc<Self>,
-        stream: TcpStream,
+        stream: Connection,
         client: SocketAddr,
         stage: watch::Receiver<Stage>,
     ) {

@@ -9,11 +9,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use super::tls::Connection;
 
 /// A connection whose close is a reset if its [`ResetSwitch`] was thrown.
 pub(super) struct ResettableStream {
-    stream: TcpStream,
+    stream: Connection,
     switch: ResetSwitch,
 }
 
@@ -34,7 +35,7 @@ impl ResetSwitch {
 
 impl ResettableStream {
     /// Wraps the stream; the switch is thrown from elsewhere.
-    pub(super) fn new(stream: TcpStream, switch: ResetSwitch) -> ResettableStream {
+    pub(super) fn new(stream: Connection, switch: ResetSwitch) -> ResettableStream {
         ResettableStream { stream, switch }
     }
 }
@@ -44,7 +45,7 @@ impl Drop for ResettableStream {
         if self.switch.is_thrown() {
             // A linger of zero makes the coming close(2) send RST (tcp(7), SO_LINGER). Should it
             // fail, the client sees an orderly close without a response: also an error to it.
-            let socket = socket2::SockRef::from(&self.stream);
+            let socket = socket2::SockRef::from(self.stream.socket());
             if let Err(cause) = socket.set_linger(Some(Duration::ZERO)) {
                 tracing::debug!(%cause, "a connection is closed where it should be reset");
             }
