@@ -8,18 +8,28 @@ use types::AccountId;
 
 use crate::support::Api;
 
+/// A policy, which most parameters can't be.
+const ALLOWS: &str =
+    r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
+
 /// Parameters of all kinds: of the model, near it, and of nothing.
 fn parameter() -> impl Strategy<Value = (String, String)> {
     let names = prop_oneof![
         4 => "(UserName|GroupName|RoleName|PolicyName|NewUserName|NewGroupName|Path|PathPrefix)",
         2 => "(Marker|MaxItems|AccessKeyId|Status|AccountAlias|AllUsers|PolicyArn|NewPath)",
         2 => "(Tags|TagKeys)(\\.member(\\.[0-3](\\.(Key|Value))?)?)?",
+        2 => "(PolicyDocument|AssumeRolePolicyDocument|VersionId|PermissionsBoundary|Description)",
+        2 => "(PolicySourceArn|CallerArn|ResourcePolicy|ResourceOwner|AWSServiceName|DeletionTaskId)",
+        2 => "(ActionNames|ResourceArns|PolicyInputList|Filter)\\.member\\.[12]",
+        1 => "ContextEntries\\.member\\.1(\\.(ContextKey(Name|Type|Values\\.member\\.1)))?",
         1 => "\\PC{1,12}",
     ];
     let values = prop_oneof![
         4 => "[a-c]",
         2 => "(/|/a/|Active|Inactive|true|1|100)",
-        1 => "arn:aws:iam::(aws|111122223333):(user|policy)/[a-c]{1,3}",
+        1 => "arn:aws:iam::(aws|111122223333):(user|role|group|policy)/[a-c]{1,3}",
+        2 => Just(ALLOWS.to_owned()),
+        1 => "(s3:Get|string|User|v[0-3]|replication\\.dynamodb\\.amazonaws\\.com|arn:aws:s3:::b)",
         1 => "\\PC{0,80}",
     ];
     (names, values)

@@ -14,6 +14,7 @@ mod fixtures;
 mod fuzz;
 mod groups;
 mod instance_profiles;
+mod integrity;
 mod managed_policies;
 mod questions;
 mod roles;
