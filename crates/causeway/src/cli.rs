@@ -17,7 +17,7 @@ use types::{Place, Region};
 use crate::duration;
 use crate::failure::Failure;
 use crate::gameday::GameDayCommand;
-use crate::lab::HealthInterval;
+use crate::lab::{HealthInterval, KeySource};
 use crate::listing::PageStart;
 
 pub use fault::{FaultCommand, LeaseArguments};
@@ -151,6 +151,8 @@ pub struct Up {
     /// Where the lab keeps everything
     #[arg(long, default_value = ".causeway", value_name = "DIR")]
     pub data: PathBuf,
+    #[command(flatten)]
+    pub key: OperatorKey,
     /// What the delays between sites are multiplied by; 0 switches them off [default: as before,
     /// or 1]
     #[arg(long, value_name = "X", value_parser = delay_scale, allow_hyphen_values = true)]
@@ -193,12 +195,37 @@ pub struct Up {
     pub json: bool,
 }
 
+/// Where the operator's key is, which secrets at rest are sealed with.
+#[derive(Args, Debug, Default)]
+pub struct OperatorKey {
+    /// The file with the operator's key, which secrets on disk are sealed with [default: what
+    /// CAUSEWAY_OPERATOR_KEY holds, or the file DIR.key beside the data directory DIR, which `up`
+    /// makes]
+    #[arg(long, value_name = "FILE", conflicts_with = "operator_key_command")]
+    pub operator_key: Option<PathBuf>,
+    /// A command that prints the operator's key; the shell runs it
+    #[arg(long, value_name = "COMMAND")]
+    pub operator_key_command: Option<String>,
+}
+
+impl OperatorKey {
+    /// Where to look.
+    pub fn source(&self) -> KeySource {
+        KeySource {
+            file: self.operator_key.clone(),
+            command: self.operator_key_command.clone(),
+        }
+    }
+}
+
 /// Which lab.
 #[derive(Args, Debug)]
 pub struct Lab {
     /// Where the lab keeps everything
     #[arg(long, default_value = ".causeway", value_name = "DIR")]
     pub data: PathBuf,
+    #[command(flatten)]
+    pub key: OperatorKey,
     /// The port of its front door [default: the one the lab was started with]
     #[arg(long, value_name = "PORT", value_parser = port, allow_negative_numbers = true)]
     pub api_port: Option<u16>,

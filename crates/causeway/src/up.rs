@@ -16,7 +16,7 @@ use types::{ByteSize, Environment, SiteName, Span, Timestamp};
 use crate::cli;
 use crate::failure::{Cause, Failure};
 use crate::files;
-use crate::lab::{Lab, OTHER_DIRECTORY, Settings, Wishes};
+use crate::lab::{Lab, OTHER_DIRECTORY, OperatorKey, Settings, Wishes};
 use crate::output;
 use crate::supervisor::{Door, Supervisor};
 
@@ -42,15 +42,23 @@ const LINKS_WAIT: Span = Span::seconds(1);
 
 /// Runs a lab until it is asked to end.
 pub fn up(options: &cli::Up) -> Result<(), Failure> {
+    let source = options.key.source();
+    OperatorKey::refuse_within(&source, &options.data)?;
+    let key = source.given()?;
     // Held until everything of the lab has ended.
     let mut lock = None;
-    let ended = runtime::run(crate::worker_threads(), run(options, &mut lock));
+    let run = run(options, key.as_ref(), &mut lock);
+    let ended = runtime::run(crate::worker_threads(), run);
     ended.map_err(anyhow::Error::from)?
 }
 
 /// Everything that can be refused is looked at before anything is made or changed: a refusal
 /// leaves nothing behind.
-async fn run(options: &cli::Up, held: &mut Option<DirectoryLock>) -> Result<(), Failure> {
+async fn run(
+    options: &cli::Up,
+    key: Option<&OperatorKey>,
+    held: &mut Option<DirectoryLock>,
+) -> Result<(), Failure> {
     let environment = Arc::new(SystemEnvironment::new());
     let begun = environment.now().monotonic;
     let mut termination = Termination::listen().context("can't listen for signals")?;
@@ -65,16 +73,16 @@ async fn run(options: &cli::Up, held: &mut Option<DirectoryLock>) -> Result<(), 
         health_targets: options.health_targets.clone(),
         geo_database: options.geo_database.clone(),
     };
-    let settings = plan(options, &wishes, held)?;
+    let settings = plan(options, &wishes, key, held)?;
     let listener = listen(settings.front_door());
     let listener = listener.map_err(|cause| taken(cause, "--api-port"))?;
     look_at_addresses(&settings, options.app.is_some())?;
-    let lab = make(options, &wishes, held, environment.now().wall)?;
+    let (lab, key) = make(options, &wishes, key, held, environment.now().wall)?;
     say_what_comes_later(options);
     let guard = start_guard(held.as_ref().expect("a lab is made under its lock"))?;
     let banner = Banner::of(&lab, options);
     let app = options.app.clone();
-    let supervisor = Supervisor::new(lab, Arc::clone(&environment), guard, app)?;
+    let supervisor = Supervisor::new((lab, key), Arc::clone(&environment), guard, app)?;
     let supervisor = Arc::new(supervisor);
     let relay = supervisor.relay_dns();
     let _relay = relay.map_err(|cause| taken(cause, "--dns-port"))?;
@@ -122,22 +130,24 @@ async fn stop(supervisor: &Supervisor, termination: &mut Termination) {
 fn plan(
     options: &cli::Up,
     wishes: &Wishes,
+    key: Option<&OperatorKey>,
     held: &mut Option<DirectoryLock>,
 ) -> Result<Settings, Failure> {
     if options.data.join(LOCK).exists() {
         // Waits for what a supervisor that died has left: until it has ended, it has the ports.
         *held = Some(lock(&options.data)?);
     }
-    Ok(Lab::plan(&options.data, wishes)?)
+    Ok(Lab::plan(&options.data, wishes, key)?)
 }
 
 /// Makes or finds the lab under its directory's lock.
 fn make(
     options: &cli::Up,
     wishes: &Wishes,
+    key: Option<&OperatorKey>,
     held: &mut Option<DirectoryLock>,
     now: Timestamp,
-) -> Result<Lab, Failure> {
+) -> Result<(Lab, OperatorKey), Failure> {
     let data = &options.data;
     if held.is_none() {
         files::create_new_directories(data).map_err(|cause| {
@@ -146,7 +156,7 @@ fn make(
         })?;
         *held = Some(lock(data)?);
     }
-    Ok(Lab::find_or_make(data, wishes, now)?)
+    Ok(Lab::find_or_make(data, wishes, now, key)?)
 }
 
 fn lock(data: &Path) -> Result<DirectoryLock, Failure> {
@@ -374,18 +384,21 @@ mod tests {
     use types::Timestamp;
 
     fn edge_words(regions: &[&str]) -> String {
-        let data = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
         let wishes = Wishes {
             regions: Some(regions.iter().map(|name| name.parse().unwrap()).collect()),
             edges: Some(1),
             ..Wishes::default()
         };
         let now = Timestamp(1_700_000_000_000);
-        let lab = Lab::find_or_make(data.path(), &wishes, now).unwrap();
+        let (lab, _) = Lab::find_or_make(&data, &wishes, now, None).unwrap();
         let options = cli::Up {
             regions: None,
             edges: None,
-            data: data.path().to_owned(),
+            data,
+            key: cli::OperatorKey::default(),
             delay_scale: None,
             api_port: None,
             dns_port: None,

@@ -32,7 +32,7 @@ pub use links::{LinkPeer, Links};
 pub use lock::{DirectoryLock, LockError};
 pub use probe::SystemProber;
 pub use process::{
-    CallError, Child, ChildSpec, Exit, Guard, Handler, PipeServer, ProcessGroup, ProgramSpec,
-    guard_main, raise_open_files,
+    CallError, Child, ChildSpec, CommandError, Exit, Guard, Handler, PipeServer, ProcessGroup,
+    ProgramSpec, guard_main, printed_by, raise_open_files,
 };
 pub use tasks::{Termination, run, spawn, spawn_vital, terminate, within};

@@ -100,6 +100,7 @@ async fn start(directory: &Path, held: std::os::fd::BorrowedFd<'_>) -> (Child, i
         program,
         arguments: in_role("child"),
         log: directory.join("log"),
+        withheld: Vec::new(),
     };
     let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
     let child = Child::spawn(&spec, &guard, move |event| sender.send(event).unwrap()).unwrap();

@@ -140,6 +140,12 @@ impl Page<'_> {
         if let Some(port) = self.lab.api_port {
             option("--api-port", port.to_string());
         }
+        if let Some(file) = &self.lab.key.operator_key {
+            option("--operator-key", output::quoted(&file.to_string_lossy()));
+        }
+        if let Some(command) = &self.lab.key.operator_key_command {
+            option("--operator-key-command", output::quoted(command));
+        }
         option("--after", next.to_owned());
         command
     }
@@ -199,6 +205,7 @@ mod tests {
             let lab = Lab {
                 data: data.into(),
                 api_port,
+                key: crate::cli::OperatorKey::default(),
             };
             let page = Page {
                 lab: &lab,

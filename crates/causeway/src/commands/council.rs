@@ -25,7 +25,8 @@ pub fn council(command: &Council) -> Result<(), Failure> {
 
 fn recover(query: &Query) -> Result<(), Failure> {
     let data = &query.lab.data;
-    let lab = Lab::find(data)?.ok_or_else(|| {
+    let given = query.lab.key.source().given()?;
+    let lab = Lab::find(data, given.as_ref())?.ok_or_else(|| {
         let failure = format!("there is no lab in {}", data.display());
         Failure::wrong_use(failure).then("name one with --data DIR")
     })?;

@@ -56,7 +56,8 @@ impl RunningLab {
     fn find(named: &cli::Lab) -> Result<RunningLab, Failure> {
         let data = &named.data;
         let start = "start it with `causeway up`, or name another with --data DIR";
-        let lab = Lab::find(data)?;
+        let given = named.key.source().given()?;
+        let lab = Lab::find(data, given.as_ref())?;
         let holder = lab.as_ref().and_then(|_| DirectoryLock::holder(data));
         let port_of = |lab: &Lab| lab.settings.api_port;
         let meant = match (&lab, named.api_port) {

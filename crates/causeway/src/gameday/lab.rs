@@ -21,7 +21,7 @@ use super::api::Api;
 use crate::control::{self, Command, StatusReport};
 use crate::failure::{Cause, ExitCode, Failure};
 use crate::files;
-use crate::lab::{HealthInterval, Lab, Listening, Settings, Wishes};
+use crate::lab::{HealthInterval, KeySource, Lab, Listening, OperatorKey, Settings, Wishes};
 
 /// The ports a lab is put on: what is 10,000 further up is below those the kernel gives to
 /// clients (from 32,768), so that no client of another takes one between the look and the start.
@@ -59,6 +59,8 @@ struct Site {
     directory: PathBuf,
     lock: DirectoryLock,
     guard: Guard,
+    /// The operator's key, if the environment gives one: the lab has that environment too.
+    key: Option<OperatorKey>,
 }
 
 /// Why a start came to nothing.
@@ -112,7 +114,8 @@ impl TestLab {
                 Failure::did_not_hold(format!("can't start {}: {cause}", spec.program.display()))
             })?;
             let deadline = environment.now().monotonic + scenario.measure.deploy_within;
-            let ready = wait_until_ready(&group, &spec.log, &data, environment, deadline).await;
+            let ready =
+                wait_until_ready(&group, &spec.log, (&data, site), environment, deadline).await;
             match ready {
                 Ok(lab) => return Ok((lab, group)),
                 Err(StartError::PortTaken(_)) if attempt < STARTS => attempt += 1,
@@ -200,6 +203,7 @@ async fn ask(
 }
 
 fn make_site() -> Result<Site, Failure> {
+    let key = KeySource::default().given()?;
     let failed = |what: &str, cause: &dyn std::fmt::Display| {
         Failure::nothing_running(format!("can't {what}: {cause}"))
     };
@@ -226,6 +230,7 @@ fn make_site() -> Result<Site, Failure> {
         directory,
         lock,
         guard,
+        key,
     })
 }
 
@@ -251,7 +256,7 @@ fn free_ports(
     let draw = || PORTS.start + (environment.random() % PORTS.len() as u64) as u16;
     for number in 0..DRAWS {
         let wishes = wishes(scenario, [draw(), draw(), draw()]);
-        let settings = Lab::plan(data, &wishes).map_err(Failure::from)?;
+        let settings = Lab::plan(data, &wishes, None).map_err(Failure::from)?;
         if number == 0
             && with_apps
             && let Some(port) = scenario.lab.app_port
@@ -353,7 +358,7 @@ fn program(
 async fn wait_until_ready(
     group: &ProcessGroup,
     log: &Path,
-    data: &Path,
+    (data, site): (&Path, &Site),
     environment: &SystemEnvironment,
     deadline: Monotonic,
 ) -> Result<Lab, StartError> {
@@ -368,7 +373,7 @@ async fn wait_until_ready(
             () = environment.sleep_until(now + LOOK) => {}
         }
         // It makes its files first: until they are whole there is nobody to ask.
-        let Ok(Some(lab)) = Lab::find(data) else {
+        let Ok(Some(lab)) = Lab::find(data, site.key.as_ref()) else {
             continue;
         };
         let status = ask(&lab, environment, &Command::Status).await;
@@ -436,7 +441,7 @@ mod tests {
             ..Wishes::default()
         };
         let data = Path::new("/nonexistent/lab");
-        let settings = |port| Lab::plan(data, &wishes(port)).unwrap();
+        let settings = |port| Lab::plan(data, &wishes(port), None).unwrap();
         let held = runtime::listen("127.1.1.1:0".parse().unwrap()).unwrap();
         let port = held.local_addr().unwrap().port();
         let refused = look_at_app_port(&settings(port), port).unwrap_err();

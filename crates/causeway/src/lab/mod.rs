@@ -1,6 +1,7 @@
 //! A lab on disk: its directory, which sites it has, its keys. Made once, found again by every
 //! later command. The sites' own data is theirs; nothing here looks into it.
 
+mod credentials;
 mod operator_key;
 mod settings;
 
@@ -9,16 +10,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use identity::{RANDOM_BYTES, RootKey, parse_credentials, write_credentials};
+use identity::RootKey;
 use link::certificate::CertificateAuthority;
 use types::{Deployment, Region, SiteId, SiteName, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::files::{self, Readers};
+use credentials::Credentials;
 use settings::{FORMAT, read_settings, write_settings};
 
-pub use operator_key::OperatorKey;
+pub use operator_key::{KeySource, OperatorKey, VARIABLE as KEY_VARIABLE};
 pub use settings::{HealthInterval, Listening, Settings, Wishes, open_places, own_address};
 
 /// What to do about a directory that can't hold a lab.
@@ -30,13 +32,14 @@ pub struct Lab {
     pub directory: PathBuf,
     /// What stands in `lab.toml`.
     pub settings: Settings,
-    /// The operator's key, which is also the deployment's root key.
+    /// The deployment's root key, with which the operator signs.
     pub root_key: RootKey,
 }
 
 impl Lab {
-    /// The lab in that directory; `None` if there is none.
-    pub fn find(directory: &Path) -> anyhow::Result<Option<Lab>> {
+    /// The lab in that directory; `None` if there is none. `given` is the operator's key if
+    /// somebody gives it; else it is looked for beside the directory.
+    pub fn find(directory: &Path, given: Option<&OperatorKey>) -> anyhow::Result<Option<Lab>> {
         let file = directory.join("lab.toml");
         match file.try_exists() {
             Ok(true) => {}
@@ -51,9 +54,7 @@ impl Lab {
             .canonicalize()
             .with_context(|| format!("can't find {}", directory.display()))?;
         let settings = read_settings(&file)?;
-        let credentials = directory.join("credentials");
-        let root_key = parse_credentials(&files::read(&credentials)?)
-            .map_err(|cause| Failure::wrong_use(format!("{}: {cause}", credentials.display())))?;
+        let root_key = Credentials::read(&directory, given)?.root_key;
         Ok(Some(Lab {
             directory,
             settings,
@@ -63,8 +64,12 @@ impl Lab {
 
     /// The settings that a lab in that directory has, or would have, with these wishes. Refuses
     /// what can't be, and makes and changes nothing.
-    pub fn plan(directory: &Path, wishes: &Wishes) -> anyhow::Result<Settings> {
-        match Lab::find(directory)? {
+    pub fn plan(
+        directory: &Path,
+        wishes: &Wishes,
+        given: Option<&OperatorKey>,
+    ) -> anyhow::Result<Settings> {
+        match Lab::find(directory, given)? {
             Some(lab) => lab.settled(wishes),
             None => {
                 refuse_strangers(directory)?;
@@ -73,35 +78,45 @@ impl Lab {
         }
     }
 
-    /// The lab in that directory, made if there is none, with these wishes. Call it only while
-    /// holding the directory's lock.
-    pub fn find_or_make(directory: &Path, wishes: &Wishes, now: Timestamp) -> anyhow::Result<Lab> {
-        let settings = Lab::plan(directory, wishes)?;
-        let mut lab = match Lab::find(directory)? {
+    /// The lab in that directory, made if there is none, with these wishes; and its operator's
+    /// key. Call it only while holding the directory's lock.
+    pub fn find_or_make(
+        directory: &Path,
+        wishes: &Wishes,
+        now: Timestamp,
+        given: Option<&OperatorKey>,
+    ) -> anyhow::Result<(Lab, OperatorKey)> {
+        let settings = Lab::plan(directory, wishes, given)?;
+        let mut lab = match Lab::find(directory, given)? {
             Some(lab) => lab,
-            None => Lab::make(directory, &settings)?,
+            None => Lab::make(directory, &settings, given)?,
         };
+        let key = OperatorKey::find_or_make(&lab.directory, given)?;
+        if Credentials::read(&lab.directory, Some(&key))?.is_clear {
+            Credentials::write(&lab.directory, &lab.root_key, &key)?;
+        }
         // Whoever no longer believes in it has taken it away: every start issues all certificates.
         make_authority(&lab.directory, now)?;
         if settings != lab.settings {
             write_settings(&lab.directory, &settings)?;
             lab.settings = settings;
         }
-        Ok(lab)
+        Ok((lab, key))
     }
 
-    fn make(directory: &Path, settings: &Settings) -> anyhow::Result<Lab> {
+    fn make(
+        directory: &Path,
+        settings: &Settings,
+        given: Option<&OperatorKey>,
+    ) -> anyhow::Result<Lab> {
         let directory = directory.canonicalize()?;
-        let credentials = directory.join("credentials");
-        if !credentials.exists() {
-            let mut random = Zeroizing::new([0; RANDOM_BYTES]);
-            runtime::fill_random(&mut *random);
-            let text = write_credentials(&RootKey::generate(&random));
-            files::write(&credentials, &text, Readers::Owner)?;
-        }
+        let key = OperatorKey::find_or_make(&directory, given)?;
+        Credentials::make(&directory, &key)?;
+        // A key that is not the one of an earlier start that was broken off is refused here.
+        Credentials::read(&directory, Some(&key))?;
         // Last: a directory with this file is a whole lab.
         write_settings(&directory, settings)?;
-        let made = Lab::find(&directory)?;
+        let made = Lab::find(&directory, Some(&key))?;
         Ok(made.expect("it was written just now"))
     }
 
@@ -187,7 +202,12 @@ fn make_authority(directory: &Path, now: Timestamp) -> anyhow::Result<()> {
 
 /// A lab moves into a new or empty directory, or one where an earlier start was broken off.
 fn refuse_strangers(directory: &Path) -> anyhow::Result<()> {
-    const OURS: [&str; 4] = ["lock", "credentials", "authority.pem", "authority-key.pem"];
+    const OURS: [&str; 4] = [
+        "lock",
+        credentials::NAME,
+        "authority.pem",
+        "authority-key.pem",
+    ];
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(()),
@@ -218,7 +238,37 @@ mod tests {
     use super::*;
 
     fn make(directory: &Path, wishes: &Wishes) -> anyhow::Result<Lab> {
-        Lab::find_or_make(directory, wishes, Timestamp(1_700_000_000_000))
+        make_with(directory, wishes, None).map(|(lab, _)| lab)
+    }
+
+    fn make_with(
+        directory: &Path,
+        wishes: &Wishes,
+        given: Option<&OperatorKey>,
+    ) -> anyhow::Result<(Lab, OperatorKey)> {
+        Lab::find_or_make(directory, wishes, Timestamp(1_700_000_000_000), given)
+    }
+
+    /// A folder in which a lab's directory is, and the lab's key beside it.
+    struct Data {
+        _folder: tempfile::TempDir,
+        directory: PathBuf,
+    }
+
+    impl Data {
+        fn path(&self) -> &Path {
+            &self.directory
+        }
+    }
+
+    fn data() -> Data {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().canonicalize().unwrap().join("data");
+        std::fs::create_dir(&directory).unwrap();
+        Data {
+            _folder: folder,
+            directory,
+        }
     }
 
     fn message(result: anyhow::Result<Lab>) -> String {
@@ -233,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_second_start_finds_the_first_one_s_lab() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = data();
         let first = make(directory.path(), &Wishes::default()).unwrap();
         let names: Vec<String> = first
             .settings
@@ -254,7 +304,7 @@ mod tests {
 
     #[test]
     fn an_authority_that_was_taken_away_is_replaced_by_another() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = data();
         let authority = || {
             let lab = make(directory.path(), &Wishes::default()).unwrap();
             lab.authority().unwrap().certificate_pem().to_owned()
@@ -275,7 +325,7 @@ mod tests {
 
     #[test]
     fn ports_and_delays_may_change_regions_may_not() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = data();
         make(directory.path(), &Wishes::default()).unwrap();
         let wishes = Wishes {
             api_port: Some(60_000),
@@ -284,7 +334,7 @@ mod tests {
         };
         let lab = make(directory.path(), &wishes).unwrap();
         assert_eq!(lab.link_address(SiteId(1)).port(), 50_000);
-        let found = Lab::find(directory.path()).unwrap().unwrap();
+        let found = Lab::find(directory.path(), None).unwrap().unwrap();
         assert_eq!(found.settings.delay_scale, 0.0);
         let wishes = Wishes {
             regions: Some(vec!["us-east-1".parse().unwrap()]),
@@ -296,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_directory_of_other_things_is_left_alone() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = data();
         std::fs::write(directory.path().join("thesis.tex"), "").unwrap();
         let refused = message(make(directory.path(), &Wishes::default()));
         assert!(refused.contains("thesis.tex"), "{refused}");
@@ -304,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_newer_or_broken_file_is_refused_by_name() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = data();
         make(directory.path(), &Wishes::default()).unwrap();
         let file = directory.path().join("lab.toml");
         let text = std::fs::read_to_string(&file).unwrap();
@@ -324,7 +374,7 @@ mod tests {
 
     #[test]
     fn a_file_of_the_first_format_is_read_and_written_anew() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = data();
         make(directory.path(), &Wishes::default()).unwrap();
         let file = directory.path().join("lab.toml");
         let text = std::fs::read_to_string(&file).unwrap();
@@ -336,7 +386,7 @@ mod tests {
             .collect();
         assert_ne!(old, text);
         std::fs::write(&file, old).unwrap();
-        let found = Lab::find(directory.path()).unwrap().unwrap();
+        let found = Lab::find(directory.path(), None).unwrap().unwrap();
         assert_eq!(found.settings.dns_port, 5300);
         make(directory.path(), &Wishes::default()).unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
@@ -344,7 +394,7 @@ mod tests {
 
     #[test]
     fn what_may_change_is_remembered() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = data();
         let data = directory.path().join("data");
         std::fs::create_dir(&data).unwrap();
         let wishes = Wishes {
@@ -389,12 +439,12 @@ mod tests {
 
     #[test]
     fn ports_that_meet_are_refused() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = data();
         let wishes = Wishes {
             app_port: Some(4566),
             ..Wishes::default()
         };
-        let settings = Lab::plan(directory.path(), &wishes).unwrap();
+        let settings = Lab::plan(directory.path(), &wishes, None).unwrap();
         assert!(settings.refuse_clashes(false).is_ok());
         let refused = settings.refuse_clashes(true).unwrap_err().to_string();
         let words = "--api-port and --app-port both lead to 127.1.1.1:4566";
@@ -403,13 +453,13 @@ mod tests {
 
     #[test]
     fn a_plan_changes_nothing() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = data();
         let absent = directory.path().join("absent");
         let wishes = Wishes {
             api_port: Some(60_000),
             ..Wishes::default()
         };
-        let planned = Lab::plan(&absent, &wishes).unwrap();
+        let planned = Lab::plan(&absent, &wishes, None).unwrap();
         assert_eq!(planned.front_door().port(), 60_000);
         // Three Regions with an API and a link, an edge with a link and two addresses for DNS, and
         // the lab's own for DNS.
@@ -417,18 +467,18 @@ mod tests {
         assert_eq!(planned.listening(true).len(), 13);
         assert!(!absent.exists());
         let lab = make(directory.path(), &Wishes::default()).unwrap();
-        Lab::plan(directory.path(), &wishes).unwrap();
-        let found = Lab::find(directory.path()).unwrap().unwrap();
+        Lab::plan(directory.path(), &wishes, None).unwrap();
+        let found = Lab::find(directory.path(), None).unwrap().unwrap();
         assert_eq!(found.settings, lab.settings);
     }
 
     #[test]
     fn what_is_no_directory_is_refused_by_name() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = data();
         let file = directory.path().join("file");
         std::fs::write(&file, "").unwrap();
-        assert!(Lab::find(&file).unwrap().is_none());
-        let planned = Lab::plan(&file, &Wishes::default());
+        assert!(Lab::find(&file, None).unwrap().is_none());
+        let planned = Lab::plan(&file, &Wishes::default(), None);
         let refused = Failure::from(planned.unwrap_err()).to_string();
         assert!(
             refused.contains("file is no directory; name a new"),
@@ -438,7 +488,7 @@ mod tests {
 
     #[test]
     fn a_region_named_twice_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = data();
         let us: Region = "us-east-1".parse().unwrap();
         for regions in [vec![us, us], vec![]] {
             let wishes = Wishes {
@@ -446,6 +496,97 @@ mod tests {
                 ..Wishes::default()
             };
             message(make(directory.path(), &wishes));
+        }
+    }
+
+    fn key(digit: char) -> OperatorKey {
+        let command = Some(format!("printf %064d 0 | tr 0 {digit}"));
+        let source = KeySource {
+            file: None,
+            command,
+        };
+        source.given().unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_lab_opens_with_its_own_key_alone() {
+        let directory = data();
+        let (own, other) = (key('a'), key('b'));
+        let (first, _) = make_with(directory.path(), &Wishes::default(), Some(&own)).unwrap();
+        // Nobody made one beside it, and its file says nothing in the clear.
+        let beside = directory.path().with_file_name("data.key");
+        assert!(!beside.exists());
+        let file = directory.path().join("credentials");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(!text.contains(first.root_key.secret().expose()));
+        assert!(!text.contains(first.root_key.access_key_id()));
+        let (second, _) = make_with(directory.path(), &Wishes::default(), Some(&own)).unwrap();
+        assert_eq!(second.root_key, first.root_key);
+        for given in [None, Some(&other)] {
+            let word = if given.is_some() {
+                "is not the one"
+            } else {
+                "is missing"
+            };
+            for refused in [
+                make_with(directory.path(), &Wishes::default(), given).err(),
+                Lab::find(directory.path(), given).err(),
+            ] {
+                let failure = Failure::from(refused.expect("it is refused"));
+                assert_eq!(failure.code, crate::failure::ExitCode::WrongUse);
+                assert!(failure.message.contains(word), "{failure}");
+                assert!(failure.to_string().contains("isn't built"), "{failure}");
+            }
+        }
+        assert!(!beside.exists());
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    }
+
+    #[test]
+    fn a_start_that_was_broken_off_keeps_its_key() {
+        let directory = data();
+        make_with(directory.path(), &Wishes::default(), Some(&key('a'))).unwrap();
+        std::fs::remove_file(directory.path().join("lab.toml")).unwrap();
+        let refused = make_with(directory.path(), &Wishes::default(), Some(&key('b'))).err();
+        let failure = Failure::from(refused.expect("it is refused"));
+        assert!(failure.message.contains("is not the one"), "{failure}");
+        assert!(!directory.path().join("lab.toml").exists());
+    }
+
+    #[test]
+    fn credentials_in_the_clear_are_read_and_sealed_at_the_next_start() {
+        let directory = data();
+        let first = make(directory.path(), &Wishes::default()).unwrap();
+        let file = directory.path().join("credentials");
+        let clear = identity::write_credentials(&first.root_key);
+        std::fs::write(&file, clear.as_bytes()).unwrap();
+        std::fs::remove_file(directory.path().with_file_name("data.key")).unwrap();
+        let found = Lab::find(directory.path(), None).unwrap().unwrap();
+        assert_eq!(found.root_key, first.root_key);
+        let again = make(directory.path(), &Wishes::default()).unwrap();
+        assert_eq!(again.root_key, first.root_key);
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(!text.contains(first.root_key.secret().expose()));
+        let found = Lab::find(directory.path(), None).unwrap().unwrap();
+        assert_eq!(found.root_key, first.root_key);
+    }
+
+    #[test]
+    fn damaged_credentials_are_refused_by_name() {
+        let directory = data();
+        make(directory.path(), &Wishes::default()).unwrap();
+        let file = directory.path().join("credentials");
+        let text = std::fs::read_to_string(&file).unwrap();
+        for changed in [
+            text.replace("sealed = A", "sealed = B"),
+            text.replace("sealed = ", "sealed = !"),
+            text.replace("sealed", "saeled"),
+            text[..text.len() - 8].to_owned(),
+        ] {
+            assert_ne!(changed, text);
+            std::fs::write(&file, changed).unwrap();
+            let refused = message(make(directory.path(), &Wishes::default()));
+            assert!(refused.contains("credentials"), "{refused}");
         }
     }
 }

@@ -12,6 +12,7 @@ use types::{Environment, Monotonic, Region, Site, Span};
 
 use super::Supervisor;
 use crate::control::AppReport;
+use crate::lab::KEY_VARIABLE;
 
 /// How long after its end an application is started again, the first time.
 const FIRST_WAIT: Span = Span::milliseconds(250);
@@ -239,6 +240,8 @@ fn spec(lab: &Supervisor, site: Site, region: Region) -> Option<ProgramSpec> {
     let set = set.map(|(name, value)| (name.to_owned(), Some(value.into())));
     let inherited = runtime::variables_named(SERVICE_ENDPOINT);
     let taken_away = taken_away(inherited).map(|name| (name, None));
+    // What seals every secret is nobody's but the Regions' and their supervisor's.
+    let taken_away = taken_away.chain([(KEY_VARIABLE.to_owned(), None)]);
     Some(ProgramSpec {
         program: "/bin/sh".into(),
         arguments: vec!["-c".into(), command.into()],

@@ -69,13 +69,12 @@ impl Supervisor {
     /// A supervisor that has started nothing yet. `app` is the command of the application that
     /// runs in every Region.
     pub fn new(
-        lab: Lab,
+        (lab, operator_key): (Lab, OperatorKey),
         environment: Arc<SystemEnvironment>,
         guard: Guard,
         app: Option<String>,
     ) -> anyhow::Result<Supervisor> {
         let authority = lab.authority()?;
-        let operator_key = OperatorKey::find_or_make(&lab.directory)?;
         let mut random = Zeroizing::new([0; 32]);
         runtime::fill_random(&mut *random);
         let door = DoorSecret::new(&random);

@@ -18,6 +18,7 @@ use super::certificates::{self, Renew};
 use crate::control::Renewal;
 use crate::failure::Failure;
 use crate::files;
+use crate::lab::KEY_VARIABLE;
 use crate::protocol::{Conditions, PeerConfig, Question, SiteCommand, SiteConfig, SiteEvent};
 
 /// How long a site may take from its start until it serves. Recovery of a large store is the
@@ -396,6 +397,8 @@ fn prepare(
         program: std::env::current_exe().context("can't find this program's own file")?,
         arguments: vec![role.into(), "--config".into(), file.into()],
         log: directory.join("log"),
+        // A Region is told the key over its pipe, an edge never.
+        withheld: vec![KEY_VARIABLE],
     };
     Ok((spec, certificate))
 }

@@ -17,9 +17,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use aws::signature::{Rules, Target, sign};
-use identity::{RootKey, parse_credentials};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use identity::{Purpose, RootKey, Sealer, parse_credentials};
 use serde_json::Value;
 use types::{Region, Timestamp};
+use zeroize::Zeroizing;
 
 /// How long anything may take before the test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,11 +33,18 @@ pub struct Lab {
     pub port: u16,
     pub dns_port: u16,
     arguments: Vec<String>,
+    /// What is set in the environment of `causeway up` and of every command.
+    environment: Vec<(&'static str, String)>,
     process: Option<Child>,
 }
 
 impl Lab {
     pub fn start(arguments: &[&str]) -> Lab {
+        Lab::start_in(Vec::new(), arguments)
+    }
+
+    /// Starts one with these variables set.
+    pub fn start_in(environment: Vec<(&'static str, String)>, arguments: &[&str]) -> Lab {
         let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
         let folder = tempfile::tempdir().unwrap();
         let mut lab = Lab {
@@ -42,6 +52,7 @@ impl Lab {
             port: free_port(),
             dns_port: free_port(),
             arguments,
+            environment,
             process: None,
         };
         lab.up();
@@ -62,6 +73,7 @@ impl Lab {
             .arg(self.data());
         command
             .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdout(log.try_clone().unwrap())
             .stderr(log);
         self.process = Some(command.spawn().unwrap());
@@ -108,6 +120,7 @@ impl Lab {
             .args(words)
             .arg("--data")
             .arg(self.data())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .output()
             .unwrap()
     }
@@ -128,7 +141,15 @@ impl Lab {
     /// The lab's root key.
     pub fn key(&self) -> RootKey {
         let text = std::fs::read_to_string(self.data().join("credentials")).unwrap();
-        parse_credentials(&text).unwrap()
+        let sealed = text.lines().find_map(|line| line.strip_prefix("sealed = "));
+        let sealed = STANDARD.decode(sealed.unwrap()).unwrap();
+        let digits = std::fs::read_to_string(self.data().with_extension("key")).unwrap();
+        let mut key = Zeroizing::new([0; 32]);
+        for (byte, pair) in key.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        }
+        let clear = Sealer::new(&key).open(Purpose::Credentials, "credentials", &sealed);
+        parse_credentials(std::str::from_utf8(&clear.unwrap()).unwrap()).unwrap()
     }
 
     /// A client of a Region, through the lab's front door.

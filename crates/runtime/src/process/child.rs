@@ -21,6 +21,8 @@ pub struct ChildSpec {
     pub arguments: Vec<OsString>,
     /// The file that what it writes to stderr is added to.
     pub log: PathBuf,
+    /// Variables of this process's environment that are not for it.
+    pub withheld: Vec<&'static str>,
 }
 
 /// A running child, the leader of a process group of its own.
@@ -46,6 +48,9 @@ impl Child {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(open_log(&spec.log)?);
+        for name in &spec.withheld {
+            command.env_remove(name);
+        }
         let (group, pipes) = ProcessGroup::start(command, guard)?;
         let (stdin, stdout) = pipes.expect("both were asked for");
         let caller = Caller::start(stdin, stdout, on_event)?;

@@ -5,12 +5,14 @@
 //! when its parent does, as a PostgreSQL backend does.
 
 mod child;
+mod command;
 mod files;
 mod group;
 mod guard;
 mod pipe;
 
 pub use child::{Child, ChildSpec};
+pub use command::{CommandError, printed_by};
 pub use files::raise_open_files;
 pub use group::{Exit, ProcessGroup, ProgramSpec};
 pub use guard::{Guard, guard_main};
