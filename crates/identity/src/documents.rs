@@ -64,6 +64,12 @@ impl Documents {
         compiled.unwrap_or_else(|_| denial(kind))
     }
 
+    /// The most bytes of text that it ever holds.
+    #[cfg(test)]
+    pub(crate) fn heaviest(&self) -> usize {
+        4 * HEAVIEST
+    }
+
     fn of(&self, kind: PolicyKind) -> &Cache<Box<str>, Arc<Policy>> {
         match kind {
             PolicyKind::Identity => &self.identity,

@@ -212,3 +212,129 @@ impl fmt::Debug for Identity {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use bytes::Bytes;
+    use types::Timestamp;
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::holder::HolderKind;
+    use crate::model::{AccessKey, Policies, User};
+    use crate::{NONCE_BYTES, Purpose, RootKey, entries};
+
+    /// As the council's settings hold entries: in a tree, by keys.
+    #[derive(Default)]
+    struct View(u64, BTreeMap<String, (u64, Bytes)>);
+
+    impl ConfigurationView for View {
+        fn revision(&self) -> u64 {
+            self.0
+        }
+
+        fn get(&self, key: &str) -> Option<(u64, Bytes)> {
+            self.1.get(key).cloned()
+        }
+
+        fn visit(&self, prefix: &str, visitor: &mut dyn FnMut(&str, u64, &Bytes)) {
+            let entries = self.1.range(prefix.to_owned()..);
+            for (key, (revision, value)) in entries.take_while(|(key, _)| key.starts_with(prefix)) {
+                visitor(key, *revision, value);
+            }
+        }
+    }
+
+    impl View {
+        fn put<T: entries::Entry>(&mut self, key: String, value: &T) {
+            self.0 += 1;
+            self.1.insert(key, (self.0, entries::encode(value)));
+        }
+    }
+
+    /// So many users, each with a key, a policy that all share and a small one of its own.
+    fn view(sealer: &Sealer, users: u64) -> (View, Vec<String>) {
+        let (mut view, mut ids) = (View::default(), Vec::new());
+        for number in 0..users {
+            let mut random = Zeroizing::new([0; 40]);
+            random[..8].copy_from_slice(&number.to_be_bytes());
+            let key = RootKey::generate(&random);
+            let (id, name) = (key.access_key_id().to_owned(), format!("user-{number:06}"));
+            let home = format!(
+                r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"s3:*",
+                "Resource":"arn:aws:s3:::home/{name}/*"}}]}}"#
+            );
+            let user = User {
+                name: name.clone(),
+                id: format!("AIDA{number:017}"),
+                path: "/".to_owned(),
+                created: 1_795_000_000_000,
+                policies: Policies {
+                    attached: vec!["arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned()],
+                    inline: BTreeMap::from([("home".to_owned(), home.into())]),
+                },
+                boundary: None,
+                groups: Default::default(),
+                keys: vec![id.clone()],
+                tags: Default::default(),
+            };
+            view.put(entries::key::<User>(AccountId::LAB, &name), &user);
+            let secret = key.secret().expose().as_bytes();
+            let sealed = sealer.seal(Purpose::AccessKey, &id, secret, &[1; NONCE_BYTES]);
+            let entry = AccessKey {
+                account: AccountId::LAB.to_string(),
+                user: name,
+                created: 1_795_000_000_000,
+                active: true,
+                sealed: STANDARD.encode(sealed),
+            };
+            view.put(entries::access_key_key(&id), &entry);
+            ids.push(id);
+        }
+        (view, ids)
+    }
+
+    /// What a node of a `BTreeMap<String, Setting>` takes for an entry, two thirds full, and the
+    /// allocator for its key and its value.
+    const ENTRY_OVERHEAD: usize = 64 * 3 / 2 + 3 * 16;
+
+    /// Text that one held principal brings, at its longest, and how much of it compiled.
+    const HELD_TEXT: usize = 10_240;
+    const COMPILED: usize = 4;
+
+    #[test]
+    fn a_hundred_thousand_principals_and_their_keys_fit_in_200_mib() {
+        let sealer = Arc::new(Sealer::new(&Zeroizing::new([1; 32])));
+        let (view, ids) = view(&sealer, 1_500);
+        let bytes: usize = view.1.iter().map(|(k, (_, v))| k.len() + v.len()).sum();
+        let each = (bytes + view.1.len() * ENTRY_OVERHEAD) / ids.len();
+        let settings = each * 100_000;
+        assert!(settings < 120 << 20, "{each} bytes a user with its key");
+        let bootstrap = Bootstrap {
+            account: AccountId::LAB,
+            root_keys: RootKeys::new(RootKey::generate(&Zeroizing::new([9; 40]))),
+        };
+        let identity = Identity::compile(None, Arc::new(view), &sealer, &bootstrap);
+        assert_eq!(identity.fault_count(), 0);
+        // Everybody calls once: what is held stays bounded.
+        for (number, id) in ids.iter().enumerate() {
+            let owner = identity.owner(id, None, Timestamp(0));
+            assert!(owner.is_ok());
+            let name = format!("user-{number:06}");
+            let holder = identity.holder(HolderKind::User, AccountId::LAB, &name);
+            assert_eq!(holder.map(|holder| holder.policies.len()), Some(2));
+        }
+        let directory = identity.directory.as_ref().unwrap();
+        assert_eq!(directory.ready.keys.held().0, MAX_KEYS);
+        assert_eq!(directory.ready.holders.held().0, MAX_HOLDERS);
+        let documents = directory.shared.documents.heaviest();
+        let held = (MAX_HOLDERS * HELD_TEXT + documents) * COMPILED;
+        let sessions = MAX_SESSIONS * 2 * crate::session::MAX_TOKEN;
+        let all = settings + held + sessions + MAX_KEYS * 512;
+        assert!(all < 200 << 20, "{all}");
+    }
+}

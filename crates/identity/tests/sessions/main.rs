@@ -9,6 +9,7 @@
 mod assuming;
 mod callers;
 mod explaining;
+mod fuzz;
 mod judging;
 mod support;
 mod tokens;

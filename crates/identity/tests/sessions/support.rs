@@ -23,8 +23,8 @@ use identity::{
     Sealer, Service, ServiceConfig,
 };
 use types::{
-    AccountId, Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected,
-    ConfigurationView, Environment, Monotonic, Now, Proposal, Region, Sleep, Timestamp,
+    AccountId, Configuration, ConfigurationEdit, ConfigurationView, Environment, Monotonic, Now,
+    Proposal, Region, Sleep, Timestamp,
 };
 use zeroize::Zeroizing;
 
@@ -55,11 +55,10 @@ impl ConfigurationView for View {
     }
 }
 
-/// A configuration in memory.
+/// A configuration in memory, which is changed by tests alone.
 #[derive(Default)]
 pub struct Memory {
     view: Mutex<Arc<View>>,
-    pub failure: Mutex<Option<ConfigurationError>>,
 }
 
 impl Memory {
@@ -84,29 +83,8 @@ impl Configuration for Memory {
         self.now()
     }
 
-    fn propose(&self, edits: Vec<ConfigurationEdit>) -> Proposal<'_> {
-        let decide = || {
-            if let Some(error) = *self.failure.lock().unwrap() {
-                return Err(error);
-            }
-            let view = self.now();
-            let holds = |edit: &ConfigurationEdit| {
-                let found = view.entries.get(&edit.key).map(|(revision, _)| *revision);
-                match edit.expected {
-                    ConfigurationExpected::Any => true,
-                    ConfigurationExpected::Absent => found.is_none(),
-                    ConfigurationExpected::Revision(revision) => found == Some(revision),
-                }
-            };
-            if !edits.iter().all(holds) {
-                return Err(ConfigurationError::Conflict);
-            }
-            for edit in edits {
-                self.put(&edit.key, edit.value);
-            }
-            Ok(self.now().revision)
-        };
-        Box::pin(std::future::ready(decide()))
+    fn propose(&self, _: Vec<ConfigurationEdit>) -> Proposal<'_> {
+        panic!("STS stores nothing");
     }
 }
 
