@@ -1,16 +1,19 @@
 //! Whatever two Regions change at the same time, nothing ever names what isn't there: no user,
-//! group or role a policy, no instance profile a role, no user a group.
+//! group or role a policy, no instance profile a role, no user a group, no role one it trusts.
 
 use identity::entries;
 use identity::model::{Group, InstanceProfile, ManagedPolicy, Role, User, arn};
 use proptest::prelude::*;
 use types::AccountId;
 
-use crate::fixtures::{allows, trusts_ec2};
+use crate::fixtures::{allows, trusts, trusts_ec2};
 use crate::support::{Api, View};
 
 /// What is done, with what: users, groups and roles a and b, policies p and q, a profile i.
 type Step = (&'static str, Vec<(&'static str, String)>);
+
+/// Whom the role b trusts.
+const TRUSTED: &str = "arn:aws:iam::111122223333:user/a";
 
 /// Something that is made, named or taken away.
 fn step() -> impl Strategy<Value = Step> {
@@ -53,8 +56,9 @@ fn with_parameters(operations: impl Strategy<Value = &'static str>) -> impl Stra
     let policy = prop_oneof![4 => Just("p"), 1 => Just("q")];
     let name = prop_oneof![4 => Just("a"), 1 => Just("b")];
     (operations, name, policy).prop_map(move |(operation, name, policy)| {
-        let document = match operation {
-            "CreateRole" => trusts_ec2(),
+        let document = match (operation, name) {
+            ("CreateRole", "a") => trusts_ec2(),
+            ("CreateRole", _) => trusts(&format!("\"AWS\":\"{TRUSTED}\"")),
             _ => allows("s3:*"),
         };
         let parameters = vec![
@@ -101,12 +105,22 @@ fn dangling(view: &View) -> Vec<String> {
     for (_, user) in &users {
         named(&user.name, &user.policies.attached, user.boundary.as_ref());
     }
-    for (_, role) in entries::all::<Role>(view, account).unwrap() {
+    let roles = entries::all::<Role>(view, account).unwrap();
+    for (_, role) in &roles {
         named(&role.name, &role.policies.attached, role.boundary.as_ref());
     }
     for (_, group) in entries::all::<Group>(view, account).unwrap() {
         named(&group.name, &group.policies.attached, None);
     }
+    let has_trusted = users.iter().any(|(_, user)| user.name == "a");
+    let trusting = roles
+        .iter()
+        .filter(|(_, role)| role.trust.contains(TRUSTED));
+    dangling.extend(
+        trusting
+            .filter(|_| !has_trusted)
+            .map(|(_, role)| format!("{} trusts {TRUSTED}", role.name)),
+    );
     for (_, user) in &users {
         for group in &user.groups {
             if entries::read::<Group>(view, account, group)

@@ -415,3 +415,91 @@ fn roles_of_other_accounts_are_not_seen() {
     let listed = api.call_as(&other, "ListRoles", &[]).ok();
     assert_eq!(listed.all("RoleName"), Vec::<String>::new());
 }
+
+/// Who may assume a role.
+fn trusted(api: &Api, name: &str) -> serde_json::Value {
+    let read = api.call("GetRole", &[("RoleName", name)]).ok();
+    let document = decoded(&read.one("AssumeRolePolicyDocument"));
+    let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+    document["Statement"][0]["Principal"]["AWS"].clone()
+}
+
+#[test]
+fn a_name_never_stands_for_another_principal_than_the_one_that_was_trusted() {
+    let api = Api::new();
+    let alice = api.call("CreateUser", &[("UserName", "alice")]).ok();
+    role(&api, "worker");
+    let worker = api
+        .call("GetRole", &[("RoleName", "worker")])
+        .ok()
+        .one("RoleId");
+    let account = "arn:aws:iam::111122223333";
+    for (name, principal) in [
+        ("of-user", format!("\"AWS\":\"{account}:user/alice\"")),
+        ("escaped", format!("\"AWS\":\"{account}:user\\/alice\"")),
+        (
+            "of-role",
+            format!("\"AWS\":[\"{account}:role/worker\",\"{account}:root\"]"),
+        ),
+        (
+            "of-session",
+            "\"AWS\":\"arn:aws:sts::111122223333:assumed-role/worker/me\"".to_owned(),
+        ),
+    ] {
+        let trust = trusts(&principal);
+        let parameters = [("RoleName", name), ("AssumeRolePolicyDocument", &*trust)];
+        api.call("CreateRole", &parameters).ok();
+    }
+    let renamed = [
+        ("UserName", "alice"),
+        ("NewUserName", "carol"),
+        ("NewPath", "/x/"),
+    ];
+    api.call("UpdateUser", &renamed).ok();
+    for name in ["of-user", "escaped"] {
+        assert_eq!(trusted(&api, name), format!("{account}:user/x/carol"));
+    }
+    api.call("DeleteUser", &[("UserName", "carol")]).ok();
+    let again = [("UserName", "carol"), ("Path", "/x/")];
+    api.call("CreateUser", &again).ok();
+    for name in ["of-user", "escaped"] {
+        assert_eq!(trusted(&api, name), alice.one("UserId"));
+    }
+    api.call("DeleteRole", &[("RoleName", "worker")]).ok();
+    assert_eq!(trusted(&api, "of-role")[0], *worker);
+    assert_eq!(trusted(&api, "of-role")[1], format!("{account}:root"));
+    assert_eq!(trusted(&api, "of-session"), *worker);
+    // What is left of one that is gone is nobody to be trusted again.
+    let trust = trusts(&format!("\"AWS\":\"{worker}\""));
+    let parameters = [("RoleName", "of-role"), ("PolicyDocument", &*trust)];
+    let (code, _) = api.refused("UpdateAssumeRolePolicy", &parameters);
+    assert_eq!(code, "MalformedPolicyDocument");
+}
+
+#[test]
+fn one_that_was_deleted_meanwhile_is_not_trusted() {
+    let api = Api::new();
+    role(&api, "r");
+    let trust = trusts("\"AWS\":\"arn:aws:iam::111122223333:user/alice\"");
+    for (operation, parameters) in [
+        (
+            "CreateRole",
+            [("RoleName", "new"), ("AssumeRolePolicyDocument", &*trust)],
+        ),
+        (
+            "UpdateAssumeRolePolicy",
+            [("RoleName", "r"), ("PolicyDocument", &*trust)],
+        ),
+    ] {
+        user(&api, "/", "alice");
+        let key = "identity/user/111122223333/alice";
+        api.memory.interfere(move |view| view.remove(key));
+        let (code, message) = api.call(operation, &parameters).error();
+        assert_eq!(code, "MalformedPolicyDocument", "{message}");
+    }
+    // A role that trusts itself holds nothing but itself.
+    let itself = trusts("\"AWS\":\"arn:aws:iam::111122223333:role/r\"");
+    let parameters = [("RoleName", "r"), ("PolicyDocument", &*itself)];
+    api.call("UpdateAssumeRolePolicy", &parameters).ok();
+    api.call("DeleteRole", &[("RoleName", "r")]).ok();
+}

@@ -1,6 +1,7 @@
 //! Changes of roles: what they are for, how long their sessions may be, and who may assume them.
 
 use aws::query::Reply;
+use types::ConfigurationEdit;
 
 use super::roles::longest_session;
 use crate::Service;
@@ -24,7 +25,7 @@ pub(crate) async fn update(service: &Service, request: &IamRequest<'_>) -> Resul
         if let Some(seconds) = longest {
             role.longest_session = seconds;
         }
-        Ok(())
+        Ok(Vec::new())
     })
     .await?;
     Ok(request.reply())
@@ -38,7 +39,7 @@ pub(crate) async fn update_description(
     let description = description::required(request)?;
     let role = changed(service, request, |_, role| {
         role.description = some_text(description);
-        Ok(())
+        Ok(Vec::new())
     })
     .await?;
     let mut reply = request.reply();
@@ -54,9 +55,9 @@ pub(crate) async fn update_trust(
 ) -> Result<Reply, IamError> {
     let document = documents::given(request, "PolicyDocument")?;
     changed(service, request, |request, role| {
-        trust::check(request.view(), document)?;
         role.trust = document.into();
-        Ok(())
+        let key = entries::key::<Role>(request.account(), &role.name);
+        trust::check(request.view(), document, &key)
     })
     .await?;
     Ok(request.done())
@@ -67,11 +68,14 @@ fn some_text(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
+/// What else must be done, or hold, for a change of a role.
+type Edits = Vec<ConfigurationEdit>;
+
 /// The role that the request names, changed.
 async fn changed(
     service: &Service,
     request: &IamRequest<'_>,
-    mut change_it: impl FnMut(&IamRequest<'_>, &mut Role) -> Result<(), IamError>,
+    mut change_it: impl FnMut(&IamRequest<'_>, &mut Role) -> Result<Edits, IamError>,
 ) -> Result<Role, IamError> {
     let name = request.required(&ROLE_NAME)?;
     let key = entries::key::<Role>(request.account(), name);
@@ -79,11 +83,11 @@ async fn changed(
         .change_for(request, &key, |request| {
             let (revision, before) = holder::modifiable::<Role>(request)?;
             let mut role = before.clone();
-            change_it(request, &mut role)?;
-            let edits = match role == before {
-                true => Vec::new(),
-                false => vec![change::put(key.clone(), Some(revision), &role)],
-            };
+            let mut edits = change_it(request, &mut role)?;
+            if role == before {
+                return Ok((Vec::new(), role));
+            }
+            edits.push(change::put(key.clone(), Some(revision), &role));
             Ok((edits, role))
         })
         .await

@@ -39,11 +39,10 @@ pub(crate) async fn create(service: &Service, request: &IamRequest<'_>) -> Resul
                 let most = limits::ROLES_PER_ACCOUNT;
                 return Err(IamError::quota("RolesPerAccount", most));
             }
-            trust::check(request.view(), &role.trust)?;
-            let mut edits = match &role.boundary {
-                Some(policy) => managed::hold(request, policy)?,
-                None => Vec::new(),
-            };
+            let mut edits = trust::check(request.view(), &role.trust, &key)?;
+            if let Some(policy) = &role.boundary {
+                edits.extend(managed::hold(request, policy)?);
+            }
             edits.push(change::put(key.clone(), None, &role));
             Ok((edits, ()))
         })
@@ -132,7 +131,9 @@ pub(crate) async fn delete(service: &Service, request: &IamRequest<'_>) -> Resul
             if !role.policies.inline.is_empty() {
                 return Err(IamError::DeleteConflict("delete policies first"));
             }
-            Ok((vec![change::remove(key.clone(), revision)], ()))
+            let mut edits = trust::without_role(request.view(), request.account(), &role)?;
+            edits.push(change::remove(key.clone(), revision));
+            Ok((edits, ()))
         })
         .await?;
     Ok(request.done())
