@@ -56,8 +56,9 @@ pub(crate) struct Directory {
     pub(crate) shared: Arc<Shared>,
     pub(crate) ready: Arc<Ready>,
     faults: Arc<Faults>,
-    /// How many entries of identity it has: by that and their revisions a change is noticed.
-    entries: usize,
+    /// How many entries of identity it has, if they were counted: by that and their revisions a
+    /// change is noticed where the view can't tell.
+    entries: Option<usize>,
 }
 
 /// What doesn't depend on the revision.
@@ -133,19 +134,34 @@ impl Identity {
         let since = known
             .filter(|known| known.faults.are_all())
             .map_or(0, |known| known.view.revision());
-        let (mut entries, mut changed) = (0, 0);
-        view.visit(PREFIX, &mut |key, revision, bytes| {
-            entries += 1;
-            if revision > since {
-                changed += 1;
-                if let Err(fault) = check::entry(key, bytes, &shared) {
-                    faults.add(key, revision, fault);
-                }
+        let (mut entries, mut changed) = (None, 0);
+        let mut look = |key: &str, revision, bytes: &_| {
+            if let Err(fault) = check::entry(key, bytes, &shared) {
+                faults.add(key, revision, fault);
             }
-        });
+        };
+        let tells = since > 0
+            && view.visit_changes(PREFIX, since, &mut |key, entry| {
+                changed += 1;
+                if let Some((revision, bytes)) = entry {
+                    look(key, revision, bytes);
+                }
+            });
+        if !tells {
+            let mut count = 0;
+            view.visit(PREFIX, &mut |key, revision, bytes| {
+                count += 1;
+                if revision > since {
+                    changed += 1;
+                    look(key, revision, bytes);
+                }
+            });
+            entries = Some(count);
+        }
+        // A view that tells the changes tells removals too; else the number of entries does.
         if let (Some(previous), Some(known)) = (previous, known)
             && changed == 0
-            && entries == known.entries
+            && (tells || entries == known.entries)
         {
             return Identity {
                 accounts: Arc::clone(&previous.accounts),
