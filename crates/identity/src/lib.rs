@@ -1,7 +1,7 @@
 //! IAM and STS: who calls, and may they. Accounts with their users, groups, roles and policies as
 //! the global configuration keeps them ([`Identity`]), the caller that a verified signature stands
-//! for ([`Caller`]), the judge of what it asks for ([`Call`]), and the operations by which all of it
-//! is changed ([`Service`]). It draws no randomness and opens no file: both are handed to it.
+//! for ([`Caller`]), the judge of what it asks for ([`Call`]), and the operations by which all of
+//! it is changed ([`Service`]). It draws no randomness and opens no file: both are handed to it.
 
 mod accounts;
 pub mod aws_managed;
