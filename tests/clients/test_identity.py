@@ -302,12 +302,12 @@ class Identity(unittest.TestCase):
         role = f"arn:aws:iam::{ACCOUNT}:role/reader"
         key = self.user("assumer", allow("sts:AssumeRole", role))
         sts = self.client_of(key, IRELAND, "sts")
-        named = {"RoleArn": role, "RoleSessionName": "s"}
+        named = {"RoleArn": role, "RoleSessionName": "s1"}
         eventually(lambda: code(sts.assume_role, **named) == "AccessDenied", 5)
         assumed = eventually(lambda: self.assume(sts, ExternalId="42", **named))
         self.assertEqual(
             assumed["AssumedRoleUser"]["Arn"],
-            f"arn:aws:sts::{ACCOUNT}:assumed-role/reader/s",
+            f"arn:aws:sts::{ACCOUNT}:assumed-role/reader/s1",
         )
         credentials = assumed["Credentials"]
         self.assertTrue(credentials["AccessKeyId"].startswith("ASIA"))
@@ -349,7 +349,9 @@ class Identity(unittest.TestCase):
         self.session_of(credentials).list_tables()
         iam = self.session_of(credentials, VIRGINIA, "iam")
         self.assertIn(code(iam.list_users), ("AccessDenied", "InvalidClientTokenId"))
-        self.assertEqual(code(sts.get_session_token, DurationSeconds=10), "ValidationError")
+        again = self.session_of(credentials, VIRGINIA, "sts")
+        self.assertEqual(code(again.get_session_token), "AccessDenied")
+        self.assertEqual(again.get_caller_identity()["Arn"], self.arn("timed"))
 
     def test_accounts_are_apart_and_cross_account_needs_both_sides(self):
         made = self.lab.json("identity", "create-account", OTHER)
