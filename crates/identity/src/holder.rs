@@ -180,6 +180,16 @@ impl Directory {
 
     /// A managed policy, if it is there and can be read.
     pub(crate) fn managed_policy(&self, arn: &str) -> Option<Arc<Policy>> {
+        if let Some(known) = self.ready.managed.get(arn) {
+            return Some(known);
+        }
+        let policy = self.compiled_managed(arn)?;
+        let managed = &self.ready.managed;
+        managed.put(arn.to_owned(), Arc::clone(&policy), 1);
+        Some(policy)
+    }
+
+    fn compiled_managed(&self, arn: &str) -> Option<Arc<Policy>> {
         let documents = &self.shared.documents;
         let compiled = |document: &str| documents.compiled(PolicyKind::Identity, document).ok();
         if let Some(document) = aws_managed::document(arn) {

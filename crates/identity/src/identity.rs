@@ -18,6 +18,7 @@ use crate::entries::PREFIX;
 use crate::faults::Faults;
 use crate::holder::Holder;
 use crate::keys::OpenedKey;
+use crate::policy::Policy;
 use crate::session::Session;
 use crate::{RootKeys, Sealer, check};
 
@@ -27,6 +28,9 @@ const MAX_HOLDERS: usize = 512;
 
 /// Access keys whose secrets are held ready.
 const MAX_KEYS: usize = 1_024;
+
+/// Managed policies that are held ready, whoever has them.
+const MAX_MANAGED: usize = 512;
 
 /// Sessions whose tokens were opened and are held ready.
 const MAX_SESSIONS: usize = 512;
@@ -73,6 +77,8 @@ pub(crate) struct Shared {
 pub(crate) struct Ready {
     pub(crate) holders: Cache<String, Arc<Holder>>,
     pub(crate) keys: Cache<String, Arc<OpenedKey>>,
+    /// By their ARNs.
+    pub(crate) managed: Cache<String, Arc<Policy>>,
 }
 
 impl Shared {
@@ -90,6 +96,7 @@ impl Ready {
         Ready {
             holders: Cache::new(MAX_HOLDERS, usize::MAX),
             keys: Cache::new(MAX_KEYS, usize::MAX),
+            managed: Cache::new(MAX_MANAGED, usize::MAX),
         }
     }
 }
@@ -318,8 +325,10 @@ mod tests {
     /// allocator for its key and its value.
     const ENTRY_OVERHEAD: usize = 64 * 3 / 2 + 3 * 16;
 
-    /// Text that one held principal brings, at its longest, and how much of it compiled.
+    /// Text that one held principal brings, at its longest, that of a managed policy, and how much
+    /// of it compiled.
     const HELD_TEXT: usize = 10_240;
+    const MANAGED_TEXT: usize = 6_144;
     const COMPILED: usize = 4;
 
     #[test]
@@ -348,7 +357,7 @@ mod tests {
         assert_eq!(directory.ready.keys.held().0, MAX_KEYS);
         assert_eq!(directory.ready.holders.held().0, MAX_HOLDERS);
         let documents = directory.shared.documents.heaviest();
-        let held = (MAX_HOLDERS * HELD_TEXT + documents) * COMPILED;
+        let held = (MAX_HOLDERS * HELD_TEXT + MAX_MANAGED * MANAGED_TEXT + documents) * COMPILED;
         let sessions = MAX_SESSIONS * 2 * crate::session::MAX_TOKEN;
         let all = settings + held + sessions + MAX_KEYS * 512;
         assert!(all < 200 << 20, "{all}");
