@@ -141,34 +141,11 @@ impl Identity {
         let since = known
             .filter(|known| known.faults.are_all())
             .map_or(0, |known| known.view.revision());
-        let (mut entries, mut changed) = (None, 0);
-        let mut look = |key: &str, revision, bytes: &_| {
-            if let Err(fault) = check::entry(key, bytes, &shared) {
-                faults.add(key, revision, fault);
-            }
-        };
-        let tells = since > 0
-            && view.visit_changes(PREFIX, since, &mut |key, entry| {
-                changed += 1;
-                if let Some((revision, bytes)) = entry {
-                    look(key, revision, bytes);
-                }
-            });
-        if !tells {
-            let mut count = 0;
-            view.visit(PREFIX, &mut |key, revision, bytes| {
-                count += 1;
-                if revision > since {
-                    changed += 1;
-                    look(key, revision, bytes);
-                }
-            });
-            entries = Some(count);
-        }
+        let (entries, changed) = check_since(&*view, since, &shared, &mut faults);
         // A view that tells the changes tells removals too; else the number of entries does.
         if let (Some(previous), Some(known)) = (previous, known)
             && changed == 0
-            && (tells || entries == known.entries)
+            && (entries.is_none() || entries == known.entries)
         {
             return Identity {
                 accounts: Arc::clone(&previous.accounts),
@@ -225,6 +202,40 @@ impl Identity {
         let directory = self.directory.as_ref();
         directory.map_or(0, |directory| directory.faults.count())
     }
+}
+
+/// Reads every entry that is newer than that revision. How many entries there are, if the view had
+/// to be gone through to tell what changed, and how many changed.
+fn check_since(
+    view: &dyn ConfigurationView,
+    since: u64,
+    shared: &Shared,
+    faults: &mut Faults,
+) -> (Option<usize>, usize) {
+    let (mut entries, mut changed) = (0, 0);
+    let mut look = |key: &str, revision, bytes: &_| {
+        if let Err(fault) = check::entry(key, bytes, shared) {
+            faults.add(key, revision, fault);
+        }
+    };
+    let tells = since > 0
+        && view.visit_changes(PREFIX, since, &mut |key, entry| {
+            changed += 1;
+            if let Some((revision, bytes)) = entry {
+                look(key, revision, bytes);
+            }
+        });
+    if tells {
+        return (None, changed);
+    }
+    view.visit(PREFIX, &mut |key, revision, bytes| {
+        entries += 1;
+        if revision > since {
+            changed += 1;
+            look(key, revision, bytes);
+        }
+    });
+    (Some(entries), changed)
 }
 
 impl fmt::Debug for Identity {
