@@ -165,6 +165,13 @@ impl Service {
         rows.map(|row| (row.operation.name, row.operation.handler.is_some()))
     }
 
+    /// How each operation of the service's model is asked for: its name, its method, and its path
+    /// as the model has it: `/2013-04-01/hostedzone/{Id}`.
+    pub fn paths() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+        let rows = operation_table::OPERATIONS.iter();
+        rows.map(|row| (row.operation.name, row.method, row.uri))
+    }
+
     /// Carries out the operation that a request asks for, if its caller may. Must be polled to its
     /// end: a change that was proposed may be made.
     pub async fn execute(
