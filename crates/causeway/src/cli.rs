@@ -21,7 +21,7 @@ use crate::lab::{HealthInterval, KeySource};
 use crate::listing::PageStart;
 
 pub use fault::{FaultCommand, LeaseArguments};
-pub use identity::{IdentityCommand, PolicyCommand};
+pub use identity::{Explain as IdentityExplain, IdentityCommand, PolicyCommand};
 
 /// Multi-Region rehearsal and self-hosting: real Regions behind the AWS wire protocols.
 #[derive(Parser, Debug)]
@@ -103,7 +103,9 @@ pub enum Command {
         subcommand,
         after_help = "Users, groups, roles and policies are made through IAM's own API, by any of \
         its tools. These commands are the operator's.\n\nExamples:\n  causeway identity list\n  \
-        causeway identity create-account\n  causeway identity revoke AKIAIOSFODNN7EXAMPLE"
+        causeway identity create-account\n  causeway identity revoke AKIAIOSFODNN7EXAMPLE\n  \
+        causeway identity explain dynamodb:Scan \
+        arn:aws:dynamodb:us-east-1:111122223333:table/Orders --as user/alice"
     )]
     Identity(IdentityCommand),
     /// Break something for a while
@@ -493,6 +495,8 @@ mod tests {
             "causeway identity create-account 444455556666 --json",
             "causeway identity create-key alice --account 444455556666 --json",
             "causeway identity revoke AKIAIOSFODNN7EXAMPLE --json",
+            "causeway identity explain dynamodb:PutItem * --as user/alice --region eu-west-1 \
+             --context aws:SourceIp=192.0.2.1 --context aws:TagKeys=a=b --json",
             "causeway identity policy set p --service-control f.json --account 444455556666",
             "causeway identity policy set p --resource-control f.json --json",
             "causeway identity policy remove p --resource-control",
@@ -577,6 +581,12 @@ mod tests {
             ("explain x --from us-moon-1", "causeway places"),
             ("identity create-account 4444", "a number of 12 digits"),
             ("identity list --limit 0", "a whole number from 1 to 100000"),
+            (
+                "identity explain a:b * --as x --context a=b",
+                "aws:SourceIp=",
+            ),
+            ("identity explain a:b *", "--as <PRINCIPAL>"),
+            ("identity explain PutItem * --as x", "dynamodb:PutItem"),
             ("identity policy set p", "--service-control <FILE>"),
             ("identity policy remove a/b", "1 to 128 letters"),
         ] {

@@ -36,7 +36,7 @@ pub struct NoSuchPrincipal(pub String);
 
 /// A decision and what made it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub struct Explained {
     /// The ARN of who would call.
     pub principal: String,
@@ -58,7 +58,7 @@ pub struct Explained {
 
 /// The statement that decided.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub struct DecidingStatement {
     /// Its layer: `identity`.
     pub layer: String,
@@ -72,7 +72,7 @@ pub struct DecidingStatement {
 
 /// A layer of policies.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub struct ExplainedLayer {
     /// `identity`, `boundary`, `session`, `resource`, `trust`, `service-control`,
     /// `resource-control`.
@@ -85,7 +85,7 @@ pub struct ExplainedLayer {
 
 /// What a layer says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub enum LayerResult {
     /// A statement denies it.
     Denies,
@@ -99,7 +99,7 @@ pub enum LayerResult {
 
 /// A statement that was considered.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub struct ExplainedStatement {
     /// Its policy.
     pub policy: String,

@@ -147,7 +147,13 @@ impl<E: Engine> Region<E> {
             ..
         } = *letter;
         match self.admit(letter, &expected, region) {
-            Ok(call) if is_iam => self.directory.iam(&call, parts, body, request_id).await,
+            Ok(call) if is_iam => {
+                let answer = self.directory.iam(&call, parts, body, request_id).await;
+                // Whoever was told of a key may use it here at once.
+                let revision = self.council.settings().revision();
+                self.standing.adopted(revision).await;
+                answer
+            }
             Ok(call) => self.directory.sts(&call, parts, body, request_id).await,
             Err(refused) => query::failure(request_id, &refused.in_xml()),
         }

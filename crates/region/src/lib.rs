@@ -12,6 +12,7 @@ mod front;
 mod housekeeping;
 mod lag;
 mod message;
+mod open;
 mod operator;
 mod peer;
 mod planted;
@@ -30,13 +31,14 @@ pub use client::{Client, DoorSecret, InvalidDoorSecret};
 pub use error::OpenError;
 pub use lag::{Lag, Latency};
 pub use message::{Answer, LogId, Message, MessageError, Question, Record};
+pub use open::{RegionConfig, RegionSecrets};
 pub use operator::{
-    AccountRow, KeyRow, Listing, OperatorError, OperatorQuestion, OverAccount, PolicyRow,
-    PrincipalRow,
+    Access, AccessExplained, AccountRow, KeyRow, Listing, OperatorError, OperatorQuestion,
+    OverAccount, PolicyRow, PrincipalRow,
 };
 pub use planted::PlantedBug;
 pub use receiver::{Cursor, Stretch};
-pub use region::{Region, RegionConfig, RegionSecrets, Task};
+pub use region::{Region, Task};
 pub use replicas::{Applied, Replica, Replicas};
 pub use settings::ROOT_KEYS;
 pub use shipper::{CursorNews, Reading, Shipper};

@@ -8,80 +8,28 @@ use std::sync::{Arc, Mutex};
 
 use aws::signature::Verifier;
 use bytes::Bytes;
-use council::{CouncilConfig, CouncilDriver, Timing};
+use council::CouncilDriver;
 use event_listener::Event;
-use identity::{Bootstrap, RootKeys, Sealer};
-use link::{Admission, Class, Delivery, Lane, Plain, Port, Service};
-use steering::{LinkWatch, Steering, SteeringOptions};
-use store::{Batch, Engine, LogPosition, Snapshot, Space};
-use tables::{Tables, TablesConfig};
-use types::{AccountId, Deployment, Environment, SiteId};
+use identity::{Bootstrap, Sealer};
+use link::{Admission, Class, Delivery, Lane, Plain, Service};
+use steering::{LinkWatch, Steering};
+use store::{Engine, LogPosition};
+use tables::Tables;
+use types::{Environment, SiteId};
 
 use crate::asking::{Asking, REGION_SERVICE};
-use crate::error::OpenError;
-use crate::message::{Answer, LogId, Message, Question, cursor_key, decode_cursor};
+use crate::message::{Answer, LogId, Message, Question};
+use crate::open::RegionConfig;
 use crate::peer::Peer;
 use crate::planted::PlantedBug;
-use crate::probe::Probe;
-use crate::receiver::Cursor;
-use crate::route53::Nodes;
 use crate::shipper::CursorNews;
 use crate::standing::Standing;
 
 /// The tag of tables in the change log and on envelopes.
 pub(crate) const TABLES: u8 = 1;
 
-/// The key in `Space::Meta` of the log's identity.
-const LOG_KEY: &str = "region/log";
-
 /// A task that runs as long as its Region.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// What a Region is told when it is opened.
-#[derive(Clone)]
-pub struct RegionConfig {
-    /// The sites there are, this one among them.
-    pub deployment: Deployment,
-    /// This Region's site.
-    pub site: SiteId,
-    /// The first account, whose root keys are the operator's.
-    pub account: AccountId,
-    /// The deployment's largest round trip between sites, for the council's patience.
-    pub largest_round_trip: types::Span,
-    /// A planted bug: for the simulation only.
-    pub planted: Option<PlantedBug>,
-    /// A bug planted in tables: for the simulation only.
-    pub planted_in_tables: Option<tables::PlantedBug>,
-}
-
-/// What a Region is given that is written down nowhere in its database.
-#[derive(Clone, Debug)]
-pub struct RegionSecrets {
-    /// The first account's root keys: accepted until the configuration holds some.
-    pub root_keys: RootKeys,
-    /// Seals and opens the secrets at rest with the operator's key.
-    pub sealer: Arc<Sealer>,
-}
-
-impl RegionConfig {
-    fn tables(&self, region: types::Region, environment: &Arc<dyn Environment>) -> TablesConfig {
-        TablesConfig {
-            deployment: self.deployment.clone(),
-            site: self.site,
-            region,
-            environment: environment.clone(),
-            planted: self.planted_in_tables,
-        }
-    }
-
-    fn seat(&self) -> CouncilConfig {
-        CouncilConfig {
-            site: self.site,
-            deployment: self.deployment.clone(),
-            timing: Timing::for_round_trip(self.largest_round_trip),
-        }
-    }
-}
 
 /// A running Region.
 pub struct Region<E: Engine> {
@@ -105,101 +53,11 @@ pub struct Region<E: Engine> {
     /// The log holds nothing at this position and below.
     pub(crate) trimmed: Mutex<LogPosition>,
     pub(crate) planted: Option<PlantedBug>,
-    failure: Mutex<Option<String>>,
-    failed: Event,
+    pub(crate) failure: Mutex<Option<String>>,
+    pub(crate) failed: Event,
 }
 
 impl<E: Engine> Region<E> {
-    /// Opens a Region on its database. `ports` holds one for each other site; `options` says how it
-    /// probes endpoints and finds places.
-    ///
-    /// # Errors
-    /// What the database holds can't be read, was sealed with another operator's key, or the site
-    /// isn't a Region of the deployment.
-    pub async fn open(
-        engine: E,
-        config: RegionConfig,
-        options: SteeringOptions,
-        environment: Arc<dyn Environment>,
-        secrets: RegionSecrets,
-        ports: BTreeMap<SiteId, Arc<Port>>,
-    ) -> Result<Arc<Region<E>>, OpenError> {
-        let name = config
-            .deployment
-            .region_of(config.site)
-            .ok_or(OpenError::NotARegion)?;
-        let log = log_identity(&engine, environment.as_ref()).await?;
-        let snapshot = engine.snapshot();
-        let admission = Admission::open();
-        let asking = Arc::new(Asking::new(
-            environment.clone(),
-            admission.clone(),
-            ports.clone(),
-        ));
-        let tables = config.tables(name, &environment);
-        let tables = Tables::open(engine.clone(), tables).await?;
-        tables.set_replica_probe(Arc::new(Probe(asking.clone())));
-        let seat = config.seat();
-        let council = CouncilDriver::open(engine.clone(), seat, environment.clone()).await?;
-        let targets = options.targets.clone();
-        let steering = Steering::open(
-            engine.clone(),
-            council.clone(),
-            (config.deployment.clone(), config.site),
-            options,
-            environment.clone(),
-            ports.clone(),
-        )
-        .await?;
-        let routing = routing::Service::new(routing::ServiceConfig {
-            environment: environment.clone(),
-            configuration: council.clone(),
-            nodes: Arc::new(Nodes(steering.clone())),
-            targets: crate::route53::targets(targets),
-        });
-        let RegionSecrets { root_keys, sealer } = secrets;
-        let bootstrap = Bootstrap {
-            account: config.account,
-            root_keys,
-        };
-        let identity = crate::settings::last_known(&council, &sealer, &bootstrap)?;
-        let standing = Arc::new(Standing::new(identity, environment.now().monotonic));
-        let directory = identity::Service::new(identity::ServiceConfig {
-            environment: environment.clone(),
-            configuration: council.clone(),
-            sealer: sealer.clone(),
-            identity: {
-                let standing = standing.clone();
-                Arc::new(move || standing.identity())
-            },
-        });
-        let peers = open_peers(&snapshot, &config.deployment, &ports, log).await?;
-        let trimmed = crate::housekeeping::oldest(&snapshot, engine.log_head()).await?;
-        Ok(Arc::new(Region {
-            name,
-            log,
-            tables: Arc::new(tables),
-            council,
-            steering,
-            routing,
-            directory,
-            sealer,
-            bootstrap,
-            standing,
-            verifier: Verifier::new(),
-            admission,
-            asking,
-            peers,
-            trimmed: Mutex::new(trimmed),
-            planted: config.planted,
-            failure: Mutex::default(),
-            failed: Event::new(),
-            config,
-            environment,
-            engine,
-        }))
-    }
-
     /// The tasks that make the Region live: each is to be run at the same time as the others,
     /// until the process ends.
     pub fn tasks(self: &Arc<Self>) -> Vec<Task> {
@@ -462,61 +320,4 @@ impl<E: Engine> Region<E> {
             tracing::debug!(peer = %peer.site.name, %error, "an answer was not sent");
         }
     }
-}
-
-/// A peer behind each port, as far as its changes were applied here.
-async fn open_peers<S: Snapshot>(
-    snapshot: &S,
-    deployment: &Deployment,
-    ports: &BTreeMap<SiteId, Arc<Port>>,
-    log: LogId,
-) -> Result<BTreeMap<SiteId, Arc<Peer>>, OpenError> {
-    let mut peers = BTreeMap::new();
-    for (site, port) in ports {
-        let site = deployment
-            .site(*site)
-            .ok_or(OpenError::UnknownPeer(*site))?;
-        let cursor = match snapshot.get(Space::Meta, &cursor_key(site.id)).await? {
-            Some(bytes) => {
-                let (log, applied) = decode_cursor(bytes)?;
-                Cursor {
-                    log: Some(log),
-                    applied,
-                }
-            }
-            None => Cursor::default(),
-        };
-        peers.insert(
-            site.id,
-            Arc::new(Peer::new(site, port.clone(), log, cursor)),
-        );
-    }
-    Ok(peers)
-}
-
-/// The identity of this database's log; drawn when it has none yet.
-async fn log_identity<E: Engine>(
-    engine: &E,
-    environment: &dyn Environment,
-) -> Result<LogId, OpenError> {
-    if let Some(bytes) = engine
-        .snapshot()
-        .get(Space::Meta, LOG_KEY.as_bytes())
-        .await?
-    {
-        let bytes = bytes
-            .as_ref()
-            .try_into()
-            .map_err(|_| OpenError::LogIdentity)?;
-        return Ok(LogId(u64::from_be_bytes(bytes)));
-    }
-    let log = LogId(environment.random());
-    let mut batch = Batch::new();
-    batch.put(
-        Space::Meta,
-        LOG_KEY,
-        Bytes::copy_from_slice(&log.0.to_be_bytes()),
-    );
-    engine.commit(batch).await?;
-    Ok(log)
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use types::AccountId;
+use types::{AccountId, Region};
 
 use super::{Query, whole};
 
@@ -77,6 +77,19 @@ pub enum IdentityCommand {
         #[command(flatten)]
         query: Query,
     },
+    /// Say whether a principal may do something, and which statement decides it
+    #[command(
+        after_help = "Condition keys that a request would bring are given with --context; those \
+        that aren't are absent, but for the time, aws:RequestedRegion, aws:SecureTransport (false) \
+        and what is known of the principal and of the resource's account. For a table of DynamoDB \
+        its resource policy is looked up in --region. Nothing is carried out.\n\nExit code 0: allowed. Exit code 1: denied. Exit code \
+        2: wrong use.\n\nExamples:\n  \
+        causeway identity explain dynamodb:PutItem \
+        arn:aws:dynamodb:us-east-1:111122223333:table/Orders --as user/alice\n  \
+        causeway identity explain s3:GetObject 'arn:aws:s3:::logs/*' --as role/reader \
+        --context aws:SourceIp=192.0.2.1 --json"
+    )]
+    Explain(Explain),
     /// Set, remove or list the policies that an organisation puts over an account
     #[command(
         subcommand,
@@ -85,6 +98,29 @@ pub enum IdentityCommand {
         causeway identity policy remove only-europe --account 444455556666"
     )]
     Policy(PolicyCommand),
+}
+
+#[derive(Args, Debug)]
+pub struct Explain {
+    /// What is done: dynamodb:PutItem
+    #[arg(value_name = "ACTION", value_parser = action)]
+    pub action: String,
+    /// The ARN of what it is done to; `*` where an action has none
+    #[arg(value_name = "RESOURCE")]
+    pub resource: String,
+    /// Who does it: an ARN, or user/NAME, role/NAME or root of --account
+    #[arg(long = "as", value_name = "PRINCIPAL")]
+    pub principal: String,
+    #[command(flatten)]
+    pub account: AccountArgument,
+    /// Where it is done [default: the resource's Region, or the lab's first]
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<Region>,
+    /// A condition key that the request brings, and its value; again for more keys, or more values
+    #[arg(long, value_name = "KEY=VALUE", value_parser = context)]
+    pub context: Vec<(String, String)>,
+    #[command(flatten)]
+    pub query: Query,
 }
 
 #[derive(Subcommand, Debug)]
@@ -169,6 +205,26 @@ fn account(text: &str) -> Result<AccountId, String> {
 
 fn limit(text: &str) -> Result<u32, String> {
     whole(text, 1..=100_000, "the limit")
+}
+
+/// `aws:SourceIp=192.0.2.1`: the value is all that follows the first equals sign.
+fn context(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, _)| name.contains(':'));
+    let pair = pair.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    pair.ok_or_else(|| "a condition key is written aws:SourceIp=192.0.2.1".to_owned())
+}
+
+/// One action of a service, as a policy would name it.
+fn action(text: &str) -> Result<String, String> {
+    let is_name = |name: &str| {
+        let mut letters = name.chars();
+        !name.is_empty() && letters.all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    let parts = text.split_once(':');
+    match parts.is_some_and(|(service, name)| is_name(service) && is_name(name)) {
+        true => Ok(text.to_owned()),
+        false => Err("an action is a service and an operation, as dynamodb:PutItem".to_owned()),
+    }
 }
 
 fn policy_name(text: &str) -> Result<String, String> {

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use region::OperatorQuestion;
 use runtime::CallError;
 use serde_json::{Value, json};
-use types::{Environment, SiteName};
+use types::{Environment, Region, SiteName};
 
 use super::Supervisor;
 use super::execute::QUESTION_WAIT;
@@ -22,15 +22,25 @@ impl Supervisor {
     /// Has a Region answer, and says what became of it everywhere.
     pub(super) async fn identity(&self, question: OperatorQuestion) -> Result<Value, Failure> {
         let is_revocation = matches!(question, OperatorQuestion::Revoke { .. });
-        let mut answer = self.ask_identity(question).await?;
+        let preferred = match &question {
+            OperatorQuestion::Explain { access } => Some(access.region),
+            _ => None,
+        };
+        let mut answer = self.ask_identity(preferred, question).await?;
         if is_revocation && let Some(revision) = answer["revision"].as_u64() {
             answer["regions"] = Value::Array(self.await_adoption(revision).await);
         }
         Ok(answer)
     }
 
-    async fn ask_identity(&self, question: OperatorQuestion) -> Result<Value, Failure> {
-        let site = self.any_living_region();
+    /// The Region that is preferred answers if it runs, else one that can decide.
+    async fn ask_identity(
+        &self,
+        preferred: Option<Region>,
+        question: OperatorQuestion,
+    ) -> Result<Value, Failure> {
+        let preferred = preferred.and_then(|region| self.living_region(region));
+        let site = preferred.or_else(|| self.any_living_region());
         let site = site.and_then(|site| self.lab.deployment().site(site));
         let site = site.ok_or_else(|| {
             let failure = Failure::did_not_hold("no Region runs that could answer");

@@ -3,6 +3,7 @@
 //! every account, so nobody's policies are asked here; who may ask is the control API's affair.
 
 mod accounts;
+mod explain;
 mod keys;
 mod list;
 mod policies;
@@ -14,15 +15,23 @@ use identity::entries::EntryError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::Engine;
-use types::{AccountId, Configuration, ConfigurationEdit, ConfigurationError, ConfigurationView};
+use types::{
+    AccountId, Configuration, ConfigurationEdit, ConfigurationError, ConfigurationView, Span,
+};
 
 use crate::region::Region;
 
+pub use explain::{Access, AccessExplained};
 pub use list::{AccountRow, KeyRow, Listing, PrincipalRow};
 pub use policies::{OverAccount, PolicyRow};
 
 /// How often a change is tried again when others come first. Ours.
 const MAX_ATTEMPTS: usize = 8;
+
+/// How long it is waited for a majority, as when a lab has just started, and for how long between
+/// two tries. Ours.
+const PATIENCE: Span = Span::seconds(5);
+const PAUSE: Span = Span::milliseconds(100);
 
 /// What the operator asks of a Region.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -56,6 +65,11 @@ pub enum OperatorQuestion {
     Adopted {
         /// The revision.
         revision: u64,
+    },
+    /// Say whether a principal may do something, and why: an [`AccessExplained`].
+    Explain {
+        /// What it is.
+        access: Access,
     },
     /// Put a policy over an account.
     SetPolicy {
@@ -112,6 +126,9 @@ pub enum OperatorError {
     /// No such key.
     #[error("there is no access key {0}")]
     NoSuchKey(String),
+    /// No such principal.
+    #[error("there is no principal '{0}'")]
+    NoSuchPrincipal(String),
     /// The root's keys aren't users' keys.
     #[error("{key} is a root key of account {account}")]
     RootKey {
@@ -151,6 +168,7 @@ impl OperatorError {
         matches!(
             self,
             OperatorError::Document(_)
+                | OperatorError::NoSuchPrincipal(_)
                 | OperatorError::WhichPolicy(_)
                 | OperatorError::Session(_)
                 | OperatorError::RootKey { .. }
@@ -165,6 +183,9 @@ impl OperatorError {
             }
             OperatorError::NoSuchUser { .. } => {
                 "`aws iam create-user --user-name NAME` makes one, as the account's root"
+            }
+            OperatorError::NoSuchPrincipal(_) => {
+                "name user/NAME, role/NAME or root of --account, or the ARN of one"
             }
             OperatorError::TooManyKeys { .. } => "end one with `causeway identity revoke KEY_ID`",
             OperatorError::RootKey { .. } => "root keys can't be revoked yet",
@@ -207,6 +228,7 @@ impl<E: Engine> Region<E> {
                 self.standing.adopted(*revision).await;
                 Ok(Value::Null)
             }
+            OperatorQuestion::Explain { access } => to_json(&self.explain_access(access)?),
             OperatorQuestion::SetPolicy {
                 account,
                 name,
@@ -235,15 +257,28 @@ impl<E: Engine> Region<E> {
         mut attempt: impl FnMut(&dyn ConfigurationView) -> Draft<T>,
     ) -> Result<(T, u64), OperatorError> {
         let council: &CouncilDriver<E> = &self.council;
-        for _ in 0..MAX_ATTEMPTS {
+        let begun = self.environment.now().monotonic;
+        let mut attempts = 0;
+        loop {
             let (edits, outcome) = attempt(&*self.view())?;
-            match Configuration::propose(council, edits).await {
-                Ok(revision) => return Ok((outcome, revision)),
-                Err(ConfigurationError::Conflict) => {}
-                Err(error) => return Err(error.into()),
+            let error = match Configuration::propose(council, edits).await {
+                Ok(revision) => {
+                    self.standing.adopted(revision).await;
+                    return Ok((outcome, revision));
+                }
+                Err(error) => error,
+            };
+            let now = self.environment.now().monotonic;
+            match error {
+                ConfigurationError::Conflict if attempts < MAX_ATTEMPTS => attempts += 1,
+                ConfigurationError::NoMajority | ConfigurationError::Busy
+                    if now - begun < PATIENCE =>
+                {
+                    self.environment.sleep_until(now + PAUSE).await;
+                }
+                other => return Err(other.into()),
             }
         }
-        Err(ConfigurationError::Conflict.into())
     }
 }
 

@@ -16,9 +16,9 @@ use types::{AccountId, ConfigurationEdit, ConfigurationExpected, ConfigurationVi
 use super::{Draft, OperatorError};
 use crate::region::Region;
 
-/// Policies of a kind over one account at most. (AWS attaches five to an account, and five to each
-/// unit above it: Organizations User Guide, "Quotas and service limits".)
-const MAX_POLICIES: usize = 30;
+/// Policies of a kind over one account at most (Organizations User Guide, "Quotas and service
+/// limits").
+const MAX_POLICIES: usize = 5;
 
 /// Characters of a document at most (the same).
 const LONGEST_DOCUMENT: usize = 5_120;
@@ -64,7 +64,7 @@ impl<E: Engine> Region<E> {
         kind: OverAccount,
         document: &str,
     ) -> Result<Value, OperatorError> {
-        check(document)?;
+        check(kind, document)?;
         let change = self.change(|view| {
             let (revision, mut entry) = self.account(view, account)?;
             let policies = kind.of(&mut entry);
@@ -167,14 +167,51 @@ impl<E: Engine> Region<E> {
 }
 
 /// Is it the document of such a policy?
-fn check(document: &str) -> Result<(), OperatorError> {
+fn check(kind: OverAccount, document: &str) -> Result<(), OperatorError> {
+    let refused = |text: String| Err(OperatorError::Document(text));
     let length = document.chars().filter(|c| !c.is_whitespace()).count();
     if length > LONGEST_DOCUMENT {
-        let text = format!("it has {length} characters, and {LONGEST_DOCUMENT} is the most");
-        return Err(OperatorError::Document(text));
+        return refused(format!(
+            "it has {length} characters, and {LONGEST_DOCUMENT} is the most"
+        ));
     }
-    let parsed = Policy::parse(PolicyKind::Organization, document);
-    parsed
-        .map(drop)
-        .map_err(|cause| OperatorError::Document(cause.to_string()))
+    match Policy::parse(PolicyKind::Organization, document) {
+        Err(cause) => refused(cause.to_string()),
+        Ok(policy) => match (kind, policy.names_principals()) {
+            (OverAccount::ServiceControl, true) => {
+                refused("a service control policy names no principals".to_owned())
+            }
+            (OverAccount::ResourceControl, false) => {
+                refused("a resource control policy has the Principal \"*\"".to_owned())
+            }
+            _ => Ok(()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_of_its_kind_and_not_too_long() {
+        let with = |more: &str| {
+            format!(
+                "{{\"Version\":\"2012-10-17\",\"Statement\":{{\"Effect\":\"Deny\",{more}\"Action\":\"s3:*\",\"Resource\":\"*\"}}}}"
+            )
+        };
+        let (plain, everyone) = (with(""), with("\"Principal\":\"*\","));
+        assert_eq!(check(OverAccount::ServiceControl, &plain), Ok(()));
+        assert_eq!(check(OverAccount::ResourceControl, &everyone), Ok(()));
+        let long = with(&format!("\"Sid\":\"{}\",", "a".repeat(LONGEST_DOCUMENT)));
+        for (kind, document, word) in [
+            (OverAccount::ServiceControl, &everyone, "no principals"),
+            (OverAccount::ResourceControl, &plain, "Principal"),
+            (OverAccount::ServiceControl, &long, "is the most"),
+            (OverAccount::ServiceControl, &"{".to_owned(), "Syntax"),
+        ] {
+            let refused = check(kind, document).unwrap_err();
+            assert!(refused.to_string().contains(word), "{refused}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! `causeway identity`: who may call, new accounts and keys, and why something is allowed or not.
 
+mod explain;
 mod list;
 mod policy;
 
@@ -28,6 +29,7 @@ pub fn identity(command: &IdentityCommand) -> Result<(), Failure> {
             query,
         } => create_key(user, account.number, query),
         IdentityCommand::Revoke { key, query } => revoke(key, query),
+        IdentityCommand::Explain(command) => explain::explain(command),
         IdentityCommand::Policy(command) => policy::policy(command),
     }
 }

@@ -1,0 +1,222 @@
+//! Opening a Region on its database: all that it is made of, as it last was. It runs nothing.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use aws::signature::Verifier;
+use bytes::Bytes;
+use council::{CouncilConfig, CouncilDriver, Timing};
+use event_listener::Event;
+use identity::{Bootstrap, RootKeys, Sealer};
+use link::{Admission, Port};
+use steering::{Steering, SteeringOptions};
+use store::{Batch, Engine, Snapshot, Space};
+use tables::{Tables, TablesConfig};
+use types::{AccountId, Deployment, Environment, SiteId};
+
+use crate::asking::Asking;
+use crate::error::OpenError;
+use crate::message::{LogId, cursor_key, decode_cursor};
+use crate::peer::Peer;
+use crate::planted::PlantedBug;
+use crate::probe::Probe;
+use crate::receiver::Cursor;
+use crate::region::Region;
+use crate::route53::Nodes;
+use crate::standing::Standing;
+
+/// The key in `Space::Meta` of the log's identity.
+const LOG_KEY: &str = "region/log";
+
+/// What a Region is told when it is opened.
+#[derive(Clone)]
+pub struct RegionConfig {
+    /// The sites there are, this one among them.
+    pub deployment: Deployment,
+    /// This Region's site.
+    pub site: SiteId,
+    /// The first account, whose root keys are the operator's.
+    pub account: AccountId,
+    /// The deployment's largest round trip between sites, for the council's patience.
+    pub largest_round_trip: types::Span,
+    /// A planted bug: for the simulation only.
+    pub planted: Option<PlantedBug>,
+    /// A bug planted in tables: for the simulation only.
+    pub planted_in_tables: Option<tables::PlantedBug>,
+}
+
+/// What a Region is given that is written down nowhere in its database.
+#[derive(Clone, Debug)]
+pub struct RegionSecrets {
+    /// The first account's root keys: accepted until the configuration holds some.
+    pub root_keys: RootKeys,
+    /// Seals and opens the secrets at rest with the operator's key.
+    pub sealer: Arc<Sealer>,
+}
+
+impl RegionConfig {
+    fn tables(&self, region: types::Region, environment: &Arc<dyn Environment>) -> TablesConfig {
+        TablesConfig {
+            deployment: self.deployment.clone(),
+            site: self.site,
+            region,
+            environment: environment.clone(),
+            planted: self.planted_in_tables,
+        }
+    }
+
+    fn seat(&self) -> CouncilConfig {
+        CouncilConfig {
+            site: self.site,
+            deployment: self.deployment.clone(),
+            timing: Timing::for_round_trip(self.largest_round_trip),
+        }
+    }
+}
+
+impl<E: Engine> Region<E> {
+    /// Opens a Region on its database. `ports` holds one for each other site; `options` says how it
+    /// probes endpoints and finds places.
+    ///
+    /// # Errors
+    /// What the database holds can't be read, was sealed with another operator's key, or the site
+    /// isn't a Region of the deployment.
+    pub async fn open(
+        engine: E,
+        config: RegionConfig,
+        options: SteeringOptions,
+        environment: Arc<dyn Environment>,
+        secrets: RegionSecrets,
+        ports: BTreeMap<SiteId, Arc<Port>>,
+    ) -> Result<Arc<Region<E>>, OpenError> {
+        let name = config
+            .deployment
+            .region_of(config.site)
+            .ok_or(OpenError::NotARegion)?;
+        let log = log_identity(&engine, environment.as_ref()).await?;
+        let snapshot = engine.snapshot();
+        let admission = Admission::open();
+        let asking = Asking::new(environment.clone(), admission.clone(), ports.clone());
+        let asking = Arc::new(asking);
+        let tables = config.tables(name, &environment);
+        let tables = Tables::open(engine.clone(), tables).await?;
+        tables.set_replica_probe(Arc::new(Probe(asking.clone())));
+        let seat = config.seat();
+        let council = CouncilDriver::open(engine.clone(), seat, environment.clone()).await?;
+        let targets = options.targets.clone();
+        let here = (config.deployment.clone(), config.site);
+        let (store, clocks) = (engine.clone(), environment.clone());
+        let steering = Steering::open(store, council.clone(), here, options, clocks, ports.clone());
+        let steering = steering.await?;
+        let routing = routing::Service::new(routing::ServiceConfig {
+            environment: environment.clone(),
+            configuration: council.clone(),
+            nodes: Arc::new(Nodes(steering.clone())),
+            targets: crate::route53::targets(targets),
+        });
+        let RegionSecrets { root_keys, sealer } = secrets;
+        let account = config.account;
+        let bootstrap = Bootstrap { account, root_keys };
+        let identity = crate::settings::last_known(&council, &sealer, &bootstrap)?;
+        let standing = Arc::new(Standing::new(identity, environment.now().monotonic));
+        let directory = directory(&environment, &council, &sealer, &standing);
+        let peers = open_peers(&snapshot, &config.deployment, &ports, log).await?;
+        let trimmed = crate::housekeeping::oldest(&snapshot, engine.log_head()).await?;
+        Ok(Arc::new(Region {
+            name,
+            log,
+            tables: Arc::new(tables),
+            council,
+            steering,
+            routing,
+            directory,
+            sealer,
+            bootstrap,
+            standing,
+            verifier: Verifier::new(),
+            admission,
+            asking,
+            peers,
+            trimmed: Mutex::new(trimmed),
+            planted: config.planted,
+            failure: Mutex::default(),
+            failed: Event::new(),
+            config,
+            environment,
+            engine,
+        }))
+    }
+}
+
+/// IAM and STS, over the council's settings.
+fn directory<E: Engine>(
+    environment: &Arc<dyn Environment>,
+    council: &Arc<CouncilDriver<E>>,
+    sealer: &Arc<Sealer>,
+    standing: &Arc<Standing>,
+) -> identity::Service {
+    let standing = standing.clone();
+    identity::Service::new(identity::ServiceConfig {
+        environment: environment.clone(),
+        configuration: council.clone(),
+        sealer: sealer.clone(),
+        identity: Arc::new(move || standing.identity()),
+    })
+}
+
+/// A peer behind each port, as far as its changes were applied here.
+async fn open_peers<S: Snapshot>(
+    snapshot: &S,
+    deployment: &Deployment,
+    ports: &BTreeMap<SiteId, Arc<Port>>,
+    log: LogId,
+) -> Result<BTreeMap<SiteId, Arc<Peer>>, OpenError> {
+    let mut peers = BTreeMap::new();
+    for (site, port) in ports {
+        let site = deployment
+            .site(*site)
+            .ok_or(OpenError::UnknownPeer(*site))?;
+        let cursor = match snapshot.get(Space::Meta, &cursor_key(site.id)).await? {
+            Some(bytes) => {
+                let (log, applied) = decode_cursor(bytes)?;
+                Cursor {
+                    log: Some(log),
+                    applied,
+                }
+            }
+            None => Cursor::default(),
+        };
+        peers.insert(
+            site.id,
+            Arc::new(Peer::new(site, port.clone(), log, cursor)),
+        );
+    }
+    Ok(peers)
+}
+
+/// The identity of this database's log; drawn when it has none yet.
+async fn log_identity<E: Engine>(
+    engine: &E,
+    environment: &dyn Environment,
+) -> Result<LogId, OpenError> {
+    if let Some(bytes) = engine
+        .snapshot()
+        .get(Space::Meta, LOG_KEY.as_bytes())
+        .await?
+    {
+        let bytes = bytes
+            .as_ref()
+            .try_into()
+            .map_err(|_| OpenError::LogIdentity)?;
+        return Ok(LogId(u64::from_be_bytes(bytes)));
+    }
+    let log = LogId(environment.random());
+    let mut batch = Batch::new();
+    batch.put(
+        Space::Meta,
+        LOG_KEY,
+        Bytes::copy_from_slice(&log.0.to_be_bytes()),
+    );
+    engine.commit(batch).await?;
+    Ok(log)
+}
