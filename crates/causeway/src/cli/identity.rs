@@ -82,8 +82,8 @@ pub enum IdentityCommand {
         after_help = "Condition keys that a request would bring are given with --context; those \
         that aren't are absent, but for the time, aws:RequestedRegion, aws:SecureTransport (false) \
         and what is known of the principal and of the resource's account. For a table of DynamoDB \
-        its resource policy is looked up in --region. Nothing is carried out.\n\nExit code 0: allowed. Exit code 1: denied. Exit code \
-        2: wrong use.\n\nExamples:\n  \
+        its resource policy is looked up in --region. Nothing is carried out.\n\nExit code 0: \
+        allowed. Exit code 1: denied. Exit code 2: wrong use.\n\nExamples:\n  \
         causeway identity explain dynamodb:PutItem \
         arn:aws:dynamodb:us-east-1:111122223333:table/Orders --as user/alice\n  \
         causeway identity explain s3:GetObject 'arn:aws:s3:::logs/*' --as role/reader \

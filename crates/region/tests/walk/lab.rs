@@ -12,9 +12,10 @@ use std::task::{Context, Poll, Waker};
 
 use aws::signature::{Credentials, Rules, SecretKey, Target, sign};
 use bytes::Bytes;
+use council::Settings;
 use http::{Request, Response};
 use identity::{RootKey, RootKeys, Sealer};
-use region::{Client, Region, RegionConfig, RegionSecrets, Task};
+use region::{Client, OpenError, Region, RegionConfig, RegionSecrets, Task};
 use routing::Locator;
 use steering::SteeringOptions;
 use store::{Direction, Engine, KeyRange, MemoryEngine, Snapshot, Space};
@@ -79,6 +80,18 @@ impl Prober for NoEndpoints {
 pub struct Key {
     pub id: String,
     pub secret: String,
+    pub token: Option<String>,
+}
+
+impl Key {
+    /// A long-lived one.
+    pub fn new(id: impl Into<String>, secret: impl Into<String>) -> Key {
+        Key {
+            id: id.into(),
+            secret: secret.into(),
+            token: None,
+        }
+    }
 }
 
 /// Who signs a request.
@@ -156,11 +169,17 @@ pub struct Lab {
 impl Lab {
     /// A Region that leads the council of itself, and has put its root key there.
     pub fn new() -> Lab {
-        let (engine, clock) = (MemoryEngine::new(), Arc::<Clock>::default());
+        let opened = Lab::on(MemoryEngine::new(), 9);
+        opened.unwrap_or_else(|error| panic!("a Region opens on an empty engine: {error}"))
+    }
+
+    /// The same on what an earlier one has left, with an operator's key of that byte.
+    pub fn on(engine: MemoryEngine, operator: u8) -> Result<Lab, OpenError> {
+        let clock = Arc::<Clock>::default();
         let root = RootKey::generate(&Zeroizing::new([7; identity::RANDOM_BYTES]));
         let secrets = RegionSecrets {
             root_keys: RootKeys::new(root.clone()),
-            sealer: Arc::new(Sealer::new(&Zeroizing::new([9; 32]))),
+            sealer: Arc::new(Sealer::new(&Zeroizing::new([operator; 32]))),
         };
         let opening = Region::open(
             engine.clone(),
@@ -171,29 +190,55 @@ impl Lab {
             BTreeMap::new(),
         );
         let opened = pin!(opening).poll(&mut Context::from_waker(Waker::noop()));
-        let Poll::Ready(Ok(region)) = opened else {
-            panic!("a Region opens on an empty engine");
+        let Poll::Ready(opened) = opened else {
+            panic!("memory is read at once");
         };
+        let region = opened?;
         let lab = Lab {
             tasks: RefCell::new(region.tasks()),
             region,
             engine,
             clock,
-            root: Key {
-                id: root.access_key_id().to_owned(),
-                secret: root.secret().expose().to_owned(),
-            },
+            root: Key::new(root.access_key_id(), root.secret().expose()),
             turns: Cell::new(0),
         };
-        lab.turn_until(|lab| {
-            lab.region
-                .council()
-                .settings()
-                .get(region::ROOT_KEYS)
-                .is_some()
-        });
+        let has_keys = |settings: &Settings| settings.get(region::ROOT_KEYS).is_some();
+        lab.turn_until(|lab| has_keys(&lab.region.council().settings()));
+        lab.turn_until(|lab| lab.region.council().status().majority);
         lab.settle();
-        lab
+        Ok(lab)
+    }
+
+    /// Ends it; what is left is its engine.
+    pub fn end(self) -> MemoryEngine {
+        self.engine
+    }
+
+    /// The Region.
+    pub fn region(&self) -> &Region<MemoryEngine> {
+        &self.region
+    }
+
+    /// Lets that much time pass.
+    pub fn pass(&self, span: Span) {
+        self.clock.now.fetch_add(span.0, Ordering::Relaxed);
+        self.settle();
+    }
+
+    /// Drives something to its end, with the Region's tasks.
+    pub fn drive<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        let mut outcome = None;
+        self.turn_until(|_| {
+            let polled = future
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()));
+            if let Poll::Ready(ended) = polled {
+                outcome = Some(ended);
+            }
+            outcome.is_some()
+        });
+        outcome.expect("it came to its end")
     }
 
     /// A moment passes: every task gets on.
@@ -253,7 +298,7 @@ impl Lab {
             let credentials = Credentials {
                 access_key_id: &key.id,
                 secret: &secret,
-                session_token: None,
+                session_token: key.token.as_deref(),
             };
             let target = Target {
                 service: ask.service.name(),
@@ -271,18 +316,8 @@ impl Lab {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             is_secure: false,
         };
-        let mut answer = pin!(self.region.handle(client, Request::from_parts(parts, body)));
-        let mut response: Option<Response<Bytes>> = None;
-        self.turn_until(|_| {
-            let polled = answer
-                .as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()));
-            if let Poll::Ready(answered) = polled {
-                response = Some(answered);
-            }
-            response.is_some()
-        });
-        let response = response.expect("it was answered");
+        let request = Request::from_parts(parts, body);
+        let response: Response<Bytes> = self.drive(self.region.handle(client, request));
         Answer {
             status: response.status().as_u16(),
             text: String::from_utf8_lossy(response.body()).into_owned(),
@@ -304,10 +339,7 @@ impl Lab {
             self.allow(name, policy);
         }
         let made = self.ok(&form("iam", "CreateAccessKey", &[("UserName", name)]));
-        Key {
-            id: made.element("AccessKeyId"),
-            secret: made.element("SecretAccessKey"),
-        }
+        Key::new(made.element("AccessKeyId"), made.element("SecretAccessKey"))
     }
 
     /// Gives a user that policy in place of the one before.

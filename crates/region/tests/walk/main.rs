@@ -3,6 +3,7 @@
 //! walked too.
 
 mod lab;
+mod operator;
 mod requests;
 
 use lab::{Answer, Key, Lab, Signed};
@@ -99,7 +100,7 @@ fn no_operation_runs_without_a_verified_and_allowed_caller() {
     });
 }
 
-/// A verified caller whom no policy allows it: refused for that reason, or told that it isn't built.
+/// A verified caller whom no policy allows it: refused for that reason, or told it isn't built.
 fn judged(ask: &Ask, answer: &Answer, because: &str) {
     if !ask.built {
         let told = answer.code().contains("NotImplemented");
