@@ -178,6 +178,11 @@ impl<'a, T> PageUnderWay<'a, T> {
         self.last = Some(key);
     }
 
+    /// Ends it before it is full: the next one begins after what is on it.
+    pub(crate) fn end(&mut self) {
+        self.more = true;
+    }
+
     /// The page as it was filled.
     pub(crate) fn finish(self) -> Page<T> {
         let last = self.last.filter(|_| self.more);

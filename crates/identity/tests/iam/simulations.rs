@@ -406,3 +406,27 @@ fn whose_policies_are_simulated_is_asked_of_the_judge() {
     assert_eq!(asked[0].0, "iam:SimulatePrincipalPolicy");
     assert_eq!(asked[0].1, ALICE.1);
 }
+#[test]
+fn a_page_ends_early_where_much_is_to_be_told() {
+    let api = Api::new();
+    let statement = "{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"*\"}";
+    let policy = document(&format!("[{}]", vec![statement; 1_000].join(",")));
+    let actions: Vec<_> = (1..=13)
+        .map(|n| (format!("ActionNames.member.{n}"), format!("s3:Action{n}")))
+        .collect();
+    let page = |marker: Option<&str>| {
+        let mut parameters = vec![("PolicyInputList.member.1", &*policy)];
+        parameters.extend(actions.iter().map(|(name, action)| (&**name, &**action)));
+        parameters.extend(marker.map(|marker| ("Marker", marker)));
+        api.call("SimulateCustomPolicy", &parameters).ok()
+    };
+    let first = page(None);
+    assert_eq!(first.all("EvalDecision").len(), 10);
+    assert_eq!(first.all("SourcePolicyId").len(), 10_000);
+    let rest = page(Some(&first.one("Marker")));
+    assert_eq!(
+        rest.all("EvalActionName"),
+        ["s3:Action11", "s3:Action12", "s3:Action13"]
+    );
+    assert_eq!(rest.one("IsTruncated"), "false");
+}

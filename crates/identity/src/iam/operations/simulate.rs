@@ -18,6 +18,10 @@ use crate::policy::Position;
 /// than are asked for (API reference, `MaxItems`), so that no request takes long.
 const WORK: usize = 32 * 1024 * 1024;
 
+/// Statements and missing keys that one page tells of before it ends, so that no answer is very
+/// large.
+const GROUNDS: usize = 10_000;
+
 /// `SimulatePrincipalPolicy`.
 pub(crate) async fn principal(_: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
     let mut policies = PolicySet::default();
@@ -81,26 +85,43 @@ fn simulate(
     let actions = asked.actions.iter();
     let pairs =
         actions.flat_map(|action| resources.clone().map(move |resource| (*action, *resource)));
-    let numbered = pairs.enumerate();
-    let page = paging.page(numbered.map(|(number, pair)| (format!("{number:06}"), pair)));
+    let (mut page, mut told) = (paging.walk(), 0);
+    for (number, (action, resource)) in pairs.enumerate() {
+        let place = format!("{number:06}");
+        if page.is_done() {
+            break;
+        }
+        if !page.wants(&place) {
+            continue;
+        }
+        if told >= GROUNDS {
+            page.end();
+            break;
+        }
+        let verdict = evaluation.of(action, resource);
+        told += verdict.matched.len() + evaluation.missing().len();
+        page.take(place, (action, resource, verdict));
+    }
     let mut reply = request.reply();
-    page.write(
-        reply.writer(),
-        "EvaluationResults",
-        |writer, (action, resource)| {
-            write_result(writer, action, resource, &evaluation.of(action, resource));
-        },
-    );
+    let write = |writer: &mut XmlWriter, result: &(&str, &str, Verdict<'_>)| {
+        write_result(writer, result, evaluation.missing());
+    };
+    page.finish()
+        .write(reply.writer(), "EvaluationResults", write);
     Ok(reply)
 }
 
-fn write_result(writer: &mut XmlWriter, action: &str, resource: &str, verdict: &Verdict<'_>) {
+fn write_result(
+    writer: &mut XmlWriter,
+    (action, resource, verdict): &(&str, &str, Verdict<'_>),
+    missing: &[&str],
+) {
     writer
         .open("member")
         .value("EvalActionName", action)
         .value("EvalResourceName", resource)
         .value("EvalDecision", verdict.decision);
-    write_grounds(writer, verdict);
+    write_grounds(writer, verdict, missing);
     if let Some(allowed) = verdict.by_organization {
         writer
             .open("OrganizationsDecisionDetail")
@@ -108,20 +129,20 @@ fn write_result(writer: &mut XmlWriter, action: &str, resource: &str, verdict: &
             .close();
     }
     write_boundary(writer, verdict);
-    if resource != "*" {
+    if *resource != "*" {
         writer
             .open("ResourceSpecificResults")
             .open("member")
             .value("EvalResourceName", resource)
             .value("EvalResourceDecision", verdict.decision);
-        write_grounds(writer, verdict);
+        write_grounds(writer, verdict, missing);
         write_boundary(writer, verdict);
         writer.close().close();
     }
     writer.close();
 }
 
-fn write_grounds(writer: &mut XmlWriter, verdict: &Verdict<'_>) {
+fn write_grounds(writer: &mut XmlWriter, verdict: &Verdict<'_>, missing: &[&str]) {
     writer.open("MatchedStatements");
     for matched in &verdict.matched {
         writer
@@ -134,7 +155,7 @@ fn write_grounds(writer: &mut XmlWriter, verdict: &Verdict<'_>) {
     }
     writer.close();
     writer.open("MissingContextValues");
-    for name in &verdict.missing {
+    for name in missing {
         writer.value("member", name);
     }
     writer.close();

@@ -218,6 +218,6 @@ fn add_principal_keys(
         keys.add("aws:userid", &user.id);
     }
     for (key, value) in source.and_then(Source::tags).into_iter().flatten() {
-        keys.add(format!("aws:PrincipalTag/{key}"), value);
+        keys.add(&format!("aws:PrincipalTag/{key}"), value);
     }
 }

@@ -1,20 +1,21 @@
-//! Evaluates one action on one resource, and says which statements decided, what the boundary and
-//! the organisation let through, and which condition keys were missing.
+//! Evaluates one action on one resource, and says which statements decided and what the boundary
+//! and the organisation let through; and which condition keys are missing to evaluate at all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::asked::{Asked, Principal};
 use super::keys::KeysOf;
 use super::source::{Given, PolicySet};
 use crate::policy::{
-    Attached, Considered, Effect, Inquiry, KeySource, Layer, Layers, Position, PrincipalView,
-    Source, explain,
+    Attached, Considered, Effect, Inquiry, Layer, Layers, Position, PrincipalView, Source, explain,
 };
 
 /// What evaluates.
 pub(crate) struct Evaluation<'a> {
     asked: &'a Asked<'a>,
     policies: &'a PolicySet,
+    by_label: BTreeMap<&'a str, &'a Given>,
+    missing: Vec<&'a str>,
     identity: Vec<Attached<'a>>,
     service_control: Option<Vec<Attached<'a>>>,
 }
@@ -25,8 +26,6 @@ pub(crate) struct Verdict<'a> {
     pub(crate) decision: &'static str,
     /// The statements that made it so.
     pub(crate) matched: Vec<Matched<'a>>,
-    /// Condition keys that the policies name and nobody gave.
-    pub(crate) missing: Vec<&'a str>,
     /// Does the organisation let it through? `None`: there is none.
     pub(crate) by_organization: Option<bool>,
     /// Does the boundary? `None`: there is none.
@@ -50,6 +49,11 @@ impl<'a> Evaluation<'a> {
         Evaluation {
             asked,
             policies,
+            by_label: policies
+                .all()
+                .map(|given| (given.label.as_str(), given))
+                .collect(),
+            missing: missing(asked, policies),
             identity: policies.identity.iter().map(attached).collect(),
             service_control: service_control
                 .map(|policies| policies.iter().map(attached).collect()),
@@ -105,7 +109,6 @@ impl<'a> Evaluation<'a> {
                 Effect::ImplicitlyDenied => "implicitDeny",
             },
             matched: self.deciding(explanation.decision.effect, &applied),
-            missing: self.missing(&keys),
             by_organization: (self.service_control.as_ref())
                 .map(|_| lets_through(Layer::ServiceControl)),
             by_boundary: (self.policies.boundary.as_ref()).map(|_| lets_through(Layer::Boundary)),
@@ -124,9 +127,8 @@ impl<'a> Evaluation<'a> {
             let Source::Given(label) = found.source else {
                 return None;
             };
-            let given = self.policies.all().find(|given| given.label == label)?;
             Some(Matched {
-                given,
+                given: self.by_label.get(label)?,
                 start: found.start,
                 end: found.end,
             })
@@ -134,19 +136,20 @@ impl<'a> Evaluation<'a> {
         matched.collect()
     }
 
-    fn missing(&self, keys: &KeysOf<'_>) -> Vec<&'a str> {
-        let (mut known, mut missing) = (BTreeSet::new(), Vec::new());
-        for name in self
-            .policies
-            .all()
-            .flat_map(|given| given.policy.context_keys())
-        {
-            if keys.get(name).is_none() && known.insert(name.to_ascii_lowercase()) {
-                missing.push(name);
-            }
-        }
-        missing
+    /// Condition keys that the policies name and nobody gave, of whatever is asked.
+    pub(crate) fn missing(&self) -> &[&'a str] {
+        &self.missing
     }
+}
+
+fn missing<'a>(asked: &Asked<'_>, policies: &'a PolicySet) -> Vec<&'a str> {
+    let (mut known, mut missing) = (BTreeSet::new(), Vec::new());
+    for name in policies.all().flat_map(|given| given.policy.context_keys()) {
+        if !asked.keys.has(name) && known.insert(name.to_ascii_lowercase()) {
+            missing.push(name);
+        }
+    }
+    missing
 }
 
 fn attached(given: &Given) -> Attached<'_> {

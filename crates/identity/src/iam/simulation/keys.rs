@@ -2,6 +2,7 @@
 //! principal, which a call would have too. What the request gives wins.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use types::AccountId;
 
@@ -26,12 +27,11 @@ const TYPES: [&str; 12] = [
     "dateList",
 ];
 
-/// Keys and their values; of two of one name the first counts.
+/// Keys by their names in lower case; of two of one name the first counts.
 #[derive(Default)]
-pub(crate) struct Keys(Vec<Key>);
+pub(crate) struct Keys(BTreeMap<String, Key>);
 
 struct Key {
-    name: String,
     values: Vec<String>,
     is_list: bool,
 }
@@ -69,8 +69,7 @@ impl Keys {
                     "The context key {name} of type {kind} must have one value."
                 )));
             }
-            keys.0.push(Key {
-                name: name.to_owned(),
+            keys.0.entry(name.to_ascii_lowercase()).or_insert(Key {
                 values: values.into_iter().map(str::to_owned).collect(),
                 is_list,
             });
@@ -79,18 +78,23 @@ impl Keys {
     }
 
     /// Has a key as well, if there is none of that name.
-    pub(crate) fn add(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.0.push(Key {
-            name: name.into(),
+    pub(crate) fn add(&mut self, name: &str, value: impl Into<String>) {
+        self.0.entry(name.to_ascii_lowercase()).or_insert(Key {
             values: vec![value.into()],
             is_list: false,
         });
     }
 
-    fn find(&self, name: &str) -> Option<&Key> {
-        let mut keys = self.0.iter();
-        keys.find(|key| key.name.eq_ignore_ascii_case(name))
+    /// Is there a value for that key, whatever is asked for?
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let key = self.0.get(&name.to_ascii_lowercase());
+        key.is_some_and(|key| !key.values.is_empty()) || is_owner(name)
     }
+}
+
+/// The account that owns the resource is always known.
+fn is_owner(name: &str) -> bool {
+    name.eq_ignore_ascii_case("aws:ResourceAccount")
 }
 
 /// The keys, and whose the resource is.
@@ -103,15 +107,13 @@ pub(crate) struct KeysOf<'a> {
 
 impl KeySource for KeysOf<'_> {
     fn get(&self, name: &str) -> Option<Values<'_>> {
-        match self.keys.find(name) {
+        match self.keys.0.get(&name.to_ascii_lowercase()) {
             Some(key) if key.is_list => Some(Values::Many(Cow::Borrowed(&key.values))),
             Some(key) => key
                 .values
                 .first()
                 .map(|value| Values::One(Cow::Borrowed(value))),
-            None if name.eq_ignore_ascii_case("aws:ResourceAccount") => {
-                Some(Values::One(Cow::Owned(self.owner.to_string())))
-            }
+            None if is_owner(name) => Some(Values::One(Cow::Owned(self.owner.to_string()))),
             None => None,
         }
     }
