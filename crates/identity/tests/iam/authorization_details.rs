@@ -1,6 +1,6 @@
 //! All that an account has which says who may do what.
 
-use crate::fixtures::{allows, decoded, group, policy, role, user};
+use crate::fixtures::{allows, decoded, group, of_size, policy, role, user};
 use crate::support::Api;
 
 fn filled() -> Api {
@@ -143,4 +143,26 @@ fn pages_go_through_users_groups_roles_and_policies() {
         }
     }
     assert_eq!(pages, [[2, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 2]]);
+}
+
+#[test]
+fn a_page_ends_early_where_much_is_to_be_told() {
+    let api = Api::new();
+    let document = of_size(6_000);
+    for number in 0..90 {
+        let name = format!("p{number:02}");
+        let named = [("PolicyName", &*name), ("PolicyDocument", &*document)];
+        let arn = api.call("CreatePolicy", &named).ok().one("Arn");
+        for _ in 0..4 {
+            let more = [("PolicyArn", &*arn), ("PolicyDocument", &*document)];
+            api.call("CreatePolicyVersion", &more).ok();
+        }
+    }
+    let first = api.call("GetAccountAuthorizationDetails", &[]).ok();
+    let told = first.all("PolicyName");
+    assert!((60..80).contains(&told.len()), "{}", told.len());
+    let next = [("Marker", &*first.one("Marker"))];
+    let rest = api.call("GetAccountAuthorizationDetails", &next).ok();
+    assert_eq!(rest.one("IsTruncated"), "false");
+    assert_eq!(told.len() + rest.all("PolicyName").len(), 90);
 }

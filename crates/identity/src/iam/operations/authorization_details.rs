@@ -30,6 +30,10 @@ const KINDS: [&str; 5] = [
     "AWSManagedPolicy",
 ];
 
+/// Bytes of the configuration that one page tells of before it ends: it may have fewer things than
+/// are asked for (API reference, `MaxItems`), so that no answer is very large.
+const MOST_BYTES: usize = 2 * 1024 * 1024;
+
 /// One of the things that are told.
 enum Told {
     User(User),
@@ -42,18 +46,18 @@ enum Told {
 pub(crate) async fn get(_: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
     let wanted = filter(request)?;
     let paging = Paging::of(request)?;
-    let mut page = paging.walk();
+    let (mut page, mut told) = (paging.walk(), 0);
     if wanted[0] {
-        collect(request, '0', &mut page, Told::User)?;
+        collect(request, '0', &mut page, &mut told, Told::User)?;
     }
     if wanted[1] {
-        collect(request, '1', &mut page, Told::Group)?;
+        collect(request, '1', &mut page, &mut told, Told::Group)?;
     }
     if wanted[2] {
-        collect(request, '2', &mut page, Told::Role)?;
+        collect(request, '2', &mut page, &mut told, Told::Role)?;
     }
     if wanted[3] || wanted[4] {
-        collect_policies(request, &wanted, &mut page)?;
+        collect_policies(request, &wanted, &mut page, &mut told)?;
     }
     let page = page.finish();
     let mut reply = request.reply();
@@ -86,12 +90,14 @@ fn filter(request: &IamRequest<'_>) -> Result<[bool; 5], IamError> {
     Ok(KINDS.map(|kind| given.is_empty() || given.contains(&kind)))
 }
 
-/// Everything of that kind; what is on another page isn't decoded. `place` sorts the kinds.
+/// Everything of that kind; what is on another page isn't decoded. `place` sorts the kinds, `told`
+/// counts bytes.
 fn collect<T: Entry>(
     request: &IamRequest<'_>,
     place: char,
     page: &mut PageUnderWay<'_, Told>,
-    told: impl Fn(T) -> Told,
+    told: &mut usize,
+    tell: impl Fn(T) -> Told,
 ) -> Result<(), IamError> {
     let prefix = entries::prefix::<T>(request.account());
     let mut failed = None;
@@ -100,8 +106,13 @@ fn collect<T: Entry>(
         if failed.is_some() || !page.wants(&sorted) {
             return;
         }
+        if *told > MOST_BYTES {
+            page.end();
+            return;
+        }
+        *told += bytes.len();
         match entries::decode::<T>(key, bytes) {
-            Ok(thing) => page.take(sorted, told(thing)),
+            Ok(thing) => page.take(sorted, tell(thing)),
             Err(error) => failed = Some(error),
         }
     });
@@ -112,6 +123,7 @@ fn collect_policies(
     request: &IamRequest<'_>,
     wanted: &[bool; 5],
     page: &mut PageUnderWay<'_, Told>,
+    told: &mut usize,
 ) -> Result<(), IamError> {
     if page.is_done() {
         return Ok(());
@@ -119,7 +131,7 @@ fn collect_policies(
     let account = request.account();
     let usages = managed::usages(request.view(), account)?;
     if wanted[3] {
-        collect(request, '3', page, |policy: ManagedPolicy| {
+        collect(request, '3', page, told, |policy: ManagedPolicy| {
             let policy = Managed::Local(0, Box::new(policy));
             let usage = usages.get(&policy.arn(account)).copied();
             Told::Policy(policy, usage.unwrap_or_default())
