@@ -14,7 +14,7 @@ use identity::{Bootstrap, Sealer};
 use link::{Admission, Class, Delivery, Lane, Plain, Service};
 use steering::{LinkWatch, Steering};
 use store::{Engine, LogPosition};
-use tables::Tables;
+use tables::{TableName, Tables};
 use types::{Environment, SiteId};
 
 use crate::asking::{Asking, REGION_SERVICE};
@@ -298,6 +298,7 @@ impl<E: Engine> Region<E> {
 
     fn answer(&self, peer: &Peer, number: u64, question: &Question) {
         let Question::TableExists { name } = question;
+        let Ok(table) = name.parse::<TableName>();
         let existing = self.tables.probe_replica(name);
         let group = existing
             .and_then(|table| table.group)
@@ -311,7 +312,7 @@ impl<E: Engine> Region<E> {
             peer.site.name,
             Lane::Request,
             Service(TABLES),
-            name.clone(),
+            table.resource(),
             payload,
         )
         .expect("an answer is short");

@@ -118,3 +118,23 @@ pub(crate) fn write_zone(zone: &Zone, revision: u64) -> ConfigurationEdit {
         value: Some(encode_zone(zone)),
     }
 }
+
+/// The edit that lets no two zones be made at once, at whatever sites: whether a name is free is
+/// judged by all zones there are.
+pub(crate) fn one_at_a_time(view: &dyn ConfigurationView) -> ConfigurationEdit {
+    let (expected, made) = match view.get(keys::ZONES_MADE) {
+        None => (ConfigurationExpected::Absent, 0),
+        Some((revision, bytes)) => {
+            let made = std::str::from_utf8(&bytes)
+                .ok()
+                .and_then(|text| text.parse().ok());
+            (ConfigurationExpected::Revision(revision), made.unwrap_or(0))
+        }
+    };
+    let made: u64 = made;
+    ConfigurationEdit {
+        key: keys::ZONES_MADE.to_owned(),
+        expected,
+        value: Some(made.saturating_add(1).to_string().into()),
+    }
+}

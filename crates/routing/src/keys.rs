@@ -15,6 +15,9 @@ pub const RECORDS: &str = "routing/records/";
 /// Every health check stands under this prefix.
 pub const CHECKS: &str = "routing/check/";
 
+/// Counts the zones that were ever made: each raises it.
+pub const ZONES_MADE: &str = "routing/zones-made";
+
 /// Bytes of a key, at most: the configuration takes no longer ones.
 pub const MAX_KEY: usize = 512;
 

@@ -7,6 +7,9 @@ use std::str::FromStr;
 
 use types::AccountId;
 
+/// Bytes of a resource's name on the link.
+const LONGEST_RESOURCE: usize = 255;
+
 /// A table's name and whose it is. As text it is the name alone for a table of the deployment's
 /// first account, and `444455556666:Orders` for others: no table has a colon in its name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -24,6 +27,14 @@ impl TableName {
             account,
             name: name.into(),
         }
+    }
+
+    /// What the link meters its records by: its text, of which an account and a name at its
+    /// longest lose the end.
+    pub fn resource(&self) -> String {
+        let mut text = self.to_string();
+        text.truncate(text.floor_char_boundary(LONGEST_RESOURCE));
+        text
     }
 }
 
@@ -61,6 +72,8 @@ mod tests {
             assert_eq!(name.to_string(), text);
             assert_eq!(text.parse(), Ok(name));
         }
+        let long = TableName::new(other, "n".repeat(255));
+        assert_eq!(long.resource(), long.to_string()[..LONGEST_RESOURCE]);
         let odd = "12:Orders";
         assert_eq!(odd.parse(), Ok(TableName::new(AccountId::LAB, odd)));
     }

@@ -73,6 +73,7 @@ pub(crate) async fn execute(
                 name_servers: choose_servers(view, &wanted.name, environment)?,
             };
             let mut edits = note.edits(view);
+            edits.push(catalogue::one_at_a_time(view));
             edits.push(references::take(reference, zone.id.as_str()));
             edits.extend(first_edits(&zone));
             Ok((edits, zone))

@@ -83,7 +83,7 @@ impl<E: Engine> Tables<E> {
         }
         let bytes = encode_item(group.id, &key[TABLE_PREFIX..], &state, copy);
         Ok(Some(Export {
-            resource: table.full_name().to_string(),
+            resource: table.full_name().resource(),
             key: Some(key),
             bytes,
             written: Some(dot.time.wall()),
@@ -113,7 +113,7 @@ impl<E: Engine> Tables<E> {
             joined: progress.joined,
         };
         Ok(Some(Export {
-            resource: table.full_name().to_string(),
+            resource: table.full_name().resource(),
             key: None,
             bytes: record.encode(),
             written: None,
@@ -134,7 +134,7 @@ impl<E: Engine> Tables<E> {
             Some(group) if group.member(peer).is_some() => {}
             _ => return Ok(None),
         }
-        let resource = table.full_name().to_string();
+        let resource = table.full_name().resource();
         Ok(table_record(table).map(|record| Export {
             resource,
             key: None,

@@ -20,6 +20,8 @@ mod resynchronize;
 pub mod shared;
 
 #[cfg(test)]
+mod accounts;
+#[cfg(test)]
 mod losses;
 #[cfg(test)]
 mod model;

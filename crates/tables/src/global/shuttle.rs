@@ -268,7 +268,7 @@ impl World {
             let announcement = entry.value.strip_prefix(&[SERVICE_TAG]).unwrap();
             let export = ready(place.tables.export(&snapshot, site(to), announcement)).unwrap();
             let Some(export) = export else { continue };
-            assert!(export.resource == "Orders", "{}", export.resource);
+            assert!(export.resource.ends_with("Orders"), "{}", export.resource);
             if let Some(key) = &export.key {
                 // The later of two records with one key replaces the earlier.
                 if let Some(index) = keys.iter().position(|other| other.as_ref() == Some(key)) {

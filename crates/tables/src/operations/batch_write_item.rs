@@ -14,7 +14,9 @@ use crate::capacity::{Consumed, Wanted};
 use crate::condition_keys::{Attributes, ConditionKey, leading_keys, word};
 use crate::primary_key::{key_in_item, key_of_request};
 use crate::request::{Constraints, respond};
-use crate::{Item, MAX_ITEM_SIZE, Parsed, Table, Tables, TablesError, item_size, limits};
+use crate::{
+    Item, MAX_ITEM_SIZE, Parsed, Table, TableName, Tables, TablesError, item_size, limits,
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -129,7 +131,7 @@ impl<E: Engine> Tables<E> {
     async fn write_all(
         &self,
         plans: Vec<Plan>,
-    ) -> Result<BTreeMap<String, (Arc<Table>, Consumed)>, TablesError> {
+    ) -> Result<BTreeMap<TableName, (Arc<Table>, Consumed)>, TablesError> {
         let keys = plans.iter().map(|plan| plan.place.as_slice());
         let _guard = self.locks.lock_all(keys).await;
         let snapshot = self.engine.snapshot();
@@ -142,7 +144,7 @@ impl<E: Engine> Tables<E> {
             let written = self
                 .stage_write(&snapshot, &table, place, decide, &mut batch)
                 .await?;
-            let entry = consumed.entry(table.name.clone());
+            let entry = consumed.entry(table.full_name());
             let (_, consumed) = entry.or_insert_with(|| (table.clone(), Consumed::default()));
             consumed.add_write(&table, &written);
         }
