@@ -1,5 +1,9 @@
 //! All that an account has which says who may do what.
 
+use identity::entries;
+use identity::model::{ManagedPolicy, PolicyVersion};
+use types::AccountId;
+
 use crate::fixtures::{allows, decoded, group, of_size, policy, role, user};
 use crate::support::Api;
 
@@ -149,15 +153,28 @@ fn pages_go_through_users_groups_roles_and_policies() {
 fn a_page_ends_early_where_much_is_to_be_told() {
     let api = Api::new();
     let document = of_size(6_000);
-    for number in 0..90 {
-        let name = format!("p{number:02}");
-        let named = [("PolicyName", &*name), ("PolicyDocument", &*document)];
-        let arn = api.call("CreatePolicy", &named).ok().one("Arn");
-        for _ in 0..4 {
-            let more = [("PolicyArn", &*arn), ("PolicyDocument", &*document)];
-            api.call("CreatePolicyVersion", &more).ok();
+    let version = PolicyVersion {
+        document: document.into(),
+        created: 7,
+    };
+    api.memory.change(|view| {
+        for number in 0..90 {
+            let policy = ManagedPolicy {
+                name: format!("p{number:02}"),
+                id: format!("ANPA{number:017}"),
+                path: "/".to_owned(),
+                created: 7,
+                updated: 7,
+                description: None,
+                versions: (1..=5).map(|number| (number, version.clone())).collect(),
+                default_version: 1,
+                next_version: 6,
+                tags: Default::default(),
+            };
+            let key = entries::key::<ManagedPolicy>(AccountId::LAB, &policy.name);
+            view.set(key, &policy);
         }
-    }
+    });
     let first = api.call("GetAccountAuthorizationDetails", &[]).ok();
     let told = first.all("PolicyName");
     assert!((60..80).contains(&told.len()), "{}", told.len());
