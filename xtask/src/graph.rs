@@ -50,7 +50,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "gameday", "steering", "region", "edge", "runtime",
         ],
     ),
-    ("bench", &["types", "store", "aws", "routing", "runtime"]),
+    (
+        "bench",
+        &[
+            "types", "store", "council", "aws", "identity", "routing", "runtime",
+        ],
+    ),
     ("xtask", &[]),
     // Examples are users' applications: they know the AWS SDK, and nothing of ours.
     ("orders", &[]),

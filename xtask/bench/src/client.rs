@@ -41,6 +41,11 @@ impl Client {
         }
     }
 
+    /// The id of its key.
+    pub fn access_key_id(&self) -> &str {
+        &self.access_key_id
+    }
+
     /// The bytes of a signed request, valid for the minutes that a signature lasts.
     pub fn request(&self, operation: &str, body: &[u8]) -> Result<Vec<u8>> {
         let request = http::Request::post("/")
@@ -66,6 +71,31 @@ impl Client {
         let reply = String::from_utf8_lossy(reply).into_owned();
         if status > 299 {
             bail!("{method} {path} was answered {status}: {reply}");
+        }
+        Ok(reply)
+    }
+
+    /// Calls an action of a service of the query protocol; a status above 299 is an error with
+    /// the server's text.
+    pub fn form(&self, service: &str, parameters: &[(&str, &str)]) -> Result<String> {
+        let version = match service {
+            "iam" => "2010-05-08",
+            _ => "2011-06-15",
+        };
+        let version = [("Version", version)];
+        let parameters = parameters.iter().chain(&version);
+        let pairs = parameters.map(|(name, value)| format!("{name}={}", encoded(value)));
+        let body = pairs.collect::<Vec<String>>().join("&");
+        let request = http::Request::post("/")
+            .header("host", self.address.to_string())
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(())?;
+        let request = self.signed(request, service, Rules::QUERY, body.as_bytes())?;
+        let mut connection = Connection::new(self.address);
+        let (status, reply) = connection.exchange(&request)?;
+        let reply = String::from_utf8_lossy(reply).into_owned();
+        if status > 299 {
+            bail!("{service} answered {status}: {reply}");
         }
         Ok(reply)
     }
@@ -161,6 +191,20 @@ pub fn expect_ok((status, body): (u16, &[u8])) -> Result<&[u8]> {
         bail!("the server answered {status}: {text}");
     }
     Ok(body)
+}
+
+/// A value of a form: all but unreserved characters in percent signs (RFC 3986, section 2.3).
+fn encoded(value: &str) -> String {
+    let mut text = String::new();
+    for byte in value.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                text.push(char::from(byte));
+            }
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
 }
 
 /// The wall clock.

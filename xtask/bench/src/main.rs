@@ -12,6 +12,7 @@ mod client;
 mod connection;
 mod dns;
 mod engine;
+mod identity;
 mod items;
 mod lab;
 mod load;
@@ -32,7 +33,7 @@ use clap::Parser;
 #[command(name = "cargo xtask bench", max_term_width = 100)]
 pub struct Arguments {
     /// Only the scenario of that name: start, writes, replication, memory, cut, peers, dns,
-    /// steering
+    /// steering, identity
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// How long one measured window of load is
@@ -44,6 +45,9 @@ pub struct Arguments {
     /// How many items the scenario `memory` ends with
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     items: u64,
+    /// How many principals the scenario `identity` has
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = principals)]
+    principals: usize,
     /// How long the scenario `cut` cuts the link
     #[arg(long, value_name = "N", default_value_t = 60)]
     cut_seconds: u64,
@@ -89,6 +93,14 @@ fn main() -> Result<()> {
         report.add(name, section, !arguments.no_lab)?;
     }
     report.write_json(arguments.json.as_deref())
+}
+
+/// As many as keys can be made of in turn, and as settings can hold.
+fn principals(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 20..=150_000) => Ok(count),
+        _ => Err("20 to 150000".to_owned()),
+    }
 }
 
 /// The root of the checkout.

@@ -2,6 +2,7 @@
 
 mod cut;
 mod dns;
+mod identity;
 mod memory;
 mod peers;
 mod replication;
@@ -32,6 +33,7 @@ pub const ALL: &[(&str, Scenario)] = &[
     ("peers", peers::run),
     ("dns", dns::run),
     ("steering", steering::run),
+    ("identity", identity::run),
 ];
 
 /// How many connections load a server.
