@@ -75,8 +75,8 @@ impl Client {
         Ok(reply)
     }
 
-    /// Calls an action of a service of the query protocol; a status above 299 is an error with
-    /// the server's text.
+    /// Calls an action of a service of the query protocol, again and again while the sites are
+    /// still electing (`Throttling`); a status above 299 is an error with the server's text.
     pub fn form(&self, service: &str, parameters: &[(&str, &str)]) -> Result<String> {
         let version = match service {
             "iam" => "2010-05-08",
@@ -86,18 +86,24 @@ impl Client {
         let parameters = parameters.iter().chain(&version);
         let pairs = parameters.map(|(name, value)| format!("{name}={}", encoded(value)));
         let body = pairs.collect::<Vec<String>>().join("&");
-        let request = http::Request::post("/")
-            .header("host", self.address.to_string())
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(())?;
-        let request = self.signed(request, service, Rules::QUERY, body.as_bytes())?;
-        let mut connection = Connection::new(self.address);
-        let (status, reply) = connection.exchange(&request)?;
-        let reply = String::from_utf8_lossy(reply).into_owned();
-        if status > 299 {
-            bail!("{service} answered {status}: {reply}");
+        let started = Instant::now();
+        loop {
+            let request = http::Request::post("/")
+                .header("host", self.address.to_string())
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(())?;
+            let request = self.signed(request, service, Rules::QUERY, body.as_bytes())?;
+            let mut connection = Connection::new(self.address);
+            let (status, reply) = connection.exchange(&request)?;
+            let reply = String::from_utf8_lossy(reply).into_owned();
+            match status {
+                0..=299 => return Ok(reply),
+                _ if reply.contains("Throttling") && started.elapsed().as_secs() < 60 => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                _ => bail!("{service} answered {status}: {reply}"),
+            }
         }
-        Ok(reply)
     }
 
     fn signed(
