@@ -108,7 +108,7 @@ pub struct Explain {
     /// The ARN of what it is done to; `*` where an action has none
     #[arg(value_name = "RESOURCE")]
     pub resource: String,
-    /// Who does it: an ARN, or user/NAME, role/NAME or root of --account
+    /// Who does it: an ARN, or a user's name, role/NAME or root of --account
     #[arg(long = "as", value_name = "PRINCIPAL")]
     pub principal: String,
     #[command(flatten)]
