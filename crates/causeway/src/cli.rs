@@ -1,5 +1,6 @@
 //! The command line: names, options, help. Values are parsed here, nothing is carried out.
 
+mod endpoint;
 mod fault;
 mod identity;
 
@@ -20,6 +21,7 @@ use crate::gameday::GameDayCommand;
 use crate::lab::{HealthInterval, KeySource};
 use crate::listing::PageStart;
 
+pub use endpoint::EndpointArguments;
 pub use fault::{FaultCommand, LeaseArguments};
 pub use identity::{Explain as IdentityExplain, IdentityCommand, PolicyCommand};
 
@@ -162,6 +164,8 @@ pub struct Up {
     /// The port of the front door and of every Region's own address [default: as before, or 4566]
     #[arg(long, value_name = "PORT", value_parser = port, allow_negative_numbers = true)]
     pub api_port: Option<u16>,
+    #[command(flatten)]
+    pub endpoint: EndpointArguments,
     /// The port DNS answers on [default: as before, or 5300]
     #[arg(long, value_name = "PORT", value_parser = port, allow_negative_numbers = true)]
     pub dns_port: Option<u16>,
@@ -461,6 +465,9 @@ mod tests {
              --api-port 1 --dns-port 5300 --console-port 4567 --app x --app-port 8081 \
              --health-interval 200ms --geo-database places.mmdb \
              --health-targets 127.0.0.0/8,10.0.0.0/8",
+            "causeway up --bind 0.0.0.0 --tls --tls-names lab.example.com,192.0.2.1",
+            "causeway up --bind :: --allow-plain-http --tls=false",
+            "causeway up --tls-certificate c.pem --tls-key k.pem --allow-plain-http=false",
             "causeway up --health-interval off",
             "causeway env --json",
             "causeway status --operations --data d --api-port 4566",
@@ -546,6 +553,10 @@ mod tests {
             ("up --dns-port 65536", port),
             ("up --console-port 99999999999999999999", port),
             ("up --edges -1", "a whole number from 0 to 16"),
+            ("up --bind nowhere", "invalid IP address syntax"),
+            ("up --tls-key k.pem", "--tls-certificate <FILE>"),
+            ("up --tls-certificate c.pem", "--tls-key <FILE>"),
+            ("up --tls --tls-certificate c --tls-key k", "cannot be used"),
             ("up --app-port 0", port),
             ("up --app=", "is not empty"),
             ("up --health-interval 199ms", "from 200ms to 30s, or off"),

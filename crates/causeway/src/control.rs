@@ -12,6 +12,7 @@ use http::{Request, Response, StatusCode};
 use identity::RootKey;
 use link::certificate::Details;
 use region::OperatorQuestion;
+use runtime::Endpoint;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use types::{Region, SiteName, Timestamp};
@@ -244,12 +245,13 @@ impl std::fmt::Display for LinkWord {
 
 /// Asks the lab and gives its answer.
 pub async fn ask(
-    server: SocketAddr,
+    endpoint: &Endpoint,
     key: &RootKey,
     region: Region,
     now: Timestamp,
     command: &Command,
 ) -> Result<Value, Failure> {
+    let server = endpoint.address;
     let body = serde_json::to_vec(command).expect("commands have a JSON form");
     let request = Request::post(PATH)
         .header(http::header::HOST, server.to_string())
@@ -263,7 +265,7 @@ pub async fn ask(
     };
     sign(&mut parts, &body, &key.credentials(), &target, now)
         .map_err(|cause| Failure::did_not_hold(format!("can't sign the request: {cause}")))?;
-    let response = runtime::request(server, Request::from_parts(parts, body), WAIT).await;
+    let response = runtime::request(endpoint.clone(), Request::from_parts(parts, body), WAIT).await;
     let response = response.map_err(|cause| match cause {
         runtime::RequestError::Refused(_) => {
             Failure::nothing_running(cause).then("start the lab with `causeway up`")

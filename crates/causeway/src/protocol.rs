@@ -26,6 +26,8 @@ pub struct SiteConfig {
     pub directory: PathBuf,
     /// Where its API listens. (An edge has none.)
     pub api: SocketAddr,
+    /// What it proves itself with there; without it, the API speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// Where it answers DNS, if it is an edge.
     pub dns: Option<DnsAddresses>,
     /// Where its links are accepted.
@@ -44,6 +46,16 @@ pub struct SiteConfig {
     pub deployment: Deployment,
     /// The other sites, and the way to each.
     pub peers: Vec<PeerConfig>,
+}
+
+/// The files of a certificate (and those between it and its authority) and of its key, in PEM.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// The certificate's.
+    pub certificate: PathBuf,
+    /// The key's.
+    pub key: PathBuf,
 }
 
 /// Where an edge answers DNS, over UDP and TCP.
@@ -330,6 +342,10 @@ mod tests {
             account: LAB_ACCOUNT.to_owned(),
             directory: directory.path().to_owned(),
             api: "127.1.1.1:4566".parse().unwrap(),
+            tls: Some(TlsFiles {
+                certificate: "certificate.pem".into(),
+                key: "key.pem".into(),
+            }),
             link: "127.1.1.1:14566".parse().unwrap(),
             dns: Some(DnsAddresses {
                 address: "127.1.1.1:5300".parse().unwrap(),

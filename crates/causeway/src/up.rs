@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use runtime::{
-    DirectoryLock, Guard, HttpLimits, HttpServer, LockError, SystemEnvironment, Termination,
-    listen, look_at_datagrams,
+    DirectoryLock, Guard, HttpLimits, HttpServer, Listener, LockError, SystemEnvironment,
+    Termination, listen, listen_beside, look_at_datagrams,
 };
 use serde_json::json;
 use types::{ByteSize, Environment, SiteName, Span, Timestamp};
@@ -72,15 +72,15 @@ async fn run(
         health_interval: options.health_interval,
         health_targets: options.health_targets.clone(),
         geo_database: options.geo_database.clone(),
+        endpoint: options.endpoint.wishes(),
     };
     let settings = plan(options, &wishes, key, held)?;
-    let listener = listen(settings.front_door());
-    let listener = listener.map_err(|cause| taken(cause, "--api-port"))?;
-    look_at_addresses(&settings, options.app.is_some())?;
+    let listener = listen_at_the_door(&settings, options.app.is_some())?;
     let (lab, key) = make(options, &wishes, key, held, environment.now().wall)?;
     say_what_comes_later(options);
     let guard = start_guard(held.as_ref().expect("a lab is made under its lock"))?;
     let banner = Banner::of(&lab, options);
+    let tls = lab.door_tls()?;
     let app = options.app.clone();
     let supervisor = Supervisor::new((lab, key), Arc::clone(&environment), guard, app)?;
     let supervisor = Arc::new(supervisor);
@@ -95,7 +95,7 @@ async fn run(
         return Err(failure);
     }
     let door = Arc::new(Door::new(Arc::clone(&supervisor)));
-    let server = HttpServer::open_door(listener, None, door, DOOR_LIMITS);
+    let server = HttpServer::open_door(listener, tls, door, DOOR_LIMITS);
     let server = server.context("can't open the front door")?;
     runtime::spawn_vital("leases", Arc::clone(&supervisor).keep_leases());
     runtime::spawn_vital("majorities", Arc::clone(&supervisor).keep_majorities());
@@ -175,6 +175,21 @@ fn start_guard(lock: &DirectoryLock) -> anyhow::Result<Guard> {
     let own = std::env::current_exe().context("can't find this program's own file")?;
     let guard = Guard::start(&own, &["guard".into()], lock.as_fd());
     guard.context("can't start the guard process")
+}
+
+/// The front door's listener, once all of the lab's addresses are known to be free.
+fn listen_at_the_door(settings: &Settings, with_apps: bool) -> Result<Listener, Failure> {
+    let address = settings.door_listens();
+    let failed = |cause| taken(cause, "--api-port");
+    let listener = listen(address).map_err(failed)?;
+    if !address.ip().is_unspecified() {
+        look_at_addresses(settings, with_apps)?;
+        return Ok(listener);
+    }
+    // On every address it would be in the way of the sites' own.
+    drop(listener);
+    look_at_addresses(settings, with_apps)?;
+    listen_beside(address).map_err(failed)
 }
 
 /// The addresses that the sites' own processes will take.
@@ -257,10 +272,7 @@ impl Banner {
         let settings = &lab.settings;
         let sites = settings.sites.iter().map(|site| BannerSite {
             name: site.name.to_string(),
-            api: site
-                .name
-                .region()
-                .map(|_| format!("http://{}", lab.api_address(site.id))),
+            api: site.name.region().map(|_| lab.url_of(site.id)),
             app: options
                 .app
                 .as_ref()
@@ -274,7 +286,7 @@ impl Banner {
         let is_default = options.data == Path::new(".causeway");
         Banner {
             json: options.json,
-            front_door: format!("http://{}", lab.front_door()),
+            front_door: lab.url(),
             dns: settings
                 .has_edges()
                 .then(|| settings.dns_address().to_string()),
@@ -401,6 +413,7 @@ mod tests {
             key: cli::OperatorKey::default(),
             delay_scale: None,
             api_port: None,
+            endpoint: cli::EndpointArguments::default(),
             dns_port: None,
             console_port: None,
             app: None,

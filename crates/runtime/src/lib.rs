@@ -24,8 +24,8 @@ pub use dns::{
 };
 pub use environment::{SystemEnvironment, fill_random, variable, variables_named};
 pub use http::{
-    DoorTls, Endpoint, FrontDoor, HttpLimits, HttpServer, ListenError, Refusal, RequestError,
-    Route, SMALL_BODY, ServerTls, Service, TlsError, Trust, listen, listen_beside,
+    DoorTls, Endpoint, FrontDoor, HttpLimits, HttpServer, ListenError, Listener, Refusal,
+    RequestError, Route, SMALL_BODY, ServerTls, Service, TlsError, Trust, listen, listen_beside,
     look_at_datagrams, request,
 };
 pub use links::{LinkPeer, Links};

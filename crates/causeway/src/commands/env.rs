@@ -11,26 +11,29 @@ use crate::output;
 pub fn env(query: &Query) -> Result<(), Failure> {
     let found = RunningLab::find(&query.lab)?;
     let region = found.region.name();
-    let endpoint = format!("http://{}", found.front_door);
+    let authority = found.authority.map(|file| file.display().to_string());
     let key = &found.root_key;
-    let variables = [
+    let mut variables = vec![
         ("AWS_ACCESS_KEY_ID", key.access_key_id()),
         ("AWS_SECRET_ACCESS_KEY", key.secret().expose()),
         ("AWS_REGION", region),
         ("AWS_DEFAULT_REGION", region),
-        ("AWS_ENDPOINT_URL", &endpoint),
+        ("AWS_ENDPOINT_URL", &found.url),
     ];
+    if let Some(file) = &authority {
+        variables.push(("AWS_CA_BUNDLE", file));
+    }
     if query.json {
-        let object: serde_json::Map<_, _> = variables
-            .map(|(name, value)| (name.to_owned(), json!(value)))
-            .into_iter()
+        let pairs = variables.iter();
+        let object: serde_json::Map<_, _> = pairs
+            .map(|(name, value)| ((*name).to_owned(), json!(value)))
             .collect();
         return output::print_json(&object);
     }
-    // None of the values has a character that a shell would look at twice but '+' and '/'.
-    let mut lines = variables
-        .map(|(name, value)| format!("export {name}={value}\n"))
-        .concat();
+    let pairs = variables.iter();
+    let mut lines: String = pairs
+        .map(|(name, value)| format!("export {name}={}\n", output::quoted(value)))
+        .collect();
     // A session token of another account would be sent along, and refused.
     lines.push_str("unset AWS_SESSION_TOKEN AWS_PROFILE\n");
     output::print(lines)

@@ -15,15 +15,17 @@ mod verify;
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use ::identity::RootKey;
-use runtime::{DirectoryLock, SystemEnvironment};
+use runtime::{DirectoryLock, Endpoint, SystemEnvironment, Trust};
 use serde_json::Value;
 use types::{Environment, Region};
 
 use crate::cli;
 use crate::control::{self, Command};
 use crate::failure::Failure;
+use crate::files;
 use crate::lab::Lab;
 use crate::output;
 
@@ -41,7 +43,11 @@ pub use verify::verify;
 
 /// A lab that runs, as far as a command needs to know it.
 struct RunningLab {
-    front_door: SocketAddr,
+    front_door: Endpoint,
+    /// That as a URL for clients.
+    url: String,
+    /// The file with the authority that they must be told to trust, if there is one.
+    authority: Option<PathBuf>,
     /// The operator's key.
     root_key: RootKey,
     /// A Region that requests to it are signed for.
@@ -70,7 +76,11 @@ impl RunningLab {
             (lab, Some(port)) => match (RunningLab::of_environment(port)?, lab) {
                 (Some(found), _) => Ok(found),
                 (None, Some(lab)) => RunningLab::of(&lab, holder).map(|found| RunningLab {
-                    front_door: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
+                    front_door: Endpoint {
+                        address: SocketAddr::new(found.front_door.address.ip(), port),
+                        ..found.front_door
+                    },
+                    url: lab.settings.endpoint.url(port),
                     ..found
                 }),
                 (None, None) => Err(Failure::wrong_use(format!(
@@ -95,7 +105,9 @@ impl RunningLab {
         let deployment = lab.deployment();
         let region = deployment.regions().next().map(|(_, region)| region);
         Ok(RunningLab {
-            front_door: lab.front_door(),
+            front_door: lab.endpoint()?,
+            url: lab.url(),
+            authority: lab.authority_file(),
             root_key: lab.root_key.clone(),
             region: region.ok_or_else(|| Failure::wrong_use("the lab has no Region"))?,
             holder,
@@ -118,8 +130,23 @@ impl RunningLab {
             ))
             .then("`eval \"$(causeway env --data DIR)\"` sets those of a lab")
         };
+        let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+        let has_tls = variable("AWS_ENDPOINT_URL").is_some_and(|url| url.starts_with("https:"));
+        let authority = variable("AWS_CA_BUNDLE")
+            .filter(|_| has_tls)
+            .map(PathBuf::from);
+        let trust = match &authority {
+            Some(file) => {
+                let trust = Trust::authorities(&files::read(file)?);
+                Some(trust.map_err(|cause| wrong(&cause))?)
+            }
+            None => None,
+        };
+        let scheme = if trust.is_some() { "https" } else { "http" };
         Ok(Some(RunningLab {
-            front_door: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
+            front_door: Endpoint { address, trust },
+            url: format!("{scheme}://{address}"),
+            authority,
             root_key: RootKey::new(&id, &secret).map_err(|cause| wrong(&cause))?,
             region: region.parse().map_err(|cause| wrong(&cause))?,
             holder: None,
@@ -129,7 +156,7 @@ impl RunningLab {
     /// Asks its control API.
     async fn ask(&self, command: &Command) -> Result<Value, Failure> {
         let now = SystemEnvironment::new().now().wall;
-        control::ask(self.front_door, &self.root_key, self.region, now, command).await
+        control::ask(&self.front_door, &self.root_key, self.region, now, command).await
     }
 }
 

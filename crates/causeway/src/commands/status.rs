@@ -40,7 +40,7 @@ fn render(report: &StatusReport) -> String {
         report
             .dns
             .map_or_else(String::new, |dns| format!(", DNS on {dns}")),
-        sites(&report.sites)
+        sites(report)
     );
     text.push_str(&format!("\n{}", identities(&report.sites)));
     if report.dns.is_some() {
@@ -66,7 +66,8 @@ fn render(report: &StatusReport) -> String {
     text
 }
 
-fn sites(sites: &[SiteReport]) -> Table {
+fn sites(report: &StatusReport) -> Table {
+    let scheme = report.endpoint.split(':').next().unwrap_or("http");
     let mut table = Table::new([
         "SITE",
         "STATE",
@@ -78,7 +79,7 @@ fn sites(sites: &[SiteReport]) -> Table {
         "COUNCIL",
         "CERTIFICATE UNTIL",
     ]);
-    for site in sites {
+    for site in &report.sites {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         let span = |milliseconds| duration::show(Duration::from_millis(milliseconds));
         let clock = match site.clock_offset_milliseconds {
@@ -95,7 +96,7 @@ fn sites(sites: &[SiteReport]) -> Table {
             site.site.to_string(),
             site.state.clone(),
             or_dash(site.running_milliseconds.map(span)),
-            or_dash(address(site)),
+            or_dash(address(site, scheme)),
             or_dash(site.process.map(|process| process.to_string())),
             or_dash(site.memory_bytes.map(|bytes| ByteSize(bytes).to_string())),
             clock,
@@ -106,8 +107,8 @@ fn sites(sites: &[SiteReport]) -> Table {
     table
 }
 
-fn address(site: &SiteReport) -> Option<String> {
-    let api = site.api.map(|api| format!("http://{api}"));
+fn address(site: &SiteReport, scheme: &str) -> Option<String> {
+    let api = site.api.map(|api| format!("{scheme}://{api}"));
     api.or_else(|| site.dns.map(|dns| dns.to_string()))
 }
 

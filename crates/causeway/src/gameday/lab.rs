@@ -199,7 +199,7 @@ async fn ask(
     let region = deployment.regions().next().map(|(_, region)| region);
     let region = region.ok_or_else(|| Failure::nothing_running("the lab has no Region"))?;
     let now = environment.now().wall;
-    control::ask(lab.front_door(), &lab.root_key, region, now, command).await
+    control::ask(&lab.endpoint()?, &lab.root_key, region, now, command).await
 }
 
 fn make_site() -> Result<Site, Failure> {
@@ -307,7 +307,7 @@ fn are_free(settings: &Settings, with_apps: bool) -> bool {
         runtime::listen(listening.address).is_ok()
             && (!listening.datagrams || runtime::look_at_datagrams(listening.address).is_ok())
     };
-    runtime::listen(settings.front_door()).is_ok()
+    runtime::listen(settings.door_listens()).is_ok()
         && settings.listening(with_apps).iter().all(is_free)
 }
 

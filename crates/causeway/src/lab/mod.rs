@@ -2,6 +2,7 @@
 //! later command. The sites' own data is theirs; nothing here looks into it.
 
 mod credentials;
+mod endpoint;
 mod operator_key;
 mod settings;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use identity::RootKey;
 use link::certificate::CertificateAuthority;
+use runtime::{DoorTls, Endpoint};
 use types::{Deployment, Region, SiteId, SiteName, Timestamp};
 use zeroize::Zeroizing;
 
@@ -20,6 +22,7 @@ use crate::files::{self, Readers};
 use credentials::Credentials;
 use settings::{FORMAT, read_settings, write_settings};
 
+pub use endpoint::{EndpointWishes, server_tls};
 pub use operator_key::{KeySource, OperatorKey, VARIABLE as KEY_VARIABLE};
 pub use settings::{HealthInterval, Listening, Settings, Wishes, open_places, own_address};
 
@@ -101,6 +104,10 @@ impl Lab {
             write_settings(&lab.directory, &settings)?;
             lab.settings = settings;
         }
+        let sites = lab.settings.sites.iter();
+        let regions = sites.filter(|site| site.name.region().is_some());
+        let addresses = regions.map(|site| own_address(site.id));
+        lab.settings.endpoint.make(&lab.directory, addresses, now)?;
         Ok((lab, key))
     }
 
@@ -155,9 +162,43 @@ impl Lab {
         }
     }
 
-    /// Where the front door listens.
+    /// Where the front door is called from this machine.
     pub fn front_door(&self) -> SocketAddr {
-        self.settings.front_door()
+        let settings = &self.settings;
+        settings.endpoint.called(settings.api_port)
+    }
+
+    /// The front door as a URL for clients.
+    pub fn url(&self) -> String {
+        self.settings.endpoint.url(self.settings.api_port)
+    }
+
+    /// A Region's own address as a URL.
+    pub fn url_of(&self, site: SiteId) -> String {
+        self.settings.endpoint.url_of(self.api_address(site))
+    }
+
+    /// The front door and whom to take for it, for a client that can read the lab's files.
+    pub fn endpoint(&self) -> anyhow::Result<Endpoint> {
+        Ok(Endpoint {
+            address: self.front_door(),
+            trust: self.settings.endpoint.trust(&self.directory)?,
+        })
+    }
+
+    /// The front door's two ends, if it speaks TLS.
+    pub fn door_tls(&self) -> anyhow::Result<Option<DoorTls>> {
+        let endpoint = &self.settings.endpoint;
+        let server = endpoint.files(&self.directory);
+        let server = server.as_ref().map(server_tls).transpose()?;
+        let sites = endpoint.trust(&self.directory)?;
+        let both = server.zip(sites);
+        Ok(both.map(|(server, sites)| DoorTls { server, sites }))
+    }
+
+    /// The file with the authority that clients must be told to trust, if there is one.
+    pub fn authority_file(&self) -> Option<PathBuf> {
+        self.settings.endpoint.authority(&self.directory)
     }
 
     /// Where the site's API listens: 127.1.n.1, n its number.
@@ -359,7 +400,7 @@ mod tests {
         let file = directory.path().join("lab.toml");
         let text = std::fs::read_to_string(&file).unwrap();
         for (change, word) in [
-            (text.replace("format = 2", "format = 3"), "newer"),
+            (text.replace("format = 3", "format = 4"), "newer"),
             (text.replace("us-east-1", "nowhere-1"), "nowhere-1"),
             (format!("colour = 1\n{text}"), "colour"),
         ] {
@@ -379,7 +420,7 @@ mod tests {
         let file = directory.path().join("lab.toml");
         let text = std::fs::read_to_string(&file).unwrap();
         let old: String = text
-            .replace("format = 2", "format = 1")
+            .replace("format = 3", "format = 1")
             .lines()
             .filter(|line| !line.starts_with("dns_port") && !line.starts_with("app_port"))
             .map(|line| format!("{line}\n"))
@@ -460,7 +501,7 @@ mod tests {
             ..Wishes::default()
         };
         let planned = Lab::plan(&absent, &wishes, None).unwrap();
-        assert_eq!(planned.front_door().port(), 60_000);
+        assert_eq!(planned.door_listens().port(), 60_000);
         // Three Regions with an API and a link, an edge with a link and two addresses for DNS, and
         // the lab's own for DNS.
         assert_eq!(planned.listening(false).len(), 10);

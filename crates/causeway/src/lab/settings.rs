@@ -9,13 +9,15 @@ use routing::Locator;
 use serde::{Deserialize, Serialize};
 use types::{Region, Site, SiteId, SiteName};
 
+use super::endpoint::{EndpointSettings, EndpointWishes};
 use crate::failure::Failure;
 use crate::files::{self, Readers};
 use crate::protocol::DnsAddresses;
 
 /// The version of `lab.toml` that this binary writes, and the greatest it reads. Format 1 had
-/// neither DNS nor applications nor health checks: what it lacks has its default.
-pub(super) const FORMAT: u32 = 2;
+/// neither DNS nor applications nor health checks, format 2 no choice of the endpoint: what it
+/// lacks has its default.
+pub(super) const FORMAT: u32 = 3;
 
 /// The Regions of a lab that names none.
 const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-1"];
@@ -53,6 +55,8 @@ pub struct Wishes {
     pub health_targets: Option<Vec<String>>,
     /// A database of places by address, in MMDB format.
     pub geo_database: Option<PathBuf>,
+    /// How clients reach it.
+    pub endpoint: EndpointWishes,
 }
 
 /// How often the endpoints of health checks are probed.
@@ -89,6 +93,9 @@ pub struct Settings {
     /// A database of places by address, in MMDB format; its absolute path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub geo_database: Option<PathBuf>,
+    /// How clients reach it.
+    #[serde(default, skip_serializing_if = "EndpointSettings::is_default")]
+    pub endpoint: EndpointSettings,
     /// The number the next new site gets: none is ever used twice.
     pub next_site: u16,
     /// The sites.
@@ -142,6 +149,7 @@ impl Settings {
             health_interval_milliseconds: None,
             health_targets: None,
             geo_database: None,
+            endpoint: EndpointSettings::default(),
             next_site: sites.len() as u16 + 1,
             sites,
         };
@@ -172,14 +180,14 @@ impl Settings {
             open_places(Locator::new(None), file)?;
             self.geo_database = Some(file.canonicalize()?);
         }
-        Ok(())
+        self.endpoint.wish(&wishes.endpoint)
     }
 }
 
 impl Settings {
     /// Where the front door listens.
-    pub fn front_door(&self) -> SocketAddr {
-        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.api_port)
+    pub fn door_listens(&self) -> SocketAddr {
+        self.endpoint.listens(self.api_port)
     }
 
     /// Where the lab listens beside its front door; with the Regions' applications if there are
@@ -214,7 +222,7 @@ impl Settings {
 
     /// Refuses ports that would meet: two of the lab's own can't listen on one address.
     pub fn refuse_clashes(&self, with_apps: bool) -> Result<(), Failure> {
-        let mut seen = std::collections::BTreeMap::new();
+        let mut seen = std::collections::BTreeMap::from([(self.door_listens(), "--bind")]);
         for listening in self.listening(with_apps) {
             let Listening {
                 address, option, ..

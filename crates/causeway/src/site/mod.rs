@@ -18,6 +18,7 @@ use std::time::Duration;
 use link::{Lane, Link, LinkConfig, Port, Windows};
 use runtime::{
     Handler, HttpLimits, HttpServer, LinkPeer, Links, PipeServer, SystemEnvironment, listen,
+    listen_beside,
 };
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
@@ -26,6 +27,7 @@ use types::{ByteSize, Environment, SiteId, SiteName, Span};
 pub use database::open_store;
 
 use crate::failure::Failure;
+use crate::lab::server_tls;
 use crate::protocol::{
     Conditions, LinkCrossing, LinkState, Question, Secrets, SiteCommand, SiteConfig, SiteEvent,
 };
@@ -144,8 +146,10 @@ async fn serve<S: Site>(
     }
     let server = match config.site {
         SiteName::Region(_) => {
-            let listener = listen(config.api).map_err(Failure::wrong_use)?;
-            let server = HttpServer::start(listener, None, Arc::clone(&site), API_LIMITS);
+            let tls = config.tls.as_ref().map(server_tls).transpose()?;
+            // The front door may listen on every address of the machine, this one among them.
+            let listener = listen_beside(config.api).map_err(Failure::wrong_use)?;
+            let server = HttpServer::start(listener, tls, Arc::clone(&site), API_LIMITS);
             Some(server.map_err(anyhow::Error::from)?)
         }
         SiteName::Edge(_) => None,

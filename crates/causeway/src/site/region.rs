@@ -46,6 +46,8 @@ pub(super) struct RegionSite {
     region: Arc<Region<EmbeddedEngine>>,
     /// What the front door proves itself by.
     door: DoorSecret,
+    /// Is TLS spoken at its address?
+    is_secure: bool,
     engine: EmbeddedEngine,
     deployment: Deployment,
     environment: Arc<SystemEnvironment>,
@@ -81,6 +83,7 @@ impl RegionSite {
         Ok(RegionSite {
             region: region.map_err(opening_failed)?,
             door,
+            is_secure: config.tls.is_some(),
             engine,
             deployment: config.deployment.clone(),
             environment: Arc::clone(environment),
@@ -253,7 +256,7 @@ impl Service for RegionSite {
     async fn call(&self, client: SocketAddr, mut request: Request<Bytes>) -> Response<Bytes> {
         let peer = Client {
             address: client.ip(),
-            is_secure: false,
+            is_secure: self.is_secure,
         };
         let client = Client::of(peer, Some(&self.door), request.headers_mut());
         self.region.handle(client, request).await

@@ -230,14 +230,14 @@ fn spec(lab: &Supervisor, site: Site, region: Region) -> Option<ProgramSpec> {
         ("PORT", address.port().to_string()),
         ("AWS_REGION", region.name().to_owned()),
         ("AWS_DEFAULT_REGION", region.name().to_owned()),
-        (
-            "AWS_ENDPOINT_URL",
-            format!("http://{}", lab.lab.front_door()),
-        ),
+        ("AWS_ENDPOINT_URL", lab.lab.url()),
         ("AWS_ACCESS_KEY_ID", key.access_key_id().to_owned()),
         ("AWS_SECRET_ACCESS_KEY", key.secret().expose().to_owned()),
     ];
+    let authority = lab.lab.authority_file();
+    let authority = authority.map(|file| ("AWS_CA_BUNDLE".to_owned(), Some(file.into())));
     let set = set.map(|(name, value)| (name.to_owned(), Some(value.into())));
+    let set = set.into_iter().chain(authority);
     let inherited = runtime::variables_named(SERVICE_ENDPOINT);
     let taken_away = taken_away(inherited).map(|name| (name, None));
     // What seals every secret is nobody's but the Regions' and their supervisor's.
@@ -245,7 +245,7 @@ fn spec(lab: &Supervisor, site: Site, region: Region) -> Option<ProgramSpec> {
     Some(ProgramSpec {
         program: "/bin/sh".into(),
         arguments: vec!["-c".into(), command.into()],
-        environment: set.into_iter().chain(taken_away).collect(),
+        environment: set.chain(taken_away).collect(),
         log: lab.lab.site_directory(site.name).join("app.log"),
     })
 }

@@ -74,7 +74,7 @@ impl FrontDoor for Door {
     fn vouch(&self, client: SocketAddr, headers: &mut HeaderMap) {
         let client = Client {
             address: client.ip(),
-            is_secure: false,
+            is_secure: self.supervisor.lab.settings.endpoint.has_tls(),
         };
         self.supervisor.door.vouch(client, headers);
     }

@@ -61,7 +61,7 @@ impl Supervisor {
         sites.sort_by_key(|site| site.id);
         StatusReport {
             data: self.lab.directory.display().to_string(),
-            endpoint: format!("http://{}", self.lab.front_door()),
+            endpoint: self.lab.url(),
             dns: self
                 .lab
                 .settings

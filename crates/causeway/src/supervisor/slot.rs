@@ -378,6 +378,7 @@ fn prepare(
         account: LAB_ACCOUNT.to_owned(),
         directory: directory.clone(),
         api: lab.lab.api_address(site.id),
+        tls: settings.endpoint.files(&lab.lab.directory),
         link: lab.lab.link_address(site.id),
         dns: settings.edge_dns(&site),
         clock_offset_milliseconds: conditions.clock_offset_milliseconds,

@@ -86,6 +86,11 @@ impl Lab {
         });
     }
 
+    /// The arguments of the next start.
+    pub fn set_arguments(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+    }
+
     /// What `up` has printed.
     pub fn said(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("up.log")).unwrap()

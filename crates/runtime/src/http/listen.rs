@@ -8,6 +8,9 @@ use tokio::net::TcpListener;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
+/// A socket that is listened on, for a server to take over.
+pub type Listener = TcpListener;
+
 /// An address can't be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {

@@ -21,7 +21,7 @@ use types::ByteSize;
 
 pub use client::{RequestError, request};
 pub use door::{DoorTls, FrontDoor, Route};
-pub use listen::{ListenError, listen, listen_beside, look_at_datagrams};
+pub use listen::{ListenError, Listener, listen, listen_beside, look_at_datagrams};
 pub use server::HttpServer;
 pub use tls::{Endpoint, ServerTls, TlsError, Trust};
 

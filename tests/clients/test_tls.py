@@ -1,0 +1,75 @@
+"""A lab with TLS: boto3 and the `aws` command line by what `causeway env` sets, and nobody else."""
+
+import os
+import unittest
+import urllib.error
+import urllib.request
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import SSLError
+from lab import Lab
+
+VIRGINIA, IRELAND = "us-east-1", "eu-west-1"
+
+
+class Tls(unittest.TestCase):
+    """One lab that speaks TLS."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = Lab("--regions", f"{VIRGINIA},{IRELAND}", "--delay-scale", "0", "--tls")
+        cls.addClassCleanup(cls.lab.close)
+        cls.endpoint = cls.lab.environment["AWS_ENDPOINT_URL"]
+        cls.bundle = cls.lab.environment["AWS_CA_BUNDLE"]
+
+    def test_boto3_believes_the_lab_s_authority_and_no_other(self):
+        self.assertTrue(self.endpoint.startswith("https://127.0.0.1:"), self.endpoint)
+        for region in (VIRGINIA, IRELAND):
+            client = self.lab.client(region, verify=self.bundle)
+            self.assertEqual(client.list_tables()["TableNames"], [])
+        with self.assertRaises(SSLError):
+            self.lab.client(VIRGINIA, verify=True).list_tables()
+
+    def test_a_region_s_own_address_and_names_of_this_machine_are_in_the_certificate(self):
+        host, port = self.lab.address(IRELAND)
+        own = self.lab.client(IRELAND, verify=self.bundle, endpoint_url=f"https://{host}:{port}")
+        self.assertEqual(own.list_tables()["TableNames"], [])
+        local = f"https://localhost:{self.lab.port}"
+        named = self.lab.client(IRELAND, verify=self.bundle, endpoint_url=local)
+        self.assertEqual(named.list_tables()["TableNames"], [])
+
+    def test_the_variables_of_env_are_enough(self):
+        answer = self.lab.aws(IRELAND, "dynamodb", "list-tables")
+        self.assertEqual(answer["TableNames"], [])
+        without = {**self.lab.environment}
+        del without["AWS_CA_BUNDLE"]
+        environment, self.lab.environment = self.lab.environment, without
+        try:
+            refused = self.lab.aws(IRELAND, "dynamodb", "list-tables", check=False)
+        finally:
+            self.lab.environment = environment
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("SSL", refused.stderr)
+
+    def test_boto3_reads_them_from_the_environment(self):
+        before = dict(os.environ)
+        os.environ.update(self.lab.environment)
+        try:
+            config = Config(retries={"total_max_attempts": 1})
+            client = boto3.client("dynamodb", region_name=IRELAND, config=config)
+            self.assertEqual(client.list_tables()["TableNames"], [])
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+    def test_plain_http_is_told_what_to_write(self):
+        with self.assertRaises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://127.0.0.1:{self.lab.port}/", timeout=20)
+        with refused.exception as answer:
+            self.assertEqual(answer.code, 400)
+            self.assertIn("https://", answer.read().decode())
+
+
+if __name__ == "__main__":
+    unittest.main()
