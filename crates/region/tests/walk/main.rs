@@ -4,6 +4,7 @@
 
 mod lab;
 mod operator;
+mod policies;
 mod requests;
 
 use lab::{Answer, Key, Lab, Signed};

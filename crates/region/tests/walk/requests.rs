@@ -267,7 +267,7 @@ fn health_check(reference: &str) -> String {
 }
 
 /// A request for an operation of DynamoDB.
-fn json(name: &str, body: Value) -> Ask {
+pub fn json(name: &str, body: Value) -> Ask {
     Ask {
         service: Service::DynamoDb,
         action: format!("dynamodb:{name}"),
@@ -283,7 +283,7 @@ fn json(name: &str, body: Value) -> Ask {
 }
 
 /// A request for an operation of Route 53.
-fn rest(name: &str, method: &'static str, path: &str, inner: &str) -> Ask {
+pub fn rest(name: &str, method: &'static str, path: &str, inner: &str) -> Ask {
     let body = match method {
         "POST" => format!("<{name}Request>{inner}</{name}Request>"),
         _ => String::new(),
@@ -324,7 +324,7 @@ pub fn form(service: &str, name: &str, parameters: &[(&str, &str)]) -> Ask {
     }
 }
 
-fn new_table(name: &str) -> Value {
+pub fn new_table(name: &str) -> Value {
     json!({
         "TableName": name,
         "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
