@@ -48,7 +48,8 @@ pub enum Command {
     #[command(
         after_help = "Examples:\n  causeway up\n  causeway up --regions us-east-1,eu-west-1 \
         --delay-scale 0\n  causeway up --data /srv/lab --api-port 5566 --dns-port 5353\n  \
-        causeway up --app './orders' --health-interval 200ms"
+        causeway up --app './orders' --health-interval 200ms\n  \
+        causeway up --tls\n  causeway up --bind 0.0.0.0 --tls --tls-names lab.example.com"
     )]
     Up(Up),
     /// Print the lab's endpoint and credentials for the shell

@@ -115,7 +115,9 @@ fn a_lab_with_tls_is_called_by_https_alone_and_remembers_it() {
     }
     let status = lab.json(&["status"]);
     assert_eq!(status["endpoint"], url);
-    assert!(lab.said().contains(&format!("https://{}", own(&lab, 2))));
+    eventually("the banner says where each Region is", || {
+        lab.said().contains(&format!("https://{}", own(&lab, 2)))
+    });
 
     // The application is told of the authority.
     let file = notes.path().join("eu-west-1.env");

@@ -59,7 +59,10 @@ impl FrontDoor for Door {
         let named = scope
             .filter(|scope| !is_global(&scope.service))
             .and_then(|scope| {
-                let region = scope.region.parse::<Region>().ok()?;
+                let Ok(region) = scope.region.parse::<Region>() else {
+                    // A set of Regions, of Signature V4A: one of them does.
+                    return self.supervisor.living_region_of(&scope);
+                };
                 match scope.service == ANYWHERE {
                     true => self.supervisor.living_region(region),
                     false => self.supervisor.region(region),

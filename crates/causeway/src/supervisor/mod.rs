@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aws::signature::Scope;
 use futures_util::future::join_all;
 use link::Shape;
 use link::certificate::CertificateAuthority;
@@ -203,6 +204,16 @@ impl Supervisor {
     fn living_region(&self, region: Region) -> Option<SiteId> {
         let slot = self.slots.get(&SiteName::Region(region))?;
         slot.is_serving().then_some(slot.site.id)
+    }
+
+    /// The first Region that serves of those that the scope covers.
+    fn living_region_of(&self, scope: &Scope) -> Option<SiteId> {
+        let regions = self.lab.settings.sites.iter();
+        let mut regions = regions.filter_map(|site| site.name.region());
+        regions.find_map(|region| {
+            let is_covered = scope.covers(region);
+            is_covered.then(|| self.living_region(region)).flatten()
+        })
     }
 
     /// A Region for requests that any may take: the first that serves and can have global settings
