@@ -7,11 +7,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use council::{Change, CouncilConfig, CouncilDriver, Expected, Timing};
+use futures_util::future::{Either, select, select_all};
 use identity::model::{AccessKey, ManagedPolicy, Policies, PolicyVersion, User};
 use identity::{NONCE_BYTES, OPERATOR_KEY_BYTES, Purpose, Sealer, entries};
 use runtime::SystemEnvironment;
@@ -75,13 +76,22 @@ pub fn user(name: &str, number: usize, policies: Policies, key: &str) -> User {
 /// Puts so many users with a key each into the stopped lab in that directory.
 pub fn load(data: &Path, principals: usize) -> Result<Loaded> {
     let sealer = Sealer::new(&operator_key(data)?);
-    runtime::run(2, async { load_into(data, principals, &sealer).await })?
+    runtime::run(0, async {
+        let drivers = take_seats(data).await?;
+        let all: Vec<Arc<Driver>> = lock(&drivers).values().cloned().collect();
+        let loading = Box::pin(load_into(&all, principals, &sealer));
+        let loaded = match select(Box::pin(run(&drivers)), loading).await {
+            Either::Left((stopped, _)) => Err(stopped),
+            Either::Right((loaded, _)) => loaded,
+        };
+        // They hold one another: without this no database would be closed.
+        lock(&drivers).clear();
+        loaded
+    })?
 }
 
-async fn load_into(data: &Path, principals: usize, sealer: &Sealer) -> Result<Loaded> {
-    let drivers = take_seats(data).await?;
-    let all: Vec<Arc<Driver>> = lock(&drivers).values().cloned().collect();
-    let leader = leader(&all).await?;
+async fn load_into(all: &[Arc<Driver>], principals: usize, sealer: &Sealer) -> Result<Loaded> {
+    let leader = leader(all).await?;
     let started = Instant::now();
     let mut changes = Vec::new();
     let mut revision = propose(&leader, shared_policy()).await?;
@@ -94,7 +104,7 @@ async fn load_into(data: &Path, principals: usize, sealer: &Sealer) -> Result<Lo
         revision = propose(&leader, change).await?;
         changes.push(began.elapsed().as_secs_f64() * 1e3);
     }
-    for driver in &all {
+    for driver in all {
         let known = runtime::within(PATIENCE, driver.settings_after(revision - 1)).await;
         known.context("a site doesn't learn what was decided")?;
     }
@@ -139,21 +149,30 @@ async fn take_seats(data: &Path) -> Result<Drivers> {
         let driver = CouncilDriver::open(engine, config, environment).await?;
         lock(&drivers).insert(site.id, driver);
     }
-    for (site, driver) in lock(&drivers).iter() {
-        let (site, driver, peers) = (*site, Arc::clone(driver), Arc::clone(&drivers));
-        runtime::spawn(async move {
-            let outgoing = move |to: SiteId, bytes: Bytes| {
-                let peer = lock(&peers).get(&to).cloned();
-                if let Some(peer) = peer {
-                    peer.receive(site, bytes);
-                }
-            };
-            if let Err(error) = driver.run(outgoing).await {
-                eprintln!("the council has stopped at a site: {error}");
-            }
-        });
-    }
     Ok(drivers)
+}
+
+/// Runs the council at every site, until it stops at one.
+async fn run(drivers: &Drivers) -> anyhow::Error {
+    let seats: Vec<(SiteId, Arc<Driver>)> = lock(drivers)
+        .iter()
+        .map(|(site, driver)| (*site, Arc::clone(driver)))
+        .collect();
+    let runs = seats.into_iter().map(|(site, driver)| {
+        let peers = Arc::clone(drivers);
+        let outgoing = move |to: SiteId, bytes: Bytes| {
+            let peer = lock(&peers).get(&to).cloned();
+            if let Some(peer) = peer {
+                peer.receive(site, bytes);
+            }
+        };
+        Box::pin(driver.run(outgoing))
+    });
+    let (ended, ..) = select_all(runs).await;
+    match ended {
+        Err(error) => error.into(),
+        Ok(()) => anyhow!("the council has stopped at a site"),
+    }
 }
 
 async fn leader(drivers: &[Arc<Driver>]) -> Result<Arc<Driver>> {
