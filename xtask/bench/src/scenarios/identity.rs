@@ -2,6 +2,7 @@
 //! beside the root's, who is judged by nothing; the memory of a hundred thousand principals; and
 //! how soon a key that is made or revoked in one Region is known in another.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -34,6 +35,9 @@ const KEYS: usize = 20;
 
 /// How long a Region may take to know of a key.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long one may take that has to learn everything anew.
+const RETURN_PATIENCE: Duration = Duration::from_secs(300);
 
 /// Microseconds a request that verification and evaluation may take.
 const COST_GOAL: f64 = 25.0;
@@ -180,7 +184,28 @@ fn many(arguments: &Arguments, section: &mut Section) -> Result<Vec<Vec<String>>
     )];
     goals.push(keys(&lab, section)?);
     lab.stop();
+    comes_back(&data, principals, section)?;
     Ok(goals)
+}
+
+/// A Region that lost its database is sent all settings by the others.
+fn comes_back(data: &Path, principals: usize, section: &mut Section) -> Result<()> {
+    let lost = REGIONS[1];
+    std::fs::remove_dir_all(data.join(lost).join("store"))?;
+    let started = Instant::now();
+    let lab = Lab::start_in(data, &REGIONS, 1, 1.0)?;
+    let (id, secret) = loading::key(principals - 1);
+    let there = &lab.clients[1];
+    let user = Client::new(there.address, there.region, &id, &secret);
+    let seconds = until(&user, true, started, RETURN_PATIENCE)? / 1e3;
+    section.text(&format!(
+        "{lost} without its database was sent all settings anew: {} s after the start of the lab it \
+         accepted the last user's key.",
+        number(seconds)
+    ));
+    section.value("lost_database_seconds", json!(seconds));
+    lab.stop();
+    Ok(())
 }
 
 /// The memory of each site, in MiB.
@@ -221,7 +246,7 @@ fn keys(lab: &Lab, section: &mut Section) -> Result<Vec<String>> {
             let key = make_key(home, &name)?;
             let made = Instant::now();
             let there = key.at(other.address, other.region);
-            let took = until(&there, true, made)?;
+            let took = until(&there, true, made, PATIENCE)?;
             known.push(took);
             beyond.push(took - delay);
             let delete = [
@@ -230,7 +255,7 @@ fn keys(lab: &Lab, section: &mut Section) -> Result<Vec<String>> {
                 ("AccessKeyId", key.access_key_id()),
             ];
             home.form("iam", &delete)?;
-            revoked.push(until(&there, false, Instant::now())?);
+            revoked.push(until(&there, false, Instant::now(), PATIENCE)?);
         }
         let (known, revoked) = (Spread::of(known), Spread::of(revoked));
         rows.push(vec![
@@ -269,7 +294,7 @@ fn keys(lab: &Lab, section: &mut Section) -> Result<Vec<String>> {
 }
 
 /// Milliseconds since `from` until the Region accepts that key's signature, or refuses it.
-fn until(client: &Client, accepted: bool, from: Instant) -> Result<f64> {
+fn until(client: &Client, accepted: bool, from: Instant, patience: Duration) -> Result<f64> {
     let mut connection = Connection::new(client.address);
     loop {
         let request = client.request("ListTables", b"{}")?;
@@ -277,8 +302,9 @@ fn until(client: &Client, accepted: bool, from: Instant) -> Result<f64> {
         if (status == 200) == accepted {
             return Ok(from.elapsed().as_secs_f64() * 1e3);
         }
-        if from.elapsed() > PATIENCE {
-            bail!("a key isn't known in {} after 30 s", client.region.name());
+        if from.elapsed() > patience {
+            let (name, seconds) = (client.region.name(), patience.as_secs());
+            bail!("a key isn't known in {name} after {seconds} s");
         }
         std::thread::sleep(Duration::from_millis(1));
     }
