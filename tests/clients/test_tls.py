@@ -1,4 +1,5 @@
-"""A lab with TLS: boto3 and the `aws` command line by what `causeway env` sets, and nobody else."""
+"""A lab with TLS: boto3, the `aws` command line and Terraform by what `causeway env` sets, and nobody
+else."""
 
 import os
 import unittest
@@ -9,8 +10,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import SSLError
 from lab import Lab
+from terraform import VIRGINIA, Terraform
 
-VIRGINIA, IRELAND = "us-east-1", "eu-west-1"
+IRELAND = "eu-west-1"
 
 
 class Tls(unittest.TestCase):
@@ -69,6 +71,33 @@ class Tls(unittest.TestCase):
         with refused.exception as answer:
             self.assertEqual(answer.code, 400)
             self.assertIn("https://", answer.read().decode())
+
+
+class TerraformByTls(Terraform, unittest.TestCase):
+    """Terraform on a lab that speaks TLS."""
+
+    lab_arguments = ("--tls",)
+
+    def test_a_table_is_made_and_taken_away(self):
+        self.configure(TABLE)
+        self.terraform("init")
+        self.terraform("apply", "-auto-approve")
+        answer = self.lab.aws(VIRGINIA, "dynamodb", "list-tables")
+        self.assertEqual(answer["TableNames"], ["Orders"])
+        self.terraform("destroy", "-auto-approve")
+
+
+TABLE = """
+resource "aws_dynamodb_table" "orders" {
+  name         = "Orders"
+  billing_mode = "PAY_PER_REQUEST"
+  hash_key     = "id"
+  attribute {
+    name = "id"
+    type = "S"
+  }
+}
+"""
 
 
 if __name__ == "__main__":
