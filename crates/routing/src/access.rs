@@ -5,6 +5,8 @@
 //! An ARN of Route 53 names no account: whose a zone is, is found when it is looked for, and
 //! another account's isn't there.
 
+use std::sync::OnceLock;
+
 use aws::access::{Access, Authorizer, LazyKeys, Question};
 use types::AccountId;
 
@@ -45,6 +47,7 @@ pub(crate) fn judge(
             request,
             arn,
             account: caller.account(),
+            drafts: OnceLock::new(),
         };
         let mut question = Question::new(*action, arn.as_str(), caller.account());
         question.lazy = Some(&keys);
@@ -141,12 +144,14 @@ struct Keys<'a> {
     request: &'a Request<'a>,
     arn: &'a str,
     account: AccountId,
+    /// Read once, however many statements name a key of theirs.
+    drafts: OnceLock<Option<Vec<Draft>>>,
 }
 
 impl LazyKeys for Keys<'_> {
     fn values(&self, name: &str) -> Option<Vec<String>> {
         let changes = |value: fn(&Draft) -> String| {
-            let drafts = self.drafts()?;
+            let drafts = self.drafts.get_or_init(|| self.drafts()).as_ref()?;
             Some(drafts.iter().map(value).collect())
         };
         if let Some(key) = after(name, "route53:ChangeResourceRecordSets") {

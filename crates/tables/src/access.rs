@@ -136,7 +136,7 @@ pub(crate) fn judge<'a, E: Engine, R: Request>(
             part: target.part,
             table: target.table.as_deref(),
         };
-        let keys = RequestKeys { request, about };
+        let keys = RequestKeys::new(request, about);
         let action = target.action.unwrap_or(action);
         let mut question = Question::new(action, target.resource.as_str(), target.account);
         if let Some(region) = target.region {

@@ -6,6 +6,7 @@
 //! admits `SPECIFIC_ATTRIBUTES` alone isn't passed by leaving `Select` away.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use aws::access::LazyKeys;
 use base64::Engine;
@@ -58,10 +59,25 @@ impl<'a> ConditionKey<'a> {
     }
 }
 
-/// The keys of a request, or of its part about one table.
+/// The keys of a request, or of its part about one table. Those that take a look into items and
+/// expressions are found once, however many statements name them.
 pub(crate) struct RequestKeys<'a, R> {
-    pub(crate) request: &'a R,
-    pub(crate) about: About<'a>,
+    request: &'a R,
+    about: About<'a>,
+    leading_keys: OnceLock<Option<Vec<String>>>,
+    attributes: OnceLock<Option<Vec<String>>>,
+}
+
+impl<'a, R: Request> RequestKeys<'a, R> {
+    /// The keys of that part of the request.
+    pub(crate) fn new(request: &'a R, about: About<'a>) -> Self {
+        RequestKeys {
+            request,
+            about,
+            leading_keys: OnceLock::new(),
+            attributes: OnceLock::new(),
+        }
+    }
 }
 
 impl<R: Request> LazyKeys for RequestKeys<'_, R> {
@@ -71,7 +87,13 @@ impl<R: Request> LazyKeys for RequestKeys<'_, R> {
             let found = tags.find(|(key, _)| key.eq_ignore_ascii_case(tag));
             return found.map(|(_, value)| vec![value.clone()]);
         }
-        self.request.values(&ConditionKey::of(name)?, self.about)
+        let key = ConditionKey::of(name)?;
+        let find = || self.request.values(&key, self.about);
+        match key {
+            ConditionKey::LeadingKeys => self.leading_keys.get_or_init(find).clone(),
+            ConditionKey::Attributes => self.attributes.get_or_init(find).clone(),
+            _ => find(),
+        }
     }
 }
 
