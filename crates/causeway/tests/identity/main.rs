@@ -294,4 +294,26 @@ fn a_request_is_judged_by_its_client_s_address_whatever_the_client_says() {
     }
     // At the Region's own address the connection's peer is the client.
     assert_eq!(in_place.at(VIRGINIA, 1, &lab).lists_tables(), Ok(()));
+
+    // The operator is told the same, and why.
+    let explain = |words: &[&str]| {
+        let asked = ["identity", "explain", "dynamodb:ListTables", "*", "--as"];
+        let output = lab.causeway(&[&asked[..], words].concat());
+        let said = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), said)
+    };
+    let (code, said) = explain(&["alice", "--context", "aws:SourceIp=127.64.3.7"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("statement 0: applies, and decides"), "{said}");
+    let (code, said) = explain(&["user/alice", "--json"]);
+    assert_eq!(code, Some(1), "{said}");
+    let told: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(told["allowed"], false);
+    let identity = told["layers"].as_array().unwrap().iter();
+    let mut identity = identity.filter(|layer| layer["layer"] == "identity");
+    let statement = &identity.next().unwrap()["statements"][0];
+    let why = statement["mismatch"].as_str().unwrap();
+    assert!(why.contains("IpAddress of aws:SourceIp"), "{why}");
+    let (code, said) = explain(&["user/nobody"]);
+    assert_eq!((code, said.as_str()), (Some(2), ""));
 }
