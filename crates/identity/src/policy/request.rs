@@ -63,12 +63,14 @@ impl<'a> PrincipalView<'a> {
     }
 
     /// Is it a session of a role that is linked to a service? Organisations' policies don't
-    /// affect those (AWS Organizations User Guide, "SCP effects on permissions").
+    /// affect those (AWS Organizations User Guide, "SCP effects on permissions"). Only the path
+    /// counts, from its beginning: one that its owner chose may have anything further on.
     pub(super) fn is_service_linked(&self) -> bool {
-        match self {
-            PrincipalView::Session { role, .. } => role.contains(":role/aws-service-role/"),
-            _ => false,
-        }
+        let PrincipalView::Session { role, .. } = self else {
+            return false;
+        };
+        let name = role.splitn(6, ':').nth(5);
+        name.is_some_and(|name| name.starts_with("role/aws-service-role/"))
     }
 }
 

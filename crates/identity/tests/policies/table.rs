@@ -39,6 +39,11 @@ pub fn who(name: &str) -> PrincipalView<'static> {
             role: "arn:aws:iam::111122223333:role/aws-service-role/x.amazonaws.com/AWSServiceRole",
             session: "arn:aws:sts::111122223333:assumed-role/AWSServiceRole/s",
         },
+        "alike" => PrincipalView::Session {
+            account,
+            role: "arn:aws:iam::111122223333:role/a:role/aws-service-role/x",
+            session: "arn:aws:sts::111122223333:assumed-role/x/s",
+        },
         "service" | "s3" => PrincipalView::Service {
             name: "s3.amazonaws.com",
         },
