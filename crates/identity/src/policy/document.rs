@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use aws::access::PolicyKind;
 
 use super::condition::{Condition, Given, Operator};
-use super::elements::{check_action, check_resource};
+use super::elements::{check_action, check_resource, complete};
 use super::error::{Fault, Flaw, Locator};
 use super::json::{self, Member, Node, Value};
 use super::pattern::{Pattern, Reading};
@@ -373,7 +373,7 @@ fn compile_resources(
     };
     let patterns = values.into_iter().map(|(text, at)| {
         check_resource(kind, text, at, variables)?;
-        Pattern::new(text, at, reading)
+        Pattern::new(&complete(text), at, reading)
     });
     let patterns: Result<_, Flaw> = patterns.collect();
     let negated = raw.resource.is_some_and(|(_, negated)| negated);

@@ -1,6 +1,8 @@
 //! What the values of the Action and Resource elements must look like, in the order and the words
 //! in which IAM refuses them. Whether there is such an action or resource it doesn't ask.
 
+use std::borrow::Cow;
+
 use aws::access::PolicyKind;
 
 use super::error::{Fault, Flaw, IAM_PATHS, shown};
@@ -72,6 +74,16 @@ pub(super) fn check_resource(
         check_iam(text, &parts, at)?;
     }
     Ok(())
+}
+
+/// A resource's ARN with all of its six parts: what it lacks may be anything (IAM User Guide, "IAM
+/// JSON policy elements: Resource"). One that ends with `*` says so itself.
+pub(super) fn complete(text: &str) -> Cow<'_, str> {
+    let lacks = 5_usize.saturating_sub(text.matches(':').count());
+    if text.ends_with('*') || lacks == 0 {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("{text}{}", ":*".repeat(lacks)))
 }
 
 fn check_iam(text: &str, parts: &[&str], at: usize) -> Result<(), Flaw> {

@@ -311,7 +311,7 @@ const ACTIONS: [&str; 8] = [
     "s3:*ect",
 ];
 
-const PATTERNS: [&str; 11] = [
+const PATTERNS: [&str; 13] = [
     "*",
     "arn:aws:s3:::b/*",
     "arn:aws:s3:::b",
@@ -323,6 +323,8 @@ const PATTERNS: [&str; 11] = [
     "arn:aws:sqs:*:*:q:${aws:UserName}",
     "arn:aws:s3:::b/?",
     "arn:aws:s3:*",
+    "arn:aws:s3",
+    "arn:aws:sqs:us-east-?",
 ];
 
 fn documents(random: &mut Random) -> Documents {
