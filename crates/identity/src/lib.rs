@@ -16,7 +16,6 @@ pub mod entries;
 mod explain;
 mod faults;
 mod holder;
-#[allow(dead_code, reason = "its operations are being built")]
 mod iam;
 mod identity;
 mod judge;

@@ -1,7 +1,9 @@
 //! The Condition element: which operators there are, what their values must look like, and
 //! whether a request fulfils them. Several keys must all hold; of several values one is enough,
 //! and none of a negated operator's (IAM User Guide, "Condition operators", "Conditions with
-//! multiple context keys or values", "Single-valued vs. multivalued context keys").
+//! multiple context keys or values", "Single-valued vs. multivalued context keys"). What a plain
+//! operator says to a key of several values AWS leaves open: here it allows only if each of them
+//! passes, and denies if one does.
 
 use std::cmp::Ordering;
 
@@ -267,11 +269,11 @@ impl Condition {
             (true, Match::Unknown) => !cautious,
             (true, matched) => matched == Match::No,
         };
-        match (self.operator.set, self.operator.negated) {
-            (Some(Set::All), _) => is_null || values.iter().all(passes),
-            (Some(Set::Any), _) => !is_null && values.iter().any(passes),
-            (None, false) => values.iter().any(passes),
-            (None, true) => values.iter().all(passes),
+        match self.operator.set {
+            Some(Set::All) => is_null || values.iter().all(passes),
+            Some(Set::Any) => !is_null && values.iter().any(passes),
+            None if cautious => values.iter().all(passes),
+            None => values.iter().any(passes),
         }
     }
 

@@ -210,7 +210,15 @@ fn applies(statement: &Value, request: &Request, bounded: bool) -> bool {
         return false;
     }
     let keys = variables.then_some(&request.keys);
-    let is_resource = |text: &String| matches(&fill(text, keys), &request.resource);
+    let is_resource = |text: &String| {
+        // What an ARN lacks may be anything.
+        let lacks = match text.as_str() {
+            "*" => 0,
+            text => 5_usize.saturating_sub(text.matches(':').count()),
+        };
+        let whole = format!("{text}{}", ":*".repeat(lacks));
+        matches(&fill(&whole, keys), &request.resource)
+    };
     let resources = texts(&statement["Resource"]);
     if !resources.is_empty() && !resources.iter().any(is_resource) {
         return false;
@@ -329,7 +337,7 @@ fn holds(
     match set {
         "ForAllValues" => no_text || values.iter().all(passes),
         "ForAnyValue" => !no_text && values.iter().any(passes),
-        _ if negated => values.iter().all(passes),
+        _ if allows => values.iter().all(passes),
         _ => values.iter().any(passes),
     }
 }
