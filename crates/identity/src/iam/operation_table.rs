@@ -15,7 +15,7 @@ use super::operations::{
     instance_profiles, memberships, policies, policy_entities, policy_versions, resource_tags,
     role_changes, roles, service_linked_roles, simulate, user_tags, users,
 };
-use super::questions::{self, Resources};
+use super::questions::{self, Gives, Resources};
 use super::request::IamRequest;
 use crate::Service;
 use crate::model::{Group, InstanceProfile, ManagedPolicy, Role, User};
@@ -29,28 +29,36 @@ pub(crate) type Handler = for<'a> fn(&'a Service, &'a IamRequest<'a>) -> Answer<
 /// One row of the table.
 pub(crate) type Row = Operation<Handler, Resources>;
 
-/// A row: the operation's name, the function of `questions` that finds what it is done to, and the
-/// function of `operations` that carries it out, if it is built.
+/// A row: the operation's name; the function of `questions` that finds what it is done to, and
+/// after `+` the condition keys that its own parameters give; and the function of `operations`
+/// that carries it out, if it is built.
 macro_rules! row {
-    ($name:literal, $resources:ident) => {
-        row!(@ $name, $resources, None)
+    ($name:literal, $find:ident $(+ $gives:ident)*) => {
+        row!(@ $name, $find, [$($gives),*], None)
     };
-    ($name:literal, $resources:ident, $module:ident::$function:ident) => {
-        row!(@ $name, $resources, Some(|service, request| {
+    ($name:literal, $find:ident $(+ $gives:ident)*, $module:ident::$function:ident) => {
+        row!(@ $name, $find, [$($gives),*], Some(|service, request| {
             Box::pin($module::$function(service, request))
         }))
     };
-    ($name:literal, $resources:ident, $module:ident::$function:ident::<$kind:ident>) => {
-        row!(@ $name, $resources, Some(|service, request| {
+    (
+        $name:literal,
+        $find:ident $(+ $gives:ident)*,
+        $module:ident::$function:ident::<$kind:ident>
+    ) => {
+        row!(@ $name, $find, [$($gives),*], Some(|service, request| {
             Box::pin($module::$function::<$kind>(service, request))
         }))
     };
-    (@ $name:literal, $resources:ident, $handler:expr) => {
+    (@ $name:literal, $find:ident, [$($gives:ident),*], $handler:expr) => {
         Operation {
             name: $name,
             access: Access::Judged {
                 action: concat!("iam:", $name),
-                resources: questions::$resources,
+                resources: Resources {
+                    find: questions::$find,
+                    gives: &[$(Gives::$gives),*],
+                },
             },
             handler: $handler,
         }
@@ -67,9 +75,21 @@ pub(crate) const OPERATIONS: &[Row] = &[
     ),
     row!("AddUserToGroup", group, memberships::add),
     row!("AssociateDelegationRequest", everything),
-    row!("AttachGroupPolicy", group, attachments::attach::<Group>),
-    row!("AttachRolePolicy", role, attachments::attach::<Role>),
-    row!("AttachUserPolicy", user, attachments::attach::<User>),
+    row!(
+        "AttachGroupPolicy",
+        group + PolicyArn,
+        attachments::attach::<Group>
+    ),
+    row!(
+        "AttachRolePolicy",
+        role + PolicyArn,
+        attachments::attach::<Role>
+    ),
+    row!(
+        "AttachUserPolicy",
+        user + PolicyArn,
+        attachments::attach::<User>
+    ),
     row!("ChangePassword", everything),
     row!("CreateAccessKey", user, access_keys::create),
     row!("CreateAccountAlias", everything, account::create_alias),
@@ -77,14 +97,14 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("CreateGroup", new_group, groups::create),
     row!(
         "CreateInstanceProfile",
-        new_instance_profile,
+        new_instance_profile + Tags,
         instance_profiles::create
     ),
     row!("CreateLoginProfile", user),
     row!("CreateOpenIDConnectProvider", everything),
-    row!("CreatePolicy", new_policy, policies::create),
+    row!("CreatePolicy", new_policy + Tags, policies::create),
     row!("CreatePolicyVersion", policy, policy_versions::create),
-    row!("CreateRole", new_role, roles::create),
+    row!("CreateRole", new_role + Boundary + Tags, roles::create),
     row!("CreateSAMLProvider", everything),
     row!(
         "CreateServiceLinkedRole",
@@ -92,7 +112,7 @@ pub(crate) const OPERATIONS: &[Row] = &[
         service_linked_roles::create
     ),
     row!("CreateServiceSpecificCredential", user),
-    row!("CreateUser", new_user, users::create),
+    row!("CreateUser", new_user + Boundary + Tags, users::create),
     row!("CreateVirtualMFADevice", everything),
     row!("DeactivateMFADevice", user),
     row!("DeleteAccessKey", user, access_keys::delete),
@@ -138,9 +158,21 @@ pub(crate) const OPERATIONS: &[Row] = &[
     ),
     row!("DeleteUserPolicy", user, inline_policies::delete::<User>),
     row!("DeleteVirtualMFADevice", everything),
-    row!("DetachGroupPolicy", group, attachments::detach::<Group>),
-    row!("DetachRolePolicy", role, attachments::detach::<Role>),
-    row!("DetachUserPolicy", user, attachments::detach::<User>),
+    row!(
+        "DetachGroupPolicy",
+        group + PolicyArn,
+        attachments::detach::<Group>
+    ),
+    row!(
+        "DetachRolePolicy",
+        role + PolicyArn,
+        attachments::detach::<Role>
+    ),
+    row!(
+        "DetachUserPolicy",
+        user + PolicyArn,
+        attachments::detach::<User>
+    ),
     row!("DisableOrganizationsRootCredentialsManagement", everything),
     row!("DisableOrganizationsRootSessions", everything),
     row!("DisableOutboundWebIdentityFederation", everything),
@@ -283,13 +315,13 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("PutGroupPolicy", group, inline_policies::put::<Group>),
     row!(
         "PutRolePermissionsBoundary",
-        role,
+        role + Boundary,
         attachments::put_boundary::<Role>
     ),
     row!("PutRolePolicy", role, inline_policies::put::<Role>),
     row!(
         "PutUserPermissionsBoundary",
-        user,
+        user + Boundary,
         attachments::put_boundary::<User>
     ),
     row!("PutUserPolicy", user, inline_policies::put::<User>),
@@ -318,28 +350,36 @@ pub(crate) const OPERATIONS: &[Row] = &[
     ),
     row!(
         "TagInstanceProfile",
-        instance_profile,
+        instance_profile + Tags,
         resource_tags::tag::<InstanceProfile>
     ),
     row!("TagMFADevice", everything),
     row!("TagOpenIDConnectProvider", everything),
-    row!("TagPolicy", policy, resource_tags::tag::<ManagedPolicy>),
-    row!("TagRole", role, resource_tags::tag::<Role>),
+    row!(
+        "TagPolicy",
+        policy + Tags,
+        resource_tags::tag::<ManagedPolicy>
+    ),
+    row!("TagRole", role + Tags, resource_tags::tag::<Role>),
     row!("TagSAMLProvider", everything),
     row!("TagServerCertificate", everything),
-    row!("TagUser", user, user_tags::tag),
+    row!("TagUser", user + Tags, user_tags::tag),
     row!(
         "UntagInstanceProfile",
-        instance_profile,
+        instance_profile + TagKeys,
         resource_tags::untag::<InstanceProfile>
     ),
     row!("UntagMFADevice", everything),
     row!("UntagOpenIDConnectProvider", everything),
-    row!("UntagPolicy", policy, resource_tags::untag::<ManagedPolicy>),
-    row!("UntagRole", role, resource_tags::untag::<Role>),
+    row!(
+        "UntagPolicy",
+        policy + TagKeys,
+        resource_tags::untag::<ManagedPolicy>
+    ),
+    row!("UntagRole", role + TagKeys, resource_tags::untag::<Role>),
     row!("UntagSAMLProvider", everything),
     row!("UntagServerCertificate", everything),
-    row!("UntagUser", user, user_tags::untag),
+    row!("UntagUser", user + TagKeys, user_tags::untag),
     row!("UpdateAccessKey", user, access_keys::update),
     row!("UpdateAccountPasswordPolicy", everything),
     row!("UpdateAssumeRolePolicy", role, role_changes::update_trust),

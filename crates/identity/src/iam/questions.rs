@@ -16,8 +16,26 @@ use crate::entries::{self, Entry};
 use crate::model::{self, AccessKey, Group, InstanceProfile, ManagedPolicy, Role, Tags, User};
 
 /// What an operation's row finds in a request: everything that its caller must be allowed.
-pub(crate) type Resources =
-    fn(&IamRequest<'_>, action: &'static str) -> Result<Vec<Question<'static>>, IamError>;
+#[derive(Clone, Copy)]
+pub(crate) struct Resources {
+    /// What the operation is done to.
+    pub(super) find: fn(&IamRequest<'_>, action: &'static str) -> Questions,
+    /// The condition keys that its own parameters give.
+    pub(super) gives: &'static [Gives],
+}
+
+/// A condition key that a parameter of some operations gives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Gives {
+    /// `iam:PermissionsBoundary`, of the boundary that is to be; else it is of the one there is.
+    Boundary,
+    /// `iam:PolicyARN`, of the policy that is attached or detached.
+    PolicyArn,
+    /// `aws:RequestTag/…` and `aws:TagKeys`, of the tags that are to be.
+    Tags,
+    /// `aws:TagKeys`, of the tags that are taken away.
+    TagKeys,
+}
 
 type Questions = Result<Vec<Question<'static>>, IamError>;
 
@@ -36,6 +54,9 @@ trait Named: Entry {
     /// Do its tags have the keys `iam:ResourceTag/…` beside `aws:ResourceTag/…`?
     const IAM_TAGS: bool = false;
 
+    /// The action of giving it tags, if it can have some.
+    const TAG_ACTION: Option<&'static str> = None;
+
     fn path(&self) -> &str;
     fn name(&self) -> &str;
     fn tags(&self) -> Option<&Tags>;
@@ -47,6 +68,7 @@ trait Named: Entry {
 impl Named for User {
     const KIND: &'static str = "user";
     const IAM_TAGS: bool = true;
+    const TAG_ACTION: Option<&'static str> = Some("iam:TagUser");
 
     fn path(&self) -> &str {
         &self.path
@@ -68,6 +90,7 @@ impl Named for User {
 impl Named for Role {
     const KIND: &'static str = "role";
     const IAM_TAGS: bool = true;
+    const TAG_ACTION: Option<&'static str> = Some("iam:TagRole");
 
     fn path(&self) -> &str {
         &self.path
@@ -104,6 +127,7 @@ impl Named for Group {
 
 impl Named for ManagedPolicy {
     const KIND: &'static str = "policy";
+    const TAG_ACTION: Option<&'static str> = Some("iam:TagPolicy");
 
     fn path(&self) -> &str {
         &self.path
@@ -120,6 +144,7 @@ impl Named for ManagedPolicy {
 
 impl Named for InstanceProfile {
     const KIND: &'static str = "instance-profile";
+    const TAG_ACTION: Option<&'static str> = Some("iam:TagInstanceProfile");
 
     fn path(&self) -> &str {
         &self.path
@@ -290,15 +315,15 @@ fn arn_given(request: &IamRequest<'_>, action: &'static str, parameter: &Paramet
     let mut found = found
         .into_iter()
         .filter(|question| question.resource == arn);
-    let question = found.next().unwrap_or_else(|| {
-        let subject = Subject {
-            arn: arn.to_owned(),
-            tags: None,
-            boundary: None,
-        };
-        question::<ManagedPolicy>(request, action, &subject)
-    });
-    with_request_tags(request, question)
+    if let Some(question) = found.next() {
+        return Ok(vec![question]);
+    }
+    let subject = Subject {
+        arn: arn.to_owned(),
+        tags: None,
+        boundary: None,
+    };
+    Ok(vec![question::<ManagedPolicy>(request, action, &subject)?])
 }
 
 /// What has that name in the caller's account, or would have it.
@@ -314,11 +339,11 @@ fn named<T: Named>(request: &IamRequest<'_>, action: &'static str, name: &str) -
         tags: found.and_then(T::tags),
         boundary: found.and_then(T::boundary),
     };
-    let question = question::<T>(request, action, &subject);
-    with_request_tags(request, question)
+    Ok(vec![question::<T>(request, action, &subject)?])
 }
 
 /// What is to be: by the path and the name that the request gives it, with what it asks for it.
+/// With tags it must be allowed to tag it, too (IAM User Guide, "Tags for IAM resources").
 fn new<T: Named>(request: &IamRequest<'_>, action: &'static str, name: &Parameter) -> Questions {
     let path = request.optional(&PATH)?.unwrap_or("/");
     let name = request.required(name)?;
@@ -327,8 +352,15 @@ fn new<T: Named>(request: &IamRequest<'_>, action: &'static str, name: &Paramete
         tags: None,
         boundary: None,
     };
-    let question = question::<T>(request, action, &subject);
-    with_request_tags(request, question)
+    let mut questions = vec![question::<T>(request, action, &subject)?];
+    if let Some(action) = T::TAG_ACTION
+        && request.gives(Gives::Tags)
+        && !request.members().structures("Tags")?.is_empty()
+    {
+        let tagging = Question::new(action, subject.arn, request.account());
+        questions.push(with_request_tags(request, tagging)?);
+    }
+    Ok(questions)
 }
 
 fn renamed<T: Named>(
@@ -351,7 +383,7 @@ fn renamed<T: Named>(
             tags: found.and_then(T::tags),
             boundary: found.and_then(T::boundary),
         };
-        questions.push(question::<T>(request, action, &subject));
+        questions.push(question::<T>(request, action, &subject)?);
     }
     Ok(questions)
 }
@@ -363,12 +395,13 @@ fn all_at_path<T: Named>(request: &IamRequest<'_>, action: &'static str) -> Ques
     Ok(vec![Question::new(action, arn, request.account())])
 }
 
-/// The question whether an action may be done to that, with the keys of what it is and has.
+/// The question whether an action may be done to that, with the keys of what it is and has, and
+/// those that the operation's own parameters give.
 fn question<T: Named>(
     request: &IamRequest<'_>,
     action: &'static str,
     subject: &Subject<'_>,
-) -> Question<'static> {
+) -> Result<Question<'static>, IamError> {
     let mut question = Question::new(action, subject.arn.clone(), request.account());
     for (key, value) in subject.tags.into_iter().flatten() {
         question = question.key(format!("aws:ResourceTag/{key}"), value);
@@ -376,33 +409,45 @@ fn question<T: Named>(
             question = question.key(format!("iam:ResourceTag/{key}"), value);
         }
     }
-    let given = request.members().value(PERMISSIONS_BOUNDARY.name);
-    if let Some(boundary) = given.or(subject.boundary) {
+    let boundary = match request.gives(Gives::Boundary) {
+        true => request.members().value(PERMISSIONS_BOUNDARY.name),
+        false => subject.boundary,
+    };
+    if let Some(boundary) = boundary {
         question = question.key("iam:PermissionsBoundary", boundary);
     }
-    if let Some(policy) = request.members().value(POLICY_ARN.name) {
+    if request.gives(Gives::PolicyArn)
+        && let Some(policy) = request.members().value(POLICY_ARN.name)
+    {
         question = question.key("iam:PolicyARN", policy);
     }
-    question
+    with_request_tags(request, question)
 }
 
 /// With the tags that the request gives or takes away. Which of them are in order the operation
 /// says; here all count that it could read.
-fn with_request_tags(request: &IamRequest<'_>, mut question: Question<'static>) -> Questions {
+fn with_request_tags(
+    request: &IamRequest<'_>,
+    mut question: Question<'static>,
+) -> Result<Question<'static>, IamError> {
     let members = request.members();
     let mut names = Vec::new();
-    for tag in members.structures("Tags")? {
-        let Some(key) = tag.value("Key") else {
-            continue;
-        };
-        let value = tag.value("Value").unwrap_or_default();
-        question = question.key(format!("aws:RequestTag/{key}"), value);
-        names.push(key.to_owned());
+    if request.gives(Gives::Tags) {
+        for tag in members.structures("Tags")? {
+            let Some(key) = tag.value("Key") else {
+                continue;
+            };
+            let value = tag.value("Value").unwrap_or_default();
+            question = question.key(format!("aws:RequestTag/{key}"), value);
+            names.push(key.to_owned());
+        }
     }
-    let removed = members.values("TagKeys")?;
-    names.extend(removed.into_iter().map(str::to_owned));
+    if request.gives(Gives::TagKeys) {
+        let removed = members.values("TagKeys")?;
+        names.extend(removed.into_iter().map(str::to_owned));
+    }
     if !names.is_empty() {
         question.keys.set("aws:TagKeys", names);
     }
-    Ok(vec![question])
+    Ok(question)
 }

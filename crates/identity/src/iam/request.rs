@@ -11,6 +11,7 @@ use super::error::IamError;
 use super::limits;
 use super::operation_table::Row;
 use super::parameters::{self, Parameter, USER_NAME};
+use super::questions::Gives;
 use crate::model::Tags;
 
 /// What an operation was asked, and what it is judged on.
@@ -59,7 +60,7 @@ impl<'a> IamRequest<'a> {
         let Access::Judged { action, resources } = self.row.access else {
             return Ok(());
         };
-        let questions = resources(self, action)?;
+        let questions = (resources.find)(self, action)?;
         // A row that asks nothing would let everyone in.
         if questions.is_empty() {
             return Err(IamError::Validation(
@@ -70,6 +71,15 @@ impl<'a> IamRequest<'a> {
             self.caller.authorize(&question)?;
         }
         Ok(())
+    }
+
+    /// Is that condition key given by the operation's own parameters? Those of other operations
+    /// say nothing, whatever is sent.
+    pub(super) fn gives(&self, key: Gives) -> bool {
+        match &self.row.access {
+            Access::Judged { resources, .. } => resources.gives.contains(&key),
+            _ => false,
+        }
     }
 
     /// The operation's name.

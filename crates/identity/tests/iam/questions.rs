@@ -21,6 +21,164 @@ fn one(api: &Api, operation: &str, parameters: &[(&str, &str)]) -> (String, Vec<
     (resource, keys.collect())
 }
 
+/// Parameters of all kinds: an operation takes those that it knows.
+const EVERY_NAME: [(&str, &str); 13] = [
+    ("UserName", "alice"),
+    ("GroupName", "g"),
+    ("AccountAlias", "abc"),
+    ("AWSServiceName", "replication.dynamodb.amazonaws.com"),
+    ("Status", "Inactive"),
+    ("RoleName", "r"),
+    ("PolicyName", "p"),
+    ("InstanceProfileName", "i"),
+    ("PolicyArn", "arn:aws:iam::111122223333:policy/p"),
+    ("PolicySourceArn", "arn:aws:iam::111122223333:user/alice"),
+    ("Tags.member.1.Key", "k"),
+    ("Tags.member.1.Value", "v"),
+    ("TagKeys.member.1", "k"),
+];
+
+/// The parameters that give condition keys, what they give, and the operations that take them
+/// (API reference); what others are sent of that kind says nothing.
+const GIVING: [(&[(&str, &str)], &[&str], &[&str]); 4] = [
+    (
+        &[(
+            "PermissionsBoundary",
+            "arn:aws:iam::111122223333:policy/foreign",
+        )],
+        &["iam:PermissionsBoundary"],
+        &[
+            "CreateRole",
+            "CreateUser",
+            "PutRolePermissionsBoundary",
+            "PutUserPermissionsBoundary",
+        ],
+    ),
+    (
+        &[("PolicyArn", "arn:aws:iam::111122223333:policy/foreign")],
+        &["iam:PolicyARN"],
+        &[
+            "AttachGroupPolicy",
+            "AttachRolePolicy",
+            "AttachUserPolicy",
+            "DetachGroupPolicy",
+            "DetachRolePolicy",
+            "DetachUserPolicy",
+        ],
+    ),
+    (
+        &[
+            ("Tags.member.1.Key", "foreign"),
+            ("Tags.member.1.Value", "foreign"),
+        ],
+        &["aws:RequestTag/foreign", "aws:TagKeys"],
+        &[
+            "CreateInstanceProfile",
+            "CreatePolicy",
+            "CreateRole",
+            "CreateUser",
+            "TagInstanceProfile",
+            "TagPolicy",
+            "TagRole",
+            "TagUser",
+        ],
+    ),
+    (
+        &[("TagKeys.member.1", "foreign")],
+        &["aws:TagKeys"],
+        &[
+            "UntagInstanceProfile",
+            "UntagPolicy",
+            "UntagRole",
+            "UntagUser",
+        ],
+    ),
+];
+
+#[test]
+fn a_parameter_that_an_operation_does_not_take_gives_no_condition_key() {
+    let api = Api::new();
+    for (operation, built) in identity::Service::iam_operations() {
+        if !built {
+            continue;
+        }
+        let nobody = Somebody::user("/nobody").but_not(&format!("iam:{operation}"));
+        for (parameters, given, takers) in GIVING {
+            let key = ("AccessKeyId", "AKIAIOSFODNN7EXAMPLE");
+            let rest = EVERY_NAME.into_iter().chain([key]);
+            let rest = rest.filter(|(name, _)| parameters.iter().all(|(own, _)| own != name));
+            let with: Vec<_> = rest.chain(parameters.iter().copied()).collect();
+            api.call_as(&nobody, operation, &with);
+            let asked = nobody.asked();
+            let [(_, _, found)] = &asked[..] else {
+                panic!("{operation}: {asked:?}");
+            };
+            let takes = takers.contains(&operation);
+            for key in given {
+                let there = found.iter().any(|(name, values)| {
+                    name == key && values.iter().any(|value| value.ends_with("foreign"))
+                });
+                assert_eq!(there, takes, "{operation}: {key}");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_attaches_is_judged_by_the_boundary_that_is_there() {
+    let api = Api::new();
+    let boundary = "arn:aws:iam::aws:policy/AdministratorAccess";
+    let bounded = [("UserName", "alice"), ("PermissionsBoundary", boundary)];
+    api.call("CreateUser", &bounded).ok();
+    let attach = [
+        ("UserName", "alice"),
+        ("PolicyArn", "arn:aws:iam::aws:policy/AWSDenyAll"),
+        (
+            "PermissionsBoundary",
+            "arn:aws:iam::111122223333:policy/claimed",
+        ),
+    ];
+    let asked = asked(&api, "AttachUserPolicy", &attach);
+    let (_, _, found) = &asked[0];
+    let found = found
+        .iter()
+        .find(|(key, _)| key == "iam:PermissionsBoundary");
+    assert_eq!(found.unwrap().1, [boundary]);
+}
+
+#[test]
+fn who_makes_something_with_tags_must_be_allowed_to_tag_it() {
+    let trust = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow",
+        "Principal":{"AWS":"111122223333"},"Action":"sts:AssumeRole"}}"#;
+    let document = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*",
+        "Resource":"*"}}"#;
+    for (kind, resource, document) in [
+        ("User", "user", ("None", "")),
+        ("Role", "role", ("AssumeRolePolicyDocument", trust)),
+        ("Policy", "policy", ("PolicyDocument", document)),
+        ("InstanceProfile", "instance-profile", ("None", "")),
+    ] {
+        let api = Api::new();
+        let (operation, name) = (format!("Create{kind}"), format!("{kind}Name"));
+        let plain = [(name.as_str(), "x"), ("Path", "/p/"), document];
+        let tags = [("Tags.member.1.Key", "Team"), ("Tags.member.1.Value", "a")];
+        let tagged = [&plain[..], &tags].concat();
+        let tag = format!("iam:Tag{kind}");
+        let refused = Somebody::user("/admin").but_not(&tag);
+        let before = api.memory.view_now();
+        let error = api.call_as(&refused, &operation, &tagged).error();
+        assert_eq!(error.0, "AccessDenied", "{operation}");
+        assert_eq!(api.memory.view_now(), before, "{operation}");
+        let (_, arn, keys) = refused.asked().into_iter().nth(1).unwrap();
+        assert_eq!(arn, format!("{ARN}{resource}/p/x"));
+        let expected = [("aws:RequestTag/Team", "a"), ("aws:TagKeys", "Team")];
+        let expected = expected.map(|(key, value)| (key.to_owned(), vec![value.to_owned()]));
+        assert_eq!(keys, expected, "{operation}");
+        // What is made without tags needs no more than before.
+        api.call_as(&refused, &operation, &plain).ok();
+    }
+}
+
 fn keys(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     let pairs = pairs.iter();
     pairs
@@ -41,8 +199,13 @@ fn a_user_is_asked_for_by_its_path_tags_and_boundary() {
         ("Tags.member.1.Key", "Team"),
         ("Tags.member.1.Value", "a"),
     ];
-    let (resource, found) = one(&api, "CreateUser", &parameters);
-    assert_eq!(resource, format!("{ARN}user/p/Alice"));
+    let asked = asked(&api, "CreateUser", &parameters);
+    let (_, resource, found) = &asked[0];
+    assert_eq!(*resource, format!("{ARN}user/p/Alice"));
+    let found: Vec<_> = found
+        .iter()
+        .map(|(n, v)| (n.clone(), v.join(",")))
+        .collect();
     assert_eq!(
         found,
         keys(&[
@@ -186,22 +349,7 @@ fn nothing_is_done_that_is_not_allowed() {
     let key = api.call("CreateAccessKey", &[("UserName", "alice")]).ok();
     let key = key.one("AccessKeyId");
     let before = api.memory.view_now();
-    let parameters = [
-        ("UserName", "alice"),
-        ("GroupName", "g"),
-        ("AccessKeyId", &*key),
-        ("AccountAlias", "abc"),
-        ("AWSServiceName", "replication.dynamodb.amazonaws.com"),
-        ("Status", "Inactive"),
-        ("RoleName", "r"),
-        ("PolicyName", "p"),
-        ("InstanceProfileName", "i"),
-        ("PolicyArn", "arn:aws:iam::111122223333:policy/p"),
-        ("PolicySourceArn", "arn:aws:iam::111122223333:user/alice"),
-        ("Tags.member.1.Key", "k"),
-        ("Tags.member.1.Value", "v"),
-        ("TagKeys.member.1", "k"),
-    ];
+    let parameters = [&EVERY_NAME[..], &[("AccessKeyId", &*key)]].concat();
     for (operation, built) in identity::Service::iam_operations() {
         if !built {
             continue;
