@@ -1,6 +1,11 @@
 //! The operator's key with real processes: who has it, who never gets it, and what a wrong or
 //! missing one is answered with.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    reason = "a test starts processes, opens sockets and may panic"
+)]
 
 mod support;
 
