@@ -1,6 +1,8 @@
 //! What a request says of its own signature, in the `Authorization` header or in the query
 //! string: taken apart, not believed. Each parameter must be there once, and no other.
 
+use std::fmt;
+
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -24,7 +26,6 @@ const QUERY_PARAMETERS: [&str; 5] = [
 const REGION_SET: &str = "X-Amz-Region-Set";
 
 /// What a request says of its signature, still as text.
-#[derive(Debug)]
 pub(super) struct Claim {
     pub(super) algorithm: String,
     pub(super) credential: String,
@@ -41,6 +42,19 @@ pub(super) struct Claim {
     pub(super) region_set: Option<String>,
     /// A presigned request's `X-Amz-Content-Sha256`, where that isn't a header.
     pub(super) content_hash: Option<String>,
+}
+
+/// Without the session token, which with its key is all that a caller needs.
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Claim");
+        shown.field("algorithm", &self.algorithm);
+        shown.field("credential", &self.credential);
+        shown.field("signed_headers", &self.signed_headers);
+        shown.field("date", &self.date);
+        shown.field("in_session", &self.session_token.is_some());
+        shown.finish_non_exhaustive()
+    }
 }
 
 impl Claim {

@@ -1,6 +1,8 @@
 //! Our own signer, for whoever calls a Causeway Region from our side: the command line, benches,
 //! tests. It signs in every form that the verifier takes; bodies in chunks are `sign_chunks.rs`'s.
 
+use std::fmt;
+
 use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -28,7 +30,7 @@ const UNSIGNED_HEADERS: [&str; 9] = [
 ];
 
 /// With what to sign.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Credentials<'a> {
     /// The key's id.
     pub access_key_id: &'a str,
@@ -36,6 +38,15 @@ pub struct Credentials<'a> {
     pub secret: &'a SecretKey,
     /// The session's token, where the key is a session's.
     pub session_token: Option<&'a str>,
+}
+
+/// Without the secret and the session token.
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Credentials");
+        shown.field("access_key_id", &self.access_key_id);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// For whom to sign.

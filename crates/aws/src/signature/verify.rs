@@ -2,6 +2,7 @@
 //! do, so that of several faults a client is told the same one. It draws no conclusion from a
 //! key beyond who signed.
 
+use std::fmt;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -39,7 +40,7 @@ pub struct Expected<'a> {
 }
 
 /// A signature that held: the request is from whoever has the key.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Verified {
     /// Whose key, and for where.
     pub scope: Scope,
@@ -51,6 +52,19 @@ pub struct Verified {
     pub algorithm: Algorithm,
     /// Where the signature was.
     pub form: Form,
+}
+
+/// Without the session token, which with its key is all that a caller needs.
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Verified");
+        shown.field("scope", &self.scope);
+        shown.field("signed", &self.signed);
+        shown.field("in_session", &self.session_token.is_some());
+        shown.field("algorithm", &self.algorithm);
+        shown.field("form", &self.form);
+        shown.finish()
+    }
 }
 
 /// Verifies signatures, and keeps the keys of the callers at work (a bounded number). One per
@@ -453,5 +467,41 @@ mod tests {
         }
         let undeclared = verify(&[("x-amz-date", DATE)], UNSIGNED_PAYLOAD, b"", Rules::JSON);
         assert_eq!(undeclared, Err(SignatureError::Mismatch));
+    }
+
+    #[test]
+    fn a_session_s_token_is_not_printed() {
+        let hash = canonical::body_hash(b"");
+        let headers = [("x-amz-date", DATE), ("x-amz-security-token", "TOKEN")];
+        let verified = verify(&headers, &hash, b"", Rules::JSON).unwrap();
+        assert_eq!(verified.session_token.as_deref(), Some("TOKEN"));
+        let shown = format!("{verified:?}");
+        assert!(
+            !shown.contains("TOKEN") && shown.contains("AKIDEXAMPLE"),
+            "{shown}"
+        );
+        let request = http::Request::get("/")
+            .header(
+                "authorization",
+                "AWS4-HMAC-SHA256 Credential=AKID,SignedHeaders=b,Signature=c",
+            )
+            .header("x-amz-date", DATE)
+            .header("x-amz-security-token", "TOKEN");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let claim = claim_of(&parts).unwrap();
+        assert_eq!(claim.session_token.as_deref(), Some("TOKEN"));
+        let shown = format!("{claim:?}");
+        assert!(
+            !shown.contains("TOKEN") && shown.contains("AKID"),
+            "{shown}"
+        );
+        let secret = SecretKey::new("SECRET".to_owned());
+        let credentials = crate::signature::Credentials {
+            access_key_id: "AKID",
+            secret: &secret,
+            session_token: Some("TOKEN"),
+        };
+        let shown = format!("{credentials:?}");
+        assert_eq!(shown, "Credentials { access_key_id: \"AKID\", .. }");
     }
 }
