@@ -5,7 +5,9 @@ mod read;
 mod write;
 
 pub use read::{Element, Members, XmlFault, XmlLimits, read};
-pub use write::XmlWriter;
+pub use write::{XmlWriter, is_text};
+
+use write::escape;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -75,21 +77,6 @@ pub fn failure(shape: XmlErrors, request_id: &str, error: &ServiceError) -> Resp
     response
 }
 
-/// As the text of an element; control characters, which XML can't have, become spaces.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            control if control.is_control() => escaped.push(' '),
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use http::Request;
@@ -142,5 +129,23 @@ mod tests {
                  <RequestID>ID</RequestID></Response>"
             )
         );
+    }
+
+    #[test]
+    fn an_error_s_text_has_only_characters_that_xml_has() {
+        let error = ServiceError::caller("ValidationError", "a\u{fffe}\u{ffff}\u{1}\u{85}\r\nb");
+        for shape in [XmlErrors::Bare, XmlErrors::Wrapped, XmlErrors::Listed] {
+            let body = failure(shape, "ID", &error).into_body();
+            let limits = XmlLimits {
+                depth: 4,
+                elements: 8,
+            };
+            let mut element = &read(&body, limits).unwrap();
+            for name in ["Errors", "Error"] {
+                element = element.child(name).unwrap_or(element);
+            }
+            let message = element.child("Message").unwrap();
+            assert_eq!(message.text(), Ok("a    \r\nb"));
+        }
     }
 }

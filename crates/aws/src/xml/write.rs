@@ -67,6 +67,23 @@ impl XmlWriter {
     }
 }
 
+/// Can a document have this character in its texts? Others become spaces where they are written:
+/// what XML 1.0 can't have in any form (production 2), and control characters that it discourages.
+pub fn is_text(character: char) -> bool {
+    match character {
+        '\r' | '\n' | '\t' => true,
+        '\u{fffe}' | '\u{ffff}' => false,
+        other => !other.is_control(),
+    }
+}
+
+/// As the text of an element.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let _ = Escaping(&mut escaped).write_str(text);
+    escaped
+}
+
 /// Takes text and writes it so that a reader of XML gets the same text back.
 struct Escaping<'a>(&'a mut String);
 
@@ -79,11 +96,8 @@ impl std::fmt::Write for Escaping<'_> {
                 '>' => self.0.push_str("&gt;"),
                 // A reader would take it for the end of a line, and give "\n".
                 '\r' => self.0.push_str("&#13;"),
-                '\n' | '\t' => self.0.push(character),
-                // No document may have it, in whatever form.
-                control if control.is_control() => self.0.push(' '),
-                '\u{fffe}' | '\u{ffff}' => self.0.push(' '),
-                other => self.0.push(other),
+                other if is_text(other) => self.0.push(other),
+                _ => self.0.push(' '),
             }
         }
         Ok(())

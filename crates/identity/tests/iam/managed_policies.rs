@@ -57,6 +57,34 @@ fn a_policy_is_made_read_and_deleted() {
 }
 
 #[test]
+fn a_policy_s_description_is_what_an_answer_can_repeat() {
+    let api = Api::new();
+    let document = allows("s3:GetObject");
+    let of = |description| {
+        [
+            ("PolicyName", "Read"),
+            ("PolicyDocument", &document),
+            ("Description", description),
+        ]
+    };
+    for description in [
+        "a\u{0}",
+        "\u{7}",
+        "\u{1b}[0m",
+        "a\u{85}b",
+        "a\u{fffe}",
+        "\u{ffff}",
+    ] {
+        let (code, text) = api.refused("CreatePolicy", &of(description));
+        assert_eq!(code, "ValidationError");
+        assert!(text.contains("at 'description'"), "{text}");
+        assert!(!text.contains(description), "{text}");
+    }
+    let made = api.call("CreatePolicy", &of("é\t\n\u{1f512}")).ok();
+    assert_eq!(made.one("Description"), "é\t\n\u{1f512}");
+}
+
+#[test]
 fn what_no_policy_can_be_is_refused() {
     let api = Api::new();
     let document = allows("s3:*");

@@ -1,6 +1,7 @@
 //! Managed policies: to make, read, list and delete them.
 
 use aws::query::Reply;
+use aws::xml::is_text;
 
 use crate::Service;
 use crate::aws_managed;
@@ -16,7 +17,7 @@ use crate::iam::request::IamRequest;
 use crate::iam::{change, limits, lookup};
 use crate::model::{ManagedPolicy, PolicyVersion};
 
-/// What a policy is for: 1,000 characters of any kind.
+/// What a policy is for: 1,000 characters.
 const DESCRIPTION: Parameter = Parameter {
     name: "Description",
     shortest: 0,
@@ -36,6 +37,7 @@ pub(crate) async fn create(service: &Service, request: &IamRequest<'_>) -> Resul
     let path = request.optional(&PATH)?.unwrap_or("/");
     check_path(path)?;
     let description = request.optional(&DESCRIPTION)?;
+    check_description(description)?;
     let document = documents::given(request, "PolicyDocument")?;
     let tags = request.tags()?;
     documents::check_managed(document)?;
@@ -84,6 +86,15 @@ pub(crate) async fn create(service: &Service, request: &IamRequest<'_>) -> Resul
         Detail::Whole,
     );
     Ok(reply)
+}
+
+/// Characters that answers can repeat: the model names none, but XML can't have all.
+fn check_description(description: Option<&str>) -> Result<(), IamError> {
+    if description.is_none_or(|text| text.chars().all(is_text)) {
+        return Ok(());
+    }
+    let rule = "Member must not contain control characters";
+    Err(parameters::constraint("description", description, rule))
 }
 
 /// `/`, or names between slashes, of fewer characters than other paths have.
