@@ -50,6 +50,9 @@ pub const STS: QueryService = QueryService {
 /// secret.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum QueryFault {
+    /// Of another method or path than the protocol has.
+    #[error("Only a POST, or a GET with a query string, of the path / names an operation.")]
+    Elsewhere,
     /// Larger than the service takes.
     #[error("The request is larger than {0} bytes.")]
     TooLarge(u64),
@@ -82,11 +85,13 @@ pub enum QueryFault {
     MissingAction,
 }
 
-/// Codes and statuses as AWS documents them of all its query APIs ("Common errors"), and
-/// `MalformedInput` as its fronts answer lists they can't make sense of.
+/// Codes and statuses as AWS documents them of all its query APIs ("Common errors");
+/// `MalformedInput` as its fronts answer lists they can't make sense of, and
+/// `UnknownOperationException` what isn't of the protocol.
 impl From<QueryFault> for ServiceError {
     fn from(fault: QueryFault) -> ServiceError {
         let (status, code) = match fault {
+            QueryFault::Elsewhere => (StatusCode::NOT_FOUND, "UnknownOperationException"),
             QueryFault::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
             QueryFault::TooManyParameters
             | QueryFault::NameTooLong

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use http::Method;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 
@@ -35,6 +36,10 @@ impl Form {
     ///
     /// [`QueryFault`]: it is too large, or not for certain understood.
     pub fn of(service: &QueryService, parts: &Parts, body: &[u8]) -> Result<Form, QueryFault> {
+        let is_post = parts.method == Method::POST;
+        if !(is_post || parts.method == Method::GET) || parts.uri.path() != "/" {
+            return Err(QueryFault::Elsewhere);
+        }
         let limit = service.request_limit.0;
         let query = parts.uri.query().unwrap_or("");
         if body.len() as u64 > limit || query.len() as u64 > limit {
@@ -183,6 +188,27 @@ mod tests {
             request("/", FORM, "Action=").unwrap().action(),
             Err(QueryFault::MissingAction)
         );
+    }
+
+    #[test]
+    fn only_a_post_or_a_get_of_the_root_is_of_the_protocol() {
+        let form = |method: &str, uri: &str| {
+            let request = http::Request::builder().method(method).uri(uri);
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            Form::of(&IAM, &parts, b"")
+        };
+        for method in ["POST", "GET"] {
+            assert!(form(method, "/?Action=A").is_ok(), "{method}");
+            assert!(form(method, "http://iam.lab?Action=A").is_ok(), "{method}");
+            for path in ["/x", "//", "/%2f", "/index.html"] {
+                let refused = form(method, &format!("{path}?Action=A"));
+                assert_eq!(refused, Err(QueryFault::Elsewhere), "{path}");
+            }
+        }
+        for method in ["PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "post", "Get"] {
+            let refused = form(method, "/?Action=A");
+            assert_eq!(refused, Err(QueryFault::Elsewhere), "{method}");
+        }
     }
 
     #[test]
