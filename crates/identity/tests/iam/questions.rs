@@ -38,9 +38,16 @@ const EVERY_NAME: [(&str, &str); 13] = [
     ("TagKeys.member.1", "k"),
 ];
 
-/// The parameters that give condition keys, what they give, and the operations that take them
-/// (API reference); what others are sent of that kind says nothing.
-const GIVING: [(&[(&str, &str)], &[&str], &[&str]); 4] = [
+/// Parameters with their values, the condition keys that they give, and the operations that take
+/// them (API reference).
+type Giving = (
+    &'static [(&'static str, &'static str)],
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
+/// All that give condition keys; what other operations are sent of that kind says nothing.
+const GIVING: [Giving; 4] = [
     (
         &[(
             "PermissionsBoundary",
