@@ -27,6 +27,9 @@ pub(crate) async fn execute(
                 .optional("Value")
                 .map(|value| value.bounded(0, 256))
                 .transpose()?;
+            if added.keys().any(|known| known.eq_ignore_ascii_case(key)) {
+                return Err(repeated(key));
+            }
             added.insert(key.to_owned(), value.unwrap_or_default().to_owned());
         }
     }
@@ -47,6 +50,12 @@ pub(crate) async fn execute(
             let mut tags = before.clone();
             tags.extend(added.clone());
             tags.retain(|key, _| !removed.contains(key));
+            for key in added.keys() {
+                let is_other = |known: &String| known != key && known.eq_ignore_ascii_case(key);
+                if tags.contains_key(key) && tags.keys().any(is_other) {
+                    return Err(repeated(key));
+                }
+            }
             if tags.len() > MAX_TAGS {
                 return Err(RoutingError::invalid(format!(
                     "A resource can't have more than {MAX_TAGS} tags."
@@ -60,4 +69,13 @@ pub(crate) async fn execute(
         })
         .await?;
     Ok(Reply::ok(document("ChangeTagsForResourceResponse")))
+}
+
+/// The names of condition keys are compared without regard to case, so there is one tag of a name,
+/// however it is spelled: else a policy would be asked about one, and another kept.
+fn repeated(key: &str) -> RoutingError {
+    RoutingError::invalid(format!(
+        "Invalid request: duplicate tag key {key}. The keys of tags are told apart without regard \
+         to case."
+    ))
 }

@@ -43,6 +43,32 @@ fn tags_are_added_replaced_removed_and_listed() {
 }
 
 #[test]
+fn one_tag_of_a_name_is_judged_and_kept() {
+    let api = Api::new();
+    let path = format!("tags/hostedzone/{}", api.zone("a.com"));
+    let change = |inner: &str| api.post("ChangeTagsForResource", &path, inner);
+    for twice in ["Team", "team"] {
+        let refused = change(&added(&[("Team", "blue"), (twice, "red")])).error();
+        assert_eq!(refused.0, "InvalidInput");
+        assert!(refused.1.contains(&format!("duplicate tag key {twice}.")));
+    }
+    change(&added(&[("Team", "blue")])).ok();
+    let refused = change(&added(&[("a", "1"), ("TEAM", "red")])).error();
+    assert_eq!(refused.0, "InvalidInput");
+    let listed = api.get(&path).ok();
+    assert_eq!(listed.all("Key"), ["Team"]);
+    // The same key is taken, and another spelling in place of the one that goes.
+    change(&added(&[("Team", "green")])).ok();
+    let instead = "<RemoveTagKeys><Key>Team</Key></RemoveTagKeys>";
+    change(&format!("{}{instead}", added(&[("team", "red")]))).ok();
+    let listed = api.get(&path).ok();
+    assert_eq!(
+        (listed.all("Key"), listed.all("Value")),
+        (vec!["team".to_owned()], vec!["red".to_owned()])
+    );
+}
+
+#[test]
 fn tags_are_limited_and_hang_on_what_is_there() {
     let api = Api::new();
     let zone = api.zone("a.com");
