@@ -35,8 +35,7 @@ pub struct Question<'a> {
     /// The account that owns it.
     pub account: AccountId,
     /// The condition keys that the service knows of this request. They win over those that the
-    /// judge has of every request: what is done in another Region than the one that was called
-    /// has its own `aws:RequestedRegion`.
+    /// judge has of every request.
     pub keys: ConditionKeys,
     /// Further ones, which cost something to find: asked only for keys that a policy names.
     pub lazy: Option<&'a dyn LazyKeys>,

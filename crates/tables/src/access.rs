@@ -68,8 +68,6 @@ pub(crate) struct Target {
     pub(crate) resource: String,
     /// Whose it is.
     pub(crate) account: AccountId,
-    /// The Region where it is done, if that isn't this one.
-    pub(crate) region: Option<types::Region>,
     /// As which of its parts the request names it.
     pub(crate) part: Option<usize>,
     /// The table, if it is one of this Region that is there.
@@ -139,9 +137,6 @@ pub(crate) fn judge<'a, E: Engine, R: Request>(
         let keys = RequestKeys::new(request, about);
         let action = target.action.unwrap_or(action);
         let mut question = Question::new(action, target.resource.as_str(), target.account);
-        if let Some(region) = target.region {
-            question = question.key("aws:RequestedRegion", region.name());
-        }
         question.lazy = Some(&keys);
         if !target.despite_policy {
             question.policy = about.table.and_then(Table::policy_document);

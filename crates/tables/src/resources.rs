@@ -11,7 +11,8 @@ use types::{AccountId, Region};
 use crate::access::{Subject, Target};
 use crate::{Table, TableName, Tables, limits};
 
-/// What making a replica takes in its Region (Developer Guide, "Using IAM with global tables").
+/// What making a replica takes in its Region (Developer Guide, "Using IAM with global tables"): of
+/// the table there, in a request that is made here and has this Region as `aws:RequestedRegion`.
 const CREATE_REPLICA: [&str; 9] = [
     "dynamodb:CreateTable",
     "dynamodb:CreateTableReplica",
@@ -138,7 +139,6 @@ pub(crate) fn table_and_replicas<E: Engine>(
         for region in tables.regions_among(regions) {
             targets.extend(actions.iter().map(|action| Target {
                 action: Some(action),
-                region: Some(region),
                 ..Target::new(table_arn(region, &name), name.account, None)
             }));
         }
@@ -169,10 +169,8 @@ pub(crate) fn global_table_and_tables<E: Engine>(
     let name = TableName::new(caller.account(), name);
     let named = [&subject.joining[..], &subject.leaving[..]].concat();
     let regions = tables.regions_among(&named);
-    targets.extend(regions.into_iter().map(|region| Target {
-        region: Some(region),
-        ..Target::new(table_arn(region, &name), name.account, None)
-    }));
+    let there = |region| Target::new(table_arn(region, &name), name.account, None);
+    targets.extend(regions.into_iter().map(there));
     targets
 }
 
@@ -182,7 +180,6 @@ impl Target {
             action: None,
             resource,
             account,
-            region: None,
             part: None,
             table,
             despite_policy: false,
