@@ -58,6 +58,23 @@ impl WriteTexts<'_> {
         );
     }
 
+    /// `dynamodb:ReturnValues`: what the write may show of the item. An item that a failed
+    /// condition shows is shown as by `ALL_OLD`: AWS has no condition key for it.
+    pub(crate) fn shown(&self) -> Option<Vec<String>> {
+        let fails_with = self.on_failure.filter(|shown| *shown != "NONE");
+        let returned = self.return_values.filter(|shown| *shown != "NONE");
+        let fails_with = fails_with.filter(|shown| returned != Some(shown));
+        let shown: Vec<String> = [returned, fails_with]
+            .into_iter()
+            .flatten()
+            .map(str::to_owned)
+            .collect();
+        match shown.is_empty() {
+            true => Some(vec!["NONE".to_owned()]),
+            false => Some(shown),
+        }
+    }
+
     /// What they mean, once `constrain` found no fault.
     pub(crate) fn judge(&self) -> WriteParameters {
         WriteParameters {

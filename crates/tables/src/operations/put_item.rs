@@ -66,7 +66,7 @@ impl Request for Input {
                 self.condition_expression.as_deref(),
             )
             .values(),
-            ConditionKey::ReturnValues => word(self.return_values.as_deref(), "NONE"),
+            ConditionKey::ReturnValues => self.texts().shown(),
             ConditionKey::ReturnConsumedCapacity => {
                 word(self.return_consumed_capacity.as_deref(), "NONE")
             }
