@@ -165,9 +165,24 @@ impl<E: Engine> Tables<E> {
         allowed: &Allowed<'_>,
         name: &str,
     ) -> Result<Arc<Table>, TablesError> {
-        let TableName { account, name } = self.table_name(allowed.account(), name);
-        let table = self.catalogue.named(account, &name);
-        table.ok_or(TablesError::NoSuchTable(name))
+        let name = self.table_name(allowed.account(), name);
+        let table = self.judged_table(allowed, &name);
+        table.ok_or(TablesError::NoSuchTable(name.name))
+    }
+
+    /// The table of that name as it is now, if it is the very one that the caller was asked
+    /// about. Another that was made under the name since has a policy and tags of its own, by
+    /// which nobody was judged: then it is as if there were none.
+    ///
+    /// Who changes it calls this with the right to change the catalogue in hand.
+    pub(crate) fn judged_table(
+        &self,
+        allowed: &Allowed<'_>,
+        name: &TableName,
+    ) -> Option<Arc<Table>> {
+        let judged = allowed.table(name)?;
+        let live = self.catalogue.named(name.account, &name.name);
+        live.filter(|live| live.id == judged.id)
     }
 
     /// Which table an account's request names: by an ARN of this Region anybody's, by a name one

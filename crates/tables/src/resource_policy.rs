@@ -12,7 +12,7 @@ use types::Timestamp;
 
 use crate::access::Allowed;
 use crate::request::Constraints;
-use crate::{Table, TableName, Tables, TablesError, limits};
+use crate::{Table, Tables, TablesError, limits};
 
 /// The revision that a request expects where there is to be no policy yet.
 const NO_POLICY: &str = "NO_POLICY";
@@ -131,21 +131,21 @@ impl<E: Engine> Tables<E> {
                 "Requested resource not found: Stream: {label} not found for Table: {table}"
             )));
         }
-        let Some(TableName { account, name }) = self.name_in_arn(arn) else {
+        let Some(name) = self.name_in_arn(arn) else {
             return Err(TablesError::invalid(format!(
                 "Invalid resource arn provided, only table or stream is accepted. Provided \
                  resource arn: {arn}"
             )));
         };
-        if account != allowed.account() {
+        if name.account != allowed.account() {
             // The apostrophe is the service's.
             return Err(TablesError::validation(
                 "This action is only supported by accounts that match the resource owner\u{2019}s \
                  account.",
             ));
         }
-        let table = self.catalogue.named(account, &name);
-        table.ok_or(TablesError::NoSuchTable(name))
+        let table = self.judged_table(allowed, &name);
+        table.ok_or(TablesError::NoSuchTable(name.name))
     }
 
     /// Gives the table that an ARN names the policy that `change` makes of the one it has.

@@ -8,7 +8,7 @@ use store::Engine;
 use super::TableNameInput;
 use crate::access::{Allowed, Execute, Request, Subject};
 use crate::request::respond;
-use crate::{TableName, Tables, TablesError};
+use crate::{Tables, TablesError};
 
 #[derive(Deserialize)]
 #[serde(transparent)]
@@ -37,9 +37,9 @@ pub(crate) fn describe<E: Engine>(
     allowed: &Allowed<'_>,
     name: &str,
 ) -> Result<Bytes, TablesError> {
-    let TableName { account, name } = tables.table_name(allowed.account(), name);
-    if tables.catalogue.named(account, &name).is_none() {
-        return Err(TablesError::TableNotFound(name));
+    let name = tables.table_name(allowed.account(), name);
+    if tables.judged_table(allowed, &name).is_none() {
+        return Err(TablesError::TableNotFound(name.name));
     }
     Ok(respond(&json!({
         "ContinuousBackupsDescription": {

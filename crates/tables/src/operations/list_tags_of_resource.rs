@@ -32,13 +32,13 @@ impl<E: Engine> Execute<E> for Input {
     async fn execute(
         self,
         tables: &Tables<E>,
-        _allowed: &Allowed<'_>,
+        allowed: &Allowed<'_>,
     ) -> Result<Bytes, TablesError> {
         let input = self;
         let mut constraints = Constraints::default();
         constraints.present("resourceArn", input.resource_arn.as_ref());
         constraints.check()?;
-        let table = tables.tagged_table(&input.resource_arn.unwrap_or_default())?;
+        let table = tables.tagged_table(allowed, &input.resource_arn.unwrap_or_default())?;
         let after = input.next_token.as_deref();
         let after = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut rest = table.tags.range::<str, _>((after, Bound::Unbounded));

@@ -1,6 +1,6 @@
 //! `TagResource`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,7 @@ impl<E: Engine> Execute<E> for Input {
     async fn execute(
         self,
         tables: &Tables<E>,
-        _allowed: &Allowed<'_>,
+        allowed: &Allowed<'_>,
     ) -> Result<Bytes, TablesError> {
         let input = self;
         let mut constraints = Constraints::default();
@@ -56,7 +56,7 @@ impl<E: Engine> Execute<E> for Input {
         let added = input.tags.unwrap_or_default();
         let arn = input.resource_arn.unwrap_or_default();
         tables
-            .change_tags(&arn, |tags| judge_tags(tags, &added))
+            .change_tags(allowed, &arn, |tags| judge_tags(tags, &added))
             .await
     }
 }
@@ -78,7 +78,9 @@ pub(crate) fn tag_values(tags: Option<&[Tag]>, key: &ConditionKey<'_>) -> Option
     }
 }
 
-/// The tags with these added, or the first rule of tags that this breaks.
+/// The tags with these added, or the first rule of tags that this breaks. The names of condition
+/// keys are compared without regard to case, so there is one tag of a name, however it is spelled:
+/// else a policy would be asked about one, and another kept.
 pub(crate) fn judge_tags(mut tags: Tags, added: &[Tag]) -> Result<Tags, TablesError> {
     let mut constraints = Constraints::default();
     for (index, tag) in added.iter().enumerate() {
@@ -89,10 +91,15 @@ pub(crate) fn judge_tags(mut tags: Tags, added: &[Tag]) -> Result<Tags, TablesEr
         if let (Some(key), Some(value)) = (&tag.key, &tag.value) {
             constraints.length(&key_at, key, key.chars().count(), 1, 128);
             constraints.length(&value_at, value, value.chars().count(), 0, 256);
-            tags.insert(key.clone(), value.clone());
         }
     }
     constraints.check()?;
+    refuse_repeated(&tags, added)?;
+    tags.extend(
+        added
+            .iter()
+            .filter_map(|tag| Some((tag.key.clone()?, tag.value.clone()?))),
+    );
     if tags.len() > limits::TAGS {
         return Err(TablesError::invalid(format!(
             "Too many tags: a table has {} at most",
@@ -102,16 +109,31 @@ pub(crate) fn judge_tags(mut tags: Tags, added: &[Tag]) -> Result<Tags, TablesEr
     Ok(tags)
 }
 
+/// Refuses a key that is given twice, or that differs from another one of the table in case alone.
+fn refuse_repeated(tags: &Tags, added: &[Tag]) -> Result<(), TablesError> {
+    let mut given = BTreeSet::new();
+    for key in added.iter().filter_map(|tag| tag.key.as_ref()) {
+        let is_other = |known: &&String| *known != key && known.eq_ignore_ascii_case(key);
+        if !given.insert(key.to_ascii_lowercase()) || tags.keys().any(|known| is_other(&known)) {
+            return Err(TablesError::invalid(format!(
+                "Duplicate tag key: {key}. The keys of tags are told apart without regard to case"
+            )));
+        }
+    }
+    Ok(())
+}
+
 impl<E: Engine> Tables<E> {
     /// Replaces a table's tags by what `change` makes of them; answers with an empty body, as
     /// both tagging operations do.
     pub(crate) async fn change_tags(
         &self,
+        allowed: &Allowed<'_>,
         arn: &str,
         change: impl FnOnce(Tags) -> Result<Tags, TablesError>,
     ) -> Result<Bytes, TablesError> {
         let mut catalogue = self.catalogue.change().await;
-        let mut table = self.tagged_table(arn)?.as_ref().clone();
+        let mut table = self.tagged_table(allowed, arn)?.as_ref().clone();
         table.tags = change(table.tags)?;
         let mut batch = store::Batch::new();
         catalogue.stage(&table, &mut batch);
@@ -123,6 +145,7 @@ impl<E: Engine> Tables<E> {
     /// The table of an ARN.
     pub(crate) fn tagged_table(
         &self,
+        allowed: &Allowed<'_>,
         arn: &str,
     ) -> Result<std::sync::Arc<crate::Table>, TablesError> {
         if !arn.starts_with("arn:aws:dynamodb:") || !arn.contains(":table/") {
@@ -131,7 +154,7 @@ impl<E: Engine> Tables<E> {
             )));
         }
         self.name_in_arn(arn)
-            .and_then(|name| self.catalogue.named(name.account, &name.name))
+            .and_then(|name| self.judged_table(allowed, &name))
             .ok_or_else(|| {
                 // "ResourcArn": the service's own spelling.
                 TablesError::NotFound(format!(

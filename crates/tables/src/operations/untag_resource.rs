@@ -36,7 +36,7 @@ impl<E: Engine> Execute<E> for Input {
     async fn execute(
         self,
         tables: &Tables<E>,
-        _allowed: &Allowed<'_>,
+        allowed: &Allowed<'_>,
     ) -> Result<Bytes, TablesError> {
         let input = self;
         let mut constraints = Constraints::default();
@@ -46,7 +46,7 @@ impl<E: Engine> Execute<E> for Input {
         let removed = input.tag_keys.unwrap_or_default();
         let arn = input.resource_arn.unwrap_or_default();
         tables
-            .change_tags(&arn, |mut tags| {
+            .change_tags(allowed, &arn, |mut tags| {
                 tags.retain(|key, _| !removed.contains(key));
                 Ok(tags)
             })
