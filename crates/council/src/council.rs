@@ -170,6 +170,7 @@ impl Council {
         self.ask();
         self.end_recovery();
         self.tend_sending();
+        self.tend_receiving();
         self.sweep();
         self.settle();
         self.expire();

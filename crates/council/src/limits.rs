@@ -33,6 +33,10 @@ pub const MAX_MESSAGE: ByteSize = ByteSize::mib(4);
 /// 16 KiB at a time, and one part is one write at its receiver.
 pub(crate) const PART: ByteSize = ByteSize::kib(64);
 
+/// The largest part: one setting (or the outcomes of one site) begins before `PART` is full, and is
+/// no larger than a change, in which a setting counts for more than its bytes in a part.
+pub(crate) const MAX_PART: ByteSize = ByteSize(PART.0 + MAX_CHANGE.0);
+
 /// Parts on their way to one peer hold about so much: half of what a peer may have under way in
 /// the link's control class, in the lab. A heartbeat waits for these at most.
 pub(crate) const MAX_PARTS_UNDER_WAY: ByteSize = ByteSize::kib(512);
@@ -94,8 +98,8 @@ pub(crate) const MAX_INBOX_SIZE: ByteSize = ByteSize::mib(32);
 // largest change isn't held up for being uncommitted, and several fit a driver's inbox.
 const _: () = {
     let outcomes = MAX_OUTCOMES * (MAX_KEY + 32);
-    assert!(PART.as_usize() + outcomes + 1024 < MAX_MESSAGE.as_usize());
-    assert!(PART.0 + 2 * MAX_CHANGE.0 < MAX_MESSAGE.0);
+    assert!(PART.as_usize() + outcomes + 1024 < MAX_PART.as_usize());
+    assert!(MAX_PART.0 + MAX_CHANGE.0 < MAX_MESSAGE.0);
     assert!(MAX_PARTS_UNDER_WAY.as_usize() / PART.as_usize() < MAX_EARLY_PARTS);
     assert!(2 * MAX_PENDING <= MAX_OUTCOMES);
     assert!(MAX_APPEND.0 + 2 * MAX_CHANGE.0 < MAX_MESSAGE.0);

@@ -1,8 +1,9 @@
 //! A site that is far behind takes the leader's state, part by part. Each part is checked and on
 //! disk, in the generation of settings that doesn't hold, before its sender is told; when the
 //! last has come, raft is shown a snapshot without contents, and if it wants that, one small
-//! write makes the new settings hold. Parts are taken from the leader of the term alone, and one
-//! state at a time; what a crash or another leader leaves half done is swept away first.
+//! write makes the new settings hold. Parts are taken from the leader of the term alone, one state
+//! at a time, and none that is larger than a sender makes them; what a crash or another leader
+//! leaves half done, or what entries overtake, is given up and swept away.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use raft::eraftpb::{Message, MessageType};
 use types::SiteId;
 
 use super::Council;
-use crate::limits::MAX_EARLY_PARTS;
+use crate::limits::{MAX_EARLY_PARTS, MAX_PART};
 use crate::log::{raft_id, snapshot};
 use crate::parts::Assembler;
 use crate::saved::{self, Sweep};
@@ -37,6 +38,9 @@ impl Council {
             return Ok(());
         }
         wire::admit_state(part.of, &self.node)?;
+        if part.body.len() > MAX_PART.as_usize() {
+            return Err("its part of a state is too large");
+        }
         if part.of.index <= self.node.raft.raft_log.committed {
             // It has that already, and says so to raft.
             self.receiving_ends(None);
@@ -138,6 +142,18 @@ impl Council {
         self.node
             .step(message)
             .map_err(|_| "raft has no use for its state")
+    }
+
+    /// Gives up, at each tick, a state whose sender leads no more, or that holds nothing which this
+    /// site hasn't decided by now: the rest of it may never come.
+    pub(super) fn tend_receiving(&mut self) {
+        let raft = &self.node.raft;
+        let is_over = |receiving: &Receiving| {
+            receiving.of.leads != raft.term || receiving.of.index <= raft.raft_log.committed
+        };
+        if self.receiving.as_ref().is_some_and(is_over) {
+            self.receiving_ends(None);
+        }
     }
 
     /// Whatever was arriving is given up, or `state`, which had arrived and isn't wanted: its

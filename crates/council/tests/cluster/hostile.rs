@@ -215,6 +215,90 @@ fn parts_are_taken_from_the_leader_of_the_term_alone() {
     assert_eq!(work(&mut council).0, 1);
 }
 
+/// A heartbeat of site 1, leading that term.
+fn heartbeat(term: u64) -> Vec<u8> {
+    let mut message = Message {
+        from: 2,
+        to: 1,
+        term,
+        ..Message::default()
+    };
+    message.set_msg_type(MessageType::MsgHeartbeat);
+    frame(&message)
+}
+
+/// The members of a council of three, as a state has them first.
+const MEMBERS: [u8; 15] = [1, 0, 0, 0, 3, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0];
+
+/// A setting in a part: its key, and a value of so many bytes.
+fn setting(key: &str, length: usize) -> Vec<u8> {
+    let mut bytes = vec![2];
+    bytes.extend((key.len() as u32).to_be_bytes());
+    bytes.extend(key.as_bytes());
+    bytes.extend(1_u64.to_be_bytes());
+    bytes.extend((length as u32).to_be_bytes());
+    bytes.resize(bytes.len() + length, 0);
+    bytes
+}
+
+#[test]
+fn a_half_received_state_is_given_up_when_its_leader_is_or_entries_overtake_it() {
+    let mut entries = Message {
+        from: 2,
+        to: 1,
+        term: 1,
+        commit: 9,
+        ..Message::default()
+    };
+    entries.set_msg_type(MessageType::MsgAppend);
+    let entry = |index| Entry {
+        index,
+        term: 1,
+        ..Entry::default()
+    };
+    entries.set_entries((1..=9).map(entry).collect::<Vec<_>>().into());
+    for (ends, says) in [
+        (false, heartbeat(1)),
+        (true, heartbeat(2)),
+        (true, frame(&entries)),
+    ] {
+        let mut council = seated();
+        assert_eq!(council.receive(SiteId(1), &heartbeat(1)), Ok(()));
+        work(&mut council);
+        let body = [&MEMBERS[..], &setting("k", 1)].concat();
+        assert_eq!(council.receive(SiteId(1), &part(1, 9, 1, 0, &body)), Ok(()));
+        work(&mut council);
+        assert_eq!(council.receive(SiteId(1), &says), Ok(()));
+        work(&mut council);
+        // Its one setting is swept off the disk.
+        council.tick();
+        assert_eq!(work(&mut council).0 > 0, ends);
+    }
+}
+
+#[test]
+fn parts_larger_than_any_sender_makes_are_refused() {
+    let mut council = seated();
+    assert_eq!(council.receive(SiteId(1), &heartbeat(1)), Ok(()));
+    work(&mut council);
+    // The largest: all but full when the longest setting begins.
+    let longest = 768 * 1024 - 32 - 1;
+    let filling = 64 * 1024 - MEMBERS.len() - setting("a", 0).len() - 1;
+    let first = [&MEMBERS[..], &setting("a", filling), &setting("b", longest)].concat();
+    assert_eq!(
+        council.receive(SiteId(1), &part(1, 9, 1, 0, &first)),
+        Ok(())
+    );
+    let sent = work(&mut council).1;
+    assert!(sent.iter().any(|(_, frame)| frame[1] == 5));
+    // Whatever is in it, and although it would wait for others.
+    let larger = [first, vec![0; 32]].concat();
+    for number in [1, 5] {
+        let result = council.receive(SiteId(1), &part(1, 9, 1, number, &larger));
+        assert!(result.is_err());
+    }
+}
+
 #[test]
 fn receipts_of_what_was_never_sent_are_refused() {
     let mut sim = Sim::new(3, 3, 0);
