@@ -163,14 +163,14 @@ impl LazyKeys for Keys<'_> {
             };
         }
         if let Some(tag) = after(name, "aws:ResourceTag/") {
-            return self.resource_tags().and_then(|tags| value(&tags, tag));
+            return self.resource_tags().and_then(|tags| values(&tags, tag));
         }
         if name.eq_ignore_ascii_case("aws:TagKeys") {
             let (added, removed) = self.request_tags()?;
             return Some(added.into_keys().chain(removed).collect());
         }
         let tag = after(name, "aws:RequestTag/")?;
-        value(&self.request_tags()?.0, tag)
+        values(&self.request_tags()?.0, tag)
     }
 }
 
@@ -213,11 +213,13 @@ impl Keys<'_> {
     }
 }
 
-fn value(tags: &Tags, key: &str) -> Option<Vec<String>> {
-    let found = tags
-        .iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(key));
-    found.map(|(_, value)| vec![value.clone()])
+/// The values of a tag, by whatever case of its key. There may be several of what was tagged before
+/// they were told apart without regard to it: none is hidden.
+fn values(tags: &Tags, key: &str) -> Option<Vec<String>> {
+    let tags = tags.iter();
+    let found = tags.filter(|(known, _)| known.eq_ignore_ascii_case(key));
+    let values: Vec<String> = found.map(|(_, value)| value.clone()).collect();
+    (!values.is_empty()).then_some(values)
 }
 
 /// As policies name it: in lower case, without the last dot, and with escape codes for all but
@@ -237,4 +239,18 @@ fn normalized_name(draft: &Draft) -> String {
 fn after<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
     let (start, rest) = name.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_tag_has_its_value() {
+        let tags = [("Team", "blue"), ("team", "red"), ("other", "x")];
+        let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let tags = Tags::from(tags);
+        assert_eq!(values(&tags, "TEAM").unwrap(), ["blue", "red"]);
+        assert_eq!(values(&tags, "none"), None);
+    }
 }

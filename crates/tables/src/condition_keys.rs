@@ -83,9 +83,11 @@ impl<'a, R: Request> RequestKeys<'a, R> {
 impl<R: Request> LazyKeys for RequestKeys<'_, R> {
     fn values(&self, name: &str) -> Option<Vec<String>> {
         if let Some(tag) = after(name, "aws:ResourceTag/") {
-            let mut tags = self.about.table?.tags.iter();
-            let found = tags.find(|(key, _)| key.eq_ignore_ascii_case(tag));
-            return found.map(|(_, value)| vec![value.clone()]);
+            // Tables from before have tags of several spellings: none is hidden.
+            let tags = self.about.table?.tags.iter();
+            let found = tags.filter(|(key, _)| key.eq_ignore_ascii_case(tag));
+            let values: Vec<String> = found.map(|(_, value)| value.clone()).collect();
+            return (!values.is_empty()).then_some(values);
         }
         let key = ConditionKey::of(name)?;
         let find = || self.request.values(&key, self.about);
@@ -213,5 +215,28 @@ impl Attributes {
     /// The values; not there if no attribute is named.
     pub(crate) fn values(self) -> Option<Vec<String>> {
         (!self.names.is_empty()).then(|| self.names.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operations::describe_table::Input;
+
+    #[test]
+    fn every_spelling_of_a_tag_that_is_kept_has_its_value() {
+        let mut table = crate::table::tests::plain(7, "Orders");
+        for (key, value) in [("Team", "blue"), ("team", "red"), ("other", "x")] {
+            table.tags.insert(key.to_owned(), value.to_owned());
+        }
+        let request: Input = serde_json::from_str(r#"{"TableName": "Orders"}"#).unwrap();
+        let about = About {
+            part: None,
+            table: Some(&table),
+        };
+        let keys = RequestKeys::new(&request, about);
+        let values = keys.values("aws:ResourceTag/TEAM").unwrap();
+        assert_eq!(values, ["blue", "red"]);
+        assert_eq!(keys.values("aws:ResourceTag/none"), None);
     }
 }
