@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
+use identity::RootKey;
 use serde_json::json;
 use store::{Direction, Engine, KeyRange, Snapshot, Space};
 use types::{Monotonic, Region as Name, SiteId, Span, Version};
@@ -14,7 +15,7 @@ use crate::faults::{Fault, schedule};
 use crate::history::{History, Outcome, WriteId};
 use crate::random::Random;
 use crate::slow::SlowEngine;
-use crate::workload::{Client, Habits, TABLE, work};
+use crate::workload::{Client, Habits, TABLE, make_writer, work};
 use crate::world::{PlantedBug, World};
 
 /// How long the table may take to have its replicas.
@@ -70,6 +71,8 @@ pub fn simulate(seed: u64, planted: Option<PlantedBug>) -> Report {
 struct Simulation {
     seed: u64,
     world: World,
+    /// What clients sign with, once there is a user for them.
+    writer: Option<RootKey>,
     random: Random,
     history: Arc<Mutex<History>>,
     habits: Habits,
@@ -89,6 +92,7 @@ impl Simulation {
         Simulation {
             seed,
             world: World::new(seed, planted),
+            writer: None,
             random,
             history: Arc::default(),
             habits,
@@ -98,21 +102,23 @@ impl Simulation {
         }
     }
 
-    /// Makes the table and its replicas, in a world without faults.
+    /// Makes the table, its replicas and a user who writes to it, in a world without faults.
     fn set_up(&mut self) -> Result<(), String> {
         let client = self.client(SiteId(1)).ok_or("the first Region is down")?;
-        let done = Arc::new(Mutex::new(false));
+        let done = Arc::new(Mutex::new(None));
         let finished = done.clone();
         self.world.spawn(SiteId(1), async move {
             make_table(&client).await;
-            *finished.lock().expect("nothing panics inside") = true;
+            let writer = make_writer(&client).await;
+            *finished.lock().expect("nothing panics inside") = Some(writer);
         });
         let end = self.world.now() + SETUP;
-        while !*done.lock().expect("nothing panics inside") {
+        while self.writer.is_none() || !self.world.agree_on_settings() {
             if self.world.now() >= end {
-                return Err("the table did not get its replicas".to_owned());
+                return Err("the table did not get its replicas, or its user".to_owned());
             }
             self.world.run(self.world.now() + LOOK);
+            self.writer = done.lock().expect("nothing panics inside").clone();
         }
         Ok(())
     }
@@ -166,7 +172,7 @@ impl Simulation {
         Some(Client {
             region,
             environment,
-            key: self.world.key().clone(),
+            key: self.writer.as_ref().unwrap_or(self.world.key()).clone(),
         })
     }
 

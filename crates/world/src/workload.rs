@@ -38,32 +38,56 @@ pub struct Client {
 impl Client {
     /// Calls an operation; `Err` is the error's code.
     pub async fn call(&self, operation: &str, body: Value) -> Result<Value, String> {
-        let body = Bytes::from(body.to_string());
         let request = Request::post("http://dynamodb.lab/")
             .header("host", "dynamodb.lab")
             .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
-            .header("content-type", "application/x-amz-json-1.0")
-            .body(())
-            .expect("the request is well-formed");
-        let (mut parts, ()) = request.into_parts();
-        let target = Target {
-            service: "dynamodb",
-            region: self.region.name(),
-            rules: Rules::JSON,
-        };
-        let now = self.environment.now().wall;
-        sign(&mut parts, &body, &self.key.credentials(), &target, now)
-            .expect("the request can be signed");
-        let response = self
-            .region
-            .handle(NEXT_DOOR, Request::from_parts(parts, body))
-            .await;
-        let answer: Value = serde_json::from_slice(response.body()).expect("every answer is JSON");
-        if response.status().is_success() {
+            .header("content-type", "application/x-amz-json-1.0");
+        let answer = self.send("dynamodb", Rules::JSON, request, body.to_string());
+        let (is_success, text) = answer.await;
+        let answer: Value = serde_json::from_str(&text).expect("every answer is JSON");
+        if is_success {
             return Ok(answer);
         }
         let code = answer["__type"].as_str().unwrap_or_default();
         Err(code.rsplit('#').next().unwrap_or_default().to_owned())
+    }
+
+    /// Calls an operation of IAM with parameters that need no escaping; gives the document, `Err`
+    /// if it is an error's.
+    pub async fn iam(&self, action: &str, parameters: &str) -> Result<String, String> {
+        let form = format!("Action={action}&Version=2010-05-08&{parameters}");
+        let request = Request::post("http://iam.lab/")
+            .header("host", "iam.lab")
+            .header("content-type", "application/x-www-form-urlencoded");
+        match self.send("iam", Rules::QUERY, request, form).await {
+            (true, document) => Ok(document),
+            (false, document) => Err(document),
+        }
+    }
+
+    async fn send(
+        &self,
+        service: &str,
+        rules: Rules,
+        request: http::request::Builder,
+        body: String,
+    ) -> (bool, String) {
+        let request = request
+            .body(Bytes::from(body))
+            .expect("the request is well-formed");
+        let (mut parts, body) = request.into_parts();
+        let target = Target {
+            service,
+            region: self.region.name(),
+            rules,
+        };
+        let now = self.environment.now().wall;
+        sign(&mut parts, &body, &self.key.credentials(), &target, now)
+            .expect("the request can be signed");
+        let request = Request::from_parts(parts, body);
+        let response = self.region.handle(NEXT_DOOR, request).await;
+        let text = String::from_utf8(response.body().to_vec()).expect("every answer is text");
+        (response.status().is_success(), text)
     }
 
     /// Waits.
@@ -80,6 +104,38 @@ impl Client {
         let answer = self.call("GetItem", request).await?;
         let written = answer["Item"]["w"]["N"].as_str();
         Ok(written.map(|id| id.parse().expect("the workload writes numbers")))
+    }
+}
+
+/// Makes a user of IAM who may do everything to the table and nothing else, and a key of theirs:
+/// what the workload's clients call as, so that every one of their calls is judged by a policy.
+pub async fn make_writer(client: &Client) -> RootKey {
+    // As a form has it: {"Version":"2012-10-17","Statement":{"Effect":"Allow",
+    // "Action":"dynamodb:*","Resource":"arn:aws:dynamodb:*:111122223333:table/Orders"}}
+    const POLICY: &str = "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%7B%22Effect\
+        %22%3A%22Allow%22%2C%22Action%22%3A%22dynamodb%3A*%22%2C%22Resource%22%3A%22\
+        arn%3Aaws%3Adynamodb%3A*%3A111122223333%3Atable%2FOrders%22%7D%7D";
+    let policy = format!("UserName=writer&PolicyName=table&PolicyDocument={POLICY}");
+    until_done(client, "CreateUser", "UserName=writer").await;
+    until_done(client, "PutUserPolicy", &policy).await;
+    let made = until_done(client, "CreateAccessKey", "UserName=writer").await;
+    let element = |name: &str| {
+        let (_, rest) = made.split_once(&format!("<{name}>")).unwrap_or_default();
+        rest.split_once('<').unwrap_or_default().0
+    };
+    let (id, secret) = (element("AccessKeyId"), element("SecretAccessKey"));
+    RootKey::new(id, secret).expect("IAM makes keys of that shape")
+}
+
+async fn until_done(client: &Client, action: &str, parameters: &str) -> String {
+    loop {
+        match client.iam(action, parameters).await {
+            Ok(document) => return document,
+            Err(document) if document.contains("<Code>Throttling</Code>") => {
+                client.rest(Span::milliseconds(250)).await;
+            }
+            Err(document) => panic!("{action} is refused: {document}"),
+        }
     }
 }
 

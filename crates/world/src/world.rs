@@ -137,6 +137,14 @@ impl World {
         up.collect()
     }
 
+    /// Do all Regions that are up know the same settings?
+    pub fn agree_on_settings(&self) -> bool {
+        let regions = self.regions();
+        let mut revisions = regions.iter().map(|r| r.council().settings().revision());
+        let first = revisions.next();
+        revisions.all(|revision| Some(revision) == first)
+    }
+
     /// The database of a site that is up.
     pub fn engine(&self, site: SiteId) -> Option<&MemoryEngine> {
         match &self.places[&site].state {
