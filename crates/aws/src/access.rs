@@ -40,7 +40,7 @@ pub struct Question<'a> {
     /// Further ones, which cost something to find: asked only for keys that a policy names.
     pub lazy: Option<&'a dyn LazyKeys>,
     /// The policy that the resource itself has: the text of its document, which
-    /// [`Authorizer::check_policy`] accepted once.
+    /// [`Authorizer::bind_policy`] made once.
     pub policy: Option<&'a str>,
 }
 
@@ -162,12 +162,33 @@ pub trait Authorizer: Send + Sync {
     /// [`Denied`], with the service's text.
     fn authorize(&self, question: &Question<'_>) -> Result<(), Denied>;
 
-    /// Is this the document of such a policy? Asked before a resource's policy is stored.
+    /// The document of such a policy as it is to be stored with a resource: the users and roles
+    /// that it names are bound to their unique ids, so that a name which is given to another one
+    /// later doesn't stand for that.
     ///
     /// # Errors
     ///
-    /// What is wrong with it and where, as IAM words it.
-    fn check_policy(&self, kind: PolicyKind, document: &str) -> Result<(), String>;
+    /// [`PolicyRefusal`].
+    fn bind_policy(&self, kind: PolicyKind, document: &str) -> Result<String, PolicyRefusal>;
+
+    /// A stored document as it is shown: who exists by the ARN of now, who is gone by the id.
+    fn show_policy(&self, document: &str) -> String;
+}
+
+/// Why a document is not stored.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum PolicyRefusal {
+    /// It is no policy of that kind: what is wrong and where, as IAM words it.
+    #[error("{0}")]
+    Document(String),
+    /// It names somebody who doesn't exist.
+    #[error("Invalid principal in policy: \"{kind}\":\"{name}\"")]
+    Principal {
+        /// `AWS`, `SERVICE`, `FEDERATED` or `CANONICALUSER`.
+        kind: String,
+        /// What was given.
+        name: String,
+    },
 }
 
 /// The caller may not. It prints as AWS words it (IAM User Guide, "Troubleshoot access denied
@@ -245,9 +266,14 @@ impl Authorizer for Owner {
         })
     }
 
-    fn check_policy(&self, _: PolicyKind, document: &str) -> Result<(), String> {
+    fn bind_policy(&self, _: PolicyKind, document: &str) -> Result<String, PolicyRefusal> {
         let read = serde_json::from_str::<serde_json::Value>(document);
-        read.map(drop).map_err(|error| error.to_string())
+        let bound = read.map(|_| document.to_owned());
+        bound.map_err(|error| PolicyRefusal::Document(error.to_string()))
+    }
+
+    fn show_policy(&self, document: &str) -> String {
+        document.to_owned()
     }
 }
 

@@ -88,6 +88,7 @@ fn main() {
             principal: PrincipalView::User {
                 account: AccountId::LAB,
                 arn: "arn:aws:iam::111122223333:user/alice",
+                id: "AIDACKCEVSQ6C2EXAMPLE",
             },
             keys: &keys,
         };

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use aws::access::{Authorizer, Denied, PolicyKind, Question};
+use aws::access::{Authorizer, Denied, PolicyKind, PolicyRefusal, Question};
 use types::AccountId;
 
 use crate::context::RequestKeys;
@@ -134,9 +134,12 @@ impl Authorizer for Call {
         })
     }
 
-    fn check_policy(&self, kind: PolicyKind, document: &str) -> Result<(), String> {
-        let policy = Policy::parse(kind, document);
-        policy.map(drop).map_err(|error| error.to_string())
+    fn bind_policy(&self, kind: PolicyKind, document: &str) -> Result<String, PolicyRefusal> {
+        self.identity.bind_policy(kind, document)
+    }
+
+    fn show_policy(&self, document: &str) -> String {
+        self.identity.show_policy(document)
     }
 }
 

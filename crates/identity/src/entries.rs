@@ -114,6 +114,11 @@ pub fn encode<T: Entry>(value: &T) -> Bytes {
 ///
 /// [`EntryError`], with the key that it is given.
 pub fn decode<T: Entry>(key: &str, bytes: &[u8]) -> Result<T, EntryError> {
+    decode_as(key, bytes)
+}
+
+/// The same, of a type that has only some of what the bytes say.
+pub(crate) fn decode_as<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, EntryError> {
     let malformed = |cause: String| EntryError::Malformed {
         key: key.to_owned(),
         cause,

@@ -7,7 +7,7 @@
 //! managed policies, compiled documents) is held here, bounded.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use types::{AccountId, ConfigurationView};
 
@@ -19,6 +19,7 @@ use crate::faults::Faults;
 use crate::holder::Holder;
 use crate::keys::OpenedKey;
 use crate::policy::Policy;
+use crate::principals::Ids;
 use crate::session::Session;
 use crate::{RootKeys, Sealer, check};
 
@@ -79,6 +80,8 @@ pub(crate) struct Ready {
     pub(crate) keys: Cache<String, Arc<OpenedKey>>,
     /// By their ARNs.
     pub(crate) managed: Cache<String, Arc<Policy>>,
+    /// Made when a policy is shown that names somebody.
+    pub(crate) ids: OnceLock<Ids>,
 }
 
 impl Shared {
@@ -97,6 +100,7 @@ impl Ready {
             holders: Cache::new(MAX_HOLDERS, usize::MAX),
             keys: Cache::new(MAX_KEYS, usize::MAX),
             managed: Cache::new(MAX_MANAGED, usize::MAX),
+            ids: OnceLock::new(),
         }
     }
 }

@@ -69,13 +69,22 @@ impl Caller {
             Principal::User(_) => PrincipalView::User {
                 account,
                 arn: &self.arn,
+                id: self.holder_id(),
             },
             Principal::Role { .. } => PrincipalView::Session {
                 account,
                 role: &self.principal_arn,
                 session: &self.arn,
+                role_id: self.holder_id(),
             },
         }
+    }
+}
+
+impl Caller {
+    /// The unique id of the user, or of the role.
+    fn holder_id(&self) -> &str {
+        self.holder.as_deref().map_or("", |holder| &holder.id)
     }
 }
 

@@ -22,6 +22,7 @@ mod judge;
 mod keys;
 pub mod model;
 pub mod policy;
+mod principals;
 mod root_key;
 mod root_keys;
 mod sealer;

@@ -5,6 +5,7 @@
 //! be told it hands out as bytes, and what a peer sent it is given as bytes.
 
 mod access;
+mod applicable;
 mod capacity;
 mod catalogue;
 mod change;

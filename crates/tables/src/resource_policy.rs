@@ -4,13 +4,14 @@
 //! Not as on AWS: a policy holds from the moment that the request returns, so there is no time in
 //! which it may not be changed again.
 
-use aws::access::PolicyKind;
+use aws::access::{PolicyKind, PolicyRefusal};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Batch, Engine};
 use types::Timestamp;
 
 use crate::access::Allowed;
+use crate::applicable;
 use crate::request::Constraints;
 use crate::{Table, Tables, TablesError, limits};
 
@@ -20,7 +21,8 @@ const NO_POLICY: &str = "NO_POLICY";
 /// A resource policy and which of them it is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ResourcePolicy {
-    /// The document's text, as it was given.
+    /// The document's text as it was given, but for users and roles, which the judge that it was
+    /// given to has bound to their unique ids.
     pub document: String,
     /// `RevisionId`: when it was put, in milliseconds since the epoch, and greater than that of the
     /// policy before.
@@ -50,11 +52,13 @@ impl ResourcePolicy {
     }
 }
 
-/// The document, if it is one that a table may have.
-pub(crate) fn judge_document<'a>(
+/// The document as it is to be stored, if it is one that the table of that ARN may have. Its size
+/// is that of the text as it is given.
+pub(crate) fn judge_document(
     allowed: &Allowed<'_>,
-    document: &'a str,
-) -> Result<&'a str, TablesError> {
+    document: &str,
+    table: &str,
+) -> Result<String, TablesError> {
     if document.len() > limits::RESOURCE_POLICY {
         return Err(TablesError::invalid(format!(
             "Invalid policy document: it has {} bytes, and a resource-based policy may have {}",
@@ -62,11 +66,18 @@ pub(crate) fn judge_document<'a>(
             limits::RESOURCE_POLICY
         )));
     }
-    let checked = allowed
-        .caller()
-        .check_policy(PolicyKind::Resource, document);
-    checked.map_err(|why| TablesError::invalid(format!("Invalid policy document: {why}")))?;
-    Ok(document)
+    let bound = allowed.caller().bind_policy(PolicyKind::Resource, document);
+    let bound = bound.map_err(|refusal| {
+        TablesError::invalid(match refusal {
+            PolicyRefusal::Document(why) => format!("Invalid policy document: {why}"),
+            // The service's own words, and whom they are about.
+            PolicyRefusal::Principal { kind, name } => {
+                format!("Invalid principal in policy document: \"{kind}\":\"{name}\"")
+            }
+        })
+    })?;
+    applicable::check(&bound, table)?;
+    Ok(bound)
 }
 
 /// Is the table's policy of the revision that the request expects, if it expects one?

@@ -8,10 +8,19 @@ use super::error::IamError;
 use super::holder::Holder;
 use super::ids::time;
 use super::shapes::{self, Detail};
+use crate::Identity;
 use crate::entries;
 use crate::model::{self, InstanceProfile, Role};
 
-/// A role, as an element of that name.
+/// A role as it is shown: in its trust policy those who exist are named by their ARNs of now.
+pub(crate) fn shown(identity: &Identity, role: Role) -> Role {
+    Role {
+        trust: identity.show_policy(&role.trust).into(),
+        ..role
+    }
+}
+
+/// A role that is [`shown`], as an element of that name.
 pub(crate) fn role(
     writer: &mut XmlWriter,
     element: &'static str,
@@ -72,12 +81,13 @@ pub(crate) fn arn(account: AccountId, profile: &InstanceProfile) -> String {
     model::arn(account, "instance-profile", &profile.path, &profile.name)
 }
 
-/// The role that is in an instance profile.
+/// The role that is in an instance profile, as it is [`shown`].
 ///
 /// # Errors
 ///
 /// It can't be read.
 pub(crate) fn role_in(
+    identity: &Identity,
     view: &dyn ConfigurationView,
     account: AccountId,
     profile: &InstanceProfile,
@@ -86,5 +96,5 @@ pub(crate) fn role_in(
         return Ok(None);
     };
     let found = entries::read::<Role>(view, account, name)?;
-    Ok(found.map(|(_, role)| role))
+    Ok(found.map(|(_, role)| shown(identity, role)))
 }

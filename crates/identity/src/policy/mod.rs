@@ -6,6 +6,7 @@
 //! logic". Where that leaves a choice, what is denied wins: a variable without a value matches
 //! nothing, and never helps an Allow.
 
+mod binding;
 mod condition;
 mod decide;
 mod document;
@@ -29,6 +30,9 @@ pub use document::{MAX_DOCUMENT, MAX_STATEMENTS, MAX_VALUES};
 pub use error::{Fault, PolicyError, Position};
 pub use explain::{Considered, Explanation, WhyNot, explain};
 pub use request::{Inquiry, KeySource, PrincipalView, Values};
+
+pub(crate) use binding::rename_principals;
+pub(crate) use principal::is_unique_id;
 
 use condition::Condition;
 use pattern::Pattern;

@@ -23,9 +23,12 @@ enum Name {
     Account(AccountId),
     /// A user, a role or a session by its ARN.
     Arn(Box<str>),
+    /// A user or a role by its unique id: what stands in a policy that is stored.
+    Id(Box<str>),
+    /// A session by the unique id of its role and its own name.
+    SessionOf(Box<str>, Box<str>),
     Service(Box<str>),
-    /// What nobody here can be: a canonical user, an identity provider, the unique id of a
-    /// principal that is gone.
+    /// What nobody here can be: a canonical user, an identity provider.
     Nobody,
 }
 
@@ -85,21 +88,24 @@ impl Principals {
             return true;
         }
         let account = |account: &AccountId| self.names.contains(&Name::Account(*account));
-        let arn = |arn: &str| {
-            let mut names = self.names.iter();
-            names.any(|name| matches!(name, Name::Arn(own) if **own == *arn))
-        };
+        let any = |is_it: &dyn Fn(&Name) -> bool| self.names.iter().any(is_it);
         match principal {
             PrincipalView::Root { account: own } => account(own),
-            PrincipalView::User {
+            User {
                 account: own,
-                arn: user,
-            } => account(own) && arn(user),
-            PrincipalView::Session {
+                arn,
+                id,
+            } => account(own) && any(&|name| name.is_user_or_role(arn, id)),
+            Session {
                 account: own,
                 role,
                 session,
-            } => account(own) && arn(role) && arn(session),
+                role_id,
+            } => {
+                account(own)
+                    && any(&|name| name.is_user_or_role(role, role_id))
+                    && any(&|name| name.is_session(session, role_id))
+            }
             PrincipalView::Service { .. } => self.names(principal) == Named::Itself,
         }
     }
@@ -115,20 +121,45 @@ impl Name {
             (Name::Account(account), _) if principal.account() == Some(*account) => {
                 Named::ByAccount
             }
-            (Name::Arn(name), PrincipalView::User { arn, .. }) if **name == **arn => Named::Itself,
-            (Name::Arn(name), PrincipalView::Session { role, session, .. }) => {
-                if **name == **session {
-                    Named::Itself
-                } else if **name == **role {
-                    Named::ByRole
-                } else {
-                    Named::No
-                }
+            (name, PrincipalView::User { arn, id, .. }) if name.is_user_or_role(arn, id) => {
+                Named::Itself
+            }
+            (
+                name,
+                PrincipalView::Session {
+                    session, role_id, ..
+                },
+            ) if name.is_session(session, role_id) => Named::Itself,
+            (name, PrincipalView::Session { role, role_id, .. })
+                if name.is_user_or_role(role, role_id) =>
+            {
+                Named::ByRole
             }
             (Name::Service(name), PrincipalView::Service { name: own }) if **name == **own => {
                 Named::Itself
             }
             _ => Named::No,
+        }
+    }
+
+    /// Does it name the user or the role of that ARN and that unique id?
+    fn is_user_or_role(&self, arn: &str, id: &str) -> bool {
+        match self {
+            Name::Arn(own) => **own == *arn,
+            Name::Id(own) => **own == *id,
+            _ => false,
+        }
+    }
+
+    /// Does it name the session of that ARN, of the role of that unique id?
+    fn is_session(&self, arn: &str, role_id: &str) -> bool {
+        match self {
+            Name::Arn(own) => **own == *arn,
+            Name::SessionOf(role, session) => {
+                let name = arn.rsplit_once('/').map(|(_, name)| name);
+                **role == *role_id && name == Some(&**session)
+            }
+            _ => false,
         }
     }
 }
@@ -219,7 +250,15 @@ fn aws(text: &str) -> Option<Name> {
         return Some(Name::Account(account));
     }
     if is_unique_id(text) {
-        return Some(Name::Nobody);
+        return Some(Name::Id(text.into()));
+    }
+    if let Some((role, session)) = text.split_once(':')
+        && role.starts_with("AROA")
+        && is_unique_id(role)
+    {
+        let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
+        let valid = !session.is_empty() && session.bytes().all(valid);
+        return valid.then(|| Name::SessionOf(role.into(), session.into()));
     }
     let parts: Vec<&str> = text.splitn(6, ':').collect();
     let ["arn", partition, service, "", account, resource] = parts[..] else {
@@ -243,9 +282,9 @@ fn aws(text: &str) -> Option<Name> {
     valid.then(|| Name::Arn(text.into()))
 }
 
-/// `AIDA…` or `AROA…`: what stands for a user or role that was deleted (IAM User Guide,
-/// "IAM identifiers").
-fn is_unique_id(text: &str) -> bool {
+/// `AIDA…` or `AROA…`: a user or a role for ever, whatever its name (IAM User Guide, "IAM
+/// identifiers").
+pub(crate) fn is_unique_id(text: &str) -> bool {
     let known = text.starts_with("AIDA") || text.starts_with("AROA");
     let valid = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
     known && (16..=128).contains(&text.len()) && text.bytes().all(valid)

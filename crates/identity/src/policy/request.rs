@@ -34,6 +34,8 @@ pub enum PrincipalView<'a> {
         account: AccountId,
         /// `arn:aws:iam::111122223333:user/division/alice`.
         arn: &'a str,
+        /// Its unique id, `AIDA…`; empty: none is known, so no policy names it by that.
+        id: &'a str,
     },
     /// A session of a role.
     Session {
@@ -43,6 +45,8 @@ pub enum PrincipalView<'a> {
         role: &'a str,
         /// The session: `arn:aws:sts::111122223333:assumed-role/name/session`.
         session: &'a str,
+        /// The role's unique id, `AROA…`; empty: none is known.
+        role_id: &'a str,
     },
     /// A service on its own behalf: `s3.amazonaws.com`.
     Service {

@@ -8,6 +8,7 @@ use super::*;
 const ALICE: PrincipalView<'static> = PrincipalView::User {
     account: AccountId::LAB,
     arn: "arn:aws:iam::111122223333:user/alice",
+    id: "AIDACKCEVSQ6C2EXAMPLE",
 };
 
 fn identity(document: &str) -> Policy {

@@ -38,7 +38,7 @@ pub fn trusts_ec2() -> String {
 pub fn user(api: &Api, path: &str, name: &str) {
     let user = User {
         name: name.to_owned(),
-        id: format!("AIDA{}", name.to_uppercase()),
+        id: format!("AIDA{:0<17}", name.to_uppercase()),
         path: path.to_owned(),
         created: 7,
         policies: Policies::default(),

@@ -1,5 +1,6 @@
 //! Roles: made, read, listed, changed and deleted, and who may be trusted.
 
+use identity::model::Role;
 use types::AccountId;
 
 use crate::fixtures::{allows, decoded, role, trusts, trusts_ec2, user};
@@ -477,29 +478,58 @@ fn a_name_never_stands_for_another_principal_than_the_one_that_was_trusted() {
 }
 
 #[test]
+fn what_becomes_of_those_who_are_trusted_touches_no_role() {
+    let api = Api::new();
+    let account: AccountId = "444455556666".parse().unwrap();
+    let other = Somebody::new(account, "arn:aws:iam::444455556666:root");
+    let alice = api.call("CreateUser", &[("UserName", "alice")]).ok();
+    let trust = trusts("\"AWS\":\"arn:aws:iam::111122223333:user/alice\"");
+    let parameters = [("RoleName", "r"), ("AssumeRolePolicyDocument", &*trust)];
+    let user = "identity/user/111122223333/alice";
+    let before = api.memory.view_now().entries[user].0;
+    // Another account's role holds nothing of this one in place.
+    let made = api.call_as(&other, "CreateRole", &parameters).ok();
+    assert_eq!(decoded(&made.one("AssumeRolePolicyDocument")), trust);
+    assert_eq!(api.memory.view_now().entries[user].0, before);
+    let role = "identity/role/444455556666/r";
+    let stored = api.memory.view_now();
+    let bound = trusts(&format!("\"AWS\":\"{}\"", alice.one("UserId")));
+    assert_eq!(&*stored.read::<Role>(role).unwrap().trust, bound);
+    let renamed = [("UserName", "alice"), ("NewUserName", "carol")];
+    api.call("UpdateUser", &renamed).ok();
+    let shown = |operation: &str| {
+        let read = api.call_as(&other, operation, &[("RoleName", "r")]).ok();
+        decoded(&read.one("AssumeRolePolicyDocument"))
+    };
+    for operation in ["GetRole", "ListRoles", "GetAccountAuthorizationDetails"] {
+        assert_eq!(
+            shown(operation),
+            trust.replace("alice", "carol"),
+            "{operation}"
+        );
+    }
+    api.call("DeleteUser", &[("UserName", "carol")]).ok();
+    api.call("CreateUser", &[("UserName", "carol")]).ok();
+    assert_eq!(shown("GetRole"), bound);
+    assert_eq!(api.memory.view_now().entries[role], stored.entries[role]);
+}
+
+#[test]
 fn one_that_was_deleted_meanwhile_is_not_trusted() {
     let api = Api::new();
-    role(&api, "r");
     let trust = trusts("\"AWS\":\"arn:aws:iam::111122223333:user/alice\"");
-    for (operation, parameters) in [
-        (
-            "CreateRole",
-            [("RoleName", "new"), ("AssumeRolePolicyDocument", &*trust)],
-        ),
-        (
-            "UpdateAssumeRolePolicy",
-            [("RoleName", "r"), ("PolicyDocument", &*trust)],
-        ),
-    ] {
-        user(&api, "/", "alice");
-        let key = "identity/user/111122223333/alice";
-        api.memory.interfere(move |view| view.remove(key));
-        let (code, message) = api.call(operation, &parameters).error();
-        assert_eq!(code, "MalformedPolicyDocument", "{message}");
-    }
-    // A role that trusts itself holds nothing but itself.
+    let parameters = [("RoleName", "r"), ("AssumeRolePolicyDocument", &*trust)];
+    user(&api, "/", "alice");
+    api.memory
+        .interfere(|view| view.remove("identity/user/111122223333/alice"));
+    api.call("CreateRole", &parameters).ok();
+    // Its id is left, and the next one of that name isn't it.
+    api.call("CreateUser", &[("UserName", "alice")]).ok();
+    assert_eq!(trusted(&api, "r"), "AIDAALICE000000000000");
+    // A role may trust itself.
     let itself = trusts("\"AWS\":\"arn:aws:iam::111122223333:role/r\"");
     let parameters = [("RoleName", "r"), ("PolicyDocument", &*itself)];
     api.call("UpdateAssumeRolePolicy", &parameters).ok();
+    assert_eq!(trusted(&api, "r"), "arn:aws:iam::111122223333:role/r");
     api.call("DeleteRole", &[("RoleName", "r")]).ok();
 }

@@ -217,6 +217,7 @@ fn request(random: &mut Random) -> (Request, PrincipalView<'static>) {
             let view = PrincipalView::User {
                 account,
                 arn: ALICE,
+                id: "",
             };
             (Kind::User, view, vec![root, ALICE.to_owned()])
         }
@@ -225,6 +226,7 @@ fn request(random: &mut Random) -> (Request, PrincipalView<'static>) {
                 account,
                 role: WORKER,
                 session: SESSION,
+                role_id: "",
             };
             let names = vec![root, WORKER.to_owned(), SESSION.to_owned()];
             (Kind::Session, view, names)

@@ -24,25 +24,30 @@ pub fn who(name: &str) -> PrincipalView<'static> {
         "user" | "alice" => PrincipalView::User {
             account,
             arn: ALICE,
+            id: "AIDACKCEVSQ6C2EXAMPLE",
         },
         "carol" => PrincipalView::User {
             account: other,
             arn: "arn:aws:iam::444455556666:user/carol",
+            id: "AIDACAROLCAROLCAROL00",
         },
         "session" => PrincipalView::Session {
             account,
             role: WORKER,
             session: SESSION,
+            role_id: "AROACKCEVSQ6C2EXAMPLE",
         },
         "linked" => PrincipalView::Session {
             account,
             role: "arn:aws:iam::111122223333:role/aws-service-role/x.amazonaws.com/AWSServiceRole",
             session: "arn:aws:sts::111122223333:assumed-role/AWSServiceRole/s",
+            role_id: "AROALINKEDLINKEDLINK0",
         },
         "alike" => PrincipalView::Session {
             account,
             role: "arn:aws:iam::111122223333:role/a:role/aws-service-role/x",
             session: "arn:aws:sts::111122223333:assumed-role/x/s",
+            role_id: "AROAALIKEALIKEALIKE00",
         },
         "service" | "s3" => PrincipalView::Service {
             name: "s3.amazonaws.com",

@@ -153,8 +153,10 @@ fn a_resource_s_policy_opens_it_to_another_account_that_lets_its_user_out() {
     };
     assert!(deployment.call(&alice).authorize(&own).is_err());
     let call = deployment.call(&alice);
-    assert_eq!(call.check_policy(PolicyKind::Resource, policy), Ok(()));
-    let refused = call.check_policy(PolicyKind::Identity, policy).unwrap_err();
+    let bound = call.bind_policy(PolicyKind::Resource, policy);
+    assert_eq!(bound.as_deref(), Ok(policy));
+    let refused = call.bind_policy(PolicyKind::Identity, policy).unwrap_err();
+    let refused = refused.to_string();
     assert!(refused.contains("line 1, column"), "{refused}");
 }
 

@@ -11,5 +11,6 @@ mod callers;
 mod explaining;
 mod fuzz;
 mod judging;
+mod principals;
 mod support;
 mod tokens;

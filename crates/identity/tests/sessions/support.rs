@@ -244,6 +244,10 @@ impl Deployment {
         self.memory.put(key, Some(entries::encode(value)));
     }
 
+    pub fn remove(&self, key: &str) {
+        self.memory.put(key, None);
+    }
+
     /// A user with those inline policies, and its key.
     pub fn user(&self, account: AccountId, name: &str, policies: &[&str]) -> Client {
         self.user_with(account, name, policies, |_| {})

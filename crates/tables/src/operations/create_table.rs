@@ -13,12 +13,13 @@ use crate::access::{About, Allowed, Execute, Request, Subject};
 use crate::condition_keys::ConditionKey;
 use crate::request::{Constraints, respond};
 use crate::resource_policy::{ResourcePolicy, judge_document};
+use crate::resources::table_arn;
 use crate::schema::{
     AttributeDefinition, IndexInput, KeySchemaElement, SchemaInput, ThroughputInput,
 };
 use crate::settings::{StreamInput, judge_class};
 use crate::table::{Billing, Phase, Table};
-use crate::{SettingStamps, Tables, TablesError, limits};
+use crate::{SettingStamps, TableName, Tables, TablesError, limits};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -74,13 +75,14 @@ impl<E: Engine> Execute<E> for Input {
             None => None,
         };
         let tags = judge_tags(BTreeMap::new(), input.tags.as_deref().unwrap_or_default())?;
-        let policy = input.resource_policy.as_deref();
-        let policy = policy.map(|document| judge_document(allowed, document));
-        let policy = policy.transpose()?;
-        let policy = policy.map(|document| ResourcePolicy::put(document, None, now));
         let name = input.table_name.as_deref().unwrap_or_default();
-
         let account = allowed.account();
+        let arn = table_arn(tables.config.region, &TableName::new(account, name));
+        let policy = input.resource_policy.as_deref();
+        let policy = policy.map(|document| judge_document(allowed, document, &arn));
+        let policy = policy.transpose()?;
+        let policy = policy.map(|document| ResourcePolicy::put(&document, None, now));
+
         let mut change = tables.catalogue.change().await;
         if tables.catalogue.named(account, name).is_some() {
             return Err(TablesError::InUse(format!("Table already exists: {name}")));

@@ -39,7 +39,7 @@ impl<E: Engine> Execute<E> for Input {
         let policy = table.policy.as_ref();
         let policy = policy.ok_or_else(|| TablesError::no_policy(&arn))?;
         Ok(respond(&json!({
-            "Policy": policy.document,
+            "Policy": allowed.caller().show_policy(&policy.document),
             "RevisionId": policy.revision,
         })))
     }

@@ -42,7 +42,9 @@ impl<E: Engine> Execute<E> for Input {
         constraints.present("policy", self.policy.as_ref());
         constraints.check()?;
         let arn = arn.unwrap_or_default();
-        let document = judge_document(allowed, self.policy.as_deref().unwrap_or_default())?;
+        let document = self.policy.as_deref().unwrap_or_default();
+        let table = tables.policy_owner(allowed, arn)?.arn(tables.config.region);
+        let document = &*judge_document(allowed, document, &table)?;
         let confirmed = self.confirm_remove_self_resource_access == Some(true);
         let now = tables.wall();
         let put = |table: &Table| {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use aws::access::{Authorizer, Denied, Owner, PolicyKind, Question};
+use aws::access::{Authorizer, Denied, Owner, PolicyKind, PolicyRefusal, Question};
 use serde_json::{Value, json};
 use types::AccountId;
 
@@ -98,10 +98,20 @@ impl Authorizer for Clerk {
         }
     }
 
-    fn check_policy(&self, kind: PolicyKind, document: &str) -> Result<(), String> {
+    /// Names are bound by writing them in capitals, and Eve doesn't exist.
+    fn bind_policy(&self, kind: PolicyKind, document: &str) -> Result<String, PolicyRefusal> {
         assert_eq!(kind, PolicyKind::Resource);
-        let read = serde_json::from_str::<Value>(document);
-        read.map(drop).map_err(|error| error.to_string())
+        if document.contains("eve") {
+            return Err(PolicyRefusal::Principal {
+                kind: "AWS".to_owned(),
+                name: "eve".to_owned(),
+            });
+        }
+        Ok(document.replace("alice", "ALICE"))
+    }
+
+    fn show_policy(&self, document: &str) -> String {
+        document.replace("ALICE", "renamed")
     }
 }
 
@@ -639,6 +649,77 @@ fn a_resource_policy_is_put_read_and_taken_away_by_revision() {
             .fails("GetResourcePolicy", json!({"ResourceArn": T}))
             .starts_with(none)
     );
+}
+
+#[test]
+fn a_resource_policy_is_stored_as_the_judge_binds_it_and_shown_as_it_says() {
+    let service = service();
+    let clerk = clerk(AccountId::LAB, |_| true);
+    let call = |operation: &str, body| call(&service, &clerk, operation, body);
+    // As it is given it has the most bytes that there may be.
+    let policy = |name: &str| format!("{{\"n\":\"{name}\"}}");
+    let longest = format!("{}{}", policy("alice"), " ".repeat(20 * 1024 - 13));
+    let made = with(plain("Orders"), json!({"ResourcePolicy": longest}));
+    assert!(call("CreateTable", made).contains("CREATING"));
+    clerk.asked();
+    call(
+        "GetItem",
+        json!({"TableName": "Orders", "Key": {"p": {"S": "a"}}}),
+    );
+    let held = clerk.asked().remove(0).policy.unwrap();
+    assert_eq!(held.trim(), policy("ALICE"));
+    let put = json!({"ResourceArn": T, "Policy": policy("bob+alice")});
+    assert!(call("PutResourcePolicy", put).contains("RevisionId"));
+    let shown = call("GetResourcePolicy", json!({"ResourceArn": T}));
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["Policy"], policy("bob+renamed"));
+    let refused = "ValidationException: One or more parameter values were invalid: Invalid \
+                   principal in policy document: \"AWS\":\"eve\"";
+    let put = json!({"ResourceArn": T, "Policy": policy("eve")});
+    assert_eq!(call("PutResourcePolicy", put), refused);
+    let made = with(plain("New"), json!({"ResourcePolicy": policy("eve")}));
+    assert_eq!(call("CreateTable", made), refused);
+    // The same one is no change, so it keeps its revision.
+    let put = json!({"ResourceArn": T, "Policy": policy("bob+alice")});
+    let again = call("PutResourcePolicy", put);
+    assert!(
+        again.contains(shown["RevisionId"].as_str().unwrap()),
+        "{again}"
+    );
+}
+
+#[test]
+fn a_resource_policy_says_nothing_that_can_t_apply() {
+    let service = service();
+    service.plain("Orders");
+    let refused = |action: &str, resource: &str| {
+        let statement = json!({"Effect": "Deny", "Principal": "*", "Action": ["dynamodb:Scan", action],
+            "Resource": resource});
+        let policy = json!({"Version": "2012-10-17", "Statement": statement}).to_string();
+        let put = json!({"ResourceArn": T, "Policy": policy});
+        let made = with(
+            plain("New"),
+            json!({"ResourcePolicy": policy.replace("Orders", "New")}),
+        );
+        let refused = service.fails("PutResourcePolicy", put);
+        assert_eq!(
+            service.fails("CreateTable", made),
+            refused.replace("Orders", "New")
+        );
+        refused
+    };
+    let invalid = "ValidationException: One or more parameter values were invalid: Invalid policy \
+                   document: The following";
+    assert_eq!(
+        refused("s3:GetObject", T),
+        format!("{invalid} action names are invalid: \"s3:GetObject\"")
+    );
+    for resource in [format!("{T}Archive"), "arn:aws:s3:::bucket".to_owned()] {
+        assert_eq!(
+            refused("dynamodb:GetItem", &resource),
+            format!("{invalid} resources are invalid: \"{resource}\"")
+        );
+    }
 }
 
 #[test]

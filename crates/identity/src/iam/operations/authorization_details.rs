@@ -43,7 +43,7 @@ enum Told {
 }
 
 /// Carries it out.
-pub(crate) async fn get(_: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
+pub(crate) async fn get(service: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
     let wanted = filter(request)?;
     let paging = Paging::of(request)?;
     let (mut page, mut told) = (paging.walk(), 0);
@@ -54,7 +54,9 @@ pub(crate) async fn get(_: &Service, request: &IamRequest<'_>) -> Result<Reply, 
         collect(request, '1', &mut page, &mut told, Told::Group)?;
     }
     if wanted[2] {
-        collect(request, '2', &mut page, &mut told, Told::Role)?;
+        let identity = service.identity();
+        let as_shown = |role| Told::Role(role_shapes::shown(&identity, role));
+        collect(request, '2', &mut page, &mut told, as_shown)?;
     }
     if wanted[3] || wanted[4] {
         collect_policies(request, &wanted, &mut page, &mut told)?;

@@ -41,19 +41,23 @@ pub(crate) async fn create(service: &Service, request: &IamRequest<'_>) -> Resul
             Ok((vec![change::put(key.clone(), None, &profile)], ()))
         })
         .await?;
-    answer(request, &profile)
+    answer(service, request, &profile)
 }
 
 /// `GetInstanceProfile`.
-pub(crate) async fn get(_: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
+pub(crate) async fn get(service: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
     let name = request.required(&INSTANCE_PROFILE_NAME)?;
     let (_, profile) = lookup::instance_profile(request, name)?;
-    answer(request, &profile)
+    answer(service, request, &profile)
 }
 
-fn answer(request: &IamRequest<'_>, profile: &InstanceProfile) -> Result<Reply, IamError> {
+fn answer(
+    service: &Service,
+    request: &IamRequest<'_>,
+    profile: &InstanceProfile,
+) -> Result<Reply, IamError> {
     let account = request.account();
-    let role = role_shapes::role_in(request.view(), account, profile)?;
+    let role = role_shapes::role_in(&service.identity(), request.view(), account, profile)?;
     let mut reply = request.reply();
     role_shapes::instance_profile(
         reply.writer(),
@@ -67,30 +71,34 @@ fn answer(request: &IamRequest<'_>, profile: &InstanceProfile) -> Result<Reply, 
 }
 
 /// `ListInstanceProfiles`: in the order of their names, those at a path or below.
-pub(crate) async fn list(_: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
+pub(crate) async fn list(service: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
     let prefix = request.optional(&PATH_PREFIX)?.unwrap_or("/");
     let paging = Paging::of(request)?;
     let page =
         paging.entries::<InstanceProfile>(request, |profile| profile.path.starts_with(prefix))?;
-    answer_page(request, page)
+    answer_page(service, request, page)
 }
 
 /// `ListInstanceProfilesForRole`.
 pub(crate) async fn list_for_role(
-    _: &Service,
+    service: &Service,
     request: &IamRequest<'_>,
 ) -> Result<Reply, IamError> {
     let paging = Paging::of(request)?;
     let (_, role) = holder::named::<Role>(request)?;
     let profiles = profiles_of(request, &role)?.into_iter();
     let sorted = profiles.map(|profile| (profile.name.to_ascii_lowercase(), profile));
-    answer_page(request, paging.page(sorted))
+    answer_page(service, request, paging.page(sorted))
 }
 
-fn answer_page(request: &IamRequest<'_>, page: Page<InstanceProfile>) -> Result<Reply, IamError> {
-    let account = request.account();
+fn answer_page(
+    service: &Service,
+    request: &IamRequest<'_>,
+    page: Page<InstanceProfile>,
+) -> Result<Reply, IamError> {
+    let (account, identity) = (request.account(), service.identity());
     let with_role = |profile| {
-        let role = role_shapes::role_in(request.view(), account, &profile)?;
+        let role = role_shapes::role_in(&identity, request.view(), account, &profile)?;
         Ok((profile, role))
     };
     let items: Result<Vec<_>, IamError> = page.items.into_iter().map(with_role).collect();

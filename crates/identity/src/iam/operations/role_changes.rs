@@ -1,7 +1,6 @@
 //! Changes of roles: what they are for, how long their sessions may be, and who may assume them.
 
 use aws::query::Reply;
-use types::ConfigurationEdit;
 
 use super::roles::longest_session;
 use crate::Service;
@@ -25,7 +24,7 @@ pub(crate) async fn update(service: &Service, request: &IamRequest<'_>) -> Resul
         if let Some(seconds) = longest {
             role.longest_session = seconds;
         }
-        Ok(Vec::new())
+        Ok(())
     })
     .await?;
     Ok(request.reply())
@@ -39,9 +38,10 @@ pub(crate) async fn update_description(
     let description = description::required(request)?;
     let role = changed(service, request, |_, role| {
         role.description = some_text(description);
-        Ok(Vec::new())
+        Ok(())
     })
     .await?;
+    let role = role_shapes::shown(&service.identity(), role);
     let mut reply = request.reply();
     let account = request.account();
     role_shapes::role(reply.writer(), "Role", account, &role, Detail::Whole);
@@ -55,9 +55,8 @@ pub(crate) async fn update_trust(
 ) -> Result<Reply, IamError> {
     let document = documents::given(request, "PolicyDocument")?;
     changed(service, request, |request, role| {
-        role.trust = document.into();
-        let key = entries::key::<Role>(request.account(), &role.name);
-        trust::check(request.view(), document, &key)
+        role.trust = trust::bind(request.view(), document)?;
+        Ok(())
     })
     .await?;
     Ok(request.done())
@@ -68,14 +67,11 @@ fn some_text(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// What else must be done, or hold, for a change of a role.
-type Edits = Vec<ConfigurationEdit>;
-
 /// The role that the request names, changed.
 async fn changed(
     service: &Service,
     request: &IamRequest<'_>,
-    mut change_it: impl FnMut(&IamRequest<'_>, &mut Role) -> Result<Edits, IamError>,
+    mut change_it: impl FnMut(&IamRequest<'_>, &mut Role) -> Result<(), IamError>,
 ) -> Result<Role, IamError> {
     let name = request.required(&ROLE_NAME)?;
     let key = entries::key::<Role>(request.account(), name);
@@ -83,11 +79,11 @@ async fn changed(
         .change_for(request, &key, |request| {
             let (revision, before) = holder::modifiable::<Role>(request)?;
             let mut role = before.clone();
-            let mut edits = change_it(request, &mut role)?;
+            change_it(request, &mut role)?;
             if role == before {
                 return Ok((Vec::new(), role));
             }
-            edits.push(change::put(key.clone(), Some(revision), &role));
+            let edits = vec![change::put(key.clone(), Some(revision), &role)];
             Ok((edits, role))
         })
         .await

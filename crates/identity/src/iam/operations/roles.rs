@@ -39,14 +39,16 @@ pub(crate) async fn create(service: &Service, request: &IamRequest<'_>) -> Resul
                 let most = limits::ROLES_PER_ACCOUNT;
                 return Err(IamError::quota("RolesPerAccount", most));
             }
-            let mut edits = trust::check(request.view(), &role.trust, &key)?;
+            let mut bound = role.clone();
+            bound.trust = trust::bind(request.view(), &role.trust)?;
+            let mut edits = vec![change::put(key.clone(), None, &bound)];
             if let Some(policy) = &role.boundary {
                 edits.extend(managed::hold(request, policy)?);
             }
-            edits.push(change::put(key.clone(), None, &role));
             Ok((edits, ()))
         })
         .await?;
+    // Its trust policy is answered as it was given.
     let mut reply = request.reply();
     let account = request.account();
     role_shapes::role(reply.writer(), "Role", account, &role, Detail::Whole);
@@ -90,8 +92,9 @@ pub(crate) fn longest_session(request: &IamRequest<'_>) -> Result<Option<u32>, I
 }
 
 /// `GetRole`.
-pub(crate) async fn get(_: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
+pub(crate) async fn get(service: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
     let (_, role) = holder::named::<Role>(request)?;
+    let role = role_shapes::shown(&service.identity(), role);
     let mut reply = request.reply();
     let account = request.account();
     role_shapes::role(reply.writer(), "Role", account, &role, Detail::Whole);
@@ -99,13 +102,15 @@ pub(crate) async fn get(_: &Service, request: &IamRequest<'_>) -> Result<Reply, 
 }
 
 /// `ListRoles`: in the order of their names, those at a path or below.
-pub(crate) async fn list(_: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
+pub(crate) async fn list(service: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
     let prefix = request.optional(&PATH_PREFIX)?.unwrap_or("/");
     let page =
         Paging::of(request)?.entries::<Role>(request, |role| role.path.starts_with(prefix))?;
+    let identity = service.identity();
     let mut reply = request.reply();
     page.write(reply.writer(), "Roles", |writer, role| {
-        role_shapes::role(writer, "member", request.account(), role, Detail::Listed);
+        let role = role_shapes::shown(&identity, role.clone());
+        role_shapes::role(writer, "member", request.account(), &role, Detail::Listed);
     });
     Ok(reply)
 }
@@ -131,9 +136,7 @@ pub(crate) async fn delete(service: &Service, request: &IamRequest<'_>) -> Resul
             if !role.policies.inline.is_empty() {
                 return Err(IamError::DeleteConflict("delete policies first"));
             }
-            let mut edits = trust::without_role(request.view(), request.account(), &role)?;
-            edits.push(change::remove(key.clone(), revision));
-            Ok((edits, ()))
+            Ok((vec![change::remove(key.clone(), revision)], ()))
         })
         .await?;
     Ok(request.done())

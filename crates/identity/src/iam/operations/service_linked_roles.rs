@@ -13,7 +13,7 @@ use crate::iam::parameters::{self, Parameter, ROLE_NAME, Text};
 use crate::iam::request::IamRequest;
 use crate::iam::service_linked::{self, LinkedService};
 use crate::iam::shapes::Detail;
-use crate::iam::{change, description, role_shapes, trust};
+use crate::iam::{change, description, role_shapes};
 use crate::model::Role;
 
 /// What tells several roles of one service apart; no service here has several.
@@ -67,9 +67,7 @@ pub(crate) async fn delete(service: &Service, request: &IamRequest<'_>) -> Resul
                 )));
             }
             let task = service_linked::deletion_task(&role);
-            let mut edits = trust::without_role(request.view(), request.account(), &role)?;
-            edits.push(change::remove(key.clone(), revision));
-            Ok((edits, task))
+            Ok((vec![change::remove(key.clone(), revision)], task))
         })
         .await?;
     let mut reply = request.reply();

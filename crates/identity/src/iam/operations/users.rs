@@ -8,14 +8,13 @@ use crate::Service;
 use crate::entries;
 use crate::iam::IamError;
 use crate::iam::change::{put, remove};
-use crate::iam::holder::Holder;
 use crate::iam::ids::{IdKind, time, unique_id};
 use crate::iam::limits::USERS_PER_ACCOUNT;
 use crate::iam::paging::Paging;
 use crate::iam::parameters::{NEW_USER_NAME, PATH, PATH_PREFIX, PERMISSIONS_BOUNDARY, USER_NAME};
 use crate::iam::request::IamRequest;
 use crate::iam::shapes::{self, Detail};
-use crate::iam::{lookup, managed, trust};
+use crate::iam::{lookup, managed};
 use crate::model::{AccessKey, Account, Policies, User};
 
 /// `CreateUser`.
@@ -95,7 +94,7 @@ pub(crate) async fn list(_: &Service, request: &IamRequest<'_>) -> Result<Reply,
 }
 
 /// `UpdateUser`: gives a user another name, another path, or both. Its id stays, and with it what
-/// it is to policies that name the id.
+/// it is to policies that name it as a principal.
 pub(crate) async fn update(service: &Service, request: &IamRequest<'_>) -> Result<Reply, IamError> {
     let name = request.required(&USER_NAME)?;
     let new_name = request.optional(&NEW_USER_NAME.named("NewUserName"))?;
@@ -113,16 +112,12 @@ pub(crate) async fn update(service: &Service, request: &IamRequest<'_>) -> Resul
         if user == before {
             return Ok((Vec::new(), ()));
         }
-        let account = request.account();
-        let new_key = entries::key::<User>(account, &user.name);
-        let (old_arn, new_arn) = (before.arn(account), user.arn(account));
-        let mut edits = trust::without_user(request.view(), &old_arn, &new_arn)?;
+        let new_key = entries::key::<User>(request.account(), &user.name);
         if new_key == key {
-            edits.push(put(new_key, Some(revision), &user));
-            return Ok((edits, ()));
+            return Ok((vec![put(new_key, Some(revision), &user)], ()));
         }
         refuse_taken(request, &user.name)?;
-        edits.extend(repointed_keys(request, &user)?);
+        let mut edits = repointed_keys(request, &user)?;
         edits.push(remove(key.clone(), revision));
         edits.push(put(new_key, None, &user));
         Ok((edits, ()))
@@ -165,10 +160,7 @@ pub(crate) async fn delete(service: &Service, request: &IamRequest<'_>) -> Resul
         if let Some((_, first)) = left.into_iter().find(|(is_left, _)| *is_left) {
             return Err(IamError::DeleteConflict(first));
         }
-        let arn = user.arn(request.account());
-        let mut edits = trust::without_user(request.view(), &arn, &user.id)?;
-        edits.push(remove(key.clone(), revision));
-        Ok((edits, ()))
+        Ok((vec![remove(key.clone(), revision)], ()))
     };
     service.change_for(request, &key, attempt).await?;
     Ok(request.done())

@@ -75,11 +75,13 @@ impl<'a> Evaluation<'a> {
                 Principal::User(account, arn) => PrincipalView::User {
                     account: *account,
                     arn,
+                    id: "",
                 },
                 Principal::Session(account, role, session) => PrincipalView::Session {
                     account: *account,
                     role,
                     session,
+                    role_id: "",
                 },
             },
             keys: &keys,
