@@ -65,9 +65,11 @@ pub enum IdentityCommand {
     /// End an access key for good, and wait until every Region that lives refuses it
     #[command(
         after_help = "The key is deleted: it can't be made valid again. A Region that is down or \
-        cut off is named: it refuses the key once it hears the others.\n\nExit code 0: every \
-        Region that lives refuses the key. Exit code 1: it is deleted, but not every Region that \
-        lives is known to refuse it yet; or it could not be deleted.\n\n\
+        cut off is named: it accepts the key until it has heard the others, also once it runs \
+        again. Sessions that were begun with the key last until they expire, unless a policy of \
+        the user denies what is older by aws:TokenIssueTime.\n\nExit code 0: every Region refuses \
+        the key. Exit code 1: it is deleted, but not every Region is known to refuse it yet; or \
+        it could not be deleted.\n\n\
         Example:\n  causeway identity revoke AKIAIOSFODNN7EXAMPLE"
     )]
     Revoke {

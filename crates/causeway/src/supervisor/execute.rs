@@ -205,7 +205,8 @@ fn no_answer() -> Failure {
     Failure::did_not_hold("no Region answered").then("`causeway status` shows how they are")
 }
 
-fn describe(state: &State) -> (String, Option<String>) {
+/// A state in a word, and how a process ended that did so by itself.
+pub(super) fn describe(state: &State) -> (String, Option<String>) {
     match state {
         State::Idle => ("stopped".to_owned(), None),
         State::Starting(_) => ("starting".to_owned(), None),

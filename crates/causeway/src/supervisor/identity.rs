@@ -1,16 +1,16 @@
 //! What the operator asks of identity: passed to a Region that can decide it. A revocation is
-//! followed until every Region that lives judges by it.
+//! followed until every Region that hears of it judges by it; of the others it is said why not.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use region::OperatorQuestion;
-use runtime::CallError;
 use serde_json::{Value, json};
 use types::{Environment, Region, SiteName};
 
 use super::Supervisor;
-use super::execute::QUESTION_WAIT;
+use super::execute::{QUESTION_WAIT, describe};
+use super::slot::{Slot, State};
 use crate::failure::Failure;
 use crate::protocol::{IdentityAnswer, Question, SiteCommand};
 
@@ -67,9 +67,12 @@ impl Supervisor {
             let question = Question::Identity(OperatorQuestion::Adopted { revision });
             let command = SiteCommand::Ask { question };
             let slot = &self.slots[&site.name];
-            let answer = match slot.is_serving() {
-                true => slot.call(&command, ADOPTION_WAIT).await,
-                false => Err(CallError::Gone),
+            let answer = match condition(slot) {
+                None => {
+                    let answer = slot.call(&command, ADOPTION_WAIT).await;
+                    answer.map_err(|cause| cause.to_string())
+                }
+                Some(condition) => Err(condition),
             };
             let took = (self.environment.now().monotonic - begun).0 / 1000;
             report(site.name, answer, took)
@@ -78,14 +81,18 @@ impl Supervisor {
     }
 }
 
-fn report(region: SiteName, answer: Result<Value, CallError>, milliseconds: u64) -> Value {
+/// Why a Region can't be asked now. It could be any moment, with what it last knew.
+fn condition(slot: &Slot) -> Option<String> {
+    match slot.state() {
+        State::Running(running) if running.paused => Some("it is paused".to_owned()),
+        State::Running(_) => None,
+        state => Some(format!("it is {}", describe(&state).0)),
+    }
+}
+
+fn report(region: SiteName, answer: Result<Value, String>, milliseconds: u64) -> Value {
     match answer {
         Ok(_) => json!({ "region": region, "refuses": true, "milliseconds": milliseconds }),
-        Err(cause) => json!({
-            "region": region,
-            "refuses": false,
-            "lives": !matches!(cause, CallError::Gone),
-            "reason": cause.to_string(),
-        }),
+        Err(reason) => json!({ "region": region, "refuses": false, "reason": reason }),
     }
 }

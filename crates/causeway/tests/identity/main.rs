@@ -91,6 +91,13 @@ fn a_key_works_in_every_region_until_it_is_revoked_in_all_and_never_for_the_cont
         assert_eq!(status, 200, "{text}");
         let arn = "arn:aws:iam::111122223333:user/alice";
         assert_eq!(element(&text, "Arn"), arn);
+        // One that the deployment has is to be asked itself.
+        let another = match caller.region {
+            VIRGINIA => IRELAND,
+            _ => VIRGINIA,
+        };
+        let (status, text) = caller.of(another).form("sts", "GetCallerIdentity", &[]);
+        assert_eq!(status, 403, "{text}");
     }
     // An administrator of the account is not the operator.
     let command = br#"{"command":"faults"}"#;
@@ -117,6 +124,17 @@ fn a_key_works_in_every_region_until_it_is_revoked_in_all_and_never_for_the_cont
     }
     let again = lab.causeway(&["identity", "revoke", &alice.id]);
     assert_eq!(again.status.code(), Some(1), "{again:?}");
+    // A Region that is down would take the key again from its start on.
+    let bob = user(&root, "bob", ALLOW_ALL);
+    lab.must(&["fault", "kill", SINGAPORE]);
+    let revoked = lab.causeway(&["identity", "revoke", &bob.id]);
+    assert_eq!(revoked.status.code(), Some(1), "{revoked:?}");
+    let said = String::from_utf8(revoked.stdout).unwrap();
+    let words = "is accepted until the Region has heard the others (it is killed)";
+    assert!(
+        said.contains(words) && said.contains("aws:TokenIssueTime"),
+        "{said}"
+    );
 }
 
 /// The state of a Region's identity, as `status` has it.

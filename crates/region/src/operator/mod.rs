@@ -190,8 +190,8 @@ impl OperatorError {
             OperatorError::TooManyKeys { .. } => "end one with `causeway identity revoke KEY_ID`",
             OperatorError::RootKey { .. } => "root keys can't be revoked yet",
             OperatorError::Session(_) => {
-                "to end a role's sessions sooner, deny what is older by aws:TokenIssueTime in a \
-                 policy of the role"
+                "to end sessions sooner, deny what is older by aws:TokenIssueTime in a policy of \
+                 their user or role"
             }
             OperatorError::NoSuchPolicy { .. } => "`causeway identity policy list` shows them",
             OperatorError::WhichPolicy(_) => "say --service-control or --resource-control",

@@ -4,7 +4,7 @@
 
 use council::{Change, Expected};
 use identity::RootKeys;
-use region::{OpenError, OperatorError, OperatorQuestion, OverAccount, ROOT_KEYS};
+use region::{OpenError, OperatorError, OperatorQuestion, OverAccount};
 use serde_json::{Value, json};
 use types::{AccountId, Span};
 
@@ -176,11 +176,53 @@ fn a_session_that_has_ended_is_told_so_in_each_service_s_form() {
 }
 
 #[test]
+fn a_session_outlives_its_key_until_a_policy_of_the_user_denies_what_is_older() {
+    let lab = Lab::new();
+    let list = list_tables(&lab);
+    let allow =
+        r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+    let alice = lab.user("alice", Some(allow));
+    let given = lab.send(&form("sts", "GetSessionToken", &[]), &Signed::By(&alice));
+    let session = Key {
+        token: Some(given.element("SessionToken")),
+        ..Key::new(
+            given.element("AccessKeyId"),
+            given.element("SecretAccessKey"),
+        )
+    };
+    let key = alice.id.clone();
+    operate(&lab, &OperatorQuestion::Revoke { key }).unwrap();
+    let code = |key: &Key| lab.send(&list, &Signed::By(key)).code();
+    assert_eq!(code(&alice), "UnrecognizedClientException");
+    assert_eq!(code(&session), "");
+    lab.allow(
+        "alice",
+        r#"{"Version":"2012-10-17","Statement":[
+            {"Effect":"Allow","Action":"*","Resource":"*"},
+            {"Effect":"Deny","Action":"*","Resource":"*","Condition":
+                {"DateLessThan":{"aws:TokenIssueTime":"2999-01-01T00:00:00Z"}}}]}"#,
+    );
+    assert_eq!(code(&session), "AccessDeniedException");
+    let user = "alice".to_owned();
+    let account = AccountId::LAB;
+    let made = operate(&lab, &OperatorQuestion::CreateKey { account, user }).unwrap();
+    assert_eq!(
+        code(&key_of(&made)),
+        "",
+        "no session: there is no such time"
+    );
+}
+
+#[test]
 fn root_keys_that_an_earlier_version_left_in_the_clear_are_sealed() {
     let lab = Lab::new();
     let setting = |lab: &Lab| {
         let settings = lab.region().council().settings();
-        settings.get(ROOT_KEYS).unwrap().value.clone()
+        settings
+            .get(&RootKeys::setting(AccountId::LAB))
+            .unwrap()
+            .value
+            .clone()
     };
     assert!(
         !RootKeys::is_clear(&setting(&lab)),
@@ -188,7 +230,7 @@ fn root_keys_that_an_earlier_version_left_in_the_clear_are_sealed() {
     );
     let root = identity::RootKey::generate(&zeroize::Zeroizing::new([5; 40]));
     let clear = RootKeys::new(root.clone()).encode().to_vec();
-    let change = Change::new().put(ROOT_KEYS, Expected::Any, clear);
+    let change = Change::new().put(RootKeys::setting(AccountId::LAB), Expected::Any, clear);
     lab.drive(lab.region().council().propose(change)).unwrap();
 
     let lab = Lab::on(lab.end(), 9).unwrap();

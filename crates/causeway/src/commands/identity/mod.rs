@@ -92,30 +92,34 @@ fn revoke(key: &str, query: &Query) -> Result<(), Failure> {
                 None => String::new(),
             };
             output::print(format!(
-                "The key {key}{whose} is deleted.\n\n{}",
+                "The key {key}{whose} is deleted.\n\n{}\n{SESSIONS}\n",
                 refusals(&regions)
             ))?;
         }
     }
-    let is_open = |region: &Value| region["refuses"] == false && region["lives"] == true;
-    match regions.iter().any(is_open) {
-        false => Ok(()),
-        true => Err(
-            Failure::did_not_hold("not every Region that lives refuses the key yet")
-                .then("those that don't hear the others do so once they hear them again"),
-        ),
+    match regions.iter().all(|region| region["refuses"] == true) {
+        true => Ok(()),
+        false => Err(Failure::did_not_hold(
+            "the key is deleted, but not every Region refuses it yet",
+        )
+        .then("those named accept it until they have heard the others")),
     }
 }
+
+/// What a revocation doesn't end.
+const SESSIONS: &str = "\
+Sessions that were begun with it (GetSessionToken) last until they expire, 36 hours at most. To end
+them now, deny what is older in a policy of the user: DateLessThan of aws:TokenIssueTime.";
 
 fn refusals(regions: &[Value]) -> Table {
     let mut table = Table::new(["REGION", "THE KEY THERE"]);
     for region in regions {
         let said = match region["refuses"].as_bool() {
             Some(true) => format!("is refused, after {} ms", region["milliseconds"]),
-            _ if region["lives"] == false => {
-                format!("is refused once it runs: {}", text(region, "reason"))
-            }
-            _ => format!("may still be accepted: {}", text(region, "reason")),
+            _ => format!(
+                "is accepted until the Region has heard the others ({})",
+                text(region, "reason")
+            ),
         };
         table.row([text(region, "region").to_owned(), said]);
     }
@@ -143,16 +147,15 @@ mod tests {
     fn each_region_says_whether_it_refuses_a_revoked_key() {
         let regions = [
             json!({ "region": "us-east-1", "refuses": true, "milliseconds": 3 }),
-            json!({ "region": "eu-west-1", "refuses": false, "lives": false,
-                    "reason": "it is not running" }),
-            json!({ "region": "sa-east-1", "refuses": false, "lives": true,
+            json!({ "region": "eu-west-1", "refuses": false, "reason": "it is killed" }),
+            json!({ "region": "sa-east-1", "refuses": false,
                     "reason": "it did not answer within 10 s" }),
         ];
         let expected = "\
 REGION     THE KEY THERE
 us-east-1  is refused, after 3 ms
-eu-west-1  is refused once it runs: it is not running
-sa-east-1  may still be accepted: it did not answer within 10 s
+eu-west-1  is accepted until the Region has heard the others (it is killed)
+sa-east-1  is accepted until the Region has heard the others (it did not answer within 10 s)
 ";
         assert_eq!(refusals(&regions).to_string(), expected);
     }
