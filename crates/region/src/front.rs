@@ -3,6 +3,7 @@
 //! caller; it decides nothing itself. Every service takes such a judge, and only [`Region::admit`]
 //! makes one: no operation is reached without a verified caller.
 
+use std::pin::pin;
 use std::sync::LazyLock;
 
 use aws::json::{self, DYNAMODB};
@@ -16,6 +17,7 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use identity::{Call, RequestContext};
 use store::Engine;
+use types::{Deployment, Span};
 
 use crate::client::Client;
 use crate::region::Region;
@@ -27,9 +29,26 @@ use crate::route53;
 /// they work in.
 static ANYWHERE: LazyLock<Vec<types::Region>> = LazyLock::new(|| types::Region::all().collect());
 
+/// The Regions that signatures for STS may name at that Region: it, and those that the deployment
+/// doesn't have, as some clients name us-east-1 wherever they work. Another Region of the
+/// deployment is to be asked itself.
+pub(crate) fn session_scopes(here: types::Region, deployment: &Deployment) -> Vec<types::Region> {
+    let is_other = |region: &types::Region| {
+        let mut regions = deployment.regions();
+        *region != here && !regions.any(|(_, named)| named == *region)
+    };
+    // Its own first: it is the one that a refusal names.
+    let others = types::Region::all().filter(is_other);
+    std::iter::once(here).chain(others).collect()
+}
+
 /// The Region that conditions on `aws:RequestedRegion` see of such a service (IAM User Guide, "AWS
 /// global condition context keys").
 const GLOBAL_REGION: &str = "us-east-1";
+
+/// How long the answer to a change of IAM waits for it to hold here. To adopt one takes
+/// milliseconds; an answer that is held back says nothing of a change that was made. Ours.
+const ADOPTION_WAIT: Span = Span::seconds(2);
 
 /// Which service a request is for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -130,12 +149,15 @@ impl<E: Engine> Region<E> {
 
     /// IAM and STS.
     async fn serve_identity(&self, letter: &Letter<'_>, service: &QueryService) -> Response<Bytes> {
+        let is_iam = *service == IAM;
         let expected = Expected {
             service: service.service,
-            regions: &ANYWHERE,
+            regions: match is_iam {
+                true => &ANYWHERE,
+                false => &self.session_scopes,
+            },
             rules: Rules::QUERY,
         };
-        let is_iam = *service == IAM;
         let region = match is_iam {
             true => GLOBAL_REGION,
             false => self.name.name(),
@@ -148,10 +170,16 @@ impl<E: Engine> Region<E> {
         } = *letter;
         match self.admit(letter, &expected, region) {
             Ok(call) if is_iam => {
+                let before = self.council.settings().revision();
                 let answer = self.directory.iam(&call, parts, body, request_id).await;
                 // Whoever was told of a key may use it here at once.
-                let revision = self.council.settings().revision();
-                self.standing.adopted(revision).await;
+                let after = self.council.settings().revision();
+                if after != before {
+                    let end = self.environment.now().monotonic + ADOPTION_WAIT;
+                    let end = self.environment.sleep_until(end);
+                    let adopted = pin!(self.standing.adopted(after));
+                    futures_util::future::select(adopted, end).await;
+                }
                 answer
             }
             Ok(call) => self.directory.sts(&call, parts, body, request_id).await,
@@ -256,6 +284,22 @@ mod tests {
         assert_eq!(signed("s3"), Addressee::Other("s3".to_owned()));
         let query = "/?X-Amz-Credential=AKIA%2F20260101%2Fus-east-1%2Fsts%2Faws4_request";
         assert_eq!(addressee(Request::get(query)), Addressee::Sts);
+    }
+
+    #[test]
+    fn sts_is_asked_in_its_own_region_s_name_or_one_that_the_deployment_lacks() {
+        let site = |id, name: &str| types::Site {
+            id: types::SiteId(id),
+            name: types::SiteName::Region(name.parse().unwrap()),
+            place: name.parse().unwrap(),
+        };
+        let sites = vec![site(1, "us-east-1"), site(2, "eu-west-1")];
+        let here = "eu-west-1".parse().unwrap();
+        let scopes = session_scopes(here, &Deployment { sites });
+        assert_eq!(scopes[0], here);
+        assert!(!scopes.contains(&"us-east-1".parse().unwrap()));
+        assert!(scopes.contains(&"sa-east-1".parse().unwrap()));
+        assert_eq!(scopes.len(), types::Region::all().count() - 1);
     }
 
     #[test]

@@ -133,6 +133,7 @@ impl<E: Engine> Region<E> {
             sealer,
             bootstrap,
             standing,
+            session_scopes: crate::front::session_scopes(name, &config.deployment),
             verifier: Verifier::new(),
             admission,
             asking,

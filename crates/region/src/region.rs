@@ -46,6 +46,8 @@ pub struct Region<E: Engine> {
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) bootstrap: Bootstrap,
     pub(crate) standing: Arc<Standing>,
+    /// The Regions that signatures for STS may name here.
+    pub(crate) session_scopes: Vec<types::Region>,
     pub(crate) verifier: Verifier,
     pub(crate) admission: Admission,
     pub(crate) asking: Arc<Asking>,

@@ -20,10 +20,6 @@ use crate::failure::Failure;
 /// us-west-2) that need not be of this lab.
 const GLOBAL_SERVICES: [&str; 3] = ["iam", "route53", "globalaccelerator"];
 
-/// A service that every Region has and that knows the same in each: where the one that is named
-/// doesn't live, another does as well. Some clients name us-east-1 whatever Region they work in.
-const ANYWHERE: &str = "sts";
-
 /// The front door of a lab.
 pub struct Door {
     supervisor: Arc<Supervisor>,
@@ -63,10 +59,7 @@ impl FrontDoor for Door {
                     // A set of Regions, of Signature V4A: one of them does.
                     return self.supervisor.living_region_of(&scope);
                 };
-                match scope.service == ANYWHERE {
-                    true => self.supervisor.living_region(region),
-                    false => self.supervisor.region(region),
-                }
+                self.supervisor.region(region)
             });
         match named.or_else(|| self.supervisor.any_living_region()) {
             Some(site) => Route::To(self.supervisor.lab.api_address(site)),

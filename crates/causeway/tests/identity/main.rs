@@ -11,6 +11,8 @@ mod caller;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -135,6 +137,29 @@ fn a_key_works_in_every_region_until_it_is_revoked_in_all_and_never_for_the_cont
         said.contains(words) && said.contains("aws:TokenIssueTime"),
         "{said}"
     );
+    // Its name in a scope is its own for STS as for DynamoDB: no other Region answers for it.
+    for service in ["sts", "dynamodb"] {
+        assert_eq!(answer_for(&root, SINGAPORE, service), None, "{service}");
+        assert!(
+            answer_for(&root, "sa-east-1", service).is_some(),
+            "{service}"
+        );
+    }
+}
+
+/// What the front door's first bytes are for a request with that scope; none if it is reset.
+fn answer_for(caller: &Caller, region: &str, service: &str) -> Option<Vec<u8>> {
+    let mut connection = TcpStream::connect(caller.server).unwrap();
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: lab\r\ncontent-length: 0\r\nauthorization: \
+         AWS4-HMAC-SHA256 Credential=AKIA/20260101/{region}/{service}/aws4_request, \
+         SignedHeaders=host, Signature=0\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).unwrap();
+    let mut answer = vec![0; 64];
+    let read = connection.read(&mut answer).unwrap_or(0);
+    answer.truncate(read);
+    (read > 0).then_some(answer)
 }
 
 /// The state of a Region's identity, as `status` has it.
