@@ -122,10 +122,12 @@ pub(crate) fn not_changed(error: ConfigurationError) -> ServiceError {
             "The request was rejected because multiple requests to change this object were \
              submitted simultaneously. Wait a few minutes and submit your request again.",
         ),
-        // SDKs repeat it by its code.
+        // SDKs repeat it by its code; the cause is for those who read it.
         ConfigurationError::NoMajority
         | ConfigurationError::TimedOut
-        | ConfigurationError::Busy => with_status(400, "Throttling", "Rate exceeded"),
+        | ConfigurationError::Busy => {
+            with_status(400, "Throttling", &format!("Rate exceeded: {error}"))
+        }
         ConfigurationError::Full => with_status(
             409,
             "LimitExceeded",

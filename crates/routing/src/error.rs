@@ -83,8 +83,8 @@ pub enum RoutingError {
     PriorRequest,
     /// Nothing can be changed now: no majority of sites is heard, nothing was decided in time,
     /// or too much is under way.
-    #[error("Rate exceeded")]
-    Throttled,
+    #[error("Rate exceeded: {0}")]
+    Throttled(ConfigurationError),
     /// The configuration is full.
     #[error(
         "This deployment's configuration is full: zones, records and health checks together \
@@ -130,7 +130,7 @@ impl From<ConfigurationError> for RoutingError {
             ConfigurationError::Conflict => RoutingError::PriorRequest,
             ConfigurationError::NoMajority
             | ConfigurationError::TimedOut
-            | ConfigurationError::Busy => RoutingError::Throttled,
+            | ConfigurationError::Busy => RoutingError::Throttled(error),
             ConfigurationError::Full => RoutingError::Full,
             ConfigurationError::TooLarge => RoutingError::TooLarge,
             ConfigurationError::Stopped => RoutingError::Stopped,
@@ -169,7 +169,7 @@ impl From<RoutingError> for ServiceError {
             RoutingError::VersionMismatch { .. } => with_status(409, "HealthCheckVersionMismatch"),
             RoutingError::TooManyHealthChecks(_) => with_status(400, "TooManyHealthChecks"),
             RoutingError::PriorRequest => with_status(400, "PriorRequestNotComplete"),
-            RoutingError::Throttled => with_status(400, "Throttling"),
+            RoutingError::Throttled(_) => with_status(400, "Throttling"),
             RoutingError::Full => with_status(400, "LimitsExceeded"),
             RoutingError::TooLarge => with_status(400, "InvalidInput"),
             RoutingError::Stopped => with_status(503, "ServiceUnavailable"),

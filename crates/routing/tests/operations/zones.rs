@@ -389,10 +389,8 @@ fn without_a_majority_reads_go_on_and_changes_are_throttled() {
     api.memory.fail(Some(ConfigurationError::NoMajority));
     let inner = "<Name>b.com</Name><CallerReference>b</CallerReference>";
     let answer = api.post("CreateHostedZone", "hostedzone", inner);
-    assert_eq!(
-        answer.error(),
-        ("Throttling".to_owned(), "Rate exceeded".to_owned())
-    );
+    let words = "Rate exceeded: no majority of the sites is heard";
+    assert_eq!(answer.error(), ("Throttling".to_owned(), words.to_owned()));
 }
 
 #[test]
