@@ -20,7 +20,7 @@ use crate::files::{self, Readers};
 pub struct SiteConfig {
     /// Which of the deployment's sites this is.
     pub site: SiteName,
-    /// The account that owns everything.
+    /// The deployment's first account, whose root key is the operator's.
     pub account: String,
     /// The site's own directory: its keys and its data.
     pub directory: PathBuf,

@@ -40,7 +40,6 @@ pub use planted::PlantedBug;
 pub use receiver::{Cursor, Stretch};
 pub use region::{Region, Task};
 pub use replicas::{Applied, Replica, Replicas};
-pub use settings::ROOT_KEYS;
 pub use shipper::{CursorNews, Reading, Shipper};
 pub use standing::{IdentityStatus, PrincipalCounts};
 pub use status::{CouncilView, PeerStatus, Status, council_view};

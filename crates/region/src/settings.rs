@@ -1,6 +1,7 @@
 //! The Region's part in the council's settings: it adopts who may call from them, and puts the
 //! deployment's root keys there, sealed, when nobody has.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use council::{Change, CouncilDriver, CouncilError, Expected};
@@ -12,8 +13,9 @@ use crate::error::OpenError;
 use crate::region::Region;
 use crate::standing::{IdentityStatus, PrincipalCounts};
 
-/// The setting that holds the deployment's root keys.
-pub const ROOT_KEYS: &str = "identity/root-keys";
+/// Faults that one change of the configuration brings are logged up to so many; `status` counts
+/// them all. Ours.
+const MAX_LOGGED: usize = 10;
 
 /// Between tries to put the root keys there.
 const AGAIN: Span = Span::seconds(1);
@@ -30,7 +32,7 @@ pub(crate) fn last_known<E: Engine>(
     bootstrap: &Bootstrap,
 ) -> Result<Identity, OpenError> {
     let view = Configuration::view(council);
-    if let Some((_, bytes)) = view.get(ROOT_KEYS)
+    if let Some((_, bytes)) = view.get(&RootKeys::setting(bootstrap.account))
         && let Err(RootKeysError::Seal(SealError::OtherKey)) =
             RootKeys::open(sealer, bootstrap.account, &bytes)
     {
@@ -52,8 +54,7 @@ impl<E: Engine> Region<E> {
             let view = Configuration::view(&*self.council);
             let previous = self.identity();
             let next = Identity::compile(Some(&previous), view, &self.sealer, &self.bootstrap);
-            if next.fault_count() > previous.fault_count() {
-                let (key, fault) = next.faults().last().unwrap_or_default();
+            for (key, fault) in new_faults(&previous, &next).take(MAX_LOGGED) {
                 tracing::error!(key, fault, "what can't be read is judged as nobody's");
             }
             self.standing.adopt(next);
@@ -64,9 +65,10 @@ impl<E: Engine> Region<E> {
     /// keys that an earlier version left there in the clear it puts there sealed. A Region cut off
     /// from the majority serves with its own meanwhile.
     async fn offer_root_keys(&self) {
+        let setting = RootKeys::setting(self.bootstrap.account);
         loop {
             let settings = self.council.settings();
-            let (expected, keys) = match settings.get(ROOT_KEYS) {
+            let (expected, keys) = match settings.get(&setting) {
                 None => (Expected::Absent, self.bootstrap.root_keys.clone()),
                 Some(setting) if RootKeys::is_clear(&setting.value) => {
                     match RootKeys::decode(&setting.value) {
@@ -83,7 +85,7 @@ impl<E: Engine> Region<E> {
             if self.council.status().leader == Some(self.config.site) {
                 let nonce = random(&*self.environment);
                 let sealed = keys.seal(&self.sealer, self.bootstrap.account, &nonce);
-                let change = Change::new().put(ROOT_KEYS, expected, sealed);
+                let change = Change::new().put(&setting, expected, sealed);
                 match self.council.propose(change).await {
                     Ok(_) | Err(CouncilError::Refused(_)) => return,
                     Err(error) => tracing::debug!(%error, "the root keys are offered again"),
@@ -115,6 +117,19 @@ impl<E: Engine> Region<E> {
         let now = self.environment.now();
         self.standing.status(counts, has_majority, now)
     }
+}
+
+/// What can't be read now and could be, or was not there, before.
+fn new_faults<'a>(
+    previous: &Identity,
+    next: &'a Identity,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let known: BTreeMap<&str, &str> = previous.faults().collect();
+    let faults: Vec<_> = next
+        .faults()
+        .filter(|(key, fault)| known.get(key) != Some(fault))
+        .collect();
+    faults.into_iter()
 }
 
 fn count(view: &dyn ConfigurationView, bootstrap: &Bootstrap) -> PrincipalCounts {

@@ -202,7 +202,8 @@ impl Lab {
             root: Key::new(root.access_key_id(), root.secret().expose()),
             turns: Cell::new(0),
         };
-        let has_keys = |settings: &Settings| settings.get(region::ROOT_KEYS).is_some();
+        let has_keys =
+            |settings: &Settings| settings.get(&RootKeys::setting(AccountId::LAB)).is_some();
         lab.turn_until(|lab| has_keys(&lab.region.council().settings()));
         lab.turn_until(|lab| lab.region.council().status().majority);
         lab.settle();
