@@ -1,7 +1,9 @@
-//! The operator's key: 32 bytes that every secret at rest is sealed with. It is given by a file, a
+//! The operator's key: 32 bytes that every caller's secret at rest is sealed with. It is given by a file, a
 //! variable of the environment or a command's output; where nobody gives one, the lab makes it, in
-//! a file beside its directory. It never stands in the directory, so that a copy of that holds no
-//! secret in the open, and it is never printed. Changing it isn't built.
+//! a file beside its directory. It never stands in the directory, so that a copy of that tells no
+//! caller's secret, and it is never printed. What proves sites to each other isn't sealed with it:
+//! the keys of the links' authority, of each site and of the endpoint's authority stand in the
+//! directory in the clear. Changing it isn't built.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -34,8 +36,8 @@ const GIVE_IT: &str = "give the key that the lab was begun with: --operator-key 
                        isn't built, and without it what was sealed can't be read";
 
 /// What a key looks like.
-const FORMS: &str = "a key is 32 random bytes: as they are, 64 hexadecimal digits, or base64; \
-                     `openssl rand -hex 32` prints one";
+const FORMS: &str = "a key is 32 random bytes: as they are, 64 hexadecimal digits, or base64, \
+                     which is 43 characters or more; `openssl rand -hex 32` prints one";
 
 /// The operator's key.
 #[derive(Clone)]
@@ -193,6 +195,10 @@ impl OperatorKey {
 
     /// A key in any of its forms. What it was read from is named, never what was read.
     fn of_text(text: &[u8], source: String) -> Result<OperatorKey, Failure> {
+        if is_short_text(text) {
+            let failure = format!("{source} holds {OPERATOR_KEY_BYTES} characters of text");
+            return Err(Failure::wrong_use(failure).then(FORMS));
+        }
         let bytes = parse(text).ok_or_else(|| {
             Failure::wrong_use(format!("{source} holds no operator's key")).then(FORMS)
         })?;
@@ -222,6 +228,15 @@ fn digits(bytes: &[u8; OPERATOR_KEY_BYTES]) -> Zeroizing<String> {
         }
     }
     text
+}
+
+/// Is it as many characters as a key has bytes? Those can be typed and are far fewer keys:
+/// 32 hexadecimal digits say 16 bytes. Random bytes look like it once in 10^13 times.
+fn is_short_text(text: &[u8]) -> bool {
+    let is_typed = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    let forms = [text, text.trim_ascii()];
+    let is_short = |form: &[u8]| form.len() == OPERATOR_KEY_BYTES && form.iter().all(is_typed);
+    forms.into_iter().any(is_short)
 }
 
 fn parse(text: &[u8]) -> Option<Zeroizing<[u8; OPERATOR_KEY_BYTES]>> {
@@ -339,6 +354,22 @@ mod tests {
         assert!(refused.message.contains("none"), "{refused}");
         let refused = of_file(folder.path()).err().unwrap();
         assert!(refused.message.contains("is a directory"), "{refused}");
+    }
+
+    #[test]
+    fn text_of_as_many_characters_as_a_key_has_bytes_is_refused_with_what_to_do() {
+        for text in [
+            "0123456789abcdef0123456789abcdef",
+            "correct horse battery staple 123",
+        ] {
+            assert_eq!(text.len(), OPERATOR_KEY_BYTES);
+            for command in [format!("printf '{text}'"), format!("echo '{text}'")] {
+                let refused = of_command(&command).err().unwrap();
+                assert!(refused.message.contains("32 characters"), "{refused}");
+                assert!(refused.to_string().contains("openssl rand -hex 32"));
+                assert!(!refused.to_string().contains(text));
+            }
+        }
     }
 
     #[test]
