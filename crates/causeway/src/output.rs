@@ -114,7 +114,11 @@ pub fn print_failure(failure: &Failure, as_json: bool) {
             "next": failure.next,
         })
         .to_string(),
-        false => format!("causeway: {failure}"),
+        false => {
+            let text = failure.to_string();
+            let lines: Vec<String> = text.split('\n').map(printable).collect();
+            format!("causeway: {}", lines.join("\n"))
+        }
     };
     note(text);
 }
@@ -134,7 +138,7 @@ pub fn quoted(word: &str) -> String {
 }
 
 /// Without what would break a line or command the terminal: values of users' items are printed.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match c.is_control() {

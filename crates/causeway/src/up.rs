@@ -1,5 +1,6 @@
 //! `causeway up`: makes or finds the lab, starts it, says where it is, and stops it when asked.
 
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use runtime::{
-    DirectoryLock, Guard, HttpLimits, HttpServer, Listener, LockError, SystemEnvironment,
-    Termination, listen, listen_beside, look_at_datagrams,
+    DirectoryLock, Guard, HttpLimits, HttpServer, ListenError, Listener, LockError,
+    SystemEnvironment, Termination, listen, listen_beside, look_at_datagrams,
 };
 use serde_json::json;
 use types::{ByteSize, Environment, SiteName, Span, Timestamp};
@@ -16,7 +17,7 @@ use types::{ByteSize, Environment, SiteName, Span, Timestamp};
 use crate::cli;
 use crate::failure::{Cause, Failure};
 use crate::files;
-use crate::lab::{Lab, OTHER_DIRECTORY, OperatorKey, Settings, Wishes};
+use crate::lab::{KEY_VARIABLE, Lab, OTHER_DIRECTORY, OperatorKey, Settings, Wishes};
 use crate::output;
 use crate::supervisor::{Door, Supervisor};
 
@@ -81,6 +82,7 @@ async fn run(
     let guard = start_guard(held.as_ref().expect("a lab is made under its lock"))?;
     let banner = Banner::of(&lab, options);
     let tls = lab.door_tls()?;
+    let (directory, own_key) = (lab.directory.clone(), key.clone());
     let app = options.app.clone();
     let supervisor = Supervisor::new((lab, key), Arc::clone(&environment), guard, app)?;
     let supervisor = Arc::new(supervisor);
@@ -94,6 +96,7 @@ async fn run(
         stop(&supervisor, &mut termination).await;
         return Err(failure);
     }
+    Lab::seal_credentials(&directory, &own_key)?;
     let door = Arc::new(Door::new(Arc::clone(&supervisor)));
     let server = HttpServer::open_door(listener, tls, door, DOOR_LIMITS);
     let server = server.context("can't open the front door")?;
@@ -180,7 +183,7 @@ fn start_guard(lock: &DirectoryLock) -> anyhow::Result<Guard> {
 /// The front door's listener, once all of the lab's addresses are known to be free.
 fn listen_at_the_door(settings: &Settings, with_apps: bool) -> Result<Listener, Failure> {
     let address = settings.door_listens();
-    let failed = |cause| taken(cause, "--api-port");
+    let failed = |cause| not_at_the_door(cause);
     let listener = listen(address).map_err(failed)?;
     if !address.ip().is_unspecified() {
         look_at_addresses(settings, with_apps)?;
@@ -204,6 +207,15 @@ fn look_at_addresses(settings: &Settings, with_apps: bool) -> Result<(), Failure
         looked.map_err(|cause| taken(cause, listening.option))?;
     }
     Ok(())
+}
+
+fn not_at_the_door(cause: ListenError) -> Failure {
+    match &cause {
+        ListenError::Io { cause: why, .. } if why.kind() == ErrorKind::AddrNotAvailable => {
+            Failure::wrong_use(&cause).then("give an address of this machine with --bind ADDRESS")
+        }
+        _ => taken(cause, "--api-port"),
+    }
 }
 
 fn taken(cause: impl std::fmt::Display, option: &str) -> Failure {
@@ -233,7 +245,10 @@ struct Banner {
     sites: Vec<BannerSite>,
     data: String,
     region: String,
-    environment: String,
+    /// What a command of another shell needs to find the lab and open its key, a space before each.
+    named: String,
+    /// The key came by the variable, which other shells need too.
+    by_variable: bool,
 }
 
 struct BannerSite {
@@ -265,6 +280,23 @@ impl BannerSite {
     }
 }
 
+/// The options with which a command names the lab that these start.
+fn naming(options: &cli::Up) -> String {
+    let data = (options.data != Path::new(".causeway")).then_some(options.data.as_path());
+    let file = options.key.operator_key.as_deref();
+    let command = options.key.operator_key_command.as_deref();
+    let given = [
+        ("--data", data.map(Path::to_string_lossy)),
+        ("--operator-key", file.map(Path::to_string_lossy)),
+        ("--operator-key-command", command.map(Into::into)),
+    ];
+    let given = given.iter().filter_map(|(option, value)| {
+        let value = output::quoted(value.as_ref()?);
+        Some(format!(" {option} {value}"))
+    });
+    given.collect()
+}
+
 impl Banner {
     fn of(lab: &Lab, options: &cli::Up) -> Banner {
         let deployment = lab.deployment();
@@ -283,7 +315,9 @@ impl Banner {
         });
         let first = deployment.regions().next();
         let first = first.map(|(_, region)| region.name().to_owned());
-        let is_default = options.data == Path::new(".causeway");
+        let variable = runtime::variable(KEY_VARIABLE);
+        let is_given =
+            options.key.operator_key.is_some() || options.key.operator_key_command.is_some();
         Banner {
             json: options.json,
             front_door: lab.url(),
@@ -293,13 +327,8 @@ impl Banner {
             sites: sites.collect(),
             data: lab.directory.display().to_string(),
             region: first.unwrap_or_default(),
-            environment: match is_default {
-                true => "causeway env".to_owned(),
-                false => {
-                    let data = options.data.to_string_lossy();
-                    format!("causeway env --data {}", output::quoted(&data))
-                }
-            },
+            named: naming(options),
+            by_variable: variable.is_some() && !is_given,
         }
     }
 
@@ -338,13 +367,13 @@ Ready after {ready:.2} s. Data in {data}. Ctrl-C stops everything.
 {sites}  {names:<16}{dns}
   {between:<16}{links}
 
-In another shell:
-  eval \"$({environment})\"
+In another shell{variable}:
+  eval \"$(causeway env{named})\"
 
 Then try:
   aws dynamodb list-tables --region {region}
-  causeway status
-  causeway fault list
+  causeway status{named}
+  causeway fault list{named}
 ",
             ready = seconds(ready),
             data = self.data,
@@ -352,7 +381,11 @@ Then try:
             names = "DNS",
             between = "links",
             front_door = self.front_door,
-            environment = self.environment,
+            named = self.named,
+            variable = match self.by_variable {
+                true => format!(", with {KEY_VARIABLE} set as here"),
+                false => String::new(),
+            },
             region = self.region,
         ))
     }
@@ -394,6 +427,38 @@ fn seconds(span: Span) -> f64 {
 mod tests {
     use super::*;
     use types::Timestamp;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        up: cli::Up,
+    }
+
+    #[test]
+    fn the_banner_s_commands_name_the_lab_and_its_key() {
+        let naming = |words: &[&str]| {
+            let words = ["up"].iter().chain(words);
+            super::naming(&<Line as clap::Parser>::parse_from(words).up)
+        };
+        assert_eq!(naming(&[]), "");
+        let both = naming(&["--data", "d1", "--operator-key", "my key"]);
+        assert_eq!(both, " --data d1 --operator-key 'my key'");
+        let command = naming(&["--operator-key-command", "pass show lab"]);
+        assert_eq!(command, " --operator-key-command 'pass show lab'");
+    }
+
+    #[test]
+    fn another_port_doesn_t_help_with_an_address_that_isn_t_here() {
+        let address = "192.0.2.1:4566".parse().unwrap();
+        let told = |kind: std::io::ErrorKind| {
+            let cause = kind.into();
+            not_at_the_door(ListenError::Io { address, cause }).to_string()
+        };
+        assert!(told(std::io::ErrorKind::AddrNotAvailable).contains("--bind"));
+        assert!(told(std::io::ErrorKind::PermissionDenied).contains("--api-port PORT"));
+        let taken = not_at_the_door(ListenError::Taken(address));
+        assert_eq!(taken.cause, Some(Cause::PortTaken));
+    }
 
     fn edge_words(regions: &[&str]) -> String {
         let folder = tempfile::tempdir().unwrap();

@@ -36,5 +36,9 @@ pub fn env(query: &Query) -> Result<(), Failure> {
         .collect();
     // A session token of another account would be sent along, and refused.
     lines.push_str("unset AWS_SESSION_TOKEN AWS_PROFILE\n");
+    if authority.is_none() {
+        // Another lab's authority, say; the SDKs' own is what remains.
+        lines.push_str("unset AWS_CA_BUNDLE\n");
+    }
     output::print(lines)
 }

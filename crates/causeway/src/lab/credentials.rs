@@ -20,6 +20,10 @@ pub const NAME: &str = "credentials";
 /// What stands before the sealed bytes.
 const SEALED: &str = "sealed = ";
 
+/// What to do about a file that can't be used.
+const COPY: &str = "put a copy of the file back that was made while it was whole; a newer \
+                    version's file needs that version";
+
 const HEAD: &str = "\
 # The lab's root key, sealed with the operator's key. `causeway env` opens it.
 ";
@@ -39,9 +43,13 @@ impl Credentials {
     /// If the key is missing or another one, or the file is damaged or a newer version's.
     pub fn read(directory: &Path, given: Option<&OperatorKey>) -> anyhow::Result<Credentials> {
         let file = directory.join(NAME);
+        if !file.exists() {
+            let failure = format!("the lab's file {} is missing", file.display());
+            return Err(Failure::wrong_use(failure).then(COPY).into());
+        }
         let text = Zeroizing::new(files::read(&file)?);
         let wrong = |cause: &dyn std::fmt::Display| {
-            Failure::wrong_use(format!("{}: {cause}", file.display()))
+            Failure::wrong_use(format!("{}: {cause}", file.display())).then(COPY)
         };
         let sealed = text.lines().find_map(|line| line.strip_prefix(SEALED));
         let Some(sealed) = sealed else {

@@ -82,7 +82,8 @@ impl Lab {
     }
 
     /// The lab in that directory, made if there is none, with these wishes; and its operator's
-    /// key. Call it only while holding the directory's lock.
+    /// key. Call it only while holding the directory's lock. Credentials in the clear are left so:
+    /// see [`Lab::seal_credentials`].
     pub fn find_or_make(
         directory: &Path,
         wishes: &Wishes,
@@ -95,9 +96,6 @@ impl Lab {
             None => Lab::make(directory, &settings, given)?,
         };
         let key = OperatorKey::find_or_make(&lab.directory, given)?;
-        if Credentials::read(&lab.directory, Some(&key))?.is_clear {
-            Credentials::write(&lab.directory, &lab.root_key, &key)?;
-        }
         // Whoever no longer believes in it has taken it away: every start issues all certificates.
         make_authority(&lab.directory, now)?;
         if settings != lab.settings {
@@ -109,6 +107,17 @@ impl Lab {
         let addresses = regions.map(|site| own_address(site.id));
         lab.settings.endpoint.make(&lab.directory, addresses, now)?;
         Ok((lab, key))
+    }
+
+    /// Seals the credentials of a lab in that directory, if they are in the clear. Call it once the
+    /// Regions have started with that key: they alone know whether it is the lab's, and what is
+    /// sealed with another can't be opened with the right one.
+    pub fn seal_credentials(directory: &Path, key: &OperatorKey) -> anyhow::Result<()> {
+        let found = Credentials::read(directory, Some(key))?;
+        match found.is_clear {
+            true => Credentials::write(directory, &found.root_key, key),
+            false => Ok(()),
+        }
     }
 
     fn make(
@@ -595,7 +604,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_in_the_clear_are_read_and_sealed_at_the_next_start() {
+    fn credentials_in_the_clear_are_read_and_sealed_once_the_regions_know_the_key() {
         let directory = data();
         let first = make(directory.path(), &Wishes::default()).unwrap();
         let file = directory.path().join("credentials");
@@ -604,8 +613,14 @@ mod tests {
         std::fs::remove_file(directory.path().with_file_name("data.key")).unwrap();
         let found = Lab::find(directory.path(), None).unwrap().unwrap();
         assert_eq!(found.root_key, first.root_key);
-        let again = make(directory.path(), &Wishes::default()).unwrap();
+        // A start that the Regions refuse because of its key leaves the file to the right one.
+        let wrong = key('b');
+        make_with(directory.path(), &Wishes::default(), Some(&wrong)).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), clear.as_str());
+        let (again, key) = make_with(directory.path(), &Wishes::default(), None).unwrap();
         assert_eq!(again.root_key, first.root_key);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), clear.as_str());
+        Lab::seal_credentials(directory.path(), &key).unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(!text.contains(first.root_key.secret().expose()));
         let found = Lab::find(directory.path(), None).unwrap().unwrap();

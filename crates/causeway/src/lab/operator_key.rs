@@ -33,7 +33,8 @@ const COMMAND_WAIT: Duration = Duration::from_secs(30);
 /// What to do when there is none, or a wrong one.
 const GIVE_IT: &str = "give the key that the lab was begun with: --operator-key FILE, \
                        --operator-key-command COMMAND or CAUSEWAY_OPERATOR_KEY. Changing the key \
-                       isn't built, and without it what was sealed can't be read";
+                       isn't built, and without it what was sealed can't be read. Ctrl-C at \
+                       its `causeway up` stops a running lab without it";
 
 /// What a key looks like.
 const FORMS: &str = "a key is 32 random bytes: as they are, 64 hexadecimal digits, or base64, \
@@ -147,7 +148,8 @@ impl OperatorKey {
     /// It isn't the key that something of a lab was sealed with.
     pub fn is_another(&self, directory: &Path) -> Failure {
         Failure::wrong_use(format!(
-            "the operator's key ({}) is not the one that the lab in {} was begun with",
+            "the operator's key ({}) is not the one that the lab in {} was begun with, or the \
+             lab's file credentials is damaged",
             self.source,
             directory.display()
         ))
@@ -157,6 +159,12 @@ impl OperatorKey {
     fn of_file(path: &Path) -> Result<OperatorKey, Failure> {
         let name = path.display();
         let wrong = |what: String| Failure::wrong_use(format!("the operator's key: {what}"));
+        // Looked at first: to open a pipe that nobody writes to would wait for ever.
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            let failure = wrong(format!("{name} is no regular file"));
+            let next = "put the key into a file, or give --operator-key-command COMMAND";
+            return Err(failure.then(next));
+        }
         let mut file = File::open(path).map_err(|cause| {
             let failure = wrong(format!("can't read {name}: {cause}"));
             match cause.kind() {
@@ -354,6 +362,14 @@ mod tests {
         assert!(refused.message.contains("none"), "{refused}");
         let refused = of_file(folder.path()).err().unwrap();
         assert!(refused.message.contains("is a directory"), "{refused}");
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        for file in [pipe.as_path(), Path::new("/dev/zero")] {
+            let refused = of_file(file).err().unwrap();
+            assert!(refused.message.contains("no regular file"), "{refused}");
+            assert!(!refused.to_string().contains("chmod"), "{refused}");
+        }
     }
 
     #[test]

@@ -235,9 +235,9 @@ fn spec(lab: &Supervisor, site: Site, region: Region) -> Option<ProgramSpec> {
         ("AWS_SECRET_ACCESS_KEY", key.secret().expose().to_owned()),
     ];
     let authority = lab.lab.authority_file();
-    let authority = authority.map(|file| ("AWS_CA_BUNDLE".to_owned(), Some(file.into())));
+    let authority = ("AWS_CA_BUNDLE".to_owned(), authority.map(Into::into));
     let set = set.map(|(name, value)| (name.to_owned(), Some(value.into())));
-    let set = set.into_iter().chain(authority);
+    let set = set.into_iter().chain([authority]);
     let inherited = runtime::variables_named(SERVICE_ENDPOINT);
     let taken_away = taken_away(inherited).map(|name| (name, None));
     // What seals every secret is nobody's but the Regions' and their supervisor's.

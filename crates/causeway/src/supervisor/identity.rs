@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use region::OperatorQuestion;
+use runtime::CallError;
 use serde_json::{Value, json};
 use types::{Environment, Region, SiteName};
 
@@ -46,11 +47,11 @@ impl Supervisor {
             let failure = Failure::did_not_hold("no Region runs that could answer");
             failure.then("`causeway status` shows the sites")
         })?;
+        let changes = question.is_change();
         let question = Question::Identity(question);
         let command = SiteCommand::Ask { question };
         let answer = self.slots[&site.name].call(&command, QUESTION_WAIT).await;
-        let answer =
-            answer.map_err(|cause| Failure::did_not_hold(format!("{}: {cause}", site.name)))?;
+        let answer = answer.map_err(|cause| unanswered(site.name, &cause, changes))?;
         match serde_json::from_value(answer).map_err(anyhow::Error::from)? {
             IdentityAnswer::Done { answer } => Ok(answer),
             IdentityAnswer::Refused { failure } => Err(failure),
@@ -87,6 +88,20 @@ fn condition(slot: &Slot) -> Option<String> {
         State::Running(running) if running.paused => Some("it is paused".to_owned()),
         State::Running(_) => None,
         state => Some(format!("it is {}", describe(&state).0)),
+    }
+}
+
+/// No answer came. What was asked to be changed may be changed all the same.
+fn unanswered(site: SiteName, cause: &CallError, changes: bool) -> Failure {
+    match changes {
+        false => Failure::did_not_hold(format!("{site}: {cause}")),
+        true => Failure::did_not_hold(format!(
+            "it isn't known whether the change was made ({site}: {cause})"
+        ))
+        .then(
+            "look with `causeway identity list`; a key that nobody saw is ended with `causeway \
+             identity revoke`",
+        ),
     }
 }
 

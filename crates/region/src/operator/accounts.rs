@@ -25,11 +25,13 @@ impl<E: Engine> Region<E> {
             created: self.environment.now().wall.0,
             ..Account::default()
         };
+        let mut last = wished;
         let change = self.change(|view| {
             let account = match wished {
                 Some(account) => account,
                 None => self.draw_account(view),
             };
+            last = Some(account);
             if self.has_account(view, account) {
                 return Err(OperatorError::AccountExists(account));
             }
@@ -46,7 +48,14 @@ impl<E: Engine> Region<E> {
             ];
             Ok((edits, account))
         });
-        let (account, revision) = change.await?;
+        let change = change.await;
+        let (account, revision) = change.map_err(|error| {
+            error.of(|| {
+                let number = last.map_or_else(String::new, |account| account.to_string());
+                let id = key.access_key_id();
+                format!("the account {number} with the root key {id}")
+            })
+        })?;
         tracing::info!(%account, "made an account");
         Ok(json!({
             "account": account.to_string(),

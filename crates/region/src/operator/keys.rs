@@ -62,7 +62,9 @@ impl<E: Engine> Region<E> {
             ];
             Ok((edits, owner.name))
         });
-        let (name, revision) = change.await?;
+        let (name, revision) = change.await.map_err(|error| {
+            error.of(|| format!("the access key {id} of {user} in account {account}"))
+        })?;
         tracing::info!(%account, user = name, key = id, "made an access key");
         Ok(json!({
             "account": account.to_string(),
@@ -122,7 +124,9 @@ impl<E: Engine> Region<E> {
             }
             Ok((edits, owner))
         });
-        let (owner, revision) = change.await?;
+        let change = change.await;
+        let change = change.map_err(|error| error.of(|| format!("the end of access key {id}")));
+        let (owner, revision) = change?;
         tracing::info!(key = id, "revoked an access key");
         let (account, user) = owner.unzip();
         Ok(json!({

@@ -98,6 +98,23 @@ pub enum OperatorQuestion {
     },
 }
 
+impl OperatorQuestion {
+    /// Does it ask for a change?
+    pub fn is_change(&self) -> bool {
+        match self {
+            OperatorQuestion::CreateAccount { .. }
+            | OperatorQuestion::CreateKey { .. }
+            | OperatorQuestion::Revoke { .. }
+            | OperatorQuestion::SetPolicy { .. }
+            | OperatorQuestion::RemovePolicy { .. } => true,
+            OperatorQuestion::List { .. }
+            | OperatorQuestion::Adopted { .. }
+            | OperatorQuestion::Explain { .. }
+            | OperatorQuestion::ListPolicies { .. } => false,
+        }
+    }
+}
+
 /// Why the operator's wish isn't fulfilled.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum OperatorError {
@@ -157,9 +174,25 @@ pub enum OperatorError {
     /// Something that is kept can't be read.
     #[error("{0}")]
     Unreadable(String),
-    /// The change could not be made.
+    /// An account has as many policies of that kind as it may.
+    #[error("account {account} has {most} policies of that kind already, which is the most")]
+    TooManyPolicies {
+        /// The account.
+        account: AccountId,
+        /// How many it may have.
+        most: usize,
+    },
+    /// The change is certain not to be made.
     #[error("the change was not made: {0}")]
-    Configuration(#[from] ConfigurationError),
+    Configuration(ConfigurationError),
+    /// The change may have been made, or be made yet.
+    #[error("it isn't known whether the change was made ({cause}): {change}")]
+    Undecided {
+        /// Why it isn't known.
+        cause: ConfigurationError,
+        /// What changes if it was, with the names to look for.
+        change: String,
+    },
 }
 
 impl OperatorError {
@@ -195,11 +228,45 @@ impl OperatorError {
             }
             OperatorError::NoSuchPolicy { .. } => "`causeway identity policy list` shows them",
             OperatorError::WhichPolicy(_) => "say --service-control or --resource-control",
-            OperatorError::Configuration(
-                ConfigurationError::NoMajority | ConfigurationError::TimedOut,
-            ) => "`causeway status` shows which sites are missing",
+            OperatorError::TooManyPolicies { .. } => {
+                "take one away with `causeway identity policy remove`"
+            }
+            OperatorError::Configuration(ConfigurationError::NoMajority) => {
+                "`causeway status` shows which sites are missing"
+            }
+            OperatorError::Undecided { .. } => {
+                "look with `causeway identity list`, or `causeway identity policy list` for a \
+                 policy, once `causeway status` shows a majority; a key that nobody saw is ended \
+                 with `causeway identity revoke`"
+            }
             _ => return None,
         })
+    }
+}
+
+impl From<ConfigurationError> for OperatorError {
+    fn from(cause: ConfigurationError) -> OperatorError {
+        match cause {
+            // The proposal is under way: a majority may still decide for it.
+            ConfigurationError::TimedOut | ConfigurationError::Stopped => {
+                let change = "it may yet be".to_owned();
+                OperatorError::Undecided { cause, change }
+            }
+            certain => OperatorError::Configuration(certain),
+        }
+    }
+}
+
+impl OperatorError {
+    /// The same, and where it isn't known what became of a change, what that was.
+    fn of(self, change: impl FnOnce() -> String) -> OperatorError {
+        match self {
+            OperatorError::Undecided { cause, .. } => OperatorError::Undecided {
+                cause,
+                change: change(),
+            },
+            certain => certain,
+        }
     }
 }
 
@@ -284,4 +351,28 @@ impl<E: Engine> Region<E> {
 
 fn to_json(value: &impl Serialize) -> Result<Value, OperatorError> {
     serde_json::to_value(value).map_err(|cause| OperatorError::Unreadable(cause.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_certain_is_said_not_to_be_made() {
+        let told = |cause: ConfigurationError| {
+            OperatorError::from(cause).of(|| "access key AKIAX of alice".to_owned())
+        };
+        for cause in [ConfigurationError::TimedOut, ConfigurationError::Stopped] {
+            let error = told(cause);
+            let text = error.to_string();
+            assert!(text.starts_with("it isn't known whether"), "{text}");
+            assert!(text.ends_with("access key AKIAX of alice"), "{text}");
+            assert!(error.next().unwrap().contains("identity list"));
+            assert!(!error.is_wrong_use());
+        }
+        for cause in [ConfigurationError::NoMajority, ConfigurationError::Full] {
+            let text = told(cause).to_string();
+            assert!(text.starts_with("the change was not made"), "{text}");
+        }
+    }
 }

@@ -70,12 +70,15 @@ impl<E: Engine> Region<E> {
             let policies = kind.of(&mut entry);
             policies.insert(name.to_owned(), document.into());
             if policies.len() > MAX_POLICIES {
-                let text = format!("an account has {MAX_POLICIES} policies of a kind at most");
-                return Err(OperatorError::Document(text));
+                let most = MAX_POLICIES;
+                return Err(OperatorError::TooManyPolicies { account, most });
             }
             self.put_account(account, revision, &entry)
         });
-        let ((), revision) = change.await?;
+        let change = change
+            .await
+            .map_err(|error| error.of(|| format!("the policy {name} set over account {account}")));
+        let ((), revision) = change?;
         tracing::info!(%account, name, ?kind, "put a policy over an account");
         Ok(
             json!({ "account": account.to_string(), "name": name, "kind": kind,
@@ -109,7 +112,10 @@ impl<E: Engine> Region<E> {
             let (edits, ()) = self.put_account(account, revision, &entry)?;
             Ok((edits, kind))
         });
-        let (kind, revision) = change.await?;
+        let change = change.await.map_err(|error| {
+            error.of(|| format!("the policy {name} taken away from account {account}"))
+        });
+        let (kind, revision) = change?;
         tracing::info!(%account, name, ?kind, "took a policy away from an account");
         Ok(
             json!({ "account": account.to_string(), "name": name, "kind": kind,

@@ -8,7 +8,7 @@ use super::super::RunningLab;
 use super::{question, read};
 use crate::cli::IdentityExplain;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, printable};
 
 /// Services without a home: their requests are made to us-east-1, as conditions see it.
 const GLOBAL_SERVICES: [&str; 2] = ["iam", "route53"];
@@ -61,14 +61,20 @@ fn region_of(action: &str, resource: &str) -> Option<Region> {
 
 fn render(explained: &AccessExplained) -> String {
     let told = &explained.explained;
+    // Names, conditions and resources are what users wrote.
+    let reason = printable(&told.reason);
     let verdict = match told.allowed {
-        true => format!("ALLOWED {}", told.reason),
-        false => format!("DENIED {}", told.reason),
+        true => format!("ALLOWED {reason}"),
+        false => format!("DENIED {reason}"),
     };
     let mut text = format!(
         "{verdict}\n\n  principal  {}\n  action     {}\n  resource   {}\n  owner      {}\n  \
          Region     {}\n\nWhat each kind of policy says, in the order in which they are asked:\n",
-        told.principal, told.action, told.resource, told.resource_account, explained.region
+        printable(&told.principal),
+        printable(&told.action),
+        printable(&told.resource),
+        told.resource_account,
+        explained.region
     );
     let (absent, present): (Vec<_>, Vec<_>) = told
         .layers
@@ -83,6 +89,7 @@ fn render(explained: &AccessExplained) -> String {
         text.push_str(&format!("\n  none: {names}\n"));
     }
     for note in &explained.notes {
+        let note = printable(note);
         text.push_str(&format!("\nNot taken into account: {note}.\n"));
     }
     text
@@ -124,10 +131,12 @@ fn statement_words(statement: &ExplainedStatement) -> String {
         (None, true) => "applies, and decides".to_owned(),
         (None, false) => "applies".to_owned(),
     };
-    format!(
-        "   {mark} {} of {}, statement {}{sid}: {said}\n",
-        statement.effect, statement.policy, statement.index
-    )
+    let (policy, index) = (&statement.policy, statement.index);
+    let words = format!(
+        "{} of {policy}, statement {index}{sid}: {said}",
+        statement.effect
+    );
+    format!("   {mark} {}\n", printable(&words))
 }
 
 #[cfg(test)]
@@ -204,6 +213,14 @@ What each kind of policy says, in the order in which they are asked:
 Not taken into account: there is no table Orders.
 ";
         assert_eq!(render(&explained), expected);
+    }
+
+    #[test]
+    fn what_a_user_wrote_commands_no_terminal() {
+        let mismatch = "the condition StringEquals of aws:RequestTag/\u{1b}[2J\nALLOWED fails";
+        let words = statement_words(&statement(1, Some(mismatch)));
+        assert!(words.contains("RequestTag/\\u{1b}[2J\\nALLOWED"), "{words}");
+        assert_eq!(words.matches(char::is_control).count(), 1, "{words}");
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn render(listing: &Listing, now: Timestamp) -> String {
         text.push_str(&format!("\n{}", roles(&listing.roles, now)));
     }
     for fault in &listing.faults {
-        text.push_str(&format!("\nunreadable: {fault}\n"));
+        text.push_str(&format!("\nunreadable: {}\n", output::printable(fault)));
     }
     if listing.more > 0 {
         text.push_str(&format!(

@@ -81,6 +81,7 @@ fn say(query: &Query, answer: &Value, what: &str) -> Result<(), Failure> {
     }
     let kind = read(answer["kind"].clone())?;
     let (name, account) = (text(answer, "name"), text(answer, "account"));
+    let name = output::printable(name);
     output::print(format!(
         "The {} {name} {what} account {account}.\n",
         words(kind)
