@@ -363,8 +363,12 @@ mod tests {
         let refused = of_file(folder.path()).err().unwrap();
         assert!(refused.message.contains("is a directory"), "{refused}");
         let pipe = folder.path().join("pipe");
-        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
-        assert!(made.unwrap().success());
+        of_command(&format!(
+            "mkfifo '{}'; printf {}",
+            pipe.display(),
+            "7".repeat(64)
+        ))
+        .unwrap();
         for file in [pipe.as_path(), Path::new("/dev/zero")] {
             let refused = of_file(file).err().unwrap();
             assert!(refused.message.contains("no regular file"), "{refused}");
