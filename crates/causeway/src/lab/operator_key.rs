@@ -1,9 +1,9 @@
 //! The operator's key: 32 bytes that every caller's secret at rest is sealed with. It is given by a
-//! file, a variable of the environment or a command's output; where nobody gives one, the
-//! lab makes it, in a file beside its directory. It never stands in the directory, so that a copy of that tells no
-//! caller's secret, and it is never printed. What proves sites to each other isn't sealed with it:
-//! the keys of the links' authority, of each site and of the endpoint's authority stand in the
-//! directory in the clear. Changing it isn't built.
+//! file, a variable of the environment or a command's output; where nobody gives one, the lab makes
+//! it, in a file beside its directory. It never stands in the directory, so that a copy of that
+//! tells no caller's secret, and it is never printed. What proves sites to each other isn't sealed
+//! with it: the keys of the links' authority, of each site and of the endpoint's authority stand in
+//! the directory in the clear. Changing it isn't built.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
