@@ -45,7 +45,7 @@ class Readme(unittest.TestCase):
         for folder in ("examples", "gamedays"):
             os.symlink(README.parent / folder, pathlib.Path(cls.lab.folder.name, folder))
 
-    def shell(self, command):
+    def shell(self, command, expected=0):
         """Runs a line in the lab's folder, after the line that sets the environment."""
         command = self.variables + command.replace("-p 5300", f"-p {self.lab.dns_port}")
         folders = (os.path.dirname(CAUSEWAY), os.path.dirname(sys.executable))
@@ -58,7 +58,8 @@ class Readme(unittest.TestCase):
             env={**clean, "PATH": os.pathsep.join((*folders, os.environ["PATH"]))},
             timeout=60,
         )
-        self.assertEqual(result.returncode, 0, f"{command}\n{result.stdout}{result.stderr}")
+        output = f"{command}\n{result.stdout}{result.stderr}"
+        self.assertEqual(result.returncode, expected, output)
         return result.stdout
 
     def test_its_commands_in_their_order(self):
@@ -77,7 +78,10 @@ class Readme(unittest.TestCase):
                 value = self.shell(f"{command}; echo ${assigned[1]}").strip()
                 self.variables += f"{assigned[1]}={value}\n"
                 continue
-            printed = self.shell(command)
+            denied = command.startswith("causeway identity explain dynamodb:DeleteTable")
+            printed = self.shell(command, expected=1 if denied else 0)
+            if command.startswith("causeway identity explain dynamodb:PutItem"):
+                self.assertIn("WriteOrders", printed)
             if command.startswith("dig "):
                 # The change is on its way to the edge.
                 nearest = "127.1.1.1" if "127.64.1.1" in command else "127.1.2.1"
