@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The fixed set of keyspaces. Each is an ordered map of its own; a batch may span all of them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Space {
-    /// Current states of items and objects.
+    /// Current states of items.
     Items,
     /// Index entries.
     Indexes,
@@ -19,6 +19,10 @@ pub enum Space {
     Conflicts,
     /// The council's log and state.
     Council,
+    /// Versions of objects, their listings, and what is to be replicated.
+    Objects,
+    /// The bytes of small objects.
+    Content,
 }
 
 /// A place in a Region's change log. Positions start at 1 and are given in commit order,
@@ -77,13 +81,15 @@ pub const LONGEST_KEY: usize = u16::MAX as usize;
 
 impl Space {
     /// Every keyspace, in the order of their codes.
-    pub const ALL: [Space; 6] = [
+    pub const ALL: [Space; 8] = [
         Space::Items,
         Space::Indexes,
         Space::Log,
         Space::Meta,
         Space::Conflicts,
         Space::Council,
+        Space::Objects,
+        Space::Content,
     ];
 
     /// The number that stands for it on disk; never given to another.
@@ -95,6 +101,8 @@ impl Space {
             Space::Meta => 4,
             Space::Conflicts => 5,
             Space::Council => 6,
+            Space::Objects => 7,
+            Space::Content => 8,
         }
     }
 
@@ -112,6 +120,8 @@ impl Space {
             Space::Meta => "meta",
             Space::Conflicts => "conflicts",
             Space::Council => "council",
+            Space::Objects => "objects",
+            Space::Content => "content",
         }
     }
 

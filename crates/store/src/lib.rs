@@ -9,6 +9,7 @@ mod completion;
 mod embedded;
 mod engine;
 mod error;
+mod locks;
 mod log;
 mod memory;
 
@@ -20,5 +21,6 @@ pub use embedded::{
 pub(crate) use engine::is_empty_range;
 pub use engine::{Direction, Engine, Entry, KeyRange, Page, Snapshot};
 pub use error::{CommitError, OpenError, ReadError};
+pub use locks::{KeyGuard, KeyLocks};
 pub use log::{TrimError, read_log, trim_log, trimmed};
 pub use memory::{MemoryEngine, MemorySnapshot, PlantedBug, SimulatedDisk};

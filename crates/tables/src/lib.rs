@@ -21,7 +21,6 @@ mod item;
 mod json;
 mod key;
 mod limits;
-mod locks;
 mod measure;
 mod number;
 mod operation_table;
@@ -81,7 +80,6 @@ pub use key::{
     encode_key_value, index_key, index_partition_prefix, index_prefix, item_key, partition_hash,
     partition_prefix, table_prefix,
 };
-pub use locks::{ItemGuard, ItemLocks};
 pub use measure::MeasureProgress;
 pub use number::{MAX_DIGITS, NotANumber, Number, NumberError};
 pub use path::{MAX_PATH_ELEMENTS, Path, PathElement};

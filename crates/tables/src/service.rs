@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex};
 use aws::ServiceError;
 use aws::access::Authorizer;
 use bytes::Bytes;
-use store::{Direction, Engine, HybridClock, KeyRange, ReadError, Snapshot, Space};
+use store::{Direction, Engine, HybridClock, KeyLocks, KeyRange, ReadError, Snapshot, Space};
 use types::{Deployment, Environment, Hlc, Region, SiteId, Timestamp, Version};
 
 use crate::catalogue::CatalogueError;
 use crate::global::Global;
 use crate::global::refill::last_stamp;
 use crate::measure::Statistics;
-use crate::{Catalogue, Change, ItemLocks, PlantedBug, change};
+use crate::{Catalogue, Change, PlantedBug, change};
 
 /// Log records looked through, from the newest back, for the last version that was issued.
 const CLOCK_LOOKBACK: usize = 1024;
@@ -40,7 +40,7 @@ pub struct Tables<E: Engine> {
     pub(crate) engine: E,
     pub(crate) config: TablesConfig,
     pub(crate) clock: Mutex<HybridClock>,
-    pub(crate) locks: ItemLocks,
+    pub(crate) locks: KeyLocks,
     pub(crate) catalogue: Catalogue,
     pub(crate) global: Global,
     pub(crate) statistics: Mutex<Statistics>,
@@ -55,7 +55,7 @@ impl<E: Engine> Tables<E> {
         let last = last_issued(&snapshot).await?.max(stamped);
         Ok(Tables {
             clock: Mutex::new(HybridClock::new(config.site, last)),
-            locks: ItemLocks::new(),
+            locks: KeyLocks::new(),
             catalogue,
             global: Global::load(&snapshot).await?,
             statistics: Mutex::default(),

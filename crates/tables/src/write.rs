@@ -52,7 +52,7 @@ impl<E: Engine> Tables<E> {
         Ok(written)
     }
 
-    /// The table, if it takes writes. Checked under an item's lock: `ItemLocks::barrier` then
+    /// The table, if it takes writes. Checked under an item's lock: `KeyLocks::barrier` then
     /// waits for every write that a table still gets after it was dropped.
     pub(crate) fn in_service(&self, table: TableId) -> Result<Arc<Table>, TablesError> {
         let table = self.catalogue.table(table);

@@ -407,8 +407,8 @@ fn open_database(
 fn memory_of(space: Space, items: ByteSize) -> ByteSize {
     let divisor = match space {
         Space::Items => 1,
-        Space::Indexes | Space::Log => 2,
-        Space::Meta | Space::Conflicts | Space::Council => 4,
+        Space::Indexes | Space::Log | Space::Objects => 2,
+        Space::Meta | Space::Conflicts | Space::Council | Space::Content => 4,
     };
     ByteSize(items.0 / divisor)
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use store::{Batch, Engine, ReadError, Space};
+use store::{Batch, Engine, KeyGuard, ReadError, Space};
 use types::{Hlc, SiteId, Span, Timestamp, Version};
 
 use super::Imported;
@@ -23,8 +23,8 @@ use super::refill::owed;
 use crate::catalogue::CatalogueChange;
 use crate::write::read_state;
 use crate::{
-    AttributeValue, Item, ItemGuard, ScalarType, State, Table, TableId, Tables, decode_item_key,
-    encode_state, index_writes, table_prefix,
+    AttributeValue, Item, ScalarType, State, Table, TableId, Tables, decode_item_key, encode_state,
+    index_writes, table_prefix,
 };
 
 /// How far ahead of this Region's wall clock a record may be stamped (the offset CockroachDB
@@ -56,7 +56,7 @@ pub struct ReadyImport<'a> {
 /// The right to finish an import.
 #[must_use = "give it to `Tables::imported` once the batch is committed"]
 pub struct ImportGuard<'a> {
-    _items: ItemGuard,
+    _items: KeyGuard,
     pub(super) change: Option<CatalogueChange<'a>>,
     pub(super) staged: BTreeMap<TableId, Arc<Table>>,
     pub(super) removed: BTreeSet<TableId>,
@@ -286,7 +286,7 @@ impl<'a, E: Engine> Importer<'a, E> {
     fn finish(
         mut self,
         folded: BTreeMap<Bytes, (TableId, Folded)>,
-        items: ItemGuard,
+        items: KeyGuard,
     ) -> Result<Import<'a>, ImportError> {
         let mut batch = self.staging.stage();
         for (key, (id, fold)) in folded {

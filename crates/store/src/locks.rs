@@ -1,6 +1,6 @@
-//! Locks on items, held from the read of an item's state until the commit of its next one.
+//! Locks on keys, held from the read of a key's state until the commit of its next one.
 //!
-//! Striped by a fixed hash of the key: two items may share a lock, which costs waiting and
+//! Striped by a fixed hash of the key: two keys may share a lock, which costs waiting and
 //! nothing else. Whoever needs several takes them in one call, in one order, so that no two
 //! callers wait for each other. Who comes first is served first, whatever the time: a lock that
 //! looks at the clock to be fair (async-lock's does) makes a simulated run depend on the machine.
@@ -10,20 +10,20 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_channel::oneshot::{Receiver, Sender, channel};
 
-/// Number of locks. With 32 writers at once an item waits for a stranger's commit about once in
+/// Number of locks. With 32 writers at once a key waits for a stranger's commit about once in
 /// 500 writes.
 const STRIPES: usize = 16 * 1024;
 
-/// The locks of a Region's items.
+/// The locks of one kind of keys in a Region.
 #[derive(Debug)]
-pub struct ItemLocks {
+pub struct KeyLocks {
     stripes: Vec<Arc<Stripe>>,
 }
 
-/// Items that nobody else may write until this is dropped.
+/// Keys that nobody else may write until this is dropped.
 #[derive(Debug)]
-#[must_use = "the items are free again when this is dropped"]
-pub struct ItemGuard {
+#[must_use = "the keys are free again when this is dropped"]
+pub struct KeyGuard {
     _held: Vec<Held>,
 }
 
@@ -93,21 +93,21 @@ impl Drop for Held {
     }
 }
 
-impl ItemLocks {
+impl KeyLocks {
     /// All free.
-    pub fn new() -> ItemLocks {
+    pub fn new() -> KeyLocks {
         let stripes = (0..STRIPES).map(|_| Arc::default()).collect();
-        ItemLocks { stripes }
+        KeyLocks { stripes }
     }
 
-    /// Waits for the item under that key.
-    pub async fn lock(&self, key: &[u8]) -> ItemGuard {
+    /// Waits for that key.
+    pub async fn lock(&self, key: &[u8]) -> KeyGuard {
         let guard = self.stripes[stripe(key)].lock().await;
-        ItemGuard { _held: vec![guard] }
+        KeyGuard { _held: vec![guard] }
     }
 
-    /// Waits for all of these items.
-    pub async fn lock_all<'a>(&self, keys: impl IntoIterator<Item = &'a [u8]>) -> ItemGuard {
+    /// Waits for all of these keys.
+    pub async fn lock_all<'a>(&self, keys: impl IntoIterator<Item = &'a [u8]>) -> KeyGuard {
         let mut wanted: Vec<usize> = keys.into_iter().map(stripe).collect();
         wanted.sort_unstable();
         wanted.dedup();
@@ -115,10 +115,10 @@ impl ItemLocks {
         for index in wanted {
             held.push(self.stripes[index].lock().await);
         }
-        ItemGuard { _held: held }
+        KeyGuard { _held: held }
     }
 
-    /// Returns when every guard that was held at the call has been dropped. A writer that
+    /// Returns when every guard that was held at the call has been dropped. A writer of items that
     /// checks the catalogue under its lock therefore can't write to a table that was dropped
     /// before this was called.
     pub async fn barrier(&self) {
@@ -128,9 +128,9 @@ impl ItemLocks {
     }
 }
 
-impl Default for ItemLocks {
-    fn default() -> ItemLocks {
-        ItemLocks::new()
+impl Default for KeyLocks {
+    fn default() -> KeyLocks {
+        KeyLocks::new()
     }
 }
 
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn an_item_is_locked_until_its_guard_is_dropped() {
-        let locks = ItemLocks::new();
+        let locks = KeyLocks::new();
         let guard = locks.lock(b"a").now_or_never().expect("it is free");
         assert!(locks.lock(b"a").now_or_never().is_none());
         assert!(locks.lock(b"b").now_or_never().is_some());
@@ -165,14 +165,14 @@ mod tests {
 
     #[test]
     fn the_same_item_twice_is_one_lock() {
-        let locks = ItemLocks::new();
+        let locks = KeyLocks::new();
         let keys: [&[u8]; 3] = [b"a", b"b", b"a"];
         assert!(locks.lock_all(keys).now_or_never().is_some());
     }
 
     #[test]
     fn who_comes_first_is_served_first_and_who_gives_up_is_passed_over() {
-        let locks = ItemLocks::new();
+        let locks = KeyLocks::new();
         let mut context = Context::from_waker(Waker::noop());
         let first = locks.lock(b"a").now_or_never().expect("it is free");
         let mut second = Box::pin(locks.lock(b"a"));
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn threads_that_fight_for_one_item_each_get_it_alone() {
-        let locks = ItemLocks::new();
+        let locks = KeyLocks::new();
         let inside = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for thread in 0..4 {

@@ -1,0 +1,7 @@
+//! LifecycleConfiguration of a bucket.
+
+use serde::{Deserialize, Serialize};
+
+/// The bucket's configuration.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LifecycleConfiguration {}
