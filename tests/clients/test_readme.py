@@ -42,8 +42,8 @@ class Readme(unittest.TestCase):
         cls.lab = Lab()
         cls.addClassCleanup(cls.lab.close)
         cls.variables = ""
-        for folder in ("examples", "gamedays"):
-            os.symlink(README.parent / folder, pathlib.Path(cls.lab.folder.name, folder))
+        for shown in ("examples", "gamedays", "README.md"):
+            os.symlink(README.parent / shown, pathlib.Path(cls.lab.folder.name, shown))
 
     def shell(self, command, expected=0):
         """Runs a line in the lab's folder, after the line that sets the environment."""
