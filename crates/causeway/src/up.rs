@@ -33,6 +33,7 @@ const DOOR_LIMITS: HttpLimits = HttpLimits {
     head_wait: Duration::from_secs(60),
     body_wait: Duration::from_secs(10),
     body_stall: Duration::from_secs(5),
+    answer_stall: Duration::from_secs(60),
     connections: 4096,
     drain: Duration::from_secs(2),
 };

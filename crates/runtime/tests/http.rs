@@ -27,6 +27,7 @@ const LIMITS: HttpLimits = HttpLimits {
     head_wait: Duration::from_millis(300),
     body_wait: Duration::from_millis(300),
     body_stall: Duration::from_millis(200),
+    answer_stall: Duration::from_secs(5),
     connections: 8,
     drain: Duration::from_secs(5),
 };

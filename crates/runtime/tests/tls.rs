@@ -33,6 +33,7 @@ const LIMITS: HttpLimits = HttpLimits {
     head_wait: Duration::from_millis(400),
     body_wait: Duration::from_secs(5),
     body_stall: Duration::from_secs(5),
+    answer_stall: Duration::from_secs(5),
     connections: 4,
     drain: Duration::from_secs(30),
 };

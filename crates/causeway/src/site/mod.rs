@@ -40,7 +40,8 @@ pub const API_LIMITS: HttpLimits = HttpLimits {
     head: ByteSize::kib(64),
     head_wait: Duration::from_secs(60),
     body_wait: Duration::from_secs(60),
-    body_stall: Duration::from_secs(10),
+    body_stall: Duration::from_secs(20),
+    answer_stall: Duration::from_secs(30),
     connections: 4096,
     drain: Duration::from_secs(5),
 };

@@ -137,7 +137,8 @@ async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
     Ok(None)
 }
 
-async fn discard(body: &mut Incoming) {
+/// Reads on and throws away, up to a limit.
+pub(super) async fn discard(body: &mut Incoming) {
     let mut left = DISCARDED.as_usize();
     while let Ok(Some(chunk)) = next(body).await {
         if chunk.len() > left {

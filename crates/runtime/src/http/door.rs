@@ -29,6 +29,7 @@ use tokio::sync::watch;
 use super::body::{self, BodyBudget};
 use super::server::{HttpServer, ServeConnection, Stage, settings};
 use super::socket::{ResetSwitch, ResettableStream};
+use super::stall::Impatient;
 use super::tls::{Connection, HANDSHAKE_WAIT, ServerTls, Trust};
 use super::{HttpLimits, Refusal, Service};
 
@@ -129,7 +130,8 @@ impl<D: FrontDoor> ServeConnection for Doorway<D> {
         let switch = ResetSwitch::default();
         let service =
             service_fn(|request| pass(Arc::clone(shared), client, switch.clone(), request));
-        let stream = TokioIo::new(ResettableStream::new(stream, switch.clone()));
+        let stream = ResettableStream::new(stream, switch.clone());
+        let stream = TokioIo::new(Impatient::new(stream, shared.limits.answer_stall));
         let connection = settings(&shared.limits).serve_connection(stream, service);
         let mut connection = std::pin::pin!(connection);
         loop {

@@ -8,6 +8,8 @@ mod door;
 mod listen;
 mod server;
 mod socket;
+mod stall;
+mod stream;
 mod tls;
 
 use std::future::Future;
@@ -17,12 +19,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
 use types::ByteSize;
 
 pub use client::{RequestError, request};
 pub use door::{DoorTls, FrontDoor, Route};
 pub use listen::{ListenError, Listener, listen, listen_beside, look_at_datagrams};
 pub use server::HttpServer;
+pub use stream::{BodyError, RequestBody, ResponseBody};
 pub use tls::{Endpoint, ServerTls, TlsError, Trust};
 
 /// What a server refuses to exceed. All are per server.
@@ -41,8 +45,10 @@ pub struct HttpLimits {
     pub head_wait: Duration,
     /// How long a request's body may take to arrive.
     pub body_wait: Duration,
-    /// How long nothing of a body may arrive.
+    /// How long nothing of a body may arrive: the only limit on one that is streamed.
     pub body_stall: Duration,
+    /// How long a client may take nothing of what is written to it.
+    pub answer_stall: Duration,
     /// Open connections; one more is answered 503 and closed.
     pub connections: usize,
     /// How long open requests may take to end once the server is told to stop.
@@ -73,6 +79,28 @@ pub trait Service: Send + Sync + 'static {
         client: SocketAddr,
         request: Request<Bytes>,
     ) -> impl Future<Output = Response<Bytes>> + Send;
+
+    /// Is the request with that head answered by [`Service::stream`], its body unread, instead of
+    /// [`Service::call`]? None of the limits on bodies holds for it but [`HttpLimits::body_stall`].
+    fn streams(&self, _head: &Parts) -> bool {
+        false
+    }
+
+    /// Answers one request whose body comes, and whose answer's body goes, bit by bit. It is
+    /// carried to its end also when the client has gone, of which the body's reader learns; the
+    /// answer's body is dropped then.
+    fn stream(
+        &self,
+        _client: SocketAddr,
+        request: Request<RequestBody>,
+    ) -> impl Future<Output = Response<ResponseBody>> + Send {
+        // What never says that it streams is never asked to.
+        let refused = self.refuse(Some(&request.into_parts().0), Refusal::BodyBroken);
+        std::future::ready(refused.map(|bytes| {
+            let whole = Full::new(bytes).map_err(|never| match never {});
+            whole.boxed_unsync()
+        }))
+    }
 
     /// The answer to a request that was refused, in the service's own form. Without a head no
     /// request was read.

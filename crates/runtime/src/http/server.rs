@@ -23,6 +23,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::body::{self, BodyBudget};
+use super::stall::Impatient;
+use super::stream::{AnswerBody, Connected, RequestBody};
 use super::tls::{Connection, ServerTls};
 use super::{HttpLimits, Refusal, Service};
 
@@ -254,12 +256,16 @@ impl<S: Service> ServeConnection for Serve<S> {
         stage: watch::Receiver<Stage>,
     ) {
         let shared = &self.0;
+        let connected = Connected::new();
         let service = service_fn(|request| {
-            let answer = answer(Arc::clone(shared), client, request);
+            let answer = answer(Arc::clone(shared), client, connected.clone(), request);
             RunToEnd(Some(Box::pin(answer)))
         });
-        let connection = settings(&shared.limits).serve_connection(TokioIo::new(stream), service);
+        let stream = TokioIo::new(Impatient::new(stream, shared.limits.answer_stall));
+        let connection = settings(&shared.limits).serve_connection(stream, service);
         let mut connection = std::pin::pin!(connection);
+        // Dropped first: what still reads a body then learns that this isn't its end.
+        let _leaving = connected.until_dropped();
         let mut stage = stage;
         loop {
             tokio::select! {
@@ -288,9 +294,19 @@ impl<S: Service> ServeConnection for Serve<S> {
 async fn answer<S: Service>(
     shared: Arc<Shared<S>>,
     client: SocketAddr,
+    connected: Connected,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<AnswerBody>, Infallible> {
     let (head, incoming) = request.into_parts();
+    if shared.service.streams(&head) {
+        let stall = shared.limits.body_stall;
+        let body = RequestBody::new(&head.headers, incoming, stall, connected);
+        let streamed = shared
+            .service
+            .stream(client, Request::from_parts(head, body));
+        // Boxed, so that it doesn't make every other request's future as large.
+        return Ok(Box::pin(streamed).await.map(AnswerBody::Streamed));
+    }
     let read = body::read(&head.headers, incoming, &shared.limits, &shared.budget).await;
     let response = match read {
         Ok(held) => {
@@ -299,7 +315,7 @@ async fn answer<S: Service>(
         }
         Err(refusal) => shared.service.refuse(Some(&head), refusal),
     };
-    Ok(response.map(Full::new))
+    Ok(response.map(|bytes| AnswerBody::Whole(Full::new(bytes))))
 }
 
 /// A future that is carried on by the runtime when whoever polled it lets go of it.
