@@ -22,7 +22,10 @@ pub use bucket::{
     PublicAccessBlock, Versioning,
 };
 pub use error::ObjectError;
-pub use names::{BucketId, BucketName, InvalidBucketName, InvalidKey, ObjectKey, Stamp, VersionId};
+pub use names::{
+    BucketId, BucketName, InvalidBucketName, InvalidKey, InvalidVersionId, LONGEST_KEY, ObjectKey,
+    Stamp, VersionId,
+};
 pub use service::{BucketFacts, Objects, ObjectsConfig, Peers, RoleRefusal, Roles, Unreachable};
 pub use version::{
     Acl, Checksum, ChecksumAlgorithm, ChecksumKind, Content, Encryption, Extent, LockMode,

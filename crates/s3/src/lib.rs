@@ -1,3 +1,11 @@
 //! The S3 protocol: requests as HTTP in, operations of `objects` carried out, answers as HTTP out.
 //! `s3s` is the codec, and nothing outside this crate knows it. Signatures are verified before a
 //! request comes here; every operation's caller is judged here, by its row of the operation table.
+
+mod address;
+mod answer;
+mod error;
+mod query;
+mod service;
+
+pub use service::{Body, BodyError, Caller, S3Call, S3Service, refuse};

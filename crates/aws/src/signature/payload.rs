@@ -213,6 +213,27 @@ impl PayloadVerifier {
         })
     }
 
+    /// Of the body of a request that nobody signed: in chunks if it says so, of a form that is not
+    /// signed either; else any.
+    ///
+    /// # Errors
+    ///
+    /// It declares signed chunks, or chunks of which it doesn't say enough.
+    pub fn unsigned(parts: &Parts) -> Result<PayloadVerifier, SignatureError> {
+        let said = single(&parts.headers, "x-amz-content-sha256")?.map(str::trim);
+        match said.map(|said| (said, ChunkForm::named(said))) {
+            Some((_, Some((_, form)))) if form.signed.is_none() => {
+                PayloadVerifier::chunked(parts, form, None)
+            }
+            Some((_, Some((name, _)))) => Err(SignatureError::StreamingPayload(name)),
+            Some((said, None)) if is_hash(said) => {
+                Ok(PayloadVerifier::whole(Some(said.to_owned())))
+            }
+            None | Some((UNSIGNED_PAYLOAD, None)) => Ok(PayloadVerifier::whole(None)),
+            Some((said, None)) => Err(SignatureError::ContentHashForm(said.to_owned())),
+        }
+    }
+
     /// Of a body in chunks, of which `parts` say how long it is and what comes after it.
     pub(super) fn chunked(
         parts: &Parts,

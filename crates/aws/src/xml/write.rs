@@ -26,6 +26,24 @@ impl XmlWriter {
         }
     }
 
+    /// A document whose root has that name and no namespace, as S3's errors have it.
+    pub fn bare(root: impl Into<Cow<'static, str>>) -> XmlWriter {
+        let root = root.into();
+        let mut text = String::with_capacity(512);
+        text.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+        let _ = write!(text, "<{root}>");
+        XmlWriter {
+            text,
+            open: vec![root],
+        }
+    }
+
+    /// Text inside the element that was opened last.
+    pub fn text(&mut self, value: impl Display) -> &mut Self {
+        let _ = write!(Escaping(&mut self.text), "{value}");
+        self
+    }
+
     /// Begins an element; what is written next is inside, until it is closed.
     pub fn open(&mut self, name: impl Into<Cow<'static, str>>) -> &mut Self {
         let name = name.into();
