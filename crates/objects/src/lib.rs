@@ -11,6 +11,8 @@ pub mod cors;
 mod error;
 pub mod keys;
 pub mod lifecycle;
+pub mod list;
+pub mod multipart;
 mod names;
 pub mod notify;
 pub mod rules;

@@ -1,0 +1,395 @@
+//! What is accepted and what is due.
+
+use super::*;
+use crate::list::tests::version_at;
+use crate::{ObjectError, ReplicationStatus, RuleOutcome, State};
+
+/// Midnight of that day, and some hours.
+fn day(days: u64, hours: u64) -> Timestamp {
+    Timestamp((days * 24 + hours) * 3_600_000)
+}
+
+struct Numbers;
+
+impl Environment for Numbers {
+    fn now(&self) -> types::Now {
+        types::Now::default()
+    }
+
+    fn sleep_until(&self, _: types::Monotonic) -> types::Sleep {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn random(&self) -> u64 {
+        0xab
+    }
+}
+
+fn rule(days: i64) -> LifecycleRule {
+    LifecycleRule {
+        enabled: true,
+        filter: Some(Filter::default()),
+        expiration: Some(Expiration {
+            days: Some(days),
+            ..Expiration::default()
+        }),
+        ..LifecycleRule::default()
+    }
+}
+
+fn v1(prefix: &str) -> LifecycleRule {
+    LifecycleRule {
+        prefix: Some(prefix.to_owned()),
+        filter: None,
+        ..rule(1)
+    }
+}
+
+fn refusal(rules: Vec<LifecycleRule>) -> (&'static str, String) {
+    let accepted = LifecycleConfiguration { rules }.accept(&Numbers);
+    let error: ObjectError = accepted.unwrap_err();
+    (error.code().0, error.to_string())
+}
+
+#[test]
+fn a_rule_without_an_id_gets_one() {
+    let configuration = LifecycleConfiguration {
+        rules: vec![rule(1)],
+    };
+    let accepted = configuration.accept(&Numbers).unwrap();
+    assert_eq!(accepted.rules[0].id, "00000000000000ab00000000000000ab");
+}
+
+#[test]
+fn rules_are_refused_in_the_words_of_the_service() {
+    let with_id = |id: &str| LifecycleRule {
+        id: id.to_owned(),
+        ..rule(1)
+    };
+    let with_filter = |filter: Filter| LifecycleRule {
+        filter: Some(filter),
+        ..rule(1)
+    };
+    let tagged = Filter {
+        tag: Some(("k".to_owned(), "v".to_owned())),
+        ..Filter::default()
+    };
+    let sized = Filter {
+        less_than: Some(5),
+        ..Filter::default()
+    };
+    let aborting = |filter: &Filter| LifecycleRule {
+        abort_after_days: Some(1),
+        ..with_filter(filter.clone())
+    };
+    let marker = |filter: &Filter| LifecycleRule {
+        expiration: Some(Expiration {
+            expired_object_delete_marker: Some(true),
+            ..Expiration::default()
+        }),
+        ..with_filter(filter.clone())
+    };
+    let noncurrent = |days, newer_versions, rule: LifecycleRule| LifecycleRule {
+        noncurrent_expiration: Some(NoncurrentExpiration {
+            days,
+            newer_versions,
+        }),
+        expiration: None,
+        ..rule
+    };
+    let malformed = "The XML you provided was not well-formed or did not validate against our \
+                     published schema";
+    let table: Vec<(Vec<LifecycleRule>, &str, &str)> = vec![
+        (vec![], "MalformedXML", malformed),
+        (
+            vec![rule(1); 1001],
+            "InvalidRequest",
+            "The number of lifecycle rules must not exceed the allowed limit of 1000 rules.",
+        ),
+        (
+            vec![with_id(&"i".repeat(256))],
+            "InvalidArgument",
+            "ID length should not exceed allowed limit of 255",
+        ),
+        (
+            vec![with_id("i"), with_id("i")],
+            "InvalidArgument",
+            "Rule ID must be unique. Found same ID for more than one rule",
+        ),
+        (
+            vec![LifecycleRule {
+                prefix: Some(String::new()),
+                ..rule(1)
+            }],
+            "MalformedXML",
+            malformed,
+        ),
+        (
+            vec![v1("a"), rule(1)],
+            "InvalidRequest",
+            "Filter element can only be used in Lifecycle V2.",
+        ),
+        (
+            vec![rule(1), v1("a")],
+            "InvalidRequest",
+            "Base level prefix cannot be used in Lifecycle V2, prefixes are only supported in \
+             the Filter.",
+        ),
+        (
+            vec![v1("ab"), v1("b"), v1("a")],
+            "InvalidRequest",
+            "Found overlapping prefixes 'a' and 'ab' for same action type 'Expiration'",
+        ),
+        (
+            vec![v1(&"p".repeat(1025))],
+            "InvalidRequest",
+            "The maximum size of a prefix is 1024",
+        ),
+        (
+            vec![LifecycleRule {
+                expiration: None,
+                ..rule(1)
+            }],
+            "InvalidRequest",
+            "At least one action needs to be specified in a rule",
+        ),
+        (
+            vec![rule(0)],
+            "InvalidArgument",
+            "'Days' for Expiration action must be a positive integer",
+        ),
+        (
+            vec![LifecycleRule {
+                expiration: Some(Expiration {
+                    date: Some(Timestamp(1)),
+                    ..Expiration::default()
+                }),
+                ..rule(1)
+            }],
+            "InvalidArgument",
+            "'Date' must be at midnight GMT",
+        ),
+        (
+            vec![LifecycleRule {
+                expiration: Some(Expiration::default()),
+                ..rule(1)
+            }],
+            "MalformedXML",
+            malformed,
+        ),
+        (
+            vec![marker(&tagged)],
+            "InvalidRequest",
+            "ExpiredObjectDeleteMarker cannot be specified with Tags.",
+        ),
+        (
+            vec![marker(&sized)],
+            "InvalidRequest",
+            "ExpiredObjectDeleteMarker cannot be specified with Object Size.",
+        ),
+        (
+            vec![aborting(&tagged)],
+            "InvalidRequest",
+            "AbortIncompleteMultipartUpload cannot be specified with Tags.",
+        ),
+        (
+            vec![LifecycleRule {
+                abort_after_days: Some(0),
+                ..rule(1)
+            }],
+            "InvalidArgument",
+            "'DaysAfterInitiation' for AbortIncompleteMultipartUpload action must be a positive \
+             integer",
+        ),
+        (
+            vec![noncurrent(Some(0), None, rule(1))],
+            "InvalidArgument",
+            "'NoncurrentDays' for NoncurrentVersionExpiration action must be a positive integer",
+        ),
+        (
+            vec![noncurrent(Some(1), Some(101), rule(1))],
+            "InvalidArgument",
+            "'NewerNoncurrentVersions' for NoncurrentVersionExpiration action must be an integer \
+             between 1 and 100",
+        ),
+        (
+            vec![noncurrent(Some(1), Some(1), v1(""))],
+            "InvalidRequest",
+            "NewerNoncurrentVersions element can only be used in Lifecycle V2.",
+        ),
+        (
+            vec![with_filter(Filter {
+                prefix: Some("p".to_owned()),
+                ..tagged.clone()
+            })],
+            "MalformedXML",
+            malformed,
+        ),
+        (
+            vec![with_filter(Filter {
+                and: Some(And {
+                    prefix: Some("p".to_owned()),
+                    ..And::default()
+                }),
+                ..Filter::default()
+            })],
+            "MalformedXML",
+            malformed,
+        ),
+        (
+            vec![with_filter(Filter {
+                and: Some(And {
+                    greater_than: Some(5),
+                    less_than: Some(5),
+                    ..And::default()
+                }),
+                ..Filter::default()
+            })],
+            "InvalidRequest",
+            "'ObjectSizeLessThan' has to be a value greater than 'ObjectSizeGreaterThan'.",
+        ),
+    ];
+    for (rules, code, text) in table {
+        assert_eq!(refusal(rules), (code, text.to_owned()));
+    }
+}
+
+#[test]
+fn days_end_at_the_midnight_after() {
+    let configuration = LifecycleConfiguration {
+        rules: vec![rule(3)],
+    };
+    let key = "k".parse().unwrap();
+    // S3 User Guide: made on the 15th at 10:30, three days: the 19th at 00:00.
+    let version = version_at(day(15, 10), false);
+    let expiry = expiry(&configuration, &key, &version).unwrap();
+    assert_eq!(expiry.at, day(19, 0));
+    let current = Due {
+        key: &key,
+        version: &version,
+        superseded: None,
+        newer_noncurrent: 0,
+        alone: true,
+    };
+    assert!(!due(&configuration, current, Timestamp(day(19, 0).0 - 1)));
+    assert!(due(&configuration, current, day(19, 0)));
+}
+
+#[test]
+fn noncurrent_versions_go_by_when_they_were_superseded_and_the_newest_are_kept() {
+    let configuration = LifecycleConfiguration {
+        rules: vec![LifecycleRule {
+            expiration: None,
+            noncurrent_expiration: Some(NoncurrentExpiration {
+                days: Some(1),
+                newer_versions: Some(2),
+            }),
+            ..rule(1)
+        }],
+    };
+    let key = "k".parse().unwrap();
+    let version = version_at(day(1, 0), false);
+    let of = |newer_noncurrent, superseded| Due {
+        key: &key,
+        version: &version,
+        superseded,
+        newer_noncurrent,
+        alone: false,
+    };
+    let now = day(12, 0);
+    assert!(due(&configuration, of(2, Some(day(10, 5))), now));
+    assert!(!due(&configuration, of(2, Some(day(10, 5))), day(11, 23)));
+    assert!(!due(&configuration, of(1, Some(day(10, 5))), now));
+    assert!(
+        !due(&configuration, of(9, None), now),
+        "the current one stays"
+    );
+}
+
+#[test]
+fn what_replication_has_not_brought_over_stays() {
+    let configuration = LifecycleConfiguration {
+        rules: vec![rule(1)],
+    };
+    let key = "k".parse().unwrap();
+    for (status, goes) in [
+        (ReplicationStatus::Pending, false),
+        (ReplicationStatus::Failed, false),
+        (ReplicationStatus::Completed, true),
+    ] {
+        let mut version = version_at(day(1, 0), false);
+        version.outcomes.push(RuleOutcome {
+            rule: "r".to_owned(),
+            bucket: "b".to_owned(),
+            site: types::SiteId(2),
+            status,
+        });
+        let this = Due {
+            key: &key,
+            version: &version,
+            superseded: None,
+            newer_noncurrent: 0,
+            alone: true,
+        };
+        assert_eq!(due(&configuration, this, day(9, 0)), goes, "{status:?}");
+    }
+}
+
+#[test]
+fn a_delete_marker_goes_only_alone() {
+    let configuration = LifecycleConfiguration {
+        rules: vec![LifecycleRule {
+            expiration: Some(Expiration {
+                expired_object_delete_marker: Some(true),
+                ..Expiration::default()
+            }),
+            ..rule(1)
+        }],
+    };
+    let key = "k".parse().unwrap();
+    let (marker, object) = (version_at(day(1, 0), true), version_at(day(1, 0), false));
+    let of = |version, alone| Due {
+        key: &key,
+        version,
+        superseded: None,
+        newer_noncurrent: 0,
+        alone,
+    };
+    assert!(due(&configuration, of(&marker, true), day(1, 1)));
+    assert!(!due(&configuration, of(&marker, false), day(1, 1)));
+    assert!(!due(&configuration, of(&object, true), day(99, 1)));
+}
+
+#[test]
+fn filters_choose_by_prefix_tags_and_size() {
+    let filtered = |filter| LifecycleConfiguration {
+        rules: vec![LifecycleRule {
+            filter: Some(filter),
+            ..rule(1)
+        }],
+    };
+    let and = And {
+        prefix: Some("logs/".to_owned()),
+        tags: vec![("k".to_owned(), "v".to_owned())],
+        greater_than: Some(10),
+        less_than: Some(20),
+    };
+    let configuration = filtered(Filter {
+        and: Some(and),
+        ..Filter::default()
+    });
+    let find = |key: &str, size, tag: &str| {
+        let mut version = version_at(day(1, 0), false);
+        let State::Object(object) = &mut version.state else {
+            panic!("an object");
+        };
+        object.size = size;
+        object.tags.insert("k".to_owned(), tag.to_owned());
+        expiry(&configuration, &key.parse().unwrap(), &version).is_some()
+    };
+    assert!(find("logs/a", 11, "v"));
+    assert!(!find("log/a", 11, "v"));
+    assert!(!find("logs/a", 10, "v"));
+    assert!(!find("logs/a", 20, "v"));
+    assert!(!find("logs/a", 11, "w"));
+}
