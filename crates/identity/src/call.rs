@@ -61,7 +61,7 @@ impl Call {
             );
         }
         let keys = RequestKeys {
-            caller: &self.caller,
+            caller: Some(&self.caller),
             context: &self.context,
             question,
         };

@@ -33,7 +33,8 @@ pub struct RequestContext {
 
 /// The condition keys of one question of one request.
 pub(crate) struct RequestKeys<'a> {
-    pub(crate) caller: &'a Caller,
+    /// None: it isn't signed.
+    pub(crate) caller: Option<&'a Caller>,
     pub(crate) context: &'a RequestContext,
     pub(crate) question: &'a Question<'a>,
 }
@@ -55,7 +56,7 @@ impl KeySource for RequestKeys<'_> {
         }
         let start = name.get(..PRINCIPAL_TAG.len());
         if start.is_some_and(|start| start.eq_ignore_ascii_case(PRINCIPAL_TAG)) {
-            let value = self.caller.tag(&name[PRINCIPAL_TAG.len()..])?;
+            let value = self.caller?.tag(&name[PRINCIPAL_TAG.len()..])?;
             return Some(Values::One(Cow::Borrowed(value)));
         }
         let mut lower = [0; LONGEST_NAME];
@@ -85,7 +86,13 @@ impl RequestKeys<'_> {
     }
 
     fn of_caller(&self, name: &str) -> Option<Values<'_>> {
-        let caller = self.caller;
+        let Some(caller) = self.caller else {
+            return match name {
+                "aws:principaltype" => borrowed("Anonymous"),
+                "aws:userid" => borrowed("anonymous"),
+                _ => None,
+            };
+        };
         let session = caller.session();
         match name {
             "aws:principalarn" => borrowed(&caller.principal_arn),

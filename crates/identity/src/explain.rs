@@ -144,7 +144,7 @@ impl Identity {
             policy,
         });
         let keys = RequestKeys {
-            caller: &caller,
+            caller: Some(&caller),
             context: &asked.context,
             question,
         };

@@ -56,7 +56,8 @@ impl<'a> Gathered<'a> {
     }
 }
 
-fn attached(held: &[Held]) -> Vec<Attached<'_>> {
+/// Those policies as they are asked.
+pub(crate) fn attached(held: &[Held]) -> Vec<Attached<'_>> {
     held.iter().map(Held::attached).collect()
 }
 

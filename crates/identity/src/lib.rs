@@ -4,6 +4,8 @@
 //! it is changed ([`Service`]). It draws no randomness and opens no file: both are handed to it.
 
 mod accounts;
+mod anonymous;
+mod assume;
 pub mod aws_managed;
 mod cache;
 mod call;
@@ -30,6 +32,8 @@ mod service;
 mod session;
 mod sts;
 
+pub use anonymous::Anonymous;
+pub use assume::AssumeRefusal;
 pub use call::Call;
 pub use caller::{Caller, Principal};
 pub use context::RequestContext;

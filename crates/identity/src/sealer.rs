@@ -43,6 +43,8 @@ pub enum Purpose {
     Session,
     /// A file of credentials of the deployment; the id is the file's name.
     Credentials,
+    /// The key that a site keeps its contents under; the id is the site's name.
+    SiteKey,
 }
 
 impl Purpose {
@@ -53,6 +55,7 @@ impl Purpose {
             Purpose::RootKeys => b"root-keys",
             Purpose::Session => b"session",
             Purpose::Credentials => b"credentials",
+            Purpose::SiteKey => b"site-key",
         }
     }
 }

@@ -20,6 +20,10 @@ impl AccountId {
 
     /// The account that owns everything in a lab which names no other: 111122223333.
     pub const LAB: AccountId = AccountId(111_122_223_333);
+
+    /// Nobody's: of callers that signed nothing. It is no account's number, and no text that a
+    /// user gives stands for it; what such a caller wrote keeps it all the same.
+    pub const ANONYMOUS: AccountId = AccountId(1_000_000_000_000);
 }
 
 impl FromStr for AccountId {
@@ -47,6 +51,9 @@ impl Serialize for AccountId {
 impl<'de> Deserialize<'de> for AccountId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let digits = String::deserialize(deserializer)?;
+        if digits == AccountId::ANONYMOUS.to_string() {
+            return Ok(AccountId::ANONYMOUS);
+        }
         digits.parse().map_err(serde::de::Error::custom)
     }
 }
@@ -77,5 +84,15 @@ mod tests {
         ] {
             assert_eq!(text.parse::<AccountId>(), Err(InvalidAccountId), "{text}");
         }
+    }
+
+    #[test]
+    fn nobody_is_no_account_and_is_kept_as_itself() {
+        let text = AccountId::ANONYMOUS.to_string();
+        assert_eq!(text.parse::<AccountId>(), Err(InvalidAccountId));
+        let kept: serde::de::value::StrDeserializer<'_, serde::de::value::Error> =
+            serde::de::IntoDeserializer::into_deserializer(text.as_str());
+        let read = AccountId::deserialize(kept).unwrap();
+        assert_eq!(read, AccountId::ANONYMOUS);
     }
 }

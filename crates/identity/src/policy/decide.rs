@@ -306,7 +306,7 @@ impl<'a> Judge<'_, 'a> {
         let by_resource = self.allowed(layer, &verdicts.resource);
         let is_root = matches!(self.inquiry.principal, PrincipalView::Root { .. });
         match self.inquiry.principal.account() {
-            // A service has no policies of its own.
+            // A service has no policies of its own, and nobody has none.
             None if resource == Named::Itself => return by_resource,
             None => return self.denied(layer),
             Some(account) if account == self.inquiry.account => {

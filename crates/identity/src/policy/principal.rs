@@ -106,7 +106,9 @@ impl Principals {
                     && any(&|name| name.is_user_or_role(role, role_id))
                     && any(&|name| name.is_session(session, role_id))
             }
-            PrincipalView::Service { .. } => self.names(principal) == Named::Itself,
+            PrincipalView::Service { .. } | PrincipalView::Anonymous => {
+                self.names(principal) == Named::Itself
+            }
         }
     }
 }

@@ -53,16 +53,18 @@ pub enum PrincipalView<'a> {
         /// Its name.
         name: &'a str,
     },
+    /// Nobody that is known: a request that isn't signed.
+    Anonymous,
 }
 
 impl<'a> PrincipalView<'a> {
-    /// The principal's account; services have none.
+    /// The principal's account; services, and nobody, have none.
     pub fn account(&self) -> Option<AccountId> {
         match self {
             PrincipalView::Root { account }
             | PrincipalView::User { account, .. }
             | PrincipalView::Session { account, .. } => Some(*account),
-            PrincipalView::Service { .. } => None,
+            PrincipalView::Service { .. } | PrincipalView::Anonymous => None,
         }
     }
 

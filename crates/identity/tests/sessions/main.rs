@@ -12,5 +12,6 @@ mod explaining;
 mod fuzz;
 mod judging;
 mod principals;
+mod services;
 mod support;
 mod tokens;
