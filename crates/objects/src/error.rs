@@ -106,6 +106,15 @@ impl ObjectError {
         }
     }
 
+    /// A body that isn't of the operation's schema.
+    pub fn malformed_xml() -> ObjectError {
+        ObjectError::refused(
+            "MalformedXML",
+            "The XML you provided was not well-formed or did not validate against our published \
+             schema",
+        )
+    }
+
     /// S3's code and the HTTP status.
     pub fn code(&self) -> (&'static str, u16) {
         match self {

@@ -12,6 +12,7 @@ use types::{Configuration, Deployment, Environment, Region, SiteId, Timestamp, V
 
 use crate::blob::Blobs;
 use crate::content::SiteKey;
+use crate::notify::Webhooks;
 use crate::{BucketId, BucketName, BucketSettings, ObjectKey, Stamp, Versioning};
 
 /// What the service is told when it is opened.
@@ -35,6 +36,8 @@ pub struct ObjectsConfig {
     pub roles: Arc<dyn Roles>,
     /// The other Regions, to be asked.
     pub peers: Arc<dyn Peers>,
+    /// Where events may go.
+    pub webhooks: Arc<dyn Webhooks>,
 }
 
 /// The roles that replication acts as.
