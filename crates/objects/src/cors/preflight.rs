@@ -60,7 +60,9 @@ impl Preflight<'_> {
     ) -> Result<Vec<(&'static str, String)>, CorsRefusal> {
         let origin = self.origin.filter(|origin| !origin.is_empty());
         let Some(origin) = origin else {
-            return Err(bad("Insufficient information. Origin request header needed.".to_owned()));
+            return Err(bad(
+                "Insufficient information. Origin request header needed.".to_owned(),
+            ));
         };
         let Some(rules) = rules else {
             let text = "CORSResponse: CORS is not enabled for this bucket.";

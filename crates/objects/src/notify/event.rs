@@ -49,9 +49,7 @@ impl EventKind {
             EventKind::CreatedPut => "s3:ObjectCreated:Put",
             EventKind::CreatedPost => "s3:ObjectCreated:Post",
             EventKind::CreatedCopy => "s3:ObjectCreated:Copy",
-            EventKind::CreatedCompleteMultipartUpload => {
-                "s3:ObjectCreated:CompleteMultipartUpload"
-            }
+            EventKind::CreatedCompleteMultipartUpload => "s3:ObjectCreated:CompleteMultipartUpload",
             EventKind::RemovedDelete => "s3:ObjectRemoved:Delete",
             EventKind::RemovedMarkerCreated => "s3:ObjectRemoved:DeleteMarkerCreated",
             EventKind::AclPut => "s3:ObjectAcl:Put",

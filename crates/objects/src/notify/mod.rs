@@ -16,7 +16,7 @@ use types::Region;
 use crate::{ObjectError, ObjectKey};
 
 pub use event::{EventKind, EventPattern};
-pub(crate) use queue::announce;
+pub use queue::put_event;
 pub use record::{Happened, Origin, ReplicationFacts};
 pub use target::{NoWebhooks, PostError, Posting, TargetArn, TargetKind, Webhooks};
 pub use teller::{EventFigures, EventTeller};

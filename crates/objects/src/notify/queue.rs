@@ -28,7 +28,7 @@ pub(super) enum Told {
 
 /// Puts rows into the batch that makes it happen: one for each rule of the bucket that the event
 /// goes by. Nothing if there is none, which is the common case and costs nothing.
-pub(crate) fn announce(batch: &mut Batch, bucket: &Bucket, happened: &Happened<'_>) {
+pub fn put_event(batch: &mut Batch, bucket: &Bucket, happened: &Happened<'_>) {
     let Some(configuration) = &bucket.settings.notification else {
         return;
     };
@@ -150,12 +150,12 @@ pub(crate) mod tests {
             replication: None,
         };
         let mut batch = Batch::new();
-        announce(&mut batch, &bucket, &happened);
+        put_event(&mut batch, &bucket, &happened);
         happened.kind = EventKind::RemovedDelete;
         happened.stamp = stamp(2);
-        announce(&mut batch, &bucket, &happened);
+        put_event(&mut batch, &bucket, &happened);
         happened.kind = EventKind::AclPut;
-        announce(&mut batch, &bucket, &happened);
+        put_event(&mut batch, &bucket, &happened);
         let rows: Vec<(TargetArn, Stamp)> = batch
             .writes
             .iter()

@@ -75,18 +75,21 @@ impl FromStr for TargetArn {
             let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.$".contains(&byte);
             !part.is_empty() && part.bytes().all(is_word)
         };
-        let place = |region: &str, account: &str| {
-            word(&region) && account.parse::<AccountId>().is_ok()
-        };
+        let place =
+            |region: &str, account: &str| word(&region) && account.parse::<AccountId>().is_ok();
         let holds = match parts[..] {
             ["arn", "aws", "sns" | "sqs", region, account, name] => {
                 place(region, account) && word(&name)
             }
-            ["arn", "aws", "lambda", region, account, "function", ref names @ ..] => {
-                place(region, account)
-                    && (1..=2).contains(&names.len())
-                    && names.iter().all(word)
-            }
+            [
+                "arn",
+                "aws",
+                "lambda",
+                region,
+                account,
+                "function",
+                ref names @ ..,
+            ] => place(region, account) && (1..=2).contains(&names.len()) && names.iter().all(word),
             _ => false,
         };
         match holds && text.len() <= LONGEST_ARN {
