@@ -74,6 +74,9 @@ pub struct Batch {
     pub writes: Vec<Write>,
     /// Payloads for the change log, appended in order at the positions that follow its head.
     pub announcements: Vec<Bytes>,
+    /// Does it let go of more than it puts (of a file outside the database, say)? It passes also
+    /// while the disk is nearly full then.
+    pub frees: bool,
 }
 
 /// The length of the longest key, in bytes: what the embedded engine's file format can hold.
@@ -187,11 +190,16 @@ impl Batch {
         self.preconditions.extend(other.preconditions);
         self.writes.extend(other.writes);
         self.announcements.extend(other.announcements);
+        self.frees |= other.frees;
     }
 
     /// Does it add data that isn't needed to free space again? Such a batch is refused while the
-    /// disk is nearly full; removals, cursors and settings (`Meta`) and the council's state pass.
+    /// disk is nearly full; removals, cursors and settings (`Meta`) and the council's state pass,
+    /// and what `frees` more than it adds.
     pub fn adds_data(&self) -> bool {
+        if self.frees {
+            return false;
+        }
         let grows = |write: &Write| match write {
             Write::Put { space, .. } => !matches!(space, Space::Meta | Space::Council),
             Write::Delete { .. } => false,
@@ -202,7 +210,7 @@ impl Batch {
     /// Does it remove something and add no data?
     pub(crate) fn frees_space(&self) -> bool {
         let removes = |write: &Write| matches!(write, Write::Delete { .. });
-        !self.adds_data() && self.writes.iter().any(removes)
+        self.frees || (!self.adds_data() && self.writes.iter().any(removes))
     }
 
     /// The bytes of everything in it.

@@ -146,23 +146,24 @@ fn a_newer_or_missing_format_is_refused() {
     let format = directory.path().join("FORMAT");
     assert_eq!(
         std::fs::read(&format).unwrap(),
-        b"causeway-store 1 complete\n"
+        b"causeway-store 2 complete\n"
     );
-    std::fs::write(&format, "causeway-store 2 complete and more\n").unwrap();
+    std::fs::write(&format, "causeway-store 3 complete and more\n").unwrap();
     match EmbeddedEngine::open(directory.path(), EmbeddedOptions::modest()) {
         Err(OpenError::Newer {
             file,
             found,
             understood,
         }) => {
-            assert_eq!((file, found, understood), (format.clone(), 2, 1));
+            assert_eq!((file, found, understood), (format.clone(), 3, 2));
         }
         other => panic!("{other:?}"),
     }
     for text in [
         &b"something else"[..],
         b"causeway-store x",
-        b"causeway-store 1",
+        b"causeway-store 0 complete",
+        b"causeway-store 2",
         b"\xff",
     ] {
         std::fs::write(&format, text).unwrap();
@@ -172,12 +173,79 @@ fn a_newer_or_missing_format_is_refused() {
     assert_eq!(damaged_file(directory.path()), format);
 }
 
+/// A database as version 1 of the format made it, with these keyspaces and an item.
+fn make_version_1(path: &Path, keyspaces: &[&str]) {
+    let database = fjall::Database::builder(path.join("data")).open().unwrap();
+    for name in keyspaces {
+        let keyspace = database.keyspace(name, Default::default).unwrap();
+        keyspace.insert("key", *name).unwrap();
+    }
+    database.persist(fjall::PersistMode::SyncAll).unwrap();
+    let checksum = crc32c::crc32c(&[0; 8]).to_le_bytes();
+    std::fs::write(path.join("synced"), [&[0; 8][..], &checksum].concat()).unwrap();
+    std::fs::write(path.join("FORMAT"), "causeway-store 1 complete\n").unwrap();
+}
+
+const VERSION_1: [&str; 6] = ["items", "indexes", "log", "meta", "conflicts", "council"];
+
+#[test]
+fn a_database_from_before_objects_gets_their_keyspaces_once() {
+    let directory = tempfile::tempdir().unwrap();
+    make_version_1(directory.path(), &VERSION_1);
+    let engine = open(directory.path());
+    assert_eq!(
+        get(&engine, Space::Items, b"key"),
+        Some(Bytes::from("items"))
+    );
+    let mut batch = Batch::new();
+    batch.put(Space::Objects, "a", "1");
+    batch.put(Space::Content, "b", "2");
+    wait(engine.commit(batch)).unwrap();
+    drop(engine);
+    let format = std::fs::read(directory.path().join("FORMAT")).unwrap();
+    assert_eq!(format, b"causeway-store 2 complete\n");
+    let engine = open(directory.path());
+    assert_eq!(get(&engine, Space::Objects, b"a"), Some(Bytes::from("1")));
+    assert_eq!(get(&engine, Space::Content, b"b"), Some(Bytes::from("2")));
+    assert_eq!(
+        get(&engine, Space::Council, b"key"),
+        Some(Bytes::from("council"))
+    );
+}
+
+#[test]
+fn an_upgrade_that_was_cut_short_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    make_version_1(directory.path(), &[&VERSION_1[..], &["objects"]].concat());
+    drop(open(directory.path()));
+    drop(open(directory.path()));
+}
+
+#[test]
+fn a_lost_keyspace_is_damage_and_not_made_anew() {
+    let lost = tempfile::tempdir().unwrap();
+    make_version_1(lost.path(), &VERSION_1[1..]);
+    assert_eq!(
+        damaged_file(lost.path()),
+        lost.path().join("data/keyspaces")
+    );
+    // What an upgrade may add to version 1 has to be in version 2.
+    let newer = tempfile::tempdir().unwrap();
+    make_version_1(newer.path(), &[&VERSION_1[..], &["objects"]].concat());
+    let format = newer.path().join("FORMAT");
+    std::fs::write(format, "causeway-store 2 complete\n").unwrap();
+    assert_eq!(
+        damaged_file(newer.path()),
+        newer.path().join("data/keyspaces")
+    );
+}
+
 #[test]
 fn a_creation_that_was_cut_short_begins_anew() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
     let format = directory.path().join("FORMAT");
-    std::fs::write(&format, "causeway-store 1 creating\n").unwrap();
+    std::fs::write(&format, "causeway-store 2 creating\n").unwrap();
     std::fs::remove_file(directory.path().join("data/version")).unwrap();
     wait(open(directory.path()).commit(batch_of(1))).unwrap();
     assert_eq!(missing(&open(directory.path()), &[1]), []);

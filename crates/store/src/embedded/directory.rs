@@ -7,10 +7,11 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::OpenError;
+use crate::{OpenError, Space};
 
-/// The version of the format written by this binary, and the greatest it reads.
-pub(super) const FORMAT_VERSION: u32 = 1;
+/// The version of the format written by this binary, and the greatest it reads. Version 1 had no
+/// keyspaces for objects and their content.
+pub(super) const FORMAT_VERSION: u32 = 2;
 
 /// The first word of `FORMAT`.
 const FORMAT_NAME: &str = "causeway-store";
@@ -34,6 +35,32 @@ pub(super) enum Found {
     Fresh,
     /// A database.
     Complete,
+    /// A database of that older version; what it lacks is to be added (`Directory::complete`).
+    Older(u32),
+}
+
+impl Found {
+    /// Had a finished database of this age that keyspace?
+    pub(super) fn has(self, space: Space) -> bool {
+        match self {
+            Found::Fresh => false,
+            Found::Complete => true,
+            Found::Older(version) => version >= first_version(space),
+        }
+    }
+}
+
+/// The format version that a keyspace came with.
+fn first_version(space: Space) -> u32 {
+    match space {
+        Space::Objects | Space::Content => 2,
+        Space::Items
+        | Space::Indexes
+        | Space::Log
+        | Space::Meta
+        | Space::Conflicts
+        | Space::Council => 1,
+    }
 }
 
 impl Directory {
@@ -42,11 +69,11 @@ impl Directory {
         std::fs::create_dir_all(path).map_err(io(path))?;
         let lock = lock(path)?;
         let found = match read_format(path)? {
-            Some(Found::Complete) => Found::Complete,
             Some(Found::Fresh) => {
                 remove_unfinished(path)?;
                 Found::Fresh
             }
+            Some(found) => found,
             None if path.join("data").exists() => {
                 return Err(OpenError::Corrupt {
                     file: path.join("FORMAT"),
@@ -175,7 +202,7 @@ fn read_format(path: &Path) -> Result<Option<Found>, OpenError> {
     }
     let mut words = text.split_whitespace();
     let version = match (words.next(), words.next().map(str::parse::<u32>)) {
-        (Some(FORMAT_NAME), Some(Ok(version))) => version,
+        (Some(FORMAT_NAME), Some(Ok(version @ 1..))) => version,
         _ => {
             return Err(OpenError::Corrupt {
                 file,
@@ -191,6 +218,7 @@ fn read_format(path: &Path) -> Result<Option<Found>, OpenError> {
         });
     }
     match words.next() {
+        Some("complete") if version < FORMAT_VERSION => Ok(Some(Found::Older(version))),
         Some("complete") => Ok(Some(Found::Complete)),
         Some("creating") => Ok(Some(Found::Fresh)),
         _ => Err(OpenError::Corrupt {

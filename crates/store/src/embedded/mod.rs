@@ -125,7 +125,7 @@ impl EmbeddedEngine {
     pub fn open(path: &Path, options: EmbeddedOptions) -> Result<EmbeddedEngine, OpenError> {
         let (directory, found) = Directory::open(path)?;
         let synced = directory.synced_group()?;
-        if found == Found::Complete {
+        if found != Found::Fresh {
             let data = directory.data();
             require(&data)?;
             files::check(&data, options.checked_at_open)?;
@@ -134,7 +134,7 @@ impl EmbeddedEngine {
             }
         }
         let (database, keyspaces) = open_database(&directory, found, &options)?;
-        if found == Found::Fresh {
+        if found != Found::Complete {
             directory.complete()?;
         }
         let core = Core {
@@ -387,7 +387,7 @@ fn open_database(
     let mut keyspaces = Vec::new();
     for space in Space::ALL {
         // fjall would make a missing one anew, and empty.
-        if found == Found::Complete && !database.keyspace_exists(space.name()) {
+        if found.has(space) && !database.keyspace_exists(space.name()) {
             return Err(OpenError::Corrupt {
                 file: data.join("keyspaces"),
                 detail: format!("the keyspace {:?} is missing", space.name()),

@@ -54,7 +54,7 @@ pub fn verify(path: &Path) -> Result<VerifyReport, OpenError> {
     let (mut files, mut bytes, mut torn_tail) = (0, 0, false);
     {
         let (directory, found) = Directory::open(path)?;
-        if found == Found::Complete {
+        if found != Found::Fresh {
             let checked = files::check(&directory.data(), ByteSize(u64::MAX))?;
             let journals = journal::inspect(&directory.data(), directory.synced_group()?)?;
             files = checked.files + journals.files;
