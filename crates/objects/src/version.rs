@@ -99,6 +99,7 @@ pub struct Extent {
     /// Its checksum.
     pub checksum: Option<Checksum>,
     /// The blob's number, also when it is kept inline (a row of `Space::Content` then).
+    #[serde(with = "crate::blob::hex")]
     pub blob: u128,
     /// Is it a row of the database instead of a file?
     pub inline: bool,

@@ -16,7 +16,8 @@ mod memory;
 pub use batch::{Batch, LONGEST_KEY, LogPosition, Precondition, Space, Write};
 pub use clock::HybridClock;
 pub use embedded::{
-    EmbeddedEngine, EmbeddedOptions, EmbeddedSnapshot, FreeSpace, SpaceReport, VerifyReport, verify,
+    EmbeddedEngine, EmbeddedOptions, EmbeddedSnapshot, FreeSpace, SpaceReport, VerifyReport,
+    free_space, verify,
 };
 pub(crate) use engine::is_empty_range;
 pub use engine::{Direction, Engine, Entry, KeyRange, Page, Snapshot};

@@ -448,7 +448,11 @@ fn is_corruption(cause: &fjall::Error) -> bool {
     }
 }
 
-fn free_space(path: &Path) -> std::io::Result<ByteSize> {
+/// How much space is free for this user at a path, as its file system says.
+///
+/// # Errors
+/// What the system says.
+pub fn free_space(path: &Path) -> std::io::Result<ByteSize> {
     let status = rustix::fs::statvfs(path)?;
     Ok(ByteSize(status.f_bavail.saturating_mul(status.f_frsize)))
 }
