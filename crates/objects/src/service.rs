@@ -11,7 +11,7 @@ use store::{Engine, HybridClock, KeyLocks};
 use types::{Configuration, Deployment, Environment, Region, SiteId, Timestamp, Version};
 
 use crate::blob::Blobs;
-use crate::content::SiteKey;
+use crate::content::{Contents, SiteKey};
 use crate::notify::Webhooks;
 use crate::{BucketId, BucketName, BucketSettings, ObjectKey, Stamp, Versioning};
 
@@ -90,6 +90,8 @@ pub struct Objects<E: Engine> {
     pub(crate) locks: KeyLocks,
     /// The settings of this Region's buckets; of one that isn't here they are those of a new one.
     pub(crate) settings: RwLock<BTreeMap<BucketId, Arc<BucketSettings>>>,
+    /// Where bytes go and come from: `Contents::new` of the configuration's blobs and key.
+    pub(crate) contents: Contents,
 }
 
 impl<E: Engine> Objects<E> {

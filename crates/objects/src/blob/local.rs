@@ -208,10 +208,7 @@ impl BlobWriter for LocalWriter {
             if look {
                 self.look_at = self.length + LOOK_EVERY;
             }
-            let (file, volume) = (
-                Arc::clone(&self.file),
-                Arc::clone(&self.blobs.inner.volume),
-            );
+            let (file, volume) = (Arc::clone(&self.file), Arc::clone(&self.blobs.inner.volume));
             self.pending = Some(self.blobs.inner.writers.run(move || {
                 volume.writable(look)?;
                 file.write_all_at(&bytes, offset).map_err(refused)

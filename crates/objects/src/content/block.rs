@@ -59,7 +59,10 @@ impl DataKey {
 
     /// Appends a block, sealed. `plain` has at most [`BLOCK`] bytes.
     pub(super) fn seal(&self, number: u64, plain: &[u8], into: &mut BytesMut) {
-        debug_assert!((1..=BLOCK).contains(&plain.len()), "a block is 1 byte to 64 KiB");
+        debug_assert!(
+            (1..=BLOCK).contains(&plain.len()),
+            "a block is 1 byte to 64 KiB"
+        );
         let start = into.len();
         into.put_slice(plain);
         let tag = self
@@ -76,12 +79,12 @@ impl DataKey {
     pub(super) fn open(&self, number: u64, stored: &mut [u8]) -> Result<usize, Damage> {
         check_block(number, stored)?;
         let sealed = stored.len() - 4;
-        let plain = self.0.open_in_place(
-            nonce(number),
-            Aad::from(HEADER),
-            &mut stored[..sealed],
-        );
-        plain.map(|plain| plain.len()).map_err(|_| Damage::Tag(number))
+        let plain = self
+            .0
+            .open_in_place(nonce(number), Aad::from(HEADER), &mut stored[..sealed]);
+        plain
+            .map(|plain| plain.len())
+            .map_err(|_| Damage::Tag(number))
     }
 }
 

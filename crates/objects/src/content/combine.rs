@@ -64,7 +64,11 @@ pub fn combine_checksums(
     let value = match kind {
         ChecksumKind::FullObject => STANDARD.encode(full_object(algorithm, &values)),
         ChecksumKind::Composite => {
-            let all: Vec<u8> = values.iter().flat_map(|(value, _)| value).copied().collect();
+            let all: Vec<u8> = values
+                .iter()
+                .flat_map(|(value, _)| value)
+                .copied()
+                .collect();
             format!("{}-{}", STANDARD.encode(algorithm.of(&all)), parts.len())
         }
     };

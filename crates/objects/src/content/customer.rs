@@ -185,7 +185,10 @@ mod tests {
         let kept = mine.encryption();
         assert_eq!(kept.admit(Some(&mine)), Ok(()));
         assert_eq!(kept.admit(Some(&yours)).unwrap_err().code().1, 403);
-        assert_eq!(kept.admit(None).unwrap_err().code(), ("InvalidRequest", 400));
+        assert_eq!(
+            kept.admit(None).unwrap_err().code(),
+            ("InvalidRequest", 400)
+        );
         assert_eq!(Encryption::Site.admit(None), Ok(()));
         let refused = Encryption::Site.admit(Some(&mine)).unwrap_err();
         assert_eq!(refused.code(), ("InvalidRequest", 400));

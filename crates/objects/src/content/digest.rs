@@ -131,9 +131,8 @@ mod tests {
     #[test]
     fn values_are_those_of_the_standards_check_texts() {
         // The catalogue of CRCs' check values, and FIPS 180's of "abc".
-        let hex = |bytes: Vec<u8>| -> String {
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-        };
+        let hex =
+            |bytes: Vec<u8>| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
         let check = |algorithm: ChecksumAlgorithm| hex(algorithm.of(b"123456789"));
         assert_eq!(check(ChecksumAlgorithm::Crc32), "cbf43926");
         assert_eq!(check(ChecksumAlgorithm::Crc32c), "e3069283");

@@ -114,7 +114,13 @@ impl Ingest {
                 (key.expect("a salt that was just made is one"), salt)
             }
         };
-        Ingest::with_key(contents, options, key, sealed_key, Sink::new(contents, blob))
+        Ingest::with_key(
+            contents,
+            options,
+            key,
+            sealed_key,
+            Sink::new(contents, blob),
+        )
     }
 
     /// Goes on with bytes of which some are on disk, encrypted with a key of the site: reads those
@@ -261,7 +267,12 @@ impl Ingest {
             return Err(ObjectError::IncompleteBody);
         }
         let md5: [u8; 16] = self.md5.finalize_reset().into();
-        if self.options.expected.md5.is_some_and(|promised| promised != md5) {
+        if self
+            .options
+            .expected
+            .md5
+            .is_some_and(|promised| promised != md5)
+        {
             return Err(ObjectError::BadDigest);
         }
         let checksum = self.settle_checksums(&trailing)?;

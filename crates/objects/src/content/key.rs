@@ -52,9 +52,9 @@ impl SiteKey {
             return None;
         }
         let mut bytes = Zeroizing::new(*sealed);
-        let opened =
-            self.wrapping(blob)
-                .open_in_place(nonce(), Aad::from([FORM]), &mut bytes[1..]);
+        let opened = self
+            .wrapping(blob)
+            .open_in_place(nonce(), Aad::from([FORM]), &mut bytes[1..]);
         let key: &[u8; 32] = (&*opened.ok()?).try_into().ok()?;
         Some(DataKey::new(key))
     }

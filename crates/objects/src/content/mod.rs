@@ -35,7 +35,6 @@ pub use reader::ContentReader;
 
 pub(crate) use block::{Checker, Damage};
 pub(crate) use hold::{Hold, Reading};
-pub(crate) use ingest::content_key;
 
 /// Content up to this many bytes is a row of the database: with the version in one sync. Larger
 /// content is a blob. Peers have 3 KiB (Garage) to 128 KiB (MinIO); the journal is written twice.

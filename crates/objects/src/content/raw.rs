@@ -193,7 +193,9 @@ impl RawReader {
         let read = read.await;
         self.begun.pop_front();
         let checked = match read {
-            Ok(stored) => self.check(first, stored).map_err(|damage| damage.to_string()),
+            Ok(stored) => self
+                .check(first, stored)
+                .map_err(|damage| damage.to_string()),
             Err(cause) => Err(cause.to_string()),
         };
         match checked {
@@ -240,8 +242,7 @@ impl RawReader {
                 let mut rest = &stored[..];
                 for number in first..blocks_of(self.size).min(first + STEP) {
                     let length = block_size(self.size, number) + OVERHEAD;
-                    let (block, following) =
-                        rest.split_at_checked(length).ok_or(Damage::Length)?;
+                    let (block, following) = rest.split_at_checked(length).ok_or(Damage::Length)?;
                     check_block(number, block)?;
                     rest = following;
                 }

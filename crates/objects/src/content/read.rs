@@ -8,7 +8,7 @@ use bytes::Bytes;
 use store::{Engine, Snapshot, Space};
 
 use super::ingest::content_key;
-use super::{Contents, ContentReader, CustomerKey, RawReader, decode_extents};
+use super::{ContentReader, Contents, CustomerKey, RawReader, decode_extents};
 use crate::blob::BlobId;
 use crate::keys::{self, kind};
 use crate::{
@@ -126,10 +126,7 @@ impl<E: Engine> Objects<E> {
 }
 
 /// The pieces that a range touches, and which of their bytes.
-fn within(
-    extents: &[Extent],
-    range: Range<u64>,
-) -> Result<Vec<(Extent, Range<u64>)>, ObjectError> {
+fn within(extents: &[Extent], range: Range<u64>) -> Result<Vec<(Extent, Range<u64>)>, ObjectError> {
     let mut wanted = Vec::new();
     let mut start = 0_u64;
     for extent in extents {

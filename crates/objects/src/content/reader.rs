@@ -139,7 +139,9 @@ impl ContentReader {
         let read: BlobFuture<'static, Bytes> = match &piece.row {
             Some(row) => {
                 let stored = row.strip_prefix(&HEADER[..]).unwrap_or_default();
-                let from = stored.len().min((block_offset(first) as usize) - HEADER.len());
+                let from = stored
+                    .len()
+                    .min((block_offset(first) as usize) - HEADER.len());
                 let to = stored.len().min(from + length);
                 Box::pin(std::future::ready(Ok(row.slice_ref(&stored[from..to]))))
             }
