@@ -15,6 +15,9 @@ mod local;
 mod memory;
 mod pool;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 pub use local::{LocalBlobs, LocalOptions};
 pub use memory::MemoryBlobs;
 

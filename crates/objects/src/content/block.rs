@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn the_form_of_stored_content_stays_as_it_is() {
-        let golden = "6377626c6f620001e72b0a7d4c0e5e35a2a5ae0fca7d2ba9f9d2bfa1a4";
+        let golden = "6377626c6f620001dc54edaf104c62c6a1aa808e7b19a5cddadd01ad8b966ef6edd15895";
         let bytes = stored(b"causeway");
         assert_eq!(bytes.len(), 8 + 8 + 20);
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -46,7 +46,6 @@ pub struct Expected {
 
 /// Bytes that are arriving. Dropped before [`Ingest::finish`], nothing of them stays.
 pub struct Ingest {
-    contents: Contents,
     options: IngestOptions,
     key: DataKey,
     sealed_key: Bytes,
@@ -114,13 +113,7 @@ impl Ingest {
                 (key.expect("a salt that was just made is one"), salt)
             }
         };
-        Ingest::with_key(
-            contents,
-            options,
-            key,
-            sealed_key,
-            Sink::new(contents, blob),
-        )
+        Ingest::with_key(options, key, sealed_key, Sink::new(contents, blob))
     }
 
     /// Goes on with bytes of which some are on disk, encrypted with a key of the site: reads those
@@ -137,7 +130,7 @@ impl Ingest {
         let damaged = |damage: Damage| ObjectError::Damaged(format!("blob {blob}: {damage}"));
         let key = contents.site_key().open(blob, &staged.sealed_key);
         let key = key.ok_or(damaged(Damage::Key))?;
-        if staged.length % BLOCK as u64 != 0 || options.customer_key.is_some() {
+        if !staged.length.is_multiple_of(BLOCK as u64) || options.customer_key.is_some() {
             return Err(damaged(Damage::Length));
         }
         let blocks = staged.length / BLOCK as u64;
@@ -150,7 +143,7 @@ impl Ingest {
         }
         sink.writer = Some(blobs.resume(blob, block_offset(blocks)).await?);
         let sealed_key = staged.sealed_key.clone();
-        let mut ingest = Ingest::with_key(contents, options, key, sealed_key, sink);
+        let mut ingest = Ingest::with_key(options, key, sealed_key, sink);
         for number in 0..blocks {
             let read = blobs.read_unfinished(blob, block_offset(number), BLOCK + OVERHEAD);
             let mut stored = BytesMut::from(read.await?);
@@ -161,13 +154,7 @@ impl Ingest {
         Ok(ingest)
     }
 
-    fn with_key(
-        contents: &Contents,
-        options: IngestOptions,
-        key: DataKey,
-        sealed_key: Bytes,
-        sink: Sink,
-    ) -> Ingest {
+    fn with_key(options: IngestOptions, key: DataKey, sealed_key: Bytes, sink: Sink) -> Ingest {
         let kept = options.expected.kept();
         let promised = options.expected.checksums.iter();
         let mut algorithms = vec![kept];
@@ -179,7 +166,6 @@ impl Ingest {
             Some(customer) => customer.encryption(),
         };
         Ingest {
-            contents: contents.clone(),
             key,
             sealed_key,
             encryption,

@@ -15,7 +15,10 @@ mod raw;
 mod read;
 mod reader;
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use types::Environment;
@@ -59,7 +62,7 @@ struct Shared {
 #[derive(Default)]
 struct Busy {
     /// Being written, or waiting for the row that names them.
-    written: std::collections::BTreeSet<BlobId>,
+    written: BTreeSet<BlobId>,
     /// Being read, by how many readers.
     read: BTreeMap<BlobId, usize>,
 }
