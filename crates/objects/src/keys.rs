@@ -80,6 +80,20 @@ pub fn of_version(kind: u8, bucket: BucketId, key: &ObjectKey, stamp: Stamp) -> 
     row.freeze()
 }
 
+/// The row of a fact about the site.
+pub fn of_site(fact: &str) -> Bytes {
+    let mut row = BytesMut::with_capacity(1 + fact.len());
+    row.put_u8(kind::SITE);
+    row.put_slice(fact.as_bytes());
+    row.freeze()
+}
+
+/// The stamp that ends the row of a version (`VERSION`), which stands there inverted.
+pub fn stamp_of_version(rest: &[u8]) -> Option<Stamp> {
+    let bytes: Vec<u8> = rest.iter().map(|byte| !byte).collect();
+    Stamp::from_bytes(&bytes)
+}
+
 /// The object's key that such a row is of, and what follows it; none if the row is malformed.
 pub fn split(row: &[u8]) -> Option<(ObjectKey, &[u8])> {
     let rest = row.get(9..)?;

@@ -4,26 +4,46 @@
 //! replicated. It opens no socket and reads no clock; the only files that it opens are those of
 //! the bytes, in `blob`.
 
+mod amend;
 pub mod blob;
 mod bucket;
+mod buckets;
+mod cause;
+mod commit;
+mod conditions;
 pub mod content;
 pub mod cors;
+mod delete;
 mod error;
+mod find;
+mod import;
 pub mod keys;
 pub mod lifecycle;
 pub mod list;
+mod lock;
 pub mod multipart;
 mod names;
 pub mod notify;
+mod open;
+pub mod replication;
+pub mod row;
 pub mod rules;
 mod service;
 mod version;
+mod write;
 
+pub use amend::Amendment;
 pub use bucket::{
     Bucket, BucketEntry, BucketSettings, Grant, Grantee, LockDefault, ObjectOwnership, Permission,
     PublicAccessBlock, Versioning,
 };
+pub use buckets::{BucketPage, NewBucket};
+pub use cause::{Aspect, Cause, Creation};
+pub use conditions::{EtagMatch, ReadConditions, WriteConditions};
+pub use delete::{DeleteOptions, Deleted};
 pub use error::ObjectError;
+pub use import::{Import, Imported};
+pub use lock::LONGEST_DEFAULT_RETENTION;
 pub use names::{
     BucketId, BucketName, InvalidBucketName, InvalidKey, InvalidVersionId, LONGEST_KEY, ObjectKey,
     Stamp, VersionId,
@@ -33,3 +53,4 @@ pub use version::{
     Acl, Checksum, ChecksumAlgorithm, ChecksumKind, Content, Encryption, Extent, LockMode,
     Metadata, ObjectData, ObjectVersion, ReplicationStatus, Retention, RuleOutcome, State,
 };
+pub use write::{NewContent, NewObject, NewParts};

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 
 use aws::access::Authorizer;
+use bytes::Bytes;
 use store::{Engine, HybridClock, KeyLocks};
 use types::{Configuration, Deployment, Environment, Region, SiteId, Timestamp, Version};
 
@@ -88,10 +90,31 @@ pub struct Objects<E: Engine> {
     pub(crate) clock: Mutex<HybridClock>,
     /// One a key of an object, held from the read of its versions until the commit.
     pub(crate) locks: KeyLocks,
+    /// One a bucket, held while its settings are changed. Not those of keys: who holds a key may
+    /// have to wait for this.
+    pub(crate) settings_locks: KeyLocks,
+    /// One a bucket, held while its settings are changed. Not those of keys: who holds a key may
+    /// have to wait for this.
+    pub(crate) settings_locks: KeyLocks,
     /// The settings of this Region's buckets; of one that isn't here they are those of a new one.
-    pub(crate) settings: RwLock<BTreeMap<BucketId, Arc<BucketSettings>>>,
-    /// Where bytes go and come from: `Contents::new` of the configuration's blobs and key.
+    pub(crate) settings: RwLock<BTreeMap<BucketId, KeptSettings>>,
+    /// The hybrid time that the database has on record as issued, in milliseconds of wall time.
+    pub(crate) clock_kept: AtomicU64,
+    /// Held from the making of a batch's announcements until the batch is on its way, so that
+    /// announcements are numbered in the order in which they are committed.
+    pub(crate) announcing: Mutex<()>,
+    /// Where bytes go and come from.
     pub(crate) contents: Contents,
+}
+
+/// A bucket's settings in memory, with the row that they were read from or written to: what a
+/// commit that relies on them demands.
+#[derive(Clone)]
+pub(crate) struct KeptSettings {
+    pub(crate) settings: Arc<BucketSettings>,
+    pub(crate) row: Option<Bytes>,
+    /// The bucket is being deleted: nothing is written to it.
+    pub(crate) closing: bool,
 }
 
 impl<E: Engine> Objects<E> {

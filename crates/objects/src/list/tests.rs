@@ -99,7 +99,7 @@ fn engine(keys: &Keys) -> MemoryEngine {
         for marker in versions {
             time += 1;
             let version = version(time, *marker);
-            let value = bytes::Bytes::from(serde_json::to_vec(&version).unwrap());
+            let value = version.encode();
             let current = of_key(kind::CURRENT, BUCKET, &key).freeze();
             batch.put(Space::Objects, current, value.clone());
             let row = version_row(BUCKET, &key, version.stamp);

@@ -112,6 +112,5 @@ async fn within<S: Snapshot>(
 
 /// A version as its row has it.
 pub(super) fn read(value: &[u8]) -> Result<ObjectVersion, ObjectError> {
-    serde_json::from_slice(value)
-        .map_err(|error| ObjectError::Internal(format!("a version's row is malformed: {error}")))
+    ObjectVersion::decode(value)
 }

@@ -4,6 +4,7 @@
 //! order. A target is a webhook that the operator allowed; topics, queues and functions of AWS
 //! are not here, only their names.
 
+mod announce;
 mod event;
 mod queue;
 mod record;
@@ -15,6 +16,7 @@ use types::Region;
 
 use crate::{ObjectError, ObjectKey};
 
+pub(crate) use announce::announce;
 pub use event::{EventKind, EventPattern};
 pub use queue::put_event;
 pub use record::{Happened, Origin, ReplicationFacts};
