@@ -21,9 +21,6 @@ use crate::{Identity, Sealer, sealer};
 /// Locks of changes; subjects share them by hash.
 const LOCKS: usize = 64;
 
-/// How often a change is tried again when others come first. Ours.
-const MAX_ATTEMPTS: usize = 8;
-
 /// What the service is told when it is made.
 #[derive(Clone)]
 pub struct ServiceConfig {
@@ -83,21 +80,13 @@ impl Service {
     pub(crate) async fn change<T, E: From<ServiceError>>(
         &self,
         subject: &str,
-        mut attempt: impl FnMut(&dyn ConfigurationView) -> Result<(Vec<ConfigurationEdit>, T), E>,
+        attempt: impl FnMut(&dyn ConfigurationView) -> Result<(Vec<ConfigurationEdit>, T), E>,
     ) -> Result<T, E> {
         let _alone = self.lock(subject).await;
-        for _ in 0..MAX_ATTEMPTS {
-            let (edits, outcome) = attempt(&*self.view())?;
-            if edits.is_empty() {
-                return Ok(outcome);
-            }
-            match self.config.configuration.propose(edits).await {
-                Ok(_) => return Ok(outcome),
-                Err(ConfigurationError::Conflict) => {}
-                Err(error) => return Err(not_changed(error).into()),
-            }
-        }
-        Err(not_changed(ConfigurationError::Conflict).into())
+        let configuration = &*self.config.configuration;
+        let refuse = |error| not_changed(error).into();
+        let (outcome, _) = types::propose(configuration, refuse, attempt).await?;
+        Ok(outcome)
     }
 
     async fn lock(&self, subject: &str) -> MutexGuard<'_, ()> {

@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn rows_of_versions_are_these_bytes() {
         let row = object().encode();
-        let golden = "\u{1}O{\"stamp\":\"AaIKsC1vAAAAAwAAAAAAAAAHAAAAAAAA\",\"context\":[],\
+        let golden = "\u{1}O{\"stamp\":\"AaILTMPvAAAAAwAAAAAAAAAHAAAAAAAA\",\"context\":[],\
             \"owner\":\"111122223333\",\"state\":{\"object\":{\"size\":5,\
             \"etag\":\"5d41402abc4b2a76b9719d911017c592\",\"checksum\":null,\
             \"content\":{\"whole\":{\"number\":1,\"size\":5,\

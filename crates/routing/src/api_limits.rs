@@ -60,9 +60,6 @@ pub const MAX_FORGOTTEN: usize = 64;
 /// forgets them after "a number of days".
 pub const MAX_DELETED_REFERENCES: usize = 1_000;
 
-/// How often a change is tried again when others come first. Ours.
-pub const MAX_ATTEMPTS: usize = 8;
-
 // A batch of distinct names, the zone, the change and what is forgotten are one change of the
 // configuration, which takes 1,100 keys.
 const _: () = assert!(MAX_BATCH_RECORDS + MAX_FORGOTTEN + 2 <= 1_100);

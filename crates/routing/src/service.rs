@@ -18,12 +18,11 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use types::{
-    Configuration, ConfigurationEdit, ConfigurationError, ConfigurationView, Environment,
-    HealthCheckId, Place, Region, Timestamp,
+    Configuration, ConfigurationEdit, ConfigurationView, Environment, HealthCheckId, Place, Region,
+    Timestamp,
 };
 
 use crate::access::judge;
-use crate::api_limits::MAX_ATTEMPTS;
 use crate::operation_table;
 use crate::request::{Reply, Request};
 use crate::{Explanation, Inquiry, Name, RecordKind, RoutingError, ZoneId};
@@ -257,23 +256,12 @@ impl Service {
     pub(crate) async fn change<T>(
         &self,
         subject: &str,
-        mut attempt: impl FnMut(
-            &dyn ConfigurationView,
-        ) -> Result<(Vec<ConfigurationEdit>, T), RoutingError>,
+        attempt: impl FnMut(&dyn ConfigurationView) -> Result<(Vec<ConfigurationEdit>, T), RoutingError>,
     ) -> Result<T, RoutingError> {
         let _alone = self.lock(subject).await;
-        for _ in 0..MAX_ATTEMPTS {
-            let (edits, outcome) = attempt(&*self.view())?;
-            if edits.is_empty() {
-                return Ok(outcome);
-            }
-            match self.config.configuration.propose(edits).await {
-                Ok(_) => return Ok(outcome),
-                Err(ConfigurationError::Conflict) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(RoutingError::PriorRequest)
+        let configuration = &*self.config.configuration;
+        let (outcome, _) = types::propose(configuration, RoutingError::from, attempt).await?;
+        Ok(outcome)
     }
 
     async fn lock(&self, subject: &str) -> MutexGuard<'_, ()> {

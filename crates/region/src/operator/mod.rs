@@ -25,9 +25,6 @@ pub use explain::{Access, AccessExplained};
 pub use list::{AccountRow, KeyRow, Listing, PrincipalRow};
 pub use policies::{OverAccount, PolicyRow};
 
-/// How often a change is tried again when others come first. Ours.
-const MAX_ATTEMPTS: usize = 8;
-
 /// How long it is waited for a majority, as when a lab has just started, and for how long between
 /// two tries. Ours.
 const PATIENCE: Span = Span::seconds(5);
@@ -325,26 +322,27 @@ impl<E: Engine> Region<E> {
     ) -> Result<(T, u64), OperatorError> {
         let council: &CouncilDriver<E> = &self.council;
         let begun = self.environment.now().monotonic;
-        let mut attempts = 0;
         loop {
-            let (edits, outcome) = attempt(&*self.view())?;
-            let error = match Configuration::propose(council, edits).await {
-                Ok(revision) => {
+            let made = types::propose(council, OperatorError::from, &mut attempt).await;
+            let error = match made {
+                Ok((outcome, revision)) => {
+                    let revision = revision.unwrap_or_else(|| self.view().revision());
                     self.standing.adopted(revision).await;
                     return Ok((outcome, revision));
                 }
                 Err(error) => error,
             };
             let now = self.environment.now().monotonic;
-            match error {
-                ConfigurationError::Conflict if attempts < MAX_ATTEMPTS => attempts += 1,
-                ConfigurationError::NoMajority | ConfigurationError::Busy
-                    if now - begun < PATIENCE =>
-                {
-                    self.environment.sleep_until(now + PAUSE).await;
-                }
-                other => return Err(other.into()),
+            let passing = matches!(
+                error,
+                OperatorError::Configuration(
+                    ConfigurationError::NoMajority | ConfigurationError::Busy
+                )
+            );
+            if !passing || now - begun >= PATIENCE {
+                return Err(error);
             }
+            self.environment.sleep_until(now + PAUSE).await;
         }
     }
 }
