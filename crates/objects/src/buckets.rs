@@ -90,11 +90,6 @@ impl<E: Engine> Objects<E> {
         Ok(Some((revision, parse(name.as_str(), &value)?)))
     }
 
-    /// The entry of the bucket of that name, if there is one that can be read.
-    pub fn entry_of(&self, name: &BucketName) -> Option<BucketEntry> {
-        self.entry(name).ok().flatten().map(|(_, entry)| entry)
-    }
-
     /// Buckets of an account, in all Regions or in one, whose names begin with `prefix` and come
     /// after `after`; at most `limit`.
     ///

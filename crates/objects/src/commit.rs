@@ -16,7 +16,7 @@ use crate::keys::{self, kind};
 use crate::replication::{self, Announced};
 use crate::{
     Aspect, Bucket, Cause, Creation, Extent, ObjectError, ObjectKey, ObjectVersion, Objects, Stamp,
-    VersionId, Versioning, notify, replication,
+    VersionId, Versioning, notify,
 };
 
 /// How often a change is made anew on what another made of the key in between. With the key's lock
@@ -310,7 +310,10 @@ impl<'a, S: Snapshot> Draft<'a, S> {
         reads: &Reads,
     ) -> Vec<Arc<ObjectVersion>> {
         // What only removes is let through when the disk is full.
-        let frees = plan.steps.iter().all(|step| matches!(step, Step::Remove(_)));
+        let frees = plan
+            .steps
+            .iter()
+            .all(|step| matches!(step, Step::Remove(_)));
         let held = self.current.as_ref().map(|version| version.stamp);
         let mut made = BTreeMap::new();
         if let Some(row) = &reads.replaced {

@@ -8,9 +8,7 @@ use bytes::Bytes;
 use store::{Direction, Engine, KeyRange, Snapshot, Space};
 
 use crate::keys::{self, kind};
-use crate::{
-    Bucket, ObjectError, ObjectKey, ObjectVersion, Objects, Stamp, VersionId,
-};
+use crate::{Bucket, ObjectError, ObjectKey, ObjectVersion, Objects, Stamp, VersionId};
 
 /// A version's row as it was read.
 #[derive(Clone, Debug)]

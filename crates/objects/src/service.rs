@@ -93,9 +93,6 @@ pub struct Objects<E: Engine> {
     /// One a bucket, held while its settings are changed. Not those of keys: who holds a key may
     /// have to wait for this.
     pub(crate) settings_locks: KeyLocks,
-    /// One a bucket, held while its settings are changed. Not those of keys: who holds a key may
-    /// have to wait for this.
-    pub(crate) settings_locks: KeyLocks,
     /// The settings of this Region's buckets; of one that isn't here they are those of a new one.
     pub(crate) settings: RwLock<BTreeMap<BucketId, KeptSettings>>,
     /// The hybrid time that the database has on record as issued, in milliseconds of wall time.

@@ -182,7 +182,11 @@ impl<E: Engine> Objects<E> {
         conditions.check(current.as_deref())
     }
 
-    fn insertion(&self, held: &Held<E::Snapshot>, new: &Prepared) -> Result<Insertion, ObjectError> {
+    fn insertion(
+        &self,
+        held: &Held<E::Snapshot>,
+        new: &Prepared,
+    ) -> Result<Insertion, ObjectError> {
         let stamp = self.issue(held.latest());
         let made = stamp.last_modified();
         let settings = &held.bucket.settings;

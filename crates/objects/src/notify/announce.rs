@@ -59,10 +59,9 @@ fn told<'a>(change: &'a Change<'_>) -> (Option<EventKind>, &'a ObjectVersion) {
                 Aspect::Tags { removed: false } => Some(EventKind::TaggingPut),
                 Aspect::Tags { removed: true } => Some(EventKind::TaggingDelete),
                 Aspect::Acl => Some(EventKind::AclPut),
-                Aspect::Retention
-                | Aspect::LegalHold
-                | Aspect::Everything
-                | Aspect::Outcomes => None,
+                Aspect::Retention | Aspect::LegalHold | Aspect::Everything | Aspect::Outcomes => {
+                    None
+                }
             };
             (kind, version)
         }

@@ -80,9 +80,7 @@ impl<E: Engine> Objects<E> {
 
     /// The settings of a bucket of this Region, as they are now.
     pub(crate) fn settings_of(&self, entry: &BucketEntry) -> Arc<BucketSettings> {
-        let settings = self.settings.read().expect("nothing panics inside");
-        let known = settings.get(&entry.id).cloned();
-        known.unwrap_or_else(|| Arc::new(BucketSettings::new(entry.object_lock)))
+        self.kept(entry).settings
     }
 
     /// What is known of a destination; none if there is no such bucket.
