@@ -169,7 +169,7 @@ mod tests {
             \"etag\":\"5d41402abc4b2a76b9719d911017c592\",\"checksum\":null,\
             \"content\":{\"whole\":{\"number\":1,\"size\":5,\
             \"etag\":\"5d41402abc4b2a76b9719d911017c592\",\"checksum\":null,\
-            \"blob\":340282366920938463463374607431768211454,\"inline\":true,\
+            \"blob\":\"fffffffffffffffffffffffffffffffe\",\"inline\":true,\
             \"sealed_key\":\"a2V5\"}},\"encryption\":\"site\",\
             \"metadata\":{\"content_type\":null,\"cache_control\":null,\
             \"content_disposition\":null,\"content_encoding\":null,\"content_language\":null,\
