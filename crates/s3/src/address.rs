@@ -9,6 +9,7 @@ use objects::{BucketName, InvalidKey, ObjectKey};
 use types::Region;
 
 use crate::error::Fault;
+use crate::table::Level;
 
 /// Domains whose hosts name buckets and Regions before `s3`.
 const DOMAINS: [&str; 3] = [".localhost", ".amazonaws.com", ".amazonaws.com.cn"];
@@ -55,6 +56,15 @@ impl Address {
             key: parse_key(key)?,
             is_hosted: hosted.is_some(),
         })
+    }
+
+    /// What the path names.
+    pub(crate) fn level(&self) -> Level {
+        match (&self.bucket, &self.key) {
+            (None, _) => Level::Service,
+            (Some(_), None) => Level::Bucket,
+            (Some(_), Some(_)) => Level::Object,
+        }
     }
 
     /// The path of that request in path style, still encoded.

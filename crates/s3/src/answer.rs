@@ -1,7 +1,9 @@
 //! The last step of an answer: the identifiers that every one has, and the document of a fault
 //! with what the request itself tells of it. A HEAD request's answer has no body, whatever it says.
 
-use aws::xml::XmlWriter;
+use std::borrow::Cow;
+
+use aws::xml::{XmlLimits, XmlWriter, read};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -51,7 +53,7 @@ impl About {
     }
 
     /// Which machine answered: opaque, and of no use but to compare.
-    fn host_id(&self) -> String {
+    pub(crate) fn host_id(&self) -> String {
         STANDARD.encode(format!("causeway/{}", self.request_id))
     }
 
@@ -129,6 +131,30 @@ impl About {
         members
             .filter_map(|(name, value)| Some((name, value?)))
             .collect()
+    }
+}
+
+/// What the codec refused a request with: it is told of it by a document.
+pub(crate) fn refused_by_codec(status: StatusCode, document: &[u8]) -> Fault {
+    let limits = XmlLimits {
+        depth: 3,
+        elements: 16,
+    };
+    let root = read(document, limits).ok();
+    let text = |name: &str| {
+        let child = root.as_ref()?.child(name)?;
+        child.text().ok().map(str::to_owned)
+    };
+    match (text("Code"), text("Message")) {
+        (Some(code), _) if code == "MalformedXML" => Fault::malformed(),
+        (Some(code), message) => Fault {
+            message: Cow::Owned(message.unwrap_or_else(|| code.clone())),
+            code: Cow::Owned(code),
+            status,
+            members: Vec::new(),
+            headers: Vec::new(),
+        },
+        (None, _) => Fault::internal("the codec refused a request and didn't say why"),
     }
 }
 

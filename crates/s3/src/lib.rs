@@ -2,10 +2,24 @@
 //! `s3s` is the codec, and nothing outside this crate knows it. Signatures are verified before a
 //! request comes here; every operation's caller is judged here, by its row of the operation table.
 
+mod access;
+mod acl;
 mod address;
 mod answer;
+mod body;
+mod codec;
+mod context;
+mod digest;
 mod error;
+mod grants;
+mod guard;
+mod operations;
+mod preflight;
 mod query;
+mod range;
 mod service;
+mod table;
+mod values;
 
 pub use service::{Body, BodyError, Caller, S3Call, S3Service, refuse};
+pub use table::{Adapted, OPERATIONS, Target};

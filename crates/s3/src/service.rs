@@ -2,21 +2,29 @@
 //! its body's verifier in; an answer out. It never fails otherwise than by an answer. A call must be
 //! polled to its end: a write that was begun is carried out.
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
 
 use aws::ServiceError;
 use aws::access::Authorizer;
 use aws::signature::PayloadVerifier;
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use objects::Objects;
 use store::Engine;
 
 use crate::address::Address;
-use crate::answer::About;
+use crate::answer::{self, About};
+use crate::body::Payload;
+use crate::context::{Answer, Context};
+use crate::digest::Digests;
 use crate::error::{BUCKET_REGION, Fault};
+use crate::query::Query;
+use crate::table::{self, Takes};
+use crate::{access, codec, guard, preflight};
 
 /// What goes wrong with a body on its way: the text of it.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -45,29 +53,187 @@ pub struct S3Call {
     pub payload: PayloadVerifier,
     /// What the answer's `x-amz-request-id` is.
     pub request_id: String,
+    /// Where it came from.
+    pub source: IpAddr,
+}
+
+/// The same, taken apart.
+struct Sent {
+    parts: Parts,
+    body: Body,
+    caller: Caller,
+    verifier: PayloadVerifier,
+    source: IpAddr,
 }
 
 /// S3 of one Region, over its objects.
 pub struct S3Service<E: Engine> {
     objects: Arc<Objects<E>>,
+    codec: s3s::service::S3Service,
 }
 
 impl<E: Engine> S3Service<E> {
     /// The service over those objects.
     pub fn new(objects: Arc<Objects<E>>) -> S3Service<E> {
-        S3Service { objects }
+        S3Service {
+            objects,
+            codec: codec::codec::<E>(),
+        }
     }
 
     /// Answers a request.
     pub async fn call(&self, call: S3Call) -> Response<Body> {
-        let (parts, _) = call.request.into_parts();
+        let (parts, body) = call.request.into_parts();
         let mut about = About::of(&parts, &call.request_id);
-        about.address = match Address::of(&parts) {
-            Ok(address) => Some(address),
-            Err(fault) => return about.fault(&fault),
+        let sent = Sent {
+            parts,
+            body,
+            caller: call.caller,
+            verifier: call.payload,
+            source: call.source,
         };
+        match self.carry_out(&mut about, sent).await {
+            Ok(response) => about.identified(response),
+            Err(fault) => about.fault(&self.placed(fault, &about)),
+        }
+    }
+
+    async fn carry_out(&self, about: &mut About, sent: Sent) -> Result<Response<Body>, Fault> {
+        let Sent {
+            parts,
+            body,
+            caller,
+            verifier,
+            source,
+        } = sent;
+        let address = Address::of(&parts)?;
+        about.address = Some(address.clone());
+        let (query, carried) = Query::of(&parts)?;
+        about.version_id = query.get("versionId").map(str::to_owned);
+        about.upload_id = query.get("uploadId").map(str::to_owned);
+        if parts.method == Method::OPTIONS {
+            return preflight::answer(&self.objects, &address, &parts.headers);
+        }
+        let headers = guard::headers(&parts.headers, carried)?;
+        let is_copy = headers.contains_key("x-amz-copy-source");
+        let row = table::route(&parts.method, address.level(), &query, is_copy)?;
+        if !row.is_built() {
+            return Err(Fault::not_built(&format!("The operation '{}'", row.name)));
+        }
+        let mut context = Context {
+            objects: self.objects.clone(),
+            caller,
+            row,
+            about: about.clone(),
+            source_address: source.to_string(),
+            digests: Digests::default(),
+            headers,
+            query,
+            bucket: None,
+            payload: Mutex::new(None),
+            answer: Mutex::new(Answer::default()),
+        };
+        if let Some(name) = address
+            .bucket
+            .as_ref()
+            .filter(|_| row.name != "CreateBucket")
+        {
+            let bucket = self.objects.bucket(name)?;
+            guard::expected_owner(&context, "x-amz-expected-bucket-owner", &bucket)?;
+            context.bucket = Some(bucket);
+        }
+        access::judge(&context).await?;
+        context.digests = guard::digests(row, &context.headers)?;
+        let payload = Payload::new(body, verifier, guard::length(&context.headers)?);
+        let document = match row.takes {
+            Takes::Stream => {
+                let payload = guard::measured(payload)?;
+                context.payload = Mutex::new(Some(payload));
+                Bytes::new()
+            }
+            Takes::Document => payload.document(&context.digests).await?,
+            Takes::Empty => {
+                // What it is doesn't matter; that it is what was signed does.
+                payload.document(&Digests::default()).await?;
+                Bytes::new()
+            }
+        };
+        let cross = preflight::shared(&context);
+        let mut response = self
+            .through_codec(&address, &parts, context, document)
+            .await?;
+        response.headers_mut().extend(cross);
+        Ok(response)
+    }
+
+    /// Has the codec call the adapter.
+    async fn through_codec(
+        &self,
+        address: &Address,
+        parts: &Parts,
+        context: Context<E>,
+        document: Bytes,
+    ) -> Result<Response<Body>, Fault> {
+        let mut path = address.path(&parts.uri);
+        let query = context.query.encoded();
+        if !query.is_empty() {
+            path.push('?');
+            path.push_str(&query);
+        }
+        let mut request = Request::new(s3s::Body::from(document.clone()));
+        *request.method_mut() = parts.method.clone();
+        *request.uri_mut() = path.parse().map_err(|_| guard::invalid_uri())?;
+        *request.headers_mut() = guard::for_codec(&context.headers, document.len());
+        let context = Arc::new(context);
+        request.extensions_mut().insert(context.clone());
+        let answered = self.codec.call(request).await;
+        let response = answered.map_err(|_| Fault::internal("the codec can't answer"))?;
+        let answer = {
+            let mut answer = context.answer.lock().expect("keeping does not panic");
+            std::mem::take(&mut *answer)
+        };
+        if let Some(fault) = answer.fault {
+            return Err(fault);
+        }
+        let (mut head, body) = response.into_parts();
+        head.status = answer.status.unwrap_or(head.status);
+        if let Some(body) = answer.body {
+            return Ok(Response::from_parts(head, body));
+        }
+        let body = body.bytes().unwrap_or_default();
+        if !head.status.is_success() {
+            return Err(answer::refused_by_codec(head.status, &body));
+        }
+        if context.row.method == Method::HEAD || head.status == StatusCode::NO_CONTENT {
+            return Ok(Response::from_parts(head, answer::full(Bytes::new())));
+        }
+        head.headers
+            .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        Ok(Response::from_parts(head, answer::full(body)))
+    }
+
+    /// A fault with where this is, or the bucket is, for SDKs that look for it.
+    fn placed(&self, fault: Fault, about: &About) -> Fault {
         let region = self.objects.config().region;
-        about.fault(&Fault::not_built(&format!("S3 in {region}")))
+        let bucket = about
+            .address
+            .as_ref()
+            .and_then(|address| address.bucket.as_ref());
+        let told = fault
+            .headers
+            .iter()
+            .find(|(name, _)| *name == BUCKET_REGION);
+        match (bucket, told.cloned()) {
+            (Some(bucket), Some((_, elsewhere))) if fault.code == "PermanentRedirect" => {
+                let elsewhere = elsewhere.to_str().unwrap_or_default();
+                let endpoint = format!("{bucket}.s3.{elsewhere}.amazonaws.com");
+                fault.member("Endpoint", endpoint)
+            }
+            (Some(_), None) if fault.code == "AccessDenied" => {
+                fault.header(BUCKET_REGION, region.name())
+            }
+            _ => fault,
+        }
     }
 }
 

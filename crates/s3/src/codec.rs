@@ -1,0 +1,112 @@
+//! The codec between HTTP and typed inputs and outputs: `s3s`, with nothing of it but that. It
+//! verifies no signature, asks no question of access and reads no body of an object; a request comes
+//! to it routed, judged, and without what it must not see. Were it to take a request for another
+//! operation than the table did, the request is refused.
+//!
+//! To build an operation: write its adapter, one file of `operations` for an operation or a close
+//! family, `async fn(&Context<E>, Input) -> Outcome<Output>`, and add its line to `adapters!`.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use s3s::access::{S3Access, S3AccessContext};
+use s3s::auth::{S3Auth, SecretKey};
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::validation::NameValidation;
+use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, dto};
+use store::Engine;
+
+use crate::body::DOCUMENT;
+use crate::context::Context;
+use crate::operations as adapt;
+
+/// The codec over the operations of that engine's objects.
+struct Codec<E>(PhantomData<fn() -> E>);
+
+/// What a request carries through the codec.
+type Carried<E> = Arc<Context<E>>;
+
+/// A codec; its calls need the request's context among its extensions.
+pub(crate) fn codec<E: Engine>() -> S3Service {
+    let mut builder = S3ServiceBuilder::new(Codec::<E>(PhantomData));
+    let mut config = S3Config::default();
+    config.xml_max_body_size = usize::try_from(DOCUMENT).unwrap_or(usize::MAX);
+    builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+    // Without the one, the other isn't asked.
+    builder.set_auth(Unsigned);
+    builder.set_access(Routed::<E>(PhantomData));
+    builder.set_validation(Named);
+    builder.build()
+}
+
+/// Every request comes without its signature.
+struct Unsigned;
+
+#[async_trait]
+impl S3Auth for Unsigned {
+    async fn get_secret_key(&self, _: &str) -> S3Result<SecretKey> {
+        Err(S3Error::new(S3ErrorCode::AccessDenied))
+    }
+}
+
+/// Buckets were named before.
+struct Named;
+
+impl NameValidation for Named {
+    fn validate_bucket_name(&self, name: &str) -> bool {
+        !name.is_empty()
+    }
+}
+
+/// Is the codec's operation the one that was judged?
+struct Routed<E>(PhantomData<fn() -> E>);
+
+#[async_trait]
+impl<E: Engine> S3Access for Routed<E> {
+    async fn check(&self, access: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let context = access.extensions_mut().get::<Carried<E>>();
+        let judged = context.map(|context| context.row.name);
+        match judged.is_some_and(|judged| judged == access.s3_op().name()) {
+            true => Ok(()),
+            false => Err(S3Error::new(S3ErrorCode::NotImplemented)),
+        }
+    }
+}
+
+/// The context that the request carries, and its typed input.
+fn carried<E: Engine, T>(mut request: S3Request<T>) -> S3Result<(Carried<E>, T)> {
+    match request.extensions.remove::<Carried<E>>() {
+        Some(context) => Ok((context, request.input)),
+        None => Err(S3Error::new(S3ErrorCode::InternalError)),
+    }
+}
+
+/// A line an operation: its name in the model, then the codec's method with its input and output,
+/// then the adapter.
+macro_rules! adapters {
+    ($($operation:ident: $method:ident($input:ident) -> $output:ident = $adapter:path;)*) => {
+        /// The operations that are built.
+        pub(crate) const BUILT: &[&str] = &[$(stringify!($operation)),*];
+
+        #[async_trait]
+        impl<E: Engine> S3 for Codec<E> {
+            $(
+                async fn $method(
+                    &self,
+                    request: S3Request<dto::$input>,
+                ) -> S3Result<S3Response<dto::$output>> {
+                    let (context, input) = carried::<E, _>(request)?;
+                    context.settle($adapter(&context, input).await)
+                }
+            )*
+        }
+    };
+}
+
+adapters! {
+    GetObject: get_object(GetObjectInput) -> GetObjectOutput = adapt::get::get_object;
+    HeadObject: head_object(HeadObjectInput) -> HeadObjectOutput = adapt::get::head_object;
+    PutObject: put_object(PutObjectInput) -> PutObjectOutput = adapt::put::put_object;
+}

@@ -1,0 +1,13 @@
+//! The adapters: one operation, or a close family, a file. Each makes a call of `objects` of its
+//! typed input and its context, and a typed output of what that gives; the rules are in `objects`.
+//!
+//! One more is a file here (`async fn(&Context<E>, Input) -> Outcome<Output>`) and its line in
+//! `codec::adapters!`; the operation's row stands in `table` already. When an adapter is called the
+//! caller was judged by that row, `context.bucket()` was found, and a document's digests hold.
+//! Bytes come by `context.payload()` and go by `context.answer_with`; headers that the codec isn't
+//! given (`guard::HIDDEN`) are read from `context.headers`. Further questions: `context.ask`.
+
+pub(crate) mod facts;
+pub(crate) mod get;
+pub(crate) mod ingest;
+pub(crate) mod put;
