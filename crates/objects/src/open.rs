@@ -13,6 +13,7 @@ use types::{Hlc, Timestamp};
 use crate::buckets::SettingsRow;
 use crate::content::Contents;
 use crate::keys::{self, kind};
+use crate::replication::Replication;
 use crate::service::KeptSettings;
 use crate::{BucketId, ObjectError, Objects, ObjectsConfig, row};
 
@@ -35,6 +36,7 @@ impl<E: Engine> Objects<E> {
         let recorded = recorded_clock(&snapshot).await?;
         let last = resumed(recorded, config.environment.now().wall);
         Ok(Objects {
+            replication: Replication::load(&snapshot, &config).await?,
             settings: RwLock::new(settings(&snapshot).await?),
             clock: Mutex::new(HybridClock::new(config.site, last)),
             clock_kept: AtomicU64::new(recorded.wall().0),

@@ -15,6 +15,7 @@ use types::{Configuration, Deployment, Environment, Region, SiteId, Timestamp, V
 use crate::blob::Blobs;
 use crate::content::{Contents, SiteKey};
 use crate::notify::Webhooks;
+use crate::replication::Replication;
 use crate::{BucketId, BucketName, BucketSettings, ObjectKey, Stamp, Versioning};
 
 /// What the service is told when it is opened.
@@ -102,6 +103,8 @@ pub struct Objects<E: Engine> {
     pub(crate) announcing: Mutex<()>,
     /// Where bytes go and come from.
     pub(crate) contents: Contents,
+    /// What is to be told to other buckets.
+    pub(crate) replication: Replication,
 }
 
 /// A bucket's settings in memory, with the row that they were read from or written to: what a

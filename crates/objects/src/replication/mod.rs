@@ -1,44 +1,206 @@
-//! Replication: what is to be told to other buckets is written in the batch of the change itself.
+//! Replication: a change that rules choose is announced in the batch that makes it, as a row of
+//! the outbox for each destination; the rows are carried out in order, one of a key at a time, and
+//! a row goes when its destination has said how it ended. Nothing is lost, whatever is cut or
+//! killed; what comes twice changes nothing.
+//!
+//! `region` carries messages between Regions and knows nothing of them: it sends what
+//! [`Objects::next_message`] gives for a peer, and hands to [`Objects::receive`] what comes. A
+//! destination in the same Region takes the same way without a link.
 
-use store::{Batch, Engine};
+mod announce;
+mod arrive;
+mod figures;
+mod judge;
+mod message;
+mod offer;
+mod outcome;
+mod queue;
+mod reason;
+mod receive;
+mod send;
+mod stream;
+mod task;
+mod transfer;
 
-use crate::Objects;
-use crate::cause::{Change, What};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard};
 
-/// What a batch announces. It is to live until the batch's commit has returned, and to be told if
-/// that has succeeded.
-#[derive(Default)]
-#[must_use = "it is to live until the commit has returned"]
-pub(crate) struct Announced {}
+use bytes::Bytes;
+use event_listener::{Event, EventListener};
+use store::{Direction, Engine, KeyRange, Snapshot, Space};
+use types::{Monotonic, SiteId};
 
-impl Announced {
-    /// The batch is committed.
-    pub(crate) fn committed(self) {}
+use crate::keys::kind;
+use crate::{ObjectError, Objects, ObjectsConfig, row};
+
+pub(crate) use announce::{Announced, announce};
+pub use figures::{RuleFigures, prometheus};
+pub use message::{MAX_MESSAGE, MessageError};
+pub use reason::FailureReason;
+
+use figures::Figures;
+use message::Message;
+use queue::Queue;
+use stream::Stream;
+use task::Task;
+use transfer::Transfers;
+
+/// Rows of the outbox that are read at a time.
+const PAGE: usize = 256;
+
+/// A message for a peer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outgoing {
+    /// Its bytes; at most [`MAX_MESSAGE`].
+    pub payload: Bytes,
+    /// The destination bucket whose traffic it is; empty of answers.
+    pub resource: String,
+    /// How many versions or changes it carries whole: 1 or 0.
+    pub records: u32,
 }
 
-/// Adds to a change's batch what replication must do about it, and sets the version's outcomes.
-/// Called with [`Objects::announcing`] held, which isn't released before the batch is on its way.
-pub(crate) fn announce<E: Engine>(
-    _objects: &Objects<E>,
-    change: &mut Change<'_>,
-    _batch: &mut Batch,
-    _announced: &mut Announced,
-) {
-    let (key, cause, what) = (change.key, change.cause, &change.what);
-    match what {
-        What::Created { version, how } => {
-            tracing::trace!(%key, ?cause, stamp = %version.stamp, ?how)
+/// What replication keeps in memory. All of it is rebuilt from rows.
+pub(crate) struct Replication {
+    /// Every Region of the deployment, this one too.
+    sites: BTreeMap<SiteId, Arc<SiteState>>,
+    figures: Arc<Mutex<Figures>>,
+}
+
+/// What goes to a Region and comes from it.
+pub(super) struct SiteState {
+    /// Rings when there may be something to send.
+    bell: Event,
+    sending: Mutex<Sending>,
+    /// What is received from there.
+    transfers: Mutex<Transfers>,
+}
+
+/// What goes to a Region.
+pub(super) struct Sending {
+    queue: Queue,
+    /// Answers to what came from there.
+    answers: VecDeque<Message>,
+    /// What is on its way, by the tasks' numbers.
+    flights: BTreeMap<u64, Flight>,
+    /// Contents being sent in pieces, by the tasks' numbers; none: it is being read from right now.
+    streams: BTreeMap<u64, Option<Stream>>,
+    /// The stream that had its turn last.
+    turn: u64,
+    /// From where on receivers want streams that are being read from.
+    wanted: BTreeMap<u64, (u32, u64)>,
+    /// Bytes in offers that aren't answered.
+    offered: u64,
+    /// When the outbox was last read from its beginning.
+    read_anew: Monotonic,
+}
+
+/// A task that was offered and hasn't ended.
+pub(super) struct Flight {
+    task: Task,
+    /// The state of the version that was offered.
+    amended: Option<types::Version>,
+    /// Bytes in its offer.
+    offered: u64,
+}
+
+impl Replication {
+    /// What the outbox holds.
+    ///
+    /// # Errors
+    /// `Internal`: a row can't be read.
+    pub(crate) async fn load<S: Snapshot>(
+        snapshot: &S,
+        config: &ObjectsConfig,
+    ) -> Result<Replication, ObjectError> {
+        let mut figures = Figures::default();
+        let mut last: BTreeMap<SiteId, u64> = BTreeMap::new();
+        let mut range = KeyRange::prefix(&[kind::OUTBOX]);
+        loop {
+            let forward = Direction::Forward;
+            let page = snapshot.scan(Space::Objects, range.clone(), forward, PAGE);
+            let page = page.await?;
+            for entry in &page.entries {
+                let (site, number) = task::outbox_place(&entry.key).ok_or_else(unreadable)?;
+                figures.announced(site, &row::decode("the outbox", &entry.value)?);
+                last.insert(site, number);
+            }
+            match page.entries.last() {
+                Some(end) if page.more => range.start = Bound::Excluded(end.key.clone()),
+                _ => break,
+            }
         }
-        What::Amended {
-            before,
-            version,
-            aspect,
-        } => {
-            debug_assert_eq!(before.stamp, version.stamp);
-            tracing::trace!(%key, ?cause, stamp = %version.stamp, ?aspect);
+        let now = config.environment.now();
+        let sites = config.deployment.regions().map(|(site, _)| {
+            let first = task::first_number(now.wall, last.get(&site).copied());
+            (site, Arc::new(SiteState::new(first, now.monotonic)))
+        });
+        Ok(Replication {
+            sites: sites.collect(),
+            figures: Arc::new(Mutex::new(figures)),
+        })
+    }
+
+    fn site(&self, site: SiteId) -> Option<&Arc<SiteState>> {
+        self.sites.get(&site)
+    }
+
+    fn figures(&self) -> MutexGuard<'_, Figures> {
+        self.figures.lock().expect("nothing panics inside")
+    }
+}
+
+impl SiteState {
+    fn new(first: u64, now: Monotonic) -> SiteState {
+        SiteState {
+            bell: Event::new(),
+            sending: Mutex::new(Sending {
+                queue: Queue::new(first),
+                answers: VecDeque::new(),
+                flights: BTreeMap::new(),
+                streams: BTreeMap::new(),
+                turn: 0,
+                wanted: BTreeMap::new(),
+                offered: 0,
+                read_anew: now,
+            }),
+            transfers: Mutex::default(),
         }
-        What::Removed { version, replaced } => {
-            tracing::trace!(%key, ?cause, stamp = %version.stamp, replaced);
-        }
+    }
+
+    fn sending(&self) -> MutexGuard<'_, Sending> {
+        self.sending.lock().expect("nothing panics inside")
+    }
+
+    fn transfers(&self) -> MutexGuard<'_, Transfers> {
+        self.transfers.lock().expect("nothing panics inside")
+    }
+
+    fn ring(&self) {
+        self.bell.notify(usize::MAX);
+    }
+
+    fn listen(&self) -> EventListener {
+        self.bell.listen()
+    }
+
+    /// Has a message sent there.
+    fn answer(&self, message: Message) {
+        self.sending().answers.push_back(message);
+        self.ring();
+    }
+}
+
+fn unreadable() -> ObjectError {
+    ObjectError::Internal("a row of the outbox is of no site".to_owned())
+}
+
+impl<E: Engine> Objects<E> {
+    /// The figures of every rule that replicates from this Region.
+    pub fn replication_figures(&self) -> Vec<RuleFigures> {
+        let now = self.wall();
+        let mut figures = self.replication.figures();
+        figures.retain(|bucket| self.entry_of(bucket).is_some());
+        figures.all(now)
     }
 }

@@ -3,15 +3,13 @@
 //! configuration for now: nothing is believed of it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use store::Engine;
 
 use super::check::invalid_argument;
 use super::{Destination, ReplicationConfiguration, check};
 use crate::{
-    Bucket, BucketEntry, BucketFacts, BucketName, BucketSettings, ObjectError, Objects,
-    Unreachable, Versioning,
+    Bucket, BucketEntry, BucketFacts, BucketName, ObjectError, Objects, Unreachable, Versioning,
 };
 
 /// `GetBucketReplication` of a bucket that has no configuration.
@@ -62,7 +60,7 @@ impl<E: Engine> Objects<E> {
         if entry.region != self.config.region {
             return None;
         }
-        let settings = self.settings_of(&entry);
+        let settings = self.kept(&entry).settings;
         Some(BucketFacts {
             id: entry.id,
             versioning: settings.versioning,
@@ -73,14 +71,8 @@ impl<E: Engine> Objects<E> {
 
     /// The entry of that name in the global configuration, as this site knows it now.
     pub(crate) fn entry_of(&self, name: &BucketName) -> Option<BucketEntry> {
-        let view = self.config.configuration.view();
-        let (_, value) = view.get(&format!("objects/bucket/{name}"))?;
-        serde_json::from_slice(&value).ok()
-    }
-
-    /// The settings of a bucket of this Region, as they are now.
-    pub(crate) fn settings_of(&self, entry: &BucketEntry) -> Arc<BucketSettings> {
-        self.kept(entry).settings
+        let entry = self.entry(name).ok().flatten();
+        entry.map(|(_, entry)| entry)
     }
 
     /// What is known of a destination; none if there is no such bucket.

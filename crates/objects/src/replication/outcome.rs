@@ -1,0 +1,242 @@
+//! A task ends: in one batch its row goes, the version says how it stands, and an event tells of
+//! it where the rule has events. A task that was ended before changes nothing.
+
+use std::sync::Arc;
+
+use store::{Batch, Engine, Snapshot, Space};
+use types::{SiteId, Version};
+
+use super::FailureReason;
+use super::announce::set_outcome;
+use super::task::{Task, TaskKind, outbox_row};
+use crate::notify::{EventKind, Happened, ReplicationFacts, put_event};
+use crate::rules::Rule;
+use crate::{
+    Aspect, Bucket, Cause, ObjectError, ObjectVersion, Objects, ReplicationStatus, VersionId, row,
+};
+
+/// The threshold of replication time control, in minutes.
+pub(super) const THRESHOLD_MINUTES: u64 = 15;
+
+/// How a task ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ended {
+    /// It is there; which state of the version was told.
+    Done(Option<Version>),
+    /// It isn't to be there.
+    Skipped,
+    /// It can't be there.
+    Failed(FailureReason),
+    /// There is nothing to tell any more: the version, or its bucket, is gone.
+    Dropped,
+}
+
+impl<E: Engine> Objects<E> {
+    /// Ends a task. Poll it to its end.
+    ///
+    /// # Errors
+    /// The disk is full or has failed: the task stands.
+    pub(super) async fn end_task(
+        &self,
+        site: SiteId,
+        number: u64,
+        task: &Task,
+        ended: Ended,
+    ) -> Result<(), ObjectError> {
+        let bucket = self.source_of(task);
+        let changed = match (&bucket, ended) {
+            (None, _) | (_, Ended::Dropped) => Err(ObjectError::NoSuchVersion),
+            (Some(bucket), _) => self.settle(site, number, task, ended, bucket).await,
+        };
+        match changed {
+            Ok(()) => {}
+            // Only the row is left to go.
+            Err(ObjectError::NoSuchVersion | ObjectError::NoSuchBucket) => {
+                let mut batch = Batch::new();
+                batch.delete(Space::Objects, outbox_row(site, number));
+                self.engine.commit(batch).await?;
+            }
+            Err(error) => return Err(error),
+        }
+        let mut figures = self.replication.figures();
+        match ended {
+            Ended::Done(_) => figures.completed(site, task, self.wall()),
+            Ended::Failed(_) => figures.failed(site, task),
+            Ended::Skipped | Ended::Dropped => figures.dropped(site, task),
+        }
+        drop(figures);
+        if let Some(state) = self.replication.site(site) {
+            state.sending().finished(number);
+            state.ring();
+        }
+        Ok(())
+    }
+
+    /// Commits the outcome with the version.
+    async fn settle(
+        &self,
+        site: SiteId,
+        number: u64,
+        task: &Task,
+        ended: Ended,
+        bucket: &Bucket,
+    ) -> Result<(), ObjectError> {
+        let id = self.id_of(bucket, task).await?;
+        let cause = Cause::Replication;
+        let change = |_: &crate::BucketSettings, version: &mut ObjectVersion| {
+            settle_version(version, task, site, ended);
+            let mut batch = Batch::new();
+            batch.delete(Space::Objects, outbox_row(site, number));
+            self.tell(bucket, task, version, ended, &mut batch);
+            Ok(batch)
+        };
+        let amended = self.amend_with(
+            bucket,
+            &task.key,
+            Some(id),
+            Aspect::Outcomes,
+            &cause,
+            change,
+        );
+        amended.await.map(|_| ())
+    }
+
+    /// The id by which a task's version is found now.
+    async fn id_of(&self, bucket: &Bucket, task: &Task) -> Result<VersionId, ObjectError> {
+        let found = self.version_of(bucket, task).await?;
+        found
+            .map(|version| version.id())
+            .ok_or(ObjectError::NoSuchVersion)
+    }
+
+    /// A task's version, if it is still there.
+    pub(super) async fn version_of(
+        &self,
+        bucket: &Bucket,
+        task: &Task,
+    ) -> Result<Option<Arc<ObjectVersion>>, ObjectError> {
+        let row = crate::keys::version(bucket.entry.id, &task.key, task.stamp);
+        let bytes = self.engine.snapshot().get(Space::Objects, &row).await?;
+        let version = bytes.map(|bytes| ObjectVersion::decode(&bytes).map(Arc::new));
+        version.transpose()
+    }
+
+    /// The bucket of a task, if it is still there.
+    pub(super) fn source_of(&self, task: &Task) -> Option<Bucket> {
+        let entry = self.entry_of(&task.name)?;
+        let here = entry.id == task.bucket && entry.region == self.config.region;
+        here.then(|| Bucket {
+            name: task.name.clone(),
+            settings: self.kept(&entry).settings,
+            entry,
+        })
+    }
+
+    /// Has events told of how a task ended.
+    fn tell(
+        &self,
+        bucket: &Bucket,
+        task: &Task,
+        version: &ObjectVersion,
+        ended: Ended,
+        batch: &mut Batch,
+    ) {
+        let configuration = bucket.settings.replication.as_ref();
+        let rule = configuration.and_then(|configuration| configuration.rule(&task.rule));
+        let kind = match (ended, rule) {
+            (Ended::Failed(_), Some(rule)) if rule.has_metrics() => EventKind::ReplicationFailed,
+            // Without its rule nobody follows the version any more.
+            (Ended::Failed(FailureReason::SrcBucketReplicationConfigMissing), None) => {
+                EventKind::ReplicationNotTracked
+            }
+            (Ended::Done(_), Some(_)) if task.missed => EventKind::ReplicationAfterThreshold,
+            _ => return,
+        };
+        let reason = match ended {
+            Ended::Failed(reason) => Some(reason),
+            _ => None,
+        };
+        self.put_replication_event(bucket, task, version, (kind, reason), batch);
+    }
+
+    /// Puts an event about a task into a batch.
+    pub(super) fn put_replication_event(
+        &self,
+        bucket: &Bucket,
+        task: &Task,
+        version: &ObjectVersion,
+        (kind, reason): (EventKind, Option<FailureReason>),
+        batch: &mut Batch,
+    ) {
+        let now = self.wall();
+        let of_time = matches!(
+            kind,
+            EventKind::ReplicationMissedThreshold | EventKind::ReplicationAfterThreshold
+        );
+        let seconds = now.0.saturating_sub(task.since.0) / 1000;
+        let facts = ReplicationFacts {
+            rule: task.rule.clone(),
+            destination: task.destination.arn(),
+            operation: match task.kind {
+                TaskKind::Amendment => "OBJECT_PUT_TAGGING",
+                TaskKind::Version | TaskKind::Batch if version.is_delete_marker() => {
+                    "OBJECT_DELETE"
+                }
+                TaskKind::Version | TaskKind::Batch => "OBJECT_PUT",
+            },
+            request_time: task.since,
+            failure_reason: reason.map(|reason| reason.as_str().to_owned()),
+            threshold_minutes: of_time.then_some(THRESHOLD_MINUTES as u32),
+            seconds: (kind == EventKind::ReplicationAfterThreshold).then_some(seconds),
+        };
+        let happened = Happened {
+            kind,
+            key: &task.key,
+            version: Some(version.id()),
+            object: version.object(),
+            origin: None,
+            stamp: self.issue(None),
+            replication: Some(facts),
+        };
+        put_event(batch, bucket, &happened);
+    }
+}
+
+/// Sets a version's outcome. A change that was made after what was told has a task of its own, and
+/// until that has ended the version is pending.
+fn settle_version(version: &mut ObjectVersion, task: &Task, site: SiteId, ended: Ended) {
+    let amended = version.object().and_then(|object| object.amended);
+    let remove = |version: &mut ObjectVersion| {
+        let destination = task.destination.as_str();
+        version
+            .outcomes
+            .retain(|outcome| outcome.rule != task.rule || outcome.bucket != destination);
+    };
+    match ended {
+        Ended::Done(told) if told < amended => {}
+        Ended::Skipped if task.kind != TaskKind::Amendment => remove(version),
+        // A replica is one again once its change has travelled.
+        Ended::Done(_) | Ended::Skipped
+            if version.is_replica && task.kind == TaskKind::Amendment =>
+        {
+            remove(version);
+        }
+        Ended::Done(_) | Ended::Skipped => {
+            set_outcome(version, task, site, ReplicationStatus::Completed);
+        }
+        Ended::Failed(_) => set_outcome(version, task, site, ReplicationStatus::Failed),
+        Ended::Dropped => {}
+    }
+}
+
+/// The rule that a task goes by, as it is now.
+pub(super) fn rule_of<'a>(bucket: &'a Bucket, task: &Task) -> Option<&'a Rule> {
+    let configuration = bucket.settings.replication.as_ref()?;
+    let rule = configuration.rule(&task.rule)?;
+    rule.is_enabled().then_some(rule)
+}
+
+/// The row of a task, decoded.
+pub(super) fn decode_task(bytes: &[u8]) -> Result<Task, ObjectError> {
+    row::decode("the outbox", bytes)
+}
