@@ -106,7 +106,28 @@ macro_rules! adapters {
 }
 
 adapters! {
+    CopyObject: copy_object(CopyObjectInput) -> CopyObjectOutput = adapt::copy::copy_object;
+    DeleteObject: delete_object(DeleteObjectInput) -> DeleteObjectOutput
+        = adapt::delete::delete_object;
+    DeleteObjectTagging: delete_object_tagging(DeleteObjectTaggingInput) -> DeleteObjectTaggingOutput
+        = adapt::object_tagging::delete_object_tagging;
+    DeleteObjects: delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput
+        = adapt::delete::delete_objects;
     GetObject: get_object(GetObjectInput) -> GetObjectOutput = adapt::get::get_object;
+    GetObjectAttributes: get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput
+        = adapt::object_attributes::get_object_attributes;
+    GetObjectLegalHold: get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput
+        = adapt::object_holds::get_object_legal_hold;
+    GetObjectRetention: get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput
+        = adapt::object_holds::get_object_retention;
+    GetObjectTagging: get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput
+        = adapt::object_tagging::get_object_tagging;
     HeadObject: head_object(HeadObjectInput) -> HeadObjectOutput = adapt::get::head_object;
     PutObject: put_object(PutObjectInput) -> PutObjectOutput = adapt::put::put_object;
+    PutObjectLegalHold: put_object_legal_hold(PutObjectLegalHoldInput) -> PutObjectLegalHoldOutput
+        = adapt::object_holds::put_object_legal_hold;
+    PutObjectRetention: put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput
+        = adapt::object_holds::put_object_retention;
+    PutObjectTagging: put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput
+        = adapt::object_tagging::put_object_tagging;
 }

@@ -58,7 +58,7 @@ const HIDDEN_PREFIXES: [&str; 8] = [
 
 /// Headers that ask for what isn't built, and what it is. (A request that asks for it and is done
 /// without it would seem to have been done with it.)
-const NOT_BUILT: [(&str, &str); 5] = [
+const NOT_BUILT: [(&str, &str); 6] = [
     (
         "x-amz-server-side-encryption-aws-kms-key-id",
         "Encryption with keys of KMS",
@@ -70,8 +70,12 @@ const NOT_BUILT: [(&str, &str); 5] = [
     ("x-amz-write-offset-bytes", "Appending to an object"),
     ("x-amz-mfa", "MFA delete"),
     (
-        "x-amz-object-if-match-last-modified-time",
-        "A condition on the time",
+        "x-amz-if-match-last-modified-time",
+        "A condition on an object's time or size",
+    ),
+    (
+        "x-amz-if-match-size",
+        "A condition on an object's time or size",
     ),
 ];
 

@@ -12,7 +12,9 @@ use http::header::{
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, StreamBody};
 use objects::content::{ContentReader, CustomerKey};
-use objects::{Checksum, Extent, ObjectData, ObjectError, ObjectVersion, VersionId};
+use objects::{
+    Bucket, Checksum, Extent, ObjectData, ObjectError, ObjectKey, ObjectVersion, VersionId,
+};
 use s3s::S3Response;
 use s3s::dto::{GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput};
 use store::Engine;
@@ -105,11 +107,13 @@ impl Located {
 /// # Errors
 ///
 /// They are damaged.
-pub(crate) async fn locate<E: Engine>(
+pub(crate) async fn locate_in<E: Engine>(
     context: &Context<E>,
+    bucket: &Bucket,
+    key: &ObjectKey,
     version: Arc<ObjectVersion>,
 ) -> Result<Located, Fault> {
-    let (bucket, key) = (context.bucket()?.entry.id, context.key()?);
+    let bucket = bucket.entry.id;
     let extents = match version.object() {
         Some(data) => {
             context
@@ -147,7 +151,7 @@ async fn find<E: Engine>(context: &Context<E>) -> Result<Found, Fault> {
     let version = context.version_id()?;
     let found = context.objects.find(bucket, name, version).await;
     let located = match found {
-        Ok(found) => locate(context, found).await?,
+        Ok(found) => locate_in(context, bucket, name, found).await?,
         Err(error) => return Err(missing(context, error, version).await),
     };
     let key = values::customer_key(&context.headers, values::CUSTOMER)?;

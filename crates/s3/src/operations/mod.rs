@@ -7,7 +7,12 @@
 //! Bytes come by `context.payload()` and go by `context.answer_with`; headers that the codec isn't
 //! given (`guard::HIDDEN`) are read from `context.headers`. Further questions: `context.ask`.
 
+pub(crate) mod copy;
+pub(crate) mod delete;
 pub(crate) mod facts;
 pub(crate) mod get;
 pub(crate) mod ingest;
+pub(crate) mod object_attributes;
+pub(crate) mod object_holds;
+pub(crate) mod object_tagging;
 pub(crate) mod put;
