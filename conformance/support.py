@@ -53,7 +53,7 @@ _roles = {}
 
 
 def client(region, service="s3"):
-    """A client in a Region. Where an endpoint is set, it tries once: what is retried is not seen."""
+    """A client in a Region. Where an endpoint is set, it tries once, so that nothing is hidden."""
     if (region, service) not in _clients:
         attempts = 1 if os.environ.get("AWS_ENDPOINT_URL") else 3
         config = Config(retries={"total_max_attempts": attempts}, read_timeout=60)

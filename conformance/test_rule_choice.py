@@ -1,5 +1,5 @@
-"""Which rules an object is replicated by: all that match, and of those to one destination the one of
-the highest priority. The storage class of the replica tells which it was."""
+"""Which rules an object is replicated by: all that match, and of those to one destination the one
+of the highest priority. The storage class of the replica tells which it was."""
 
 import unittest
 

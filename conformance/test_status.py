@@ -203,7 +203,7 @@ class Lifecycle(Case):
     def test_what_has_failed_does_not_expire(self):
         seconds = os.environ.get("CONFORMANCE_LIFECYCLE")
         if not seconds:
-            self.skipTest("NOT TESTED: CONFORMANCE_LIFECYCLE doesn't say how soon rules are applied")
+            self.skipTest("NOT TESTED: CONFORMANCE_LIFECYCLE is not set")
         source, destination = self.pair()
         self.put(SOURCE, source, "old/before")
         self.replicate(SOURCE, source, rule(destination))

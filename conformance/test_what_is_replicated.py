@@ -301,7 +301,7 @@ class Others(Case):
     def test_lifecycle_actions_are_not(self):
         seconds = os.environ.get("CONFORMANCE_LIFECYCLE")
         if not seconds:
-            self.skipTest("NOT TESTED: CONFORMANCE_LIFECYCLE doesn't say how soon rules are applied")
+            self.skipTest("NOT TESTED: CONFORMANCE_LIFECYCLE is not set")
         source, destination = self.pair()
         self.replicate(SOURCE, source, rule(destination, markers="Enabled"))
         self.put(SOURCE, source, "expires/a")

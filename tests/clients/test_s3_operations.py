@@ -1,5 +1,5 @@
 """Every operation of S3's published model, called through botocore: it answers as the service would
-or says by its name that it isn't built. Never another 5xx, never silence, never a change by mistake."""
+or says by its name that it isn't built. Never another 5xx, never silence, no change by mistake."""
 
 import json
 import unittest

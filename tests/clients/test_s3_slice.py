@@ -34,7 +34,8 @@ class CommandLine(Objects):
         bucket = self.bucket()
         with tempfile.TemporaryDirectory() as folder:
             near, far = pathlib.Path(folder, "near"), pathlib.Path(folder, "far")
-            files = {"a.txt": b"a", "b/c.bin": os.urandom(300_000), "b/d e+f.txt": b"", "ü.txt": b"u"}
+            files = {"a.txt": b"a", "b/c.bin": os.urandom(300_000), "b/d e+f.txt": b"",
+                     "ü.txt": b"u"}
             for name, data in files.items():
                 (near / name).parent.mkdir(parents=True, exist_ok=True)
                 (near / name).write_bytes(data)

@@ -10,6 +10,10 @@ use crate::{run, tidy};
 /// What drives the lab as a user would: pinned, from PyPI.
 const CLIENTS: &[&str] = &["awscli==1.45.11", "boto3==1.43.11", "dnspython==2.9.2"];
 
+/// What `tests/clients/javascript` imports: pinned, from npm, of the last line that Debian's Node.js
+/// (18) is good for.
+const JAVASCRIPT: &[&str] = &["@aws-sdk/client-s3@3.940.0", "@aws-sdk/lib-storage@3.940.0"];
+
 /// Tests that hardly compute and wait for minutes, as Terraform's provider does and requests that
 /// stand still: they run beside the others, each by itself.
 const WAITING: &[&str] = &["test_terraform_zones", "test_wire"];
@@ -117,6 +121,10 @@ fn tools() -> Result<()> {
         ("dig", "bind9-dnsutils"),
         ("nsd", "nsd"),
         ("knotd", "knot"),
+        ("rclone", "rclone"),
+        ("s3cmd", "s3cmd"),
+        ("node", "nodejs"),
+        ("npm", "npm"),
     ];
     let missing: Vec<&str> = wanted
         .iter()
@@ -152,6 +160,7 @@ fn tools() -> Result<()> {
 /// The `aws` command line, boto3, `dig` and Terraform drive the whole slice.
 fn clients() -> Result<()> {
     let python = client_environment()?;
+    javascript_environment()?;
     let folder = run::root().join("tests/clients");
     let mut busy = Vec::new();
     for entry in std::fs::read_dir(&folder)? {
@@ -184,6 +193,24 @@ fn clients() -> Result<()> {
         outcome = outcome.and(waiting.join().expect("it doesn't panic"));
     }
     outcome
+}
+
+/// The SDK for JavaScript under target/, where the test that needs it looks for it.
+fn javascript_environment() -> Result<()> {
+    let folder = run::root().join("target/javascript");
+    let stamp = folder.join("packages.txt");
+    let wanted = JAVASCRIPT.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&folder)?;
+    let mut install = Command::new("npm");
+    install
+        .args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"])
+        .arg(&folder);
+    run::command(install.args(JAVASCRIPT))?;
+    std::fs::write(stamp, wanted)?;
+    Ok(())
 }
 
 /// A Python environment under target/ with the clients in it; the path of its interpreter.
