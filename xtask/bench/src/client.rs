@@ -4,7 +4,12 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use aws::signature::{Credentials, Rules, SecretKey, Target, sign};
+use aws::signature::{
+    Credentials, Payload, Rules, SecretKey, SigningOptions, Target, sign, sign_with,
+};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use md5::{Digest, Md5};
 use serde_json::{Value, json};
 use types::{Region, Timestamp};
 
@@ -106,6 +111,69 @@ impl Client {
         }
     }
 
+    /// The head of a request to S3 whose body isn't signed, as SDKs have it under TLS: `path` is
+    /// that of the URL with its query, `length` the body's.
+    pub fn object_head(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        length: usize,
+    ) -> Result<Vec<u8>> {
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", self.address.to_string());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (mut parts, ()) = request.body(())?.into_parts();
+        let target = Target {
+            service: "s3",
+            region: self.region,
+            rules: Rules::OBJECTS,
+        };
+        let options = SigningOptions::HEADER;
+        let credentials = self.credentials();
+        sign_with(
+            &mut parts,
+            Payload::Unsigned,
+            &options,
+            &credentials,
+            &target,
+            now(),
+        )?;
+        Ok(head(&parts, length))
+    }
+
+    /// Calls S3 once and gives what it answers; a status above 299 is an error with its text.
+    pub fn object_call(&self, method: &str, path: &str, body: &[u8]) -> Result<String> {
+        let digest = STANDARD.encode(Md5::digest(body));
+        let headers = [("content-md5", digest.as_str())];
+        let headers = if body.is_empty() {
+            &[][..]
+        } else {
+            &headers[..]
+        };
+        let mut request = self.object_head(method, path, headers, body.len())?;
+        request.extend_from_slice(body);
+        let mut connection = Connection::new(self.address);
+        let (status, reply) = connection.exchange(&request)?;
+        let reply = String::from_utf8_lossy(reply).into_owned();
+        if status > 299 {
+            bail!("{method} {path} was answered {status}: {reply}");
+        }
+        Ok(reply)
+    }
+
+    fn credentials(&self) -> Credentials<'_> {
+        Credentials {
+            access_key_id: &self.access_key_id,
+            secret: &self.secret,
+            session_token: None,
+        }
+    }
+
     fn signed(
         &self,
         request: http::Request<()>,
@@ -114,25 +182,13 @@ impl Client {
         body: &[u8],
     ) -> Result<Vec<u8>> {
         let (mut parts, ()) = request.into_parts();
-        let credentials = Credentials {
-            access_key_id: &self.access_key_id,
-            secret: &self.secret,
-            session_token: None,
-        };
         let target = Target {
             service,
             region: self.region,
             rules,
         };
-        sign(&mut parts, body, &credentials, &target, now())?;
-        let mut bytes = format!("{} {} HTTP/1.1\r\n", parts.method, parts.uri).into_bytes();
-        for (name, value) in &parts.headers {
-            bytes.extend_from_slice(name.as_str().as_bytes());
-            bytes.extend_from_slice(b": ");
-            bytes.extend_from_slice(value.as_bytes());
-            bytes.extend_from_slice(b"\r\n");
-        }
-        bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+        sign(&mut parts, body, &self.credentials(), &target, now())?;
+        let mut bytes = head(&parts, body.len());
         bytes.extend_from_slice(body);
         Ok(bytes)
     }
@@ -188,6 +244,19 @@ impl Client {
         to.wait_until_active(table)?;
         self.wait_until_active(table)
     }
+}
+
+/// A request's head as bytes.
+fn head(parts: &http::request::Parts, length: usize) -> Vec<u8> {
+    let mut bytes = format!("{} {} HTTP/1.1\r\n", parts.method, parts.uri).into_bytes();
+    for (name, value) in &parts.headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(format!("content-length: {length}\r\n\r\n").as_bytes());
+    bytes
 }
 
 /// The body of a reply whose status is 200; anything else is an error that quotes it.

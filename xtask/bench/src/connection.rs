@@ -13,11 +13,26 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How much is read at a time.
 const CHUNK: usize = 16 * 1024;
 
+/// How much is read at a time of a body that isn't kept.
+const DISCARDED: usize = 256 * 1024;
+
 /// A connection that is opened when first used and again when the server has closed it.
 pub struct Connection {
     address: SocketAddr,
     stream: Option<TcpStream>,
     buffer: Vec<u8>,
+    /// What a body that isn't kept is read into.
+    discarded: Vec<u8>,
+}
+
+/// What came of a request whose reply's body wasn't kept.
+pub struct Transfer {
+    /// The reply's status.
+    pub status: u16,
+    /// The bytes of its body.
+    pub length: u64,
+    /// The first of them.
+    pub beginning: String,
 }
 
 /// What a reply's head says.
@@ -35,6 +50,7 @@ impl Connection {
             address,
             stream: None,
             buffer: Vec::with_capacity(CHUNK),
+            discarded: Vec::new(),
         }
     }
 
@@ -61,7 +77,56 @@ impl Connection {
         result
     }
 
-    fn attempt_once(&mut self, request: &[u8]) -> Result<(u16, std::ops::Range<usize>)> {
+    /// Sends a request, its body apart from its head, and reads the reply without keeping its body.
+    pub fn transfer(&mut self, head: &[u8], body: &[u8]) -> Result<Transfer> {
+        let reused = self.stream.is_some();
+        self.buffer.clear();
+        let mut outcome = self.transfer_once(head, body);
+        if outcome.is_err() && reused && self.buffer.is_empty() {
+            // As in `exchange`: an idle connection may just have been closed.
+            self.stream = None;
+            outcome = self.transfer_once(head, body);
+        }
+        if outcome.is_err() {
+            self.stream = None;
+        }
+        outcome
+    }
+
+    fn transfer_once(&mut self, request: &[u8], body: &[u8]) -> Result<Transfer> {
+        let (head, start) = self.send([request, body])?;
+        if head.chunked || head.length.is_none() {
+            let end = self.read_body(&head, start)?;
+            return Ok(self.transferred(&head, start, (end - start) as u64));
+        }
+        let stream = self.stream.as_mut().expect("just sent on it");
+        let length = head.length.expect("looked at above") as u64;
+        let mut left = length.saturating_sub((self.buffer.len() - start) as u64);
+        self.discarded.resize(DISCARDED, 0);
+        while left > 0 {
+            let most = self.discarded.len().min(usize::try_from(left)?);
+            match stream.read(&mut self.discarded[..most])? {
+                0 => bail!("the server closed the connection inside its reply"),
+                read => left -= read as u64,
+            }
+        }
+        Ok(self.transferred(&head, start, length))
+    }
+
+    fn transferred(&mut self, head: &Head, start: usize, length: u64) -> Transfer {
+        if head.close {
+            self.stream = None;
+        }
+        let beginning = &self.buffer[start..self.buffer.len().min(start + 500)];
+        Transfer {
+            status: head.status,
+            length,
+            beginning: String::from_utf8_lossy(beginning).into_owned(),
+        }
+    }
+
+    /// Sends these bytes and reads until the reply's head is there: it, and where the body begins.
+    fn send(&mut self, request: [&[u8]; 2]) -> Result<(Head, usize)> {
         if self.stream.is_none() {
             let stream = TcpStream::connect(self.address)
                 .with_context(|| format!("can't connect to {}", self.address))?;
@@ -70,7 +135,12 @@ impl Connection {
             self.stream = Some(stream);
         }
         let stream = self.stream.as_mut().expect("just opened");
-        stream.write_all(request)?;
+        for part in request.into_iter().filter(|part| !part.is_empty()) {
+            stream.write_all(part)?;
+        }
+        // A server that sends a head and a body apart, and waits for the head to be acknowledged
+        // (Nagle's algorithm), would wait 40 ms for a kernel that delays that.
+        rustix::net::sockopt::set_tcp_quickack(&*stream, true)?;
         let start = loop {
             if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
                 break end + 4;
@@ -79,7 +149,21 @@ impl Connection {
                 bail!("the server closed the connection before its reply");
             }
         };
-        let head = parse(&self.buffer[..start])?;
+        Ok((parse(&self.buffer[..start])?, start))
+    }
+
+    fn attempt_once(&mut self, request: &[u8]) -> Result<(u16, std::ops::Range<usize>)> {
+        let (head, start) = self.send([request, &[]])?;
+        let end = self.read_body(&head, start)?;
+        if head.close {
+            self.stream = None;
+        }
+        Ok((head.status, start..end))
+    }
+
+    /// Reads the body that begins there to its end, and says where that is.
+    fn read_body(&mut self, head: &Head, start: usize) -> Result<usize> {
+        let stream = self.stream.as_mut().expect("a head was read from it");
         let end = if head.chunked {
             read_chunks(stream, &mut self.buffer, start)?
         } else if let Some(length) = head.length {
@@ -93,10 +177,7 @@ impl Connection {
             while read(stream, &mut self.buffer)? > 0 {}
             self.buffer.len()
         };
-        if head.close {
-            self.stream = None;
-        }
-        Ok((head.status, start..end))
+        Ok(end)
     }
 }
 
@@ -206,6 +287,11 @@ mod tests {
                 let (status, body) = connection.exchange(b"call").unwrap();
                 assert_eq!((status, body), (200, &b"hello"[..]));
             }
+            let mut connection = Connection::new(server(reply, 2));
+            for _ in 0..2 {
+                let transfer = connection.transfer(b"ca", b"ll").unwrap();
+                assert_eq!((transfer.status, transfer.length), (200, 5));
+            }
         }
     }
 
@@ -219,6 +305,8 @@ mod tests {
         ] {
             let mut connection = Connection::new(server(reply, 1));
             assert!(connection.exchange(b"call").is_err());
+            let mut connection = Connection::new(server(reply, 1));
+            assert!(connection.transfer(b"ca", b"ll").is_err());
         }
     }
 }

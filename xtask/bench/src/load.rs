@@ -27,6 +27,7 @@ pub struct Window {
 }
 
 /// What a window yielded.
+#[derive(Clone)]
 pub struct Measured {
     /// How long it was in truth, in seconds.
     pub seconds: f64,

@@ -17,6 +17,7 @@ mod items;
 mod lab;
 mod load;
 mod machine;
+mod objects;
 mod peers;
 mod process;
 mod report;
@@ -33,7 +34,7 @@ use clap::Parser;
 #[command(name = "cargo xtask bench", max_term_width = 100)]
 pub struct Arguments {
     /// Only the scenario of that name: start, writes, replication, memory, cut, peers, dns,
-    /// steering, identity
+    /// steering, identity, objects
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// How long one measured window of load is
@@ -48,13 +49,19 @@ pub struct Arguments {
     /// How many principals the scenario `identity` has
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = principals)]
     principals: usize,
+    /// How many objects the bucket has that the scenario `objects` lists
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
+    objects: u64,
+    /// The size in MiB of the object that the scenario `objects` uploads in parts
+    #[arg(long, value_name = "N", default_value_t = 5_120, value_parser = clap::value_parser!(u64).range(16..=20_480))]
+    object_mebibytes: u64,
     /// How long the scenario `cut` cuts the link
     #[arg(long, value_name = "N", default_value_t = 60)]
     cut_seconds: u64,
     /// Cut the link for 10 minutes
     #[arg(long)]
     long: bool,
-    /// Of the scenario `peers`, only the peers whose name contains this
+    /// Of the scenarios `peers` and `objects`, only the peers whose name contains this
     #[arg(long, value_name = "NAME")]
     peer: Option<String>,
     /// Measure the peers and the bare engine alone, without a lab; nothing is written to docs

@@ -4,6 +4,7 @@ mod cut;
 mod dns;
 mod identity;
 mod memory;
+mod objects;
 mod peers;
 mod replication;
 mod start;
@@ -34,6 +35,7 @@ pub const ALL: &[(&str, Scenario)] = &[
     ("dns", dns::run),
     ("steering", steering::run),
     ("identity", identity::run),
+    ("objects", objects::run),
 ];
 
 /// How many connections load a server.
