@@ -10,8 +10,8 @@ use crate::{run, tidy};
 /// What drives the lab as a user would: pinned, from PyPI.
 const CLIENTS: &[&str] = &["awscli==1.45.11", "boto3==1.43.11", "dnspython==2.9.2"];
 
-/// What `tests/clients/javascript` imports: pinned, from npm, of the last line that Debian's Node.js
-/// (18) is good for.
+/// What `tests/clients/javascript` imports: pinned, from npm, of the last line that Debian's
+/// Node.js (18) is good for.
 const JAVASCRIPT: &[&str] = &["@aws-sdk/client-s3@3.940.0", "@aws-sdk/lib-storage@3.940.0"];
 
 /// Tests that hardly compute and wait for minutes, as Terraform's provider does and requests that

@@ -1,5 +1,6 @@
-//! Objects as a load sends and fetches them: keys and bytes that no store has seen, so that none can
-//! keep two as one, over signed requests whose bodies aren't signed, as SDKs send them under TLS.
+//! Objects as a load sends and fetches them: keys and bytes that no store has seen, so that none
+//! can keep two as one, over signed requests whose bodies aren't signed, as SDKs send them under
+//! TLS.
 
 pub mod peers;
 
@@ -115,8 +116,8 @@ impl Bucket {
         expect(&connection.transfer(&head, body)?)
     }
 
-    /// Workers that each put new objects of that size, under keys of their own: `keys` of them, then
-    /// the first again.
+    /// Workers that each put new objects of that size, under keys of their own: `keys` of them,
+    /// then the first again.
     pub fn putters(
         &self,
         count: usize,
