@@ -40,6 +40,8 @@ pub mod kind {
     pub const CONFLICT: u8 = 15;
     /// Facts about the site: the sealed key of its contents, say.
     pub const SITE: u8 = 16;
+    /// An upload that ended, completed or aborted: bucket, upload's stamp.
+    pub const ENDED: u8 = 17;
 }
 
 /// A key of that kind that begins with that bucket: the prefix of all such rows.

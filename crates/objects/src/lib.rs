@@ -29,6 +29,8 @@ pub mod replication;
 pub mod row;
 pub mod rules;
 mod service;
+#[cfg(test)]
+mod testing;
 mod version;
 mod write;
 

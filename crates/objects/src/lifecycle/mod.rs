@@ -3,10 +3,13 @@
 
 mod check;
 mod due;
+mod pass;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use due::{Due, due, is_abort_due};
+pub use pass::{LIFECYCLE_INTERVAL, LifecycleReport};
+
+use due::{Due, due, is_abort_due};
 pub use due::{Expiry, abort_date, expiry};
 
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,11 @@
 
 use super::*;
 use crate::list::tests::version_at;
-use crate::{ObjectError, ReplicationStatus, RuleOutcome, State};
+use crate::list::{After, ListQuery, VersionsAfter};
+use crate::testing::{Lab, now};
+use crate::{
+    Bucket, BucketSettings, ObjectError, ReplicationStatus, RuleOutcome, State, Versioning,
+};
 
 /// Midnight of that day, and some hours.
 fn day(days: u64, hours: u64) -> Timestamp {
@@ -392,4 +396,154 @@ fn filters_choose_by_prefix_tags_and_size() {
     assert!(!find("logs/a", 10, "v"));
     assert!(!find("logs/a", 20, "v"));
     assert!(!find("logs/a", 11, "w"));
+}
+
+/// Versions of a key, newest first: is it a delete marker?
+fn held(lab: &Lab, bucket: &Bucket, key: &str) -> Vec<bool> {
+    let query = ListQuery {
+        prefix: key,
+        delimiter: "",
+        limit: 1000,
+    };
+    let after = VersionsAfter::Keys(After::Nothing);
+    let page = now(lab.objects.list_versions(bucket, &query, &after)).unwrap();
+    let versions = page.versions.iter();
+    versions
+        .map(|listed| listed.version.is_delete_marker())
+        .collect()
+}
+
+fn pass(lab: &Lab) -> (u64, u64) {
+    let report = now(lab.objects.lifecycle_pass()).unwrap();
+    assert_eq!(report.left, 0);
+    (report.expired, report.aborted)
+}
+
+fn ruled(lab: &Lab, bucket: &Bucket, rules: Vec<LifecycleRule>) -> Bucket {
+    let configuration = LifecycleConfiguration { rules };
+    let accepted = configuration.accept(&Numbers).unwrap();
+    let change = |settings: &mut BucketSettings| {
+        settings.lifecycle = Some(accepted.clone());
+        Ok(())
+    };
+    now(lab.objects.change_settings(bucket, change)).unwrap();
+    lab.objects.bucket(&bucket.name).unwrap()
+}
+
+#[test]
+fn a_pass_expires_what_is_due_as_the_bucket_keeps_versions() {
+    for (versioning, after_one, after_two) in [
+        (Versioning::Unversioned, vec![], vec![]),
+        // A delete marker; then it is alone with what it covers, until that is deleted.
+        (Versioning::Enabled, vec![true, false], vec![true, false]),
+        (Versioning::Suspended, vec![true], vec![]),
+    ] {
+        let lab = Lab::new(day(1, 5));
+        let bucket = lab.bucket("bucket", versioning);
+        let bucket = ruled(&lab, &bucket, vec![rule(1)]);
+        lab.put(&bucket, "k", b"x");
+        lab.clock.set(day(2, 23));
+        assert_eq!(pass(&lab), (0, 0));
+        lab.clock.set(day(3, 0));
+        assert_eq!(pass(&lab), (1, 0));
+        assert_eq!(held(&lab, &bucket, "k"), after_one, "{versioning:?}");
+        lab.clock.set(day(9, 0));
+        pass(&lab);
+        assert_eq!(held(&lab, &bucket, "k"), after_two, "{versioning:?}");
+    }
+}
+
+#[test]
+fn noncurrent_versions_and_lone_markers_go() {
+    let lab = Lab::new(day(1, 0));
+    let bucket = lab.bucket("bucket", Versioning::Enabled);
+    let rules = vec![LifecycleRule {
+        filter: Some(Filter {
+            prefix: Some("in/".to_owned()),
+            ..Filter::default()
+        }),
+        expiration: Some(Expiration {
+            expired_object_delete_marker: Some(true),
+            ..Expiration::default()
+        }),
+        noncurrent_expiration: Some(NoncurrentExpiration {
+            days: Some(1),
+            newer_versions: Some(1),
+        }),
+        ..rule(1)
+    }];
+    let bucket = ruled(&lab, &bucket, rules);
+    for key in ["in/k", "out/k"] {
+        for _ in 0..4 {
+            lab.put(&bucket, key, b"x");
+        }
+    }
+    lab.put(&bucket, "in/gone", b"x");
+    lab.delete(&bucket, "in/gone", None);
+    lab.clock.set(day(3, 0));
+    // Three noncurrent ones, of which the newest is kept.
+    assert_eq!(pass(&lab), (2, 0));
+    assert_eq!(held(&lab, &bucket, "in/k").len(), 2);
+    assert_eq!(held(&lab, &bucket, "out/k").len(), 4);
+    assert_eq!(held(&lab, &bucket, "in/gone"), [true, false]);
+    let query = ListQuery {
+        prefix: "in/gone",
+        delimiter: "",
+        limit: 9,
+    };
+    let after = VersionsAfter::Keys(After::Nothing);
+    let page = now(lab.objects.list_versions(&bucket, &query, &after)).unwrap();
+    let covered = page.versions[1].version.id();
+    lab.delete(&bucket, "in/gone", Some(covered));
+    assert_eq!(pass(&lab), (1, 0));
+    assert!(held(&lab, &bucket, "in/gone").is_empty());
+    assert_eq!(pass(&lab), (0, 0));
+}
+
+#[test]
+fn a_pass_goes_through_more_than_a_page_of_versions() {
+    let lab = Lab::new(day(1, 0));
+    let bucket = lab.bucket("bucket", Versioning::Enabled);
+    let rules = vec![LifecycleRule {
+        expiration: None,
+        noncurrent_expiration: Some(NoncurrentExpiration {
+            days: Some(1),
+            newer_versions: None,
+        }),
+        ..rule(1)
+    }];
+    let bucket = ruled(&lab, &bucket, rules);
+    for _ in 0..1_101 {
+        lab.put(&bucket, "k", b"x");
+    }
+    lab.put(&bucket, "z", b"x");
+    lab.clock.set(day(3, 0));
+    assert_eq!(pass(&lab), (1_100, 0));
+    assert_eq!(held(&lab, &bucket, "").len(), 2);
+}
+
+#[test]
+fn uploads_that_nobody_completes_are_aborted() {
+    let lab = Lab::new(day(1, 5));
+    let bucket = lab.bucket("bucket", Versioning::Unversioned);
+    let rules = vec![LifecycleRule {
+        expiration: None,
+        abort_after_days: Some(2),
+        filter: Some(Filter {
+            prefix: Some("in/".to_owned()),
+            ..Filter::default()
+        }),
+        ..rule(1)
+    }];
+    let bucket = ruled(&lab, &bucket, rules);
+    for key in ["in/k", "out/k"] {
+        let upload = crate::multipart::tests::upload(None);
+        let key = key.parse().unwrap();
+        now(lab.objects.create_upload(&bucket, &key, &upload)).unwrap();
+    }
+    lab.clock.set(day(3, 23));
+    assert_eq!(pass(&lab), (0, 0));
+    lab.clock.set(day(4, 0));
+    assert_eq!(pass(&lab), (0, 1));
+    assert_eq!(pass(&lab), (0, 0));
 }

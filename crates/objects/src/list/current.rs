@@ -6,6 +6,7 @@ use store::Snapshot;
 use super::ListQuery;
 use super::range::{After, Last, Walk, collect};
 use crate::keys::kind;
+use crate::row::is_delete_marker;
 use crate::{BucketId, ObjectError, ObjectKey, ObjectVersion};
 
 /// A page of current objects.
@@ -32,8 +33,11 @@ pub async fn list_current<S: Snapshot>(
     let start = after.start(kind::CURRENT, bucket);
     let walk = Walk::new(snapshot, kind::CURRENT, bucket, query.prefix, start);
     let page = collect(walk, query, |row| {
-        let version = super::versions::read(&row.value)?;
-        Ok((!version.is_delete_marker()).then(|| (row.key.clone(), version)))
+        if is_delete_marker(&row.value) {
+            return Ok(None);
+        }
+        let version = ObjectVersion::decode(&row.value)?;
+        Ok(Some((row.key.clone(), version)))
     });
     let page = page.await?;
     Ok(ObjectListing {

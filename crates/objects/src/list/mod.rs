@@ -12,8 +12,8 @@ mod versions;
 
 pub use current::{ObjectListing, list_current};
 pub use range::After;
-pub use uploads::{UploadListing, UploadsAfter, list_uploads};
-pub use versions::{VersionListing, VersionsAfter, list_versions};
+pub use uploads::{ListedUpload, UploadListing, UploadsAfter, list_uploads};
+pub use versions::{ListedVersion, VersionListing, VersionsAfter, list_versions};
 
 use store::Engine;
 

@@ -20,9 +20,9 @@ const FIRST_STEP: usize = 4;
 /// holds 4 MB at worst.
 const LAST_STEP: usize = 512;
 
-/// Rows looked at for one page at most. A page that would take more (a million delete markers
+/// Rows looked at for one page at most. A page that would take more (100,000 delete markers
 /// in a row) ends early and says so, as S3's may: its reader comes back for the rest.
-pub(super) const LOOKED_AT: usize = 100_000;
+pub(super) const LOOKED_AT: usize = 20_000;
 
 /// Where a listing goes on: after all that was told before.
 #[derive(Clone, PartialEq, Eq, Debug)]

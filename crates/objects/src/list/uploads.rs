@@ -65,7 +65,7 @@ pub async fn list_uploads<S: Snapshot>(
         Ok(Some(ListedUpload {
             key: row.key.clone(),
             id: UploadId(stamp),
-            upload: Upload::read(&row.value)?,
+            upload: Upload::decode(&row.value)?,
         }))
     });
     let page = page.await?;

@@ -57,7 +57,7 @@ pub async fn list_versions<S: Snapshot>(
     };
     let walk = Walk::new(snapshot, kind::VERSION, bucket, query.prefix, start);
     let page = collect(walk, query, |row: &Row| {
-        let version = read(&row.value)?;
+        let version = ObjectVersion::decode(&row.value)?;
         let is_latest = key_of_latest.as_ref() != Some(&row.key);
         if is_latest {
             key_of_latest = Some(row.key.clone());
@@ -105,12 +105,7 @@ async fn within<S: Snapshot>(
     let start = Bound::Excluded(version(bucket, key, stamp));
     let row = of_key(kind::CURRENT, bucket, key);
     let current = snapshot.get(Space::Objects, &row).await?;
-    let latest = current.as_deref().map(read).transpose()?;
+    let latest = current.as_deref().map(ObjectVersion::decode).transpose()?;
     let told = latest.is_some_and(|latest| latest.stamp >= stamp);
     Ok((start, told.then(|| key.clone())))
-}
-
-/// A version as its row has it.
-pub(super) fn read(value: &[u8]) -> Result<ObjectVersion, ObjectError> {
-    ObjectVersion::decode(value)
 }

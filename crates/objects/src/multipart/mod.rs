@@ -1,6 +1,18 @@
 //! Multipart uploads: begun, parts put one by one and listed, and completed into one version or
 //! aborted. A part is a content of its own; completing moves no byte.
 
+mod complete;
+mod copy;
+mod finish;
+mod rows;
+#[cfg(test)]
+pub(crate) mod tests;
+mod uploads;
+
+pub use complete::{CompletedPart, Completion};
+pub use copy::copied_range;
+pub use uploads::{PartListing, check_part_number, checksum_of};
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use types::{AccountId, Timestamp};
 
 use crate::{
-    Acl, ChecksumAlgorithm, ChecksumKind, Encryption, Extent, Metadata, ObjectError, Retention,
-    Stamp, VersionId,
+    Acl, Checksum, ChecksumAlgorithm, ChecksumKind, Encryption, Extent, Metadata, ObjectError,
+    Retention, Stamp, VersionId,
 };
 
 /// The greatest number of a part (S3 User Guide, "Amazon S3 multipart upload limits").
@@ -51,8 +63,8 @@ pub struct Upload {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
     /// The legal hold that was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub legal_hold: Option<bool>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub legal_hold: bool,
     /// The checksum that parts and object have; none: CRC64NVME of the whole, which S3 keeps of
     /// every object and doesn't tell of parts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,16 +82,28 @@ pub struct Part {
     pub last_modified: Timestamp,
 }
 
-/// What an upload was completed to: kept for a while, so that whoever lost the answer and asks
-/// again gets it.
+/// An upload that ended: kept for a while. Whoever lost the answer to a completion and asks again
+/// gets it; and what of its parts is left, if this Region was stopped half-way, is found by it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct Completed {
-    /// The object's entity tag.
-    pub(crate) etag: String,
-    /// The version; none: the bucket wasn't versioned.
-    pub(crate) version: VersionId,
+pub(crate) struct Ended {
     /// When.
     pub(crate) at: Timestamp,
+    /// What it was completed to; none: it was aborted.
+    pub(crate) completed: Option<Completed>,
+}
+
+/// What an upload was completed to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Completed {
+    /// The object's entity tag.
+    pub etag: String,
+    /// The object's checksum.
+    pub checksum: Option<Checksum>,
+    /// The version; none if another has taken its place since.
+    #[serde(skip)]
+    pub version: Option<VersionId>,
+    /// How it is encrypted.
+    pub encryption: Encryption,
 }
 
 impl UploadId {
@@ -103,14 +127,5 @@ impl FromStr for UploadId {
 impl fmt::Display for UploadId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-impl Upload {
-    /// An upload as its row has it.
-    pub(crate) fn read(value: &[u8]) -> Result<Upload, ObjectError> {
-        serde_json::from_slice(value).map_err(|error| {
-            ObjectError::Internal(format!("an upload's row is malformed: {error}"))
-        })
     }
 }

@@ -1,0 +1,263 @@
+//! One Region's objects in memory, for tests: a clock that the test sets, a configuration that
+//! decides at once, blobs that lose what isn't synced.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use aws::access::Authorizer;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use store::MemoryEngine;
+use types::{
+    AccountId, Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected,
+    ConfigurationView, Deployment, Environment, Monotonic, Now, Proposal, Region, Site, SiteId,
+    SiteName, Sleep, Timestamp,
+};
+
+use crate::blob::MemoryBlobs;
+use crate::content::{Expected, Ingest, IngestOptions, SiteKey};
+use crate::notify::{Origin, Posting, TargetArn, Webhooks};
+use crate::service::Asked;
+use crate::{
+    Bucket, BucketFacts, BucketName, BucketSettings, Cause, Creation, DeleteOptions, Metadata,
+    NewBucket, NewContent, NewObject, ObjectError, ObjectVersion, Objects, ObjectsConfig, Peers,
+    RoleRefusal, Roles, Unreachable, VersionId, Versioning, WriteConditions,
+};
+
+/// A Region.
+pub(crate) struct Lab {
+    pub(crate) objects: Objects<MemoryEngine>,
+    pub(crate) blobs: Arc<MemoryBlobs>,
+    pub(crate) clock: Arc<Clock>,
+}
+
+/// A clock that stands still unless it is set; random numbers that count.
+pub(crate) struct Clock {
+    wall: AtomicU64,
+    drawn: AtomicU64,
+}
+
+#[derive(Clone, Default)]
+struct View {
+    revision: u64,
+    entries: BTreeMap<String, (u64, Bytes)>,
+}
+
+/// A configuration in memory.
+#[derive(Default)]
+struct Decided(Mutex<View>);
+
+/// Nobody's.
+struct Nobody;
+
+/// What a step in memory comes to, which is done at once.
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("memory answers at once")
+}
+
+impl Lab {
+    /// An empty Region at that time.
+    pub(crate) fn new(wall: Timestamp) -> Lab {
+        let clock = Arc::new(Clock {
+            wall: AtomicU64::new(wall.0),
+            drawn: AtomicU64::new(1),
+        });
+        let blobs = Arc::new(MemoryBlobs::new());
+        let region: Region = "us-east-1".parse().unwrap();
+        let config = ObjectsConfig {
+            deployment: Deployment {
+                sites: vec![Site {
+                    id: SiteId(1),
+                    name: SiteName::Region(region),
+                    place: region,
+                }],
+            },
+            site: SiteId(1),
+            region,
+            environment: clock.clone(),
+            configuration: Arc::new(Decided::default()),
+            blobs: blobs.clone(),
+            key: SiteKey::new([7; 32]),
+            roles: Arc::new(Nobody),
+            peers: Arc::new(Nobody),
+            webhooks: Arc::new(Nobody),
+        };
+        let objects = now(Objects::open(MemoryEngine::new(), config)).unwrap();
+        Lab {
+            objects,
+            blobs,
+            clock,
+        }
+    }
+
+    /// A bucket.
+    pub(crate) fn bucket(&self, name: &str, versioning: Versioning) -> Bucket {
+        let settings = BucketSettings {
+            versioning,
+            ..BucketSettings::new(false)
+        };
+        let new = NewBucket {
+            name: name.parse().unwrap(),
+            owner: AccountId::LAB,
+            settings,
+        };
+        now(self.objects.create_bucket(new)).unwrap()
+    }
+
+    /// An object of those bytes.
+    pub(crate) fn put(&self, bucket: &Bucket, key: &str, bytes: &[u8]) -> Arc<ObjectVersion> {
+        let options = IngestOptions {
+            length: None,
+            limit: u64::MAX,
+            expected: Expected::default(),
+            customer_key: None,
+        };
+        let mut ingest = Ingest::new(self.objects.contents(), options);
+        now(ingest.push(Bytes::copy_from_slice(bytes))).unwrap();
+        let ingested = now(ingest.finish(Vec::new())).unwrap();
+        let new = NewObject {
+            owner: AccountId::LAB,
+            content: NewContent::Whole(ingested),
+            metadata: Metadata::default(),
+            storage_class: "STANDARD".to_owned(),
+            tags: BTreeMap::new(),
+            acl: None,
+            retention: None,
+            legal_hold: false,
+            conditions: WriteConditions::default(),
+            how: Creation::Put,
+            cause: cause(),
+        };
+        now(self.objects.put(bucket, &key.parse().unwrap(), new)).unwrap()
+    }
+
+    /// Deletes the object of that key, or a version of it.
+    pub(crate) fn delete(&self, bucket: &Bucket, key: &str, id: Option<VersionId>) {
+        let options = DeleteOptions {
+            owner: AccountId::LAB,
+            bypass_governance: false,
+            if_match: None,
+            cause: cause(),
+        };
+        let key = key.parse().unwrap();
+        now(self.objects.delete(bucket, &key, id, &options)).unwrap();
+    }
+}
+
+impl Clock {
+    pub(crate) fn set(&self, wall: Timestamp) {
+        self.wall.store(wall.0, Ordering::Relaxed);
+    }
+}
+
+impl Environment for Clock {
+    fn now(&self) -> Now {
+        Now {
+            wall: Timestamp(self.wall.load(Ordering::Relaxed)),
+            monotonic: Monotonic(0),
+        }
+    }
+
+    fn sleep_until(&self, _: Monotonic) -> Sleep {
+        Box::pin(std::future::pending())
+    }
+
+    fn random(&self) -> u64 {
+        let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
+        drawn.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+impl ConfigurationView for View {
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    fn get(&self, key: &str) -> Option<(u64, Bytes)> {
+        self.entries.get(key).cloned()
+    }
+
+    fn visit(&self, prefix: &str, visitor: &mut dyn FnMut(&str, u64, &Bytes)) {
+        let entries = self.entries.range(prefix.to_owned()..);
+        for (key, (revision, value)) in entries.take_while(|(key, _)| key.starts_with(prefix)) {
+            visitor(key, *revision, value);
+        }
+    }
+}
+
+impl Configuration for Decided {
+    fn view(&self) -> Arc<dyn ConfigurationView> {
+        Arc::new(self.0.lock().unwrap().clone())
+    }
+
+    fn propose(&self, edits: Vec<ConfigurationEdit>) -> Proposal<'_> {
+        Box::pin(std::future::ready(self.decide(edits)))
+    }
+}
+
+impl Decided {
+    fn decide(&self, edits: Vec<ConfigurationEdit>) -> Result<u64, ConfigurationError> {
+        let mut view = self.0.lock().unwrap();
+        let holds = edits.iter().all(|edit| {
+            let found = view.entries.get(&edit.key).map(|(revision, _)| *revision);
+            match edit.expected {
+                ConfigurationExpected::Any => true,
+                ConfigurationExpected::Absent => found.is_none(),
+                ConfigurationExpected::Revision(revision) => found == Some(revision),
+            }
+        });
+        if !holds {
+            return Err(ConfigurationError::Conflict);
+        }
+        view.revision += 1;
+        let revision = view.revision;
+        for edit in edits {
+            match edit.value {
+                Some(value) => view.entries.insert(edit.key, (revision, value)),
+                None => view.entries.remove(&edit.key),
+            };
+        }
+        Ok(revision)
+    }
+}
+
+impl Roles for Nobody {
+    fn assume(&self, role: &str) -> Result<Box<dyn Authorizer>, RoleRefusal> {
+        Err(RoleRefusal(role.to_owned()))
+    }
+}
+
+impl Peers for Nobody {
+    fn bucket(&self, _: Region, _: &BucketName) -> Asked<'_, Option<BucketFacts>> {
+        Box::pin(std::future::ready(Err(Unreachable)))
+    }
+}
+
+impl Webhooks for Nobody {
+    fn allows(&self, _: &TargetArn) -> bool {
+        false
+    }
+
+    fn post<'a>(&'a self, _: &'a TargetArn, _: Bytes) -> Posting<'a> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// A request of somebody's.
+pub(crate) fn cause() -> Cause {
+    Cause::Request(Origin {
+        principal: "arn:aws:iam::111122223333:root".to_owned(),
+        source_address: "127.0.0.1".to_owned(),
+        request_id: "R".to_owned(),
+        host_id: "H".to_owned(),
+    })
+}
+
+/// The code of a refusal.
+pub(crate) fn code<T>(result: Result<T, ObjectError>) -> &'static str {
+    match result {
+        Ok(_) => panic!("it was to be refused"),
+        Err(error) => error.code().0,
+    }
+}
