@@ -3,6 +3,7 @@
 //! nobody; which version the bytes are of is its caller's affair.
 
 mod block;
+mod check;
 mod combine;
 mod customer;
 mod digest;
@@ -14,6 +15,7 @@ mod key;
 mod raw;
 mod read;
 mod reader;
+mod sweep;
 
 #[cfg(test)]
 mod tests;
@@ -35,9 +37,13 @@ pub use ingest::{Expected, Ingest, IngestOptions, Ingested, Staged};
 pub use key::SiteKey;
 pub use raw::{RawIngest, RawReader};
 pub use reader::ContentReader;
+pub use sweep::{Collected, Orphans};
 
 pub(crate) use block::{Checker, Damage};
+pub(crate) use check::check_piece;
 pub(crate) use hold::{Hold, Reading};
+pub(crate) use ingest::content_key;
+pub(crate) use sweep::next_range;
 
 /// Content up to this many bytes is a row of the database: with the version in one sync. Larger
 /// content is a blob. Peers have 3 KiB (Garage) to 128 KiB (MinIO); the journal is written twice.

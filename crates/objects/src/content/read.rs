@@ -7,8 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use store::{Engine, Snapshot, Space};
 
-use super::ingest::content_key;
-use super::{ContentReader, Contents, CustomerKey, RawReader, decode_extents};
+use super::{ContentReader, Contents, CustomerKey, RawReader, content_key, decode_extents};
 use crate::blob::BlobId;
 use crate::keys::{self, kind};
 use crate::{

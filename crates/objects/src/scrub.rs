@@ -1,0 +1,525 @@
+//! Looks after bytes that nobody reads: goes through every version's pieces, checks each block
+//! against its checksum, and replaces what is damaged by what a replica has. And the same without
+//! a Region, for `causeway verify`. It never serves a byte, and never removes the only copy of
+//! one.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use store::{Batch, CommitError, Direction, Engine, KeyRange, Snapshot, Space};
+use types::{ByteSize, Environment, Span};
+
+use crate::blob::{BlobId, Blobs};
+use crate::content::{
+    Ingested, Reading, check_piece, content_key, decode_extents, discard_extent, encode_extents,
+    next_range,
+};
+use crate::keys::{self, kind};
+use crate::{
+    BucketId, Content, Encryption, Extent, ObjectData, ObjectError, ObjectKey, ObjectVersion,
+    Objects, Stamp, State, row,
+};
+
+/// How many bytes a second are checked: a disk of 1 TB in a day and a half, and little of what a
+/// disk can do.
+const PACE: ByteSize = ByteSize::mib(8);
+
+/// How long it rests between two passes.
+const REST: Span = Span::seconds(6 * 3_600);
+
+/// How many versions are read at once.
+const PAGE: usize = 64;
+
+/// How many damaged pieces a report names; further ones are counted.
+const MOST_NAMED: usize = 1_000;
+
+/// A piece of a version whose bytes aren't what was written.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct DamagedPiece {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The key.
+    pub key: ObjectKey,
+    /// The version.
+    pub stamp: Stamp,
+    /// The part's number; 1 of a whole object.
+    pub number: u32,
+    /// The blob, also if it is a row.
+    pub blob: BlobId,
+    /// What is wrong.
+    pub detail: String,
+}
+
+/// Bytes on their way from where they are whole; none: from nowhere.
+pub type Repairing<'a> =
+    Pin<Box<dyn Future<Output = Result<Option<Ingested>, ObjectError>> + Send + 'a>>;
+
+/// Gets whole bytes for damaged ones: from a Region that has a replica.
+pub trait Repair: Send + Sync {
+    /// The bytes of that piece, taken in anew.
+    fn repair<'a>(&'a self, piece: &'a DamagedPiece) -> Repairing<'a>;
+}
+
+/// Repairs nothing.
+pub struct NoRepair;
+
+impl Repair for NoRepair {
+    fn repair<'a>(&'a self, _: &'a DamagedPiece) -> Repairing<'a> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+}
+
+/// What a pass came to.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Scrubbed {
+    /// Versions looked at, delete markers not counted.
+    pub versions: u64,
+    /// Pieces checked.
+    pub pieces: u64,
+    /// Their bytes as they are stored.
+    pub bytes: ByteSize,
+    /// Pieces that were damaged and are whole again.
+    pub repaired: u64,
+    /// How many pieces are damaged.
+    pub damaged: u64,
+    /// The first of them.
+    pub named: Vec<DamagedPiece>,
+}
+
+impl Scrubbed {
+    fn name(&mut self, piece: DamagedPiece) {
+        self.damaged += 1;
+        if self.named.len() < MOST_NAMED {
+            self.named.push(piece);
+        }
+    }
+}
+
+impl<E: Engine> Objects<E> {
+    /// Checks all bytes again and again, slowly. Never ends.
+    pub async fn scrub(&self, repair: &dyn Repair) {
+        let environment = &self.config.environment;
+        loop {
+            match self.scrub_once(Some(PACE), repair).await {
+                Ok(scrubbed) if scrubbed.damaged > 0 => {
+                    let (damaged, pieces) = (scrubbed.damaged, scrubbed.pieces);
+                    tracing::error!(damaged, pieces, "stored bytes are damaged");
+                }
+                Ok(scrubbed) => {
+                    let (repaired, pieces) = (scrubbed.repaired, scrubbed.pieces);
+                    tracing::info!(repaired, pieces, "all stored bytes are whole");
+                }
+                Err(error) => tracing::warn!(%error, "stored bytes can't be checked"),
+            }
+            let next = environment.now().monotonic + REST;
+            environment.sleep_until(next).await;
+        }
+    }
+
+    /// Checks all bytes once, at most `pace` of them a second.
+    ///
+    /// # Errors
+    /// The rows can't be read. What is damaged is no error.
+    pub async fn scrub_once(
+        &self,
+        pace: Option<ByteSize>,
+        repair: &dyn Repair,
+    ) -> Result<Scrubbed, ObjectError> {
+        let mut scrubbed = Scrubbed::default();
+        let mut range = KeyRange::prefix(&[kind::VERSION]);
+        loop {
+            let page = self
+                .engine
+                .snapshot()
+                .scan(Space::Objects, range.clone(), Direction::Forward, PAGE)
+                .await?;
+            for entry in &page.entries {
+                self.scrub_version(&entry.key, pace, repair, &mut scrubbed)
+                    .await?;
+            }
+            match next_range(&range, &page) {
+                Some(next) => range = next,
+                None => return Ok(scrubbed),
+            }
+        }
+    }
+
+    async fn scrub_version(
+        &self,
+        row: &[u8],
+        pace: Option<ByteSize>,
+        repair: &dyn Repair,
+        scrubbed: &mut Scrubbed,
+    ) -> Result<(), ObjectError> {
+        // As it is now: what its page said may be long ago.
+        let snapshot = self.engine.snapshot();
+        let Some(found) = pieces_of(&snapshot, row).await? else {
+            return Ok(());
+        };
+        scrubbed.versions += 1;
+        let extents = match found.extents {
+            Ok(extents) => extents,
+            Err(piece) => {
+                scrubbed.name(piece);
+                return Ok(());
+            }
+        };
+        for extent in extents {
+            let blob = BlobId(extent.blob);
+            let reading = Reading::new(&self.contents, vec![blob]);
+            let row = content_row(&snapshot, &extent).await?;
+            let environment = pace.map(|pace| (&*self.config.environment, pace));
+            let checked = check_piece(&**self.contents.blobs(), &extent, row, |bytes| {
+                paced(environment, bytes)
+            });
+            let checked = checked.await;
+            drop(reading);
+            scrubbed.pieces += 1;
+            let detail = match checked {
+                Ok(bytes) => {
+                    scrubbed.bytes += ByteSize(bytes);
+                    self.contents.forget_damage(blob);
+                    continue;
+                }
+                Err(detail) => detail,
+            };
+            let piece = found.place.piece(&extent, detail);
+            // It may have been removed meanwhile, and is missing rightly.
+            if self.still_has(&piece).await? {
+                match self.repair(repair, &piece).await {
+                    true => scrubbed.repaired += 1,
+                    false => scrubbed.name(piece),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn still_has(&self, piece: &DamagedPiece) -> Result<bool, ObjectError> {
+        let row = keys::version(piece.bucket, &piece.key, piece.stamp);
+        let found = pieces_of(&self.engine.snapshot(), &row).await?;
+        let extents = found.and_then(|found| found.extents.ok());
+        let mut extents = extents.into_iter().flatten();
+        Ok(extents.any(|extent| extent.blob == piece.blob.0))
+    }
+
+    /// Gets whole bytes for a piece. False: it stays damaged.
+    async fn repair(&self, repair: &dyn Repair, piece: &DamagedPiece) -> bool {
+        self.contents.note_damage(piece.blob, &piece.detail);
+        let replaced = match repair.repair(piece).await {
+            Ok(Some(whole)) => self.replace_piece(piece, whole).await,
+            Ok(None) => Ok(false),
+            Err(error) => Err(error),
+        };
+        match replaced {
+            Ok(replaced) => replaced,
+            Err(error) => {
+                tracing::warn!(blob = %piece.blob, %error, "damaged bytes can't be replaced");
+                false
+            }
+        }
+    }
+
+    /// Puts whole bytes in the place of a damaged piece: the version stays as it is. False: it has
+    /// no such piece any more. Poll it to its end.
+    ///
+    /// # Errors
+    /// `Damaged` if they aren't the bytes that the piece had (by size, MD5, checksum and how they
+    /// are encrypted); those of the commit.
+    pub async fn replace_piece(
+        &self,
+        piece: &DamagedPiece,
+        whole: Ingested,
+    ) -> Result<bool, ObjectError> {
+        let (bucket, key, stamp) = (piece.bucket, &piece.key, piece.stamp);
+        let _alone = self.locks.lock(&Self::lock_key(bucket, key)).await;
+        let snapshot = self.engine.snapshot();
+        let mut batch = Batch::new();
+        let version_row = keys::version(bucket, key, stamp);
+        let Some(bytes) = snapshot.get(Space::Objects, &version_row).await? else {
+            return Ok(false);
+        };
+        let mut version = ObjectVersion::decode(&bytes)?;
+        let State::Object(data) = &mut version.state else {
+            return Ok(false);
+        };
+        batch.require(Space::Objects, version_row.clone(), Some(bytes));
+        let encryption = whole.encryption.clone();
+        let whole = whole.numbered(piece.number).enter(&mut batch);
+        let replaced = match &mut data.content {
+            Content::Whole(extent) if extent.blob == piece.blob.0 => {
+                let old = std::mem::replace(extent, whole.clone());
+                batch.put(Space::Objects, version_row, version.encode());
+                let current = keys::of_key(kind::CURRENT, bucket, key).freeze();
+                replace_current(&snapshot, &mut batch, current, stamp, &whole).await?;
+                Some((old, encryption_of(&version)))
+            }
+            Content::Whole(_) => None,
+            Content::Parts(_) => {
+                let row = keys::of_version(kind::EXTENTS, bucket, key, stamp);
+                let old = replace_part(&snapshot, &mut batch, row, piece.blob, &whole).await?;
+                old.map(|old| (old, encryption_of(&version)))
+            }
+        };
+        let Some((old, kept)) = replaced else {
+            self.contents.take_back(&whole);
+            return Ok(false);
+        };
+        if kept.as_ref() != Some(&encryption) || !same_bytes(&old, &whole) {
+            self.contents.take_back(&whole);
+            return Err(ObjectError::Damaged(format!(
+                "what was got for blob {} isn't what it was",
+                piece.blob
+            )));
+        }
+        discard_extent(&mut batch, self.wall(), &old);
+        match self.engine.commit(batch).await {
+            Ok(_) => {
+                self.contents.forget_damage(piece.blob);
+                Ok(true)
+            }
+            Err(error @ CommitError::Failed(_)) => Err(error.into()),
+            Err(error) => {
+                self.contents.take_back(&whole);
+                match error {
+                    CommitError::Precondition(_) => Ok(false),
+                    error => Err(error.into()),
+                }
+            }
+        }
+    }
+}
+
+fn encryption_of(version: &ObjectVersion) -> Option<Encryption> {
+    version.object().map(|data| data.encryption.clone())
+}
+
+/// Are these the same bytes, by all that is known of them?
+fn same_bytes(old: &Extent, new: &Extent) -> bool {
+    let facts = |extent: &Extent| (extent.size, extent.etag.clone());
+    let comparable = match (&old.checksum, &new.checksum) {
+        (Some(old), Some(new)) if old.algorithm == new.algorithm => old == new,
+        _ => true,
+    };
+    facts(old) == facts(new) && comparable
+}
+
+/// The current version's row has the piece too, if it is of this version.
+async fn replace_current<S: Snapshot>(
+    snapshot: &S,
+    batch: &mut Batch,
+    row: Bytes,
+    stamp: Stamp,
+    whole: &Extent,
+) -> Result<(), ObjectError> {
+    let bytes = snapshot.get(Space::Objects, &row).await?;
+    batch.require(Space::Objects, row.clone(), bytes.clone());
+    let Some(bytes) = bytes else {
+        return Ok(());
+    };
+    let mut current = ObjectVersion::decode(&bytes)?;
+    if let (true, State::Object(data)) = (current.stamp == stamp, &mut current.state) {
+        data.content = Content::Whole(whole.clone());
+        batch.put(Space::Objects, row, current.encode());
+    }
+    Ok(())
+}
+
+async fn replace_part<S: Snapshot>(
+    snapshot: &S,
+    batch: &mut Batch,
+    row: Bytes,
+    blob: BlobId,
+    whole: &Extent,
+) -> Result<Option<Extent>, ObjectError> {
+    let Some(bytes) = snapshot.get(Space::Objects, &row).await? else {
+        return Ok(None);
+    };
+    let mut extents = decode_extents(&bytes).unwrap_or_default();
+    let Some(extent) = extents.iter_mut().find(|extent| extent.blob == blob.0) else {
+        return Ok(None);
+    };
+    let old = std::mem::replace(extent, whole.clone());
+    batch.require(Space::Objects, row.clone(), Some(bytes));
+    batch.put(Space::Objects, row, encode_extents(&extents));
+    Ok(Some(old))
+}
+
+/// Which version a row is of.
+struct Place {
+    bucket: BucketId,
+    key: ObjectKey,
+    stamp: Stamp,
+}
+
+/// A version's pieces.
+struct Found {
+    place: Place,
+    /// Or what is wrong with the row that lists them.
+    extents: Result<Vec<Extent>, DamagedPiece>,
+}
+
+impl Place {
+    fn piece(&self, extent: &Extent, detail: String) -> DamagedPiece {
+        DamagedPiece {
+            bucket: self.bucket,
+            key: self.key.clone(),
+            stamp: self.stamp,
+            number: extent.number,
+            blob: BlobId(extent.blob),
+            detail,
+        }
+    }
+}
+
+/// The pieces of the version in that row; none if there is none, or it has none.
+async fn pieces_of<S: Snapshot>(snapshot: &S, row: &[u8]) -> Result<Option<Found>, ObjectError> {
+    let Some(bytes) = snapshot.get(Space::Objects, row).await? else {
+        return Ok(None);
+    };
+    let version = ObjectVersion::decode(&bytes)?;
+    let bucket = row.get(1..).and_then(|rest| rest.first_chunk::<8>());
+    let (Some(bucket), Some((key, _))) = (bucket, keys::split(row)) else {
+        return Err(ObjectError::Internal(
+            "the key of a version's row makes no sense".to_owned(),
+        ));
+    };
+    let place = Place {
+        bucket: BucketId(u64::from_be_bytes(*bucket)),
+        key,
+        stamp: version.stamp,
+    };
+    let Some(data) = version.object() else {
+        return Ok(None);
+    };
+    let extents = listed(snapshot, &place, data).await?;
+    Ok(Some(Found { place, extents }))
+}
+
+async fn listed<S: Snapshot>(
+    snapshot: &S,
+    place: &Place,
+    data: &ObjectData,
+) -> Result<Result<Vec<Extent>, DamagedPiece>, ObjectError> {
+    let parts = match &data.content {
+        Content::Whole(extent) => return Ok(Ok(vec![extent.clone()])),
+        Content::Parts(parts) => *parts as usize,
+    };
+    let row = keys::of_version(kind::EXTENTS, place.bucket, &place.key, place.stamp);
+    let row = snapshot.get(Space::Objects, &row).await?;
+    let extents = row.and_then(|row| decode_extents(&row));
+    let extents = extents.filter(|extents| extents.len() == parts);
+    Ok(extents.ok_or_else(|| DamagedPiece {
+        bucket: place.bucket,
+        key: place.key.clone(),
+        stamp: place.stamp,
+        number: 0,
+        blob: BlobId(0),
+        detail: "the row that lists its parts is missing, or makes no sense".to_owned(),
+    }))
+}
+
+async fn content_row<S: Snapshot>(
+    snapshot: &S,
+    extent: &Extent,
+) -> Result<Option<Bytes>, ObjectError> {
+    match extent.inline {
+        true => Ok(snapshot
+            .get(Space::Content, &content_key(extent.blob))
+            .await?),
+        false => Ok(None),
+    }
+}
+
+/// Waits as long as that many bytes take at the pace.
+async fn paced(pace: Option<(&dyn Environment, ByteSize)>, bytes: u64) {
+    if let Some((environment, pace)) = pace {
+        let micros = bytes.saturating_mul(1_000_000) / pace.0.max(1);
+        let until = environment.now().monotonic + Span(micros);
+        environment.sleep_until(until).await;
+    }
+}
+
+/// A row that keeps a piece which no version has yet: a part of an upload, or of a transfer.
+#[derive(Deserialize)]
+struct Unfinished {
+    extent: Extent,
+}
+
+/// Checks every piece that rows name: of a database that no Region has open. `progress` is told
+/// how many bytes were checked, now and then.
+///
+/// # Errors
+/// The rows can't be read. What is damaged is no error: it is in the report.
+pub async fn verify_contents<E: Engine>(
+    engine: &E,
+    blobs: &dyn Blobs,
+    mut progress: impl FnMut(ByteSize),
+) -> Result<Scrubbed, ObjectError> {
+    let snapshot = engine.snapshot();
+    let mut report = Scrubbed::default();
+    for kind in [kind::VERSION, kind::PART, kind::STAGED] {
+        let mut range = KeyRange::prefix(&[kind]);
+        loop {
+            let page = snapshot
+                .scan(Space::Objects, range.clone(), Direction::Forward, PAGE)
+                .await?;
+            for entry in &page.entries {
+                let found = match kind {
+                    kind::VERSION => pieces_of(&snapshot, &entry.key).await?,
+                    _ => unfinished(&entry.value),
+                };
+                if let Some(found) = found {
+                    report.versions += u64::from(kind == kind::VERSION);
+                    check_all(&snapshot, blobs, found, &mut report).await?;
+                }
+            }
+            progress(report.bytes);
+            match next_range(&range, &page) {
+                Some(next) => range = next,
+                None => break,
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// The piece of a row that isn't a version's; it is told by its blob alone.
+fn unfinished(value: &[u8]) -> Option<Found> {
+    let Unfinished { extent } = row::decode("a part", value).ok()?;
+    let place = Place {
+        bucket: BucketId(0),
+        key: "unfinished".parse().expect("it is a key"),
+        stamp: Stamp::from_bytes(&[0; 24]).expect("zeros are a stamp"),
+    };
+    Some(Found {
+        place,
+        extents: Ok(vec![extent]),
+    })
+}
+
+async fn check_all<S: Snapshot>(
+    snapshot: &S,
+    blobs: &dyn Blobs,
+    found: Found,
+    report: &mut Scrubbed,
+) -> Result<(), ObjectError> {
+    let extents = match found.extents {
+        Ok(extents) => extents,
+        Err(piece) => {
+            report.name(piece);
+            return Ok(());
+        }
+    };
+    for extent in extents {
+        let row = content_row(snapshot, &extent).await?;
+        report.pieces += 1;
+        match check_piece(blobs, &extent, row, |_| std::future::ready(())).await {
+            Ok(bytes) => report.bytes += ByteSize(bytes),
+            Err(detail) => report.name(found.place.piece(&extent, detail)),
+        }
+    }
+    Ok(())
+}
