@@ -28,6 +28,7 @@ mod open;
 pub mod replication;
 pub mod row;
 pub mod rules;
+pub mod scrub;
 mod service;
 #[cfg(test)]
 mod testing;

@@ -3,6 +3,9 @@
 //! a Region, for `causeway verify`. It never serves a byte, and never removes the only copy of
 //! one.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::pin::Pin;
 

@@ -55,7 +55,7 @@ impl Drop for Hold {
 
 impl Reading {
     /// Of those blobs.
-    pub(super) fn new(contents: &Contents, blobs: Vec<BlobId>) -> Reading {
+    pub(crate) fn new(contents: &Contents, blobs: Vec<BlobId>) -> Reading {
         let mut busy = contents.lock_busy();
         for blob in &blobs {
             *busy.read.entry(*blob).or_default() += 1;

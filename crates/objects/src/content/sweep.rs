@@ -310,7 +310,11 @@ fn version_row(row: &[u8]) -> Option<Bytes> {
     };
     let bucket = BucketId(u64::from_be_bytes(*rest.first_chunk::<8>()?));
     let (key, stamp) = keys::split(row)?;
-    Some(keys::version(bucket, &key, crate::Stamp::from_bytes(stamp)?))
+    Some(keys::version(
+        bucket,
+        &key,
+        crate::Stamp::from_bytes(stamp)?,
+    ))
 }
 
 /// Every string of 32 hexadecimal digits in JSON, as a number.
