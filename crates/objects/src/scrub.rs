@@ -1,29 +1,32 @@
 //! Looks after bytes that nobody reads: goes through every version's pieces, checks each block
 //! against its checksum, and replaces what is damaged by what a replica has. And the same without
-//! a Region, for `causeway verify`. It never serves a byte, and never removes the only copy of
-//! one.
+//! a Region (`verify`). It never serves a byte, and never removes the only copy of one.
 
+mod pieces;
 #[cfg(test)]
 mod tests;
+mod verify;
+
+pub use verify::verify_contents;
 
 use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use store::{Batch, CommitError, Direction, Engine, KeyRange, Snapshot, Space};
 use types::{ByteSize, Environment, Span};
 
-use crate::blob::{BlobId, Blobs};
+use crate::blob::BlobId;
 use crate::content::{
-    Ingested, Reading, check_piece, content_key, decode_extents, discard_extent, encode_extents,
-    next_range,
+    Ingested, Reading, check_piece, decode_extents, discard_extent, encode_extents, next_range,
 };
 use crate::keys::{self, kind};
 use crate::{
-    BucketId, Content, Encryption, Extent, ObjectData, ObjectError, ObjectKey, ObjectVersion,
-    Objects, Stamp, State, row,
+    BucketId, Content, Encryption, Extent, ObjectError, ObjectKey, ObjectVersion, Objects, Stamp,
+    State,
 };
+use pieces::{content_row, pieces_of};
 
 /// How many bytes a second are checked: a disk of 1 TB in a day and a half, and little of what a
 /// disk can do.
@@ -350,92 +353,6 @@ async fn replace_part<S: Snapshot>(
     Ok(Some(old))
 }
 
-/// Which version a row is of.
-struct Place {
-    bucket: BucketId,
-    key: ObjectKey,
-    stamp: Stamp,
-}
-
-/// A version's pieces.
-struct Found {
-    place: Place,
-    /// Or what is wrong with the row that lists them.
-    extents: Result<Vec<Extent>, DamagedPiece>,
-}
-
-impl Place {
-    fn piece(&self, extent: &Extent, detail: String) -> DamagedPiece {
-        DamagedPiece {
-            bucket: self.bucket,
-            key: self.key.clone(),
-            stamp: self.stamp,
-            number: extent.number,
-            blob: BlobId(extent.blob),
-            detail,
-        }
-    }
-}
-
-/// The pieces of the version in that row; none if there is none, or it has none.
-async fn pieces_of<S: Snapshot>(snapshot: &S, row: &[u8]) -> Result<Option<Found>, ObjectError> {
-    let Some(bytes) = snapshot.get(Space::Objects, row).await? else {
-        return Ok(None);
-    };
-    let version = ObjectVersion::decode(&bytes)?;
-    let bucket = row.get(1..).and_then(|rest| rest.first_chunk::<8>());
-    let (Some(bucket), Some((key, _))) = (bucket, keys::split(row)) else {
-        return Err(ObjectError::Internal(
-            "the key of a version's row makes no sense".to_owned(),
-        ));
-    };
-    let place = Place {
-        bucket: BucketId(u64::from_be_bytes(*bucket)),
-        key,
-        stamp: version.stamp,
-    };
-    let Some(data) = version.object() else {
-        return Ok(None);
-    };
-    let extents = listed(snapshot, &place, data).await?;
-    Ok(Some(Found { place, extents }))
-}
-
-async fn listed<S: Snapshot>(
-    snapshot: &S,
-    place: &Place,
-    data: &ObjectData,
-) -> Result<Result<Vec<Extent>, DamagedPiece>, ObjectError> {
-    let parts = match &data.content {
-        Content::Whole(extent) => return Ok(Ok(vec![extent.clone()])),
-        Content::Parts(parts) => *parts as usize,
-    };
-    let row = keys::of_version(kind::EXTENTS, place.bucket, &place.key, place.stamp);
-    let row = snapshot.get(Space::Objects, &row).await?;
-    let extents = row.and_then(|row| decode_extents(&row));
-    let extents = extents.filter(|extents| extents.len() == parts);
-    Ok(extents.ok_or_else(|| DamagedPiece {
-        bucket: place.bucket,
-        key: place.key.clone(),
-        stamp: place.stamp,
-        number: 0,
-        blob: BlobId(0),
-        detail: "the row that lists its parts is missing, or makes no sense".to_owned(),
-    }))
-}
-
-async fn content_row<S: Snapshot>(
-    snapshot: &S,
-    extent: &Extent,
-) -> Result<Option<Bytes>, ObjectError> {
-    match extent.inline {
-        true => Ok(snapshot
-            .get(Space::Content, &content_key(extent.blob))
-            .await?),
-        false => Ok(None),
-    }
-}
-
 /// Waits as long as that many bytes take at the pace.
 async fn paced(pace: Option<(&dyn Environment, ByteSize)>, bytes: u64) {
     if let Some((environment, pace)) = pace {
@@ -443,86 +360,4 @@ async fn paced(pace: Option<(&dyn Environment, ByteSize)>, bytes: u64) {
         let until = environment.now().monotonic + Span(micros);
         environment.sleep_until(until).await;
     }
-}
-
-/// A row that keeps a piece which no version has yet: a part of an upload, or of a transfer.
-#[derive(Deserialize)]
-struct Unfinished {
-    extent: Extent,
-}
-
-/// Checks every piece that rows name: of a database that no Region has open. `progress` is told
-/// how many bytes were checked, now and then.
-///
-/// # Errors
-/// The rows can't be read. What is damaged is no error: it is in the report.
-pub async fn verify_contents<E: Engine>(
-    engine: &E,
-    blobs: &dyn Blobs,
-    mut progress: impl FnMut(ByteSize),
-) -> Result<Scrubbed, ObjectError> {
-    let snapshot = engine.snapshot();
-    let mut report = Scrubbed::default();
-    for kind in [kind::VERSION, kind::PART, kind::STAGED] {
-        let mut range = KeyRange::prefix(&[kind]);
-        loop {
-            let page = snapshot
-                .scan(Space::Objects, range.clone(), Direction::Forward, PAGE)
-                .await?;
-            for entry in &page.entries {
-                let found = match kind {
-                    kind::VERSION => pieces_of(&snapshot, &entry.key).await?,
-                    _ => unfinished(&entry.value),
-                };
-                if let Some(found) = found {
-                    report.versions += u64::from(kind == kind::VERSION);
-                    check_all(&snapshot, blobs, found, &mut report).await?;
-                }
-            }
-            progress(report.bytes);
-            match next_range(&range, &page) {
-                Some(next) => range = next,
-                None => break,
-            }
-        }
-    }
-    Ok(report)
-}
-
-/// The piece of a row that isn't a version's; it is told by its blob alone.
-fn unfinished(value: &[u8]) -> Option<Found> {
-    let Unfinished { extent } = row::decode("a part", value).ok()?;
-    let place = Place {
-        bucket: BucketId(0),
-        key: "unfinished".parse().expect("it is a key"),
-        stamp: Stamp::from_bytes(&[0; 24]).expect("zeros are a stamp"),
-    };
-    Some(Found {
-        place,
-        extents: Ok(vec![extent]),
-    })
-}
-
-async fn check_all<S: Snapshot>(
-    snapshot: &S,
-    blobs: &dyn Blobs,
-    found: Found,
-    report: &mut Scrubbed,
-) -> Result<(), ObjectError> {
-    let extents = match found.extents {
-        Ok(extents) => extents,
-        Err(piece) => {
-            report.name(piece);
-            return Ok(());
-        }
-    };
-    for extent in extents {
-        let row = content_row(snapshot, &extent).await?;
-        report.pieces += 1;
-        match check_piece(blobs, &extent, row, |_| std::future::ready(())).await {
-            Ok(bytes) => report.bytes += ByteSize(bytes),
-            Err(detail) => report.name(found.place.piece(&extent, detail)),
-        }
-    }
-    Ok(())
 }

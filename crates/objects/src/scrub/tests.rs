@@ -14,9 +14,11 @@ use types::{
 use super::*;
 use crate::blob::MemoryBlobs;
 use crate::blob::tests::wait;
+use crate::content::content_key;
 use crate::content::{
     Collected, Expected, Ingest, IngestOptions, Orphans, SiteKey, multipart_etag,
 };
+use crate::row;
 use crate::service::Asked;
 use crate::{
     Bucket, BucketEntry, BucketFacts, BucketName, BucketSettings, Cause, Creation, DeleteOptions,
