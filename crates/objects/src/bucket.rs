@@ -128,7 +128,7 @@ pub struct Grant {
 /// Whom a grant is to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Grantee {
-    /// An account, by its canonical user id (`service::canonical_id`).
+    /// An account, by its canonical user id ([`crate::canonical_id`]).
     Account(AccountId),
     /// Everyone.
     AllUsers,

@@ -8,6 +8,7 @@ mod amend;
 pub mod blob;
 mod bucket;
 mod buckets;
+mod canonical;
 mod cause;
 mod commit;
 mod conditions;
@@ -41,6 +42,7 @@ pub use bucket::{
     PublicAccessBlock, Versioning,
 };
 pub use buckets::{BucketPage, NewBucket};
+pub use canonical::{canonical_account, canonical_id};
 pub use cause::{Aspect, Cause, Creation};
 pub use conditions::{EtagMatch, ReadConditions, WriteConditions};
 pub use delete::{DeleteOptions, Deleted};

@@ -113,7 +113,11 @@ impl<E: Engine> Context<E> {
     ///
     /// `AccessDenied`, in the judge's words.
     pub(crate) async fn ask(&self, action: &'static str, on: On<'_>) -> Result<(), Fault> {
-        let first = self.put(action, on, None, None);
+        let mut first = self.put(action, on, None, None);
+        if let On::Object(bucket, ..) = on {
+            // Whoever owns the object is asked for it, and that isn't known yet.
+            first.1 |= grants::has_lists(bucket) && grants::is_of_object(action);
+        }
         if let (Ok(()), false) = (&first.0, first.1) {
             return Ok(());
         }
@@ -140,7 +144,7 @@ impl<E: Engine> Context<E> {
     }
 
     /// May the caller make a bucket?
-    fn ask_new_bucket(&self, action: &'static str) -> Result<(), Fault> {
+    pub(crate) fn ask_new_bucket(&self, action: &'static str) -> Result<(), Fault> {
         let resource = self.bucket_name()?.arn();
         let mut question = Question::new(action, resource, self.judge().account());
         let keys = Keys::of(self, None);

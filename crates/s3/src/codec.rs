@@ -109,12 +109,14 @@ adapters! {
     CopyObject: copy_object(CopyObjectInput) -> CopyObjectOutput = adapt::copy::copy_object;
     DeleteObject: delete_object(DeleteObjectInput) -> DeleteObjectOutput
         = adapt::delete::delete_object;
-    DeleteObjectTagging: delete_object_tagging(DeleteObjectTaggingInput) -> DeleteObjectTaggingOutput
+    DeleteObjectTagging: delete_object_tagging(DeleteObjectTaggingInput)
+        -> DeleteObjectTaggingOutput
         = adapt::object_tagging::delete_object_tagging;
     DeleteObjects: delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput
         = adapt::delete::delete_objects;
     GetObject: get_object(GetObjectInput) -> GetObjectOutput = adapt::get::get_object;
-    GetObjectAttributes: get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput
+    GetObjectAttributes: get_object_attributes(GetObjectAttributesInput)
+        -> GetObjectAttributesOutput
         = adapt::object_attributes::get_object_attributes;
     GetObjectLegalHold: get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput
         = adapt::object_holds::get_object_legal_hold;
@@ -130,4 +132,122 @@ adapters! {
         = adapt::object_holds::put_object_retention;
     PutObjectTagging: put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput
         = adapt::object_tagging::put_object_tagging;
+    CreateBucket: create_bucket(CreateBucketInput) -> CreateBucketOutput
+        = adapt::buckets::create_bucket;
+    DeleteBucket: delete_bucket(DeleteBucketInput) -> DeleteBucketOutput
+        = adapt::buckets::delete_bucket;
+    HeadBucket: head_bucket(HeadBucketInput) -> HeadBucketOutput
+        = adapt::buckets::head_bucket;
+    GetBucketLocation: get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput
+        = adapt::buckets::get_bucket_location;
+    ListBuckets: list_buckets(ListBucketsInput) -> ListBucketsOutput
+        = adapt::buckets::list_buckets;
+    GetBucketVersioning: get_bucket_versioning(GetBucketVersioningInput)
+        -> GetBucketVersioningOutput
+        = adapt::bucket_versioning::get_bucket_versioning;
+    PutBucketVersioning: put_bucket_versioning(PutBucketVersioningInput)
+        -> PutBucketVersioningOutput
+        = adapt::bucket_versioning::put_bucket_versioning;
+    GetBucketPolicy: get_bucket_policy(GetBucketPolicyInput) -> GetBucketPolicyOutput
+        = adapt::bucket_policy::get_bucket_policy;
+    PutBucketPolicy: put_bucket_policy(PutBucketPolicyInput) -> PutBucketPolicyOutput
+        = adapt::bucket_policy::put_bucket_policy;
+    DeleteBucketPolicy: delete_bucket_policy(DeleteBucketPolicyInput) -> DeleteBucketPolicyOutput
+        = adapt::bucket_policy::delete_bucket_policy;
+    GetBucketPolicyStatus: get_bucket_policy_status(GetBucketPolicyStatusInput)
+        -> GetBucketPolicyStatusOutput
+        = adapt::bucket_policy::get_bucket_policy_status;
+    GetPublicAccessBlock: get_public_access_block(GetPublicAccessBlockInput)
+        -> GetPublicAccessBlockOutput
+        = adapt::bucket_access::get_public_access_block;
+    PutPublicAccessBlock: put_public_access_block(PutPublicAccessBlockInput)
+        -> PutPublicAccessBlockOutput
+        = adapt::bucket_access::put_public_access_block;
+    DeletePublicAccessBlock: delete_public_access_block(DeletePublicAccessBlockInput)
+        -> DeletePublicAccessBlockOutput
+        = adapt::bucket_access::delete_public_access_block;
+    GetBucketOwnershipControls: get_bucket_ownership_controls(GetBucketOwnershipControlsInput)
+        -> GetBucketOwnershipControlsOutput
+        = adapt::bucket_access::get_bucket_ownership_controls;
+    PutBucketOwnershipControls: put_bucket_ownership_controls(PutBucketOwnershipControlsInput)
+        -> PutBucketOwnershipControlsOutput
+        = adapt::bucket_access::put_bucket_ownership_controls;
+        DeleteBucketOwnershipControls: delete_bucket_ownership_controls(
+        DeleteBucketOwnershipControlsInput
+    ) -> DeleteBucketOwnershipControlsOutput
+        = adapt::bucket_access::delete_bucket_ownership_controls;
+    GetBucketAcl: get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput
+        = adapt::bucket_access::get_bucket_acl;
+    PutBucketAcl: put_bucket_acl(PutBucketAclInput) -> PutBucketAclOutput
+        = adapt::bucket_access::put_bucket_acl;
+    GetBucketTagging: get_bucket_tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput
+        = adapt::bucket_tagging::get_bucket_tagging;
+    PutBucketTagging: put_bucket_tagging(PutBucketTaggingInput) -> PutBucketTaggingOutput
+        = adapt::bucket_tagging::put_bucket_tagging;
+    DeleteBucketTagging: delete_bucket_tagging(DeleteBucketTaggingInput)
+        -> DeleteBucketTaggingOutput
+        = adapt::bucket_tagging::delete_bucket_tagging;
+    GetBucketCors: get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput
+        = adapt::bucket_cors::get_bucket_cors;
+    PutBucketCors: put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput
+        = adapt::bucket_cors::put_bucket_cors;
+    DeleteBucketCors: delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput
+        = adapt::bucket_cors::delete_bucket_cors;
+    GetBucketEncryption: get_bucket_encryption(GetBucketEncryptionInput)
+        -> GetBucketEncryptionOutput
+        = adapt::bucket_encryption::get_bucket_encryption;
+    PutBucketEncryption: put_bucket_encryption(PutBucketEncryptionInput)
+        -> PutBucketEncryptionOutput
+        = adapt::bucket_encryption::put_bucket_encryption;
+    DeleteBucketEncryption: delete_bucket_encryption(DeleteBucketEncryptionInput)
+        -> DeleteBucketEncryptionOutput
+        = adapt::bucket_encryption::delete_bucket_encryption;
+        GetBucketLifecycleConfiguration: get_bucket_lifecycle_configuration(
+        GetBucketLifecycleConfigurationInput
+    ) -> GetBucketLifecycleConfigurationOutput
+        = adapt::bucket_lifecycle::get_bucket_lifecycle_configuration;
+        PutBucketLifecycleConfiguration: put_bucket_lifecycle_configuration(
+        PutBucketLifecycleConfigurationInput
+    ) -> PutBucketLifecycleConfigurationOutput
+        = adapt::bucket_lifecycle::put_bucket_lifecycle_configuration;
+    DeleteBucketLifecycle: delete_bucket_lifecycle(DeleteBucketLifecycleInput)
+        -> DeleteBucketLifecycleOutput
+        = adapt::bucket_lifecycle::delete_bucket_lifecycle;
+    GetBucketReplication: get_bucket_replication(GetBucketReplicationInput)
+        -> GetBucketReplicationOutput
+        = adapt::bucket_replication::get_bucket_replication;
+    PutBucketReplication: put_bucket_replication(PutBucketReplicationInput)
+        -> PutBucketReplicationOutput
+        = adapt::bucket_replication::put_bucket_replication;
+    DeleteBucketReplication: delete_bucket_replication(DeleteBucketReplicationInput)
+        -> DeleteBucketReplicationOutput
+        = adapt::bucket_replication::delete_bucket_replication;
+        GetBucketNotificationConfiguration: get_bucket_notification_configuration(
+        GetBucketNotificationConfigurationInput
+    ) -> GetBucketNotificationConfigurationOutput
+        = adapt::bucket_notification::get_bucket_notification_configuration;
+        PutBucketNotificationConfiguration: put_bucket_notification_configuration(
+        PutBucketNotificationConfigurationInput
+    ) -> PutBucketNotificationConfigurationOutput
+        = adapt::bucket_notification::put_bucket_notification_configuration;
+    GetObjectLockConfiguration: get_object_lock_configuration(GetObjectLockConfigurationInput)
+        -> GetObjectLockConfigurationOutput
+        = adapt::object_lock::get_object_lock_configuration;
+    PutObjectLockConfiguration: put_object_lock_configuration(PutObjectLockConfigurationInput)
+        -> PutObjectLockConfigurationOutput
+        = adapt::object_lock::put_object_lock_configuration;
+    GetBucketRequestPayment: get_bucket_request_payment(GetBucketRequestPaymentInput)
+        -> GetBucketRequestPaymentOutput
+        = adapt::bucket_facts::get_bucket_request_payment;
+    PutBucketRequestPayment: put_bucket_request_payment(PutBucketRequestPaymentInput)
+        -> PutBucketRequestPaymentOutput
+        = adapt::bucket_facts::put_bucket_request_payment;
+        GetBucketAccelerateConfiguration: get_bucket_accelerate_configuration(
+        GetBucketAccelerateConfigurationInput
+    ) -> GetBucketAccelerateConfigurationOutput
+        = adapt::bucket_facts::get_bucket_accelerate_configuration;
+    GetBucketLogging: get_bucket_logging(GetBucketLoggingInput) -> GetBucketLoggingOutput
+        = adapt::bucket_facts::get_bucket_logging;
+    GetBucketWebsite: get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput
+        = adapt::bucket_facts::get_bucket_website;
 }

@@ -14,6 +14,7 @@ mod error;
 mod grants;
 mod guard;
 mod operations;
+mod policy;
 mod preflight;
 mod query;
 mod range;

@@ -108,6 +108,11 @@ pub static OPERATIONS: LazyLock<Vec<Operation<Adapted, Target>>> = LazyLock::new
     .collect()
 });
 
+/// As policies name what operations do, and what it is done to.
+pub(crate) fn actions() -> impl Iterator<Item = (&'static str, Target)> {
+    ROWS.iter().map(|row| (row.action, row.target()))
+}
+
 impl Row {
     /// What its action is done to.
     pub(crate) fn target(&self) -> Target {

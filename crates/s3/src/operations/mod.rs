@@ -7,6 +7,17 @@
 //! Bytes come by `context.payload()` and go by `context.answer_with`; headers that the codec isn't
 //! given (`guard::HIDDEN`) are read from `context.headers`. Further questions: `context.ask`.
 
+pub(crate) mod bucket_access;
+pub(crate) mod bucket_cors;
+pub(crate) mod bucket_encryption;
+pub(crate) mod bucket_facts;
+pub(crate) mod bucket_lifecycle;
+pub(crate) mod bucket_notification;
+pub(crate) mod bucket_policy;
+pub(crate) mod bucket_replication;
+pub(crate) mod bucket_tagging;
+pub(crate) mod bucket_versioning;
+pub(crate) mod buckets;
 pub(crate) mod copy;
 pub(crate) mod delete;
 pub(crate) mod facts;
@@ -14,5 +25,6 @@ pub(crate) mod get;
 pub(crate) mod ingest;
 pub(crate) mod object_attributes;
 pub(crate) mod object_holds;
+pub(crate) mod object_lock;
 pub(crate) mod object_tagging;
 pub(crate) mod put;

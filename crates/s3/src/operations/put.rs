@@ -141,14 +141,19 @@ fn list<E: Engine>(context: &Context<E>) -> Result<(AccountId, Option<Acl>), Fau
     Ok((owner, acl.filter(|_| is_kept)))
 }
 
-/// Who asked, as events tell it.
+/// A change that this request makes.
 pub(crate) fn cause<E: Engine>(context: &Context<E>) -> Cause {
-    Cause::Request(Origin {
+    Cause::Request(origin(context))
+}
+
+/// Who asked, as events tell it.
+pub(crate) fn origin<E: Engine>(context: &Context<E>) -> Origin {
+    Origin {
         principal: context.judge().arn().to_owned(),
         source_address: context.source_address.clone(),
         request_id: context.about.request_id.clone(),
         host_id: context.about.host_id(),
-    })
+    }
 }
 
 /// What is told of an object that was made.
