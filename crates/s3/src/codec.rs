@@ -172,7 +172,7 @@ adapters! {
     PutBucketOwnershipControls: put_bucket_ownership_controls(PutBucketOwnershipControlsInput)
         -> PutBucketOwnershipControlsOutput
         = adapt::bucket_access::put_bucket_ownership_controls;
-        DeleteBucketOwnershipControls: delete_bucket_ownership_controls(
+    DeleteBucketOwnershipControls: delete_bucket_ownership_controls(
         DeleteBucketOwnershipControlsInput
     ) -> DeleteBucketOwnershipControlsOutput
         = adapt::bucket_access::delete_bucket_ownership_controls;
@@ -202,11 +202,11 @@ adapters! {
     DeleteBucketEncryption: delete_bucket_encryption(DeleteBucketEncryptionInput)
         -> DeleteBucketEncryptionOutput
         = adapt::bucket_encryption::delete_bucket_encryption;
-        GetBucketLifecycleConfiguration: get_bucket_lifecycle_configuration(
+    GetBucketLifecycleConfiguration: get_bucket_lifecycle_configuration(
         GetBucketLifecycleConfigurationInput
     ) -> GetBucketLifecycleConfigurationOutput
         = adapt::bucket_lifecycle::get_bucket_lifecycle_configuration;
-        PutBucketLifecycleConfiguration: put_bucket_lifecycle_configuration(
+    PutBucketLifecycleConfiguration: put_bucket_lifecycle_configuration(
         PutBucketLifecycleConfigurationInput
     ) -> PutBucketLifecycleConfigurationOutput
         = adapt::bucket_lifecycle::put_bucket_lifecycle_configuration;
@@ -222,11 +222,11 @@ adapters! {
     DeleteBucketReplication: delete_bucket_replication(DeleteBucketReplicationInput)
         -> DeleteBucketReplicationOutput
         = adapt::bucket_replication::delete_bucket_replication;
-        GetBucketNotificationConfiguration: get_bucket_notification_configuration(
+    GetBucketNotificationConfiguration: get_bucket_notification_configuration(
         GetBucketNotificationConfigurationInput
     ) -> GetBucketNotificationConfigurationOutput
         = adapt::bucket_notification::get_bucket_notification_configuration;
-        PutBucketNotificationConfiguration: put_bucket_notification_configuration(
+    PutBucketNotificationConfiguration: put_bucket_notification_configuration(
         PutBucketNotificationConfigurationInput
     ) -> PutBucketNotificationConfigurationOutput
         = adapt::bucket_notification::put_bucket_notification_configuration;
@@ -242,7 +242,7 @@ adapters! {
     PutBucketRequestPayment: put_bucket_request_payment(PutBucketRequestPaymentInput)
         -> PutBucketRequestPaymentOutput
         = adapt::bucket_facts::put_bucket_request_payment;
-        GetBucketAccelerateConfiguration: get_bucket_accelerate_configuration(
+    GetBucketAccelerateConfiguration: get_bucket_accelerate_configuration(
         GetBucketAccelerateConfigurationInput
     ) -> GetBucketAccelerateConfigurationOutput
         = adapt::bucket_facts::get_bucket_accelerate_configuration;
