@@ -75,6 +75,32 @@ pub(crate) fn requested(
     }
 }
 
+/// The list that a request asks for, by its headers or by its document.
+///
+/// # Errors
+///
+/// As [`requested`] and [`of_document`]; and where it asks by both, or by neither.
+pub(crate) fn of_request(
+    headers: &HeaderMap,
+    document: Option<&dto::AccessControlPolicy>,
+    of: Of,
+    owner: AccountId,
+) -> Result<Acl, Fault> {
+    match (requested(headers, of, owner)?, document) {
+        (Some(list), None) => Ok(list),
+        (None, Some(document)) => of_document(document, owner),
+        (Some(_), Some(_)) => {
+            let text = "This request does not support content";
+            Err(Fault::bad("UnexpectedContent", text))
+        }
+        (None, None) => {
+            let text = "Your request was missing a required header";
+            let fault = Fault::bad("MissingSecurityHeader", text);
+            Err(fault.member("MissingHeaderName", "x-amz-acl"))
+        }
+    }
+}
+
 /// The list that a document has, for a thing of that owner.
 ///
 /// # Errors
@@ -146,10 +172,7 @@ pub(crate) fn check(
             Of::Object(owner) => gives_all_to(acl, owner),
         };
         if !holds {
-            return Err(Fault::bad(
-                "AccessControlListNotSupported",
-                "The bucket does not allow ACLs",
-            ));
+            return Err(disabled());
         }
     }
     let blocks = bucket.settings.public_access_block.unwrap_or_default();
@@ -162,6 +185,14 @@ pub(crate) fn check(
         ))),
         false => Ok(()),
     }
+}
+
+/// The bucket's ownership controls disable lists.
+pub(crate) fn disabled() -> Fault {
+    Fault::bad(
+        "AccessControlListNotSupported",
+        "The bucket does not allow ACLs",
+    )
 }
 
 /// Does it grant something to everyone, or to everyone with an account?

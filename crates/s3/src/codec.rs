@@ -115,6 +115,8 @@ adapters! {
     DeleteObjects: delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput
         = adapt::delete::delete_objects;
     GetObject: get_object(GetObjectInput) -> GetObjectOutput = adapt::get::get_object;
+    GetObjectAcl: get_object_acl(GetObjectAclInput) -> GetObjectAclOutput
+        = adapt::object_acl::get_object_acl;
     GetObjectAttributes: get_object_attributes(GetObjectAttributesInput)
         -> GetObjectAttributesOutput
         = adapt::object_attributes::get_object_attributes;
@@ -126,6 +128,8 @@ adapters! {
         = adapt::object_tagging::get_object_tagging;
     HeadObject: head_object(HeadObjectInput) -> HeadObjectOutput = adapt::get::head_object;
     PutObject: put_object(PutObjectInput) -> PutObjectOutput = adapt::put::put_object;
+    PutObjectAcl: put_object_acl(PutObjectAclInput) -> PutObjectAclOutput
+        = adapt::object_acl::put_object_acl;
     PutObjectLegalHold: put_object_legal_hold(PutObjectLegalHoldInput) -> PutObjectLegalHoldOutput
         = adapt::object_holds::put_object_legal_hold;
     PutObjectRetention: put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput

@@ -163,20 +163,8 @@ pub(crate) async fn put_bucket_acl<E: Engine>(
 ) -> Outcome<dto::PutBucketAclOutput> {
     let bucket = context.bucket()?;
     let owner = bucket.entry.owner;
-    let by_headers = acl::requested(&context.headers, Of::Bucket, owner)?;
-    let list = match (by_headers, &input.access_control_policy) {
-        (Some(_), Some(_)) => {
-            let text = "This request does not support content";
-            return Err(Fault::bad("UnexpectedContent", text));
-        }
-        (Some(list), None) => list,
-        (None, Some(document)) => acl::of_document(document, owner)?,
-        (None, None) => {
-            let text = "Your request was missing a required header";
-            let fault = Fault::bad("MissingSecurityHeader", text);
-            return Err(fault.member("MissingHeaderName", "x-amz-acl"));
-        }
-    };
+    let document = input.access_control_policy.as_ref();
+    let list = acl::of_request(&context.headers, document, Of::Bucket, owner)?;
     acl::check(
         bucket,
         &list,

@@ -23,6 +23,7 @@ pub(crate) mod delete;
 pub(crate) mod facts;
 pub(crate) mod get;
 pub(crate) mod ingest;
+pub(crate) mod object_acl;
 pub(crate) mod object_attributes;
 pub(crate) mod object_holds;
 pub(crate) mod object_lock;
