@@ -309,8 +309,13 @@ pub(crate) fn legal_hold(text: &str) -> Result<bool, Fault> {
     }
 }
 
-/// A time of ours as the codec has it.
+/// A time at which something was made or changed, in whole seconds as S3 tells it everywhere.
 pub(crate) fn time(time: Timestamp) -> dto::Timestamp {
+    exact_time(Timestamp(time.0 / 1000 * 1000))
+}
+
+/// A time that a request gave, to the millisecond.
+pub(crate) fn exact_time(time: Timestamp) -> dto::Timestamp {
     dto::Timestamp::from(SystemTime::UNIX_EPOCH + Duration::from_millis(time.0))
 }
 
@@ -355,7 +360,7 @@ pub(crate) fn date_time_of(moment: Timestamp) -> String {
 
 fn formatted(moment: Timestamp, format: dto::TimestampFormat) -> String {
     let mut text = Vec::with_capacity(32);
-    let written = time(moment).format(format, &mut text);
+    let written = exact_time(moment).format(format, &mut text);
     match (written, String::from_utf8(text)) {
         (Ok(()), Ok(text)) => text,
         _ => String::new(),
@@ -425,9 +430,10 @@ mod tests {
     #[test]
     fn times_are_told_and_read_back() {
         let moment = Timestamp(1_784_000_000_123);
-        assert_eq!(from_time(&time(moment)), Some(moment));
+        assert_eq!(from_time(&exact_time(moment)), Some(moment));
         assert_eq!(date_time(&date_time_of(moment)), Some(moment));
         let whole = Timestamp(1_784_000_000_000);
+        assert_eq!(from_time(&time(moment)), Some(whole));
         assert_eq!(http_date(&http_date_of(moment)), Some(whole));
         assert_eq!(http_date("yesterday"), None);
         assert_eq!(date_time("1960-01-01T00:00:00Z"), None);

@@ -25,7 +25,7 @@ pub(crate) async fn get_object_retention<E: Engine>(
     done(GetObjectRetentionOutput {
         retention: Some(ObjectLockRetention {
             mode: Some(ObjectLockRetentionMode::from_static(mode)),
-            retain_until_date: Some(values::time(retention.until)),
+            retain_until_date: Some(values::exact_time(retention.until)),
         }),
     })
 }

@@ -1,0 +1,163 @@
+//! Bad input: nothing is stored of what isn't what it says, nothing is overlooked, and what is
+//! damaged is never served.
+
+use http::Method;
+
+use crate::support::Stand;
+
+#[test]
+fn wrong_digests_and_lengths_leave_nothing() {
+    let stand = Stand::with(|_| {});
+    let large = "x".repeat(100_000);
+    for body in ["hello", &*large] {
+        for (headers, error) in [
+            (
+                vec![("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==")],
+                (400, "BadDigest"),
+            ),
+            (vec![("content-md5", "hello")], (400, "InvalidDigest")),
+            (
+                vec![("x-amz-checksum-crc32", "AAAAAA==")],
+                (400, "BadDigest"),
+            ),
+            (
+                vec![("x-amz-checksum-crc32", "AAAA")],
+                (400, "InvalidRequest"),
+            ),
+            (
+                vec![("x-amz-checksum-xxhash3", "AAAAAAAAAAA=")],
+                (501, "NotImplemented"),
+            ),
+            (vec![("content-length", "200000")], (400, "IncompleteBody")),
+            (vec![("content-length", "2")], (400, "IncompleteBody")),
+            (
+                vec![("content-length", "6000000000")],
+                (400, "EntityTooLarge"),
+            ),
+            (
+                vec![("transfer-encoding", "chunked")],
+                (411, "MissingContentLength"),
+            ),
+        ] {
+            let refused = stand.call(Method::PUT, "/bucket/k", &headers, body.to_owned());
+            assert_eq!(refused.error(), error, "{headers:?}");
+        }
+    }
+    assert_eq!(stand.get("/bucket/k").error(), (404, "NoSuchKey"));
+    assert_eq!(stand.blobs.all(), []);
+}
+
+#[test]
+fn a_body_in_chunks_is_decoded_and_its_trailer_holds() {
+    let stand = Stand::with(|_| {});
+    let chunked =
+        |trailer: &str| format!("5\r\nhello\r\n0\r\nx-amz-checksum-crc32:{trailer}\r\n\r\n");
+    let headers = [
+        ("content-encoding", "aws-chunked"),
+        ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+        ("x-amz-decoded-content-length", "5"),
+        ("x-amz-trailer", "x-amz-checksum-crc32"),
+        ("x-amz-sdk-checksum-algorithm", "CRC32"),
+    ];
+    let put = |body: String| stand.call(Method::PUT, "/bucket/k", &headers, body);
+    assert_eq!(put(chunked("NhCmhw==")).error(), (400, "BadDigest"));
+    assert_eq!(put("5\r\nhell".to_owned()).error(), (400, "IncompleteBody"));
+    assert_eq!(stand.get("/bucket/k").status, 404);
+    let done = put(chunked("NhCmhg==")).ok();
+    assert_eq!(done.header("x-amz-checksum-crc32"), "NhCmhg==");
+    let got = stand.get("/bucket/k").ok();
+    assert_eq!((got.text(), got.header("content-encoding")), ("hello", ""));
+}
+
+#[test]
+fn what_no_operation_has_is_refused_by_name() {
+    let stand = Stand::with(|_| {});
+    stand.put("/bucket/k", "hello").ok();
+    for (method, path, what) in [
+        (Method::PUT, "/bucket/k?annotation=foo", "'annotation'"),
+        (Method::GET, "/bucket/k?annotations", "'annotations'"),
+        (Method::GET, "/bucket/k?bogus", "'bogus'"),
+        (Method::DELETE, "/bucket?bogus", "'bogus'"),
+        (Method::GET, "/bucket/k?torrent", "'GetObjectTorrent'"),
+        (Method::POST, "/bucket", "'PostObject'"),
+    ] {
+        let refused = stand.call(method, path, &[], "other");
+        assert_eq!(refused.error(), (501, "NotImplemented"), "{path}");
+        assert!(refused.one("Message").contains(what), "{}", refused.text());
+    }
+    let kms = [("x-amz-server-side-encryption", "aws:kms")];
+    assert_eq!(
+        stand.call(Method::PUT, "/bucket/k", &kms, "other").status,
+        501
+    );
+    assert_eq!(stand.get("/bucket/k").ok().text(), "hello");
+    let patch = stand.call(Method::PATCH, "/bucket/k", &[], "");
+    assert_eq!(patch.error(), (405, "MethodNotAllowed"));
+}
+
+#[test]
+fn keys_may_have_every_character_and_paths_no_tricks() {
+    let stand = Stand::with(|_| {});
+    for key in [
+        "..%2f..%2fetc%2fpasswd",
+        "a//b",
+        "./a/../b",
+        "%00",
+        "%F0%9F%98%80",
+        "a+b",
+        "%25",
+    ] {
+        let path = format!("/bucket/{key}");
+        stand.put(&path, key.to_owned()).ok();
+    }
+    for key in [
+        "..%2f..%2fetc%2fpasswd",
+        "a//b",
+        "./a/../b",
+        "%00",
+        "%F0%9F%98%80",
+        "a+b",
+        "%25",
+    ] {
+        assert_eq!(stand.get(&format!("/bucket/{key}")).ok().text(), key);
+    }
+    assert_eq!(stand.put("/bucket/%ff", "x").error(), (400, "InvalidURI"));
+    let long = format!("/bucket/{}", "k".repeat(1025));
+    assert_eq!(stand.put(&long, "x").error(), (400, "KeyTooLongError"));
+    assert_eq!(
+        stand.put("/Bucket/k", "x").error(),
+        (400, "InvalidBucketName")
+    );
+    let missing = stand.get("/nobucket/k");
+    assert_eq!(missing.error(), (404, "NoSuchBucket"));
+    assert_eq!(missing.one("BucketName"), "nobucket");
+}
+
+#[test]
+fn damaged_bytes_are_never_served() {
+    let stand = Stand::with(|_| {});
+    stand.put("/bucket/k", "x".repeat(200_000)).ok();
+    let (blob, _) = stand.blobs.all()[0];
+    assert!(stand.blobs.flip(blob, 150_000));
+    let got = stand.get("/bucket/k");
+    assert!(got.body.len() < 200_000 && got.body.iter().all(|byte| *byte == b'x'));
+    assert_eq!(
+        stand
+            .call(Method::GET, "/bucket/k", &[("range", "bytes=0-9")], "")
+            .ok()
+            .body
+            .len(),
+        10
+    );
+}
+
+#[test]
+fn a_full_disk_refuses_and_leaves_nothing() {
+    let stand = Stand::with(|_| {});
+    stand.blobs.set_full(true);
+    let refused = stand.put("/bucket/k", "x".repeat(200_000));
+    assert_eq!(refused.status, 503);
+    stand.blobs.set_full(false);
+    assert_eq!(stand.get("/bucket/k").status, 404);
+    stand.put("/bucket/k", "x".repeat(200_000)).ok();
+}

@@ -1,0 +1,8 @@
+//! Requests as HTTP has them, to S3 over objects in memory: what is answered, in status, headers
+//! and documents, and what is left of it. Signatures, sockets and other Regions aren't here.
+
+mod access;
+mod faults;
+mod support;
+mod versions;
+mod whole;
