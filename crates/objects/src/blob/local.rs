@@ -8,7 +8,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 use store::FreeSpace;
 use types::ByteSize;
 
@@ -87,18 +89,14 @@ impl LocalBlobs {
     /// What the system says.
     pub fn open(root: &Path, options: LocalOptions) -> io::Result<LocalBlobs> {
         std::fs::create_dir_all(root)?;
-        let mut made = false;
         for shard in 0..=u8::MAX {
             match std::fs::create_dir(root.join(format!("{shard:02x}"))) {
-                Ok(()) => made = true,
-                Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {}
-                Err(cause) => return Err(cause),
+                Err(cause) if cause.kind() != ErrorKind::AlreadyExists => return Err(cause),
+                _ => {}
             }
         }
-        if made {
-            File::open(root)?.sync_all()?;
-        }
-        // Its own name may be as new.
+        // Also if all were there: whoever made them may have been killed before this.
+        File::open(root)?.sync_all()?;
         if let Some(parent) = root.parent().filter(|path| !path.as_os_str().is_empty()) {
             File::open(parent)?.sync_all()?;
         }
@@ -364,18 +362,18 @@ impl Volume {
 
 fn read(id: BlobId, path: &Path, offset: u64, length: usize) -> Result<Bytes, BlobError> {
     let file = File::open(path).map_err(|cause| missing_or(id, cause))?;
-    let mut bytes = BytesMut::zeroed(length);
-    let mut filled = 0;
-    while filled < length {
-        match file.read_at(&mut bytes[filled..], offset + filled as u64) {
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        let at = offset + bytes.len() as u64;
+        match rustix::io::pread(&file, spare_capacity(&mut bytes), at) {
             Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
-            Err(cause) => return Err(refused(cause)),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(cause) => return Err(refused(cause.into())),
         }
     }
-    bytes.truncate(filled);
-    Ok(bytes.freeze())
+    // The vector may have more room than was asked for.
+    bytes.truncate(length);
+    Ok(Bytes::from(bytes))
 }
 
 fn missing_or(id: BlobId, cause: io::Error) -> BlobError {
