@@ -223,6 +223,10 @@ pub struct RuleOutcome {
     pub site: SiteId,
     /// How it stands.
     pub status: ReplicationStatus,
+    /// How many tasks are to tell the destination of the version or its changes: `PENDING` until
+    /// the last of them has ended.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tasks: u32,
 }
 
 /// What `x-amz-replication-status` tells.
@@ -290,6 +294,10 @@ impl ReplicationStatus {
             ReplicationStatus::Replica => "REPLICA",
         }
     }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Bytes as base64 within JSON.

@@ -192,7 +192,7 @@ impl Announcing<'_> {
             timed: place.timed && version.object().is_some() && job.is_none(),
             missed: false,
         };
-        set_outcome(version, &task, site, ReplicationStatus::Pending);
+        pend(version, &task, site);
         let number = state.sending().queue.number();
         let row = outbox_row(site, number);
         self.batch.put(Space::Objects, row, row::encode(&task));
@@ -238,25 +238,29 @@ fn destination_of(
         .expect("this Region is one of the deployment's")
 }
 
-/// Sets how a task's version stands by its rule.
-pub(super) fn set_outcome(
-    version: &mut ObjectVersion,
-    task: &Task,
-    site: SiteId,
-    status: ReplicationStatus,
-) {
-    let destination = task.destination.as_str();
-    let known = version
-        .outcomes
-        .iter_mut()
-        .find(|outcome| outcome.rule == task.rule && outcome.bucket == destination);
-    match known {
-        Some(outcome) => outcome.status = status,
+/// A task's version is pending by its rule.
+fn pend(version: &mut ObjectVersion, task: &Task, site: SiteId) {
+    match outcome_of(version, task) {
+        Some(outcome) => {
+            outcome.status = ReplicationStatus::Pending;
+            outcome.tasks += 1;
+        }
         None => version.outcomes.push(RuleOutcome {
             rule: task.rule.clone(),
-            bucket: destination.to_owned(),
+            bucket: task.destination.as_str().to_owned(),
             site,
-            status,
+            status: ReplicationStatus::Pending,
+            tasks: 1,
         }),
     }
+}
+
+/// How a task's version stands by its rule.
+pub(super) fn outcome_of<'a>(
+    version: &'a mut ObjectVersion,
+    task: &Task,
+) -> Option<&'a mut RuleOutcome> {
+    let destination = task.destination.as_str();
+    let mut outcomes = version.outcomes.iter_mut();
+    outcomes.find(|outcome| outcome.rule == task.rule && outcome.bucket == destination)
 }

@@ -98,8 +98,6 @@ pub(super) struct Sending {
 /// A task that was offered and hasn't ended.
 pub(super) struct Flight {
     task: Task,
-    /// The state of the version that was offered.
-    amended: Option<types::Version>,
     /// Bytes in its offer.
     offered: u64,
 }
@@ -204,3 +202,8 @@ impl<E: Engine> Objects<E> {
         figures.all(now)
     }
 }
+
+#[cfg(test)]
+mod lab;
+#[cfg(test)]
+mod tests;

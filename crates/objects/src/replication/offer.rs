@@ -156,7 +156,6 @@ impl<E: Engine> Objects<E> {
             message: Message::Offer(Box::new(offer)),
             flight: Flight {
                 task: task.clone(),
-                amended: object.and_then(|object| object.amended),
                 offered,
             },
             stream,

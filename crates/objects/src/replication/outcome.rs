@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use store::{Batch, Engine, Snapshot, Space};
-use types::{SiteId, Version};
+use types::SiteId;
 
 use super::FailureReason;
-use super::announce::set_outcome;
+use super::announce::outcome_of;
 use super::task::{Task, TaskKind, outbox_row};
 use crate::notify::{EventKind, Happened, ReplicationFacts, put_event};
 use crate::rules::Rule;
@@ -21,8 +21,8 @@ pub(super) const THRESHOLD_MINUTES: u64 = 15;
 /// How a task ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Ended {
-    /// It is there; which state of the version was told.
-    Done(Option<Version>),
+    /// It is there.
+    Done,
     /// It isn't to be there.
     Skipped,
     /// It can't be there.
@@ -44,9 +44,9 @@ impl<E: Engine> Objects<E> {
         ended: Ended,
     ) -> Result<(), ObjectError> {
         let bucket = self.source_of(task);
-        let changed = match (&bucket, ended) {
-            (None, _) | (_, Ended::Dropped) => Err(ObjectError::NoSuchVersion),
-            (Some(bucket), _) => self.settle(site, number, task, ended, bucket).await,
+        let changed = match &bucket {
+            None => Err(ObjectError::NoSuchVersion),
+            Some(bucket) => self.settle(site, number, task, ended, bucket).await,
         };
         match changed {
             Ok(()) => {}
@@ -60,7 +60,7 @@ impl<E: Engine> Objects<E> {
         }
         let mut figures = self.replication.figures();
         match ended {
-            Ended::Done(_) => figures.completed(site, task, self.wall()),
+            Ended::Done => figures.completed(site, task, self.wall()),
             Ended::Failed(_) => figures.failed(site, task),
             Ended::Skipped | Ended::Dropped => figures.dropped(site, task),
         }
@@ -84,7 +84,7 @@ impl<E: Engine> Objects<E> {
         let id = self.id_of(bucket, task).await?;
         let cause = Cause::Replication;
         let change = |_: &crate::BucketSettings, version: &mut ObjectVersion| {
-            settle_version(version, task, site, ended);
+            settle_version(version, task, ended);
             let mut batch = Batch::new();
             batch.delete(Space::Objects, outbox_row(site, number));
             self.tell(bucket, task, version, ended, &mut batch);
@@ -149,7 +149,7 @@ impl<E: Engine> Objects<E> {
             (Ended::Failed(FailureReason::SrcBucketReplicationConfigMissing), None) => {
                 EventKind::ReplicationNotTracked
             }
-            (Ended::Done(_), Some(_)) if task.missed => EventKind::ReplicationAfterThreshold,
+            (Ended::Done, Some(_)) if task.missed => EventKind::ReplicationAfterThreshold,
             _ => return,
         };
         let reason = match ended {
@@ -202,31 +202,33 @@ impl<E: Engine> Objects<E> {
     }
 }
 
-/// Sets a version's outcome. A change that was made after what was told has a task of its own, and
-/// until that has ended the version is pending.
-fn settle_version(version: &mut ObjectVersion, task: &Task, site: SiteId, ended: Ended) {
-    let amended = version.object().and_then(|object| object.amended);
-    let remove = |version: &mut ObjectVersion| {
-        let destination = task.destination.as_str();
-        version
-            .outcomes
-            .retain(|outcome| outcome.rule != task.rule || outcome.bucket != destination);
+/// Sets a version's outcome. Each change has a task of its own, and what failed stays so.
+fn settle_version(version: &mut ObjectVersion, task: &Task, ended: Ended) {
+    let is_replica = version.is_replica && task.kind == TaskKind::Amendment;
+    let Some(outcome) = outcome_of(version, task) else {
+        return;
     };
+    outcome.tasks = outcome.tasks.saturating_sub(1);
+    let pending = outcome.status == ReplicationStatus::Pending;
     match ended {
-        Ended::Done(told) if told < amended => {}
-        Ended::Skipped if task.kind != TaskKind::Amendment => remove(version),
+        Ended::Failed(_) => outcome.status = ReplicationStatus::Failed,
+        _ if outcome.tasks > 0 || !pending => {}
         // A replica is one again once its change has travelled.
-        Ended::Done(_) | Ended::Skipped
-            if version.is_replica && task.kind == TaskKind::Amendment =>
-        {
-            remove(version);
+        Ended::Done | Ended::Skipped if is_replica => forget(version, task),
+        Ended::Done => outcome.status = ReplicationStatus::Completed,
+        Ended::Skipped if task.kind == TaskKind::Amendment => {
+            outcome.status = ReplicationStatus::Completed;
         }
-        Ended::Done(_) | Ended::Skipped => {
-            set_outcome(version, task, site, ReplicationStatus::Completed);
-        }
-        Ended::Failed(_) => set_outcome(version, task, site, ReplicationStatus::Failed),
-        Ended::Dropped => {}
+        Ended::Skipped | Ended::Dropped => forget(version, task),
     }
+}
+
+/// It is as if the rule hadn't chosen the version.
+fn forget(version: &mut ObjectVersion, task: &Task) {
+    let destination = task.destination.as_str();
+    version
+        .outcomes
+        .retain(|outcome| outcome.rule != task.rule || outcome.bucket != destination);
 }
 
 /// The rule that a task goes by, as it is now.

@@ -117,17 +117,17 @@ impl<E: Engine> Objects<E> {
 
     /// A peer says how a task ended.
     async fn answered(&self, from: SiteId, state: &SiteState, number: u64, answer: Answer) {
-        let (task, amended) = {
+        let task = {
             let sending = state.sending();
             match sending.flights.get(&number) {
-                Some(flight) => (flight.task.clone(), flight.amended),
+                Some(flight) => flight.task.clone(),
                 // It was ended before, or is about to be offered again.
                 None => return,
             }
         };
         let now = self.config.environment.now().monotonic;
         let ended = match answer {
-            Answer::Done => Ended::Done(amended),
+            Answer::Done => Ended::Done,
             Answer::Skipped => Ended::Skipped,
             Answer::Failed(name) => match FailureReason::named(&name) {
                 Some(reason) => Ended::Failed(reason),
@@ -207,6 +207,9 @@ impl<E: Engine> Objects<E> {
         }
         let mut taking = self.judge_offer(&offer)?;
         match offer.kind {
+            OfferKind::ReplicaAmendment if !syncs_replicas(&taking.bucket, &offer.source) => {
+                Err(Refusal::Needless)
+            }
             OfferKind::Amendment | OfferKind::ReplicaAmendment => {
                 self.take_amendment(&taking, &taking.key).await?;
                 Ok(Taken::Done)
@@ -414,6 +417,17 @@ pub(super) enum Taken {
     Done,
     /// It isn't wanted by its source any more.
     Forgotten,
+}
+
+/// Do changes travel both ways between this bucket and that one?
+fn syncs_replicas(bucket: &Bucket, other: &str) -> bool {
+    let configuration = bucket.settings.replication.iter();
+    let mut rules = configuration.flat_map(|configuration| &configuration.rules);
+    rules.any(|rule| {
+        let destination = rule.destination.bucket_name();
+        let there = destination.is_some_and(|name| name.as_str() == other);
+        rule.is_enabled() && there && rule.syncs_replicas()
+    })
 }
 
 /// What was deleted for good here isn't made again; a batch job's report says so.

@@ -1,0 +1,533 @@
+//! Replication between two and three Regions, by rows of what S3 documents, and from seeds with
+//! cuts and power cuts in between.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use store::{Direction, Engine, KeyRange, Snapshot, Space};
+use types::Span;
+
+use super::lab::{Lab, request, rule};
+use crate::keys::kind;
+use crate::rules::{DeleteMarkers, Filter, Rule, Status, Tag};
+use crate::{
+    Amendment, Content, ObjectVersion, ReplicationStatus, Stamp, VersionId, Versioning, keys,
+};
+
+const PENDING: Option<ReplicationStatus> = Some(ReplicationStatus::Pending);
+const COMPLETED: Option<ReplicationStatus> = Some(ReplicationStatus::Completed);
+const FAILED: Option<ReplicationStatus> = Some(ReplicationStatus::Failed);
+const REPLICA: Option<ReplicationStatus> = Some(ReplicationStatus::Replica);
+
+/// Two Regions with a bucket each, `one` in the first and `two` in the second.
+fn pair(seed: u64) -> Lab {
+    let lab = Lab::new(seed, 2);
+    lab.make_bucket(0, "one");
+    lab.make_bucket(1, "two");
+    lab
+}
+
+/// … where `one` replicates everything to `two`.
+fn one_way(seed: u64) -> Lab {
+    let lab = pair(seed);
+    lab.replicate(0, "one", vec![rule("all", 1, "two")]);
+    lab
+}
+
+fn two_way(seed: u64) -> Lab {
+    let lab = one_way(seed);
+    lab.replicate(1, "two", vec![rule("back", 1, "one")]);
+    lab
+}
+
+fn status(lab: &Lab, at: usize, bucket: &str, key: &str) -> Option<ReplicationStatus> {
+    let found = lab
+        .find(at, bucket, key, None)
+        .expect("the key has a version");
+    found.replication_status()
+}
+
+fn bytes(length: usize, seed: usize) -> Vec<u8> {
+    (0..length)
+        .map(|at| (at * 31 + seed + at / 251) as u8)
+        .collect()
+}
+
+/// How many rows of that kind a place has.
+fn rows(lab: &Lab, at: usize, kind: u8) -> usize {
+    let engine = lab.engine(at);
+    lab.at(at, async |_| {
+        let all = KeyRange::prefix(&[kind]);
+        let snapshot = engine.snapshot();
+        let page = snapshot.scan(Space::Objects, all, Direction::Forward, 10_000);
+        page.await.unwrap().entries.len()
+    })
+}
+
+/// Every version of a bucket.
+fn versions(lab: &Lab, at: usize, bucket: &str) -> BTreeMap<(String, Stamp), ObjectVersion> {
+    let engine = lab.engine(at);
+    let id = lab.bucket(at, bucket).entry.id;
+    lab.at(at, async |_| {
+        let range = KeyRange::prefix(&keys::of_bucket(kind::VERSION, id));
+        let snapshot = engine.snapshot();
+        let page = snapshot.scan(Space::Objects, range, Direction::Forward, 10_000);
+        let entries = page.await.unwrap().entries.into_iter();
+        let read = entries.map(|entry| {
+            let (key, _) = keys::split(&entry.key).unwrap();
+            let version = ObjectVersion::decode(&entry.value).unwrap();
+            ((key.as_str().to_owned(), version.stamp), version)
+        });
+        read.collect()
+    })
+}
+
+#[test]
+fn an_object_is_pending_then_completed_and_its_replica_keeps_id_time_and_tags() {
+    let mut lab = one_way(1);
+    let put = lab.put_tagged(0, "one", "k", b"hello", &[("a", "1")]);
+    assert_eq!(put.replication_status(), PENDING);
+    let figures = lab.objects(0).replication_figures();
+    assert_eq!(
+        (figures[0].pending_operations, figures[0].pending_bytes),
+        (1, 5)
+    );
+    lab.settle();
+    assert_eq!(status(&lab, 0, "one", "k"), COMPLETED);
+    let replica = lab.find(1, "two", "k", Some(put.id())).unwrap();
+    assert_eq!(replica.replication_status(), REPLICA);
+    assert_eq!(replica.stamp, put.stamp);
+    let (one, two) = (put.object().unwrap(), replica.object().unwrap());
+    assert_eq!((&one.tags, &one.etag), (&two.tags, &two.etag));
+    assert_eq!(lab.read(1, "two", "k", &replica).unwrap(), b"hello");
+    assert_eq!(rows(&lab, 0, kind::OUTBOX), 0);
+    let figures = lab.objects(0).replication_figures();
+    assert_eq!(
+        (figures[0].pending_operations, figures[0].completed),
+        (0, 1)
+    );
+}
+
+#[test]
+fn what_was_there_before_the_rules_and_what_they_do_not_choose_has_no_status() {
+    let mut lab = pair(2);
+    lab.put(0, "one", "old", b"1");
+    let mut only = rule("some", 1, "two");
+    only.filter = Some(Filter::Prefix("in/".to_owned()));
+    lab.replicate(0, "one", vec![only]);
+    lab.put(0, "one", "out", b"2");
+    lab.put(0, "one", "in/a", b"3");
+    lab.settle();
+    assert_eq!(status(&lab, 0, "one", "old"), None);
+    assert_eq!(status(&lab, 0, "one", "out"), None);
+    assert_eq!(status(&lab, 0, "one", "in/a"), COMPLETED);
+    assert_eq!(versions(&lab, 1, "two").len(), 1);
+}
+
+#[test]
+fn replicas_are_not_replicated_on() {
+    let mut lab = Lab::new(3, 3);
+    for (at, name) in ["one", "two", "three"].into_iter().enumerate() {
+        lab.make_bucket(at, &format!("{name}-b"));
+    }
+    lab.replicate(0, "one-b", vec![rule("r", 1, "two-b")]);
+    lab.replicate(1, "two-b", vec![rule("r", 1, "three-b")]);
+    lab.put(0, "one-b", "k", b"1");
+    lab.settle();
+    assert_eq!(status(&lab, 1, "two-b", "k"), REPLICA);
+    assert!(versions(&lab, 2, "three-b").is_empty());
+}
+
+#[test]
+fn a_version_completes_once_all_destinations_have_it() {
+    let mut lab = Lab::new(4, 3);
+    lab.make_bucket(0, "one");
+    lab.make_bucket(1, "two");
+    lab.make_bucket(2, "three");
+    lab.make_bucket(0, "near");
+    let rules = [("a", 1, "two"), ("b", 2, "three"), ("c", 3, "near")];
+    let rules: Vec<Rule> = rules
+        .map(|(id, priority, to)| rule(id, priority, to))
+        .into();
+    lab.replicate(0, "one", rules);
+    lab.set_cut(0, 2, true);
+    lab.put(0, "one", "k", b"1");
+    for _ in 0..3_000 {
+        lab.step();
+    }
+    assert_eq!(status(&lab, 1, "two", "k"), REPLICA);
+    assert_eq!(status(&lab, 0, "near", "k"), REPLICA);
+    assert_eq!(status(&lab, 0, "one", "k"), PENDING);
+    lab.set_cut(0, 2, false);
+    lab.settle();
+    assert_eq!(status(&lab, 0, "one", "k"), COMPLETED);
+    assert_eq!(status(&lab, 2, "three", "k"), REPLICA);
+}
+
+#[test]
+fn delete_markers_travel_as_rules_say_and_removals_never() {
+    let mut lab = one_way(5);
+    let put = lab.put(0, "one", "k", b"1");
+    let marker = lab.delete(0, "one", "k", None);
+    lab.settle();
+    let replica = lab.find(1, "two", "k", None).unwrap();
+    assert!(replica.is_delete_marker());
+    assert_eq!(Some(replica.id()), marker.version_id);
+    assert_eq!(status(&lab, 0, "one", "k"), COMPLETED);
+    lab.delete(0, "one", "k", Some(put.id()));
+    lab.delete(0, "one", "k", marker.version_id);
+    lab.settle();
+    assert_eq!(versions(&lab, 0, "one").len(), 0);
+    assert_eq!(versions(&lab, 1, "two").len(), 2);
+    let mut without = rule("all", 1, "two");
+    without.delete_markers = Some(DeleteMarkers {
+        status: Some(Status::Disabled),
+    });
+    lab.replicate(0, "one", vec![without]);
+    lab.put(0, "one", "l", b"1");
+    lab.delete(0, "one", "l", None);
+    lab.settle();
+    assert_eq!(status(&lab, 0, "one", "l"), None);
+    assert!(!lab.find(1, "two", "l", None).unwrap().is_delete_marker());
+}
+
+#[test]
+fn changes_of_tags_travel_to_where_the_version_went() {
+    let mut lab = pair(6);
+    let mut tagged = rule("tagged", 1, "two");
+    tagged.delete_markers = Some(DeleteMarkers {
+        status: Some(Status::Disabled),
+    });
+    tagged.filter = Some(Filter::Tag(Tag {
+        key: "go".to_owned(),
+        value: "1".to_owned(),
+    }));
+    lab.replicate(0, "one", vec![tagged]);
+    lab.put_tagged(0, "one", "k", b"1", &[("go", "1")]);
+    lab.put(0, "one", "stays", b"1");
+    lab.settle();
+    tag(&lab, 0, "one", "k", &[("go", "2")]);
+    // Tags are judged when an object is made: this one doesn't go now.
+    tag(&lab, 0, "one", "stays", &[("go", "1")]);
+    assert_eq!(status(&lab, 0, "one", "k"), PENDING);
+    lab.settle();
+    assert_eq!(status(&lab, 0, "one", "k"), COMPLETED);
+    assert_eq!(status(&lab, 0, "one", "stays"), None);
+    let replica = lab.find(1, "two", "k", None).unwrap();
+    assert_eq!(replica.object().unwrap().tags["go"], "2");
+    assert_eq!(versions(&lab, 1, "two").len(), 1);
+}
+
+fn tag(lab: &Lab, at: usize, bucket: &str, key: &str, tags: &[(&str, &str)]) {
+    tag_version(lab, at, (bucket, key, None), tags);
+}
+
+fn tag_version(
+    lab: &Lab,
+    at: usize,
+    (bucket, key, id): (&str, &str, Option<VersionId>),
+    tags: &[(&str, &str)],
+) {
+    let bucket = lab.bucket(at, bucket);
+    let key = key.parse().unwrap();
+    let tags = tags
+        .iter()
+        .map(|(key, value)| (key.to_string(), value.to_string()));
+    let (amendment, cause) = (Amendment::Tags(tags.collect()), request());
+    lab.at(at, async |objects| {
+        let amended = objects.amend(&bucket, &key, id, &amendment, &cause);
+        amended.await.unwrap();
+    });
+}
+
+#[test]
+fn changes_of_replicas_travel_back_where_both_buckets_say_so() {
+    let mut lab = two_way(7);
+    lab.put(0, "one", "k", b"1");
+    lab.settle();
+    tag(&lab, 1, "two", "k", &[("a", "b")]);
+    assert_eq!(status(&lab, 1, "two", "k"), PENDING);
+    lab.settle();
+    assert_eq!(status(&lab, 1, "two", "k"), REPLICA);
+    assert_eq!(status(&lab, 0, "one", "k"), COMPLETED);
+    let origin = lab.find(0, "one", "k", None).unwrap();
+    assert_eq!(origin.object().unwrap().tags["a"], "b");
+    let mut alone = rule("all", 1, "two");
+    alone.source_selection = None;
+    lab.replicate(0, "one", vec![alone]);
+    tag(&lab, 1, "two", "k", &[("a", "c")]);
+    lab.settle();
+    assert_eq!(status(&lab, 1, "two", "k"), REPLICA);
+    let origin = lab.find(0, "one", "k", None).unwrap();
+    assert_eq!(origin.object().unwrap().tags["a"], "b");
+}
+
+#[test]
+fn lasting_causes_fail_and_are_not_tried_again() {
+    for (action, _) in [
+        ("sts:AssumeRole", "AssumeRoleNotPermitted"),
+        (
+            "s3:GetObjectVersionForReplication",
+            "SrcGetObjectNotPermitted",
+        ),
+        ("s3:ReplicateObject", "DstPutObjectNotPermitted"),
+    ] {
+        let mut lab = one_way(8);
+        lab.deny(action);
+        lab.put(0, "one", "k", b"1");
+        lab.settle();
+        assert_eq!(status(&lab, 0, "one", "k"), FAILED, "{action}");
+        lab.allow_all();
+        tag(&lab, 0, "one", "k", &[("a", "b")]);
+        lab.settle();
+        assert_eq!(status(&lab, 0, "one", "k"), FAILED);
+        assert!(versions(&lab, 1, "two").is_empty());
+        assert_eq!(lab.objects(0).replication_figures()[0].failed, 1);
+    }
+}
+
+#[test]
+fn a_destination_that_keeps_no_versions_any_more_or_is_gone_fails() {
+    let mut lab = one_way(9);
+    lab.change(1, "two", |settings| {
+        settings.versioning = Versioning::Suspended
+    });
+    lab.put(0, "one", "k", b"1");
+    lab.settle();
+    assert_eq!(status(&lab, 0, "one", "k"), FAILED);
+    let two = lab.bucket(1, "two");
+    lab.at(1, async |objects| {
+        objects.delete_bucket(&two).await.unwrap()
+    });
+    lab.put(0, "one", "l", b"1");
+    lab.settle();
+    assert_eq!(status(&lab, 0, "one", "l"), FAILED);
+    lab.make_bucket(1, "two");
+    lab.put(0, "one", "l", b"2");
+    lab.settle();
+    assert_eq!(status(&lab, 0, "one", "l"), COMPLETED);
+    lab.set_cut(0, 1, true);
+    lab.put(0, "one", "m", b"1");
+    lab.change(0, "one", |settings| settings.replication = None);
+    lab.set_cut(0, 1, false);
+    lab.settle();
+    assert_eq!(status(&lab, 0, "one", "m"), FAILED);
+}
+
+#[test]
+fn a_cut_stays_pending_and_a_large_object_goes_on_where_it_was() {
+    let mut lab = one_way(10);
+    let large = bytes(3_000_000, 1);
+    let put = lab.put(0, "one", "large", &large);
+    lab.put(0, "one", "small", b"s");
+    for _ in 0..400 {
+        lab.step();
+        if lab.carried > 1_000_000 {
+            break;
+        }
+    }
+    lab.set_cut(0, 1, true);
+    lab.advance(Span::seconds(3600));
+    for _ in 0..500 {
+        lab.step();
+    }
+    assert_eq!(status(&lab, 0, "one", "large"), PENDING);
+    lab.set_cut(0, 1, false);
+    lab.settle();
+    assert_eq!(status(&lab, 0, "one", "large"), COMPLETED);
+    let replica = lab.find(1, "two", "large", Some(put.id())).unwrap();
+    assert_eq!(lab.read(1, "two", "large", &replica).unwrap(), large);
+    assert!(lab.carried < 4_500_000, "{}", lab.carried);
+    assert_eq!(rows(&lab, 1, kind::STAGED), 0);
+}
+
+#[test]
+fn what_was_deleted_for_good_at_the_destination_does_not_come_again() {
+    let mut lab = one_way(11);
+    let put = lab.put(0, "one", "k", b"1");
+    lab.settle();
+    lab.delete(1, "two", "k", Some(put.id()));
+    tag(&lab, 0, "one", "k", &[("a", "b")]);
+    lab.settle();
+    assert!(versions(&lab, 1, "two").is_empty());
+    assert_eq!(status(&lab, 0, "one", "k"), FAILED);
+}
+
+#[test]
+fn concurrent_puts_converge_and_the_loser_is_in_the_ledger_once() {
+    let mut lab = two_way(12);
+    lab.set_cut(0, 1, true);
+    lab.put(0, "one", "k", b"1");
+    lab.advance(Span::milliseconds(5));
+    lab.put(1, "two", "k", b"2");
+    lab.set_cut(0, 1, false);
+    lab.settle();
+    for (at, bucket) in [(0, "one"), (1, "two")] {
+        let current = lab.find(at, bucket, "k", None).unwrap();
+        assert_eq!(lab.read(at, bucket, "k", &current).unwrap(), b"2");
+        assert_eq!(versions(&lab, at, bucket).len(), 2);
+        assert_eq!(rows(&lab, at, kind::CONFLICT), 1);
+    }
+    assert_eq!(status(&lab, 0, "one", "k"), REPLICA);
+    assert_eq!(status(&lab, 1, "two", "k"), COMPLETED);
+}
+
+/// What a run wrote and was told is there.
+type Written = BTreeMap<(usize, String, Stamp), Option<Vec<u8>>>;
+
+const BUCKETS: [&str; 2] = ["one", "two"];
+
+/// Writes, cuts and crashes; then all is healed, and both sides must be the same.
+fn run(seed: u64) {
+    let mut lab = two_way(seed);
+    let mut written = Written::new();
+    for step in 0..150 {
+        disturb(&mut lab, &mut written, step);
+        for _ in 0..lab.random.below(12) {
+            lab.step();
+        }
+    }
+    lab.set_cut(0, 1, false);
+    lab.settle();
+    let [one, two] = [0, 1].map(|at| versions(&lab, at, BUCKETS[at]));
+    let keys = |versions: &BTreeMap<(String, Stamp), ObjectVersion>| {
+        versions.keys().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&one), keys(&two), "seed {seed}");
+    for ((at, key, stamp), content) in &written {
+        let all = [&one, &two];
+        for (place, versions) in all.into_iter().enumerate() {
+            let version = &versions[&(key.clone(), *stamp)];
+            let expected = if place == *at { COMPLETED } else { REPLICA };
+            assert_eq!(version.replication_status(), expected, "seed {seed}: {key}");
+            if let Some(content) = content {
+                let read = lab.read(place, BUCKETS[place], key, version).unwrap();
+                assert!(read == *content, "seed {seed}: {key}");
+            }
+        }
+    }
+    for (key, version) in &one {
+        assert_eq!(
+            metadata(version),
+            metadata(&two[key]),
+            "seed {seed}: {key:?}"
+        );
+    }
+    for at in 0..2 {
+        assert_eq!(rows(&lab, at, kind::OUTBOX), 0, "seed {seed}");
+        assert_eq!(rows(&lab, at, kind::STAGED), 0, "seed {seed}");
+    }
+}
+
+fn metadata(version: &ObjectVersion) -> Option<(BTreeMap<String, String>, String, u64)> {
+    let object = version.object()?;
+    Some((object.tags.clone(), object.etag.clone(), object.size))
+}
+
+fn disturb(lab: &mut Lab, written: &mut Written, step: usize) {
+    let at = lab.random.below(2);
+    let bucket = BUCKETS[at];
+    let key = format!("k{}", lab.random.below(6));
+    match lab.random.below(20) {
+        0..8 => {
+            let length = match lab.random.below(4) {
+                0 => 300_000,
+                1 => 70_000,
+                _ => 100,
+            };
+            let content = bytes(length + step, step);
+            let put = lab.put(at, bucket, &key, &content);
+            written.insert((at, key, put.stamp), Some(content));
+        }
+        8..11 => {
+            if let Some(VersionId::Stamp(stamp)) = lab.delete(at, bucket, &key, None).version_id {
+                written.insert((at, key, stamp), None);
+            }
+        }
+        11..15 => {
+            let found = lab.find(at, bucket, &key, None);
+            if let Some(version) = found.filter(|version| !version.is_delete_marker()) {
+                let which = (bucket, key.as_str(), Some(version.id()));
+                tag_version(lab, at, which, &[("step", &step.to_string())]);
+            }
+        }
+        15 => lab.crash(at),
+        16 => lab.set_cut(0, 1, true),
+        17 | 18 => lab.set_cut(0, 1, false),
+        _ => lab.advance(Span::seconds(40)),
+    }
+}
+
+#[test]
+fn replicas_converge_whatever_is_cut_or_killed() {
+    let seeds = std::env::var("CAUSEWAY_SEEDS").ok();
+    let mut seeds = seeds.iter().flat_map(|seeds| seeds.split(','));
+    let mut bound = || seeds.next().and_then(|bound| bound.parse().ok());
+    let seeds = bound().unwrap_or(0)..bound().unwrap_or(12);
+    for seed in seeds {
+        run(seed);
+    }
+}
+
+#[test]
+fn an_object_of_parts_goes_as_parts() {
+    let mut lab = one_way(13);
+    let version = put_parts(&lab, &[200_000, 70_000, 3]);
+    lab.settle();
+    let replica = lab.find(1, "two", "parts", None).unwrap();
+    let object = replica.object().unwrap();
+    assert_eq!(object.content, Content::Parts(3));
+    assert_eq!(object.etag, version.object().unwrap().etag);
+    let read = lab.read(1, "two", "parts", &replica).unwrap();
+    assert_eq!(read.len(), 270_003);
+    assert_eq!(read, lab.read(0, "one", "parts", &version).unwrap());
+    assert_eq!(rows(&lab, 1, kind::STAGED), 0);
+    assert_eq!(lab.blobs(1).all().len(), 2);
+}
+
+fn put_parts(lab: &Lab, sizes: &[usize]) -> Arc<ObjectVersion> {
+    use crate::content::{Expected, Ingest, IngestOptions};
+    use crate::{NewContent, NewObject, NewParts};
+    let bucket = lab.bucket(0, "one");
+    lab.at(0, async |objects| {
+        let mut extents = Vec::new();
+        let mut batch = store::Batch::new();
+        for (at, size) in sizes.iter().enumerate() {
+            let options = IngestOptions {
+                length: None,
+                limit: 1 << 30,
+                expected: Expected::default(),
+                customer_key: None,
+            };
+            let mut ingest = Ingest::new(objects.contents(), options);
+            ingest.push(bytes(*size, at).into()).await.unwrap();
+            let ingested = ingest.finish(Vec::new()).await.unwrap();
+            extents.push(ingested.numbered(at as u32 + 1).enter(&mut batch));
+        }
+        lab.engine(0).commit(batch).await.unwrap();
+        let parts = NewParts {
+            size: sizes.iter().sum::<usize>() as u64,
+            etag: "0123-3".to_owned(),
+            checksum: None,
+            encryption: crate::Encryption::Site,
+            extents,
+        };
+        let new = NewObject {
+            owner: types::AccountId::LAB,
+            content: NewContent::Parts(parts),
+            metadata: crate::Metadata::default(),
+            storage_class: "STANDARD".to_owned(),
+            tags: BTreeMap::new(),
+            acl: None,
+            retention: None,
+            legal_hold: false,
+            conditions: crate::WriteConditions::default(),
+            how: crate::Creation::CompleteMultipartUpload,
+            cause: request(),
+        };
+        objects
+            .put(&bucket, &"parts".parse().unwrap(), new)
+            .await
+            .unwrap()
+    })
+}
