@@ -327,6 +327,7 @@ fn what_replication_has_not_brought_over_stays() {
             bucket: "b".to_owned(),
             site: types::SiteId(2),
             status,
+            tasks: 0,
         });
         let this = Due {
             key: &key,

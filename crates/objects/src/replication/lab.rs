@@ -100,8 +100,9 @@ impl Environment for SiteClock {
 
 /// The global configuration: one map, the same everywhere at once.
 #[derive(Default)]
-struct Council(Mutex<(u64, BTreeMap<String, (u64, Bytes)>)>);
+struct Council(Mutex<View>);
 
+#[derive(Clone, Default)]
 struct View(u64, BTreeMap<String, (u64, Bytes)>);
 
 impl ConfigurationView for View {
@@ -123,8 +124,7 @@ impl ConfigurationView for View {
 
 impl Configuration for Council {
     fn view(&self) -> Arc<dyn ConfigurationView> {
-        let held = self.0.lock().unwrap();
-        Arc::new(View(held.0, held.1.clone()))
+        Arc::new(self.0.lock().unwrap().clone())
     }
 
     fn propose(&self, edits: Vec<ConfigurationEdit>) -> Proposal<'_> {
@@ -219,7 +219,6 @@ type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A Region.
 struct Place {
-    region: Region,
     site: SiteId,
     engine: MemoryEngine,
     blobs: MemoryBlobs,
@@ -302,7 +301,6 @@ impl Lab {
         let objects = Arc::new(settled(&engine, Objects::open(engine.clone(), config)).unwrap());
         self.known.lock().unwrap().insert(region, objects.clone());
         Place {
-            region,
             site: site(at),
             engine,
             blobs,

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use types::{SiteId, Timestamp};
 
 use super::queue::Line;
-use crate::blob::BlobId;
 use crate::content::Staged;
 use crate::keys::kind;
 use crate::{BucketId, BucketName, Extent, ObjectError, ObjectKey, Stamp};
@@ -119,16 +118,6 @@ pub(crate) enum StagedBytes {
     Whole(Extent),
     /// A beginning.
     Begun(Staged),
-}
-
-impl StagedPart {
-    /// The blob that the row keeps from the collection of orphans.
-    pub(crate) fn blob(&self) -> BlobId {
-        match &self.bytes {
-            StagedBytes::Whole(extent) => BlobId(extent.blob),
-            StagedBytes::Begun(staged) => staged.blob,
-        }
-    }
 }
 
 /// The part of such a row.

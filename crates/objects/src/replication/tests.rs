@@ -460,11 +460,7 @@ fn disturb(lab: &mut Lab, written: &mut Written, step: usize) {
 
 #[test]
 fn replicas_converge_whatever_is_cut_or_killed() {
-    let seeds = std::env::var("CAUSEWAY_SEEDS").ok();
-    let mut seeds = seeds.iter().flat_map(|seeds| seeds.split(','));
-    let mut bound = || seeds.next().and_then(|bound| bound.parse().ok());
-    let seeds = bound().unwrap_or(0)..bound().unwrap_or(12);
-    for seed in seeds {
+    for seed in 0..8 {
         run(seed);
     }
 }
