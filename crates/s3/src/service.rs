@@ -142,9 +142,35 @@ impl<E: Engine> S3Service<E> {
             guard::expected_owner(&context, "x-amz-expected-bucket-owner", &bucket)?;
             context.bucket = Some(bucket);
         }
+        let cross = preflight::shared(&context);
+        let payload = Payload::new(body, verifier, guard::length(&context.headers)?);
+        // A browser keeps an answer from the script without these, a refusal too.
+        match self.operate(&address, &parts, context, payload).await {
+            Ok(mut response) => {
+                response.headers_mut().extend(cross);
+                Ok(response)
+            }
+            Err(mut fault) => {
+                let pairs = cross
+                    .into_iter()
+                    .filter_map(|(name, value)| Some((name?, value)));
+                fault.headers.extend(pairs);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Judges the caller, takes the body, and has the operation carried out.
+    async fn operate(
+        &self,
+        address: &Address,
+        parts: &Parts,
+        mut context: Context<E>,
+        payload: Payload,
+    ) -> Result<Response<Body>, Fault> {
+        let row = context.row;
         access::judge(&context).await?;
         context.digests = guard::digests(row, &context.headers)?;
-        let payload = Payload::new(body, verifier, guard::length(&context.headers)?);
         let document = match row.takes {
             Takes::Stream => {
                 let payload = guard::measured(payload)?;
@@ -158,12 +184,7 @@ impl<E: Engine> S3Service<E> {
                 Bytes::new()
             }
         };
-        let cross = preflight::shared(&context);
-        let mut response = self
-            .through_codec(&address, &parts, context, document)
-            .await?;
-        response.headers_mut().extend(cross);
-        Ok(response)
+        self.through_codec(address, parts, context, document).await
     }
 
     /// Has the codec call the adapter.

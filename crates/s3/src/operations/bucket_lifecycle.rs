@@ -195,7 +195,6 @@ fn shown_filter(filter: &Filter) -> dto::LifecycleRuleFilter {
         object_size_less_than: filter.less_than,
         prefix: filter.prefix.clone(),
         tag: filter.tag.as_ref().map(shown_tag),
-        ..dto::LifecycleRuleFilter::default()
     }
 }
 
