@@ -2,7 +2,10 @@
 //! and documents, and what is left of it. Signatures, sockets and other Regions aren't here.
 
 mod access;
+mod buckets;
 mod faults;
+mod judge;
+mod sharing;
 mod support;
 mod versions;
 mod whole;
