@@ -18,7 +18,7 @@ use types::{Place, Region};
 use crate::duration;
 use crate::failure::Failure;
 use crate::gameday::GameDayCommand;
-use crate::lab::{HealthInterval, KeySource};
+use crate::lab::{HealthInterval, KeySource, Webhook};
 use crate::listing::PageStart;
 
 pub use endpoint::EndpointArguments;
@@ -193,6 +193,10 @@ pub struct Up {
     /// 127.0.0.0/8,::1]
     #[arg(long, value_delimiter = ',', value_name = "NETWORKS")]
     pub health_targets: Option<Vec<String>>,
+    /// Where events of buckets may go, with commas between: a target's name or ARN, `=`, and the
+    /// address that it is told at by POST [default: as before, or nowhere]
+    #[arg(long, value_delimiter = ',', value_name = "TARGET=URL")]
+    pub webhooks: Option<Vec<Webhook>>,
     /// A database in MMDB format that says where addresses are, for clients without a lab address
     /// [default: as before, or none]
     #[arg(long, value_name = "FILE")]
@@ -465,7 +469,7 @@ mod tests {
             "causeway up --regions us-east-1,eu-west-1 --edges 2 --data d --delay-scale 0.5 \
              --api-port 1 --dns-port 5300 --console-port 4567 --app x --app-port 8081 \
              --health-interval 200ms --geo-database places.mmdb \
-             --health-targets 127.0.0.0/8,10.0.0.0/8",
+             --health-targets 127.0.0.0/8,10.0.0.0/8 --webhooks orders=http://127.0.0.1:9000/hook",
             "causeway up --bind 0.0.0.0 --tls --tls-names lab.example.com,192.0.2.1",
             "causeway up --bind :: --allow-plain-http --tls=false",
             "causeway up --tls-certificate c.pem --tls-key k.pem --allow-plain-http=false",

@@ -13,6 +13,7 @@ use zeroize::Zeroize;
 
 use crate::failure::Failure;
 use crate::files::{self, Readers};
+use crate::lab::Webhooks;
 
 /// `site.toml`, written by the supervisor before each start of the site.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -40,6 +41,9 @@ pub struct SiteConfig {
     pub health_interval_milliseconds: Option<u64>,
     /// The networks that health checks may look at; without them, loopback.
     pub health_targets: Option<Vec<String>>,
+    /// Where events of buckets may go, by the names or ARNs of targets.
+    #[serde(default)]
+    pub webhooks: Webhooks,
     /// A database of places by address, in MMDB format.
     pub geo_database: Option<PathBuf>,
     /// All sites.
@@ -356,6 +360,7 @@ mod tests {
             delay_scale: 0.5,
             health_interval_milliseconds: Some(200),
             health_targets: Some(vec!["127.0.0.0/8".to_owned()]),
+            webhooks: Webhooks::new(),
             geo_database: None,
             deployment: Deployment {
                 sites: vec![Site {

@@ -73,6 +73,7 @@ async fn run(
         delay_scale: options.delay_scale,
         health_interval: options.health_interval,
         health_targets: options.health_targets.clone(),
+        webhooks: options.webhooks.clone(),
         geo_database: options.geo_database.clone(),
         endpoint: options.endpoint.wishes(),
     };
@@ -486,6 +487,7 @@ mod tests {
             app_port: None,
             health_interval: None,
             health_targets: None,
+            webhooks: None,
             geo_database: None,
             json: false,
         };

@@ -24,9 +24,9 @@ pub use dns::{
 };
 pub use environment::{SystemEnvironment, fill_random, variable, variables_named};
 pub use http::{
-    BodyError, DoorTls, Endpoint, FrontDoor, HttpLimits, HttpServer, ListenError, Listener,
-    Refusal, RequestBody, RequestError, ResponseBody, Route, SMALL_BODY, ServerTls, Service,
-    TlsError, Trust, listen, listen_beside, look_at_datagrams, request,
+    BodyError, DoorTls, Endpoint, FrontDoor, HostError, HttpLimits, HttpServer, ListenError,
+    Listener, Refusal, RequestBody, RequestError, ResponseBody, Route, SMALL_BODY, ServerTls,
+    Service, TlsError, Trust, listen, listen_beside, look_at_datagrams, request, request_host,
 };
 pub use links::{LinkPeer, Links};
 pub use lock::{DirectoryLock, LockError};

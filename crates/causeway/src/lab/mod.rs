@@ -5,6 +5,7 @@ mod credentials;
 mod endpoint;
 mod operator_key;
 mod settings;
+mod webhook;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use settings::{FORMAT, read_settings, write_settings};
 pub use endpoint::{EndpointWishes, server_tls};
 pub use operator_key::{KeySource, OperatorKey, VARIABLE as KEY_VARIABLE};
 pub use settings::{HealthInterval, Listening, Settings, Wishes, open_places, own_address};
+pub use webhook::{Webhook, WebhookUrl, Webhooks, address_of};
 
 /// What to do about a directory that can't hold a lab.
 pub const OTHER_DIRECTORY: &str = "name a new or empty directory with --data DIR";

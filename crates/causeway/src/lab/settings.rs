@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use types::{Region, Site, SiteId, SiteName};
 
 use super::endpoint::{EndpointSettings, EndpointWishes};
+use super::webhook::{Webhook, Webhooks};
 use crate::failure::Failure;
 use crate::files::{self, Readers};
 use crate::protocol::DnsAddresses;
@@ -53,6 +54,8 @@ pub struct Wishes {
     pub health_interval: Option<HealthInterval>,
     /// The networks that health checks may look at.
     pub health_targets: Option<Vec<String>>,
+    /// Where events of buckets may go, all of it.
+    pub webhooks: Option<Vec<Webhook>>,
     /// A database of places by address, in MMDB format.
     pub geo_database: Option<PathBuf>,
     /// How clients reach it.
@@ -90,6 +93,9 @@ pub struct Settings {
     /// The networks that health checks may look at; without them, loopback: all lab addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_targets: Option<Vec<String>>,
+    /// Where events of buckets may go, by the names or ARNs of targets.
+    #[serde(default, skip_serializing_if = "Webhooks::is_empty")]
+    pub webhooks: Webhooks,
     /// A database of places by address, in MMDB format; its absolute path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub geo_database: Option<PathBuf>,
@@ -148,6 +154,7 @@ impl Settings {
             delay_scale: 1.0,
             health_interval_milliseconds: None,
             health_targets: None,
+            webhooks: Webhooks::new(),
             geo_database: None,
             endpoint: EndpointSettings::default(),
             next_site: sites.len() as u16 + 1,
@@ -175,6 +182,10 @@ impl Settings {
                 Failure::wrong_use(cause).then("name networks with --health-targets NETWORKS")
             })?;
             self.health_targets = Some(targets.clone());
+        }
+        if let Some(webhooks) = &wishes.webhooks {
+            let pairs = webhooks.iter().cloned();
+            self.webhooks = pairs.map(|hook| (hook.target, hook.url)).collect();
         }
         if let Some(file) = &wishes.geo_database {
             open_places(Locator::new(None), file)?;

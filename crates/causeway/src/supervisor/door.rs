@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use aws::signature::scope_of;
 use bytes::Bytes;
+use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use region::Client;
@@ -45,22 +46,30 @@ impl Door {
     }
 }
 
+/// The Region that a host of S3 names: `BUCKET.s3.REGION.localhost`, `s3.REGION.amazonaws.com`.
+fn region_of_host(head: &Parts) -> Option<Region> {
+    let host = head.headers.get(HOST)?.to_str().ok()?;
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    let mut labels = host.split('.').skip_while(|label| *label != "s3");
+    labels.nth(1)?.parse().ok()
+}
+
 impl FrontDoor for Door {
     fn route(&self, _client: SocketAddr, head: &Parts) -> Route {
         if control::is_addressed(head) {
             return Route::Here;
         }
-        let scope = scope_of(head);
         let is_global = |service: &str| GLOBAL_SERVICES.contains(&service);
-        let named = scope
-            .filter(|scope| !is_global(&scope.service))
-            .and_then(|scope| {
-                let Ok(region) = scope.region.parse::<Region>() else {
-                    // A set of Regions, of Signature V4A: one of them does.
-                    return self.supervisor.living_region_of(&scope);
-                };
-                self.supervisor.region(region)
-            });
+        let named = match scope_of(head) {
+            Some(scope) if is_global(&scope.service) => None,
+            Some(scope) => match scope.region.parse::<Region>() {
+                Ok(region) => self.supervisor.region(region),
+                // A set of Regions, of Signature V4A: one of them does.
+                Err(_) => self.supervisor.living_region_of(&scope),
+            },
+            // What isn't signed may still say its Region: a browser's request for S3, say.
+            None => region_of_host(head).and_then(|region| self.supervisor.region(region)),
+        };
         match named.or_else(|| self.supervisor.any_living_region()) {
             Some(site) => Route::To(self.supervisor.lab.api_address(site)),
             None => Route::Reset,
@@ -110,6 +119,32 @@ fn words(refusal: Refusal) -> String {
         Refusal::BodyBroken => "the body ended early".to_owned(),
         Refusal::TooManyConnections(limit) => {
             format!("there are {limit} connections already; close some and try again")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_of_s3_may_name_its_region() {
+        let of = |host: &str| {
+            let request = Request::get("/").header(HOST, host).body(()).unwrap();
+            region_of_host(&request.into_parts().0).map(|region| region.to_string())
+        };
+        let there = Some("eu-west-1".to_owned());
+        assert_eq!(of("s3.eu-west-1.localhost:4566"), there);
+        assert_eq!(of("my.bucket.s3.eu-west-1.amazonaws.com"), there);
+        for host in [
+            "localhost:4566",
+            "s3.localhost",
+            "bucket.s3.localhost:4566",
+            "eu-west-1.s3.localhost",
+            "dynamodb.eu-west-1.localhost",
+            "s3",
+        ] {
+            assert_eq!(of(host), None, "{host}");
         }
     }
 }

@@ -385,6 +385,7 @@ fn prepare(
         delay_scale: settings.delay_scale,
         health_interval_milliseconds: settings.health_interval_milliseconds,
         health_targets: settings.health_targets.clone(),
+        webhooks: settings.webhooks.clone(),
         geo_database: settings.geo_database.clone(),
         peers: peers.collect(),
         deployment,

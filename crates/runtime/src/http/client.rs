@@ -45,6 +45,43 @@ pub async fn request(
     }
 }
 
+/// Sends the request to a host of that name or address, as this machine's resolver finds it, over
+/// plain HTTP, and reads the whole answer, all within `wait`.
+pub async fn request_host(
+    host: &str,
+    port: u16,
+    request: Request<Bytes>,
+    wait: Duration,
+) -> Result<Response<Bytes>, HostError> {
+    let found = async {
+        let mut addresses = tokio::net::lookup_host((host, port)).await.ok()?;
+        addresses.next()
+    };
+    let asked = async {
+        let unknown = || HostError::Unknown(host.to_owned());
+        let server = Endpoint::from(found.await.ok_or_else(unknown)?);
+        Ok(connect(&server, request).await?)
+    };
+    match tokio::time::timeout(wait, asked).await {
+        Ok(done) => done,
+        Err(_) => Err(HostError::TimedOut(host.to_owned(), wait)),
+    }
+}
+
+/// A request to a host got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// There is no host of that name.
+    #[error("there is no host '{0}'")]
+    Unknown(String),
+    /// The answer didn't come in time.
+    #[error("{0} did not answer within {wait} s", wait = .1.as_secs())]
+    TimedOut(String, Duration),
+    /// It has no answer for another reason.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
 async fn connect(
     endpoint: &Endpoint,
     request: Request<Bytes>,

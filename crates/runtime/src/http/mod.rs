@@ -22,7 +22,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use types::ByteSize;
 
-pub use client::{RequestError, request};
+pub use client::{HostError, RequestError, request, request_host};
 pub use door::{DoorTls, FrontDoor, Route};
 pub use listen::{ListenError, Listener, listen, listen_beside, look_at_datagrams};
 pub use server::HttpServer;
