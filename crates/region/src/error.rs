@@ -35,6 +35,12 @@ pub enum OpenError {
     /// The operator's key is another one than secrets were sealed with.
     #[error("secrets here were sealed with another operator's key than the one given now")]
     OperatorKey,
+    /// The key of its objects' bytes makes no sense.
+    #[error("the key of the objects' bytes: {0}")]
+    SiteKey(#[source] identity::SealError),
+    /// Its objects can't be opened.
+    #[error("objects: {0}")]
+    Objects(#[from] objects::ObjectError),
     /// Its steering can't be opened.
     #[error(transparent)]
     Steering(#[from] steering::OpenError),

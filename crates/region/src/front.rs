@@ -17,7 +17,7 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use identity::{Call, RequestContext};
 use store::Engine;
-use types::{Deployment, Span};
+use types::{Deployment, Span, Timestamp};
 
 use crate::client::Client;
 use crate::region::Region;
@@ -50,6 +50,9 @@ const GLOBAL_REGION: &str = "us-east-1";
 /// milliseconds; an answer that is held back says nothing of a change that was made. Ours.
 const ADOPTION_WAIT: Span = Span::seconds(2);
 
+/// The header that names an operation of DynamoDB.
+const DYNAMODB_TARGET: &str = "x-amz-target";
+
 /// Which service a request is for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Addressee {
@@ -57,6 +60,7 @@ enum Addressee {
     Routing,
     Iam,
     Sts,
+    Objects,
     /// One that no room of this house serves.
     Other(String),
 }
@@ -71,6 +75,7 @@ impl Addressee {
                 route53::SERVICE => Addressee::Routing,
                 "iam" => Addressee::Iam,
                 "sts" => Addressee::Sts,
+                "s3" => Addressee::Objects,
                 _ => Addressee::Other(scope.service),
             };
         }
@@ -80,8 +85,11 @@ impl Addressee {
             value.starts_with(b"application/x-www-form-urlencoded")
         });
         match parts.uri.path() {
+            _ if parts.headers.contains_key(DYNAMODB_TARGET) => Addressee::Tables,
             path if path.starts_with(route53::PATHS) => Addressee::Routing,
-            _ if is_form || parts.uri.query().is_some() => Addressee::Sts,
+            _ if is_form => Addressee::Sts,
+            _ if crate::objects::is_addressed(parts) => Addressee::Objects,
+            _ if parts.uri.query().is_some() => Addressee::Sts,
             _ => Addressee::Tables,
         }
     }
@@ -110,6 +118,11 @@ impl<E: Engine> Region<E> {
             Addressee::Routing => self.serve_routing(&letter).await,
             Addressee::Iam => self.serve_identity(&letter, &IAM).await,
             Addressee::Sts => self.serve_identity(&letter, &STS).await,
+            Addressee::Objects => {
+                let request = Request::from_parts(parts, body);
+                // Boxed, so that it doesn't make every other request's future as large.
+                Box::pin(self.handle_whole(client, request)).await
+            }
             Addressee::Other(service) => service_not_built(&service, &parts, &request_id),
         }
     }
@@ -201,14 +214,7 @@ impl<E: Engine> Region<E> {
         let Letter { parts, body, .. } = *letter;
         let verified = self.verifier.verify(parts, body, expected, now, &keys)?;
         let caller = identity.caller(&verified, now)?;
-        let context = RequestContext {
-            source_ip: Some(letter.client.address),
-            secure_transport: letter.client.is_secure,
-            user_agent: header(parts, &USER_AGENT),
-            referer: header(parts, &REFERER),
-            region: region.to_owned(),
-            now,
-        };
+        let context = context(letter.client, parts, region, now);
         Ok(Call::new(identity, caller, context))
     }
 
@@ -235,6 +241,28 @@ struct Letter<'a> {
     parts: &'a Parts,
     body: &'a Bytes,
     request_id: &'a str,
+}
+
+/// What is known of a request beside who made it.
+pub(crate) fn context(
+    client: Client,
+    parts: &Parts,
+    region: &str,
+    now: Timestamp,
+) -> RequestContext {
+    RequestContext {
+        source_ip: Some(client.address),
+        secure_transport: client.is_secure,
+        user_agent: header(parts, &USER_AGENT),
+        referer: header(parts, &REFERER),
+        region: region.to_owned(),
+        now,
+    }
+}
+
+/// Is the request with that head for S3?
+pub(crate) fn is_for_objects(parts: &Parts) -> bool {
+    Addressee::of(parts) == Addressee::Objects && !is_health_check(parts)
 }
 
 /// The text of a header; of several, or of one that is no text, none.
@@ -281,7 +309,8 @@ mod tests {
         assert_eq!(signed("route53"), Addressee::Routing);
         assert_eq!(signed("iam"), Addressee::Iam);
         assert_eq!(signed("sts"), Addressee::Sts);
-        assert_eq!(signed("s3"), Addressee::Other("s3".to_owned()));
+        assert_eq!(signed("s3"), Addressee::Objects);
+        assert_eq!(signed("rds"), Addressee::Other("rds".to_owned()));
         let query = "/?X-Amz-Credential=AKIA%2F20260101%2Fus-east-1%2Fsts%2Faws4_request";
         assert_eq!(addressee(Request::get(query)), Addressee::Sts);
     }
@@ -311,6 +340,11 @@ mod tests {
         let zones = Request::get("/2013-04-01/hostedzone");
         assert_eq!(addressee(zones), Addressee::Routing);
         assert_eq!(addressee(Request::post("/")), Addressee::Tables);
+        assert_eq!(addressee(Request::get("/bucket/key")), Addressee::Objects);
+        let hosted = Request::get("/").header("host", "bucket.s3.localhost");
+        assert_eq!(addressee(hosted), Addressee::Objects);
+        let target = Request::post("/x").header("x-amz-target", "DynamoDB_20120810.PutItem");
+        assert_eq!(addressee(target), Addressee::Tables);
     }
 
     #[test]

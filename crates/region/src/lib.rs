@@ -12,6 +12,7 @@ mod front;
 mod housekeeping;
 mod lag;
 mod message;
+mod objects;
 mod open;
 mod operator;
 mod peer;
@@ -31,7 +32,7 @@ pub use client::{Client, DoorSecret, InvalidDoorSecret};
 pub use error::OpenError;
 pub use lag::{Lag, Latency};
 pub use message::{Answer, LogId, Message, MessageError, Question, Record};
-pub use open::{RegionConfig, RegionSecrets};
+pub use open::{ObjectsOptions, RegionConfig, RegionSecrets};
 pub use operator::{
     Access, AccessExplained, AccountRow, KeyRow, Listing, OperatorError, OperatorQuestion,
     OverAccount, PolicyRow, PrincipalRow,

@@ -2,8 +2,11 @@
 //! not trusted to be well-formed: decoding is strict, bounded, and never panics.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use objects::{BucketFacts, BucketName};
 use store::LogPosition;
 use types::{SiteId, Timestamp};
+
+use crate::objects::{put_facts, take_facts};
 
 /// The format's version, the first byte of every message.
 const VERSION: u8 = 1;
@@ -16,6 +19,8 @@ mod kind {
     pub const QUESTION: u8 = 4;
     pub const ANSWER: u8 = 5;
     pub const RESTART: u8 = 6;
+    pub const BUCKET_QUESTION: u8 = 7;
+    pub const BUCKET_ANSWER: u8 = 8;
 }
 
 /// Records in one `Changes` message, at most.
@@ -102,6 +107,11 @@ pub enum Question {
         /// The table's name.
         name: String,
     },
+    /// What do you know of a bucket of that name of your own?
+    Bucket {
+        /// The bucket's name.
+        name: BucketName,
+    },
 }
 
 /// What is answered.
@@ -114,6 +124,8 @@ pub enum Answer {
         /// The global table it is a replica of, by its number; 0 if of none.
         group: u128,
     },
+    /// To `Bucket`; `None`: there is none.
+    Bucket(Option<BucketFacts>),
 }
 
 /// A message couldn't be read.
@@ -178,23 +190,16 @@ impl Message {
                 out.put_u8(kind::HEARTBEAT);
                 out.put_u64(wall.0);
             }
-            Message::Question {
-                number,
-                question: Question::TableExists { name },
-            } => {
-                out.put_u8(kind::QUESTION);
+            Message::Question { number, question } => {
+                let (kind, name) = match question {
+                    Question::TableExists { name } => (kind::QUESTION, name.as_str()),
+                    Question::Bucket { name } => (kind::BUCKET_QUESTION, name.as_str()),
+                };
+                out.put_u8(kind);
                 out.put_u64(*number);
                 out.put_slice(name.as_bytes());
             }
-            Message::Answer {
-                number,
-                answer: Answer::TableExists { exists, group },
-            } => {
-                out.put_u8(kind::ANSWER);
-                out.put_u64(*number);
-                out.put_u8(u8::from(*exists));
-                out.put_u128(*group);
-            }
+            Message::Answer { number, answer } => put_answer(*number, answer, &mut out),
         }
         out.freeze()
     }
@@ -228,15 +233,29 @@ impl Message {
                 wall: Timestamp(number(&mut bytes)?),
             },
             kind::QUESTION => {
-                let number = number(&mut bytes)?;
-                let name = bytes.split_to(bytes.len());
-                if name.len() > MAX_NAME {
-                    return Err(MessageError::Length);
-                }
-                let name = String::from_utf8(name.to_vec()).map_err(|_| MessageError::Field)?;
+                let (number, name) = question(&mut bytes)?;
                 Message::Question {
                     number,
                     question: Question::TableExists { name },
+                }
+            }
+            kind::BUCKET_QUESTION => {
+                let (number, name) = question(&mut bytes)?;
+                let name = name.parse().map_err(|_| MessageError::Field)?;
+                Message::Question {
+                    number,
+                    question: Question::Bucket { name },
+                }
+            }
+            kind::BUCKET_ANSWER => {
+                let number = number(&mut bytes)?;
+                let facts = match flag(&mut bytes)? {
+                    true => Some(take_facts(&mut bytes).ok_or(MessageError::Field)?),
+                    false => None,
+                };
+                Message::Answer {
+                    number,
+                    answer: Answer::Bucket(facts),
                 }
             }
             kind::ANSWER => {
@@ -294,6 +313,36 @@ fn changes(bytes: &mut Bytes) -> Result<Message, MessageError> {
         committed,
         records,
     })
+}
+
+fn put_answer(number: u64, answer: &Answer, out: &mut BytesMut) {
+    match answer {
+        Answer::TableExists { exists, group } => {
+            out.put_u8(kind::ANSWER);
+            out.put_u64(number);
+            out.put_u8(u8::from(*exists));
+            out.put_u128(*group);
+        }
+        Answer::Bucket(facts) => {
+            out.put_u8(kind::BUCKET_ANSWER);
+            out.put_u64(number);
+            out.put_u8(u8::from(facts.is_some()));
+            if let Some(facts) = facts {
+                put_facts(facts, out);
+            }
+        }
+    }
+}
+
+/// A question's number, and the name that it asks about.
+fn question(bytes: &mut Bytes) -> Result<(u64, String), MessageError> {
+    let number = number(bytes)?;
+    let name = bytes.split_to(bytes.len());
+    if name.len() > MAX_NAME {
+        return Err(MessageError::Length);
+    }
+    let name = String::from_utf8(name.to_vec()).map_err(|_| MessageError::Field)?;
+    Ok((number, name))
 }
 
 fn byte(bytes: &mut Bytes) -> Result<u8, MessageError> {
@@ -386,6 +435,25 @@ mod tests {
                     group: 9,
                 },
             },
+            Message::Question {
+                number: 4,
+                question: Question::Bucket {
+                    name: "my-bucket".parse().unwrap(),
+                },
+            },
+            Message::Answer {
+                number: 4,
+                answer: Answer::Bucket(Some(BucketFacts {
+                    id: objects::BucketId(7),
+                    versioning: objects::Versioning::Suspended,
+                    object_lock: true,
+                    requester_pays: false,
+                })),
+            },
+            Message::Answer {
+                number: 5,
+                answer: Answer::Bucket(None),
+            },
         ]
     }
 
@@ -411,6 +479,15 @@ mod tests {
             golden.extend(number.to_be_bytes());
         }
         golden.extend([0, 1, 1, 0, 0, 0, 2, b'x', b'y']);
+        assert_eq!(bytes.as_ref(), golden);
+    }
+
+    #[test]
+    fn golden_bytes_of_what_is_known_of_a_bucket() {
+        let bytes = samples()[8].encode();
+        let golden = [
+            1, 8, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 0, 7, 2, 1, 0,
+        ];
         assert_eq!(bytes.as_ref(), golden);
     }
 

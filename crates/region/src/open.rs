@@ -9,14 +9,19 @@ use council::{CouncilConfig, CouncilDriver, Timing};
 use event_listener::Event;
 use identity::{Bootstrap, RootKeys, Sealer};
 use link::{Admission, Port};
+use objects::blob::Blobs;
+use objects::notify::{EventTeller, Webhooks};
+use objects::{Objects, ObjectsConfig};
+use s3::S3Service;
 use steering::{Steering, SteeringOptions};
 use store::{Batch, Engine, Snapshot, Space};
 use tables::{Tables, TablesConfig};
-use types::{AccountId, Deployment, Environment, SiteId};
+use types::{AccountId, Deployment, Environment, SiteId, SiteName};
 
 use crate::asking::Asking;
 use crate::error::OpenError;
 use crate::message::{LogId, cursor_key, decode_cursor};
+use crate::objects::{BucketPeers, RolesOf, site_key};
 use crate::peer::Peer;
 use crate::planted::PlantedBug;
 use crate::probe::Probe;
@@ -39,10 +44,21 @@ pub struct RegionConfig {
     pub account: AccountId,
     /// The deployment's largest round trip between sites, for the council's patience.
     pub largest_round_trip: types::Span,
+    /// What its objects are given.
+    pub objects: ObjectsOptions,
     /// A planted bug: for the simulation only.
     pub planted: Option<PlantedBug>,
     /// A bug planted in tables: for the simulation only.
     pub planted_in_tables: Option<tables::PlantedBug>,
+}
+
+/// What a Region's objects are given.
+#[derive(Clone)]
+pub struct ObjectsOptions {
+    /// Where the bytes of larger objects are.
+    pub blobs: Arc<dyn Blobs>,
+    /// Where events may go.
+    pub webhooks: Arc<dyn Webhooks>,
 }
 
 /// What a Region is given that is written down nowhere in its database.
@@ -120,12 +136,41 @@ impl<E: Engine> Region<E> {
         let identity = crate::settings::last_known(&council, &sealer, &bootstrap)?;
         let standing = Arc::new(Standing::new(identity, environment.now().monotonic));
         let directory = directory(&environment, &council, &sealer, &standing);
+        let objects = ObjectsConfig {
+            deployment: config.deployment.clone(),
+            site: config.site,
+            region: name,
+            environment: environment.clone(),
+            configuration: council.clone(),
+            blobs: config.objects.blobs.clone(),
+            key: site_key(
+                &engine,
+                &sealer,
+                environment.as_ref(),
+                SiteName::Region(name),
+            )
+            .await?,
+            roles: Arc::new(RolesOf {
+                standing: standing.clone(),
+                environment: environment.clone(),
+                region: name,
+            }),
+            peers: Arc::new(BucketPeers {
+                asking: asking.clone(),
+                deployment: config.deployment.clone(),
+            }),
+            webhooks: config.objects.webhooks.clone(),
+        };
+        let objects = Arc::new(Objects::open(engine.clone(), objects).await?);
         let peers = open_peers(&snapshot, &config.deployment, &ports, log).await?;
         let trimmed = crate::housekeeping::oldest(&snapshot, engine.log_head()).await?;
         Ok(Arc::new(Region {
             name,
             log,
             tables: Arc::new(tables),
+            s3: S3Service::new(objects.clone()),
+            events: EventTeller::new(&objects),
+            objects,
             council,
             steering,
             routing,

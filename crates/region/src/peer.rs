@@ -12,6 +12,7 @@ use types::{Monotonic, Site, Timestamp};
 
 use crate::lag::Measures;
 use crate::message::{LogId, Message};
+use crate::objects::ObjectsInbox;
 use crate::receiver::Cursor;
 use crate::shipper::Shipper;
 
@@ -24,6 +25,8 @@ pub(crate) struct Peer {
     pub shipper: Mutex<Shipper>,
     /// Changes that arrived and aren't applied yet; bounded by the credit their receipts hold.
     pub inbox: Mutex<VecDeque<(Message, Receipt)>>,
+    /// What was said about objects and isn't worked on yet.
+    pub objects: ObjectsInbox,
     /// How far its log is applied here, as on disk.
     pub cursor: Mutex<Cursor>,
     pub measures: Mutex<Measures>,
@@ -41,6 +44,7 @@ impl Peer {
             bell: Event::new(),
             shipper: Mutex::new(Shipper::new(log)),
             inbox: Mutex::default(),
+            objects: ObjectsInbox::default(),
             cursor: Mutex::new(cursor),
             measures: Mutex::default(),
             rewind_asked: Mutex::default(),

@@ -18,7 +18,10 @@ impl ReplicaProbe for Probe {
                 name: table.to_owned(),
             };
             let answer = self.0.ask(peer, question).await.map_err(|_| Unreachable)?;
-            let Answer::TableExists { exists, group } = answer;
+            let Answer::TableExists { exists, group } = answer else {
+                // Another answer than was asked for says nothing.
+                return Err(Unreachable);
+            };
             let group = (group != 0).then_some(GroupId(group));
             Ok(exists.then_some(ExistingTable { group }))
         })

@@ -12,6 +12,9 @@ use council::CouncilDriver;
 use event_listener::Event;
 use identity::{Bootstrap, Sealer};
 use link::{Admission, Class, Delivery, Lane, Plain, Service};
+use objects::Objects;
+use objects::notify::EventTeller;
+use s3::S3Service;
 use steering::{LinkWatch, Steering};
 use store::{Engine, LogPosition};
 use tables::{TableName, Tables};
@@ -28,6 +31,9 @@ use crate::standing::Standing;
 /// The tag of tables in the change log and on envelopes.
 pub(crate) const TABLES: u8 = 1;
 
+/// The tag of objects on envelopes.
+pub(crate) const OBJECTS: u8 = 2;
+
 /// A task that runs as long as its Region.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -39,6 +45,9 @@ pub struct Region<E: Engine> {
     pub(crate) engine: E,
     pub(crate) log: LogId,
     pub(crate) tables: Arc<Tables<E>>,
+    pub(crate) objects: Arc<Objects<E>>,
+    pub(crate) s3: S3Service<E>,
+    pub(crate) events: EventTeller<E>,
     pub(crate) council: Arc<CouncilDriver<E>>,
     pub(crate) steering: Arc<Steering<E>>,
     pub(crate) routing: routing::Service,
@@ -71,6 +80,11 @@ impl<E: Engine> Region<E> {
             Box::pin(self.clone().purge_tables()),
             Box::pin(self.clone().measure_tables()),
             Box::pin(self.clone().trim_log()),
+            Box::pin(self.objects.clone().replicate_locally()),
+            Box::pin(self.clone().tell_events()),
+            Box::pin(self.clone().keep_lifecycles()),
+            Box::pin(self.clone().sweep_contents()),
+            Box::pin(self.clone().scrub_contents()),
         ];
         tasks.extend(self.steering.tasks());
         for peer in self.peers.values() {
@@ -78,6 +92,8 @@ impl<E: Engine> Region<E> {
             if peer.is_region() {
                 tasks.push(Box::pin(self.clone().ship(peer.clone())));
                 tasks.push(Box::pin(self.clone().apply(peer.clone())));
+                tasks.push(Box::pin(self.clone().ship_objects(peer.clone())));
+                tasks.push(Box::pin(self.clone().receive_objects(peer.clone())));
             }
         }
         tasks
@@ -91,6 +107,11 @@ impl<E: Engine> Region<E> {
     /// Its tables.
     pub fn tables(&self) -> &Arc<Tables<E>> {
         &self.tables
+    }
+
+    /// Its objects.
+    pub fn objects(&self) -> &Arc<Objects<E>> {
+        &self.objects
     }
 
     /// Its place in the council.
@@ -151,6 +172,7 @@ impl<E: Engine> Region<E> {
     /// Takes what arrives from one peer to where it belongs.
     async fn listen(self: Arc<Self>, peer: Arc<Peer>) {
         let mut generation = None;
+        let mut bulk_generation = None;
         let mut health = LinkWatch::default();
         loop {
             let bell = peer.port.site_bell();
@@ -161,6 +183,11 @@ impl<E: Engine> Region<E> {
             if peer.port.is_connected(Lane::Changes) && generation != Some(current) {
                 generation = Some(current);
                 self.reconnected(&peer);
+            }
+            let current = peer.port.generation(Class::Bulk);
+            if peer.port.is_connected(Lane::Objects) && bulk_generation != Some(current) {
+                bulk_generation = Some(current);
+                self.objects.link_restarted(peer.site.id);
             }
             while let Some(delivery) = peer.port.next_delivery() {
                 self.deliver(&peer, delivery);
@@ -192,6 +219,10 @@ impl<E: Engine> Region<E> {
         if lane == Lane::Council {
             self.council.receive(peer.site.id, payload);
             peer.port.consumed(now.monotonic, receipt);
+            return;
+        }
+        if lane == Lane::Objects && service == Service(OBJECTS) && peer.is_region() {
+            peer.objects.push(payload, receipt);
             return;
         }
         if lane == Lane::Health && service != REGION_SERVICE {
@@ -299,25 +330,28 @@ impl<E: Engine> Region<E> {
     }
 
     fn answer(&self, peer: &Peer, number: u64, question: &Question) {
-        let Question::TableExists { name } = question;
-        let Ok(table) = name.parse::<TableName>();
-        let existing = self.tables.probe_replica(name);
-        let group = existing
-            .and_then(|table| table.group)
-            .map_or(0, |group| group.0);
-        let answer = Answer::TableExists {
-            exists: existing.is_some(),
-            group,
+        let (service, resource, answer) = match question {
+            Question::TableExists { name } => {
+                let Ok(table) = name.parse::<TableName>();
+                let existing = self.tables.probe_replica(name);
+                let group = existing
+                    .and_then(|table| table.group)
+                    .map_or(0, |group| group.0);
+                let answer = Answer::TableExists {
+                    exists: existing.is_some(),
+                    group,
+                };
+                (TABLES, table.resource().to_owned(), answer)
+            }
+            Question::Bucket { name } => {
+                let answer = Answer::Bucket(self.objects.bucket_facts(name));
+                (OBJECTS, name.to_string(), answer)
+            }
         };
         let payload = Message::Answer { number, answer }.encode();
-        let plain = Plain::new(
-            peer.site.name,
-            Lane::Request,
-            Service(TABLES),
-            table.resource(),
-            payload,
-        )
-        .expect("an answer is short");
+        let service = Service(service);
+        let plain = Plain::new(peer.site.name, Lane::Request, service, resource, payload)
+            .expect("an answer is short");
         let now = self.environment.now().monotonic;
         if let Err(error) = peer.port.send(now, &self.admission, plain) {
             tracing::debug!(peer = %peer.site.name, %error, "an answer was not sent");

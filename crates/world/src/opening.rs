@@ -10,7 +10,9 @@ use std::sync::atomic::AtomicBool;
 use council::largest_round_trip;
 use edge::{Edge, EdgeConfig};
 use link::Port;
-use region::{Region, RegionConfig, RegionSecrets};
+use objects::blob::MemoryBlobs;
+use objects::notify::NoWebhooks;
+use region::{ObjectsOptions, Region, RegionConfig, RegionSecrets};
 use routing::Locator;
 use steering::SteeringOptions;
 use store::MemoryEngine;
@@ -24,6 +26,7 @@ use crate::world::PlantedBug;
 /// What a site is opened with.
 pub(crate) struct Opening {
     pub(crate) engine: MemoryEngine,
+    pub(crate) blobs: MemoryBlobs,
     pub(crate) slow: Arc<AtomicBool>,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) ports: BTreeMap<SiteId, Arc<Port>>,
@@ -44,6 +47,10 @@ impl Opening {
             deployment: self.deployment.clone(),
             site: self.site,
             account: AccountId::LAB,
+            objects: ObjectsOptions {
+                blobs: Arc::new(self.blobs.clone()),
+                webhooks: Arc::new(NoWebhooks),
+            },
             planted: match self.planted {
                 Some(PlantedBug::CursorNotAtomic) => Some(region::PlantedBug::CursorNotAtomic),
                 Some(PlantedBug::StaleReadingSent) => Some(region::PlantedBug::StaleReadingSent),

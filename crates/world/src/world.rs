@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use identity::{OPERATOR_KEY_BYTES, RootKey, RootKeys, Sealer};
 use link::{Link, LinkConfig, Port, Shape, Windows};
+use objects::blob::MemoryBlobs;
 use region::{Region, RegionSecrets};
 use store::{Engine, MemoryEngine, SimulatedDisk};
 use types::{Deployment, Environment, Geography, Monotonic, Site, SiteId, Span};
@@ -46,6 +47,8 @@ struct Place {
     site: Site,
     environment: Arc<SiteEnvironment>,
     skew: Arc<Mutex<i64>>,
+    /// Larger objects' bytes, on its disk beside the database.
+    blobs: MemoryBlobs,
     state: State,
 }
 
@@ -96,6 +99,7 @@ impl World {
                     site: *site,
                     environment: Arc::new(environment),
                     skew,
+                    blobs: MemoryBlobs::new(),
                     state,
                 },
             )
@@ -340,6 +344,7 @@ impl World {
             return;
         };
         let disk = engine.crash(seed);
+        place.blobs.crash();
         place.state = State::Down { disk };
         self.executor.kill(site);
         self.syncs.remove(&site);
@@ -352,6 +357,8 @@ impl World {
     /// If the site is up.
     pub fn lose_disk(&mut self, site: SiteId) {
         self.put_back(site, SimulatedDisk::new());
+        let place = self.places.get_mut(&site).expect("a site of this world");
+        place.blobs = MemoryBlobs::new();
     }
 
     /// What the disk of a site holds that is down.
@@ -408,6 +415,7 @@ impl World {
         let environment = self.environment(site);
         let mut opening = Opening {
             engine: engine.clone(),
+            blobs: self.places[&site].blobs.clone(),
             slow: self.slow.clone(),
             environment,
             ports,

@@ -99,6 +99,30 @@ pub fn scope_of(parts: &Parts) -> Option<Scope> {
     split_credential(&credential, algorithm, region_set.as_deref()).map(|(scope, _)| scope)
 }
 
+/// Parameters of a query that say that a request is signed, in lower case: Signature V4's and V2's.
+const OF_SIGNATURES: [&[u8]; 5] = [
+    b"x-amz-algorithm",
+    b"x-amz-credential",
+    b"x-amz-signature",
+    b"awsaccesskeyid",
+    b"signature",
+];
+
+/// Does the request carry a signature, or what is meant as one, of whatever form, taken here or not?
+/// For services that take requests without any: one that has one is never taken for such.
+pub fn carries_signature(parts: &Parts) -> bool {
+    if parts.headers.contains_key(AUTHORIZATION) {
+        return true;
+    }
+    let Ok(pairs) = query_pairs(parts.uri.query().unwrap_or_default()) else {
+        return true;
+    };
+    pairs.iter().any(|(name, _)| {
+        let of_one = |known: &&[u8]| name.eq_ignore_ascii_case(known);
+        OF_SIGNATURES.iter().any(of_one)
+    })
+}
+
 /// The scope and the terminator of a credential, if it has five parts; of Signature V4A it has
 /// four, and the Regions are said elsewhere.
 pub(super) fn split_credential<'a>(

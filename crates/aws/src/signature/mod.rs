@@ -16,7 +16,7 @@ mod sign;
 mod sign_chunks;
 mod verify;
 
-pub use authorization::scope_of;
+pub use authorization::{carries_signature, scope_of};
 pub use error::{ScopeFaults, SignatureError};
 pub use key::{KeyLookup, KeyRefusal, SecretKey};
 pub use payload::{ChunkForm, PayloadError, PayloadVerifier, Trailers};

@@ -7,6 +7,7 @@ mod dns;
 mod edge;
 mod region;
 mod steering;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::future::Future;

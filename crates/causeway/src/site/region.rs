@@ -5,20 +5,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use aws::ServiceError;
 use aws::json::{self, DYNAMODB};
 use aws::signature::scope_of;
 use aws::xml::{self, XmlErrors};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
+use http_body_util::BodyExt;
 use identity::{OPERATOR_KEY_BYTES, RootKeys, Sealer};
 use link::Port;
+use objects::blob::{LocalBlobs, LocalOptions};
 use region::{
-    Client, DoorSecret, IdentityStatus, OpenError, OperatorQuestion, Region, RegionConfig,
-    RegionSecrets,
+    Client, DoorSecret, IdentityStatus, ObjectsOptions, OpenError, OperatorQuestion, Region,
+    RegionConfig, RegionSecrets,
 };
-use runtime::{Refusal, Service, SystemEnvironment};
+use runtime::{Refusal, RequestBody, ResponseBody, Service, SystemEnvironment};
 use serde_json::{Value, json};
 use store::{Direction, EmbeddedEngine, Engine, KeyRange, Snapshot, Space};
 use tables::{ConflictCursor, ConflictFilter, ConflictId, NoConflictId, RestoreError, Tables};
@@ -27,10 +30,14 @@ use zeroize::Zeroizing;
 
 use super::database::open_engine;
 use super::dns::explain;
+use super::webhooks::AllowedWebhooks;
 use super::{Site, Task};
 use crate::duration;
 use crate::failure::Failure;
 use crate::protocol::{IdentityAnswer, LedgerPage, Question, Secrets, SiteConfig};
+
+/// Where in a site's directory the bytes of its larger objects are.
+const BLOBS: &str = "blobs";
 
 /// Entries read at once while the data is verified.
 const VERIFY_PAGE: usize = 1_000;
@@ -68,11 +75,18 @@ impl RegionSite {
             sealer: Arc::new(sealer(&secrets.operator_key)?),
         };
         let engine = open_engine(config).await?;
+        let blobs = LocalBlobs::open(&config.directory.join(BLOBS), LocalOptions::modest());
+        let blobs = blobs
+            .with_context(|| format!("can't open {}", config.directory.join(BLOBS).display()))?;
         let settings = RegionConfig {
             deployment: config.deployment.clone(),
             site: config.id()?,
             account: config.account.parse().map_err(Failure::wrong_use)?,
             largest_round_trip: config.largest_round_trip(),
+            objects: ObjectsOptions {
+                blobs: Arc::new(blobs),
+                webhooks: Arc::new(AllowedWebhooks(config.webhooks.clone())),
+            },
             planted: None,
             planted_in_tables: None,
         };
@@ -88,6 +102,15 @@ impl RegionSite {
             deployment: config.deployment.clone(),
             environment: Arc::clone(environment),
         })
+    }
+
+    /// Whose request it is.
+    fn client(&self, address: SocketAddr, headers: &mut HeaderMap) -> Client {
+        let peer = Client {
+            address: address.ip(),
+            is_secure: self.is_secure,
+        };
+        Client::of(peer, Some(&self.door), headers)
     }
 
     fn tables(&self) -> &Tables<EmbeddedEngine> {
@@ -254,12 +277,22 @@ fn counted(service: &str, operations: impl Iterator<Item = (&'static str, bool)>
 
 impl Service for RegionSite {
     async fn call(&self, client: SocketAddr, mut request: Request<Bytes>) -> Response<Bytes> {
-        let peer = Client {
-            address: client.ip(),
-            is_secure: self.is_secure,
-        };
-        let client = Client::of(peer, Some(&self.door), request.headers_mut());
+        let client = self.client(client, request.headers_mut());
         self.region.handle(client, request).await
+    }
+
+    fn streams(&self, head: &Parts) -> bool {
+        Region::<EmbeddedEngine>::streams(head)
+    }
+
+    async fn stream(
+        &self,
+        client: SocketAddr,
+        mut request: Request<RequestBody>,
+    ) -> Response<ResponseBody> {
+        let client = self.client(client, request.headers_mut());
+        let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+        self.region.handle_streamed(client, request).await
     }
 
     fn refuse(&self, head: Option<&Parts>, refusal: Refusal) -> Response<Bytes> {

@@ -15,7 +15,9 @@ use bytes::Bytes;
 use council::Settings;
 use http::{Request, Response};
 use identity::{RootKey, RootKeys, Sealer};
-use region::{Client, OpenError, Region, RegionConfig, RegionSecrets, Task};
+use objects::blob::MemoryBlobs;
+use objects::notify::NoWebhooks;
+use region::{Client, ObjectsOptions, OpenError, Region, RegionConfig, RegionSecrets, Task};
 use routing::Locator;
 use steering::SteeringOptions;
 use store::{Direction, Engine, KeyRange, MemoryEngine, Snapshot, Space};
@@ -376,6 +378,10 @@ fn config() -> RegionConfig {
         site: SiteId(1),
         account: AccountId::LAB,
         largest_round_trip: Span::milliseconds(1),
+        objects: ObjectsOptions {
+            blobs: Arc::new(MemoryBlobs::new()),
+            webhooks: Arc::new(NoWebhooks),
+        },
         planted: None,
         planted_in_tables: None,
     }

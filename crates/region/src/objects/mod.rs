@@ -1,0 +1,16 @@
+//! S3 in a Region: its way in, the key of its bytes at rest, the roles that it acts as, what it
+//! asks other Regions, and what goes on by itself: replication over the link, lifecycles, scrubs,
+//! events. What any of it means is `objects`' and `s3`'s affair.
+
+mod courier;
+mod front;
+mod key;
+mod peers;
+mod roles;
+mod tasks;
+
+pub(crate) use courier::ObjectsInbox;
+pub(crate) use front::is_addressed;
+pub(crate) use key::site_key;
+pub(crate) use peers::{BucketPeers, put_facts, take_facts};
+pub(crate) use roles::RolesOf;
