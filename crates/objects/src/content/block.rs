@@ -70,7 +70,7 @@ impl DataKey {
             .seal_in_place_separate_tag(nonce(number), Aad::from(HEADER), &mut into[start..])
             .expect("64 KiB can be sealed");
         into.put_slice(tag.as_ref());
-        let check = crc32c::crc32c(&into[start..]);
+        let check = crc_fast::crc32_iscsi(&into[start..]);
         into.put_u32_le(check);
     }
 
@@ -124,7 +124,7 @@ pub(super) fn check_block(number: u64, stored: &[u8]) -> Result<(), Damage> {
     if sealed.len() <= TAG {
         return Err(Damage::Length);
     }
-    match crc32c::crc32c(sealed) == u32::from_le_bytes(*check) {
+    match crc_fast::crc32_iscsi(sealed) == u32::from_le_bytes(*check) {
         true => Ok(()),
         false => Err(Damage::Checksum(number)),
     }
