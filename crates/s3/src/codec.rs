@@ -106,7 +106,37 @@ macro_rules! adapters {
 }
 
 adapters! {
+    AbortMultipartUpload: abort_multipart_upload(AbortMultipartUploadInput)
+        -> AbortMultipartUploadOutput = adapt::uploads::abort_multipart_upload;
+    CompleteMultipartUpload: complete_multipart_upload(CompleteMultipartUploadInput)
+        -> CompleteMultipartUploadOutput = adapt::uploads::complete_multipart_upload;
     CopyObject: copy_object(CopyObjectInput) -> CopyObjectOutput = adapt::copy::copy_object;
+    CreateBucket: create_bucket(CreateBucketInput) -> CreateBucketOutput
+        = adapt::buckets::create_bucket;
+    CreateMultipartUpload: create_multipart_upload(CreateMultipartUploadInput)
+        -> CreateMultipartUploadOutput = adapt::uploads::create_multipart_upload;
+    DeleteBucket: delete_bucket(DeleteBucketInput) -> DeleteBucketOutput
+        = adapt::buckets::delete_bucket;
+    DeleteBucketCors: delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput
+        = adapt::bucket_cors::delete_bucket_cors;
+    DeleteBucketEncryption: delete_bucket_encryption(DeleteBucketEncryptionInput)
+        -> DeleteBucketEncryptionOutput
+        = adapt::bucket_encryption::delete_bucket_encryption;
+    DeleteBucketLifecycle: delete_bucket_lifecycle(DeleteBucketLifecycleInput)
+        -> DeleteBucketLifecycleOutput
+        = adapt::bucket_lifecycle::delete_bucket_lifecycle;
+    DeleteBucketOwnershipControls: delete_bucket_ownership_controls(
+        DeleteBucketOwnershipControlsInput
+    ) -> DeleteBucketOwnershipControlsOutput
+        = adapt::bucket_access::delete_bucket_ownership_controls;
+    DeleteBucketPolicy: delete_bucket_policy(DeleteBucketPolicyInput) -> DeleteBucketPolicyOutput
+        = adapt::bucket_policy::delete_bucket_policy;
+    DeleteBucketReplication: delete_bucket_replication(DeleteBucketReplicationInput)
+        -> DeleteBucketReplicationOutput
+        = adapt::bucket_replication::delete_bucket_replication;
+    DeleteBucketTagging: delete_bucket_tagging(DeleteBucketTaggingInput)
+        -> DeleteBucketTaggingOutput
+        = adapt::bucket_tagging::delete_bucket_tagging;
     DeleteObject: delete_object(DeleteObjectInput) -> DeleteObjectOutput
         = adapt::delete::delete_object;
     DeleteObjectTagging: delete_object_tagging(DeleteObjectTaggingInput)
@@ -114,6 +144,53 @@ adapters! {
         = adapt::object_tagging::delete_object_tagging;
     DeleteObjects: delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput
         = adapt::delete::delete_objects;
+    DeletePublicAccessBlock: delete_public_access_block(DeletePublicAccessBlockInput)
+        -> DeletePublicAccessBlockOutput
+        = adapt::bucket_access::delete_public_access_block;
+    GetBucketAccelerateConfiguration: get_bucket_accelerate_configuration(
+        GetBucketAccelerateConfigurationInput
+    ) -> GetBucketAccelerateConfigurationOutput
+        = adapt::bucket_facts::get_bucket_accelerate_configuration;
+    GetBucketAcl: get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput
+        = adapt::bucket_access::get_bucket_acl;
+    GetBucketCors: get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput
+        = adapt::bucket_cors::get_bucket_cors;
+    GetBucketEncryption: get_bucket_encryption(GetBucketEncryptionInput)
+        -> GetBucketEncryptionOutput
+        = adapt::bucket_encryption::get_bucket_encryption;
+    GetBucketLifecycleConfiguration: get_bucket_lifecycle_configuration(
+        GetBucketLifecycleConfigurationInput
+    ) -> GetBucketLifecycleConfigurationOutput
+        = adapt::bucket_lifecycle::get_bucket_lifecycle_configuration;
+    GetBucketLocation: get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput
+        = adapt::buckets::get_bucket_location;
+    GetBucketLogging: get_bucket_logging(GetBucketLoggingInput) -> GetBucketLoggingOutput
+        = adapt::bucket_facts::get_bucket_logging;
+    GetBucketNotificationConfiguration: get_bucket_notification_configuration(
+        GetBucketNotificationConfigurationInput
+    ) -> GetBucketNotificationConfigurationOutput
+        = adapt::bucket_notification::get_bucket_notification_configuration;
+    GetBucketOwnershipControls: get_bucket_ownership_controls(GetBucketOwnershipControlsInput)
+        -> GetBucketOwnershipControlsOutput
+        = adapt::bucket_access::get_bucket_ownership_controls;
+    GetBucketPolicy: get_bucket_policy(GetBucketPolicyInput) -> GetBucketPolicyOutput
+        = adapt::bucket_policy::get_bucket_policy;
+    GetBucketPolicyStatus: get_bucket_policy_status(GetBucketPolicyStatusInput)
+        -> GetBucketPolicyStatusOutput
+        = adapt::bucket_policy::get_bucket_policy_status;
+    GetBucketReplication: get_bucket_replication(GetBucketReplicationInput)
+        -> GetBucketReplicationOutput
+        = adapt::bucket_replication::get_bucket_replication;
+    GetBucketRequestPayment: get_bucket_request_payment(GetBucketRequestPaymentInput)
+        -> GetBucketRequestPaymentOutput
+        = adapt::bucket_facts::get_bucket_request_payment;
+    GetBucketTagging: get_bucket_tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput
+        = adapt::bucket_tagging::get_bucket_tagging;
+    GetBucketVersioning: get_bucket_versioning(GetBucketVersioningInput)
+        -> GetBucketVersioningOutput
+        = adapt::bucket_versioning::get_bucket_versioning;
+    GetBucketWebsite: get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput
+        = adapt::bucket_facts::get_bucket_website;
     GetObject: get_object(GetObjectInput) -> GetObjectOutput = adapt::get::get_object;
     GetObjectAcl: get_object_acl(GetObjectAclInput) -> GetObjectAclOutput
         = adapt::object_acl::get_object_acl;
@@ -122,136 +199,76 @@ adapters! {
         = adapt::object_attributes::get_object_attributes;
     GetObjectLegalHold: get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput
         = adapt::object_holds::get_object_legal_hold;
+    GetObjectLockConfiguration: get_object_lock_configuration(GetObjectLockConfigurationInput)
+        -> GetObjectLockConfigurationOutput
+        = adapt::object_lock::get_object_lock_configuration;
     GetObjectRetention: get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput
         = adapt::object_holds::get_object_retention;
     GetObjectTagging: get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput
         = adapt::object_tagging::get_object_tagging;
+    GetPublicAccessBlock: get_public_access_block(GetPublicAccessBlockInput)
+        -> GetPublicAccessBlockOutput
+        = adapt::bucket_access::get_public_access_block;
+    HeadBucket: head_bucket(HeadBucketInput) -> HeadBucketOutput
+        = adapt::buckets::head_bucket;
     HeadObject: head_object(HeadObjectInput) -> HeadObjectOutput = adapt::get::head_object;
+    ListBuckets: list_buckets(ListBucketsInput) -> ListBucketsOutput
+        = adapt::buckets::list_buckets;
+    ListMultipartUploads: list_multipart_uploads(ListMultipartUploadsInput)
+        -> ListMultipartUploadsOutput = adapt::list::list_multipart_uploads;
+    ListObjectVersions: list_object_versions(ListObjectVersionsInput)
+        -> ListObjectVersionsOutput = adapt::list::list_object_versions;
+    ListObjects: list_objects(ListObjectsInput) -> ListObjectsOutput = adapt::list::list_objects;
+    ListObjectsV2: list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output
+        = adapt::list::list_objects_v2;
+    ListParts: list_parts(ListPartsInput) -> ListPartsOutput = adapt::uploads::list_parts;
+    PutBucketAcl: put_bucket_acl(PutBucketAclInput) -> PutBucketAclOutput
+        = adapt::bucket_access::put_bucket_acl;
+    PutBucketCors: put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput
+        = adapt::bucket_cors::put_bucket_cors;
+    PutBucketEncryption: put_bucket_encryption(PutBucketEncryptionInput)
+        -> PutBucketEncryptionOutput
+        = adapt::bucket_encryption::put_bucket_encryption;
+    PutBucketLifecycleConfiguration: put_bucket_lifecycle_configuration(
+        PutBucketLifecycleConfigurationInput
+    ) -> PutBucketLifecycleConfigurationOutput
+        = adapt::bucket_lifecycle::put_bucket_lifecycle_configuration;
+    PutBucketNotificationConfiguration: put_bucket_notification_configuration(
+        PutBucketNotificationConfigurationInput
+    ) -> PutBucketNotificationConfigurationOutput
+        = adapt::bucket_notification::put_bucket_notification_configuration;
+    PutBucketOwnershipControls: put_bucket_ownership_controls(PutBucketOwnershipControlsInput)
+        -> PutBucketOwnershipControlsOutput
+        = adapt::bucket_access::put_bucket_ownership_controls;
+    PutBucketPolicy: put_bucket_policy(PutBucketPolicyInput) -> PutBucketPolicyOutput
+        = adapt::bucket_policy::put_bucket_policy;
+    PutBucketReplication: put_bucket_replication(PutBucketReplicationInput)
+        -> PutBucketReplicationOutput
+        = adapt::bucket_replication::put_bucket_replication;
+    PutBucketRequestPayment: put_bucket_request_payment(PutBucketRequestPaymentInput)
+        -> PutBucketRequestPaymentOutput
+        = adapt::bucket_facts::put_bucket_request_payment;
+    PutBucketTagging: put_bucket_tagging(PutBucketTaggingInput) -> PutBucketTaggingOutput
+        = adapt::bucket_tagging::put_bucket_tagging;
+    PutBucketVersioning: put_bucket_versioning(PutBucketVersioningInput)
+        -> PutBucketVersioningOutput
+        = adapt::bucket_versioning::put_bucket_versioning;
     PutObject: put_object(PutObjectInput) -> PutObjectOutput = adapt::put::put_object;
     PutObjectAcl: put_object_acl(PutObjectAclInput) -> PutObjectAclOutput
         = adapt::object_acl::put_object_acl;
     PutObjectLegalHold: put_object_legal_hold(PutObjectLegalHoldInput) -> PutObjectLegalHoldOutput
         = adapt::object_holds::put_object_legal_hold;
+    PutObjectLockConfiguration: put_object_lock_configuration(PutObjectLockConfigurationInput)
+        -> PutObjectLockConfigurationOutput
+        = adapt::object_lock::put_object_lock_configuration;
     PutObjectRetention: put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput
         = adapt::object_holds::put_object_retention;
     PutObjectTagging: put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput
         = adapt::object_tagging::put_object_tagging;
-    CreateBucket: create_bucket(CreateBucketInput) -> CreateBucketOutput
-        = adapt::buckets::create_bucket;
-    DeleteBucket: delete_bucket(DeleteBucketInput) -> DeleteBucketOutput
-        = adapt::buckets::delete_bucket;
-    HeadBucket: head_bucket(HeadBucketInput) -> HeadBucketOutput
-        = adapt::buckets::head_bucket;
-    GetBucketLocation: get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput
-        = adapt::buckets::get_bucket_location;
-    ListBuckets: list_buckets(ListBucketsInput) -> ListBucketsOutput
-        = adapt::buckets::list_buckets;
-    GetBucketVersioning: get_bucket_versioning(GetBucketVersioningInput)
-        -> GetBucketVersioningOutput
-        = adapt::bucket_versioning::get_bucket_versioning;
-    PutBucketVersioning: put_bucket_versioning(PutBucketVersioningInput)
-        -> PutBucketVersioningOutput
-        = adapt::bucket_versioning::put_bucket_versioning;
-    GetBucketPolicy: get_bucket_policy(GetBucketPolicyInput) -> GetBucketPolicyOutput
-        = adapt::bucket_policy::get_bucket_policy;
-    PutBucketPolicy: put_bucket_policy(PutBucketPolicyInput) -> PutBucketPolicyOutput
-        = adapt::bucket_policy::put_bucket_policy;
-    DeleteBucketPolicy: delete_bucket_policy(DeleteBucketPolicyInput) -> DeleteBucketPolicyOutput
-        = adapt::bucket_policy::delete_bucket_policy;
-    GetBucketPolicyStatus: get_bucket_policy_status(GetBucketPolicyStatusInput)
-        -> GetBucketPolicyStatusOutput
-        = adapt::bucket_policy::get_bucket_policy_status;
-    GetPublicAccessBlock: get_public_access_block(GetPublicAccessBlockInput)
-        -> GetPublicAccessBlockOutput
-        = adapt::bucket_access::get_public_access_block;
     PutPublicAccessBlock: put_public_access_block(PutPublicAccessBlockInput)
         -> PutPublicAccessBlockOutput
         = adapt::bucket_access::put_public_access_block;
-    DeletePublicAccessBlock: delete_public_access_block(DeletePublicAccessBlockInput)
-        -> DeletePublicAccessBlockOutput
-        = adapt::bucket_access::delete_public_access_block;
-    GetBucketOwnershipControls: get_bucket_ownership_controls(GetBucketOwnershipControlsInput)
-        -> GetBucketOwnershipControlsOutput
-        = adapt::bucket_access::get_bucket_ownership_controls;
-    PutBucketOwnershipControls: put_bucket_ownership_controls(PutBucketOwnershipControlsInput)
-        -> PutBucketOwnershipControlsOutput
-        = adapt::bucket_access::put_bucket_ownership_controls;
-    DeleteBucketOwnershipControls: delete_bucket_ownership_controls(
-        DeleteBucketOwnershipControlsInput
-    ) -> DeleteBucketOwnershipControlsOutput
-        = adapt::bucket_access::delete_bucket_ownership_controls;
-    GetBucketAcl: get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput
-        = adapt::bucket_access::get_bucket_acl;
-    PutBucketAcl: put_bucket_acl(PutBucketAclInput) -> PutBucketAclOutput
-        = adapt::bucket_access::put_bucket_acl;
-    GetBucketTagging: get_bucket_tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput
-        = adapt::bucket_tagging::get_bucket_tagging;
-    PutBucketTagging: put_bucket_tagging(PutBucketTaggingInput) -> PutBucketTaggingOutput
-        = adapt::bucket_tagging::put_bucket_tagging;
-    DeleteBucketTagging: delete_bucket_tagging(DeleteBucketTaggingInput)
-        -> DeleteBucketTaggingOutput
-        = adapt::bucket_tagging::delete_bucket_tagging;
-    GetBucketCors: get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput
-        = adapt::bucket_cors::get_bucket_cors;
-    PutBucketCors: put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput
-        = adapt::bucket_cors::put_bucket_cors;
-    DeleteBucketCors: delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput
-        = adapt::bucket_cors::delete_bucket_cors;
-    GetBucketEncryption: get_bucket_encryption(GetBucketEncryptionInput)
-        -> GetBucketEncryptionOutput
-        = adapt::bucket_encryption::get_bucket_encryption;
-    PutBucketEncryption: put_bucket_encryption(PutBucketEncryptionInput)
-        -> PutBucketEncryptionOutput
-        = adapt::bucket_encryption::put_bucket_encryption;
-    DeleteBucketEncryption: delete_bucket_encryption(DeleteBucketEncryptionInput)
-        -> DeleteBucketEncryptionOutput
-        = adapt::bucket_encryption::delete_bucket_encryption;
-    GetBucketLifecycleConfiguration: get_bucket_lifecycle_configuration(
-        GetBucketLifecycleConfigurationInput
-    ) -> GetBucketLifecycleConfigurationOutput
-        = adapt::bucket_lifecycle::get_bucket_lifecycle_configuration;
-    PutBucketLifecycleConfiguration: put_bucket_lifecycle_configuration(
-        PutBucketLifecycleConfigurationInput
-    ) -> PutBucketLifecycleConfigurationOutput
-        = adapt::bucket_lifecycle::put_bucket_lifecycle_configuration;
-    DeleteBucketLifecycle: delete_bucket_lifecycle(DeleteBucketLifecycleInput)
-        -> DeleteBucketLifecycleOutput
-        = adapt::bucket_lifecycle::delete_bucket_lifecycle;
-    GetBucketReplication: get_bucket_replication(GetBucketReplicationInput)
-        -> GetBucketReplicationOutput
-        = adapt::bucket_replication::get_bucket_replication;
-    PutBucketReplication: put_bucket_replication(PutBucketReplicationInput)
-        -> PutBucketReplicationOutput
-        = adapt::bucket_replication::put_bucket_replication;
-    DeleteBucketReplication: delete_bucket_replication(DeleteBucketReplicationInput)
-        -> DeleteBucketReplicationOutput
-        = adapt::bucket_replication::delete_bucket_replication;
-    GetBucketNotificationConfiguration: get_bucket_notification_configuration(
-        GetBucketNotificationConfigurationInput
-    ) -> GetBucketNotificationConfigurationOutput
-        = adapt::bucket_notification::get_bucket_notification_configuration;
-    PutBucketNotificationConfiguration: put_bucket_notification_configuration(
-        PutBucketNotificationConfigurationInput
-    ) -> PutBucketNotificationConfigurationOutput
-        = adapt::bucket_notification::put_bucket_notification_configuration;
-    GetObjectLockConfiguration: get_object_lock_configuration(GetObjectLockConfigurationInput)
-        -> GetObjectLockConfigurationOutput
-        = adapt::object_lock::get_object_lock_configuration;
-    PutObjectLockConfiguration: put_object_lock_configuration(PutObjectLockConfigurationInput)
-        -> PutObjectLockConfigurationOutput
-        = adapt::object_lock::put_object_lock_configuration;
-    GetBucketRequestPayment: get_bucket_request_payment(GetBucketRequestPaymentInput)
-        -> GetBucketRequestPaymentOutput
-        = adapt::bucket_facts::get_bucket_request_payment;
-    PutBucketRequestPayment: put_bucket_request_payment(PutBucketRequestPaymentInput)
-        -> PutBucketRequestPaymentOutput
-        = adapt::bucket_facts::put_bucket_request_payment;
-    GetBucketAccelerateConfiguration: get_bucket_accelerate_configuration(
-        GetBucketAccelerateConfigurationInput
-    ) -> GetBucketAccelerateConfigurationOutput
-        = adapt::bucket_facts::get_bucket_accelerate_configuration;
-    GetBucketLogging: get_bucket_logging(GetBucketLoggingInput) -> GetBucketLoggingOutput
-        = adapt::bucket_facts::get_bucket_logging;
-    GetBucketWebsite: get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput
-        = adapt::bucket_facts::get_bucket_website;
+    UploadPart: upload_part(UploadPartInput) -> UploadPartOutput = adapt::parts::upload_part;
+    UploadPartCopy: upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput
+        = adapt::parts::upload_part_copy;
 }

@@ -42,6 +42,8 @@ pub struct Expected {
     /// The algorithm to sum them up by, be its value known beforehand, in a trailer, or not at
     /// all. None: that of the first of `checksums`, else CRC-64/NVME.
     pub computed: Option<ChecksumAlgorithm>,
+    /// The algorithm of a checksum that will come in a trailer, if another one is kept.
+    pub announced: Option<ChecksumAlgorithm>,
 }
 
 /// Bytes that are arriving. Dropped before [`Ingest::finish`], nothing of them stays.
@@ -159,6 +161,7 @@ impl Ingest {
         let promised = options.expected.checksums.iter();
         let mut algorithms = vec![kept];
         algorithms.extend(promised.map(|(algorithm, _)| *algorithm));
+        algorithms.extend(options.expected.announced);
         algorithms[1..].sort_unstable();
         algorithms.dedup();
         let encryption = match &options.customer_key {

@@ -2,15 +2,16 @@
 //! aborted. A part is a content of its own; completing moves no byte.
 
 mod complete;
-mod copy;
+
 mod finish;
+mod part;
 mod rows;
 #[cfg(test)]
 pub(crate) mod tests;
 mod uploads;
 
 pub use complete::{CompletedPart, Completion};
-pub use copy::copied_range;
+pub use part::copied_range;
 pub use uploads::{PartListing, check_part_number, checksum_of};
 
 use std::collections::BTreeMap;

@@ -373,22 +373,3 @@ fn ranges_to_be_copied_are_read_strictly() {
         assert_eq!(code(copied_range(bad, 10)), "InvalidArgument", "{bad}");
     }
 }
-
-#[test]
-fn a_part_is_copied_from_an_object() {
-    let bench = Bench::new(Versioning::Enabled);
-    let id = bench.create(&upload(None));
-    let part = bench.put(id, 1, Bytes::from(vec![9; 200_000])).unwrap();
-    bench.complete(id, &[&part]).unwrap();
-    let objects = &bench.lab.objects;
-    let version = now(objects.find(&bench.bucket, &bench.key, None)).unwrap();
-    let source = (&bench.bucket, &bench.key, &*version);
-    let id = bench.create(&upload(None));
-    let asked = upload(None);
-    let copied = objects.copy_range(source, 100_000..199_999, None, &asked, None);
-    let copied = now(copied).unwrap();
-    let part = objects.put_part(&bench.bucket, &bench.key, id, 1, copied);
-    let part = now(part).unwrap();
-    bench.complete(id, &[&part]).unwrap();
-    assert_eq!(bench.body(), vec![9; 99_999]);
-}

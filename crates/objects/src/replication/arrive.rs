@@ -88,6 +88,7 @@ fn promised(told: &Extent) -> IngestOptions {
             md5: md5_of(&told.etag),
             checksums: promised.into_iter().collect(),
             computed: None,
+            announced: None,
         },
         customer_key: None,
     }

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use objects::content::{ContentReader, CustomerKey, Expected, Ingest, IngestOptions, Ingested};
 use objects::{
-    Bucket, Creation, Encryption, Extent, NewContent, ObjectData, ObjectError, ObjectKey,
-    ObjectVersion, VersionId,
+    Bucket, ChecksumAlgorithm, Creation, Encryption, Extent, NewContent, ObjectData, ObjectError,
+    ObjectKey, ObjectVersion, VersionId,
 };
 use s3s::S3Response;
 use s3s::dto::{CopyObjectInput, CopyObjectOutput, CopyObjectResult};
@@ -218,13 +218,28 @@ impl Source {
             Some(named) => Some(named),
             None => kept.map(|checksum| checksum.algorithm),
         };
+        self.copy_summed(context, range, customer_key, computed)
+            .await
+    }
+
+    /// Copies bytes of it and sums them up by that algorithm.
+    ///
+    /// # Errors
+    ///
+    /// They are damaged; the disk is full.
+    pub(crate) async fn copy_summed<E: Engine>(
+        &self,
+        context: &Context<E>,
+        range: Range<u64>,
+        customer_key: Option<CustomerKey>,
+        computed: Option<ChecksumAlgorithm>,
+    ) -> Result<Ingested, Fault> {
         let options = IngestOptions {
             length: Some(range.end - range.start),
             limit: LARGEST_BODY,
             expected: Expected {
-                md5: None,
-                checksums: Vec::new(),
                 computed,
+                ..Expected::default()
             },
             customer_key,
         };

@@ -1,13 +1,11 @@
-//! Parts that are copied from objects of this Region: read, verified and written anew, a few
-//! hundred KiB in memory at a time.
+//! What an upload asks of its parts, and which bytes of a source one is copied from. It moves no
+//! bytes.
 
 use std::ops::Range;
 
-use store::Engine;
-
 use super::{GREATEST_PART, Upload};
-use crate::content::{CustomerKey, Expected, Ingest, IngestOptions, Ingested};
-use crate::{Bucket, ChecksumKind, Encryption, ObjectError, ObjectKey, ObjectVersion, Objects};
+use crate::content::{CustomerKey, Expected, IngestOptions};
+use crate::{Encryption, ObjectError};
 
 impl Upload {
     /// Is a part encrypted as the upload asks?
@@ -53,38 +51,6 @@ impl Upload {
     /// Are checksums of its parts told? Not those that nobody asked for.
     pub fn tells_checksums(&self) -> bool {
         self.checksum.is_some()
-    }
-
-    /// Has its object a checksum of its parts' checksums?
-    pub fn is_composite(&self) -> bool {
-        self.checksum_of_object().1 == ChecksumKind::Composite
-    }
-}
-
-impl<E: Engine> Objects<E> {
-    /// Takes in a range of an object as a part of an upload. Put it with [`Objects::put_part`].
-    ///
-    /// # Errors
-    /// `EntityTooLarge`; the source can't be read, or not with that key.
-    pub async fn copy_range(
-        &self,
-        (bucket, source_key, source): (&Bucket, &ObjectKey, &ObjectVersion),
-        range: Range<u64>,
-        customer: Option<&CustomerKey>,
-        upload: &Upload,
-        key: Option<CustomerKey>,
-    ) -> Result<Ingested, ObjectError> {
-        upload.admit_key(key.as_ref())?;
-        let length = range.end.saturating_sub(range.start);
-        let options = upload.part_options(Some(length), Expected::default(), key);
-        let bucket = bucket.entry.id;
-        let read = self.read(bucket, source_key, source, range, customer);
-        let mut reader = read.await?;
-        let mut ingest = Ingest::new(self.contents(), options);
-        while let Some(bytes) = reader.next().await {
-            ingest.push(bytes?).await?;
-        }
-        ingest.finish(Vec::new()).await
     }
 }
 
