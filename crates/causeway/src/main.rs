@@ -75,6 +75,8 @@ fn log(command: &Command) {
     let default = if is_site { "info" } else { "warn" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("CAUSEWAY_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    // S3's codec calls every "no such key" an error, and would show whole requests.
+    let filter = filter.add_directive("s3s=off".parse().expect("a level for a crate is one"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

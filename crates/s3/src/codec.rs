@@ -1,7 +1,7 @@
 //! The codec between HTTP and typed inputs and outputs: `s3s`, with nothing of it but that. It
-//! verifies no signature, asks no question of access and reads no body of an object; a request comes
-//! to it routed, judged, and without what it must not see. Were it to take a request for another
-//! operation than the table did, the request is refused.
+//! verifies no signature, asks no question of access and reads no body of an object; a request
+//! comes to it routed, judged, and without what it must not see. Were it to take a request for
+//! another operation than the table did, the request is refused.
 //!
 //! To build an operation: write its adapter, one file of `operations` for an operation or a close
 //! family, `async fn(&Context<E>, Input) -> Outcome<Output>`, and add its line to `adapters!`.

@@ -1,6 +1,6 @@
 //! What a bucket itself says of who may: its policy, and what access control lists grant, put as a
-//! policy so that one judge decides all of it. Lists are looked at only where the bucket's ownership
-//! controls leave them enabled ("Controlling ownership of objects" in the S3 User Guide). What the
+//! policy so that one judge decides all of it. Lists are looked at only where the bucket's
+//! ownership controls leave them enabled ("Controlling ownership of objects" in the S3 User Guide). What the
 //! public access block takes from either is left out here, before anybody is asked.
 
 use std::borrow::Cow;

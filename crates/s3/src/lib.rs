@@ -18,6 +18,7 @@ mod policy;
 mod preflight;
 mod query;
 mod range;
+mod schema;
 mod service;
 mod table;
 mod values;

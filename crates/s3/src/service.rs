@@ -1,6 +1,6 @@
 //! The service as the front door calls it: a request whose signature held, its caller's judge and
-//! its body's verifier in; an answer out. It never fails otherwise than by an answer. A call must be
-//! polled to its end: a write that was begun is carried out.
+//! its body's verifier in; an answer out. It never fails otherwise than by an answer. A call must
+//! be polled to its end: a write that was begun is carried out.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,7 @@ use crate::digest::Digests;
 use crate::error::{BUCKET_REGION, Fault};
 use crate::query::Query;
 use crate::table::{self, Takes};
-use crate::{access, codec, guard, preflight};
+use crate::{access, codec, guard, preflight, schema};
 
 /// What goes wrong with a body on its way: the text of it.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -177,7 +177,11 @@ impl<E: Engine> S3Service<E> {
                 context.payload = Mutex::new(Some(payload));
                 Bytes::new()
             }
-            Takes::Document => payload.document(&context.digests).await?,
+            Takes::Document => {
+                let document = payload.document(&context.digests).await?;
+                schema::check(row.name, &document)?;
+                document
+            }
             Takes::Empty => {
                 // What it is doesn't matter; that it is what was signed does.
                 payload.document(&Digests::default()).await?;

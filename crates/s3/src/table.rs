@@ -130,6 +130,13 @@ impl Row {
     }
 }
 
+/// The row of that name.
+#[cfg(test)]
+pub(crate) fn row(name: &str) -> &'static Row {
+    let found = ROWS.iter().find(|row| row.name == name);
+    found.expect("only names of rows are asked for")
+}
+
 /// The row of the operation that a request is for.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! Values that requests carry in headers and answers tell: tags, metadata, times, entity tags, keys
-//! of customers, conditions, locks. Each is parsed in one place, and what can't be one is refused in
-//! S3's words. Nothing here decides anything.
+//! of customers, conditions, locks. Each is parsed in one place, and what can't be one is refused
+//! in S3's words. Nothing here decides anything.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -345,7 +345,8 @@ fn parse_time(format: dto::TimestampFormat, text: &str) -> Option<Timestamp> {
     let seconds: f64 = std::str::from_utf8(&seconds).ok()?.parse().ok()?;
     let milliseconds = (seconds * 1000.0).round();
     // The year 9999 has 2.6e14 of them: exact in a float.
-    (milliseconds >= 0.0 && milliseconds < 1e15).then_some(Timestamp(milliseconds as u64))
+    let is_told = (0.0..1e15).contains(&milliseconds);
+    is_told.then_some(Timestamp(milliseconds as u64))
 }
 
 /// A time as headers tell it.

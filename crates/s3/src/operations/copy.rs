@@ -10,7 +10,7 @@ use objects::{
     ObjectKey, ObjectVersion, VersionId,
 };
 use s3s::S3Response;
-use s3s::dto::{CopyObjectInput, CopyObjectOutput, CopyObjectResult};
+use s3s::dto::{ChecksumType, CopyObjectInput, CopyObjectOutput, CopyObjectResult};
 use store::Engine;
 
 use super::object_tagging::told_id;
@@ -91,6 +91,10 @@ pub(crate) async fn copy_object<E: Engine>(
     let mut headers = made(context, &version)?;
     // What is told of the bytes is told in the document.
     headers.remove(http::header::ETAG);
+    headers.remove("x-amz-checksum-type");
+    for algorithm in ChecksumAlgorithm::ALL {
+        headers.remove(algorithm.header());
+    }
     source.tell(&mut headers);
     let output = CopyObjectOutput {
         copy_object_result: Some(result(&version)),
@@ -102,11 +106,23 @@ pub(crate) async fn copy_object<E: Engine>(
 
 fn result(version: &ObjectVersion) -> CopyObjectResult {
     let data = version.object();
-    CopyObjectResult {
+    let mut result = CopyObjectResult {
         e_tag: data.map(|data| values::etag(&data.etag)),
         last_modified: Some(values::time(version.stamp.last_modified())),
         ..CopyObjectResult::default()
+    };
+    if let Some(checksum) = data.and_then(|data| data.checksum.as_ref()) {
+        let value = Some(checksum.value.clone());
+        match checksum.algorithm {
+            ChecksumAlgorithm::Crc32 => result.checksum_crc32 = value,
+            ChecksumAlgorithm::Crc32c => result.checksum_crc32c = value,
+            ChecksumAlgorithm::Crc64nvme => result.checksum_crc64nvme = value,
+            ChecksumAlgorithm::Sha1 => result.checksum_sha1 = value,
+            ChecksumAlgorithm::Sha256 => result.checksum_sha256 = value,
+        }
+        result.checksum_type = Some(ChecksumType::from_static(ChecksumType::FULL_OBJECT));
     }
+    result
 }
 
 /// Does the request replace what else is copied?

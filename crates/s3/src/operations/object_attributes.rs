@@ -29,8 +29,8 @@ const KNOWN: [&str; 5] = [
 /// Parts of a page at most.
 const PAGE: usize = 1000;
 
-/// `GetObjectAttributes`. Its document is written here: the codec puts the entity tag in quotes, and
-/// S3 doesn't.
+/// `GetObjectAttributes`. Its document is written here: the codec puts the entity tag in quotes,
+/// and S3 doesn't.
 pub(crate) async fn get_object_attributes<E: Engine>(
     context: &Context<E>,
     _: GetObjectAttributesInput,

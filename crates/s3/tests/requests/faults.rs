@@ -161,3 +161,37 @@ fn a_full_disk_refuses_and_leaves_nothing() {
     assert_eq!(stand.get("/bucket/k").status, 404);
     stand.put("/bucket/k", "x".repeat(200_000)).ok();
 }
+
+#[test]
+fn a_bucket_of_another_region_is_pointed_to() {
+    let stand = Stand::new();
+    stand.elsewhere("bucket", "eu-west-1");
+    for path in ["/bucket", "/bucket/k", "/bucket/k?tagging"] {
+        let moved = stand.get(path);
+        assert_eq!(moved.error(), (301, "PermanentRedirect"), "{path}");
+        assert_eq!(moved.header("x-amz-bucket-region"), "eu-west-1");
+        assert_eq!(moved.one("Endpoint"), "bucket.s3.eu-west-1.amazonaws.com");
+        assert_eq!(moved.one("Bucket"), "bucket");
+        let head = stand.head(path.split('?').next().unwrap());
+        assert_eq!((head.status, head.text()), (301, ""));
+        assert_eq!(head.header("x-amz-bucket-region"), "eu-west-1");
+    }
+    assert_eq!(stand.put("/bucket/k", "hello").status, 301);
+    let copy = [("x-amz-copy-source", "bucket/k")];
+    let stand = Stand::with(|_| {});
+    stand.elsewhere("other-bucket", "eu-west-1");
+    let from = [("x-amz-copy-source", "other-bucket/k")];
+    let refused = stand.call(Method::PUT, "/bucket/k", &from, "");
+    assert_eq!(refused.error(), (501, "NotImplemented"));
+    assert_eq!(stand.call(Method::PUT, "/bucket/l", &copy, "").status, 404);
+}
+
+#[test]
+fn nothing_is_an_object_too() {
+    let stand = Stand::with(|_| {});
+    stand.put("/bucket/k", "").ok();
+    let got = stand.get("/bucket/k").ok();
+    assert_eq!((got.text(), got.header("content-length")), ("", "0"));
+    let range = stand.call(Method::GET, "/bucket/k", &[("range", "bytes=0-")], "");
+    assert_eq!(range.error(), (416, "InvalidRange"));
+}

@@ -18,8 +18,8 @@ use objects::blob::MemoryBlobs;
 use objects::content::SiteKey;
 use objects::notify::NoWebhooks;
 use objects::{
-    Bucket, BucketFacts, BucketName, BucketSettings, NewBucket, Objects, ObjectsConfig, Peers,
-    RoleRefusal, Roles, Unreachable, Versioning,
+    BucketEntry, BucketFacts, BucketId, BucketName, BucketSettings, NewBucket, Objects,
+    ObjectsConfig, Peers, RoleRefusal, Roles, Unreachable, Versioning,
 };
 use s3::{Caller, S3Call, S3Service};
 use store::MemoryEngine;
@@ -297,9 +297,22 @@ impl Stand {
         Stand::with(|settings| settings.versioning = Versioning::Enabled)
     }
 
-    /// The bucket.
-    pub fn bucket(&self) -> Bucket {
-        self.objects.bucket(&"bucket".parse().unwrap()).unwrap()
+    /// A bucket in another Region.
+    pub fn elsewhere(&self, name: &str, region: &str) {
+        let entry = BucketEntry {
+            id: BucketId(77),
+            owner: AccountId::LAB,
+            region: region.parse().unwrap(),
+            created: Timestamp(NOW),
+            object_lock: false,
+        };
+        let edit = ConfigurationEdit {
+            key: format!("objects/bucket/{name}"),
+            expected: ConfigurationExpected::Absent,
+            value: Some(serde_json::to_vec(&entry).unwrap().into()),
+        };
+        let configuration = self.objects.config().configuration.clone();
+        block_on(configuration.propose(vec![edit])).unwrap();
     }
 
     /// The answer to a request.
