@@ -21,7 +21,7 @@ use types::{
 use super::Outgoing;
 use super::message::Message;
 use crate::blob::MemoryBlobs;
-use crate::content::{Expected, Ingest, IngestOptions, SiteKey};
+use crate::content::{CustomerKey, Expected, Ingest, IngestOptions, SiteKey};
 use crate::notify::{NoWebhooks, Origin};
 use crate::rules::{
     DeleteMarkers, Destination, Filter, ReplicationConfiguration, Rule, SourceSelection, Status,
@@ -438,7 +438,25 @@ impl Lab {
         let bucket = self.bucket(at, name);
         let key = key.parse().unwrap();
         self.at(at, async |objects| {
-            put(objects, &bucket, &key, bytes, tags).await.unwrap()
+            put(objects, &bucket, &key, (bytes, None), tags)
+                .await
+                .unwrap()
+        })
+    }
+
+    pub(super) fn put_encrypted(
+        &self,
+        at: usize,
+        name: &str,
+        key: &str,
+        bytes: &[u8],
+        customer: Option<CustomerKey>,
+    ) -> Arc<ObjectVersion> {
+        let bucket = self.bucket(at, name);
+        let key = key.parse().unwrap();
+        let content = (bytes, customer);
+        self.at(at, async |objects| {
+            put(objects, &bucket, &key, content, &[]).await.unwrap()
         })
     }
 
@@ -484,12 +502,23 @@ impl Lab {
         key: &str,
         version: &ObjectVersion,
     ) -> Result<Vec<u8>, ObjectError> {
+        self.read_with(at, name, key, version, None)
+    }
+
+    pub(super) fn read_with(
+        &self,
+        at: usize,
+        name: &str,
+        key: &str,
+        version: &ObjectVersion,
+        customer: Option<&CustomerKey>,
+    ) -> Result<Vec<u8>, ObjectError> {
         let bucket = self.bucket(at, name);
         let key: ObjectKey = key.parse().unwrap();
         let size = version.object().unwrap().size;
         self.at(at, async |objects| {
             let id = bucket.entry.id;
-            let mut reader = objects.read(id, &key, version, 0..size, None).await?;
+            let mut reader = objects.read(id, &key, version, 0..size, customer).await?;
             let mut read = Vec::new();
             while let Some(bytes) = reader.next().await {
                 read.extend_from_slice(&bytes?);
@@ -651,14 +680,14 @@ async fn put(
     objects: &Objects<MemoryEngine>,
     bucket: &Bucket,
     key: &ObjectKey,
-    bytes: &[u8],
+    (bytes, customer_key): (&[u8], Option<CustomerKey>),
     tags: &[(&str, &str)],
 ) -> Result<Arc<ObjectVersion>, ObjectError> {
     let options = IngestOptions {
         length: None,
         limit: 1 << 40,
         expected: Expected::default(),
-        customer_key: None,
+        customer_key,
     };
     let mut ingest = Ingest::new(objects.contents(), options);
     ingest.push(Bytes::copy_from_slice(bytes)).await?;

@@ -11,6 +11,7 @@ mod announce;
 mod arrive;
 mod figures;
 mod judge;
+mod ledger;
 mod message;
 mod offer;
 mod outcome;
@@ -21,6 +22,7 @@ mod send;
 mod stream;
 mod task;
 mod transfer;
+mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -36,6 +38,7 @@ use crate::{ObjectError, Objects, ObjectsConfig, row};
 
 pub(crate) use announce::{Announced, announce};
 pub use figures::{RuleFigures, prometheus};
+pub use ledger::{LedgerPage, LostVersion};
 pub use message::{MAX_MESSAGE, MessageError};
 pub use reason::FailureReason;
 

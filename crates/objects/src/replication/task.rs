@@ -137,6 +137,14 @@ pub(super) fn staged(site: SiteId, task: u64) -> BytesMut {
     key
 }
 
+/// The site and the task of such a row.
+pub(super) fn staged_place(row: &[u8]) -> Option<(SiteId, u64)> {
+    let rest = row.strip_prefix(&[kind::STAGED])?;
+    let site = u16::from_be_bytes(*rest.first_chunk::<2>()?);
+    let task = u64::from_be_bytes(*rest.get(2..)?.first_chunk::<8>()?);
+    Some((SiteId(site), task))
+}
+
 /// The row of a part.
 pub(super) fn staged_row(site: SiteId, task: u64, index: u32) -> Bytes {
     let mut key = staged(site, task);

@@ -527,3 +527,194 @@ fn put_parts(lab: &Lab, sizes: &[usize]) -> Arc<ObjectVersion> {
             .unwrap()
     })
 }
+
+/// Has a bucket tell every event of replication.
+fn tell_events(lab: &Lab, at: usize, bucket: &str) {
+    use crate::notify::{NotificationConfiguration, NotificationRule};
+    let rule = NotificationRule {
+        id: "all".to_owned(),
+        target: "arn:aws:sqs:us-east-1:111122223333:q".parse().unwrap(),
+        events: vec!["s3:Replication:*".parse().unwrap()],
+        prefix: None,
+        suffix: None,
+    };
+    lab.change(at, bucket, move |settings| {
+        settings.notification = Some(NotificationConfiguration {
+            rules: vec![rule.clone()],
+        });
+    });
+}
+
+/// The events of replication that a place keeps, and why they came.
+fn events(lab: &Lab, at: usize) -> Vec<String> {
+    let engine = lab.engine(at);
+    lab.at(at, async |_| {
+        let all = KeyRange::prefix(&[kind::EVENT]);
+        let snapshot = engine.snapshot();
+        let page = snapshot.scan(Space::Objects, all, Direction::Forward, 1_000);
+        let entries = page.await.unwrap().entries.into_iter();
+        let told = entries.map(|entry| {
+            let record: serde_json::Value = serde_json::from_slice(&entry.value[1..]).unwrap();
+            let name = record["eventName"].as_str().unwrap();
+            let why = record["replicationEventData"]["failureReason"].as_str();
+            format!("{name} {}", why.unwrap_or_default())
+                .trim_end()
+                .to_owned()
+        });
+        told.collect()
+    })
+}
+
+fn timed(id: &str, destination: &str) -> Rule {
+    use crate::rules::{Metrics, ReplicationTime};
+    let mut timed = rule(id, 1, destination);
+    let on = Some(Status::Enabled);
+    timed.destination.metrics = Some(Metrics {
+        status: on,
+        minutes: Some(15),
+    });
+    timed.destination.replication_time = Some(ReplicationTime {
+        status: on,
+        minutes: Some(15),
+    });
+    timed
+}
+
+#[test]
+fn time_control_tells_once_of_what_is_late_and_of_its_arrival() {
+    let mut lab = pair(14);
+    lab.replicate(0, "one", vec![timed("timed", "two")]);
+    tell_events(&lab, 0, "one");
+    lab.set_cut(0, 1, true);
+    lab.put(0, "one", "k", b"1");
+    lab.delete(0, "one", "gone", None);
+    let watch = |lab: &Lab| {
+        lab.at(0, async |objects| {
+            let mut watched = super::watch::Watched::default();
+            objects.watch_once(&mut watched).await.unwrap();
+        });
+    };
+    lab.advance(Span::seconds(14 * 60));
+    watch(&lab);
+    assert!(events(&lab, 0).is_empty());
+    lab.advance(Span::seconds(60));
+    watch(&lab);
+    watch(&lab);
+    assert_eq!(events(&lab, 0), ["Replication:OperationMissedThreshold"]);
+    lab.set_cut(0, 1, false);
+    lab.settle();
+    let told = events(&lab, 0);
+    assert_eq!(told.len(), 2);
+    assert!(told.contains(&"Replication:OperationReplicatedAfterThreshold".to_owned()));
+}
+
+#[test]
+fn failures_are_told_with_their_reasons_where_the_rule_has_metrics() {
+    let mut lab = pair(15);
+    lab.replicate(0, "one", vec![timed("timed", "two")]);
+    tell_events(&lab, 0, "one");
+    lab.deny("s3:ReplicateObject");
+    lab.put(0, "one", "k", b"1");
+    lab.settle();
+    let failed = "Replication:OperationFailedReplication DstPutObjectNotPermitted";
+    assert_eq!(events(&lab, 0), [failed]);
+}
+
+#[test]
+fn locks_need_a_destination_with_object_lock() {
+    let mut lab = one_way(16);
+    lab.change(0, "one", |settings| settings.object_lock = Some(None));
+    lab.put(0, "one", "k", b"1");
+    lab.settle();
+    assert_eq!(status(&lab, 0, "one", "k"), FAILED);
+    let default = crate::LockDefault {
+        mode: crate::LockMode::Governance,
+        days: 2,
+        in_years: false,
+    };
+    lab.change(1, "two", move |settings| {
+        settings.object_lock = Some(Some(default))
+    });
+    let put = lab.put(0, "one", "l", b"1");
+    lab.settle();
+    assert_eq!(status(&lab, 0, "one", "l"), COMPLETED);
+    let replica = lab.find(1, "two", "l", None).unwrap();
+    let until = replica.object().unwrap().retention.as_ref().unwrap().until;
+    assert_eq!(
+        until.0,
+        put.stamp.last_modified().0 + 2 * 24 * 60 * 60 * 1000
+    );
+}
+
+#[test]
+fn a_rule_says_the_replicas_storage_class() {
+    let mut lab = pair(17);
+    let mut cold = rule("cold", 1, "two");
+    cold.destination.storage_class = Some("STANDARD_IA".to_owned());
+    lab.replicate(0, "one", vec![cold]);
+    lab.put(0, "one", "k", b"1");
+    lab.settle();
+    let replica = lab.find(1, "two", "k", None).unwrap();
+    assert_eq!(replica.object().unwrap().storage_class, "STANDARD_IA");
+}
+
+#[test]
+fn what_a_customers_key_encrypts_goes_as_it_is_and_is_read_with_that_key() {
+    use base64::Engine as _;
+    use md5::Digest as _;
+    for length in [10, 400_000] {
+        let mut lab = one_way(18);
+        let key = base64::engine::general_purpose::STANDARD.encode([7; 32]);
+        let md5 = md5::Md5::digest([7; 32]);
+        let md5 = base64::engine::general_purpose::STANDARD.encode(md5);
+        let customer = crate::content::CustomerKey::parse(Some("AES256"), Some(&key), Some(&md5));
+        let customer = customer.unwrap();
+        let content = bytes(length, 3);
+        let put = lab.put_encrypted(0, "one", "k", &content, customer.clone());
+        lab.settle();
+        assert_eq!(status(&lab, 0, "one", "k"), COMPLETED);
+        let replica = lab.find(1, "two", "k", Some(put.id())).unwrap();
+        assert!(lab.read(1, "two", "k", &replica).is_err());
+        let read = lab.read_with(1, "two", "k", &replica, customer.as_ref());
+        assert!(read.unwrap() == content);
+    }
+}
+
+#[test]
+fn a_receiver_that_loses_its_power_goes_on_with_the_parts_it_has() {
+    let mut lab = one_way(19);
+    put_parts(&lab, &[900_000, 900_000, 900_000]);
+    for _ in 0..5_000 {
+        lab.step();
+        if rows(&lab, 1, kind::STAGED) == 2 {
+            break;
+        }
+    }
+    assert_eq!(rows(&lab, 1, kind::STAGED), 2);
+    let before = lab.carried;
+    lab.crash(1);
+    lab.settle();
+    assert_eq!(status(&lab, 0, "one", "parts"), COMPLETED);
+    assert!(lab.carried - before < 1_400_000, "{}", lab.carried - before);
+    assert_eq!(rows(&lab, 1, kind::STAGED), 0);
+}
+
+#[test]
+fn the_ledger_lists_who_lost() {
+    let mut lab = two_way(20);
+    lab.set_cut(0, 1, true);
+    let lost = lab.put(0, "one", "k", b"1");
+    lab.advance(Span::milliseconds(5));
+    let won = lab.put(1, "two", "k", b"2");
+    lab.set_cut(0, 1, false);
+    lab.settle();
+    let page = lab.at(1, async |objects| {
+        objects.lost_versions(None, 10).await.unwrap()
+    });
+    assert_eq!((page.lost.len(), page.next), (1, None));
+    assert_eq!(
+        (page.lost[0].loser, page.lost[0].winner),
+        (lost.stamp, won.stamp)
+    );
+    assert_eq!(page.lost[0].bucket, Some("two".parse().unwrap()));
+}

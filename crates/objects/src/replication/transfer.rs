@@ -99,8 +99,7 @@ impl Transfers {
     }
 
     /// Is that task being received now?
-    #[cfg(test)]
-    fn knows(&self, task: u64) -> bool {
+    pub fn knows(&self, task: u64) -> bool {
         self.0.contains_key(&task)
     }
 
