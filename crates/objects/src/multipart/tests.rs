@@ -373,3 +373,27 @@ fn ranges_to_be_copied_are_read_strictly() {
         assert_eq!(code(copied_range(bad, 10)), "InvalidArgument", "{bad}");
     }
 }
+
+#[test]
+fn a_part_may_come_with_another_checksum_than_is_kept() {
+    let bench = Bench::new(Versioning::Unversioned);
+    let objects = &bench.lab.objects;
+    let upload = upload(None);
+    let id = bench.create(&upload);
+    let take = |trailer: Vec<u8>| {
+        let expected = Expected {
+            announced: Some(ChecksumAlgorithm::Crc32),
+            ..Expected::default()
+        };
+        let options = upload.part_options(None, expected, None);
+        let mut ingest = Ingest::new(objects.contents(), options);
+        now(ingest.push(Bytes::from_static(b"hello"))).unwrap();
+        now(ingest.finish(vec![(ChecksumAlgorithm::Crc32, trailer)]))
+    };
+    let sum = ChecksumAlgorithm::Crc32.of(b"hello");
+    assert_eq!(code(take(vec![0; 4])), "BadDigest");
+    let part = objects.put_part(&bench.bucket, &bench.key, id, 1, take(sum).unwrap());
+    let part = now(part).unwrap();
+    let kept = part.extent.checksum.clone().unwrap().algorithm;
+    assert_eq!(kept, ChecksumAlgorithm::Crc64nvme);
+}
