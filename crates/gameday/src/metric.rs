@@ -45,6 +45,10 @@ pub enum MetricName {
     LostForGood,
     /// Acknowledged orders that a Region did not have while the fault lasted.
     MissingAt,
+    /// Acknowledged orders that a Region does not have in the end.
+    NeverArrived,
+    /// Versions of orders that the buckets have in the end beyond those that were placed.
+    AppliedTwice,
     /// Orders of a load that a Region has in the end.
     OrdersAt,
     /// Writes that lost to a later one and are in the ledger.
@@ -99,7 +103,7 @@ enum Form {
 }
 
 /// The metrics in the order of the documentation: name, word, what may follow, unit.
-const METRICS: [(MetricName, &str, Form); 23] = [
+const METRICS: [(MetricName, &str, Form); 25] = [
     (MetricName::RtoS, "rto_s", Form::Whose),
     (MetricName::DetectedS, "detected_s", Form::Bare),
     (MetricName::AnswersChangedS, "answers_changed_s", Form::Bare),
@@ -108,6 +112,8 @@ const METRICS: [(MetricName, &str, Form); 23] = [
     (MetricName::CameBack, "came_back", Form::Bare),
     (MetricName::LostForGood, "lost_for_good", Form::Bare),
     (MetricName::MissingAt, "missing_at", Form::Region),
+    (MetricName::NeverArrived, "never_arrived", Form::Region),
+    (MetricName::AppliedTwice, "applied_twice", Form::Bare),
     (MetricName::OrdersAt, "orders_at", Form::LoadRegion),
     (MetricName::LwwDiscards, "lww_discards", Form::Bare),
     (MetricName::StaleReads, "stale_reads", Form::Whose),

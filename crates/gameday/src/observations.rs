@@ -150,6 +150,9 @@ pub struct Scan {
     /// Per Region the orders and their versions. A Region without the table, or one that could
     /// not be asked, isn't here.
     pub regions: BTreeMap<Region, BTreeMap<Order, u32>>,
+    /// Of buckets: per Region, how many versions of orders it has beyond the one that each was
+    /// placed as.
+    pub twice: BTreeMap<Region, u64>,
 }
 
 /// A write that lost to a later one, as the ledger has it.

@@ -25,7 +25,7 @@ pub struct Scenario {
     pub variables: Vec<(String, String)>,
     /// The lab.
     pub lab: Lab,
-    /// The tables.
+    /// The tables and buckets.
     pub tables: Vec<Table>,
     /// The hosted zones.
     pub zones: Vec<Zone>,
@@ -70,13 +70,14 @@ pub enum App {
     Command(String),
 }
 
-/// A table, made in its first Region and replicated to the others.
+/// A store of orders: a table, made in its first Region and replicated to the others; or buckets,
+/// one in each Region, of which the first is replicated to the others.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Table {
-    /// Its name.
+    /// Its name; of buckets, what stands before `-REGION` in theirs.
     pub name: String,
-    /// The attribute that is its key, a text.
-    pub key: String,
+    /// The attribute that is its key, a text; `None`: it is buckets.
+    pub key: Option<String>,
     /// Where it is; at least one Region.
     pub regions: Vec<Region>,
 }
@@ -401,8 +402,20 @@ pub struct Measure {
     pub converge_within: Span,
     /// The index of the step whose fault RTO and RPO are counted from; `None`: there is no fault.
     pub fault: Option<usize>,
-    /// The index of the table that holds the orders.
+    /// The index of the table, or of the buckets, that hold the orders.
     pub table: Option<usize>,
+}
+
+impl Table {
+    /// Is it buckets?
+    pub fn is_buckets(&self) -> bool {
+        self.key.is_none()
+    }
+
+    /// The bucket in that Region.
+    pub fn bucket(&self, region: Region) -> String {
+        format!("{}-{}", self.name, region.name())
+    }
 }
 
 impl Policy {

@@ -12,7 +12,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::order::{Order, is_id};
-use crate::table::Table;
+use crate::store::Store;
 
 /// The largest body.
 const MAX_BODY: usize = 64 * 1024;
@@ -24,10 +24,10 @@ type Answer = (StatusCode, Value);
 
 /// Answers one request.
 pub async fn respond(
-    table: Arc<Table>,
+    store: Arc<Store>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (status, body) = route(&table, request).await;
+    let (status, body) = route(&store, request).await;
     let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -35,19 +35,19 @@ pub async fn respond(
         "content-type",
         hyper::header::HeaderValue::from_static("application/json"),
     );
-    if let Ok(region) = table.region.parse() {
+    if let Ok(region) = store.region.parse() {
         headers.insert("x-region", region);
     }
     Ok(response)
 }
 
-async fn route(table: &Table, request: Request<Incoming>) -> Answer {
+async fn route(store: &Store, request: Request<Incoming>) -> Answer {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     match (method, path.as_str()) {
-        (Method::GET, "/health") => health(table).await,
-        (Method::GET, "/orders") => list(table, request.uri().query().unwrap_or_default()).await,
-        (Method::POST, "/orders") => place(table, request).await,
+        (Method::GET, "/health") => health(store).await,
+        (Method::GET, "/orders") => list(store, request.uri().query().unwrap_or_default()).await,
+        (Method::POST, "/orders") => place(store, request).await,
         (_, "/health" | "/orders") => {
             refuse(StatusCode::METHOD_NOT_ALLOWED, "GET, or POST /orders")
         }
@@ -55,42 +55,45 @@ async fn route(table: &Table, request: Request<Incoming>) -> Answer {
             None => refuse(StatusCode::NOT_FOUND, "try /orders, /orders/ID or /health"),
             Some(_) if method != Method::GET => refuse(StatusCode::METHOD_NOT_ALLOWED, "GET it"),
             Some(id) if !is_id(id) => refuse(StatusCode::NOT_FOUND, "that is no order's id"),
-            Some(id) => get(table, id).await,
+            Some(id) => get(store, id).await,
         },
     }
 }
 
-async fn health(table: &Table) -> Answer {
-    match table.is_healthy().await {
+async fn health(store: &Store) -> Answer {
+    match store.is_healthy().await {
         true => (
             StatusCode::OK,
-            json!({"healthy": true, "region": table.region}),
+            json!({"healthy": true, "region": store.region}),
         ),
-        false => refuse(StatusCode::SERVICE_UNAVAILABLE, "the table doesn't answer"),
+        false => refuse(StatusCode::SERVICE_UNAVAILABLE, "the store doesn't answer"),
     }
 }
 
-async fn place(table: &Table, request: Request<Incoming>) -> Answer {
+async fn place(store: &Store, request: Request<Incoming>) -> Answer {
     let body = Limited::new(request.into_body(), MAX_BODY).collect();
     let body = match tokio::time::timeout(BODY_WAIT, body).await {
         Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
         Ok(Err(_)) => return refuse(StatusCode::PAYLOAD_TOO_LARGE, "a body of 64 KiB at most"),
         Ok(Ok(body)) => body.to_bytes(),
     };
-    match Order::parse(&body, &table.region) {
+    match Order::parse(&body, &store.region) {
         Err(reason) => refuse(StatusCode::BAD_REQUEST, &reason),
-        Ok(order) => match table.put(&order).await {
-            Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
-            Ok(()) => (
-                StatusCode::CREATED,
-                json!({"id": order.id(), "region": table.region}),
-            ),
-        },
+        Ok(order) => {
+            let id = order.id().to_owned();
+            match store.put(order).await {
+                Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+                Ok(()) => (
+                    StatusCode::CREATED,
+                    json!({"id": id, "region": store.region}),
+                ),
+            }
+        }
     }
 }
 
-async fn get(table: &Table, id: &str) -> Answer {
-    match table.get(id).await {
+async fn get(store: &Store, id: &str) -> Answer {
+    match store.get(id).await {
         Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
         Ok(None) => refuse(StatusCode::NOT_FOUND, "there is no such order"),
         Ok(Some(order)) => (StatusCode::OK, order.into_json()),
@@ -98,7 +101,7 @@ async fn get(table: &Table, id: &str) -> Answer {
 }
 
 /// One page; `?after=ID`, the `next` of the page before, goes on from there.
-async fn list(table: &Table, query: &str) -> Answer {
+async fn list(store: &Store, query: &str) -> Answer {
     let after = query.strip_prefix("after=").filter(|id| is_id(id));
     if after.is_none() && !query.is_empty() {
         return refuse(
@@ -106,7 +109,7 @@ async fn list(table: &Table, query: &str) -> Answer {
             "only ?after=ID, with an order's id",
         );
     }
-    match table.list(after).await {
+    match store.list(after).await {
         Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
         Ok(page) => {
             let orders: Vec<Value> = page.orders.into_iter().map(Order::into_json).collect();

@@ -1,8 +1,8 @@
-//! Orders: a small HTTP service over one DynamoDB table, as `causeway up --app orders` runs it
-//! in every Region. It is ordinary code on the AWS SDK for Rust: nothing in it knows Causeway.
+//! Orders: a small HTTP service over one DynamoDB table, or over an S3 bucket in each Region, as
+//! `causeway up --app orders` runs it in every Region. It is ordinary code on the AWS SDK for Rust: nothing in it knows Causeway.
 //!
 //! `POST /orders` takes an order, `GET /orders/ID` and `GET /orders` read them, `GET /health`
-//! says whether the table answers. Every answer names its Region in `x-region`.
+//! says whether the store answers. Every answer names its Region in `x-region`.
 //!
 //! It refuses to retry: a failure is the caller's to see, within a second. It speaks plain HTTP.
 #![allow(
@@ -11,9 +11,11 @@
     reason = "invariant 1 leaves examples out: a user's application opens its own sockets"
 )]
 
+mod bucket;
 mod http;
 mod order;
 mod settings;
+mod store;
 mod table;
 
 use std::process::ExitCode;
@@ -29,7 +31,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 
 use settings::Settings;
-use table::Table;
+use store::Store;
 
 /// Open connections; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 1024;
@@ -65,11 +67,9 @@ async fn serve(settings: Settings) -> Result<()> {
         .await
         .with_context(|| format!("can't listen on {address}"))?;
     let address = listener.local_addr()?;
-    println!(
-        "orders: {} on http://{address}, table {}",
-        settings.region, settings.table
-    );
-    let table = Arc::new(Table::new(&settings));
+    let store = Arc::new(Store::new(&settings));
+    let kept_in = store.describe();
+    println!("orders: {} on http://{address}, {kept_in}", store.region);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let open = GracefulShutdown::new();
     loop {
@@ -84,8 +84,8 @@ async fn serve(settings: Settings) -> Result<()> {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let table = Arc::clone(&table);
-        let service = service_fn(move |request| http::respond(Arc::clone(&table), request));
+        let store = Arc::clone(&store);
+        let service = service_fn(move |request| http::respond(Arc::clone(&store), request));
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_WAIT)

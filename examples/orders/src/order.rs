@@ -56,6 +56,16 @@ impl Order {
         Self(item.into_iter().filter_map(member).collect())
     }
 
+    /// From an object of the bucket.
+    pub fn from_json(text: &[u8]) -> anyhow::Result<Self> {
+        Ok(Self(serde_json::from_slice(text)?))
+    }
+
+    /// One of which no more is known than its id.
+    pub fn of_id(id: &str) -> Self {
+        Self([("id".to_owned(), id.into())].into_iter().collect())
+    }
+
     /// As it is sent.
     pub fn into_json(self) -> Value {
         Value::Object(self.0)

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail};
 
-/// Where to listen, and which table to use.
+/// Where to listen, and which table or bucket to use.
 pub struct Settings {
     /// `HOST` and `PORT`; port 0 picks a free one.
     pub address: SocketAddr,
     /// `AWS_REGION`, which also signs every request and stands in every answer.
     pub region: String,
-    /// `AWS_ENDPOINT_URL`: where DynamoDB is.
+    /// `AWS_ENDPOINT_URL`: where DynamoDB and S3 are.
     pub endpoint: String,
     /// `AWS_ACCESS_KEY_ID`.
     pub access_key: String,
@@ -21,6 +21,8 @@ pub struct Settings {
     pub session_token: Option<String>,
     /// `TABLE`; its partition key is the string `id`.
     pub table: String,
+    /// `BUCKET`: orders are objects of the bucket `BUCKET-REGION` in place of items.
+    pub bucket: Option<String>,
 }
 
 impl Settings {
@@ -44,6 +46,7 @@ impl Settings {
             secret_key: variable("AWS_SECRET_ACCESS_KEY")?,
             session_token: std::env::var("AWS_SESSION_TOKEN").ok(),
             table: std::env::var("TABLE").unwrap_or_else(|_| "Orders".to_owned()),
+            bucket: std::env::var("BUCKET").ok(),
         })
     }
 }

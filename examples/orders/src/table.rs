@@ -1,8 +1,6 @@
 //! The DynamoDB table behind the service: one SDK call a method, each tried once and cut off
 //! before its caller's second is over.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
@@ -14,33 +12,15 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::order::Order;
 use crate::settings::Settings;
-
-/// How long a call may take: the rest of a second is for the way to the client.
-const CALL: Duration = Duration::from_millis(800);
-
-/// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_millis(400);
-
-/// How long the table may take to answer for `/health` to say that all is well.
-const HEALTHY_WITHIN: Duration = Duration::from_millis(400);
+use crate::store::{CALL, CONNECT, HEALTHY_WITHIN, Page};
 
 /// Orders on a page, at most.
 const PAGE: i32 = 1000;
 
-/// The table, and the Region that it is used in.
+/// The table.
 pub struct Table {
     client: Client,
     name: String,
-    /// Stands in every answer.
-    pub region: String,
-}
-
-/// Some of the orders, and where to go on.
-pub struct Page {
-    /// In no order that means anything, as DynamoDB scans.
-    pub orders: Vec<Order>,
-    /// The id after which the next page begins; without it this was the last.
-    pub next: Option<String>,
 }
 
 impl Table {
@@ -69,12 +49,15 @@ impl Table {
         Self {
             client: Client::from_conf(config),
             name: settings.table.clone(),
-            region: settings.region.clone(),
         }
     }
 
-    /// Stores an order, over an older one with its id. When this returns it is on the disk of
-    /// this Region, and on its way to the others.
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Stores an order, over an older one with its id.
     pub async fn put(&self, order: &Order) -> Result<()> {
         let call = self.client.put_item().table_name(&self.name);
         let put = call.set_item(Some(order.to_item())).send().await;

@@ -1,4 +1,4 @@
-//! The lab's AWS APIs as a game day calls them: DynamoDB and Route 53 through the front door,
+//! The lab's AWS APIs as a game day calls them: DynamoDB, S3, IAM and Route 53 through the front door,
 //! signed with the lab's root key. One request a connection: it deploys and it counts, it is no
 //! load. It tries nothing again but what Route 53 asks to be sent later.
 
@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws::signature::{Rules, Target, sign};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
 use http::request::Builder;
 use http::{Method, Request, StatusCode};
 use identity::RootKey;
+use md5::{Digest, Md5};
 use runtime::{RequestError, SystemEnvironment};
 use serde_json::Value;
 use types::{Environment, Region, Span};
@@ -141,6 +144,32 @@ impl Api {
         self.call("route53", region, &what, request, body).await
     }
 
+    /// Calls S3 in that Region: the path from the bucket on, with its query. Gives the XML.
+    pub async fn s3(
+        &self,
+        region: Region,
+        method: Method,
+        path: &str,
+        body: String,
+    ) -> Result<String, ApiError> {
+        let what = format!("{method} {path} of S3 in {region}");
+        let digest = STANDARD.encode(Md5::digest(&body));
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-md5", digest);
+        self.call("s3", region, &what, request, body).await
+    }
+
+    /// Calls IAM with the parameters of a form, as they are written in one.
+    pub async fn iam(&self, parameters: &str) -> Result<String, ApiError> {
+        let body = format!("Version=2010-05-08&{parameters}");
+        let what = parameters.split('&').next().unwrap_or_default().to_owned();
+        let request = Request::post("/").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let region = GLOBAL.parse().expect("it is in the table of Regions");
+        self.call("iam", region, &what, request, body).await
+    }
+
     async fn call(
         &self,
         service: &str,
@@ -152,10 +181,14 @@ impl Api {
         let request = request.header(HOST, self.front_door.to_string());
         let request = request.body(Bytes::from(body));
         let (mut parts, body) = request.expect("constant parts make a request").into_parts();
+        let rules = match service {
+            "s3" => Rules::OBJECTS,
+            _ => Rules::JSON,
+        };
         let target = Target {
             service,
             region,
-            rules: Rules::JSON,
+            rules,
         };
         let now = self.environment.now().wall;
         let signed = sign(&mut parts, &body, &self.key.credentials(), &target, now);

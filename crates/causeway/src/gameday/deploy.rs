@@ -15,6 +15,7 @@ use serde_json::json;
 use types::{Environment, Monotonic, Region, Span};
 
 use super::api::{Api, ApiError, elements, required};
+use super::buckets;
 use super::lab::TestLab;
 use super::load::Network;
 use super::records::Zones;
@@ -58,12 +59,48 @@ impl<'a> Deployment<'a> {
         }
     }
 
-    /// Makes the tables and waits until every replica serves.
+    /// Makes the tables and buckets and waits until every replica serves.
     pub async fn tables(&self) -> Result<(), Failure> {
-        for table in &self.scenario.tables {
+        let (kept_in_buckets, tables): (Vec<&Table>, Vec<&Table>) =
+            self.scenario.tables.iter().partition(|t| t.is_buckets());
+        for table in tables {
             self.create_table(table).await?;
         }
+        if !kept_in_buckets.is_empty() {
+            let made = "the role that replicates is there";
+            self.wait(made, || self.agreed(buckets::create_role(&self.api)))
+                .await?;
+        }
+        for of in kept_in_buckets {
+            for region in &of.regions {
+                let what = format!("the bucket {} is there", of.bucket(*region));
+                self.wait(&what, || {
+                    self.agreed(buckets::create(&self.api, of, *region))
+                })
+                .await?;
+            }
+            let what = format!("the bucket {} is replicated", of.name);
+            self.wait(&what, || self.agreed(buckets::replicate(&self.api, of)))
+                .await?;
+        }
         Ok(())
+    }
+
+    /// It is done, or not yet: what only one bucket may have, the sites agree on first.
+    async fn agreed(
+        &self,
+        made: impl Future<Output = Result<(), ApiError>>,
+    ) -> Result<bool, ApiError> {
+        match made.await {
+            Ok(()) => Ok(true),
+            // It was made by an attempt whose answer was lost.
+            Err(ApiError::Refused {
+                code: Some(code), ..
+            }) if ["EntityAlreadyExists", "BucketAlreadyOwnedByYou"].contains(&code.as_str()) => {
+                Ok(true)
+            }
+            Err(cause) => Err(cause),
+        }
     }
 
     async fn create_table(&self, table: &Table) -> Result<(), Failure> {
@@ -72,11 +109,12 @@ impl<'a> Deployment<'a> {
         let Some(first) = regions.next() else {
             return Ok(());
         };
+        let key = table.key.as_deref().unwrap_or("id");
         let create = json!({
             "TableName": name,
             "BillingMode": "PAY_PER_REQUEST",
-            "AttributeDefinitions": [{ "AttributeName": table.key, "AttributeType": "S" }],
-            "KeySchema": [{ "AttributeName": table.key, "KeyType": "HASH" }],
+            "AttributeDefinitions": [{ "AttributeName": key, "AttributeType": "S" }],
+            "KeySchema": [{ "AttributeName": key, "KeyType": "HASH" }],
         });
         self.api.dynamodb(first, "CreateTable", &create).await?;
         self.wait_for_table(name, first, 0).await?;

@@ -3,6 +3,7 @@
 //! real processes.
 
 mod api;
+mod buckets;
 mod deploy;
 mod lab;
 mod load;

@@ -214,12 +214,15 @@ impl GameDay<'_> {
         loop {
             let verified = self.lab.ask_for_value(&Command::Verify).await?;
             let at = recorder.elapsed();
-            if verified["sound"] == true {
+            let apart = match verified["sound"] == true {
+                true => tables::difference(self.lab, self.plan).await,
+                false => Some(disagreement(&verified)),
+            };
+            let Some(why) = apart else {
                 recorder.event(at, EventKind::Converged);
                 return Ok(());
-            }
+            };
             if at >= deadline {
-                let why = disagreement(&verified);
                 recorder.event(at, EventKind::NotConverged(why));
                 return Ok(());
             }

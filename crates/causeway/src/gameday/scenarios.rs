@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gameday::scenario::App;
+use gameday::scenario::{App, Table as Orders};
 use gameday::{Scenario, Setting};
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::output::{self, Table};
 
 /// The shipped scenarios: name and text.
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED: [(&str, &str); 4] = [
     (
         "region-outage",
         include_str!("../../../../gamedays/region-outage.toml"),
@@ -24,6 +24,10 @@ const SHIPPED: [(&str, &str); 3] = [
     (
         "residency-geolocation",
         include_str!("../../../../gamedays/residency-geolocation.toml"),
+    ),
+    (
+        "bucket-replication",
+        include_str!("../../../../gamedays/bucket-replication.toml"),
     ),
 ];
 
@@ -133,12 +137,17 @@ pub fn application(scenario: &Scenario) -> Result<Option<String>, Failure> {
                 .measure
                 .table
                 .or((!scenario.tables.is_empty()).then_some(0));
-            let table = table.map_or("Orders", |index| scenario.tables[index].name.as_str());
+            let table = table.map(|index| &scenario.tables[index]);
+            let name = table.map_or("Orders", |table| table.name.as_str());
+            let kept_in = match table.is_some_and(Orders::is_buckets) {
+                true => "BUCKET",
+                false => "TABLE",
+            };
             let program = orders()?;
             let program = output::quoted(&program.to_string_lossy());
             Ok(Some(format!(
-                "TABLE={} exec {program}",
-                output::quoted(table)
+                "{kept_in}={} exec {program}",
+                output::quoted(name)
             )))
         }
     }

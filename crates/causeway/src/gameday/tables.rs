@@ -1,15 +1,17 @@
-//! What the Regions hold, read as anybody would: the orders of the measured table by `Scan`, each
-//! Region asked at its own address; and the ledger of writes that lost, from the control API.
+//! What the Regions hold, read as anybody would: the orders of the measured table by `Scan`, or those
+//! of buckets, each Region asked at its own address; and the ledger of writes that lost, from the control API.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use gameday::scenario::Table;
 use gameday::{Conflict, EventKind, Order, Plan, Scan};
 use serde_json::{Value, json};
 use types::{Region, Timestamp};
 
 use super::api::{Api, ApiError};
+use super::buckets;
 use super::lab::TestLab;
 use super::recorder::Recorder;
 use crate::control::Command;
@@ -41,18 +43,26 @@ pub async fn scan(
     let regions = plan.order_regions();
     let readings = regions.iter().map(|region| async move {
         let api = lab.api_of(*region);
-        let reading = read(&api, plan, *region, &table.name, &table.key);
+        let reading = held(&api, plan, *region, table);
         let why = match runtime::within(SCAN_WAIT, reading).await {
-            Some(Ok(orders)) => return Ok((*region, orders)),
+            Some(Ok(held)) => return Ok((*region, held)),
             Some(Err(cause)) => cause.to_string(),
             None => format!("no whole answer within {} s", SCAN_WAIT.as_secs()),
         };
         Err((*region, why))
     });
-    let mut regions = BTreeMap::new();
+    let mut scan = Scan {
+        at,
+        ..Scan::default()
+    };
     for reading in join_all(readings).await {
         match reading {
-            Ok((region, orders)) => drop(regions.insert(region, orders)),
+            Ok((region, (orders, twice))) => {
+                scan.regions.insert(region, orders);
+                if let Some(twice) = twice {
+                    scan.twice.insert(region, twice);
+                }
+            }
             Err((region, why)) if Some(region) == outage => tracing::debug!("{region}: {why}"),
             Err((region, why)) => {
                 let note = format!("the orders in {region} could not be read: {why}");
@@ -60,7 +70,35 @@ pub async fn scan(
             }
         }
     }
-    Some(Scan { at, regions })
+    Some(scan)
+}
+
+/// The orders that a Region has, and of a bucket how many versions there are beyond one of each.
+async fn held(
+    api: &Api,
+    plan: &Plan,
+    region: Region,
+    table: &Table,
+) -> Result<(BTreeMap<Order, u32>, Option<u64>), ApiError> {
+    match &table.key {
+        Some(key) => Ok((read(api, plan, region, &table.name, key).await?, None)),
+        None => {
+            let held = buckets::read(api, plan, table, region).await?;
+            Ok((held.orders, Some(held.twice)))
+        }
+    }
+}
+
+/// Why the buckets of the scenario don't hold the same; nothing if they do, or there are none.
+pub async fn difference(lab: &TestLab, plan: &Plan) -> Option<String> {
+    for table in plan.scenario.tables.iter().filter(|t| t.is_buckets()) {
+        match buckets::difference(&lab.api(), plan, table).await {
+            Ok(None) => {}
+            Ok(Some(why)) => return Some(why),
+            Err(cause) => return Some(cause.to_string()),
+        }
+    }
+    None
 }
 
 async fn read(

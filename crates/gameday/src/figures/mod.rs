@@ -113,6 +113,8 @@ impl Figures {
             MetricName::CameBack => self.orders.came_back(),
             MetricName::LostForGood => self.orders.lost_for_good(),
             MetricName::MissingAt => self.orders.missing_at(of),
+            MetricName::NeverArrived => self.orders.never_arrived(of),
+            MetricName::AppliedTwice => self.orders.applied_twice(),
             MetricName::OrdersAt => match index_of_load(plan, of) {
                 Some(load) => self.orders.at(load, of),
                 None => UNKNOWN,

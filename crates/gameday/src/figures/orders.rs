@@ -23,6 +23,10 @@ pub struct Orders {
     pub lost: Option<Vec<LostOrder>>,
     /// How many orders acknowledged before the reading during the fault each Region did not have.
     pub missing_at: BTreeMap<Region, u64>,
+    /// How many acknowledged orders each Region does not have in the end.
+    pub never_arrived: BTreeMap<Region, u64>,
+    /// Versions of orders that buckets have in the end beyond those that were placed.
+    pub applied_twice: Option<u64>,
     /// How many orders of each load each Region has in the end.
     pub held: BTreeMap<(u16, Region), u64>,
     /// The Regions that were read in the end.
@@ -100,17 +104,18 @@ impl Orders {
             missing,
             lost,
             missing_at: BTreeMap::new(),
+            never_arrived: BTreeMap::new(),
+            applied_twice: None,
             held: BTreeMap::new(),
             read: BTreeSet::new(),
         };
         if let Some(scan) = &seen.scan {
-            for region in scan.regions.keys() {
-                let held = held_by(scan, [*region]);
-                let missing = Writes::last_of_each(missing_in(&writes, scan, &held));
-                orders.missing_at.insert(*region, missing.len() as u64);
-            }
+            orders.missing_at = absent(&writes, scan);
         }
         if let Some(scan) = &seen.last_scan {
+            orders.never_arrived = absent(&writes, scan);
+            let twice = !scan.twice.is_empty();
+            orders.applied_twice = twice.then(|| scan.twice.values().sum());
             orders.count_held(scan);
         }
         orders
@@ -157,14 +162,16 @@ impl Orders {
     }
 
     pub(super) fn missing_at(&self, of: &[String]) -> Measured {
-        let Some(name) = of.first() else {
-            return UNKNOWN;
-        };
-        let found = self
-            .missing_at
-            .iter()
-            .find(|(region, _)| region.name() == name);
-        found.map_or(NO_SCAN, |(_, count)| Measured::Number(*count as f64))
+        of_region(&self.missing_at, of, NO_SCAN)
+    }
+
+    pub(super) fn never_arrived(&self, of: &[String]) -> Measured {
+        of_region(&self.never_arrived, of, NO_END)
+    }
+
+    pub(super) fn applied_twice(&self) -> Measured {
+        let twice = self.applied_twice;
+        twice.map_or(NO_BUCKETS, |twice| Measured::Number(twice as f64))
     }
 
     /// How many orders of that load the Region in `[load, region]` has in the end.
@@ -187,6 +194,28 @@ const NO_SCAN: Measured = Measured::Unknown("the Region was not read while the f
 const NOT_WHOLE: Measured =
     Measured::Unknown("not every surviving Region was read while the fault lasted");
 const NO_END: Measured = Measured::Unknown("not every Region could be read in the end");
+
+const NO_BUCKETS: Measured = Measured::Unknown("no bucket was read in the end");
+
+/// The count of the Region that is named.
+fn of_region(counts: &BTreeMap<Region, u64>, of: &[String], otherwise: Measured) -> Measured {
+    let Some(name) = of.first() else {
+        return UNKNOWN;
+    };
+    let found = counts.iter().find(|(region, _)| region.name() == name);
+    found.map_or(otherwise, |(_, count)| Measured::Number(*count as f64))
+}
+
+/// How many orders acknowledged before that reading each Region does not have in it.
+fn absent(writes: &Writes, scan: &Scan) -> BTreeMap<Region, u64> {
+    let regions = scan.regions.keys();
+    let counted = regions.map(|region| {
+        let held = held_by(scan, [*region]);
+        let missing = Writes::last_of_each(missing_in(writes, scan, &held));
+        (*region, missing.len() as u64)
+    });
+    counted.collect()
+}
 
 /// Was every Region read that has the order table, but for that one?
 fn is_whole(plan: &Plan, scan: &Scan, without: Option<Region>) -> bool {

@@ -83,10 +83,55 @@ pub(super) fn tables(root: &Section<'_, '_>, lab: Option<&Lab>) -> Vec<Table> {
             let help = "tables of one name are apart only where they have no Region in common";
             section.reader.problem_help(&place, message, help);
         }
-        let key = key.unwrap_or_else(|| "id".to_owned());
+        let key = Some(key.unwrap_or_else(|| "id".to_owned()));
         tables.push(Table { name, key, regions });
     }
     tables
+}
+
+/// Reads `[[bucket]]`, and puts them behind the tables.
+pub(super) fn buckets(
+    root: &Section<'_, '_>,
+    lab: Option<&Lab>,
+    mut tables: Vec<Table>,
+) -> Vec<Table> {
+    for section in root.sections("bucket", "a bucket", limits::TABLES) {
+        let name = section.required("name", "name = \"my-app-data\"");
+        let place = name.as_ref().map(|value| value.place.clone());
+        let name = name.and_then(|value| bucket_name(&value));
+        let regions = section.required("regions", "regions = [\"us-east-1\", \"eu-west-1\"]");
+        let regions = regions.map(|value| distinct_regions(&value, lab));
+        section.check_unknown();
+        let (Some(name), Some(regions)) = (name, regions) else {
+            continue;
+        };
+        let twice = tables.iter().find(|table| table.name == name);
+        if let (Some(_), Some(place)) = (twice, place) {
+            let message = format!("`{name}` is there already");
+            let help = "give each bucket a name of its own";
+            section.reader.problem_help(&place, message, help);
+        }
+        tables.push(Table {
+            name,
+            key: None,
+            regions,
+        });
+    }
+    tables
+}
+
+/// S3's rule, with room for `-ap-southeast-1`: 3 to 40 lowercase letters, digits and `-`, which
+/// don't begin or end it.
+fn bucket_name(value: &Value<'_, '_>) -> Option<String> {
+    let name = value.text()?;
+    let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_closed = !name.starts_with('-') && !name.ends_with('-');
+    if (3..=40).contains(&name.len()) && name.bytes().all(is_part) && is_closed {
+        return Some(name.to_owned());
+    }
+    let help = "3 to 40 lowercase letters, digits and `-`; `-REGION` is put behind it";
+    value.problem("this is no name of a bucket", help);
+    None
 }
 
 /// DynamoDB's rule: 3 to 255 letters, digits, `_`, `-` and `.`.

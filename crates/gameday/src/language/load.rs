@@ -53,7 +53,7 @@ pub(super) fn finish_measure(
             let found = tables.iter().position(|table| table.name == name);
             if found.is_none() && !section.reader.is_spoilt(Part::Tables) {
                 let names = tables.iter().map(|table| table.name.as_str());
-                let message = format!("there is no table `{name}`");
+                let message = format!("there is no table or bucket `{name}`");
                 section.reader.unknown(&value.place, message, name, names);
             }
             found

@@ -107,7 +107,10 @@ fn read(root: &Section<'_, '_>, file: &str, text: &str, settings: &[Setting]) ->
         .and_then(|value| value.whole((0, i64::MAX)));
     let lab = reader.part(Part::Lab, || lab::read(root));
     let lab = lab.as_ref();
-    let tables = reader.part(Part::Tables, || lab::tables(root, lab));
+    let tables = reader.part(Part::Tables, || {
+        let tables = lab::tables(root, lab);
+        lab::buckets(root, lab, tables)
+    });
     let measure_section = measure_section(root);
     let measure = measure_section.as_ref().map(load::measure);
     let zones = reader.part(Part::Zones, || names::zones(root));

@@ -141,10 +141,10 @@ pub(super) fn check_needs(
     let no_table = tables.is_empty() && !root.reader.is_spoilt(Part::Tables);
     if let (Some(load), true) = (orders, no_table) {
         let message = format!(
-            "the load `{}` works on orders, and there is no table",
+            "the load `{}` works on orders, and there is no table or bucket",
             load.name
         );
-        let help = "write [[table]] with name = \"Orders\" and its regions";
+        let help = "write [[table]] (or [[bucket]]) with name = \"Orders\" and its regions";
         root.reader
             .problem_help(&root.place_of("load"), message, help);
     }

@@ -28,7 +28,12 @@ impl fmt::Display for Plan {
         )?;
         for table in &self.scenario.tables {
             let regions: Vec<&str> = table.regions.iter().map(|region| region.name()).collect();
-            writeln!(f, "  table   {} in {}", table.name, regions.join(", "))?;
+            let kind = if table.is_buckets() {
+                "bucket"
+            } else {
+                "table "
+            };
+            writeln!(f, "  {kind}  {} in {}", table.name, regions.join(", "))?;
         }
         for check in &self.scenario.health_checks {
             let every = show_span(lab.health_interval.unwrap_or(check.interval));

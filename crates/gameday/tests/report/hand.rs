@@ -178,6 +178,7 @@ impl Hand {
         self.seen.scan = Some(Scan {
             at: ms(at),
             regions,
+            ..Scan::default()
         });
     }
 
@@ -187,6 +188,7 @@ impl Hand {
         self.seen.last_scan = Some(Scan {
             at: ms(31_000),
             regions,
+            ..Scan::default()
         });
     }
 
