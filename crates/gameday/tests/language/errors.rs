@@ -34,6 +34,23 @@ fn check(from: &str, to: &str, words: &[&str]) {
 }
 
 #[test]
+fn buckets_hold_orders_in_place_of_a_table() {
+    let table = "[[table]]\nname = \"Orders\"\nregions = [\"us-east-1\", \"eu-west-1\"]\n";
+    let bucket = table.replace("table", "bucket").replace("Orders", "my-data");
+    let text = changed(table, &bucket).replace("table = \"Orders\"", "table = \"my-data\"");
+    let scenario = read(&text).unwrap_or_else(|problems| panic!("{problems}"));
+    let held = &scenario.tables[scenario.measure.table.expect("it is named")];
+    assert!(held.is_buckets());
+    assert_eq!(held.bucket(held.regions[1]), "my-data-eu-west-1");
+    for name in ["Orders", "ab", "-ab", "ab-", "a.b.c", &"a".repeat(41)] {
+        let named = table.replace("table", "bucket").replace("Orders", name);
+        check(table, &format!("{table}\n{named}"), &["no name of a bucket"]);
+    }
+    let twice = format!("{table}\n{bucket}\n{bucket}");
+    check(table, &twice, &["`my-data` is there already"]);
+}
+
+#[test]
 fn the_base_is_sound() {
     let scenario = read(BASE).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(scenario.name, "small");
@@ -683,7 +700,7 @@ fn what_contradicts_itself() {
     check(
         "[[table]]\nname = \"Orders\"\nregions = [\"us-east-1\", \"eu-west-1\"]\n",
         "",
-        &["works on orders, and there is no table"],
+        &["works on orders, and there is no table or bucket"],
     );
     check(
         "rate = 10",
@@ -708,7 +725,7 @@ fn what_contradicts_itself() {
     check(
         "length = \"30s\"",
         "length = \"30s\"\ntable = \"Order\"",
-        &["no table `Order`", "did you mean `Orders`?"],
+        &["no table or bucket `Order`", "did you mean `Orders`?"],
     );
     check(
         "client = \"honours_ttl\"",

@@ -264,6 +264,25 @@ fn what_is_lost_is_only_known_when_every_region_was_read() {
 }
 
 #[test]
+fn what_never_arrived_and_what_arrived_twice_is_told() {
+    let mut hand = Hand::new();
+    for number in 1..4 {
+        hand.acknowledged(placed(number), 1, 9_000, east());
+    }
+    hand.is_unknown("never_arrived.eu-west-1");
+    hand.is_unknown("applied_twice");
+    let all = Hand::held(&[1, 2, 3].map(|number| (placed(number), 1)));
+    hand.last_scan(&[(east(), all), (west(), Hand::held(&[(placed(2), 1)]))]);
+    hand.is("never_arrived.us-east-1", 0.0);
+    hand.is("never_arrived.eu-west-1", 2.0);
+    // It was a table.
+    hand.is_unknown("applied_twice");
+    let scan = hand.seen.last_scan.as_mut().expect("just made");
+    scan.twice = [(east(), 0), (west(), 3)].into();
+    hand.is("applied_twice", 3.0);
+}
+
+#[test]
 fn what_a_survivor_has_that_was_not_read_is_not_missing() {
     let mut hand = Hand::new();
     hand.acknowledged(placed(0), 1, 5_000, east());
