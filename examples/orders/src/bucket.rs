@@ -1,5 +1,5 @@
-//! The S3 bucket behind the service, in place of a table: an order is an object under `orders/`. One
-//! SDK call a method, each tried once and cut off before its caller's second is over.
+//! The S3 bucket behind the service, in place of a table: an order is an object under `orders/`.
+//! One SDK call a method, each tried once and cut off before its caller's second is over.
 
 use anyhow::Result;
 use aws_sdk_s3::Client;

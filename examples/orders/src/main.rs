@@ -1,5 +1,6 @@
-//! Orders: a small HTTP service over one DynamoDB table, or over an S3 bucket in each Region, as
-//! `causeway up --app orders` runs it in every Region. It is ordinary code on the AWS SDK for Rust: nothing in it knows Causeway.
+//! Orders: a small HTTP service over one DynamoDB table, or over an S3 bucket of each Region, as
+//! `causeway up --app orders` runs it in every Region. It is ordinary code on the AWS SDK for
+//! Rust: nothing in it knows Causeway.
 //!
 //! `POST /orders` takes an order, `GET /orders/ID` and `GET /orders` read them, `GET /health`
 //! says whether the store answers. Every answer names its Region in `x-region`.

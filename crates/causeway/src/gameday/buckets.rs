@@ -1,6 +1,6 @@
 //! Buckets of a scenario: made in each of their Regions, versioned, the first replicated to the
-//! others by a role that S3 assumes; and what they hold, read as anybody would. A bucket that holds a
-//! version twice, or one that the first has not, is told of and not mended.
+//! others by a role that S3 assumes; and what they hold, read as anybody would. A bucket that holds
+//! a version twice, or one that the first has not, is told of and not mended.
 
 use std::collections::{BTreeMap, BTreeSet};
 

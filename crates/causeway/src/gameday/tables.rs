@@ -1,5 +1,6 @@
-//! What the Regions hold, read as anybody would: the orders of the measured table by `Scan`, or those
-//! of buckets, each Region asked at its own address; and the ledger of writes that lost, from the control API.
+//! What the Regions hold, read as anybody would: the orders of the measured table by `Scan`, or
+//! those of buckets, each Region asked at its own address; and the ledger of writes that lost,
+//! from the control API.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
