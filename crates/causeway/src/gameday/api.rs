@@ -1,6 +1,6 @@
 //! The lab's AWS APIs as a game day calls them: DynamoDB, S3, IAM and Route 53 through the front
-//! door, signed with the lab's root key. One request a connection: it deploys and it counts, it is no
-//! load. It tries nothing again but what Route 53 asks to be sent later.
+//! door, signed with the lab's root key. One request a connection: it deploys and it counts, it is
+//! no load. It tries nothing again but what Route 53 asks to be sent later.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

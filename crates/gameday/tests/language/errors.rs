@@ -36,7 +36,9 @@ fn check(from: &str, to: &str, words: &[&str]) {
 #[test]
 fn buckets_hold_orders_in_place_of_a_table() {
     let table = "[[table]]\nname = \"Orders\"\nregions = [\"us-east-1\", \"eu-west-1\"]\n";
-    let bucket = table.replace("table", "bucket").replace("Orders", "my-data");
+    let bucket = table
+        .replace("table", "bucket")
+        .replace("Orders", "my-data");
     let text = changed(table, &bucket).replace("table = \"Orders\"", "table = \"my-data\"");
     let scenario = read(&text).unwrap_or_else(|problems| panic!("{problems}"));
     let held = &scenario.tables[scenario.measure.table.expect("it is named")];
@@ -44,7 +46,11 @@ fn buckets_hold_orders_in_place_of_a_table() {
     assert_eq!(held.bucket(held.regions[1]), "my-data-eu-west-1");
     for name in ["Orders", "ab", "-ab", "ab-", "a.b.c", &"a".repeat(41)] {
         let named = table.replace("table", "bucket").replace("Orders", name);
-        check(table, &format!("{table}\n{named}"), &["no name of a bucket"]);
+        check(
+            table,
+            &format!("{table}\n{named}"),
+            &["no name of a bucket"],
+        );
     }
     let twice = format!("{table}\n{bucket}\n{bucket}");
     check(table, &twice, &["`my-data` is there already"]);
