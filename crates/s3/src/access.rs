@@ -3,12 +3,11 @@
 //! keys. Every operation is asked about before it is carried out, and what can't be found out is
 //! denied. (What access control lists grant is in `grants`.)
 
-use std::sync::Mutex;
-
-use aws::access::{LazyKeys, Question};
+use aws::access::Question;
 use objects::{Bucket, ObjectKey, ObjectVersion, VersionId};
 use store::Engine;
 
+use crate::condition_keys::Keys;
 use crate::context::Context;
 use crate::error::Fault;
 use crate::grants;
@@ -44,6 +43,13 @@ const BESIDE: [(&str, &str); 5] = [
     ("x-amz-grant-", "s3:PutObjectAcl"),
     ("x-amz-object-lock-mode", "s3:PutObjectRetention"),
     ("x-amz-object-lock-legal-hold", "s3:PutObjectLegalHold"),
+];
+
+/// Operations of whose documents condition keys tell: those are taken before the caller is judged.
+pub(crate) const BY_DOCUMENT: [&str; 3] = [
+    "PutObjectLegalHold",
+    "PutObjectRetention",
+    "PutObjectTagging",
 ];
 
 /// The action by the name that it has for that version.
@@ -174,110 +180,6 @@ impl<E: Engine> Context<E> {
         let keys = Keys::of(self, object);
         question.lazy = Some(&keys);
         let answer = self.judge().authorize(&question).map_err(Fault::from);
-        let missed = *keys.missed.lock().expect("noting does not panic");
-        (answer, missed)
-    }
-}
-
-/// S3's condition keys of a request ("Actions, resources, and condition keys for Amazon S3"):
-/// found when a policy names one.
-struct Keys<'a, E: Engine> {
-    context: &'a Context<E>,
-    object: Option<&'a ObjectVersion>,
-    /// Tags of what is there were asked for, and aren't known.
-    missed: Mutex<bool>,
-}
-
-/// Condition keys that are a header's value, or a parameter's.
-const PLAIN: [(&str, &str); 20] = [
-    ("prefix", "?prefix"),
-    ("delimiter", "?delimiter"),
-    ("max-keys", "?max-keys"),
-    ("versionid", "?versionId"),
-    ("x-amz-acl", "x-amz-acl"),
-    ("x-amz-content-sha256", "x-amz-content-sha256"),
-    ("x-amz-copy-source", "x-amz-copy-source"),
-    ("x-amz-grant-full-control", "x-amz-grant-full-control"),
-    ("x-amz-grant-read", "x-amz-grant-read"),
-    ("x-amz-grant-read-acp", "x-amz-grant-read-acp"),
-    ("x-amz-grant-write", "x-amz-grant-write"),
-    ("x-amz-grant-write-acp", "x-amz-grant-write-acp"),
-    ("x-amz-metadata-directive", "x-amz-metadata-directive"),
-    (
-        "x-amz-server-side-encryption",
-        "x-amz-server-side-encryption",
-    ),
-    (
-        "x-amz-server-side-encryption-customer-algorithm",
-        "x-amz-server-side-encryption-customer-algorithm",
-    ),
-    ("x-amz-storage-class", "x-amz-storage-class"),
-    ("x-amz-object-ownership", "x-amz-object-ownership"),
-    ("object-lock-mode", "x-amz-object-lock-mode"),
-    ("object-lock-legal-hold", "x-amz-object-lock-legal-hold"),
-    (
-        "object-lock-retain-until-date",
-        "x-amz-object-lock-retain-until-date",
-    ),
-];
-
-impl<'a, E: Engine> Keys<'a, E> {
-    fn of(context: &'a Context<E>, object: Option<&'a ObjectVersion>) -> Keys<'a, E> {
-        Keys {
-            context,
-            object,
-            missed: Mutex::new(false),
-        }
-    }
-
-    /// Tags that the request gives an object.
-    fn given_tags(&self) -> Vec<(String, String)> {
-        let header = self.context.header("x-amz-tagging").unwrap_or_default();
-        crate::values::tags_of_header(header).unwrap_or_default()
-    }
-
-    fn existing_tag(&self, tag: &str) -> Option<Vec<String>> {
-        let Some(version) = self.object else {
-            *self.missed.lock().expect("noting does not panic") = true;
-            return None;
-        };
-        let value = version.object()?.tags.get(tag)?;
-        Some(vec![value.clone()])
-    }
-}
-
-impl<E: Engine> LazyKeys for Keys<'_, E> {
-    fn values(&self, name: &str) -> Option<Vec<String>> {
-        let (service, rest) = name.split_once(':')?;
-        if !service.eq_ignore_ascii_case("s3") {
-            return None;
-        }
-        if let Some((kind, tag)) = rest.split_once('/') {
-            if kind.eq_ignore_ascii_case("ExistingObjectTag") {
-                return self.existing_tag(tag);
-            }
-            if kind.eq_ignore_ascii_case("RequestObjectTag") {
-                let mut tags = self.given_tags().into_iter();
-                let found = tags.find(|(key, _)| key == tag);
-                return found.map(|(_, value)| vec![value]);
-            }
-            return None;
-        }
-        let rest = rest.to_ascii_lowercase();
-        if rest == "requestobjecttagkeys" {
-            let tags = self.given_tags().into_iter().map(|(key, _)| key);
-            let tags: Vec<String> = tags.collect();
-            return (!tags.is_empty()).then_some(tags);
-        }
-        if rest == "resourceaccount" {
-            let bucket = self.context.bucket.as_ref()?;
-            return Some(vec![bucket.entry.owner.to_string()]);
-        }
-        let (_, source) = PLAIN.iter().find(|(key, _)| *key == rest)?;
-        let value = match source.strip_prefix('?') {
-            Some(parameter) => self.context.query.get(parameter),
-            None => self.context.header(source),
-        };
-        value.map(|value| vec![value.to_owned()])
+        (answer, keys.missed())
     }
 }

@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use aws::access::Authorizer;
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use objects::{Bucket, BucketName, ObjectKey, Objects, VersionId};
 use s3s::{S3Error, S3ErrorCode, S3Response, S3Result};
@@ -13,6 +14,7 @@ use types::AccountId;
 
 use crate::answer::About;
 use crate::body::Payload;
+use crate::condition_keys::Signing;
 use crate::digest::Digests;
 use crate::error::Fault;
 use crate::query::Query;
@@ -37,12 +39,16 @@ pub(crate) struct Context<E: Engine> {
     /// The headers as they came, with those that a presigned URL carried. Keys of customers are
     /// among them: never to be logged.
     pub(crate) headers: HeaderMap,
+    /// How it is signed.
+    pub(crate) signing: Signing,
     /// The parameters.
     pub(crate) query: Query,
     /// What the request says of its body.
     pub(crate) digests: Digests,
     /// The bucket, of every operation on one that is there already.
     pub(crate) bucket: Option<Bucket>,
+    /// Its document, once it was taken.
+    pub(crate) document: Bytes,
     pub(crate) payload: Mutex<Option<Payload>>,
     pub(crate) answer: Mutex<Answer>,
 }

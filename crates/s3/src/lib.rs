@@ -8,6 +8,7 @@ mod address;
 mod answer;
 mod body;
 mod codec;
+mod condition_keys;
 mod context;
 mod digest;
 mod error;

@@ -216,8 +216,8 @@ fn is_fixed(key: &str, value: &str) -> bool {
     !value.contains(['*', '?']) && !value.contains("${")
 }
 
-/// The document without what it allows.
-pub(crate) fn denials(document: &str) -> String {
+/// The document without what it allows; none if it only allows.
+pub(crate) fn denials(document: &str) -> Option<String> {
     let read = serde_json::from_str::<Value>(document);
     let kept: Vec<Value> = match &read {
         Ok(read) => statements(read)
@@ -225,9 +225,10 @@ pub(crate) fn denials(document: &str) -> String {
             .cloned()
             .collect(),
         // What can't be read denies everything.
-        Err(_) => return document.to_owned(),
+        Err(_) => return Some(document.to_owned()),
     };
-    with_statements(read.unwrap_or_default(), kept)
+    let is_any = !kept.is_empty();
+    is_any.then(|| with_statements(read.unwrap_or_default(), kept))
 }
 
 /// The document, if there is one, and beside it that these principals may do what is asked. For
@@ -432,14 +433,16 @@ mod tests {
         let document = r#"{"Version":"2012-10-17","Statement":[
             {"Sid":"a","Effect":"Allow","Principal":"*"},
             {"Sid":"d","Effect":"Deny","Principal":"*"}]}"#;
-        let left: Value = serde_json::from_str(&denials(document)).unwrap();
+        let left: Value = serde_json::from_str(&denials(document).unwrap()).unwrap();
         assert_eq!(left["Statement"][0]["Sid"], "d");
         assert_eq!(left["Statement"].as_array().unwrap().len(), 1);
         let granted: Value =
             serde_json::from_str(&granting(Some(&left.to_string()), &["*".to_owned()])).unwrap();
         assert_eq!(granted["Statement"][0]["Sid"], "d");
         assert_eq!(granted["Statement"][1]["Principal"]["AWS"][0], "*");
-        assert_eq!(denials("{"), "{");
+        assert_eq!(denials("{").as_deref(), Some("{"));
+        let allowing = r#"{"Statement":{"Effect":"Allow"}}"#;
+        assert_eq!(denials(allowing), None);
         assert_eq!(granting(Some("{"), &["*".to_owned()]), "{");
         let alone: Value = serde_json::from_str(&granting(None, &[])).unwrap();
         assert_eq!(alone["Version"], "2012-10-17");

@@ -19,6 +19,7 @@ use store::Engine;
 use crate::address::Address;
 use crate::answer::{self, About};
 use crate::body::Payload;
+use crate::condition_keys::Signing;
 use crate::context::{Answer, Context};
 use crate::digest::Digests;
 use crate::error::{BUCKET_REGION, Fault};
@@ -128,8 +129,10 @@ impl<E: Engine> S3Service<E> {
             source_address: source.to_string(),
             digests: Digests::default(),
             headers,
+            signing: Signing::of(&parts),
             query,
             bucket: None,
+            document: Bytes::new(),
             payload: Mutex::new(None),
             answer: Mutex::new(Answer::default()),
         };
@@ -169,7 +172,10 @@ impl<E: Engine> S3Service<E> {
         payload: Payload,
     ) -> Result<Response<Body>, Fault> {
         let row = context.row;
-        access::judge(&context).await?;
+        let is_judged_by_document = access::BY_DOCUMENT.contains(&row.name);
+        if !is_judged_by_document {
+            access::judge(&context).await?;
+        }
         context.digests = guard::digests(row, &context.headers)?;
         let document = match row.takes {
             Takes::Stream => {
@@ -178,9 +184,9 @@ impl<E: Engine> S3Service<E> {
                 Bytes::new()
             }
             Takes::Document => {
-                let document = payload.document(&context.digests).await?;
-                schema::check(row.name, &document)?;
-                document
+                context.document = payload.document(&context.digests).await?;
+                schema::check(row.name, &context.document)?;
+                context.document.clone()
             }
             Takes::Empty => {
                 // What it is doesn't matter; that it is what was signed does.
@@ -188,6 +194,9 @@ impl<E: Engine> S3Service<E> {
                 Bytes::new()
             }
         };
+        if is_judged_by_document {
+            access::judge(&context).await?;
+        }
         self.through_codec(address, parts, context, document).await
     }
 

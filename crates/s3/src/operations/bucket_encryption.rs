@@ -1,11 +1,18 @@
 //! A bucket's default encryption: always SSE-S3, with keys of the site. Keys of KMS aren't here,
 //! so a bucket that asks for one is refused rather than left without it.
 
+use aws::xml::{self, XmlLimits};
 use s3s::dto;
 use store::Engine;
 
 use crate::context::{Context, Outcome, done};
 use crate::error::Fault;
+
+/// How large the document is.
+const LIMITS: XmlLimits = XmlLimits {
+    depth: 8,
+    elements: 64,
+};
 
 /// The one algorithm.
 const SSE_S3: &str = "AES256";
@@ -31,9 +38,10 @@ pub(crate) async fn get_bucket_encryption<E: Engine>(
 
 /// `PutBucketEncryption`.
 pub(crate) async fn put_bucket_encryption<E: Engine>(
-    _: &Context<E>,
+    context: &Context<E>,
     input: dto::PutBucketEncryptionInput,
 ) -> Outcome<dto::PutBucketEncryptionOutput> {
+    check_document(&context.document)?;
     check(&input.server_side_encryption_configuration)?;
     done(dto::PutBucketEncryptionOutput::default())
 }
@@ -44,6 +52,18 @@ pub(crate) async fn delete_bucket_encryption<E: Engine>(
     _: dto::DeleteBucketEncryptionInput,
 ) -> Outcome<dto::DeleteBucketEncryptionOutput> {
     done(dto::DeleteBucketEncryptionOutput::default())
+}
+
+/// The codec doesn't know kinds of encryption that a bucket refuses; here it refuses none.
+fn check_document(document: &[u8]) -> Result<(), Fault> {
+    let root = xml::read(document, LIMITS).map_err(|_| Fault::malformed())?;
+    let rules = root.children().iter();
+    let blocked = rules.flat_map(|rule| rule.child("BlockedEncryptionTypes"));
+    let mut kinds = blocked.flat_map(|blocked| blocked.children());
+    match kinds.all(|kind| kind.text().is_ok_and(|name| name.trim() == "NONE")) {
+        true => Ok(()),
+        false => Err(Fault::not_built("Refusing a kind of encryption")),
+    }
 }
 
 fn check(configuration: &dto::ServerSideEncryptionConfiguration) -> Result<(), Fault> {
@@ -74,6 +94,19 @@ fn check(configuration: &dto::ServerSideEncryptionConfiguration) -> Result<(), F
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_kind_of_encryption_is_refused() {
+        let code = |kind: &str| {
+            let document = format!(
+                "<C><Rule><BlockedEncryptionTypes><EncryptionType>{kind}</EncryptionType>\
+                 </BlockedEncryptionTypes></Rule></C>"
+            );
+            check_document(document.as_bytes()).map_err(|fault| fault.code)
+        };
+        assert_eq!(code("NONE"), Ok(()));
+        assert_eq!(code("SSE-C").unwrap_err(), "NotImplemented");
+    }
 
     #[test]
     fn only_what_is_done_is_taken() {

@@ -1,5 +1,6 @@
 //! Buckets themselves: made, looked for, located, listed, deleted.
 
+use aws::xml::{self, XmlLimits};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use objects::{Acl, Bucket, BucketSettings, NewBucket, ObjectOwnership};
@@ -15,6 +16,12 @@ use crate::values;
 /// Buckets on a page of the list at most, and where none is asked for (S3 API Reference,
 /// "ListBuckets").
 const PAGE: usize = 10_000;
+
+/// How large the document is that asks for a bucket.
+const LIMITS: XmlLimits = XmlLimits {
+    depth: 8,
+    elements: 1024,
+};
 
 /// The Region that is named by naming none.
 const UNNAMED: &str = "us-east-1";
@@ -52,6 +59,10 @@ pub(crate) async fn create_bucket<E: Engine>(
         context.ask_new_bucket("s3:PutBucketAcl")?;
         settings.acl = list_of_new(&settings, list)?;
     }
+    settings.tags = values::tags(tags_of(&context.document)?, values::MOST_BUCKET_TAGS)?;
+    if !settings.tags.is_empty() {
+        context.ask_new_bucket("s3:TagResource")?;
+    }
     let new = NewBucket {
         name: name.clone(),
         owner,
@@ -71,6 +82,21 @@ pub(crate) async fn create_bucket<E: Engine>(
     done(dto::CreateBucketOutput {
         location: Some(location),
     })
+}
+
+/// The tags in a document, which the codec doesn't know: `Tags` with a `Tag` each.
+fn tags_of(document: &[u8]) -> Result<Vec<(String, String)>, Fault> {
+    if document.is_empty() {
+        return Ok(Vec::new());
+    }
+    let root = xml::read(document, LIMITS).map_err(|_| Fault::malformed())?;
+    let tags = root.child("Tags").map_or(&[][..], |tags| tags.children());
+    let tags = tags.iter().map(|tag| {
+        let text = |name| Some(tag.child(name)?.text().ok()?.to_owned());
+        let tag = text("Key").zip(text("Value"));
+        tag.ok_or_else(Fault::malformed)
+    });
+    tags.collect()
 }
 
 /// Directory buckets and zones are another kind of storage.
@@ -296,6 +322,16 @@ mod tests {
                 .unwrap()
                 .is_some()
         );
+    }
+
+    #[test]
+    fn a_new_bucket_s_tags_are_read() {
+        let document = b"<C><Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags></C>";
+        let tag = ("a".to_owned(), "b".to_owned());
+        assert_eq!(tags_of(document).unwrap(), [tag]);
+        assert!(tags_of(b"").unwrap().is_empty() && tags_of(b"<C/>").unwrap().is_empty());
+        let halved = b"<C><Tags><Tag><Key>a</Key></Tag></Tags></C>";
+        assert_eq!(tags_of(halved).unwrap_err().code, "MalformedXML");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::judge::somebody;
 use crate::support::{Answer, Stand};
 
 /// The CRC-32 (ISO-HDLC) of bytes, in base64.
-fn crc32(bytes: &[u8]) -> String {
+pub fn crc32(bytes: &[u8]) -> String {
     let mut crc = !0u32;
     for byte in bytes {
         crc ^= u32::from(*byte);

@@ -1,7 +1,7 @@
 //! A judge of its own for these tests: an account's own things it may use, others' by what the
 //! resource's policy says of it. It reads what policies these tests make, and no more.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use aws::access::{Authorizer, Denied, PolicyKind, PolicyRefusal, Question};
 use s3::Caller;
@@ -86,6 +86,58 @@ impl Authorizer for Stranger {
                 message: "Access Denied".to_owned(),
             }),
         }
+    }
+
+    fn bind_policy(&self, _: PolicyKind, document: &str) -> Result<String, PolicyRefusal> {
+        Ok(document.to_owned())
+    }
+
+    fn show_policy(&self, document: &str) -> String {
+        document.to_owned()
+    }
+}
+
+/// A caller who may all, and whose judge looks at one condition key of each question.
+pub struct Curious {
+    name: &'static str,
+    seen: Mutex<Vec<Option<Vec<String>>>>,
+}
+
+impl Curious {
+    /// One whose judge looks at that key.
+    pub fn about(name: &'static str) -> Arc<Curious> {
+        Arc::new(Curious {
+            name,
+            seen: Mutex::default(),
+        })
+    }
+
+    /// The key's values in the last question; none if it wasn't there.
+    pub fn last(&self) -> Option<String> {
+        let seen = self.seen.lock().unwrap();
+        let values = seen.last().expect("it was asked").clone();
+        values.map(|values| values.join(","))
+    }
+}
+
+impl Authorizer for Curious {
+    fn account(&self) -> AccountId {
+        AccountId::LAB
+    }
+
+    fn arn(&self) -> &str {
+        "arn:aws:iam::111122223333:user/curious"
+    }
+
+    fn region(&self) -> &str {
+        "us-east-1"
+    }
+
+    fn authorize(&self, question: &Question<'_>) -> Result<(), Denied> {
+        let values = question.values(self.name);
+        let values = values.map(std::borrow::Cow::into_owned);
+        self.seen.lock().unwrap().push(values);
+        Ok(())
     }
 
     fn bind_policy(&self, _: PolicyKind, document: &str) -> Result<String, PolicyRefusal> {

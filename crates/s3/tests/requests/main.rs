@@ -11,6 +11,7 @@ mod buckets;
 mod faults;
 mod fuzz;
 mod judge;
+mod keys;
 mod listing;
 mod sharing;
 mod support;
