@@ -51,10 +51,7 @@ fn the_second_version_pages_by_tokens() {
     assert_eq!(all(&second, "Key"), ["d +"]);
     assert_eq!(second.one("IsTruncated"), "false");
     assert_eq!(second.one("ContinuationToken"), token);
-    assert_eq!(
-        second.one("ETag"),
-        "\"9dd4e461268c8034f5c8564e155c67a6\""
-    );
+    assert_eq!(second.one("ETag"), "\"9dd4e461268c8034f5c8564e155c67a6\"");
     assert_eq!(second.one("Size"), "1");
     assert_eq!(second.one("StorageClass"), "STANDARD");
     assert_eq!(second.one("ChecksumAlgorithm"), "CRC64NVME");
