@@ -6,7 +6,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 use objects::{
-    Bucket, Checksum, ChecksumKind, Encryption, Metadata, ObjectData, ObjectVersion, Versioning,
+    Bucket, Checksum, ChecksumKind, Encryption, Metadata, ObjectData, ObjectKey, ObjectVersion,
+    Versioning,
 };
 
 use crate::error::VERSION_ID;
@@ -85,6 +86,23 @@ fn served_with(headers: &mut HeaderMap, metadata: &Metadata) {
 pub(crate) fn id(headers: &mut HeaderMap, bucket: &Bucket, version: &ObjectVersion) {
     if bucket.settings.versioning != Versioning::Unversioned {
         set(headers, VERSION_ID, &version.id().to_string());
+    }
+}
+
+/// When a rule of the bucket's lifecycle expires the object, which is current.
+pub(crate) fn expiration(
+    headers: &mut HeaderMap,
+    bucket: &Bucket,
+    key: &ObjectKey,
+    version: &ObjectVersion,
+) {
+    let rules = bucket.settings.lifecycle.as_ref();
+    let expiry = rules.and_then(|rules| objects::lifecycle::expiry(rules, key, version));
+    if let Some(expiry) = expiry {
+        let at = values::http_date_of(expiry.at);
+        let rule = crate::query::encode(&expiry.rule);
+        let told = format!("expiry-date=\"{at}\", rule-id=\"{rule}\"");
+        set_own(headers, "x-amz-expiration", &told);
     }
 }
 

@@ -268,6 +268,9 @@ async fn headers<E: Engine>(context: &Context<E>, found: &Found) -> Result<Heade
     let (bucket, version) = (context.bucket()?, &found.located.version);
     let data = found.located.object()?;
     let mut headers = facts::of_object(bucket, version, data);
+    if context.version_id()?.is_none() {
+        facts::expiration(&mut headers, bucket, context.key()?, version);
+    }
     let Range { start, end } = found.range;
     headers.insert(CONTENT_LENGTH, (end - start).into());
     if found.is_partial && end > start {

@@ -167,6 +167,7 @@ pub(crate) fn made<E: Engine>(
 ) -> Result<HeaderMap, Fault> {
     let mut headers = HeaderMap::new();
     facts::id(&mut headers, context.bucket()?, version);
+    facts::expiration(&mut headers, context.bucket()?, context.key()?, version);
     if let Some(data) = version.object() {
         let etag = format!("\"{}\"", data.etag);
         facts::set(&mut headers, http::header::ETAG, &etag);

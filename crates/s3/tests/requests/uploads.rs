@@ -1,6 +1,7 @@
 //! Objects are uploaded in parts.
 
 use http::Method;
+use objects::lifecycle::{Expiration, Filter, LifecycleConfiguration, LifecycleRule};
 
 use crate::support::{Answer, Stand};
 
@@ -244,4 +245,43 @@ fn a_customer_s_key_goes_with_every_part() {
     let id = begin(&stand, &[]);
     let unasked = put_part(&stand, &id, 1, &key, b"x".to_vec());
     assert_eq!(unasked.error(), (400, "InvalidRequest"));
+}
+
+#[test]
+fn lifecycle_tells_when_it_expires_an_object_and_aborts_an_upload() {
+    let stand = Stand::with(|settings| {
+        let rule = |id: &str| LifecycleRule {
+            id: id.to_owned(),
+            enabled: true,
+            filter: Some(Filter::default()),
+            ..LifecycleRule::default()
+        };
+        let expires = LifecycleRule {
+            expiration: Some(Expiration {
+                days: Some(3),
+                ..Expiration::default()
+            }),
+            ..rule("in 3 days")
+        };
+        let aborts = LifecycleRule {
+            abort_after_days: Some(1),
+            ..rule("aborts")
+        };
+        settings.lifecycle = Some(LifecycleConfiguration {
+            rules: vec![expires, aborts],
+        });
+    });
+    let told = "expiry-date=\"Wed, 02 Dec 2026 00:00:00 GMT\", rule-id=\"in%203%20days\"";
+    assert_eq!(
+        stand.put("/bucket/k", "x").ok().header("x-amz-expiration"),
+        told
+    );
+    assert_eq!(
+        stand.head("/bucket/k").ok().header("x-amz-expiration"),
+        told
+    );
+    let begun = stand.call(Method::POST, "/bucket/k?uploads", &[], "").ok();
+    let at = "Mon, 30 Nov 2026 00:00:00 GMT";
+    assert_eq!(begun.header("x-amz-abort-date"), at);
+    assert_eq!(begun.header("x-amz-abort-rule-id"), "aborts");
 }
