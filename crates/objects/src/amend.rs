@@ -89,11 +89,11 @@ impl<E: Engine> Objects<E> {
         let _alone = self.locks.lock(&Self::lock_key(bucket.entry.id, key)).await;
         for _ in 0..MAX_ATTEMPTS {
             let held = self.hold(bucket, key).await?;
-            let id = match (id, &held.current) {
-                (None, Some(row)) => Some(row.version.id()),
-                (id, _) => id,
+            let current = held.current.as_ref().map(|row| row.version.id());
+            let found = match id.or(current) {
+                Some(named) => find_row(&held.snapshot, &held.bucket, key, Some(named)).await?,
+                None => None,
             };
-            let found = find_row(&held.snapshot, &held.bucket, key, id).await?;
             if aspect != Aspect::Outcomes {
                 seen(found.as_ref().map(|row| row.version.clone()), id)?;
             }

@@ -73,8 +73,6 @@ pub(crate) enum What<'a> {
     },
     /// A version's tags, access control list, lock or outcomes.
     Amended {
-        /// As it was.
-        before: &'a ObjectVersion,
         /// As it will be; its outcomes may still be set.
         version: &'a mut ObjectVersion,
         /// What of it.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use store::{Batch, CommitError, Engine, Snapshot, Space};
-use types::{ConfigurationError, Context, Timestamp, Version};
+use types::{Context, Timestamp, Version};
 
 use crate::cause::{Change, What};
 use crate::content::{discard_version, encode_extents};
@@ -128,16 +128,13 @@ impl<E: Engine> Objects<E> {
     /// Reads what a key holds. The key's lock is held.
     ///
     /// # Errors
-    /// `OperationAborted`: the bucket is being deleted.
+    /// `OperationAborted`: the bucket is being deleted; `NoSuchBucket`: it was.
     pub(crate) async fn hold(
         &self,
         bucket: &Bucket,
         key: &ObjectKey,
     ) -> Result<Held<E::Snapshot>, ObjectError> {
-        let kept = self.kept(&bucket.entry);
-        if kept.closing {
-            return Err(ConfigurationError::Conflict.into());
-        }
+        let kept = self.open_settings(bucket)?;
         let snapshot = self.engine.snapshot();
         let current = find_row(&snapshot, bucket, key, None).await?;
         Ok(Held {
@@ -332,11 +329,9 @@ impl<'a, S: Snapshot> Draft<'a, S> {
                     continue;
                 }
                 Step::Insert(new) => self.insert(objects, new, &plan.cause),
-                Step::Amend {
-                    before,
-                    after,
-                    aspect,
-                } => self.amend(objects, &before.version, *after, aspect, &plan.cause),
+                Step::Amend { after, aspect, .. } => {
+                    self.amend(objects, *after, aspect, &plan.cause)
+                }
             };
             made.insert(version.stamp, version);
         }
@@ -400,13 +395,11 @@ impl<'a, S: Snapshot> Draft<'a, S> {
     fn amend<E: Engine>(
         &mut self,
         objects: &Objects<E>,
-        before: &ObjectVersion,
         mut after: ObjectVersion,
         aspect: Aspect,
         cause: &Cause,
     ) -> Arc<ObjectVersion> {
         let what = What::Amended {
-            before,
             version: &mut after,
             aspect,
         };

@@ -26,13 +26,17 @@ pub mod multipart;
 mod names;
 pub mod notify;
 mod open;
+mod removal;
 pub mod replication;
 pub mod row;
 pub mod rules;
 pub mod scrub;
 mod service;
+mod settings;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod version;
 mod write;
 

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use store::{Batch, Direction, Engine, HybridClock, KeyLocks, KeyRange, Snapshot, Space};
 use types::{Hlc, Timestamp};
 
-use crate::buckets::SettingsRow;
 use crate::content::Contents;
 use crate::keys::{self, kind};
 use crate::replication::Replication;
 use crate::service::KeptSettings;
+use crate::settings::SettingsRow;
 use crate::{BucketId, ObjectError, Objects, ObjectsConfig, row};
 
 /// The fact about the site that says how far its clock has come.

@@ -25,6 +25,15 @@ use crate::{
     RoleRefusal, Roles, Unreachable, VersionId, Versioning, WriteConditions,
 };
 
+/// What of a Region outlives its process, and where it runs.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) site: SiteId,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) configuration: Arc<Decided>,
+    pub(crate) blobs: Arc<MemoryBlobs>,
+}
+
 /// A Region.
 pub(crate) struct Lab {
     pub(crate) objects: Objects<MemoryEngine>,
@@ -46,7 +55,11 @@ struct View {
 
 /// A configuration in memory.
 #[derive(Default)]
-struct Decided(Mutex<View>);
+pub(crate) struct Decided {
+    view: Mutex<View>,
+    /// What a proposal is answered with, if it isn't decided.
+    refusal: Mutex<Option<ConfigurationError>>,
+}
 
 /// Nobody's.
 struct Nobody;
@@ -59,50 +72,17 @@ pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
 impl Lab {
     /// An empty Region at that time.
     pub(crate) fn new(wall: Timestamp) -> Lab {
-        let clock = Arc::new(Clock {
-            wall: AtomicU64::new(wall.0),
-            drawn: AtomicU64::new(1),
-        });
-        let blobs = Arc::new(MemoryBlobs::new());
-        let region: Region = "us-east-1".parse().unwrap();
-        let config = ObjectsConfig {
-            deployment: Deployment {
-                sites: vec![Site {
-                    id: SiteId(1),
-                    name: SiteName::Region(region),
-                    place: region,
-                }],
-            },
-            site: SiteId(1),
-            region,
-            environment: clock.clone(),
-            configuration: Arc::new(Decided::default()),
-            blobs: blobs.clone(),
-            key: SiteKey::new([7; 32]),
-            roles: Arc::new(Nobody),
-            peers: Arc::new(Nobody),
-            webhooks: Arc::new(Nobody),
-        };
-        let objects = now(Objects::open(MemoryEngine::new(), config)).unwrap();
+        let place = Place::new(1, wall, Arc::default());
         Lab {
-            objects,
-            blobs,
-            clock,
+            objects: place.open(MemoryEngine::new()),
+            blobs: place.blobs,
+            clock: place.clock,
         }
     }
 
     /// A bucket.
     pub(crate) fn bucket(&self, name: &str, versioning: Versioning) -> Bucket {
-        let settings = BucketSettings {
-            versioning,
-            ..BucketSettings::new(false)
-        };
-        let new = NewBucket {
-            name: name.parse().unwrap(),
-            owner: AccountId::LAB,
-            settings,
-        };
-        now(self.objects.create_bucket(new)).unwrap()
+        now(self.objects.create_bucket(new_bucket(name, versioning))).unwrap()
     }
 
     /// An object of those bytes.
@@ -142,6 +122,62 @@ impl Lab {
         };
         let key = key.parse().unwrap();
         now(self.objects.delete(bucket, &key, id, &options)).unwrap();
+    }
+}
+
+/// A bucket to be made.
+pub(crate) fn new_bucket(name: &str, versioning: Versioning) -> NewBucket {
+    NewBucket {
+        name: name.parse().unwrap(),
+        owner: AccountId::LAB,
+        settings: BucketSettings {
+            versioning,
+            ..BucketSettings::new(false)
+        },
+    }
+}
+
+/// The Regions of all labs: site 1 is `us-east-1`.
+const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-northeast-1"];
+
+impl Place {
+    /// The place of that site, at that time.
+    pub(crate) fn new(site: u16, wall: Timestamp, configuration: Arc<Decided>) -> Place {
+        let clock = Clock {
+            wall: AtomicU64::new(wall.0),
+            drawn: AtomicU64::new((u64::from(site) << 32) | 1),
+        };
+        Place {
+            site: SiteId(site),
+            clock: Arc::new(clock),
+            configuration,
+            blobs: Arc::new(MemoryBlobs::new()),
+        }
+    }
+
+    /// Opens what that engine holds, and the blobs.
+    pub(crate) fn open(&self, engine: MemoryEngine) -> Objects<MemoryEngine> {
+        let regions = REGIONS.map(|name| name.parse::<Region>().unwrap());
+        let sites = (1..).zip(regions).map(|(id, region)| Site {
+            id: SiteId(id),
+            name: SiteName::Region(region),
+            place: region,
+        });
+        let config = ObjectsConfig {
+            deployment: Deployment {
+                sites: sites.collect(),
+            },
+            site: self.site,
+            region: regions[usize::from(self.site.0) - 1],
+            environment: self.clock.clone(),
+            configuration: self.configuration.clone(),
+            blobs: self.blobs.clone(),
+            key: SiteKey::new([7; 32]),
+            roles: Arc::new(Nobody),
+            peers: Arc::new(Nobody),
+            webhooks: Arc::new(Nobody),
+        };
+        now(Objects::open(engine, config)).unwrap()
     }
 }
 
@@ -188,7 +224,7 @@ impl ConfigurationView for View {
 
 impl Configuration for Decided {
     fn view(&self) -> Arc<dyn ConfigurationView> {
-        Arc::new(self.0.lock().unwrap().clone())
+        Arc::new(self.view.lock().unwrap().clone())
     }
 
     fn propose(&self, edits: Vec<ConfigurationEdit>) -> Proposal<'_> {
@@ -197,8 +233,16 @@ impl Configuration for Decided {
 }
 
 impl Decided {
+    /// From now on proposals are answered so, undecided.
+    pub(crate) fn refuse(&self, refusal: Option<ConfigurationError>) {
+        *self.refusal.lock().unwrap() = refusal;
+    }
+
     fn decide(&self, edits: Vec<ConfigurationEdit>) -> Result<u64, ConfigurationError> {
-        let mut view = self.0.lock().unwrap();
+        if let Some(refusal) = *self.refusal.lock().unwrap() {
+            return Err(refusal);
+        }
+        let mut view = self.view.lock().unwrap();
         let holds = edits.iter().all(|edit| {
             let found = view.entries.get(&edit.key).map(|(revision, _)| *revision);
             match edit.expected {

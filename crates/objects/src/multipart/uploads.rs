@@ -6,9 +6,7 @@ use super::rows::{PartRow, ended_row, part_row, read_parts, read_upload, upload_
 use super::{Ended, MOST_PARTS, Part, Upload, UploadId};
 use crate::content::{Ingested, discard_extent};
 use crate::list::PAGE;
-use crate::{
-    Bucket, BucketId, ChecksumAlgorithm, ChecksumKind, ObjectError, ObjectKey, Objects, keys,
-};
+use crate::{Bucket, BucketId, ChecksumAlgorithm, ChecksumKind, ObjectError, ObjectKey, Objects};
 
 /// Parts that are removed in one batch when an upload is aborted.
 const REMOVED_AT_ONCE: usize = 1000;
@@ -111,13 +109,8 @@ impl<E: Engine> Objects<E> {
     ) -> Result<UploadId, ObjectError> {
         let id = UploadId(self.issue(None));
         loop {
-            let kept = self.kept(&bucket.entry);
-            if kept.closing {
-                return Err(types::ConfigurationError::Conflict.into());
-            }
             let mut batch = Batch::new();
-            let settings = keys::of_bucket(keys::kind::SETTINGS, bucket.entry.id);
-            batch.require(Space::Objects, settings, kept.row);
+            self.demand_settings(bucket, &mut batch)?;
             let row = upload_row(bucket.entry.id, key, id);
             batch.put(Space::Objects, row, upload.encode());
             match self.engine.commit(batch).await {
