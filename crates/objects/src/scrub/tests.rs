@@ -120,8 +120,13 @@ fn lab() -> Lab {
         settings: Arc::new(BucketSettings::new(false)),
     };
     assert_eq!(bucket.settings.versioning, Versioning::Unversioned);
+    let objects = wait(Objects::open(MemoryEngine::new(), config)).unwrap();
+    // As a bucket is made, but for its name.
+    let settings = (*bucket.settings).clone();
+    let made = wait(objects.write_settings(bucket.entry.id, None, false, settings)).unwrap();
+    assert!(made.is_some());
     Lab {
-        objects: wait(Objects::open(MemoryEngine::new(), config)).unwrap(),
+        objects,
         blobs,
         time,
         bucket,
