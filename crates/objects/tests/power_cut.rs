@@ -27,9 +27,9 @@ use objects::scrub::{NoRepair, verify_contents};
 use objects::{
     Bucket, BucketEntry, BucketFacts, BucketId, BucketName, BucketSettings, Cause, Creation,
     Metadata, NewContent, NewObject, ObjectError, Objects, ObjectsConfig, Peers, RoleRefusal,
-    Roles, Unreachable, WriteConditions,
+    Roles, Unreachable, WriteConditions, keys,
 };
-use store::{EmbeddedEngine, EmbeddedOptions};
+use store::{Batch, EmbeddedEngine, EmbeddedOptions, Engine, Snapshot, Space};
 use types::{
     AccountId, Configuration, ConfigurationEdit, ConfigurationError, ConfigurationView, Deployment,
     Environment, Monotonic, Now, Proposal, Region, Site, SiteId, SiteName, Sleep, Timestamp,
@@ -120,6 +120,7 @@ fn region() -> Region {
 fn open(place: &Path) -> (EmbeddedEngine, LocalBlobs, Objects<EmbeddedEngine>) {
     let engine = EmbeddedEngine::open(&place.join("store"), EmbeddedOptions::modest()).unwrap();
     let blobs = LocalBlobs::open(&place.join("blobs"), LocalOptions::modest()).unwrap();
+    give_settings(&engine);
     let site = Site {
         id: SiteId(1),
         name: SiteName::Region(region()),
@@ -143,6 +144,17 @@ fn open(place: &Path) -> (EmbeddedEngine, LocalBlobs, Objects<EmbeddedEngine>) {
     };
     let objects = wait(Objects::open(engine.clone(), config)).unwrap();
     (engine, blobs, objects)
+}
+
+/// The bucket's row of settings, as making a bucket writes it: all are as they are by default.
+fn give_settings(engine: &EmbeddedEngine) {
+    let row = keys::of_bucket(keys::kind::SETTINGS, bucket().entry.id).freeze();
+    let there = wait(engine.snapshot().get(Space::Objects, &row)).unwrap();
+    if there.is_none() {
+        let mut batch = Batch::new();
+        batch.put(Space::Objects, row, &b"\x01{\"settings\":{}}"[..]);
+        wait(engine.commit(batch)).unwrap();
+    }
 }
 
 fn bucket() -> Bucket {
