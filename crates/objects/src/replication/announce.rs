@@ -7,6 +7,7 @@ use store::{Batch, Engine, Space};
 use types::{SiteId, Timestamp};
 
 use super::figures::Figures;
+use super::job::JobId;
 use super::task::{Task, TaskKind, outbox_row};
 use super::{Replication, SiteState};
 use crate::cause::{Change, What};
@@ -167,7 +168,7 @@ impl Announcing<'_> {
         place: Place<'_>,
         version: &mut ObjectVersion,
         kind: TaskKind,
-        job: Option<u64>,
+        job: Option<JobId>,
     ) {
         let own = objects.config.site;
         let entry = objects.entry_of(place.destination);

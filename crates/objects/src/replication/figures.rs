@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use types::{SiteId, Span, Timestamp};
 
+use super::job::JobId;
 use super::task::Task;
 use crate::BucketName;
 
@@ -49,7 +50,11 @@ struct Which {
 
 /// All figures.
 #[derive(Debug, Default)]
-pub(super) struct Figures(BTreeMap<Which, Figure>);
+pub(super) struct Figures {
+    rules: BTreeMap<Which, Figure>,
+    /// Tasks that haven't ended, by the jobs that they belong to.
+    jobs: BTreeMap<JobId, u64>,
+}
 
 #[derive(Debug, Default)]
 struct Figure {
@@ -70,10 +75,18 @@ const MINUTE: u64 = 60_000;
 impl Figures {
     /// A task was announced.
     pub fn announced(&mut self, site: SiteId, task: &Task) {
-        let figure = self.0.entry(which(site, task)).or_default();
+        let figure = self.rules.entry(which(site, task)).or_default();
         figure.operations += 1;
         figure.bytes += task.bytes;
         *figure.ages.entry(task.since.0 / 1000).or_default() += 1;
+        if let Some(job) = task.job {
+            *self.jobs.entry(job).or_default() += 1;
+        }
+    }
+
+    /// Tasks of a job that haven't ended.
+    pub fn pending_of(&self, job: JobId) -> u64 {
+        self.jobs.get(&job).copied().unwrap_or_default()
     }
 
     /// A task is done.
@@ -97,7 +110,15 @@ impl Figures {
     }
 
     fn ended(&mut self, site: SiteId, task: &Task) -> &mut Figure {
-        let figure = self.0.entry(which(site, task)).or_default();
+        if let Some(job) = task.job
+            && let Some(pending) = self.jobs.get_mut(&job)
+        {
+            *pending = pending.saturating_sub(1);
+            if *pending == 0 {
+                self.jobs.remove(&job);
+            }
+        }
+        let figure = self.rules.entry(which(site, task)).or_default();
         figure.operations = figure.operations.saturating_sub(1);
         figure.bytes = figure.bytes.saturating_sub(task.bytes);
         let second = task.since.0 / 1000;
@@ -112,7 +133,7 @@ impl Figures {
 
     /// Every rule's, in the order of their buckets' names.
     pub fn all(&mut self, now: Timestamp) -> Vec<RuleFigures> {
-        let figures = self.0.iter_mut().map(|(which, figure)| {
+        let figures = self.rules.iter_mut().map(|(which, figure)| {
             figure.turn(now);
             let oldest = figure.ages.keys().next();
             let oldest = oldest.map(|second| Timestamp(second * 1000));
@@ -137,7 +158,7 @@ impl Figures {
 
     /// Forgets rules of which nothing is pending and whose bucket is gone.
     pub fn retain(&mut self, mut stands: impl FnMut(&BucketName) -> bool) {
-        self.0
+        self.rules
             .retain(|which, figure| figure.operations > 0 || stands(&which.bucket));
     }
 }

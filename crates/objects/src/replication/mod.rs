@@ -10,6 +10,7 @@
 mod announce;
 mod arrive;
 mod figures;
+mod job;
 mod judge;
 mod ledger;
 mod message;
@@ -38,6 +39,9 @@ use crate::{ObjectError, Objects, ObjectsConfig, row};
 
 pub(crate) use announce::{Announced, announce};
 pub use figures::{RuleFigures, prometheus};
+pub use job::{
+    FilterStatus, InvalidJobId, Job, JobFilter, JobId, JobStatus, Manifest, NewJob, ReportPlace,
+};
 pub use ledger::{LedgerPage, LostVersion};
 pub use message::{MAX_MESSAGE, MessageError};
 pub use reason::FailureReason;
@@ -68,6 +72,8 @@ pub(crate) struct Replication {
     /// Every Region of the deployment, this one too.
     sites: BTreeMap<SiteId, Arc<SiteState>>,
     figures: Arc<Mutex<Figures>>,
+    /// Rings when there is a new job.
+    job_bell: Event,
 }
 
 /// What goes to a Region and comes from it.
@@ -139,11 +145,17 @@ impl Replication {
         Ok(Replication {
             sites: sites.collect(),
             figures: Arc::new(Mutex::new(figures)),
+            job_bell: Event::new(),
         })
     }
 
     fn site(&self, site: SiteId) -> Option<&Arc<SiteState>> {
         self.sites.get(&site)
+    }
+
+    /// Tasks of a job that haven't ended.
+    fn pending_of(&self, job: JobId) -> u64 {
+        self.figures().pending_of(job)
     }
 
     fn figures(&self) -> MutexGuard<'_, Figures> {
@@ -206,6 +218,8 @@ impl<E: Engine> Objects<E> {
     }
 }
 
+#[cfg(test)]
+mod job_tests;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use types::SiteId;
 
 use super::FailureReason;
 use super::announce::outcome_of;
+use super::job::{JobResult, result_row};
 use super::task::{Task, TaskKind, outbox_row};
 use crate::notify::{EventKind, Happened, ReplicationFacts, put_event};
 use crate::rules::Rule;
@@ -53,6 +54,7 @@ impl<E: Engine> Objects<E> {
             // Only the row is left to go.
             Err(ObjectError::NoSuchVersion | ObjectError::NoSuchBucket) => {
                 let mut batch = Batch::new();
+                report((site, number), task, ended, &mut batch);
                 batch.delete(Space::Objects, outbox_row(site, number));
                 self.engine.commit(batch).await?;
             }
@@ -88,6 +90,7 @@ impl<E: Engine> Objects<E> {
             let mut batch = Batch::new();
             batch.delete(Space::Objects, outbox_row(site, number));
             self.tell(bucket, task, version, ended, &mut batch);
+            report((site, number), task, ended, &mut batch);
             Ok(batch)
         };
         let amended = self.amend_with(
@@ -221,6 +224,25 @@ fn settle_version(version: &mut ObjectVersion, task: &Task, ended: Ended) {
         }
         Ended::Skipped | Ended::Dropped => forget(version, task),
     }
+}
+
+/// Has the job that a task belongs to know how it ended.
+fn report(place: (SiteId, u64), task: &Task, ended: Ended, batch: &mut Batch) {
+    let Some(job) = task.job else {
+        return;
+    };
+    let reason = match ended {
+        Ended::Done | Ended::Skipped => None,
+        Ended::Failed(reason) => Some(reason),
+        Ended::Dropped => Some(FailureReason::SrcVersionNotFound),
+    };
+    let result = JobResult {
+        key: task.key.as_str().to_owned(),
+        version: Some(VersionId::Stamp(task.stamp)),
+        reason: reason.map(|reason| reason.as_str().to_owned()),
+    };
+    let row = result_row(job, (place.0.0, place.1));
+    batch.put(Space::Objects, row, row::encode(&result));
 }
 
 /// It is as if the rule hadn't chosen the version.

@@ -5,6 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use types::{SiteId, Timestamp};
 
+use super::job::JobId;
 use super::queue::Line;
 use crate::content::Staged;
 use crate::keys::kind;
@@ -37,7 +38,7 @@ pub(super) struct Task {
     pub since: Timestamp,
     /// The batch replication job that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job: Option<u64>,
+    pub job: Option<JobId>,
     /// It is under replication time control.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timed: bool,

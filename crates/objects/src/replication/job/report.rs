@@ -1,0 +1,242 @@
+//! A job's end: its report is written as S3 writes it, a list in CSV and a manifest in JSON that
+//! names it, and its results go.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::ops::Bound;
+
+use bytes::Bytes;
+use serde_json::json;
+use store::{Batch, Direction, Engine, KeyRange, Snapshot, Space};
+use types::Timestamp;
+
+use super::{Job, JobResult, JobStatus, ReportPlace, job_row, results};
+use crate::content::{Expected, Ingest, IngestOptions, Ingested};
+use crate::notify::Origin;
+use crate::{
+    Bucket, Cause, Creation, Metadata, NewContent, NewObject, ObjectError, ObjectKey, Objects,
+    WriteConditions, row,
+};
+
+/// Rows that are read at a time.
+const PAGE: usize = 256;
+
+/// A report, at most, in bytes: that of some ten million lines.
+const LARGEST_REPORT: u64 = 2 << 30;
+
+/// The columns of a report (S3 User Guide, "Batch Operations completion report").
+const COLUMNS: &str =
+    "Bucket, Key, VersionId, TaskStatus, ErrorCode, HTTPStatusCode, ResultMessage";
+
+impl<E: Engine> Objects<E> {
+    /// Writes a job's report, and ends it.
+    pub(super) async fn complete(&self, job: &Job) -> Result<(), ObjectError> {
+        if let Some(place) = &job.new.report {
+            let written = self.write_report(job, place).await;
+            match written {
+                Ok(()) => {}
+                // Where it should go is gone: the job has ended all the same.
+                Err(error @ (ObjectError::NoSuchBucket | ObjectError::Elsewhere(_))) => {
+                    tracing::warn!(job = %job.id, %error, "a job's report is lost");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(held) = self.read_job(job.id).await? else {
+            return Ok(());
+        };
+        let mut ended: Job = row::decode("a job", &held)?;
+        let mut after = job_row(job.id);
+        loop {
+            let (page, more) = self.results_after(job, after).await?;
+            page.iter().for_each(|(_, result)| ended.count(result));
+            match page.last().filter(|_| more) {
+                Some((last, _)) => after = last.clone(),
+                None => break,
+            }
+        }
+        ended.status = JobStatus::Complete;
+        ended.ended = Some(self.wall());
+        if self.write_job(&held, &ended, Batch::new()).await? {
+            self.forget_results(job).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a job's results: they are counted and reported.
+    async fn forget_results(&self, job: &Job) -> Result<(), ObjectError> {
+        loop {
+            let (page, more) = self.results_after(job, job_row(job.id)).await?;
+            let mut batch = Batch::new();
+            for (row, _) in page {
+                batch.delete(Space::Objects, row);
+            }
+            if !batch.is_empty() {
+                self.engine.commit(batch).await?;
+            }
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn results_after(
+        &self,
+        job: &Job,
+        after: Bytes,
+    ) -> Result<(Vec<(Bytes, JobResult)>, bool), ObjectError> {
+        let mut range = KeyRange::prefix(&results(job.id));
+        range.start = Bound::Excluded(after);
+        let snapshot = self.engine.snapshot();
+        let page = snapshot.scan(Space::Objects, range, Direction::Forward, PAGE);
+        let page = page.await?;
+        let mut found = Vec::with_capacity(page.entries.len());
+        for entry in page.entries {
+            let result = row::decode("a job's result", &entry.value)?;
+            found.push((entry.key, result));
+        }
+        Ok((found, page.more))
+    }
+
+    async fn write_report(&self, job: &Job, place: &ReportPlace) -> Result<(), ObjectError> {
+        let bucket = self.bucket(&place.bucket)?;
+        let mut ingest = self.begin_report();
+        let mut after = job_row(job.id);
+        loop {
+            let (page, more) = self.results_after(job, after).await?;
+            let mut lines = String::new();
+            for (_, result) in &page {
+                if result.reason.is_some() || !place.failed_only {
+                    write_line(&mut lines, job, result);
+                }
+            }
+            ingest.push(Bytes::from(lines)).await?;
+            let Some((last, _)) = page.last().filter(|_| more) else {
+                break;
+            };
+            after = last.clone();
+        }
+        let ingested = ingest.finish(Vec::new()).await?;
+        let md5 = ingested.extent.etag.clone();
+        let folder = folder(job, place);
+        let key = format!(
+            "{folder}/results/{}.csv",
+            hex(&job.id.0.to_be_bytes(), &md5)
+        );
+        self.put_report(job, &bucket, &key, ingested, "text/csv")
+            .await?;
+        let manifest = manifest(place, &key, &md5, self.wall()).to_string();
+        let mut ingest = self.begin_report();
+        ingest.push(Bytes::from(manifest)).await?;
+        let ingested = ingest.finish(Vec::new()).await?;
+        let key = format!("{folder}/manifest.json");
+        self.put_report(job, &bucket, &key, ingested, "application/json")
+            .await
+    }
+
+    fn begin_report(&self) -> Ingest {
+        let options = IngestOptions {
+            length: None,
+            limit: LARGEST_REPORT,
+            expected: Expected::default(),
+            customer_key: None,
+        };
+        Ingest::new(&self.contents, options)
+    }
+
+    async fn put_report(
+        &self,
+        job: &Job,
+        bucket: &Bucket,
+        key: &str,
+        ingested: Ingested,
+        content_type: &str,
+    ) -> Result<(), ObjectError> {
+        let key: ObjectKey = key
+            .parse()
+            .map_err(|_| ObjectError::Internal("a report's key is too long".to_owned()))?;
+        let new = NewObject {
+            owner: self.owner_of(job).unwrap_or(bucket.entry.owner),
+            content: NewContent::Whole(ingested),
+            metadata: Metadata {
+                content_type: Some(content_type.to_owned()),
+                ..Metadata::default()
+            },
+            storage_class: "STANDARD".to_owned(),
+            tags: BTreeMap::new(),
+            acl: None,
+            retention: None,
+            legal_hold: false,
+            conditions: WriteConditions::default(),
+            how: Creation::Put,
+            cause: Cause::Request(Origin {
+                principal: "batchoperations.s3.amazonaws.com".to_owned(),
+                source_address: String::new(),
+                request_id: String::new(),
+                host_id: String::new(),
+            }),
+        };
+        self.put(bucket, &key, new).await.map(|_| ())
+    }
+}
+
+fn folder(job: &Job, place: &ReportPlace) -> String {
+    match place.prefix.is_empty() {
+        true => format!("job-{}", job.id),
+        false => format!("{}/job-{}", place.prefix, job.id),
+    }
+}
+
+/// A name that differs from report to report.
+fn hex(id: &[u8], md5: &str) -> String {
+    let mut name = String::new();
+    for byte in &id[..4] {
+        let _ = write!(name, "{byte:02x}");
+    }
+    name + md5
+}
+
+fn manifest(place: &ReportPlace, key: &str, md5: &str, created: Timestamp) -> serde_json::Value {
+    json!({
+        "Format": "Report_CSV_20180820",
+        "ReportCreationDate": created.to_string(),
+        "Results": [{
+            "TaskExecutionStatus": "all",
+            "Bucket": place.bucket.as_str(),
+            "MD5Checksum": md5,
+            "Key": key,
+        }],
+        "ReportSchema": COLUMNS,
+    })
+}
+
+fn write_line(lines: &mut String, job: &Job, result: &JobResult) {
+    let version = result.version.map(|version| version.to_string());
+    let (status, code, http, message) = match &result.reason {
+        None => ("succeeded", "", "200", "Successful".to_owned()),
+        Some(reason) => ("failed", reason.as_str(), "", encoded(reason)),
+    };
+    let _ = writeln!(
+        lines,
+        "{},{},{},{status},{code},{http},{message}",
+        job.new.bucket,
+        encoded(&result.key),
+        version.unwrap_or_default()
+    );
+}
+
+/// Percent-encoded, so that no field has a comma, a quote or an end of line.
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
+                out.push(char::from(byte));
+            }
+            other => {
+                let _ = write!(out, "%{other:02X}");
+            }
+        }
+    }
+    out
+}
