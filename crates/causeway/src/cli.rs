@@ -64,6 +64,13 @@ pub enum Command {
     /// Show how far each replica is behind each Region
     #[command(after_help = "Example:\n  causeway lag --json")]
     Lag(Query),
+    /// Print the figures of buckets' replication as Prometheus reads them
+    #[command(
+        after_help = "Of each rule: operations and bytes that are pending, latency, failures, and \
+        what arrived. For a scraper that reads files: write it to a file now and then.\n\n\
+        Example:\n  causeway metrics > /var/lib/node_exporter/causeway.prom"
+    )]
+    Metrics(Query),
     /// Look into the ledger of writes that lost, and bring one back
     #[command(
         subcommand,
@@ -312,6 +319,24 @@ pub enum Conflicts {
         #[arg(long, value_name = "NEXT")]
         after: Option<PageStart>,
     },
+    /// List the versions of objects that were current in one Region and lost to another's
+    #[command(
+        after_help = "Each is still there, and read by its version id. A conflict that several \
+        Regions have found is listed for each.\n\nExample:\n  causeway conflicts objects"
+    )]
+    Objects {
+        #[command(flatten)]
+        query: Query,
+        /// How many of each Region at most
+        #[arg(
+            long,
+            value_name = "N",
+            default_value = "100",
+            value_parser = limit,
+            allow_negative_numbers = true
+        )]
+        limit: u32,
+    },
     /// Show both versions of one conflict, with their Regions, times and images
     #[command(after_help = "Example:\n  causeway conflicts show ID")]
     Show {
@@ -478,6 +503,8 @@ mod tests {
             "causeway status --operations --data d --api-port 4566",
             "causeway down",
             "causeway lag --json",
+            "causeway metrics",
+            "causeway conflicts objects --limit 10 --json",
             "causeway conflicts list --json",
             "causeway conflicts list --limit 10000 --table Orders --after \
              1700000000000.0123456789abcdef0123456789abcdef.1700000000500",

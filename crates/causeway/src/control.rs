@@ -62,6 +62,13 @@ pub enum Command {
         /// Its id.
         id: String,
     },
+    /// Objects' versions that lost, as each Region found them.
+    LostObjects {
+        /// How many of each Region at most.
+        limit: u32,
+    },
+    /// The Regions' figures as Prometheus reads them.
+    Metrics,
     /// Check everything.
     Verify,
     /// Break something.

@@ -50,6 +50,7 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
         Command::Status(query) => commands::status(query),
         Command::Down(query) => commands::down(query),
         Command::Lag(query) => commands::lag(query),
+        Command::Metrics(query) => commands::metrics(query),
         Command::Conflicts(command) => commands::conflicts(command),
         Command::Places(options) => commands::places(options),
         Command::Explain(question) => commands::explain(question),

@@ -213,6 +213,15 @@ pub enum Question {
         /// Its id.
         id: String,
     },
+    /// Objects' versions that lost, in this Region's ledger: a `LostObjects`.
+    LostObjects {
+        /// Where to go on.
+        after: Option<String>,
+        /// How many at most.
+        limit: u32,
+    },
+    /// Figures as Prometheus reads them, as text.
+    Metrics,
     /// Is its data sound?
     Verify,
     /// What its replicas hold, in digests, and which changes they are made of.

@@ -9,6 +9,7 @@ mod verify;
 
 pub use verify::verify_contents;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -104,6 +105,12 @@ impl Scrubbed {
 }
 
 impl<E: Engine> Objects<E> {
+    /// Stored bytes that were found not to be what was written, and what is wrong with them, since
+    /// the start; those that are gone since, or whole again, aren't among them.
+    pub fn damaged_blobs(&self) -> BTreeMap<BlobId, String> {
+        self.contents.damaged()
+    }
+
     /// Checks all bytes again and again, slowly. Never ends.
     pub async fn scrub(&self, repair: &dyn Repair) {
         let environment = &self.config.environment;

@@ -28,6 +28,9 @@ mod shipper;
 mod standing;
 mod status;
 
+pub use crate::objects::{
+    ContentsVerified, EventStatus, LostObject, LostObjects, ObjectsStatus, RuleLag,
+};
 pub use client::{Client, DoorSecret, InvalidDoorSecret};
 pub use error::OpenError;
 pub use lag::{Lag, Latency};

@@ -82,6 +82,7 @@ impl<E: Engine> Region<E> {
             Box::pin(self.clone().trim_log()),
             Box::pin(self.objects.clone().replicate_locally()),
             Box::pin(self.clone().tell_events()),
+            Box::pin(self.clone().watch_replication()),
             Box::pin(self.clone().keep_lifecycles()),
             Box::pin(self.clone().sweep_contents()),
             Box::pin(self.clone().scrub_contents()),

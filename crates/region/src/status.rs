@@ -5,6 +5,7 @@ use store::Engine;
 use types::{Region as Name, SiteName};
 
 use crate::lag::{Lag, Latency};
+use crate::objects::ObjectsStatus;
 use crate::region::Region;
 use crate::standing::IdentityStatus;
 
@@ -30,6 +31,8 @@ pub struct Status {
     pub log_length: u64,
     /// Writes that lost, in its ledger.
     pub conflicts: u64,
+    /// Its objects.
+    pub objects: ObjectsStatus,
 }
 
 /// The council as one site sees it.
@@ -81,6 +84,7 @@ impl<E: Engine> Region<E> {
             log_head: head.0,
             log_length: head.0.saturating_sub(trimmed.0),
             conflicts: self.tables.ledger_size().rows,
+            objects: self.objects_status(),
         }
     }
 

@@ -82,6 +82,12 @@ impl<E: Engine> S3Service<E> {
         }
     }
 
+    /// Every operation of the published model by name, and whether it is built.
+    pub fn operations() -> impl Iterator<Item = (&'static str, bool)> {
+        let operations = crate::table::OPERATIONS.iter();
+        operations.map(|operation| (operation.name, operation.handler.is_some()))
+    }
+
     /// Answers a request.
     pub async fn call(&self, call: S3Call) -> Response<Body> {
         let (parts, body) = call.request.into_parts();

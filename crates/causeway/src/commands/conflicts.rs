@@ -34,6 +34,13 @@ pub fn conflicts(command: &Conflicts) -> Result<(), Failure> {
                 false => page.print(&answer),
             }
         }
+        Conflicts::Objects { query, limit } => {
+            let answer = ask(&query.lab, &Command::LostObjects { limit: *limit })?;
+            match query.json {
+                true => output::print_json(&answer),
+                false => print_objects(&answer),
+            }
+        }
         Conflicts::Show { id, query } => {
             let answer = ask(&query.lab, &Command::Conflict { id: id.to_string() })?;
             // Items are JSON: there is no better form for people either.
@@ -53,6 +60,26 @@ pub fn conflicts(command: &Conflicts) -> Result<(), Failure> {
             }
         }
     }
+}
+
+/// Versions of objects that lost.
+fn print_objects(answer: &Value) -> Result<(), Failure> {
+    let rows = rows(answer, "objects");
+    if rows.is_empty() {
+        return output::print("no version of an object has lost\n");
+    }
+    let columns = [
+        ("REGION", "region"),
+        ("BUCKET", "bucket"),
+        ("KEY", "key"),
+        ("LOST", "loser"),
+        ("CURRENT", "winner"),
+    ];
+    output::print(Table::of_rows(&columns, &rows))?;
+    if answer["more"] == true {
+        output::note("there are more: --limit says how many are listed of each Region");
+    }
+    Ok(())
 }
 
 /// What was asked for.

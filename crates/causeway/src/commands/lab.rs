@@ -53,11 +53,12 @@ pub fn lag(query: &Query) -> Result<(), Failure> {
     if query.json {
         return output::print_json(&answer);
     }
+    let objects = answer["objects"].as_array().cloned().unwrap_or_default();
     let rows = rows(&answer, "lag");
     if rows.is_empty() && !answer["silent"].as_array().is_none_or(Vec::is_empty) {
         return Err(Failure::did_not_hold("no Region answered"));
     }
-    if rows.is_empty() {
+    if rows.is_empty() && objects.is_empty() {
         return output::print("one Region alone: nothing is replicated\n");
     }
     let columns = [
@@ -70,5 +71,34 @@ pub fn lag(query: &Query) -> Result<(), Failure> {
         ("P99 MS", "p99_milliseconds"),
         ("APPLIED", "applied"),
     ];
-    output::print(Table::of_rows(&columns, &rows))
+    if !rows.is_empty() {
+        output::print(Table::of_rows(&columns, &rows))?;
+    }
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let columns = [
+        ("FROM", "from"),
+        ("TO", "to"),
+        ("BUCKET", "bucket"),
+        ("DESTINATION", "destination"),
+        ("RULE", "rule"),
+        ("PENDING", "pending_operations"),
+        ("BYTES", "pending_bytes"),
+        ("OLDEST MS", "oldest_milliseconds"),
+        ("FAILED", "failed"),
+        ("ARRIVED", "completed"),
+    ];
+    output::print(format!("\n{}", Table::of_rows(&columns, &objects)))
+}
+
+/// Prints figures as Prometheus reads them.
+pub fn metrics(query: &Query) -> Result<(), Failure> {
+    let answer = ask(&query.lab, &Command::Metrics)?;
+    if query.json {
+        return output::print_json(&answer);
+    }
+    // Who didn't answer is told on stderr.
+    super::rows(&answer, "silent");
+    output::print(answer["text"].as_str().unwrap_or_default())
 }

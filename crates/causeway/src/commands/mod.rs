@@ -35,7 +35,7 @@ pub use env::env;
 pub use explain::explain;
 pub use fault::fault;
 pub use identity::identity;
-pub use lab::{down, lag};
+pub use lab::{down, lag, metrics};
 pub use places::places;
 pub use rotate::rotate;
 pub use status::status;

@@ -18,8 +18,8 @@ use identity::{OPERATOR_KEY_BYTES, RootKeys, Sealer};
 use link::Port;
 use objects::blob::{LocalBlobs, LocalOptions};
 use region::{
-    Client, DoorSecret, IdentityStatus, ObjectsOptions, OpenError, OperatorQuestion, Region,
-    RegionConfig, RegionSecrets,
+    Client, DoorSecret, EventStatus, IdentityStatus, ObjectsOptions, ObjectsStatus, OpenError,
+    OperatorQuestion, Region, RegionConfig, RegionSecrets,
 };
 use runtime::{Refusal, RequestBody, ResponseBody, Service, SystemEnvironment};
 use serde_json::{Value, json};
@@ -125,6 +125,7 @@ impl RegionSite {
             alarms.push("no majority of sites is heard: global settings can't change".to_owned());
         }
         alarms.extend(identity_alarms(&status.identity));
+        alarms.extend(objects_alarms(&status.objects));
         for latency in &latencies {
             if let Some(until) = latency.parked_until {
                 let now = self.environment.now().wall;
@@ -214,7 +215,8 @@ impl RegionSite {
         }
     }
 
-    /// Reads every entry, which checks each block against its checksum, at one snapshot.
+    /// Reads every entry, which checks each block against its checksum, at one snapshot; then all
+    /// bytes of objects.
     async fn verify(&self) -> Result<Value, String> {
         let snapshot = self.engine.snapshot();
         let mut findings = Vec::new();
@@ -227,7 +229,15 @@ impl RegionSite {
                 Err(cause) => findings.push(format!("{space:?}: {cause}")),
             }
         }
-        Ok(json!({ "findings": findings, "entries": spaces }))
+        let mut contents = Value::Null;
+        match self.region.verify_objects().await {
+            Ok(verified) => {
+                findings.extend(verified.findings.iter().cloned());
+                contents = to_json(&verified)?;
+            }
+            Err(cause) => findings.push(format!("objects: {cause}")),
+        }
+        Ok(json!({ "findings": findings, "entries": spaces, "objects": contents }))
     }
 
     /// An [`IdentityAnswer`], also where it is refused.
@@ -256,6 +266,7 @@ impl RegionSite {
             counted("route53", routing::Service::operations()),
             counted("iam", identity::Service::iam_operations()),
             counted("sts", identity::Service::sts_operations()),
+            counted("s3", Region::<EmbeddedEngine>::s3_operations()),
         ])
     }
 }
@@ -331,6 +342,7 @@ impl Site for RegionSite {
                 Question::Lag => Ok(json!({
                     "lag": to_json(&self.region.lag())?,
                     "latencies": to_json(&self.region.latencies())?,
+                    "objects": to_json(&self.region.objects_lag())?,
                 })),
                 Question::Conflicts {
                     table,
@@ -340,6 +352,11 @@ impl Site for RegionSite {
                 Question::Detections { ids } => self.detections(&ids).await,
                 Question::Conflict { id } => self.conflict(&id).await,
                 Question::Restore { id } => self.restore(&id).await,
+                Question::LostObjects { after, limit } => {
+                    let lost = self.region.lost_objects(after.as_deref(), limit as usize);
+                    to_json(&lost.await.map_err(|cause| cause.to_string())?)
+                }
+                Question::Metrics => Ok(json!(self.region.metrics())),
                 Question::Verify => self.verify().await,
                 Question::Replicas => {
                     let replicas = self.region.replicas().await;
@@ -374,6 +391,34 @@ fn identity_alarms(identity: &IdentityStatus) -> Vec<String> {
     let more = identity.unreadable.saturating_sub(identity.faults.len());
     if more > 0 {
         alarms.push(format!("identity: {more} more entries are unreadable"));
+    }
+    alarms
+}
+
+/// What is to be said of objects: bytes that aren't whole, and events that found nobody.
+fn objects_alarms(objects: &ObjectsStatus) -> Vec<String> {
+    let mut alarms = Vec::new();
+    if objects.damaged_count > 0 {
+        alarms.push(format!(
+            "objects: {} pieces of stored bytes are damaged; `causeway verify` names them",
+            objects.damaged_count
+        ));
+    }
+    for EventStatus {
+        target,
+        lost,
+        failing,
+        ..
+    } in &objects.events
+    {
+        if *lost > 0 {
+            alarms.push(format!("events for {target}: {lost} were given up"));
+        }
+        if *failing > 0 {
+            alarms.push(format!(
+                "events for {target}: {failing} attempts in a row failed"
+            ));
+        }
     }
     alarms
 }

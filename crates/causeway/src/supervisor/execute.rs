@@ -39,6 +39,8 @@ impl Supervisor {
             } => self.conflicts(table, after, limit).await,
             Command::Conflict { id } => self.conflict(&id).await,
             Command::Restore { id } => self.restore(&id).await,
+            Command::LostObjects { limit } => self.lost_objects(limit).await,
+            Command::Metrics => self.metrics().await,
             Command::Verify => self.verify().await,
             Command::Inject {
                 fault,
@@ -162,11 +164,11 @@ impl Supervisor {
                 row["link"] = json!(self.link_word(from, to, connected));
             }
         }
-        Ok(json!({ "lag": lag, "silent": silent }))
+        Ok(json!({ "lag": lag, "objects": rows("objects"), "silent": silent }))
     }
 
     /// The answers of the Regions that answered, and who didn't, and why.
-    async fn heard(&self, question: &Question) -> (Vec<(SiteName, Value)>, Vec<Value>) {
+    pub(super) async fn heard(&self, question: &Question) -> (Vec<(SiteName, Value)>, Vec<Value>) {
         let (mut heard, mut silent) = (Vec::new(), Vec::new());
         for (region, answer) in self.ask_regions(question, QUESTION_WAIT).await {
             match answer {
@@ -201,7 +203,7 @@ impl Supervisor {
     }
 }
 
-fn no_answer() -> Failure {
+pub(super) fn no_answer() -> Failure {
     Failure::did_not_hold("no Region answered").then("`causeway status` shows how they are")
 }
 

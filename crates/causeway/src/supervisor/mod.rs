@@ -11,6 +11,7 @@ mod identity;
 mod inject;
 mod ledger;
 mod links;
+mod objects;
 mod slot;
 mod verify;
 

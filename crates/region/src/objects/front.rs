@@ -50,6 +50,11 @@ impl<E: Engine> Region<E> {
         crate::front::is_for_objects(parts)
     }
 
+    /// Every operation of S3 by name, and whether it is built.
+    pub fn s3_operations() -> impl Iterator<Item = (&'static str, bool)> {
+        s3::S3Service::<E>::operations()
+    }
+
     /// Answers a request for S3 from that client, its body as it comes. Must be polled to its end:
     /// a write that was begun is carried out.
     pub async fn handle_streamed(&self, client: Client, request: Request<Body>) -> Response<Body> {

@@ -7,6 +7,7 @@ mod front;
 mod key;
 mod peers;
 mod roles;
+mod status;
 mod tasks;
 
 pub(crate) use courier::ObjectsInbox;
@@ -14,3 +15,4 @@ pub(crate) use front::is_addressed;
 pub(crate) use key::site_key;
 pub(crate) use peers::{BucketPeers, put_facts, take_facts};
 pub(crate) use roles::RolesOf;
+pub use status::{ContentsVerified, EventStatus, LostObject, LostObjects, ObjectsStatus, RuleLag};

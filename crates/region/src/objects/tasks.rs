@@ -14,6 +14,11 @@ impl<E: Engine> Region<E> {
         self.events.run().await;
     }
 
+    /// Watches what replication lets wait for too long.
+    pub(crate) async fn watch_replication(self: Arc<Self>) {
+        self.objects.watch_replication().await;
+    }
+
     /// Carries out lifecycle rules.
     pub(crate) async fn keep_lifecycles(self: Arc<Self>) {
         self.objects.keep_lifecycle().await;
