@@ -48,6 +48,20 @@ impl S3Answer {
 }
 
 impl Lab {
+    /// Waits until every Region can have the global configuration changed: names of buckets and
+    /// roles are there.
+    pub fn until_decided(&self) {
+        super::eventually("every Region hears a majority and its leader", || {
+            let status = self.json(&["status"]);
+            let sites = status["sites"].as_array().unwrap().iter();
+            let mut regions = sites.filter(|site| !site["api"].is_null());
+            regions.all(|site| {
+                let council = &site["detail"]["council"];
+                council["majority"] == true && !council["leader"].is_null()
+            })
+        });
+    }
+
     /// A client of S3 in that Region.
     pub fn s3(&self, region: &str) -> S3 {
         S3 {
