@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use aws::access::Authorizer;
 use bytes::Bytes;
 use futures_util::FutureExt;
-use store::MemoryEngine;
+use store::{Engine, MemoryEngine};
 use types::{
     AccountId, Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected,
     ConfigurationView, Deployment, Environment, Monotonic, Now, Proposal, Region, Site, SiteId,
@@ -35,8 +35,8 @@ pub(crate) struct Place {
 }
 
 /// A Region.
-pub(crate) struct Lab {
-    pub(crate) objects: Objects<MemoryEngine>,
+pub(crate) struct Lab<E: Engine = MemoryEngine> {
+    pub(crate) objects: Objects<E>,
     pub(crate) blobs: Arc<MemoryBlobs>,
     pub(crate) clock: Arc<Clock>,
 }
@@ -72,9 +72,16 @@ pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
 impl Lab {
     /// An empty Region at that time.
     pub(crate) fn new(wall: Timestamp) -> Lab {
+        Lab::over(MemoryEngine::new(), wall)
+    }
+}
+
+impl<E: Engine> Lab<E> {
+    /// A Region at that time, of what that engine holds.
+    pub(crate) fn over(engine: E, wall: Timestamp) -> Lab<E> {
         let place = Place::new(1, wall, Arc::default());
         Lab {
-            objects: place.open(MemoryEngine::new()),
+            objects: place.open(engine),
             blobs: place.blobs,
             clock: place.clock,
         }
@@ -156,7 +163,7 @@ impl Place {
     }
 
     /// Opens what that engine holds, and the blobs.
-    pub(crate) fn open(&self, engine: MemoryEngine) -> Objects<MemoryEngine> {
+    pub(crate) fn open<E: Engine>(&self, engine: E) -> Objects<E> {
         let regions = REGIONS.map(|name| name.parse::<Region>().unwrap());
         let sites = (1..).zip(regions).map(|(id, region)| Site {
             id: SiteId(id),

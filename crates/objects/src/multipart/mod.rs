@@ -5,6 +5,8 @@ mod complete;
 
 mod finish;
 mod part;
+#[cfg(test)]
+mod races;
 mod rows;
 #[cfg(test)]
 pub(crate) mod tests;
