@@ -343,6 +343,22 @@ impl Lab {
         panic!("it doesn't end");
     }
 
+    /// Carries something out at a place that needs the others.
+    pub(super) fn meanwhile<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+        &mut self,
+        at: usize,
+        work: impl FnOnce(Arc<Objects<MemoryEngine>>) -> F,
+    ) -> T {
+        let mut future = Box::pin(work(self.objects(at)));
+        for _ in 0..100_000 {
+            if let Some(value) = poll(future.as_mut()) {
+                return value;
+            }
+            self.step();
+        }
+        panic!("it doesn't end");
+    }
+
     /// Polls what waits for messages of a place to the others (and to itself).
     fn poll_senders(&self, place: &Place) {
         let mut sending = place.sending.borrow_mut();

@@ -56,6 +56,17 @@ pub(super) enum Message {
         /// From where in it.
         offset: u64,
     },
+    /// A piece of a version is damaged here: who has it whole?
+    Fetch(Box<Fetch>),
+    /// Bytes of such a piece.
+    Fetched {
+        /// Of which question.
+        question: u64,
+        /// Where they begin.
+        offset: u64,
+        /// They; none: there is nothing there.
+        bytes: Bytes,
+    },
     /// How a task ended at the receiver.
     Outcome {
         /// Which.
@@ -93,6 +104,25 @@ pub(super) struct Offer {
     /// Its bytes if they are few: as a reader has them, or of SSE-C as they are stored, after the
     /// JSON of their extent.
     pub body: Option<Bytes>,
+}
+
+/// Which bytes are wanted of a piece that is damaged where the question comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Fetch {
+    /// The question's number.
+    pub question: u64,
+    /// The bucket where it is damaged.
+    pub bucket: String,
+    /// A bucket that it was replicated to; empty: it came from elsewhere itself.
+    pub replica: String,
+    /// The key.
+    pub key: String,
+    /// The version's stamp.
+    pub stamp: Bytes,
+    /// The part's number.
+    pub number: u32,
+    /// From where on, in the bytes as they are sent.
+    pub offset: u64,
 }
 
 /// What is offered.
@@ -138,6 +168,8 @@ const CONTENT: u8 = 3;
 const ABANDON: u8 = 4;
 const WANT: u8 = 5;
 const OUTCOME: u8 = 6;
+const FETCH: u8 = 7;
+const FETCHED: u8 = 8;
 
 impl Message {
     /// Its bytes.
@@ -180,6 +212,19 @@ impl Message {
                 bytes.put_u32(*index);
                 bytes.put_u64(*offset);
             }
+            Message::Fetch(fetch) => {
+                head(&mut bytes, FETCH, fetch.question);
+                fetch.encode(&mut bytes);
+            }
+            Message::Fetched {
+                question,
+                offset,
+                bytes: content,
+            } => {
+                head(&mut bytes, FETCHED, *question);
+                bytes.put_u64(*offset);
+                put_bytes(&mut bytes, content);
+            }
             Message::Outcome { task, result } => {
                 head(&mut bytes, OUTCOME, *task);
                 result.encode(&mut bytes);
@@ -216,6 +261,12 @@ impl Message {
                 index: fields.int()?,
                 offset: fields.long()?,
             },
+            FETCH => Message::Fetch(Box::new(Fetch::decode(&mut fields)?)),
+            FETCHED => Message::Fetched {
+                question: fields.long()?,
+                offset: fields.long()?,
+                bytes: fields.bytes(MAX_CONTENT)?,
+            },
             OUTCOME => Message::Outcome {
                 task: fields.long()?,
                 result: Result::decode(&mut fields)?,
@@ -228,9 +279,11 @@ impl Message {
         }
     }
 
-    /// The number of the task that it is about.
+    /// The number of the task, or of the question, that it is about.
     pub fn task(&self) -> u64 {
         match self {
+            Message::Fetch(fetch) => fetch.question,
+            Message::Fetched { question, .. } => *question,
             Message::Offer(offer) => offer.task,
             Message::Part { task, .. }
             | Message::Content { task, .. }
@@ -292,6 +345,29 @@ impl Offer {
                 true => Some(fields.bytes(MAX_CONTENT)?),
                 false => None,
             },
+        })
+    }
+}
+
+impl Fetch {
+    fn encode(&self, bytes: &mut BytesMut) {
+        for text in [&self.bucket, &self.replica, &self.key] {
+            put_bytes(bytes, text.as_bytes());
+        }
+        put_bytes(bytes, &self.stamp);
+        bytes.put_u32(self.number);
+        bytes.put_u64(self.offset);
+    }
+
+    fn decode(fields: &mut Fields) -> std::result::Result<Fetch, MessageError> {
+        Ok(Fetch {
+            question: fields.long()?,
+            bucket: fields.text()?,
+            replica: fields.text()?,
+            key: fields.text()?,
+            stamp: fields.bytes(MAX_FIELDS)?,
+            number: fields.int()?,
+            offset: fields.long()?,
         })
     }
 }
@@ -415,6 +491,20 @@ mod tests {
                 task: 1,
                 index: 2,
                 offset: 3,
+            },
+            Message::Fetch(Box::new(Fetch {
+                question: 1,
+                bucket: "b".to_owned(),
+                replica: String::new(),
+                key: "k".to_owned(),
+                stamp: Bytes::from_static(&[7; 24]),
+                number: 1,
+                offset: 3,
+            })),
+            Message::Fetched {
+                question: 1,
+                offset: 3,
+                bytes: Bytes::from_static(b"bytes"),
             },
             outcome(Result::Done),
             outcome(Result::Skipped),

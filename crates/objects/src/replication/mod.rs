@@ -19,6 +19,7 @@ mod outcome;
 mod queue;
 mod reason;
 mod receive;
+mod repair;
 mod send;
 mod stream;
 mod task;
@@ -45,10 +46,12 @@ pub use job::{
 pub use ledger::{LedgerPage, LostVersion};
 pub use message::{MAX_MESSAGE, MessageError};
 pub use reason::FailureReason;
+pub use repair::ReplicaRepair;
 
 use figures::Figures;
 use message::Message;
 use queue::Queue;
+use repair::Questions;
 use stream::Stream;
 use task::Task;
 use transfer::Transfers;
@@ -74,6 +77,8 @@ pub(crate) struct Replication {
     figures: Arc<Mutex<Figures>>,
     /// Rings when there is a new job.
     job_bell: Event,
+    /// Questions for bytes that are damaged here.
+    questions: Questions,
 }
 
 /// What goes to a Region and comes from it.
@@ -146,6 +151,7 @@ impl Replication {
             sites: sites.collect(),
             figures: Arc::new(Mutex::new(figures)),
             job_bell: Event::new(),
+            questions: Questions::default(),
         })
     }
 

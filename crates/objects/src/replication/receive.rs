@@ -93,7 +93,15 @@ impl<E: Engine> Objects<E> {
                 state.ring();
                 None
             }
-            Message::Outcome { .. } => None,
+            Message::Outcome { .. } | Message::Fetch(_) => None,
+            Message::Fetched {
+                question,
+                offset,
+                bytes,
+            } => {
+                self.replication.fetched(*question, *offset, bytes.clone());
+                None
+            }
             _ => {
                 let mut transfers = state.transfers();
                 transfers.forget_silent(now);
@@ -106,6 +114,7 @@ impl<E: Engine> Objects<E> {
                 (Message::Outcome { task, result }, _) => {
                     objects.answered(from, &state, task, result).await;
                 }
+                (Message::Fetch(fetch), _) => objects.answer_fetch(&state, *fetch).await,
                 (message, Some(turn)) => {
                     turn.come().await;
                     objects.take_in(from, &state, &turn, message).await;
@@ -169,7 +178,10 @@ impl<E: Engine> Objects<E> {
                 let discarded = self.discard_staged(from, task).await;
                 discarded.map(|()| Taken::Forgotten).map_err(Refusal::from)
             }
-            Message::Want { .. } | Message::Outcome { .. } => Ok(Taken::Forgotten),
+            Message::Want { .. }
+            | Message::Outcome { .. }
+            | Message::Fetch(_)
+            | Message::Fetched { .. } => Ok(Taken::Forgotten),
         };
         match taken {
             Ok(Taken::On(progress)) => turn.put(progress),
@@ -357,7 +369,7 @@ impl<E: Engine> Objects<E> {
     }
 
     /// The version of that stamp.
-    async fn version_at(
+    pub(super) async fn version_at(
         &self,
         bucket: &Bucket,
         key: &ObjectKey,

@@ -27,9 +27,21 @@ pub(super) struct Stream {
     read: Bytes,
 }
 
-enum Reader {
+/// Bytes as another Region wants them: as a reader has them, or as they are stored.
+pub(super) enum Reader {
     Plain(Box<ContentReader>),
     Stored(Box<RawReader>),
+}
+
+impl Reader {
+    /// The next bytes; none at the end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ObjectError> {
+        let read = match self {
+            Reader::Plain(reader) => reader.next().await,
+            Reader::Stored(reader) => reader.next().await,
+        };
+        read.transpose()
+    }
 }
 
 impl Stream {
@@ -119,11 +131,8 @@ impl Stream {
             let extent = &self.extents[index as usize];
             self.reader = Some(open(objects, &self.encryption, extent, offset).await?);
         }
-        let read = match self.reader.as_mut().expect("it was just opened") {
-            Reader::Plain(reader) => reader.next().await,
-            Reader::Stored(reader) => reader.next().await,
-        };
-        read.transpose()
+        let reader = self.reader.as_mut().expect("it was just opened");
+        reader.next().await
     }
 
     fn facts(&self, extent: &Extent) -> Bytes {
@@ -150,7 +159,11 @@ fn facts(encryption: &Encryption, extent: &Extent) -> Bytes {
     Bytes::from(json.expect("an extent is plain values"))
 }
 
-async fn open<E: Engine>(
+/// Begins to read a piece at that offset of what is sent of it.
+///
+/// # Errors
+/// What is stored can't be read.
+pub(super) async fn open<E: Engine>(
     objects: &Objects<E>,
     encryption: &Encryption,
     extent: &Extent,
@@ -181,14 +194,8 @@ pub(super) async fn read_whole<E: Engine>(
 ) -> Result<Bytes, ObjectError> {
     let mut whole = bytes::BytesMut::new();
     let mut reader = open(objects, encryption, extent, 0).await?;
-    loop {
-        let read = match &mut reader {
-            Reader::Plain(reader) => reader.next().await,
-            Reader::Stored(reader) => reader.next().await,
-        };
-        match read.transpose()? {
-            Some(bytes) => whole.extend_from_slice(&bytes),
-            None => return Ok(whole.freeze()),
-        }
+    while let Some(bytes) = reader.next().await? {
+        whole.extend_from_slice(&bytes);
     }
+    Ok(whole.freeze())
 }

@@ -718,3 +718,25 @@ fn the_ledger_lists_who_lost() {
     );
     assert_eq!(page.lost[0].bucket, Some("two".parse().unwrap()));
 }
+
+#[test]
+fn what_is_damaged_is_got_from_the_replica_and_from_its_source() {
+    for (damaged, other) in [(0, 1), (1, 0)] {
+        let mut lab = one_way(21);
+        let content = bytes(2_000_000, 5);
+        lab.put(0, "one", "k", &content);
+        lab.settle();
+        let bucket = BUCKETS[damaged];
+        let blob = lab.blobs(damaged).all()[0].0;
+        assert!(lab.blobs(damaged).flip(blob, 1_000_000));
+        let version = lab.find(damaged, bucket, "k", None).unwrap();
+        assert!(lab.read(damaged, bucket, "k", &version).is_err());
+        let scrubbed = lab.meanwhile(damaged, |objects| async move {
+            let repair = super::ReplicaRepair(objects.clone());
+            objects.scrub_once(None, &repair).await.unwrap()
+        });
+        assert_eq!((scrubbed.repaired, scrubbed.damaged), (1, 0), "{other}");
+        let version = lab.find(damaged, bucket, "k", None).unwrap();
+        assert!(lab.read(damaged, bucket, "k", &version).unwrap() == content);
+    }
+}
