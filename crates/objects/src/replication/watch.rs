@@ -27,8 +27,12 @@ const STAGED_FOR: u64 = 7 * 24 * 60 * 60 * 1000;
 const PAGE: usize = 256;
 
 impl<E: Engine> Objects<E> {
-    /// Watches replication for as long as it is polled.
+    /// Watches replication, and takes batch jobs on, for as long as it is polled.
     pub async fn watch_replication(&self) {
+        futures_util::future::join(self.watch(), self.run_jobs()).await;
+    }
+
+    async fn watch(&self) {
         let mut watched = Watched::default();
         loop {
             if let Err(error) = self.watch_once(&mut watched).await {

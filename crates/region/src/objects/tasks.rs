@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use objects::scrub::NoRepair;
+use objects::replication::ReplicaRepair;
 use store::Engine;
 
 use crate::region::Region;
@@ -31,6 +31,7 @@ impl<E: Engine> Region<E> {
 
     /// Checks stored bytes, slowly.
     pub(crate) async fn scrub_contents(self: Arc<Self>) {
-        self.objects.scrub(&NoRepair).await;
+        let repair = ReplicaRepair(self.objects.clone());
+        self.objects.scrub(&repair).await;
     }
 }

@@ -35,7 +35,7 @@ const NO_SITE: u16 = u16::MAX;
 
 impl<E: Engine> Objects<E> {
     /// Carries out jobs for as long as it is polled.
-    pub async fn run_jobs(&self) {
+    pub(in crate::replication) async fn run_jobs(&self) {
         loop {
             let bell = self.replication.job_bell.listen();
             let wait = match self.run_jobs_once().await {
