@@ -87,7 +87,8 @@ impl Addressee {
         match parts.uri.path() {
             _ if parts.headers.contains_key(DYNAMODB_TARGET) => Addressee::Tables,
             path if path.starts_with(route53::PATHS) => Addressee::Routing,
-            _ if is_form => Addressee::Sts,
+            // Whoever puts an object may send it as a form.
+            "/" if is_form => Addressee::Sts,
             _ if crate::objects::is_addressed(parts) => Addressee::Objects,
             _ if parts.uri.query().is_some() => Addressee::Sts,
             _ => Addressee::Tables,
@@ -341,6 +342,9 @@ mod tests {
         assert_eq!(addressee(zones), Addressee::Routing);
         assert_eq!(addressee(Request::post("/")), Addressee::Tables);
         assert_eq!(addressee(Request::get("/bucket/key")), Addressee::Objects);
+        let put = "application/x-www-form-urlencoded";
+        let put = Request::put("/bucket/key").header("content-type", put);
+        assert_eq!(addressee(put), Addressee::Objects);
         let hosted = Request::get("/").header("host", "bucket.s3.localhost");
         assert_eq!(addressee(hosted), Addressee::Objects);
         let target = Request::post("/x").header("x-amz-target", "DynamoDB_20120810.PutItem");

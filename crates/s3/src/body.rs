@@ -61,11 +61,13 @@ impl Payload {
             let Ok(data) = frame.map_err(|_| incomplete())?.into_data() else {
                 continue;
             };
-            let mut payload = Vec::with_capacity(data.len());
-            if let Err(error) = verifier.push(&data, &mut payload) {
-                self.verifier = None;
-                return Err(error.into());
-            }
+            let payload = match verifier.pass(data) {
+                Ok(payload) => payload,
+                Err(error) => {
+                    self.verifier = None;
+                    return Err(error.into());
+                }
+            };
             if payload.is_empty() {
                 continue;
             }
@@ -73,7 +75,7 @@ impl Payload {
             if self.length.is_some_and(|length| self.received > length) {
                 return Err(incomplete());
             }
-            return Ok(Some(Bytes::from(payload)));
+            return Ok(Some(payload));
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use http::request::Parts;
 use sha2::{Digest, Sha256};
 
@@ -286,6 +287,27 @@ impl PayloadVerifier {
                 hash.update(bytes);
                 payload.extend_from_slice(bytes);
                 Ok(())
+            }
+        }
+    }
+
+    /// As [`PayloadVerifier::push`], of bytes that one has: of a body that isn't in chunks they are
+    /// given back as they are, uncopied.
+    ///
+    /// # Errors
+    ///
+    /// As [`PayloadVerifier::push`].
+    pub fn pass(&mut self, bytes: Bytes) -> Result<Bytes, PayloadError> {
+        match &mut self.0 {
+            Kind::Unsigned => Ok(bytes),
+            Kind::Hash { hash, .. } => {
+                hash.update(&bytes);
+                Ok(bytes)
+            }
+            Kind::Chunked(decoder) => {
+                let mut payload = Vec::with_capacity(bytes.len());
+                decoder.push(&bytes, &mut payload)?;
+                Ok(Bytes::from(payload))
             }
         }
     }
