@@ -13,8 +13,8 @@ use super::{Replication, SiteState};
 use crate::cause::{Change, What};
 use crate::rules::{Candidate, Chosen, Operation, ReplicationConfiguration, Rule, choose};
 use crate::{
-    Aspect, Bucket, BucketName, Cause, ObjectKey, ObjectVersion, Objects, ReplicationStatus,
-    RuleOutcome, row,
+    Aspect, Bucket, BucketName, Cause, Grant, Grantee, ObjectKey, ObjectOwnership, ObjectVersion,
+    Objects, Permission, ReplicationStatus, RuleOutcome, row,
 };
 
 /// What a batch announces. It is to live until the batch's commit has returned, and to be told if
@@ -113,6 +113,9 @@ impl Announcing<'_> {
         version: &mut ObjectVersion,
         operation: Operation,
     ) {
+        if !owner_reads(self.bucket, version) {
+            return;
+        }
         let candidate = Candidate {
             key: self.key.as_str(),
             version,
@@ -205,6 +208,27 @@ impl Announcing<'_> {
             task,
         });
     }
+}
+
+/// May the bucket's owner read an object? One that it can't isn't replicated (S3 User Guide, "What
+/// isn't replicated").
+pub(super) fn owner_reads(bucket: &Bucket, version: &ObjectVersion) -> bool {
+    let owner = bucket.entry.owner;
+    let enforced = bucket.settings.ownership == Some(ObjectOwnership::BucketOwnerEnforced);
+    let Some(object) = version.object() else {
+        return true;
+    };
+    let granted = |grant: &Grant| {
+        let reads = matches!(grant.permission, Permission::Read | Permission::FullControl);
+        let to_it = match &grant.grantee {
+            Grantee::Account(account) => *account == owner,
+            Grantee::AllUsers | Grantee::AuthenticatedUsers => true,
+            Grantee::LogDelivery => false,
+        };
+        reads && to_it
+    };
+    let grants = object.acl.iter().flat_map(|acl| &acl.grants);
+    enforced || version.owner == owner || grants.into_iter().any(granted)
 }
 
 /// By which rule, and where to.

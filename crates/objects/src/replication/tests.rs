@@ -740,3 +740,31 @@ fn what_is_damaged_is_got_from_the_replica_and_from_its_source() {
         assert!(lab.read(damaged, bucket, "k", &version).unwrap() == content);
     }
 }
+
+#[test]
+fn what_the_buckets_owner_cannot_read_stays() {
+    use crate::{Acl, Grant, Grantee, ObjectOwnership, Permission, State};
+    let mut lab = one_way(22);
+    lab.change(0, "one", |settings| {
+        settings.ownership = Some(ObjectOwnership::ObjectWriter)
+    });
+    let other: types::AccountId = "444455556666".parse().unwrap();
+    let bucket = lab.bucket(0, "one");
+    let put = lab.put(0, "one", "k", b"1");
+    let mut theirs = (*put).clone();
+    theirs.owner = other;
+    let reads = super::announce::owner_reads;
+    assert!(reads(&bucket, &put));
+    assert!(!reads(&bucket, &theirs));
+    if let State::Object(object) = &mut theirs.state {
+        object.acl = Some(Acl {
+            owner: other,
+            grants: vec![Grant {
+                grantee: Grantee::Account(types::AccountId::LAB),
+                permission: Permission::Read,
+            }],
+        });
+    }
+    assert!(reads(&bucket, &theirs));
+    lab.settle();
+}

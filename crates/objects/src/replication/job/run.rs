@@ -10,7 +10,7 @@ use types::{AccountId, Span};
 use super::{Cursor, FilterStatus, Job, JobFilter, JobResult, JobStatus, Manifest, result_row};
 use crate::keys::{self, kind};
 use crate::replication::FailureReason;
-use crate::replication::announce::{Announced, Announcing, Place};
+use crate::replication::announce::{Announced, Announcing, Place, owner_reads};
 use crate::replication::task::TaskKind;
 use crate::rules::{Candidate, Operation, choose};
 use crate::{
@@ -234,6 +234,9 @@ impl<E: Engine> Objects<E> {
         let Some(configuration) = &settings.replication else {
             return 0;
         };
+        if !owner_reads(announcing.bucket, version) {
+            return 0;
+        }
         let candidate = Candidate {
             key: announcing.key.as_str(),
             version,
