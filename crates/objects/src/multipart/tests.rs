@@ -1,16 +1,18 @@
 //! Uploads from their beginning to their end.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use store::{Direction, Engine, KeyRange, Snapshot, Space};
+use store::{Batch, Direction, EmbeddedEngine, EmbeddedOptions, Engine, KeyRange, Snapshot, Space};
 use types::{AccountId, Timestamp};
 
 use super::*;
 use crate::content::{CustomerKey, Expected, Ingest};
 use crate::keys::kind;
-use crate::testing::{Lab, cause, code, now};
+use crate::testing::{Lab, Place, cause, code, now};
 use crate::{
-    Bucket, ChecksumAlgorithm, ChecksumKind, Encryption, EtagMatch, ObjectKey, Versioning,
-    WriteConditions,
+    Bucket, BucketSettings, ChecksumAlgorithm, ChecksumKind, Encryption, EtagMatch, NewBucket,
+    ObjectKey, Versioning, WriteConditions,
 };
 
 const MIB: usize = 1 << 20;
@@ -396,4 +398,84 @@ fn a_part_may_come_with_another_checksum_than_is_kept() {
     let part = now(part).unwrap();
     let kept = part.extent.checksum.clone().unwrap().algorithm;
     assert_eq!(kept, ChecksumAlgorithm::Crc64nvme);
+}
+
+/// Waits for a future of an engine that has a thread of its own.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::task::Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        std::thread::park();
+    }
+}
+
+#[test]
+fn ten_thousand_parts_become_one_version_on_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = EmbeddedOptions::modest();
+    let engine = EmbeddedEngine::open(directory.path(), options).unwrap();
+    let place = Place::new(1, Timestamp(1_000_000), Arc::default());
+    let objects = place.open(engine.clone());
+    let new = NewBucket {
+        name: "bucket".parse().unwrap(),
+        owner: AccountId::LAB,
+        settings: BucketSettings::new(false),
+    };
+    let bucket = wait(objects.create_bucket(new)).unwrap();
+    let key: ObjectKey = "k".parse().unwrap();
+    let id = wait(objects.create_upload(&bucket, &key, &upload(None))).unwrap();
+    // Their rows alone: completing reads no byte.
+    let parts: Vec<Part> = (1..=MOST_PARTS).map(fake_part).collect();
+    let mut batch = Batch::new();
+    for part in &parts {
+        let row = rows::part_row(bucket.entry.id, id, part.extent.number);
+        batch.put(Space::Objects, row, part.encode());
+    }
+    wait(engine.commit(batch)).unwrap();
+    let request = completion(&parts.iter().collect::<Vec<_>>());
+    let (conditions, cause) = (WriteConditions::default(), cause());
+    let completed = objects.complete_upload(&bucket, &key, id, &request, &conditions, &cause);
+    assert!(wait(completed).unwrap().etag.ends_with("-10000"));
+    let version = wait(objects.find(&bucket, &key, None)).unwrap();
+    let object = version.object().unwrap();
+    assert_eq!(object.size, u64::from(MOST_PARTS) * LEAST_PART);
+    let extents = objects.extents(bucket.entry.id, &key, version.stamp, object);
+    let numbers = wait(extents)
+        .unwrap()
+        .into_iter()
+        .map(|extent| extent.number);
+    assert!(numbers.eq(1..=MOST_PARTS));
+    let left = engine.snapshot();
+    let range = KeyRange::prefix(&[kind::PART]);
+    let left = left.scan(Space::Objects, range, Direction::Forward, 1);
+    assert!(wait(left).unwrap().entries.is_empty());
+}
+
+fn fake_part(number: u32) -> Part {
+    Part {
+        extent: Extent {
+            number,
+            size: LEAST_PART,
+            etag: format!("{number:032x}"),
+            checksum: Some(Checksum {
+                algorithm: ChecksumAlgorithm::Crc64nvme,
+                kind: ChecksumKind::FullObject,
+                value: "AAAAAAAAAAA=".to_owned(),
+            }),
+            blob: number.into(),
+            inline: false,
+            sealed_key: Bytes::from(vec![7; 60]),
+        },
+        last_modified: Timestamp(1_000_000),
+    }
 }
