@@ -14,6 +14,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
+use futures_util::future::join;
 use serde::Serialize;
 use store::{Batch, CommitError, Direction, Engine, KeyRange, Snapshot, Space};
 use types::{ByteSize, Environment, Span};
@@ -21,6 +22,7 @@ use types::{ByteSize, Environment, Span};
 use crate::blob::BlobId;
 use crate::content::{
     Ingested, Reading, check_piece, decode_extents, discard_extent, encode_extents, next_range,
+    numbers_in, version_row,
 };
 use crate::keys::{self, kind};
 use crate::{
@@ -35,6 +37,9 @@ const PACE: ByteSize = ByteSize::mib(8);
 
 /// How long it rests between two passes.
 const REST: Span = Span::seconds(6 * 3_600);
+
+/// How long damage that readers find is gathered before it is looked after.
+const GATHERING: Span = Span::seconds(5);
 
 /// How many versions are read at once.
 const PAGE: usize = 64;
@@ -111,8 +116,68 @@ impl<E: Engine> Objects<E> {
         self.contents.damaged()
     }
 
-    /// Checks all bytes again and again, slowly. Never ends.
+    /// Checks all bytes again and again, slowly, and what readers found damaged at once. Never
+    /// ends.
     pub async fn scrub(&self, repair: &dyn Repair) {
+        join(self.scrub_slowly(repair), self.repair_found(repair)).await;
+    }
+
+    async fn repair_found(&self, repair: &dyn Repair) {
+        let environment = &self.config.environment;
+        loop {
+            let found = self.contents.damage_found();
+            if let Err(error) = self.scrub_damaged(repair).await {
+                tracing::warn!(%error, "damaged bytes can't be looked after");
+            }
+            found.await;
+            // Damage comes in company: what is found next waits for it.
+            let next = environment.now().monotonic + GATHERING;
+            environment.sleep_until(next).await;
+        }
+    }
+
+    /// Looks after the versions whose pieces were found damaged so far.
+    ///
+    /// # Errors
+    /// The rows can't be read.
+    pub async fn scrub_damaged(&self, repair: &dyn Repair) -> Result<Scrubbed, ObjectError> {
+        let mut scrubbed = Scrubbed::default();
+        let damaged = self.contents.damaged();
+        if damaged.is_empty() {
+            return Ok(scrubbed);
+        }
+        for kind in [kind::VERSION, kind::EXTENTS] {
+            let mut range = KeyRange::prefix(&[kind]);
+            loop {
+                let page = self
+                    .engine
+                    .snapshot()
+                    .scan(Space::Objects, range.clone(), Direction::Forward, PAGE)
+                    .await?;
+                for entry in &page.entries {
+                    let mut named = numbers_in(&entry.value);
+                    if !named.any(|blob| damaged.contains_key(&blob)) {
+                        continue;
+                    }
+                    let row = match kind {
+                        kind::VERSION => Some(entry.key.clone()),
+                        _ => version_row(&entry.key),
+                    };
+                    if let Some(row) = row {
+                        self.scrub_version(&row, None, repair, &mut scrubbed)
+                            .await?;
+                    }
+                }
+                match next_range(&range, &page) {
+                    Some(next) => range = next,
+                    None => break,
+                }
+            }
+        }
+        Ok(scrubbed)
+    }
+
+    async fn scrub_slowly(&self, repair: &dyn Repair) {
         let environment = &self.config.environment;
         loop {
             match self.scrub_once(Some(PACE), repair).await {

@@ -23,6 +23,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use event_listener::{Event, EventListener};
 use types::Environment;
 
 use crate::ObjectError;
@@ -43,7 +44,7 @@ pub(crate) use block::{Checker, Damage};
 pub(crate) use check::check_piece;
 pub(crate) use hold::{Hold, Reading};
 pub(crate) use ingest::content_key;
-pub(crate) use sweep::next_range;
+pub(crate) use sweep::{next_range, numbers_in, version_row};
 
 /// Content up to this many bytes is a row of the database: with the version in one sync. Larger
 /// content is a blob. Peers have 3 KiB (Garage) to 128 KiB (MinIO); the journal is written twice.
@@ -62,6 +63,8 @@ struct Shared {
     environment: Arc<dyn Environment>,
     busy: Mutex<Busy>,
     damaged: Mutex<BTreeMap<BlobId, String>>,
+    /// Rings when a blob is found damaged that wasn't known to be.
+    found: Event,
 }
 
 /// Blobs that the collectors leave alone.
@@ -86,6 +89,7 @@ impl Contents {
                 environment,
                 busy: Mutex::default(),
                 damaged: Mutex::default(),
+                found: Event::new(),
             }),
         }
     }
@@ -124,10 +128,18 @@ impl Contents {
     pub(crate) fn note_damage(&self, blob: BlobId, detail: &str) -> ObjectError {
         tracing::error!(%blob, detail, "stored bytes are damaged");
         let mut damaged = self.lock_damaged();
-        if damaged.len() < MOST_DAMAGED {
-            damaged.insert(blob, detail.to_owned());
+        let is_new =
+            damaged.len() < MOST_DAMAGED && damaged.insert(blob, detail.to_owned()).is_none();
+        drop(damaged);
+        if is_new {
+            self.shared.found.notify(usize::MAX);
         }
         ObjectError::Damaged(format!("blob {blob}: {detail}"))
+    }
+
+    /// Waits until a further blob is found damaged.
+    pub(crate) fn damage_found(&self) -> EventListener {
+        self.shared.found.listen()
     }
 
     /// A blob is gone, or was found whole.

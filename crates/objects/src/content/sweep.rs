@@ -304,7 +304,7 @@ pub(crate) fn next_range(range: &KeyRange, page: &Page) -> Option<KeyRange> {
 }
 
 /// The row of the version whose parts that row lists.
-fn version_row(row: &[u8]) -> Option<Bytes> {
+pub(crate) fn version_row(row: &[u8]) -> Option<Bytes> {
     let (&kind::EXTENTS, rest) = row.split_first()? else {
         return None;
     };
@@ -318,7 +318,7 @@ fn version_row(row: &[u8]) -> Option<Bytes> {
 }
 
 /// Every string of 32 hexadecimal digits in JSON, as a number.
-fn numbers_in(value: &[u8]) -> impl Iterator<Item = BlobId> {
+pub(crate) fn numbers_in(value: &[u8]) -> impl Iterator<Item = BlobId> {
     /// A number with its quotes.
     const QUOTED: usize = 34;
     let mut at = 0;

@@ -229,4 +229,6 @@ mod job_tests;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod repairs;
+#[cfg(test)]
 mod tests;
