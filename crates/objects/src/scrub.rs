@@ -1,13 +1,10 @@
-//! Looks after bytes that nobody reads: goes through every version's pieces, checks each block
-//! against its checksum, and replaces what is damaged by what a replica has. And the same without
-//! a Region (`verify`). It never serves a byte, and never removes the only copy of one.
+//! Looks after bytes that nobody reads: goes through every version's pieces, and those of uploads
+//! and transfers under way, checks each block against its checksum, and replaces what is damaged
+//! by what a replica has. It never serves a byte, and never removes the only copy of one.
 
 mod pieces;
 #[cfg(test)]
 mod tests;
-mod verify;
-
-pub use verify::verify_contents;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -164,8 +161,7 @@ impl<E: Engine> Objects<E> {
                         _ => version_row(&entry.key),
                     };
                     if let Some(row) = row {
-                        self.scrub_version(&row, None, repair, &mut scrubbed)
-                            .await?;
+                        self.scrub_row(&row, None, repair, &mut scrubbed).await?;
                     }
                 }
                 match next_range(&range, &page) {
@@ -206,25 +202,28 @@ impl<E: Engine> Objects<E> {
         repair: &dyn Repair,
     ) -> Result<Scrubbed, ObjectError> {
         let mut scrubbed = Scrubbed::default();
-        let mut range = KeyRange::prefix(&[kind::VERSION]);
-        loop {
-            let page = self
-                .engine
-                .snapshot()
-                .scan(Space::Objects, range.clone(), Direction::Forward, PAGE)
-                .await?;
-            for entry in &page.entries {
-                self.scrub_version(&entry.key, pace, repair, &mut scrubbed)
+        for kind in [kind::VERSION, kind::PART, kind::STAGED] {
+            let mut range = KeyRange::prefix(&[kind]);
+            loop {
+                let page = self
+                    .engine
+                    .snapshot()
+                    .scan(Space::Objects, range.clone(), Direction::Forward, PAGE)
                     .await?;
-            }
-            match next_range(&range, &page) {
-                Some(next) => range = next,
-                None => return Ok(scrubbed),
+                for entry in &page.entries {
+                    self.scrub_row(&entry.key, pace, repair, &mut scrubbed)
+                        .await?;
+                }
+                match next_range(&range, &page) {
+                    Some(next) => range = next,
+                    None => break,
+                }
             }
         }
+        Ok(scrubbed)
     }
 
-    async fn scrub_version(
+    async fn scrub_row(
         &self,
         row: &[u8],
         pace: Option<ByteSize>,
@@ -236,7 +235,7 @@ impl<E: Engine> Objects<E> {
         let Some(found) = pieces_of(&snapshot, row).await? else {
             return Ok(());
         };
-        scrubbed.versions += 1;
+        scrubbed.versions += u64::from(found.is_version);
         let extents = match found.extents {
             Ok(extents) => extents,
             Err(piece) => {
@@ -247,9 +246,9 @@ impl<E: Engine> Objects<E> {
         for extent in extents {
             let blob = BlobId(extent.blob);
             let reading = Reading::new(&self.contents, vec![blob]);
-            let row = content_row(&snapshot, &extent).await?;
+            let content = content_row(&snapshot, &extent).await?;
             let environment = pace.map(|pace| (&*self.config.environment, pace));
-            let checked = check_piece(&**self.contents.blobs(), &extent, row, |bytes| {
+            let checked = check_piece(&**self.contents.blobs(), &extent, content, |bytes| {
                 paced(environment, bytes)
             });
             let checked = checked.await;
@@ -265,27 +264,27 @@ impl<E: Engine> Objects<E> {
             };
             let piece = found.place.piece(&extent, detail);
             // It may have been removed meanwhile, and is missing rightly.
-            if self.still_has(&piece).await? {
-                match self.repair(repair, &piece).await {
-                    true => scrubbed.repaired += 1,
-                    false => scrubbed.name(piece),
-                }
+            if !self.still_has(row, blob).await? {
+                continue;
+            }
+            self.contents.note_damage(blob, &piece.detail);
+            match found.is_version && self.repair(repair, &piece).await {
+                true => scrubbed.repaired += 1,
+                false => scrubbed.name(piece),
             }
         }
         Ok(())
     }
 
-    async fn still_has(&self, piece: &DamagedPiece) -> Result<bool, ObjectError> {
-        let row = keys::version(piece.bucket, &piece.key, piece.stamp);
-        let found = pieces_of(&self.engine.snapshot(), &row).await?;
+    async fn still_has(&self, row: &[u8], blob: BlobId) -> Result<bool, ObjectError> {
+        let found = pieces_of(&self.engine.snapshot(), row).await?;
         let extents = found.and_then(|found| found.extents.ok());
         let mut extents = extents.into_iter().flatten();
-        Ok(extents.any(|extent| extent.blob == piece.blob.0))
+        Ok(extents.any(|extent| extent.blob == blob.0))
     }
 
     /// Gets whole bytes for a piece. False: it stays damaged.
     async fn repair(&self, repair: &dyn Repair, piece: &DamagedPiece) -> bool {
-        self.contents.note_damage(piece.blob, &piece.detail);
         let replaced = match repair.repair(piece).await {
             Ok(Some(whole)) => self.replace_piece(piece, whole).await,
             Ok(None) => Ok(false),

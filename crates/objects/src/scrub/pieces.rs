@@ -1,13 +1,16 @@
 //! Which pieces a version's row names, read from the rows alone.
 
 use bytes::Bytes;
+use serde::Deserialize;
 use store::{Snapshot, Space};
 
 use super::DamagedPiece;
 use crate::blob::BlobId;
 use crate::content::{content_key, decode_extents};
 use crate::keys::{self, kind};
-use crate::{BucketId, Content, Extent, ObjectData, ObjectError, ObjectKey, ObjectVersion, Stamp};
+use crate::{
+    BucketId, Content, Extent, ObjectData, ObjectError, ObjectKey, ObjectVersion, Stamp, row,
+};
 
 /// Which version a row is of.
 pub(super) struct Place {
@@ -19,6 +22,8 @@ pub(super) struct Place {
 /// A version's pieces.
 pub(super) struct Found {
     pub(super) place: Place,
+    /// Or of an upload or a transfer under way: which, its place doesn't tell.
+    pub(super) is_version: bool,
     /// Or what is wrong with the row that lists them.
     pub(super) extents: Result<Vec<Extent>, DamagedPiece>,
 }
@@ -36,7 +41,14 @@ impl Place {
     }
 }
 
-/// The pieces of the version in that row; none if there is none, or it has none.
+/// A row that keeps a piece which no version has yet: a part of an upload, or of a transfer.
+#[derive(Deserialize)]
+struct Unfinished {
+    extent: Extent,
+}
+
+/// The pieces that a row of a version, a part or a transfer names; none if there is no such row,
+/// or it names none.
 pub(super) async fn pieces_of<S: Snapshot>(
     snapshot: &S,
     row: &[u8],
@@ -44,6 +56,9 @@ pub(super) async fn pieces_of<S: Snapshot>(
     let Some(bytes) = snapshot.get(Space::Objects, row).await? else {
         return Ok(None);
     };
+    if row.first() != Some(&kind::VERSION) {
+        return Ok(unfinished(row, &bytes));
+    }
     let version = ObjectVersion::decode(&bytes)?;
     let bucket = row.get(1..).and_then(|rest| rest.first_chunk::<8>());
     let (Some(bucket), Some((key, _))) = (bucket, keys::split(row)) else {
@@ -60,7 +75,30 @@ pub(super) async fn pieces_of<S: Snapshot>(
         return Ok(None);
     };
     let extents = listed(snapshot, &place, data).await?;
-    Ok(Some(Found { place, extents }))
+    Ok(Some(Found {
+        place,
+        is_version: true,
+        extents,
+    }))
+}
+
+/// What else a row of those kinds holds is its owner's affair.
+fn unfinished(row: &[u8], bytes: &[u8]) -> Option<Found> {
+    let Unfinished { extent } = row::decode("a piece", bytes).ok()?;
+    let bucket = match row {
+        [kind::PART, rest @ ..] => rest.first_chunk().copied().unwrap_or_default(),
+        _ => [0; 8],
+    };
+    let place = Place {
+        bucket: BucketId(u64::from_be_bytes(bucket)),
+        key: "(under way)".parse().expect("it is a key"),
+        stamp: Stamp::from_bytes(&[0; 24]).expect("zeros are a stamp"),
+    };
+    Some(Found {
+        place,
+        is_version: false,
+        extents: Ok(vec![extent]),
+    })
 }
 
 async fn listed<S: Snapshot>(

@@ -436,13 +436,29 @@ fn damage_is_found_wherever_it_is_and_told() {
             .collect::<std::collections::BTreeSet<_>>())
     );
     assert!(lab.read("a/whole", &whole).is_err());
-    // The same without a service.
-    let offline = verify_contents(&lab.objects.engine, &lab.blobs, |_| ());
-    assert_eq!(wait(offline).unwrap(), found);
     // Healed by itself (a loose cable): it is no longer told.
     assert!(lab.blobs.flip(BlobId(blob), 150_000));
     lab.scrub(&NoRepair);
     assert!(!lab.objects.contents().damaged().contains_key(&BlobId(blob)));
+}
+
+#[test]
+fn pieces_of_what_is_under_way_are_checked_too() {
+    let lab = lab();
+    for kind in [kind::PART, kind::STAGED] {
+        let mut batch = Batch::new();
+        let extent = lab.ingest(100_000).enter(&mut batch);
+        let row = row::encode(&serde_json::json!({ "extent": extent, "since": 5 }));
+        let key = [&[kind][..], &7_u64.to_be_bytes(), b"any"].concat();
+        batch.put(Space::Objects, key, row);
+        wait(lab.objects.engine.commit(batch)).unwrap();
+        assert_eq!(lab.scrub(&NoRepair).damaged, 0);
+        assert!(lab.blobs.flip(BlobId(extent.blob), 50_000));
+        let found = lab.scrub(&NoRepair);
+        assert_eq!((found.versions, found.damaged), (0, 1));
+        assert_eq!(found.named[0].blob, BlobId(extent.blob));
+        assert!(lab.blobs.flip(BlobId(extent.blob), 50_000));
+    }
 }
 
 #[test]
