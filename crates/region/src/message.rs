@@ -247,17 +247,7 @@ impl Message {
                     question: Question::Bucket { name },
                 }
             }
-            kind::BUCKET_ANSWER => {
-                let number = number(&mut bytes)?;
-                let facts = match flag(&mut bytes)? {
-                    true => Some(take_facts(&mut bytes).ok_or(MessageError::Field)?),
-                    false => None,
-                };
-                Message::Answer {
-                    number,
-                    answer: Answer::Bucket(facts),
-                }
-            }
+            kind::BUCKET_ANSWER => bucket_answer(&mut bytes)?,
             kind::ANSWER => {
                 let question = number(&mut bytes)?;
                 let exists = flag(&mut bytes)?;
@@ -332,6 +322,16 @@ fn put_answer(number: u64, answer: &Answer, out: &mut BytesMut) {
             }
         }
     }
+}
+
+fn bucket_answer(bytes: &mut Bytes) -> Result<Message, MessageError> {
+    let number = number(bytes)?;
+    let facts = match flag(bytes)? {
+        true => Some(take_facts(bytes).ok_or(MessageError::Field)?),
+        false => None,
+    };
+    let answer = Answer::Bucket(facts);
+    Ok(Message::Answer { number, answer })
 }
 
 /// A question's number, and the name that it asks about.

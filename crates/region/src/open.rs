@@ -11,17 +11,16 @@ use identity::{Bootstrap, RootKeys, Sealer};
 use link::{Admission, Port};
 use objects::blob::Blobs;
 use objects::notify::{EventTeller, Webhooks};
-use objects::{Objects, ObjectsConfig};
 use s3::S3Service;
 use steering::{Steering, SteeringOptions};
 use store::{Batch, Engine, Snapshot, Space};
 use tables::{Tables, TablesConfig};
-use types::{AccountId, Deployment, Environment, SiteId, SiteName};
+use types::{AccountId, Deployment, Environment, SiteId};
 
 use crate::asking::Asking;
 use crate::error::OpenError;
 use crate::message::{LogId, cursor_key, decode_cursor};
-use crate::objects::{BucketPeers, RolesOf, site_key};
+use crate::objects::Around;
 use crate::peer::Peer;
 use crate::planted::PlantedBug;
 use crate::probe::Probe;
@@ -71,6 +70,11 @@ pub struct RegionSecrets {
 }
 
 impl RegionConfig {
+    fn region(&self) -> Result<types::Region, OpenError> {
+        let region = self.deployment.region_of(self.site);
+        region.ok_or(OpenError::NotARegion)
+    }
+
     fn tables(&self, region: types::Region, environment: &Arc<dyn Environment>) -> TablesConfig {
         TablesConfig {
             deployment: self.deployment.clone(),
@@ -105,10 +109,7 @@ impl<E: Engine> Region<E> {
         secrets: RegionSecrets,
         ports: BTreeMap<SiteId, Arc<Port>>,
     ) -> Result<Arc<Region<E>>, OpenError> {
-        let name = config
-            .deployment
-            .region_of(config.site)
-            .ok_or(OpenError::NotARegion)?;
+        let name = config.region()?;
         let log = log_identity(&engine, environment.as_ref()).await?;
         let snapshot = engine.snapshot();
         let admission = Admission::open();
@@ -124,44 +125,23 @@ impl<E: Engine> Region<E> {
         let (store, clocks) = (engine.clone(), environment.clone());
         let steering = Steering::open(store, council.clone(), here, options, clocks, ports.clone());
         let steering = steering.await?;
-        let routing = routing::Service::new(routing::ServiceConfig {
-            environment: environment.clone(),
-            configuration: council.clone(),
-            nodes: Arc::new(Nodes(steering.clone())),
-            targets: crate::route53::targets(targets),
-        });
+        let routing = routing(&environment, &council, &steering, targets);
         let RegionSecrets { root_keys, sealer } = secrets;
         let account = config.account;
         let bootstrap = Bootstrap { account, root_keys };
         let identity = crate::settings::last_known(&council, &sealer, &bootstrap)?;
         let standing = Arc::new(Standing::new(identity, environment.now().monotonic));
         let directory = directory(&environment, &council, &sealer, &standing);
-        let objects = ObjectsConfig {
-            deployment: config.deployment.clone(),
-            site: config.site,
+        let around = Around {
+            config: &config,
             region: name,
-            environment: environment.clone(),
+            environment: &environment,
             configuration: council.clone(),
-            blobs: config.objects.blobs.clone(),
-            key: site_key(
-                &engine,
-                &sealer,
-                environment.as_ref(),
-                SiteName::Region(name),
-            )
-            .await?,
-            roles: Arc::new(RolesOf {
-                standing: standing.clone(),
-                environment: environment.clone(),
-                region: name,
-            }),
-            peers: Arc::new(BucketPeers {
-                asking: asking.clone(),
-                deployment: config.deployment.clone(),
-            }),
-            webhooks: config.objects.webhooks.clone(),
+            sealer: &sealer,
+            standing: &standing,
+            asking: &asking,
         };
-        let objects = Arc::new(Objects::open(engine.clone(), objects).await?);
+        let objects = crate::objects::open(&engine, around).await?;
         let peers = open_peers(&snapshot, &config.deployment, &ports, log).await?;
         let trimmed = crate::housekeeping::oldest(&snapshot, engine.log_head()).await?;
         Ok(Arc::new(Region {
@@ -192,6 +172,21 @@ impl<E: Engine> Region<E> {
             engine,
         }))
     }
+}
+
+/// Route 53, over the council's settings and what steering hears of the nodes.
+fn routing<E: Engine>(
+    environment: &Arc<dyn Environment>,
+    council: &Arc<CouncilDriver<E>>,
+    steering: &Arc<Steering<E>>,
+    targets: health::TargetPolicy,
+) -> routing::Service {
+    routing::Service::new(routing::ServiceConfig {
+        environment: environment.clone(),
+        configuration: council.clone(),
+        nodes: Arc::new(Nodes(steering.clone())),
+        targets: crate::route53::targets(targets),
+    })
 }
 
 /// IAM and STS, over the council's settings.

@@ -108,8 +108,8 @@ const OF_SIGNATURES: [&[u8]; 5] = [
     b"signature",
 ];
 
-/// Does the request carry a signature, or what is meant as one, of whatever form, taken here or not?
-/// For services that take requests without any: one that has one is never taken for such.
+/// Does the request carry a signature, or what is meant as one, of whatever form, also of those
+/// that aren't taken? For services that take requests without any: one that has one is none of them.
 pub fn carries_signature(parts: &Parts) -> bool {
     if parts.headers.contains_key(AUTHORIZATION) {
         return true;

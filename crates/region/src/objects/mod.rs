@@ -5,6 +5,7 @@
 mod courier;
 mod front;
 mod key;
+mod open;
 mod peers;
 mod roles;
 mod status;
@@ -12,7 +13,7 @@ mod tasks;
 
 pub(crate) use courier::ObjectsInbox;
 pub(crate) use front::is_addressed;
-pub(crate) use key::site_key;
-pub(crate) use peers::{BucketPeers, put_facts, take_facts};
-pub(crate) use roles::RolesOf;
+use key::site_key;
+pub(crate) use open::{Around, open};
+pub(crate) use peers::{put_facts, take_facts};
 pub use status::{ContentsVerified, EventStatus, LostObject, LostObjects, ObjectsStatus, RuleLag};

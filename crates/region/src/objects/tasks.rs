@@ -1,5 +1,5 @@
 //! What a Region does with its objects by itself: events are told, lifecycle rules carried out,
-//! what nobody needs removed, and stored bytes checked. When, how and how fast is `objects`' to say.
+//! what nobody needs removed, and stored bytes checked. When, how and how fast `objects` says.
 
 use std::sync::Arc;
 
