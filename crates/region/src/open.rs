@@ -70,6 +70,11 @@ pub struct RegionSecrets {
 }
 
 impl RegionConfig {
+    fn bootstrap(&self, root_keys: RootKeys) -> Bootstrap {
+        let account = self.account;
+        Bootstrap { account, root_keys }
+    }
+
     fn region(&self) -> Result<types::Region, OpenError> {
         let region = self.deployment.region_of(self.site);
         region.ok_or(OpenError::NotARegion)
@@ -127,8 +132,7 @@ impl<E: Engine> Region<E> {
         let steering = steering.await?;
         let routing = routing(&environment, &council, &steering, targets);
         let RegionSecrets { root_keys, sealer } = secrets;
-        let account = config.account;
-        let bootstrap = Bootstrap { account, root_keys };
+        let bootstrap = config.bootstrap(root_keys);
         let identity = crate::settings::last_known(&council, &sealer, &bootstrap)?;
         let standing = Arc::new(Standing::new(identity, environment.now().monotonic));
         let directory = directory(&environment, &council, &sealer, &standing);

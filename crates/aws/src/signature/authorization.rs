@@ -109,7 +109,7 @@ const OF_SIGNATURES: [&[u8]; 5] = [
 ];
 
 /// Does the request carry a signature, or what is meant as one, of whatever form, also of those
-/// that aren't taken? For services that take requests without any: one that has one is none of them.
+/// that aren't taken? For services that take requests without any: one that has one is no such.
 pub fn carries_signature(parts: &Parts) -> bool {
     if parts.headers.contains_key(AUTHORIZATION) {
         return true;
