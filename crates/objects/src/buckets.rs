@@ -117,7 +117,7 @@ impl<E: Engine> Objects<E> {
             object_lock: new.settings.object_lock.is_some(),
         };
         may_create(&*self.config.configuration.view(), &new.name, &entry)?;
-        let kept = self.write_settings(entry.id, None, false, new.settings);
+        let kept = self.write_settings(entry.id, None, None, new.settings);
         let kept = kept.await?;
         let kept = kept.ok_or_else(|| ObjectError::Internal("a bucket's id isn't new".into()))?;
         if let Err(error) = self.propose_entry(&new.name, &entry).await {

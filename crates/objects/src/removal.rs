@@ -42,7 +42,8 @@ impl<E: Engine> Objects<E> {
         }
     }
 
-    async fn remove_entry(&self, bucket: &Bucket) -> Result<(), ConfigurationError> {
+    /// Has the global configuration let go of the name. Fine if it has.
+    pub(crate) async fn remove_entry(&self, bucket: &Bucket) -> Result<(), ConfigurationError> {
         let key = setting(&bucket.name);
         let refuse = |error| error;
         let removed = types::propose(&*self.config.configuration, refuse, |view| {
@@ -98,20 +99,25 @@ impl<E: Engine> Objects<E> {
     /// # Errors
     /// The disk or the global configuration fails; the rest is done the next time.
     pub async fn tend_buckets(&self) -> Result<(), ObjectError> {
-        for id in self.closing() {
+        for (id, since) in self.closing() {
             let _alone = self.settings_locks.lock(&settings_key(id)).await;
             match self.named(id)? {
-                None => self.clear(id).await?,
                 Some((name, entry)) => self.reopen(name, entry).await?,
+                // When it was closed this site's view had its entry, and an older one may not yet.
+                None if self.config.configuration.view().revision() < since => {}
+                None => self.clear(id).await?,
             }
         }
         Ok(())
     }
 
-    fn closing(&self) -> Vec<BucketId> {
+    /// Buckets that are closed, and the revision of the configuration at which they were.
+    pub(crate) fn closing(&self) -> Vec<(BucketId, u64)> {
         let settings = self.settings.read().expect("nothing panics inside");
-        let closing = settings.iter().filter(|(_, kept)| kept.closing);
-        closing.map(|(id, _)| *id).collect()
+        let closing = settings
+            .iter()
+            .filter_map(|(id, kept)| Some((*id, kept.closing?)));
+        closing.collect()
     }
 
     /// The bucket of that id in the global configuration.
@@ -133,7 +139,7 @@ impl<E: Engine> Objects<E> {
     /// Opens a bucket again whose deletion came to nothing. Its entry is set anew first: then a
     /// removal that was proposed before can't be decided any more.
     async fn reopen(&self, name: BucketName, entry: BucketEntry) -> Result<(), ObjectError> {
-        if !self.reread(&entry).await?.closing {
+        if self.reread(&entry).await?.closing.is_none() {
             return Ok(());
         }
         let key = setting(&name);

@@ -113,8 +113,9 @@ pub struct Objects<E: Engine> {
 pub(crate) struct KeptSettings {
     pub(crate) settings: Arc<BucketSettings>,
     pub(crate) row: Option<Bytes>,
-    /// The bucket is being deleted: nothing is written to it.
-    pub(crate) closing: bool,
+    /// The bucket is being deleted, and nothing is written to it, since that revision of the
+    /// global configuration.
+    pub(crate) closing: Option<u64>,
 }
 
 impl<E: Engine> Objects<E> {

@@ -18,9 +18,10 @@ const MAX_ATTEMPTS: usize = 8;
 /// A bucket's row of settings.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct SettingsRow {
-    /// It is being deleted, or was.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) closing: bool,
+    /// It is being deleted, or was: since that revision of the global configuration, which had its
+    /// entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) closing: Option<u64>,
     /// What is set.
     pub(crate) settings: BucketSettings,
 }
@@ -40,7 +41,7 @@ impl<E: Engine> Objects<E> {
         let _alone = self.settings_locks.lock(&settings_key(id)).await;
         for _ in 0..MAX_ATTEMPTS {
             let kept = self.reread(&bucket.entry).await?;
-            if kept.closing {
+            if kept.closing.is_some() {
                 return Err(ConfigurationError::Conflict.into());
             }
             let mut settings = (*kept.settings).clone();
@@ -48,7 +49,7 @@ impl<E: Engine> Objects<E> {
             if settings == *kept.settings {
                 return Ok(outcome);
             }
-            let written = self.write_settings(id, kept.row, false, settings).await?;
+            let written = self.write_settings(id, kept.row, None, settings).await?;
             if written.is_some() {
                 return Ok(outcome);
             }
@@ -62,7 +63,7 @@ impl<E: Engine> Objects<E> {
         &self,
         id: BucketId,
         held: Option<Bytes>,
-        closing: bool,
+        closing: Option<u64>,
         settings: BucketSettings,
     ) -> Result<Option<KeptSettings>, ObjectError> {
         let written = SettingsRow { closing, settings };
@@ -72,7 +73,7 @@ impl<E: Engine> Objects<E> {
         batch.require(Space::Objects, key.clone(), held);
         batch.put(Space::Objects, key, bytes.clone());
         // A bucket can be deleted on a full disk.
-        batch.frees = closing;
+        batch.frees = closing.is_some();
         match self.engine.commit(batch).await {
             Ok(_) => {}
             Err(CommitError::Precondition(_)) => return Ok(None),
@@ -96,7 +97,7 @@ impl<E: Engine> Objects<E> {
             .unwrap_or_else(|| KeptSettings {
                 settings: Arc::new(BucketSettings::new(entry.object_lock)),
                 row: None,
-                closing: false,
+                closing: None,
             })
     }
 
@@ -137,10 +138,11 @@ impl<E: Engine> Objects<E> {
     }
 
     /// Closes a bucket to writes, or opens it again. Its settings' lock is held.
-    pub(crate) async fn close(&self, bucket: &Bucket, closing: bool) -> Result<(), ObjectError> {
+    pub(crate) async fn close(&self, bucket: &Bucket, closed: bool) -> Result<(), ObjectError> {
+        let closing = closed.then(|| self.config.configuration.view().revision());
         for _ in 0..MAX_ATTEMPTS {
             let kept = self.reread(&bucket.entry).await?;
-            if kept.closing == closing {
+            if kept.closing.is_some() == closed {
                 return Ok(());
             }
             let settings = (*kept.settings).clone();
@@ -197,8 +199,8 @@ impl<E: Engine> Objects<E> {
         match (&kept.row, kept.closing) {
             // Every bucket gets its row before its entry, and loses it after that.
             (None, _) => Err(ObjectError::NoSuchBucket),
-            (Some(_), true) => Err(ConfigurationError::Conflict.into()),
-            (Some(_), false) => Ok(kept),
+            (Some(_), Some(_)) => Err(ConfigurationError::Conflict.into()),
+            (Some(_), None) => Ok(kept),
         }
     }
 }

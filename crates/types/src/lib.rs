@@ -1,6 +1,6 @@
 //! The vocabulary every room of Causeway shares: Regions and sites, places, times, sizes,
 //! versions, and the environment through which a core learns the time. Plain values; no I/O,
-//! and no logic beyond parsing, ordering and printing.
+//! and no logic beyond parsing, ordering, printing, and the one loop that proposes changes.
 
 mod account;
 pub mod calendar;

@@ -32,3 +32,92 @@ pub async fn propose<T, E>(
     }
     Err(refuse(ConfigurationError::Conflict))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+    use std::pin::pin;
+    use std::sync::{Arc, Mutex};
+    use std::task::{Context, Poll, Waker};
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{ConfigurationExpected, Proposal};
+
+    /// A configuration whose proposals are answered as was said, and whose views count.
+    #[derive(Default)]
+    struct Scripted {
+        answers: Mutex<Vec<Result<u64, ConfigurationError>>>,
+        views: Mutex<u64>,
+    }
+
+    struct View(u64);
+
+    impl ConfigurationView for View {
+        fn revision(&self) -> u64 {
+            self.0
+        }
+
+        fn get(&self, _: &str) -> Option<(u64, Bytes)> {
+            None
+        }
+
+        fn visit(&self, _: &str, _: &mut dyn FnMut(&str, u64, &Bytes)) {}
+    }
+
+    impl Configuration for Scripted {
+        fn view(&self) -> Arc<dyn ConfigurationView> {
+            let mut views = self.views.lock().unwrap();
+            *views += 1;
+            Arc::new(View(*views))
+        }
+
+        fn propose(&self, _: Vec<ConfigurationEdit>) -> Proposal<'_> {
+            Box::pin(ready(self.answers.lock().unwrap().pop().unwrap()))
+        }
+    }
+
+    fn proposed(
+        mut answers: Vec<Result<u64, ConfigurationError>>,
+        edits: usize,
+    ) -> Result<(u64, Option<u64>), ConfigurationError> {
+        answers.reverse();
+        let configuration = Scripted {
+            answers: Mutex::new(answers),
+            ..Scripted::default()
+        };
+        let edit = ConfigurationEdit {
+            key: "a/b".to_owned(),
+            expected: ConfigurationExpected::Any,
+            value: None,
+        };
+        let made = propose(
+            &configuration,
+            |error| error,
+            |view| Ok((vec![edit.clone(); edits], view.revision())),
+        );
+        match pin!(made).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(made) => made,
+            Poll::Pending => panic!("it is answered at once"),
+        }
+    }
+
+    #[test]
+    fn a_change_is_made_anew_when_another_came_first() {
+        let conflict = Err(ConfigurationError::Conflict);
+        assert_eq!(proposed(vec![Ok(7)], 1), Ok((1, Some(7))));
+        assert_eq!(
+            proposed(vec![conflict, conflict, Ok(9)], 1),
+            Ok((3, Some(9)))
+        );
+        assert_eq!(proposed(vec![], 0), Ok((1, None)), "nothing is proposed");
+        let busy = Err(ConfigurationError::Busy);
+        assert_eq!(
+            proposed(vec![conflict, busy], 1),
+            Err(ConfigurationError::Busy)
+        );
+        let always = vec![conflict; MAX_PROPOSALS];
+        assert_eq!(proposed(always, 1), Err(ConfigurationError::Conflict));
+    }
+}

@@ -60,7 +60,8 @@ pub struct Collected {
 pub struct Orphans(BTreeMap<BlobId, Monotonic>);
 
 impl<E: Engine> Objects<E> {
-    /// Collects garbage and orphans from time to time. Never ends.
+    /// Collects garbage and orphans from time to time, and what deletions of buckets left. Never
+    /// ends.
     pub async fn sweep(&self) {
         let environment = &self.config.environment;
         let mut orphans = Orphans::default();
@@ -72,6 +73,9 @@ impl<E: Engine> Objects<E> {
                 }
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "garbage can't be collected"),
+            }
+            if let Err(error) = self.tend_buckets().await {
+                tracing::warn!(%error, "deletions of buckets are left half done");
             }
             if environment.now().monotonic >= next_orphans {
                 match self.collect_orphans(&mut orphans).await {

@@ -123,7 +123,7 @@ fn lab() -> Lab {
     let objects = wait(Objects::open(MemoryEngine::new(), config)).unwrap();
     // As a bucket is made, but for its name.
     let settings = (*bucket.settings).clone();
-    let made = wait(objects.write_settings(bucket.entry.id, None, false, settings)).unwrap();
+    let made = wait(objects.write_settings(bucket.entry.id, None, None, settings)).unwrap();
     assert!(made.is_some());
     Lab {
         objects,

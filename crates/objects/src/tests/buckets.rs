@@ -142,6 +142,41 @@ fn a_deletion_in_doubt_closes_the_bucket_until_it_is_settled() {
 }
 
 #[test]
+fn a_bucket_is_cleared_only_when_its_name_is_known_to_be_gone() {
+    let place = place();
+    let engine = MemoryEngine::new();
+    let objects = place.open(engine.clone());
+    let bucket = now(objects.create_bucket(new_bucket("late", Versioning::Enabled))).unwrap();
+    place
+        .configuration
+        .refuse(Some(ConfigurationError::TimedOut));
+    assert_eq!(
+        code(now(objects.delete_bucket(&bucket))),
+        "OperationAborted"
+    );
+    // A restart whose view is behind: it has no such entry yet.
+    let behind = Place {
+        configuration: Arc::default(),
+        ..place.clone()
+    };
+    now(behind.open(engine.clone()).tend_buckets()).unwrap();
+    place.configuration.refuse(None);
+    let objects = place.open(engine);
+    now(objects.tend_buckets()).unwrap();
+    put(&objects, &bucket, &key("k"), "x").unwrap();
+    // Decided, and cut off before the rest was done.
+    let left = now(objects.find_any(&bucket, &key("k"), None)).unwrap();
+    let id = left.map(|version| version.id());
+    now(objects.delete(&bucket, &key("k"), id, &options())).unwrap();
+    now(objects.close(&bucket, true)).unwrap();
+    now(objects.remove_entry(&bucket)).unwrap();
+    assert!(!objects.closing().is_empty());
+    now(objects.tend_buckets()).unwrap();
+    assert!(objects.closing().is_empty());
+    assert_eq!(code(put(&objects, &bucket, &key("k"), "x")), "NoSuchBucket");
+}
+
+#[test]
 fn settings_that_change_meanwhile_are_found() {
     let place = place();
     let engine = MemoryEngine::new();
