@@ -32,6 +32,10 @@ use pieces::{content_row, pieces_of};
 /// disk can do.
 const PACE: ByteSize = ByteSize::mib(8);
 
+/// What a piece counts as at least, in bytes: small ones cost the processor what they spare the
+/// disk, and so no more than 256 of them are checked a second.
+const LEAST_PACED: u64 = 32 << 10;
+
 /// How long it rests between two passes.
 const REST: Span = Span::seconds(6 * 3_600);
 
@@ -427,6 +431,7 @@ async fn replace_part<S: Snapshot>(
 /// Waits as long as that many bytes take at the pace.
 async fn paced(pace: Option<(&dyn Environment, ByteSize)>, bytes: u64) {
     if let Some((environment, pace)) = pace {
+        let bytes = bytes.max(LEAST_PACED);
         let micros = bytes.saturating_mul(1_000_000) / pace.0.max(1);
         let until = environment.now().monotonic + Span(micros);
         environment.sleep_until(until).await;
