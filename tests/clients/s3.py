@@ -112,9 +112,9 @@ class Objects(unittest.TestCase):
         return response["Error"]
 
     def raw(self, method, path, query="", body=b"", headers=None, region=VIRGINIA, signed=True,
-            scope=None, length=None, address=None):
+            scope=None, length=None, address=None, ends=False):
         """A request as it stands, and its answer: status, headers (lower case) and body. `length`
-        is what Content-Length says, if not the truth."""
+        is what Content-Length says, if not the truth; `ends`: the client says that no more comes."""
         host, port = address or ("127.0.0.1", self.lab.port)
         target = urllib.parse.quote(path, safe="/%~") + (f"?{query}" if query else "")
         request = botocore.awsrequest.AWSRequest(
@@ -127,15 +127,17 @@ class Objects(unittest.TestCase):
         lines += [f"{name}: {value}" for name, value in request.headers.items()]
         lines += [f"Content-Length: {len(body) if length is None else length}"]
         head = "\r\n".join([*lines, "Connection: close", "", ""]).encode("utf-8")
-        return self.exchange((host, port), head + body)
+        return self.exchange((host, port), head + body, ends)
 
     @staticmethod
-    def exchange(address, data):
-        """Sends these bytes, says that no more come, and reads the answer."""
+    def exchange(address, data, ends=False):
+        """Sends these bytes, says that no more come if it `ends` so (whoever does is taken to have
+        left), and reads the answer."""
         with socket.create_connection(address, timeout=20) as link:
             try:
                 link.sendall(data)
-                link.shutdown(socket.SHUT_WR)
+                if ends:
+                    link.shutdown(socket.SHUT_WR)
             except OSError:
                 pass  # It may have answered and closed before the end.
             received = b""
@@ -164,12 +166,23 @@ class Objects(unittest.TestCase):
         return source, destination
 
 
+class Signer(botocore.auth.S3SigV4Auth):
+    """Signs for S3, and lets a request say itself what its body is."""
+
+    def _modify_request_before_signing(self, request):
+        said = request.headers.get("x-amz-content-sha256")
+        super()._modify_request_before_signing(request)
+        if said is not None:
+            del request.headers["X-Amz-Content-SHA256"]
+            request.headers["X-Amz-Content-SHA256"] = said
+
+
 def signer(lab, region):
     """Signs for S3 with the lab's credentials."""
     credentials = botocore.credentials.Credentials(
         lab.environment["AWS_ACCESS_KEY_ID"], lab.environment["AWS_SECRET_ACCESS_KEY"]
     )
-    return botocore.auth.S3SigV4Auth(credentials, "s3", region)
+    return Signer(credentials, "s3", region)
 
 
 def date():

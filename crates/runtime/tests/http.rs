@@ -308,6 +308,30 @@ async fn the_door_says_who_the_client_is_whatever_the_client_says() {
 }
 
 #[tokio::test]
+async fn an_answer_before_its_request_s_body_holds_nobody_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let door = open_door(listener.local_addr().unwrap());
+    // A site that answers every head at once, and waits for what follows it.
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let answer = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno";
+                read_some(&mut stream).await;
+                stream.write_all(answer).await.unwrap();
+                stream.read(&mut [0; 64]).await
+            });
+        }
+    });
+    let mut stalled = connect(door.address()).await;
+    let head = b"PUT /k HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n";
+    let answer = exchange(&mut stalled, head).await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    let mut other = connect(door.address()).await;
+    let answer = exchange(&mut other, b"GET /k HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_request_for_a_dead_site_is_reset() {
     let site = start(&Arc::default());
     let address = site.address();

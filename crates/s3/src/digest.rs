@@ -20,6 +20,15 @@ const OTHERS: [&str; 3] = [
     "x-amz-checksum-algorithm",
 ];
 
+/// Checksums that S3 has and this hasn't.
+const NOT_BUILT: [&str; 5] = [
+    "x-amz-checksum-md5",
+    "x-amz-checksum-sha512",
+    "x-amz-checksum-xxhash3",
+    "x-amz-checksum-xxhash64",
+    "x-amz-checksum-xxhash128",
+];
+
 /// What a request says of its body.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Digests {
@@ -182,7 +191,13 @@ pub(crate) fn parse_checksum(algorithm: ChecksumAlgorithm, value: &str) -> Resul
 fn known(name: &str) -> Result<ChecksumAlgorithm, Fault> {
     let mut all = ChecksumAlgorithm::ALL.into_iter();
     let found = all.find(|algorithm| algorithm.header() == name);
-    found.ok_or_else(|| Fault::not_built(&format!("The checksum '{name}'")))
+    found.ok_or_else(|| match NOT_BUILT.contains(&name) {
+        true => Fault::not_built(&format!("The checksum '{name}'")),
+        false => Fault::bad(
+            "InvalidRequest",
+            "The algorithm type you specified in x-amz-checksum- header is invalid.",
+        ),
+    })
 }
 
 fn md5(headers: &HeaderMap) -> Result<Option<[u8; 16]>, Fault> {
@@ -292,6 +307,7 @@ mod tests {
             "NotImplemented"
         );
         assert_eq!(code(&[("x-amz-trailer", "x-other")]), "InvalidRequest");
+        assert_eq!(code(&[("x-amz-checksum-md4", "AAAA")]), "InvalidRequest");
         let both = [
             ("x-amz-checksum-crc32", "NhCmhg=="),
             ("x-amz-checksum-sha1", "qvTGHdzF6KLavt4PO0gs2a6pQ00="),

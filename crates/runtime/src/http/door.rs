@@ -284,17 +284,26 @@ impl Pool {
     fn take(&self, site: SocketAddr) -> Option<SendRequest<Incoming>> {
         let mut idle = self.idle();
         let connections = idle.get_mut(&site)?;
+        let mut busy = Vec::new();
+        let mut taken = None;
         while let Some(connection) = connections.pop() {
             if connection.since.elapsed() > IDLE_AGE {
                 // The last given back is the youngest: the others are too old as well.
                 connections.clear();
-                return None;
+                break;
             }
+            if connection.sender.is_ready() {
+                taken = Some(connection.sender);
+                break;
+            }
+            // Its answer came before its request's body was sent to the end: what a client never
+            // sends would be waited for.
             if !connection.sender.is_closed() {
-                return Some(connection.sender);
+                busy.push(connection);
             }
         }
-        None
+        connections.extend(busy.into_iter().rev());
+        taken
     }
 }
 
