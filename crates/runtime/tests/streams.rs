@@ -187,6 +187,22 @@ async fn a_body_beyond_every_limit_passes_through_and_its_connection_goes_on() {
 }
 
 #[tokio::test]
+async fn who_waits_to_send_and_is_not_told_to_is_told_that_the_connection_ends() {
+    let (_, server) = start();
+    let closes = |answer: String| answer.to_ascii_lowercase().contains("connection: close");
+    let head = |path: &str, length: usize, expect: &str| {
+        format!("PUT {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n{expect}\r\n")
+    };
+    let expect = "expect: 100-continue\r\n";
+    for path in ["/", "/whole"] {
+        let mut stream = begin(&server, &head(path, 0, expect)).await;
+        assert!(closes(answer(&mut stream).await), "{path}");
+        let mut stream = begin(&server, &head(path, 0, "")).await;
+        assert!(!closes(answer(&mut stream).await), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_stalls_is_given_up_and_its_sender_is_answered() {
     let (service, server) = start();
     let head = "PUT / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc";

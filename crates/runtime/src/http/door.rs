@@ -30,6 +30,7 @@ use super::body::{self, BodyBudget};
 use super::server::{HttpServer, ServeConnection, Stage, settings};
 use super::socket::{ResetSwitch, ResettableStream};
 use super::stall::Impatient;
+use super::stream::Expectation;
 use super::tls::{Connection, HANDSHAKE_WAIT, ServerTls, Trust};
 use super::{HttpLimits, Refusal, Service};
 
@@ -168,6 +169,7 @@ async fn pass<D: FrontDoor>(
     request: Request<Incoming>,
 ) -> Result<Response<DoorBody>, Unreachable> {
     let (head, incoming) = request.into_parts();
+    let expectation = Expectation::of(&head.headers, &incoming);
     let site = match shared.door.route(client, &head) {
         Route::To(site) => site,
         Route::Here => return Ok(answer(&shared, client, head, incoming).await),
@@ -190,6 +192,7 @@ async fn pass<D: FrontDoor>(
         switch,
     });
     strip(response.headers_mut());
+    expectation.settle(&mut response);
     Ok(response)
 }
 

@@ -24,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::body::{self, BodyBudget};
 use super::stall::Impatient;
-use super::stream::{AnswerBody, Connected, RequestBody};
+use super::stream::{AnswerBody, Connected, Expectation, RequestBody};
 use super::tls::{Connection, ServerTls};
 use super::{HttpLimits, Refusal, Service};
 
@@ -298,6 +298,7 @@ async fn answer<S: Service>(
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let (head, incoming) = request.into_parts();
+    let expectation = Expectation::of(&head.headers, &incoming);
     if shared.service.streams(&head) {
         let stall = shared.limits.body_stall;
         let body = RequestBody::new(&head.headers, incoming, stall, connected);
@@ -305,16 +306,19 @@ async fn answer<S: Service>(
             .service
             .stream(client, Request::from_parts(head, body));
         // Boxed, so that it doesn't make every other request's future as large.
-        return Ok(Box::pin(streamed).await.map(AnswerBody::Streamed));
+        let mut response = Box::pin(streamed).await;
+        expectation.settle(&mut response);
+        return Ok(response.map(AnswerBody::Streamed));
     }
     let read = body::read(&head.headers, incoming, &shared.limits, &shared.budget).await;
-    let response = match read {
+    let mut response = match read {
         Ok(held) => {
             let request = Request::from_parts(head, held.bytes.clone());
             shared.service.call(client, request).await
         }
         Err(refusal) => shared.service.refuse(Some(&head), refusal),
     };
+    expectation.settle(&mut response);
     Ok(response.map(|bytes| AnswerBody::Whole(Full::new(bytes))))
 }
 

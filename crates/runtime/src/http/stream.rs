@@ -13,8 +13,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http::header::EXPECT;
+use http::header::{CONNECTION, EXPECT};
+use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::Full;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -145,6 +145,34 @@ impl Drop for RequestBody {
                 let discarded = body::discard(&mut incoming);
                 tokio::time::timeout(DISCARD_WAIT, discarded).await.ok();
             });
+        }
+    }
+}
+
+/// Whether a request's sender waits for "100 Continue", and might wait for nothing.
+#[derive(Clone, Copy)]
+pub(super) struct Expectation {
+    waits: bool,
+    is_empty: bool,
+}
+
+impl Expectation {
+    pub(super) fn of(headers: &HeaderMap, body: &Incoming) -> Expectation {
+        Expectation {
+            waits: headers.contains_key(EXPECT),
+            is_empty: body.is_end_stream(),
+        }
+    }
+
+    /// Where the answer may come without a "100 Continue" before it, it ends the connection: hyper
+    /// says that of no empty body, and botocore, which sends the header with those too, reads the
+    /// next answer on the same connection wrongly.
+    pub(super) fn settle<B>(self, response: &mut Response<B>) {
+        let status = response.status();
+        let unread = status.is_client_error() || status.is_server_error();
+        if self.waits && (self.is_empty || unread) {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
         }
     }
 }
