@@ -28,13 +28,13 @@ pub mod kind {
     pub const COUNTERS: u8 = 9;
     /// A transfer being received: source site, source's task.
     pub const STAGED: u8 = 10;
-    /// Bytes that no version needs any more: blob.
+    /// Bytes that no version needs any more: when they were let go of, blob or version.
     pub const GARBAGE: u8 = 11;
     /// An event to be told: sequence.
     pub const EVENT: u8 = 12;
     /// A batch replication job: its id.
     pub const JOB: u8 = 13;
-    /// What a version was deleted for good that replication must not make again: bucket, key, stamp.
+    /// A version deleted for good that replication must not make again: bucket, key, stamp.
     pub const GONE: u8 = 14;
     /// A "current" that lost to a concurrent one: bucket, key, stamp of the loser.
     pub const CONFLICT: u8 = 15;

@@ -30,6 +30,9 @@ use crate::{Explanation, Inquiry, Name, RecordKind, RoutingError, ZoneId};
 /// Locks of changes; zones share them by hash.
 const LOCKS: usize = 64;
 
+/// Edits to be proposed, and what is said beside them.
+type Attempted<T> = (Vec<ConfigurationEdit>, T);
+
 /// What the service is told when it is made.
 #[derive(Clone)]
 pub struct ServiceConfig {
@@ -256,7 +259,7 @@ impl Service {
     pub(crate) async fn change<T>(
         &self,
         subject: &str,
-        attempt: impl FnMut(&dyn ConfigurationView) -> Result<(Vec<ConfigurationEdit>, T), RoutingError>,
+        attempt: impl FnMut(&dyn ConfigurationView) -> Result<Attempted<T>, RoutingError>,
     ) -> Result<T, RoutingError> {
         let _alone = self.lock(subject).await;
         let configuration = &*self.config.configuration;

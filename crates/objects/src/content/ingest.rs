@@ -413,10 +413,11 @@ impl Sink {
 
     /// Writes what has gathered, if it is enough for a write.
     pub(super) async fn write_if_much(&mut self) -> Result<(), ObjectError> {
-        match self.gathered.len() >= WRITE {
-            true => self.write().await,
-            false => Ok(()),
+        if self.gathered.len() >= WRITE {
+            self.write().await?;
+            self.gathered.reserve(WRITE + BLOCK + OVERHEAD);
         }
+        Ok(())
     }
 
     async fn write(&mut self) -> Result<(), ObjectError> {
@@ -429,7 +430,6 @@ impl Sink {
         if gathered.has_remaining() {
             writer.write(gathered).await?;
         }
-        self.gathered.reserve(WRITE + BLOCK + OVERHEAD);
         Ok(())
     }
 
