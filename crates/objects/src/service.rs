@@ -50,6 +50,14 @@ pub trait Roles: Send + Sync + 'static {
     /// # Errors
     /// It doesn't exist or doesn't trust S3: `AssumeRoleNotPermitted`.
     fn assume(&self, role: &str) -> Result<Box<dyn Authorizer>, RoleRefusal>;
+
+    /// The same for `batchoperations.s3.amazonaws.com`: as whom batch jobs act.
+    ///
+    /// # Errors
+    /// As [`Roles::assume`].
+    fn assume_for_jobs(&self, role: &str) -> Result<Box<dyn Authorizer>, RoleRefusal> {
+        self.assume(role)
+    }
 }
 
 /// The role can't be assumed, and why.

@@ -14,6 +14,7 @@ mod digest;
 mod error;
 mod grants;
 mod guard;
+mod jobs;
 mod operations;
 mod policy;
 mod preflight;

@@ -25,7 +25,7 @@ use crate::digest::Digests;
 use crate::error::{BUCKET_REGION, Fault};
 use crate::query::Query;
 use crate::table::{self, Takes};
-use crate::{access, codec, guard, preflight, schema};
+use crate::{access, codec, guard, jobs, preflight, schema};
 
 /// What goes wrong with a body on its way: the text of it.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -113,6 +113,14 @@ impl<E: Engine> S3Service<E> {
             verifier,
             source,
         } = sent;
+        if jobs::is_control(&parts) {
+            let asked = jobs::Asked {
+                judge: judge_of(&caller),
+                parts: &parts,
+            };
+            let payload = Payload::new(body, verifier, guard::length(&parts.headers)?);
+            return jobs::answer(&self.objects, asked, payload).await;
+        }
         let address = Address::of(&parts)?;
         about.address = Some(address.clone());
         let (query, carried) = Query::of(&parts)?;
@@ -274,6 +282,14 @@ impl<E: Engine> S3Service<E> {
             }
             _ => fault,
         }
+    }
+}
+
+/// The judge of a caller whose signature held.
+fn judge_of(caller: &Caller) -> Option<&dyn Authorizer> {
+    match caller {
+        Caller::Signed(judge) => Some(&**judge),
+        Caller::Anonymous(_) => None,
     }
 }
 

@@ -14,7 +14,10 @@ fn pair(seed: u64) -> Lab {
 
 fn job(manifest: Manifest) -> NewJob {
     NewJob {
-        bucket: "one".parse().unwrap(),
+        bucket: match manifest {
+            Manifest::Generated(_) => Some("one".parse().unwrap()),
+            Manifest::Listed { .. } => None,
+        },
         role: ROLE.to_owned(),
         manifest,
         report: Some(ReportPlace {
@@ -24,6 +27,7 @@ fn job(manifest: Manifest) -> NewJob {
         }),
         description: None,
         priority: 1,
+        confirm: false,
         token: "t".to_owned(),
     }
 }
@@ -206,8 +210,11 @@ fn jobs_are_made_once_judged_and_stopped() {
     assert_eq!(stopped.unwrap_err().code().0, "JobStatusException");
     let mut other = job(generated(&[]));
     other.token = "u".to_owned();
+    other.confirm = true;
     let stopped = lab.at(0, async |objects| {
         let made = objects.create_job(other).await?;
+        assert_eq!(made.status, JobStatus::Suspended);
+        objects.confirm_job(made.id).await?;
         objects.cancel_job(made.id).await
     });
     assert_eq!(

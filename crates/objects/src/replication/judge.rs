@@ -6,7 +6,7 @@ use aws::access::{Authorizer, Question};
 use store::Engine;
 
 use super::FailureReason;
-use crate::{Bucket, ObjectKey, ObjectVersion, Objects, VersionId};
+use crate::{Bucket, ObjectKey, ObjectVersion, Objects, RoleRefusal, VersionId};
 
 /// A role at work on a bucket.
 pub(super) struct Judge<'a> {
@@ -15,18 +15,34 @@ pub(super) struct Judge<'a> {
 }
 
 impl<E: Engine> Objects<E> {
-    /// Assumes a role to work on that bucket.
+    /// Assumes a role to replicate from that bucket, or to it.
     pub(super) fn assume<'a>(
         &self,
         role: &str,
         bucket: &'a Bucket,
     ) -> Result<Judge<'a>, FailureReason> {
-        match self.config.roles.assume(role) {
-            Ok(role) => Ok(Judge { role, bucket }),
-            Err(refusal) => {
-                tracing::debug!(role, %refusal, "replication can't act");
-                Err(FailureReason::AssumeRoleNotPermitted)
-            }
+        judge(self.config.roles.assume(role), bucket)
+    }
+
+    /// Assumes a role to carry out a job on that bucket.
+    pub(super) fn assume_for_job<'a>(
+        &self,
+        role: &str,
+        bucket: &'a Bucket,
+    ) -> Result<Judge<'a>, FailureReason> {
+        judge(self.config.roles.assume_for_jobs(role), bucket)
+    }
+}
+
+fn judge(
+    assumed: Result<Box<dyn Authorizer>, RoleRefusal>,
+    bucket: &Bucket,
+) -> Result<Judge<'_>, FailureReason> {
+    match assumed {
+        Ok(role) => Ok(Judge { role, bucket }),
+        Err(refusal) => {
+            tracing::debug!(%refusal, "replication can't act");
+            Err(FailureReason::AssumeRoleNotPermitted)
         }
     }
 }

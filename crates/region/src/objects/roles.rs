@@ -13,6 +13,9 @@ use crate::standing::Standing;
 /// replication").
 const SERVICE: &str = "s3.amazonaws.com";
 
+/// Who assumes those of batch jobs (S3 User Guide, "Granting permissions for Batch Operations").
+const JOBS: &str = "batchoperations.s3.amazonaws.com";
+
 /// The session's name, as S3's own has it in logs.
 const SESSION: &str = "s3-replication";
 
@@ -25,10 +28,20 @@ pub(crate) struct RolesOf {
 
 impl Roles for RolesOf {
     fn assume(&self, role: &str) -> Result<Box<dyn Authorizer>, RoleRefusal> {
+        self.assume_as(SERVICE, role)
+    }
+
+    fn assume_for_jobs(&self, role: &str) -> Result<Box<dyn Authorizer>, RoleRefusal> {
+        self.assume_as(JOBS, role)
+    }
+}
+
+impl RolesOf {
+    fn assume_as(&self, service: &str, role: &str) -> Result<Box<dyn Authorizer>, RoleRefusal> {
         let now = self.environment.now().wall;
         let identity = self.standing.identity();
         let region = self.region.name();
-        let assumed = identity.assume_for_service(SERVICE, role, SESSION, region, now);
+        let assumed = identity.assume_for_service(service, role, SESSION, region, now);
         match assumed {
             Ok(call) => Ok(Box::new(call)),
             Err(refusal) => Err(RoleRefusal(refusal.to_string())),

@@ -61,6 +61,19 @@ impl<E: Engine> Objects<E> {
         Ok(!ends)
     }
 
+    /// The bucket of a list's first line.
+    pub(super) async fn listed_bucket(
+        &self,
+        at: &BucketName,
+        list: &ObjectKey,
+    ) -> Result<Option<BucketName>, ObjectError> {
+        let (piece, is_last) = self.read_list(at, list, 0).await?;
+        let first = lines(&piece, is_last).into_iter().next();
+        let text = first.map(|range| String::from_utf8_lossy(&piece[range]).into_owned());
+        let line = text.and_then(|text| read_line(text.trim_end_matches(['\r', '\n'])));
+        Ok(line.and_then(|line| line.bucket.parse().ok()))
+    }
+
     async fn read_list(
         &self,
         at: &BucketName,

@@ -17,7 +17,7 @@ use store::{Batch, Direction, Engine, KeyRange, Snapshot, Space};
 use types::Timestamp;
 
 use crate::keys::kind;
-use crate::{BucketId, BucketName, ObjectError, ObjectKey, Objects, VersionId, row};
+use crate::{Bucket, BucketId, BucketName, ObjectError, ObjectKey, Objects, VersionId, row};
 
 /// Which job: 128 random bits, told as a UUID.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -31,8 +31,9 @@ pub struct InvalidJobId;
 /// A job to be made.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NewJob {
-    /// The source bucket: of this Region, with a replication configuration.
-    pub bucket: BucketName,
+    /// The source bucket: of this Region, with a replication configuration. None: the one whose
+    /// objects the list names.
+    pub bucket: Option<BucketName>,
     /// The role that begins each replication (`s3:InitiateReplication`); the configuration's role
     /// carries it out.
     pub role: String,
@@ -44,6 +45,8 @@ pub struct NewJob {
     pub description: Option<String>,
     /// Its priority: kept and told; jobs go beside each other.
     pub priority: i32,
+    /// Does it wait to be confirmed?
+    pub confirm: bool,
     /// `ClientRequestToken`: a repeated request makes no second job.
     pub token: String,
 }
@@ -103,6 +106,8 @@ pub struct ReportPlace {
 /// How a job stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum JobStatus {
+    /// It waits to be confirmed.
+    Suspended,
     /// Under way.
     Active,
     /// It is over, its report written.
@@ -122,6 +127,8 @@ pub struct Job {
     pub new: NewJob,
     /// The source bucket.
     pub bucket: BucketId,
+    /// Its name.
+    pub name: BucketName,
     /// How it stands.
     pub status: JobStatus,
     /// Why it failed.
@@ -228,6 +235,9 @@ pub(super) fn result_row(id: JobId, place: (u16, u64)) -> Bytes {
     key.freeze()
 }
 
+/// How often a job's row is written anew on others' changes before it is given up.
+const MAX_ATTEMPTS: usize = 16;
+
 /// Jobs that are kept: what came before is forgotten with the next one (S3 keeps them 90 days).
 const MOST_JOBS: usize = 1_000;
 
@@ -237,16 +247,12 @@ impl<E: Engine> Objects<E> {
     /// # Errors
     /// The bucket isn't here or replicates nothing; its list isn't here; there are too many jobs.
     pub async fn create_job(&self, new: NewJob) -> Result<Job, ObjectError> {
-        let bucket = self.bucket(&new.bucket)?;
+        let bucket = self.job_source(&new).await?;
         if bucket.settings.replication.is_none() {
             return Err(ObjectError::refused(
                 "InvalidRequest",
                 "The source bucket has no replication configuration.",
             ));
-        }
-        if let Manifest::Listed { bucket, key } = &new.manifest {
-            let bucket = self.bucket(bucket)?;
-            self.find(&bucket, key, None).await?;
         }
         if let Some(place) = &new.report {
             self.bucket(&place.bucket)?;
@@ -256,8 +262,8 @@ impl<E: Engine> Objects<E> {
         if let Some(job) = jobs.iter().find(same) {
             return Ok(job.clone());
         }
-        let active = jobs.iter().filter(|job| job.status == JobStatus::Active);
-        if jobs.len() >= MOST_JOBS && active.count() == jobs.len() {
+        let waiting = jobs.iter().filter(|job| !job.is_over());
+        if jobs.len() >= MOST_JOBS && waiting.count() == jobs.len() {
             return Err(ObjectError::refused(
                 "TooManyRequestsException",
                 "There are too many jobs under way.",
@@ -267,7 +273,11 @@ impl<E: Engine> Objects<E> {
         let job = Job {
             id: JobId(random() << 64 | random()),
             bucket: bucket.entry.id,
-            status: JobStatus::Active,
+            name: bucket.name,
+            status: match new.confirm {
+                true => JobStatus::Suspended,
+                false => JobStatus::Active,
+            },
             failure: None,
             created: self.wall(),
             ended: None,
@@ -278,7 +288,7 @@ impl<E: Engine> Objects<E> {
             new,
         };
         let mut batch = Batch::new();
-        let ended = jobs.iter().filter(|job| job.status != JobStatus::Active);
+        let ended = jobs.iter().filter(|job| job.is_over());
         if jobs.len() >= MOST_JOBS
             && let Some(oldest) = ended.min_by_key(|job| job.created)
         {
@@ -288,6 +298,22 @@ impl<E: Engine> Objects<E> {
         self.engine.commit(batch).await?;
         self.replication.job_bell.notify(usize::MAX);
         Ok(job)
+    }
+
+    /// The source bucket of a job that is to be made.
+    ///
+    /// # Errors
+    /// It isn't here; the list can't be read, or names none.
+    pub async fn job_source(&self, new: &NewJob) -> Result<Bucket, ObjectError> {
+        let named = match (&new.bucket, &new.manifest) {
+            (Some(named), _) => Some(named.clone()),
+            (None, Manifest::Listed { bucket, key }) => self.listed_bucket(bucket, key).await?,
+            (None, Manifest::Generated(_)) => None,
+        };
+        let named = named.ok_or_else(|| {
+            ObjectError::refused("InvalidRequest", "The manifest names no bucket of objects")
+        })?;
+        self.bucket(&named)
     }
 
     /// Every job of this Region, as it stands; oldest first.
@@ -337,20 +363,40 @@ impl<E: Engine> Objects<E> {
     /// # Errors
     /// `NoSuchJob`; `JobStatusException` of one that is over.
     pub async fn cancel_job(&self, id: JobId) -> Result<Job, ObjectError> {
-        for _ in 0..16 {
+        self.change_job(id, |job| !job.is_over(), JobStatus::Cancelled)
+            .await
+    }
+
+    /// Confirms a job that waits for it.
+    ///
+    /// # Errors
+    /// `NoSuchJob`; `JobStatusException` of one that doesn't wait.
+    pub async fn confirm_job(&self, id: JobId) -> Result<Job, ObjectError> {
+        let waits = |job: &Job| job.status == JobStatus::Suspended;
+        self.change_job(id, waits, JobStatus::Active).await
+    }
+
+    async fn change_job(
+        &self,
+        id: JobId,
+        may: impl Fn(&Job) -> bool,
+        status: JobStatus,
+    ) -> Result<Job, ObjectError> {
+        for _ in 0..MAX_ATTEMPTS {
             let Some(held) = self.read_job(id).await? else {
                 return Err(no_such_job());
             };
             let mut job: Job = row::decode("a job", &held)?;
-            if job.status != JobStatus::Active {
+            if !may(&job) {
                 return Err(ObjectError::refused(
                     "JobStatusException",
-                    "The job is over: its status can't be changed.",
+                    format!("The job is {:?}: it can't become {status:?}.", job.status),
                 ));
             }
-            job.status = JobStatus::Cancelled;
-            job.ended = Some(self.wall());
+            job.status = status;
+            job.ended = job.is_over().then(|| self.wall());
             if self.write_job(&held, &job, Batch::new()).await? {
+                self.replication.job_bell.notify(usize::MAX);
                 return Ok(job);
             }
         }
@@ -407,6 +453,11 @@ impl<E: Engine> Objects<E> {
 }
 
 impl Job {
+    /// Has it ended?
+    pub fn is_over(&self) -> bool {
+        !matches!(self.status, JobStatus::Suspended | JobStatus::Active)
+    }
+
     /// Are its results counted for good?
     fn is_counted(&self) -> bool {
         self.status == JobStatus::Complete

@@ -219,7 +219,7 @@ fn write_line(lines: &mut String, job: &Job, result: &JobResult) {
     let _ = writeln!(
         lines,
         "{},{},{},{status},{code},{http},{message}",
-        job.new.bucket,
+        job.name,
         encoded(&result.key),
         version.unwrap_or_default()
     );

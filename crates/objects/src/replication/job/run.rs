@@ -7,7 +7,9 @@ use futures_util::future::select;
 use store::{Batch, Direction, Engine, KeyRange, Snapshot, Space};
 use types::{AccountId, Span};
 
-use super::{Cursor, FilterStatus, Job, JobFilter, JobResult, JobStatus, Manifest, result_row};
+use super::{
+    Cursor, FilterStatus, Job, JobFilter, JobResult, JobStatus, MAX_ATTEMPTS, Manifest, result_row,
+};
 use crate::keys::{self, kind};
 use crate::replication::FailureReason;
 use crate::replication::announce::{Announced, Announcing, Place, owner_reads};
@@ -61,7 +63,7 @@ impl<E: Engine> Objects<E> {
     }
 
     async fn run_job(&self, job: &Job) -> Result<(), ObjectError> {
-        let here = self.bucket(&job.new.bucket).ok();
+        let here = self.bucket(&job.name).ok();
         let Some(bucket) = here.filter(|bucket| bucket.entry.id == job.bucket) else {
             return self.fail_job(job, "its bucket is gone").await;
         };
@@ -144,7 +146,7 @@ impl<E: Engine> Objects<E> {
 
     /// Writes how far a job is.
     pub(super) async fn move_on(&self, job: &Job, cursor: Cursor) -> Result<(), ObjectError> {
-        for _ in 0..16 {
+        for _ in 0..MAX_ATTEMPTS {
             let Some(held) = self.read_job(job.id).await? else {
                 return Ok(());
             };
@@ -168,7 +170,7 @@ impl<E: Engine> Objects<E> {
         listed: bool,
     ) -> Result<(), ObjectError> {
         let initiates = self
-            .assume(&job.new.role, bucket)
+            .assume_for_job(&job.new.role, bucket)
             .and_then(|judge| judge.may_initiate(key));
         if let Err(reason) = initiates {
             return self.refuse(job, (key.as_str(), id), cursor, reason).await;
@@ -258,7 +260,7 @@ impl<E: Engine> Objects<E> {
         cursor: Cursor,
         reason: FailureReason,
     ) -> Result<(), ObjectError> {
-        for _ in 0..16 {
+        for _ in 0..MAX_ATTEMPTS {
             let Some(held) = self.read_job(job.id).await? else {
                 return Ok(());
             };
@@ -283,7 +285,7 @@ impl<E: Engine> Objects<E> {
 
     /// The owner of what a job writes.
     pub(super) fn owner_of(&self, job: &Job) -> Option<AccountId> {
-        let entry = self.entry_of(&job.new.bucket)?;
+        let entry = self.entry_of(&job.name)?;
         Some(entry.owner)
     }
 }

@@ -1,0 +1,218 @@
+//! Batch replication as S3 Control has it: jobs are made, told of and stopped, and their only
+//! operation is `S3ReplicateObject`. A request is one of S3 Control if it names an account and its
+//! path has that API's version; whatever else that API has is refused by name.
+
+mod read;
+mod write;
+
+use aws::access::{Authorizer, Question};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderValue, Method, Response};
+use objects::Objects;
+use objects::replication::{JobId, JobStatus};
+use store::Engine;
+use types::AccountId;
+
+use crate::answer;
+use crate::body::Payload;
+use crate::digest::Digests;
+use crate::error::Fault;
+use crate::query::Query;
+use crate::service::Body;
+
+/// What paths of S3 Control begin with (service model `s3control`).
+const PATH: &str = "/v20180820/";
+
+/// Names the account that a request is for.
+const ACCOUNT: &str = "x-amz-account-id";
+
+/// As whom jobs act.
+const PASSED_TO: &str = "batchoperations.s3.amazonaws.com";
+
+/// Jobs in one answer, at most (service model, `MaxResults`).
+const MAX_RESULTS: usize = 1_000;
+
+/// A request and its caller's judge; none: nobody signed it.
+pub(crate) struct Asked<'a> {
+    pub(crate) judge: Option<&'a dyn Authorizer>,
+    pub(crate) parts: &'a Parts,
+}
+
+/// What is asked for.
+enum Wish {
+    Create,
+    List,
+    Describe(JobId),
+    Update(JobId),
+}
+
+/// Is it a request of S3 Control?
+pub(crate) fn is_control(parts: &Parts) -> bool {
+    parts.uri.path().starts_with(PATH) && parts.headers.contains_key(ACCOUNT)
+}
+
+/// Answers a request of S3 Control.
+///
+/// # Errors
+///
+/// The API's own, and S3's of a body that isn't what was signed.
+pub(crate) async fn answer<E: Engine>(
+    objects: &Objects<E>,
+    asked: Asked<'_>,
+    payload: Payload,
+) -> Result<Response<Body>, Fault> {
+    let document = payload
+        .document(&Digests::of(&asked.parts.headers)?)
+        .await?;
+    let judge = asked.judge.ok_or_else(|| Fault::denied("Access Denied"))?;
+    let named = asked.parts.headers.get(ACCOUNT);
+    let named = named.and_then(|value| value.to_str().ok());
+    let named = named.and_then(|text| text.parse::<AccountId>().ok());
+    if named != Some(judge.account()) {
+        return Err(Fault::denied("Access Denied"));
+    }
+    let (query, _) = Query::of(asked.parts)?;
+    let body = match wish(asked.parts)? {
+        Wish::Create => create(objects, judge, &document).await?,
+        Wish::List => list(objects, judge, &query).await?,
+        Wish::Describe(id) => {
+            may(objects, judge, "s3:DescribeJob", Some(id))?;
+            let job = objects.job(id).await.map_err(not_found)?;
+            write::describe(&job, arn(objects, judge, id))
+        }
+        Wish::Update(id) => update(objects, judge, id, &query).await?,
+    };
+    let mut response = Response::new(answer::full(body));
+    let xml = HeaderValue::from_static("application/xml");
+    response.headers_mut().insert(CONTENT_TYPE, xml);
+    Ok(response)
+}
+
+fn wish(parts: &Parts) -> Result<Wish, Fault> {
+    let path = parts.uri.path().strip_prefix(PATH).unwrap_or_default();
+    let steps: Vec<&str> = path.split('/').collect();
+    let id = |text: &str| text.parse::<JobId>().map_err(|_| no_such_job());
+    match (&parts.method, &steps[..]) {
+        (&Method::POST, ["jobs"]) => Ok(Wish::Create),
+        (&Method::GET, ["jobs"]) => Ok(Wish::List),
+        (&Method::GET, ["jobs", job]) => Ok(Wish::Describe(id(job)?)),
+        (&Method::POST, ["jobs", job, "status"]) => Ok(Wish::Update(id(job)?)),
+        (method, _) => Err(Fault::not_built(&format!(
+            "The operation of S3 Control at {method} {PATH}{path}"
+        ))),
+    }
+}
+
+async fn create<E: Engine>(
+    objects: &Objects<E>,
+    judge: &dyn Authorizer,
+    document: &Bytes,
+) -> Result<Bytes, Fault> {
+    may(objects, judge, "s3:CreateJob", None)?;
+    let mut new = read::job(document)?;
+    let role = new.role.clone();
+    let question = Question::new("iam:PassRole", role, judge.account());
+    let question = question.key("iam:PassedToService", PASSED_TO);
+    judge.authorize(&question)?;
+    let bucket = objects.job_source(&new).await?;
+    if bucket.entry.owner != judge.account() {
+        return Err(Fault::denied("Access Denied"));
+    }
+    new.bucket = Some(bucket.name);
+    let job = objects.create_job(new).await?;
+    Ok(write::created(&job))
+}
+
+async fn list<E: Engine>(
+    objects: &Objects<E>,
+    judge: &dyn Authorizer,
+    query: &Query,
+) -> Result<Bytes, Fault> {
+    may(objects, judge, "s3:ListJobs", None)?;
+    let most = match query.get("maxResults") {
+        None => MAX_RESULTS,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|most| (1..=MAX_RESULTS).contains(most))
+            .ok_or_else(|| Fault::bad("InvalidRequest", "MaxResults is out of its range"))?,
+    };
+    let wanted = query.get("jobStatuses");
+    let after =
+        match query.get("nextToken") {
+            None => None,
+            Some(token) => Some(token.parse::<JobId>().map_err(|_| {
+                Fault::bad("InvalidNextToken", "The token is none that was given out")
+            })?),
+        };
+    let mut jobs = objects.jobs().await?;
+    // Newest first, as S3 has them.
+    jobs.reverse();
+    let start = match after {
+        None => 0,
+        Some(id) => jobs
+            .iter()
+            .position(|job| job.id == id)
+            .map_or(0, |at| at + 1),
+    };
+    let of_status = |status: JobStatus| wanted.is_none_or(|name| name == format!("{status:?}"));
+    let chosen = jobs[start..].iter().filter(|job| of_status(job.status));
+    let mut chosen: Vec<_> = chosen.take(most + 1).collect();
+    let more = chosen.len() > most;
+    chosen.truncate(most);
+    let next = chosen.last().filter(|_| more).map(|job| job.id);
+    Ok(write::list(&chosen, next))
+}
+
+async fn update<E: Engine>(
+    objects: &Objects<E>,
+    judge: &dyn Authorizer,
+    id: JobId,
+    query: &Query,
+) -> Result<Bytes, Fault> {
+    may(objects, judge, "s3:UpdateJobStatus", Some(id))?;
+    let job = match query.get("requestedJobStatus") {
+        Some("Cancelled") => objects.cancel_job(id).await,
+        Some("Ready") => objects.confirm_job(id).await,
+        _ => {
+            return Err(Fault::bad(
+                "BadRequestException",
+                "A job can become Ready or Cancelled",
+            ));
+        }
+    };
+    Ok(write::updated(&job.map_err(not_found)?))
+}
+
+fn may<E: Engine>(
+    objects: &Objects<E>,
+    judge: &dyn Authorizer,
+    action: &'static str,
+    id: Option<JobId>,
+) -> Result<(), Fault> {
+    let resource = id.map_or_else(|| "*".to_owned(), |id| arn(objects, judge, id));
+    let question = Question::new(action, resource, judge.account());
+    Ok(judge.authorize(&question)?)
+}
+
+fn arn<E: Engine>(objects: &Objects<E>, judge: &dyn Authorizer, id: JobId) -> String {
+    let region = objects.config().region;
+    format!("arn:aws:s3:{region}:{}:job/{id}", judge.account())
+}
+
+fn no_such_job() -> Fault {
+    Fault::new(
+        http::StatusCode::NOT_FOUND,
+        "NoSuchJob",
+        "The specified job does not exist.",
+    )
+}
+
+fn not_found(error: objects::ObjectError) -> Fault {
+    match error.code().0 {
+        "NoSuchJob" => no_such_job(),
+        _ => error.into(),
+    }
+}
