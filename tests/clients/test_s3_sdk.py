@@ -11,6 +11,7 @@ import urllib.request
 
 import botocore.handlers
 from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
 from botocore.exceptions import ClientError
 from lab import eventually
 from s3 import IRELAND, VIRGINIA, Objects
@@ -244,7 +245,8 @@ class Reading(Objects):
         )
 
     def test_presigned_puts_and_gets_and_what_has_expired(self):
-        s3 = self.s3()
+        version4 = Config(signature_version="s3v4")
+        s3 = self.lab.client(VIRGINIA, "s3", config=version4)
         where = {"Bucket": self.name, "Key": "by address"}
         address = s3.generate_presigned_url("put_object", Params=where, ExpiresIn=60)
         request = urllib.request.Request(address, data=b"put", method="PUT")
@@ -257,6 +259,12 @@ class Reading(Objects):
         self.assertEqual(raised.exception.code, 403)
         text = raised.exception.read()
         self.assertIn(b"<Message>Request has expired</Message>", text)
+        # What boto3 makes for us-east-1 unless it is told otherwise.
+        address = self.s3().generate_presigned_url("get_object", Params=where)
+        self.assertIn("AWSAccessKeyId=", address)
+        with self.assertRaises(urllib.error.HTTPError) as raised:
+            urllib.request.urlopen(address, timeout=20)
+        self.assertIn(b"Please use AWS4-HMAC-SHA256.", raised.exception.read())
 
     def test_a_conditional_write_is_made_once(self):
         s3 = self.s3()

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use types::{AccountId, Region, Timestamp};
 
 use crate::{Acl, BucketId, BucketName, LockMode};
@@ -59,7 +59,11 @@ pub struct BucketSettings {
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
     /// Object lock's default, if object lock is enabled: `Some(None)` is enabled without one.
-    #[serde(default)]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub object_lock: Option<Option<LockDefault>>,
     /// Its replication configuration.
     #[serde(default)]
@@ -190,6 +194,36 @@ impl BucketSettings {
             cors: None,
             notification: None,
             requester_pays: false,
+        }
+    }
+}
+
+/// A member that is there: `null` is a value of it, other than its absence.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn object_lock_stays_enabled_with_and_without_a_default() {
+        let default = LockDefault {
+            mode: LockMode::Governance,
+            days: 365,
+            in_years: true,
+        };
+        for object_lock in [None, Some(None), Some(Some(default))] {
+            let settings = BucketSettings {
+                object_lock,
+                ..BucketSettings::new(false)
+            };
+            let stored = serde_json::to_vec(&settings).unwrap();
+            let read: BucketSettings = serde_json::from_slice(&stored).unwrap();
+            assert_eq!(read, settings);
         }
     }
 }
