@@ -249,9 +249,9 @@ fn versions_after(asked: &Asked, key: &str, id: Option<&str>) -> Result<Versions
             let id: VersionId = id
                 .parse()
                 .map_err(|_| invalid("Invalid version id specified"))?;
-            match key.parse() {
-                Ok(key) => Ok(VersionsAfter::Version(key, id)),
-                Err(_) => Ok(VersionsAfter::Keys(After::Key(key.to_owned()))),
+            match (After::marker(&asked.query(), key), key.parse()) {
+                (After::Key(_), Ok(key)) => Ok(VersionsAfter::Version(key, id)),
+                (after, _) => Ok(VersionsAfter::Keys(after)),
             }
         }
         (key, None) => Ok(VersionsAfter::Keys(After::marker(&asked.query(), key))),
@@ -295,10 +295,11 @@ pub(crate) async fn list_multipart_uploads<E: Engine>(
     let asked = Asked::of(context, "max-uploads")?;
     let key_marker = context.query.get("key-marker").unwrap_or_default();
     let id_marker = context.query.get("upload-id-marker").unwrap_or_default();
-    let after = match (key_marker.parse(), id_marker.parse()) {
+    let after = After::marker(&asked.query(), key_marker);
+    let after = match (after, key_marker.parse(), id_marker.parse()) {
+        (After::Key(_), Ok(key), Ok(id)) => UploadsAfter::Upload(key, id),
         // Without a key, or with no id of ours, the id says nothing.
-        (Ok(key), Ok(id)) => UploadsAfter::Upload(key, id),
-        _ => UploadsAfter::Keys(After::marker(&asked.query(), key_marker)),
+        (after, _, _) => UploadsAfter::Keys(after),
     };
     let (objects, bucket) = (&context.objects, context.bucket()?);
     let page = objects.list_uploads(bucket, &asked.query(), &after).await?;

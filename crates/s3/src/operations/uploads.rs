@@ -100,14 +100,14 @@ pub(crate) async fn list_parts<E: Engine>(
     let listed = context.objects.list_parts(bucket, key, id, after, limit);
     let listing = listed.await?;
     let upload = &listing.upload;
-    let last = listing.parts.last().map(|part| part.extent.number);
+    let last = listing.parts.last().map_or(0, |part| part.extent.number);
     let parts = listing.parts.iter().map(|part| told_part(upload, part));
     let output = dto::ListPartsOutput {
         bucket: Some(context.bucket_name()?.to_string()),
         key: Some(key.as_str().to_owned()),
         upload_id: Some(id.to_string()),
         part_number_marker: i32::try_from(after).ok(),
-        next_part_number_marker: last.and_then(|last| i32::try_from(last).ok()),
+        next_part_number_marker: i32::try_from(last).ok(),
         max_parts: i32::try_from(limit).ok(),
         is_truncated: Some(listing.more),
         parts: Some(parts.collect()),
