@@ -20,8 +20,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
+use md5::{Digest, Md5};
 use objects::blob::{BlobError, BlobId, Blobs, LocalBlobs, LocalOptions};
-use objects::content::{Expected, Ingest, IngestOptions, Orphans, SiteKey};
+use objects::content::{Expected, Ingest, IngestOptions, Orphans, SiteKey, Staged};
 use objects::notify::NoWebhooks;
 use objects::scrub::NoRepair;
 use objects::{
@@ -37,6 +38,7 @@ use types::{
 
 const PLACE: &str = "OBJECTS_TEST_PLACE";
 const EARLY: &str = "OBJECTS_TEST_EARLY";
+const STAGING: &str = "OBJECTS_TEST_STAGING";
 const FAILING: &str = "OBJECTS_TEST_FAILING";
 
 /// The machine's time; numbers that no other run draws.
@@ -224,11 +226,11 @@ async fn get(objects: &Objects<EmbeddedEngine>, id: u64) -> Result<Bytes, Object
 /// Not a test of its own: what the child runs until it is killed.
 #[test]
 fn child() {
-    let Some(place) = std::env::var_os(PLACE) else {
+    let early = std::env::var_os(EARLY);
+    let Some(place) = early.clone().or(std::env::var_os(PLACE)) else {
         return;
     };
     let (blobs, objects) = open(Path::new(&place));
-    let early = std::env::var_os(EARLY).is_some();
     let next = AtomicU64::new(0);
     println!("open");
     std::thread::scope(|scope| {
@@ -236,7 +238,7 @@ fn child() {
             scope.spawn(|| {
                 loop {
                     let id = next.fetch_add(1, Ordering::Relaxed);
-                    if early {
+                    if early.is_some() {
                         let mut writer = wait(blobs.create(BlobId(u128::from(id)))).unwrap();
                         wait(writer.write(bytes_of(id))).unwrap();
                     } else {
@@ -254,7 +256,7 @@ fn child() {
 fn invariant_5_acknowledged_objects_survive_a_power_cut() {
     for life in [100, 350, 700] {
         let cut = PowerCut::new();
-        let acknowledged = cut.run(Duration::from_millis(life), false);
+        let acknowledged = numbers(cut.run("child", PLACE, Duration::from_millis(life)));
         let (_, objects) = open(&cut.survivor());
         for id in &acknowledged {
             let found = wait(get(&objects, *id));
@@ -270,12 +272,64 @@ fn invariant_5_acknowledged_objects_survive_a_power_cut() {
     }
 }
 
-/// The twin of the test above: what is acknowledged before its sync must be lost, or the layer
+/// Not a test of its own: what the child of the test below runs until it is killed. It begins
+/// transfers, puts a part of each on disk, and goes on with it.
+#[test]
+fn staging_child() {
+    let Some(place) = std::env::var_os(STAGING) else {
+        return;
+    };
+    let (_, objects) = open(Path::new(&place));
+    println!("open");
+    let mut under_way = Vec::new();
+    for id in (4..).step_by(5) {
+        let mut ingest = Ingest::new(objects.contents(), transfer());
+        let bytes = bytes_of(id);
+        wait(ingest.push(bytes.slice(..200_000))).unwrap();
+        let staged = wait(ingest.stage()).unwrap();
+        assert_eq!(staged.length, 3 * 65_536);
+        println!(
+            "acknowledged {id} {}",
+            serde_json::to_string(&staged).unwrap()
+        );
+        wait(ingest.push(bytes.slice(200_000..))).unwrap();
+        under_way.push(ingest);
+    }
+}
+
+fn transfer() -> IngestOptions {
+    IngestOptions {
+        length: Some(300_000),
+        limit: u64::MAX,
+        expected: Expected::default(),
+        customer_key: None,
+    }
+}
+
+#[test]
+fn what_was_staged_of_transfers_survives_a_power_cut_and_is_gone_on_with() {
+    let cut = PowerCut::new();
+    let staged = cut.run("staging_child", STAGING, Duration::from_millis(200));
+    let (_, objects) = open(&cut.survivor());
+    for line in staged {
+        let (id, staged) = line.split_once(' ').unwrap();
+        let staged: Staged = serde_json::from_str(staged).unwrap();
+        let bytes = bytes_of(id.parse().unwrap());
+        let ingested = wait(async {
+            let mut ingest = Ingest::resume(objects.contents(), &staged, transfer()).await?;
+            ingest.push(bytes.slice(staged.length as usize..)).await?;
+            ingest.finish(Vec::new()).await
+        });
+        assert_eq!(ingested.unwrap().md5, <[u8; 16]>::from(Md5::digest(&bytes)));
+    }
+}
+
+/// The twin of the tests above: what is acknowledged before its sync must be lost, or the layer
 /// drops nothing and the test above proves nothing.
 #[test]
 fn what_is_acknowledged_before_its_sync_is_lost_in_a_power_cut() {
     let cut = PowerCut::new();
-    let acknowledged = cut.run(Duration::from_millis(200), true);
+    let acknowledged = numbers(cut.run("child", EARLY, Duration::from_millis(200)));
     let (blobs, _) = open(&cut.survivor());
     let there = wait(blobs.list(None, usize::MAX)).unwrap();
     let is_lost = |id: &&u64| !there.contains(&BlobId(u128::from(**id)));
@@ -322,6 +376,11 @@ fn after_a_failed_sync_no_bytes_are_taken_and_reads_go_on() {
     assert!(said.contains("stopped at blob 5"), "{said}");
 }
 
+/// The last line may be torn by the kill.
+fn numbers(lines: Vec<String>) -> Vec<u64> {
+    lines.iter().flat_map(|line| line.parse()).collect()
+}
+
 struct PowerCut {
     directory: tempfile::TempDir,
 }
@@ -356,17 +415,15 @@ impl PowerCut {
         ]
     }
 
-    /// Runs the child that long, kills it, and returns what it had acknowledged.
-    fn run(&self, life: Duration, early: bool) -> Vec<u64> {
+    /// Runs that child so long, kills it, and returns what it had acknowledged. It is told its
+    /// place by the variable.
+    fn run(&self, child: &str, variable: &str, life: Duration) -> Vec<String> {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
-            .args(["--exact", "child", "--nocapture", "--test-threads=1"])
-            .env(PLACE, self.path("run"))
+            .args(["--exact", child, "--nocapture", "--test-threads=1"])
+            .env(variable, self.path("run"))
             .envs(self.environment())
             .stdout(Stdio::piped());
-        if early {
-            command.env(EARLY, "1");
-        }
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let opened = lines.by_ref().any(|line| line.unwrap().ends_with("open"));
@@ -376,8 +433,8 @@ impl PowerCut {
         let mut killed = false;
         for line in lines {
             let Ok(line) = line else { break };
-            if let Some(id) = line.strip_prefix("acknowledged ") {
-                acknowledged.extend(id.parse::<u64>());
+            if let Some(said) = line.strip_prefix("acknowledged ") {
+                acknowledged.push(said.to_owned());
             }
             if !killed && Instant::now() >= deadline && acknowledged.len() > 5 {
                 child.kill().unwrap();
