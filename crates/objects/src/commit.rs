@@ -7,31 +7,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use store::{Batch, CommitError, Engine, Snapshot, Space};
-use types::{Context, Timestamp, Version};
+use types::{Context, Timestamp};
 
 use crate::cause::{Change, What};
 use crate::content::{discard_version, encode_extents};
-use crate::find::{Row, find_row, newest_but};
+use crate::find::{Row, newest_but};
+use crate::held::Held;
 use crate::keys::{self, kind};
 use crate::replication::{self, Announced};
 use crate::{
-    Aspect, Bucket, Cause, Creation, Extent, ObjectError, ObjectKey, ObjectVersion, Objects, Stamp,
-    VersionId, Versioning, notify,
+    Aspect, Cause, Creation, Extent, ObjectError, ObjectKey, ObjectVersion, Objects, Stamp,
+    Versioning, notify,
 };
 
 /// How often a change is made anew on what another made of the key in between. With the key's lock
 /// held nobody does, unless a call was dropped before its end.
 pub(crate) const MAX_ATTEMPTS: usize = 16;
-
-/// What a key holds, read at one moment.
-pub(crate) struct Held<S> {
-    pub(crate) snapshot: S,
-    /// The bucket with its settings of now, on which the change relies.
-    pub(crate) bucket: Bucket,
-    settings_row: Option<Bytes>,
-    /// The current version.
-    pub(crate) current: Option<Row>,
-}
 
 /// A change of a key.
 pub(crate) struct Plan {
@@ -71,36 +62,6 @@ struct Reads {
     successor: Option<Row>,
 }
 
-impl<S> Held<S> {
-    /// The greatest version that the key holds.
-    pub(crate) fn latest(&self) -> Option<Version> {
-        let current = self.current.as_ref();
-        current.map(|row| row.version.stamp.version)
-    }
-
-    /// All that the key has seen.
-    pub(crate) fn context(&self) -> Context {
-        let mut context = Context::EMPTY;
-        if let Some(row) = &self.current {
-            context.merge(&row.version.context);
-            context.insert(row.version.stamp.version);
-        }
-        context
-    }
-}
-
-impl<S: Snapshot> Held<S> {
-    /// The key's `null` version.
-    pub(crate) async fn null(&self, key: &ObjectKey) -> Result<Option<Row>, ObjectError> {
-        match &self.current {
-            Some(row) if row.version.is_null => Ok(Some(row.clone())),
-            // A bucket that never kept versions has no others.
-            None if self.bucket.settings.versioning == Versioning::Unversioned => Ok(None),
-            _ => find_row(&self.snapshot, &self.bucket, key, Some(VersionId::Null)).await,
-        }
-    }
-}
-
 impl Plan {
     /// A change of these steps.
     pub(crate) fn new(cause: Cause, steps: Vec<Step>) -> Plan {
@@ -125,29 +86,6 @@ impl Plan {
 }
 
 impl<E: Engine> Objects<E> {
-    /// Reads what a key holds. The key's lock is held.
-    ///
-    /// # Errors
-    /// `OperationAborted`: the bucket is being deleted; `NoSuchBucket`: it was.
-    pub(crate) async fn hold(
-        &self,
-        bucket: &Bucket,
-        key: &ObjectKey,
-    ) -> Result<Held<E::Snapshot>, ObjectError> {
-        let kept = self.open_settings(bucket)?;
-        let snapshot = self.engine.snapshot();
-        let current = find_row(&snapshot, bucket, key, None).await?;
-        Ok(Held {
-            snapshot,
-            bucket: Bucket {
-                settings: kept.settings,
-                ..bucket.clone()
-            },
-            settings_row: kept.row,
-            current,
-        })
-    }
-
     /// Commits a change of a key. Returns the versions that came or were amended; none if what
     /// was read stands no more: it is to be read, and planned, anew.
     ///

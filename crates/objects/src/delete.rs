@@ -4,9 +4,10 @@
 use store::{Batch, Engine};
 use types::AccountId;
 
-use crate::commit::{Held, Insertion, MAX_ATTEMPTS, Plan, Step};
+use crate::commit::{Insertion, MAX_ATTEMPTS, Plan, Step};
 use crate::conditions::check_deletion;
 use crate::find::find_row;
+use crate::held::Held;
 use crate::write::contended;
 use crate::{
     Bucket, Cause, Creation, EtagMatch, ObjectError, ObjectKey, ObjectVersion, Objects, State,

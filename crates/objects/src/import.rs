@@ -4,9 +4,10 @@
 
 use store::{Batch, Engine, Snapshot, Space};
 
-use crate::commit::{Held, Insertion, MAX_ATTEMPTS, Plan, Step};
+use crate::commit::{Insertion, MAX_ATTEMPTS, Plan, Step};
 use crate::content::discard_extent;
 use crate::find::{Row, stamp};
+use crate::held::Held;
 use crate::keys::{self, kind};
 use crate::row::Conflict;
 use crate::write::contended;

@@ -17,6 +17,7 @@ pub mod cors;
 mod delete;
 mod error;
 mod find;
+mod held;
 mod import;
 pub mod keys;
 pub mod lifecycle;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use store::{Batch, Engine};
 use types::AccountId;
 
-use crate::commit::{Held, Insertion, MAX_ATTEMPTS, Plan, Step};
+use crate::commit::{Insertion, MAX_ATTEMPTS, Plan, Step};
 use crate::content::Ingested;
+use crate::held::Held;
 use crate::lock::retention_of_new;
 use crate::{
     Acl, Bucket, Cause, Checksum, Content, Creation, Encryption, Extent, Metadata, ObjectData,

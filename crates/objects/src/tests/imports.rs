@@ -217,6 +217,32 @@ fn what_was_deleted_for_good_does_not_come_again() {
 }
 
 #[test]
+fn what_was_deleted_for_good_was_seen() {
+    let (here, there) = (Region::new(1), Region::new(2));
+    let at = key("k");
+    let theirs = super::put(&there.objects, &there.bucket, &at, "theirs").unwrap();
+    let replicated = here.objects.change_settings(&here.bucket, |settings| {
+        settings.replication = Some(crate::rules::ReplicationConfiguration {
+            role: "arn:aws:iam::111122223333:role/r".to_owned(),
+            rules: Vec::new(),
+        });
+        Ok(())
+    });
+    now(replicated).unwrap();
+    let came = import(&here, (*theirs).clone(), b"theirs".to_vec());
+    now(here.objects.import_version(&here.bucket, &at, &came)).unwrap();
+    let id = Some(theirs.id());
+    now(here.objects.delete(&here.bucket, &at, id, &options())).unwrap();
+    here.place.clock.set(Timestamp(2_000_000));
+    let ours = super::put(&here.objects, &here.bucket, &at, "ours").unwrap();
+    assert!(ours.context.contains(theirs.stamp.version));
+    let goes = import(&there, (*ours).clone(), b"ours".to_vec());
+    now(there.objects.import_version(&there.bucket, &at, &goes)).unwrap();
+    let ledger = rows(&there.objects.engine, kind::CONFLICT, there.bucket.entry.id);
+    assert!(ledger.is_empty(), "nobody lost to a write that had seen it");
+}
+
+#[test]
 fn of_two_null_versions_the_later_stays() {
     let at = key("k");
     for later in [false, true] {
