@@ -142,16 +142,12 @@ class Objects(unittest.TestCase):
                 pass  # It may have answered and closed before the end.
             received = b""
             try:
-                while more := link.recv(65536):
+                # Whoever waits for the rest of a body answers, and doesn't close.
+                while not whole(received) and (more := link.recv(65536)):
                     received += more
             except ConnectionResetError:
                 pass
-        head, _, body = received.partition(b"\r\n\r\n")
-        first, *rest = head.decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in
-                   (line.partition(":") for line in rest)}
-        status = int(first.split(" ")[1]) if " " in first else 0
-        return status, headers, body
+        return parsed(received)
 
     def replicated(self, markers="Enabled", rest=None, pair=(VIRGINIA, IRELAND)):
         """A bucket in the one Region that is replicated to one in the other."""
@@ -164,6 +160,22 @@ class Objects(unittest.TestCase):
             }],
         })
         return source, destination
+
+
+def parsed(received):
+    """Status, headers (lower case) and body of an answer as far as it came."""
+    head, _, body = received.partition(b"\r\n\r\n")
+    first, *rest = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in
+               (line.partition(":") for line in rest)}
+    status = int(first.split(" ")[1]) if " " in first else 0
+    return status, headers, body
+
+
+def whole(received):
+    """Is that an answer with all of its body, by the length that it says?"""
+    _, headers, body = parsed(received)
+    return "content-length" in headers and len(body) == int(headers["content-length"])
 
 
 class Signer(botocore.auth.S3SigV4Auth):
