@@ -150,11 +150,8 @@ impl<E: Engine> S3Service<E> {
             payload: Mutex::new(None),
             answer: Mutex::new(Answer::default()),
         };
-        if let Some(name) = address
-            .bucket
-            .as_ref()
-            .filter(|_| row.name != "CreateBucket")
-        {
+        let named = address.bucket.as_ref();
+        if let Some(name) = named.filter(|_| row.name != "CreateBucket") {
             let bucket = self.objects.bucket(name)?;
             guard::expected_owner(&context, "x-amz-expected-bucket-owner", &bucket)?;
             context.bucket = Some(bucket);
