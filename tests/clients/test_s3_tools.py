@@ -46,8 +46,9 @@ class Tools(Objects):
                 self.assertEqual((self.far / name).read_bytes(), path.read_bytes(), name)
 
     def rclone(self, *words, region=VIRGINIA):
+        # Of AWS itself rclone names buckets in the host, whatever it is told.
         lab = {
-            "TYPE": "s3", "PROVIDER": "AWS", "REGION": region, "ENV_AUTH": "true",
+            "TYPE": "s3", "PROVIDER": "Other", "REGION": region, "ENV_AUTH": "true",
             "ENDPOINT": self.lab.environment["AWS_ENDPOINT_URL"],
             "LOCATION_CONSTRAINT": "" if region == VIRGINIA else region,
             "FORCE_PATH_STYLE": "true", "CHUNK_SIZE": "5Mi", "UPLOAD_CUTOFF": "5Mi",
