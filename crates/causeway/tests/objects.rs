@@ -339,6 +339,61 @@ fn a_damaged_file_is_never_served_and_is_reported() {
 }
 
 #[test]
+fn a_damaged_file_is_mended_from_the_region_that_has_a_replica() {
+    let lab = two_regions();
+    let (near, _) = pair(&lab);
+    let path = format!("/{NEAR}/large");
+    near.must("PUT", &path, &content("large"));
+    eventually("it is replicated", || {
+        status_of(&near, NEAR, "large") == "COMPLETED"
+    });
+    let file = &blobs(&lab, VIRGINIA)[0];
+    let mut stored = std::fs::read(file).unwrap();
+    let middle = stored.len() / 2;
+    stored[middle] ^= 1;
+    std::fs::write(file, stored).unwrap();
+    let mut refused = false;
+    eventually("it is whole again", || {
+        let Ok(got) = near.call("GET", &path, &[], b"") else {
+            refused = true;
+            return false;
+        };
+        let is_whole = got.status == 200;
+        refused |= !is_whole;
+        assert!(!is_whole || got.body == content("large"), "wrong bytes");
+        is_whole
+    });
+    assert!(refused, "the damage was not noticed");
+    lab.must(&["verify"]);
+}
+
+/// Bytes a second of an upload that a Region dies under.
+const TRICKLE: usize = 64 * 1024;
+
+#[test]
+fn a_region_killed_amid_an_upload_leaves_nothing_of_it() {
+    let lab = Lab::start(&["--regions", "us-east-1", "--edges", "0"]);
+    lab.until_decided();
+    let near = lab.s3(VIRGINIA);
+    near.create_versioned(NEAR);
+    for cut in [1, 4, 9] {
+        let sent = near.begin("PUT", &format!("/{NEAR}/large"), 16 * TRICKLE);
+        let mut sent = sent.unwrap();
+        for _ in 0..cut {
+            sent.write_all(&[7; TRICKLE]).unwrap();
+        }
+        lab.must(&["fault", "kill", VIRGINIA]);
+        drop(sent);
+        lab.must(&["fault", "start", VIRGINIA]);
+        let got = near.call("GET", &format!("/{NEAR}/large"), &[], b"");
+        assert_eq!(got.unwrap().status, 404);
+        assert_eq!(near.versions(NEAR), []);
+    }
+    near.must("PUT", &format!("/{NEAR}/large"), &content("large"));
+    lab.must(&["verify"]);
+}
+
+#[test]
 fn events_reach_the_webhook_that_the_operator_allowed_and_no_other() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let hook = format!("orders=http://{}/hook", listener.local_addr().unwrap());

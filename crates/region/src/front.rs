@@ -263,7 +263,10 @@ pub(crate) fn context(
 
 /// Is the request with that head for S3?
 pub(crate) fn is_for_objects(parts: &Parts) -> bool {
-    Addressee::of(parts) == Addressee::Objects && !is_health_check(parts)
+    // DynamoDB's are the most, and needn't be looked at twice.
+    !parts.headers.contains_key(DYNAMODB_TARGET)
+        && Addressee::of(parts) == Addressee::Objects
+        && !is_health_check(parts)
 }
 
 /// The text of a header; of several, or of one that is no text, none.

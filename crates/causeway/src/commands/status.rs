@@ -43,6 +43,7 @@ fn render(report: &StatusReport) -> String {
         sites(report)
     );
     text.push_str(&format!("\n{}", identities(&report.sites)));
+    text.push_str(&format!("\n{}", objects(&report.sites)));
     if report.dns.is_some() {
         text.push_str(&format!("\n{}", names(&report.sites)));
     }
@@ -155,6 +156,26 @@ fn identity_state(identity: &Value) -> String {
         ""
     };
     format!("of {more}{age} ago")
+}
+
+/// Each Region's buckets, and what of them is on its way to others; `causeway lag` has it by rule.
+fn objects(sites: &[SiteReport]) -> Table {
+    let mut table = Table::new(["OBJECTS", "BUCKETS", "PENDING", "BYTES", "OLDEST", "FAILED"]);
+    for site in sites.iter().filter(|site| site.site.region().is_some()) {
+        let objects = &site.detail["objects"];
+        let number = |value: &Value| value.as_u64().map_or("-".to_owned(), |n| n.to_string());
+        let oldest = objects["oldest_milliseconds"].as_u64();
+        let oldest = oldest.map(|age| duration::show(Duration::from_millis(age)));
+        table.row([
+            site.site.to_string(),
+            number(&objects["buckets"]),
+            number(&objects["pending_operations"]),
+            number(&objects["pending_bytes"]),
+            oldest.unwrap_or_else(|| "-".to_owned()),
+            number(&objects["failed_operations"]),
+        ]);
+    }
+    table
 }
 
 /// The edges' DNS: what they answer from, and what they have answered.

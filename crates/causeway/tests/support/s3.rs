@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use aws::signature::{Rules, Target, sign};
+use aws::signature::{Payload, Rules, SigningOptions, Target, sign_with};
 use identity::RootKey;
 use types::Region;
 
@@ -81,12 +81,30 @@ impl S3 {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> std::io::Result<S3Answer> {
+        let mut stream = self.send_head(method, path, headers, Some(body), body.len())?;
+        stream.write_all(body)?;
+        read_answer(&mut BufReader::new(stream), method == "HEAD")
+    }
+
+    /// Begins a request whose body of that length, unsigned, is to be written to what is returned.
+    pub fn begin(&self, method: &str, path: &str, length: usize) -> std::io::Result<TcpStream> {
+        self.send_head(method, path, &[], None, length)
+    }
+
+    fn send_head(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+        length: usize,
+    ) -> std::io::Result<TcpStream> {
         let host = format!("127.0.0.1:{}", self.port);
         let mut request = http::Request::builder()
             .method(method)
             .uri(format!("http://{host}{path}"))
             .header("host", &host)
-            .header("content-length", body.len())
+            .header("content-length", length)
             .header("connection", "close");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -97,8 +115,9 @@ impl S3 {
             region: self.region,
             rules: Rules::OBJECTS,
         };
-        let credentials = self.key.credentials();
-        sign(&mut parts, body, &credentials, &target, now()).unwrap();
+        let payload = body.map_or(Payload::Unsigned, Payload::Body);
+        let (form, credentials) = (SigningOptions::HEADER, self.key.credentials());
+        sign_with(&mut parts, payload, &form, &credentials, &target, now()).unwrap();
         let mut head = format!("{method} {path} HTTP/1.1\r\n");
         for (name, value) in &parts.headers {
             head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
@@ -107,8 +126,7 @@ impl S3 {
         let mut stream = TcpStream::connect(&host)?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         stream.write_all(head.as_bytes())?;
-        stream.write_all(body)?;
-        read_answer(&mut BufReader::new(stream), method == "HEAD")
+        Ok(stream)
     }
 
     /// Calls what must succeed.

@@ -30,6 +30,8 @@ pub struct ObjectsStatus {
     pub pending_operations: u64,
     /// Their bytes.
     pub pending_bytes: u64,
+    /// Milliseconds since the oldest of them was announced, to a second.
+    pub oldest_milliseconds: Option<u64>,
     /// Those that failed for a lasting cause, since the start.
     pub failed_operations: u64,
     /// Stored bytes that were found damaged: what is wrong, by blob.
@@ -128,10 +130,13 @@ impl<E: Engine> Region<E> {
         let named = damaged.iter().take(MOST_NAMED);
         let figures = self.objects.replication_figures();
         let events = self.events.figures().into_iter();
+        let now = self.environment.now().wall;
+        let oldest = figures.iter().filter_map(|rule| rule.oldest).min();
         ObjectsStatus {
             buckets: self.bucket_names().len() as u64,
             pending_operations: figures.iter().map(|rule| rule.pending_operations).sum(),
             pending_bytes: figures.iter().map(|rule| rule.pending_bytes).sum(),
+            oldest_milliseconds: oldest.map(|oldest| now.0.saturating_sub(oldest.0)),
             failed_operations: figures.iter().map(|rule| rule.failed).sum(),
             damaged: named
                 .map(|(blob, what)| format!("{blob}: {what}"))
