@@ -114,10 +114,7 @@ impl<E: Engine> S3Service<E> {
             source,
         } = sent;
         if jobs::is_control(&parts) {
-            let asked = jobs::Asked {
-                judge: judge_of(&caller),
-                parts: &parts,
-            };
+            let asked = jobs::Asked::new(judge_of(&caller), &parts);
             let payload = Payload::new(body, verifier, guard::length(&parts.headers)?);
             return jobs::answer(&self.objects, asked, payload).await;
         }

@@ -36,8 +36,14 @@ const MAX_RESULTS: usize = 1_000;
 
 /// A request and its caller's judge; none: nobody signed it.
 pub(crate) struct Asked<'a> {
-    pub(crate) judge: Option<&'a dyn Authorizer>,
-    pub(crate) parts: &'a Parts,
+    judge: Option<&'a dyn Authorizer>,
+    parts: &'a Parts,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn new(judge: Option<&'a dyn Authorizer>, parts: &'a Parts) -> Asked<'a> {
+        Asked { judge, parts }
+    }
 }
 
 /// What is asked for.
