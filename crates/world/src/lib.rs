@@ -9,6 +9,7 @@ mod deployment;
 mod executor;
 mod faults;
 mod history;
+mod objects;
 mod opening;
 mod random;
 mod simulation;
@@ -24,6 +25,9 @@ pub use deployment::REGIONS;
 pub use executor::Executor;
 pub use faults::{Fault, schedule};
 pub use history::{History, Outcome, Write, WriteId};
+pub use objects::{
+    Attempt, Held, HeldVersion, ObjectsFault, ObjectsReport, Told, simulate_objects,
+};
 pub use random::Random;
 pub use simulation::{Report, simulate};
 pub use slow::SlowEngine;

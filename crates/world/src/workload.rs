@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use aws::signature::{Rules, Target, sign};
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Response};
 use identity::RootKey;
 use region::{Client as Peer, Region};
 use serde_json::{Value, json};
@@ -24,6 +24,16 @@ const NEXT_DOOR: Peer = Peer {
     address: IpAddr::V4(Ipv4Addr::LOCALHOST),
     is_secure: false,
 };
+
+/// What S3 answers.
+pub struct S3Answer {
+    /// The status.
+    pub status: u16,
+    /// The version id that it names.
+    pub version: Option<String>,
+    /// The body.
+    pub body: String,
+}
 
 /// A client of one Region.
 pub struct Client {
@@ -65,6 +75,23 @@ impl Client {
         }
     }
 
+    /// Calls S3: the path from the bucket on, with its query.
+    pub async fn s3(&self, method: &str, path: &str, body: Vec<u8>) -> S3Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "127.0.0.1:4566");
+        let response = self.answer("s3", Rules::OBJECTS, request, body.into());
+        let response = response.await;
+        let version = response.headers().get("x-amz-version-id");
+        let version = version.and_then(|value| value.to_str().ok());
+        S3Answer {
+            status: response.status().as_u16(),
+            version: version.map(str::to_owned),
+            body: String::from_utf8_lossy(response.body()).into_owned(),
+        }
+    }
+
     async fn send(
         &self,
         service: &str,
@@ -72,9 +99,19 @@ impl Client {
         request: http::request::Builder,
         body: String,
     ) -> (bool, String) {
-        let request = request
-            .body(Bytes::from(body))
-            .expect("the request is well-formed");
+        let response = self.answer(service, rules, request, body.into()).await;
+        let text = String::from_utf8(response.body().to_vec()).expect("every answer is text");
+        (response.status().is_success(), text)
+    }
+
+    async fn answer(
+        &self,
+        service: &str,
+        rules: Rules,
+        request: http::request::Builder,
+        body: Bytes,
+    ) -> Response<Bytes> {
+        let request = request.body(body).expect("the request is well-formed");
         let (mut parts, body) = request.into_parts();
         let target = Target {
             service,
@@ -85,9 +122,7 @@ impl Client {
         sign(&mut parts, &body, &self.key.credentials(), &target, now)
             .expect("the request can be signed");
         let request = Request::from_parts(parts, body);
-        let response = self.region.handle(NEXT_DOOR, request).await;
-        let text = String::from_utf8(response.body().to_vec()).expect("every answer is text");
-        (response.status().is_success(), text)
+        self.region.handle(NEXT_DOOR, request).await
     }
 
     /// Waits.
@@ -127,7 +162,7 @@ pub async fn make_writer(client: &Client) -> RootKey {
     RootKey::new(id, secret).expect("IAM makes keys of that shape")
 }
 
-async fn until_done(client: &Client, action: &str, parameters: &str) -> String {
+pub(crate) async fn until_done(client: &Client, action: &str, parameters: &str) -> String {
     loop {
         match client.iam(action, parameters).await {
             Ok(document) => return document,
