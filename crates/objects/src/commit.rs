@@ -386,8 +386,10 @@ impl<'a, S: Snapshot> Draft<'a, S> {
             let row = self.row(kind::NULL);
             self.batch.delete(Space::Objects, row);
         }
-        // What came by replication and is deleted on purpose isn't to come again.
-        if version.is_replica && !replaced {
+        // What came by replication, or went by it and may come back by a job, and is deleted on
+        // purpose isn't to come again.
+        let travelled = version.is_replica || !version.outcomes.is_empty();
+        if travelled && !replaced {
             let row = self.of_version(kind::GONE, stamp);
             let since = Bytes::copy_from_slice(&self.now.0.to_be_bytes());
             self.batch.put(Space::Objects, row, since);
