@@ -3,6 +3,7 @@
 //! first.
 
 use store::{Batch, Engine, Snapshot, Space};
+use types::Timestamp;
 
 use crate::commit::{Insertion, MAX_ATTEMPTS, Plan, Step};
 use crate::content::discard_extent;
@@ -81,7 +82,8 @@ impl<E: Engine> Objects<E> {
             Standing::Here(before) => {
                 self.discard_copy(held, key, import, &before, &mut plan)
                     .await?;
-                plan.steps.extend(amended(before, &import.version));
+                let amended = amended(before, &import.version, self.wall());
+                plan.steps.extend(amended);
                 return Ok((Imported::Known, plan));
             }
             Standing::Gone => Imported::Gone,
@@ -206,19 +208,14 @@ fn pieces(import: &Import) -> impl Iterator<Item = &Extent> {
 }
 
 /// The change of a version that is here to the later one of two states of it.
-fn amended(before: Row, incoming: &ObjectVersion) -> Option<Step> {
+fn amended(before: Row, incoming: &ObjectVersion, now: Timestamp) -> Option<Step> {
     let mut after = (*before.version).clone();
     let (State::Object(held), State::Object(new)) = (&mut after.state, &incoming.state) else {
         return None;
     };
-    if new.amended <= held.amended {
+    if !held.take_later(new, now) {
         return None;
     }
-    held.tags = new.tags.clone();
-    held.acl = new.acl.clone();
-    held.retention = new.retention.clone();
-    held.legal_hold = new.legal_hold;
-    held.amended = new.amended;
     Some(Step::Amend {
         before,
         after: Box::new(after),

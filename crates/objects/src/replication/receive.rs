@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use store::{Batch, Engine, Snapshot, Space};
-use types::{SiteId, Timestamp};
+use types::SiteId;
 
 use super::message::{Message, MessageError, Offer, OfferKind, Result as Answer};
 use super::offer::only_extent;
@@ -17,12 +17,9 @@ use super::{FailureReason, SiteState};
 use crate::content::Ingested;
 use crate::keys::{self, kind};
 use crate::{
-    Aspect, Bucket, Cause, Content, Extent, Import, Imported, LockDefault, ObjectError, ObjectKey,
-    ObjectOwnership, ObjectVersion, Objects, Retention, Stamp, State, Versioning,
+    Aspect, Bucket, Cause, Content, Extent, Import, Imported, ObjectError, ObjectKey,
+    ObjectOwnership, ObjectVersion, Objects, Stamp, State, Versioning,
 };
-
-/// A day, in milliseconds.
-const DAY: u64 = 24 * 60 * 60 * 1000;
 
 /// What keeps an offer from being taken.
 pub(super) enum Refusal {
@@ -310,7 +307,7 @@ impl<E: Engine> Objects<E> {
                 object.acl = None;
             }
             if let (None, Some(Some(default))) = (&object.retention, bucket.settings.object_lock) {
-                object.retention = Some(retention(default, made));
+                object.retention = Some(default.retention(made));
             }
         }
         version
@@ -349,15 +346,10 @@ impl<E: Engine> Objects<E> {
         if !held.object().is_some_and(later) {
             return Ok(());
         }
+        let now = self.wall();
         let change = |_: &crate::BucketSettings, version: &mut ObjectVersion| {
-            if let State::Object(object) = &mut version.state
-                && later(object)
-            {
-                object.tags = incoming.tags.clone();
-                object.acl = incoming.acl.clone();
-                object.retention = incoming.retention.clone();
-                object.legal_hold = incoming.legal_hold;
-                object.amended = incoming.amended;
+            if let State::Object(object) = &mut version.state {
+                object.take_later(incoming, now);
             }
             Ok(Batch::new())
         };
@@ -460,13 +452,5 @@ pub(super) fn malformed(what: &str) -> Refusal {
 pub(super) fn place(version: &mut ObjectVersion, extent: Extent) {
     if let State::Object(object) = &mut version.state {
         object.content = Content::Whole(extent);
-    }
-}
-
-/// Until when a bucket's default locks a version that was made then.
-fn retention(default: LockDefault, made: Timestamp) -> Retention {
-    Retention {
-        mode: default.mode,
-        until: Timestamp(made.0.saturating_add(u64::from(default.days) * DAY)),
     }
 }
