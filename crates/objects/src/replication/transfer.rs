@@ -87,6 +87,12 @@ impl Transfers {
         Turn { transfer, number }
     }
 
+    /// The first place in the line of a task that isn't known: messages that come wait behind it.
+    /// None: it is known.
+    pub fn turn_of_unknown(&mut self, task: u64, now: Monotonic) -> Option<Turn> {
+        (!self.knows(task)).then(|| self.turn(task, now))
+    }
+
     /// Forgets a transfer that has ended, if nobody is in its line but that one.
     pub fn ended(&mut self, task: u64, turn: &Turn) {
         let last = |transfer: &Arc<Transfer>| {
@@ -99,7 +105,7 @@ impl Transfers {
     }
 
     /// Is that task being received now?
-    pub fn knows(&self, task: u64) -> bool {
+    fn knows(&self, task: u64) -> bool {
         self.0.contains_key(&task)
     }
 
@@ -239,6 +245,13 @@ mod tests {
         assert!(third.come().now_or_never().is_some());
         transfers.ended(1, &third);
         assert!(!transfers.knows(1));
+        let silent = transfers.turn_of_unknown(1, Monotonic(0)).unwrap();
+        assert!(transfers.turn_of_unknown(1, Monotonic(0)).is_none());
+        let offered = transfers.turn(1, Monotonic(0));
+        assert!(offered.come().now_or_never().is_none());
+        transfers.ended(1, &silent);
+        drop(silent);
+        assert!(offered.come().now_or_never().is_some());
         transfers.forget_silent(Monotonic(0) + FORGOTTEN);
         assert!(!transfers.knows(2));
     }

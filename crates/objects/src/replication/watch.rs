@@ -137,16 +137,27 @@ impl<E: Engine> Objects<E> {
                 _ => break,
             }
         }
-        for ((site, task), since) in newest {
-            let known = self
-                .replication
-                .site(site)
-                .is_some_and(|state| state.transfers().knows(task));
-            if !known && now.0 >= since.0.saturating_add(STAGED_FOR) {
-                self.discard_staged(site, task).await?;
-            }
+        newest.retain(|_, since| now.0 >= since.0.saturating_add(STAGED_FOR));
+        for (site, task) in newest.into_keys() {
+            self.expire_transfer(site, task).await?;
         }
         Ok(())
+    }
+
+    /// Lets go of what was received for a task, unless it is being received. One that is offered
+    /// meanwhile waits for its turn: else it would go on with what is being let go of.
+    async fn expire_transfer(&self, site: SiteId, task: u64) -> Result<(), ObjectError> {
+        let Some(state) = self.replication.site(site) else {
+            return self.discard_staged(site, task).await;
+        };
+        let now = self.config.environment.now().monotonic;
+        let turn = state.transfers().turn_of_unknown(task, now);
+        let Some(turn) = turn else {
+            return Ok(());
+        };
+        let discarded = self.discard_staged(site, task).await;
+        state.transfers().ended(task, &turn);
+        discarded
     }
 }
 
