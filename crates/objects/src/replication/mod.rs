@@ -105,6 +105,8 @@ pub(super) struct Sending {
     wanted: BTreeMap<u64, (u32, u64)>,
     /// Bytes in offers that aren't answered.
     offered: u64,
+    /// Bytes by which offers are ahead of contents sent in pieces.
+    ahead: usize,
     /// When the outbox was last read from its beginning.
     read_anew: Monotonic,
 }
@@ -181,6 +183,7 @@ impl SiteState {
                 turn: 0,
                 wanted: BTreeMap::new(),
                 offered: 0,
+                ahead: 0,
                 read_anew: now,
             }),
             transfers: Mutex::default(),

@@ -1,5 +1,5 @@
 //! What goes to a peer, message by message: answers first, then what is new, then contents in
-//! turns. What isn't answered in time is offered again.
+//! turns; where there is no end of what is new, byte by byte in turns with contents. What isn't answered in time is offered again.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use store::{Direction, Engine, KeyRange, Snapshot, Space};
 use types::{Monotonic, SiteId, Span};
 
-use super::message::Message;
+use super::message::{MAX_CONTENT, Message};
 use super::offer::{Offered, Ready, WITH_OFFER};
 use super::outcome::{Ended, decode_task};
 use super::stream::Stream;
@@ -83,6 +83,10 @@ impl<E: Engine> Objects<E> {
             let answer = state.sending().answers.pop_front();
             if let Some(answer) = answer {
                 return outgoing(&answer, String::new(), 0);
+            }
+            let is_due = state.sending().ahead >= MAX_CONTENT;
+            if is_due && let Some(piece) = self.next_piece(state).await {
+                return piece;
             }
             if let Some(offer) = self.next_offer(peer, state).await {
                 return offer;
@@ -273,7 +277,9 @@ impl<E: Engine> Objects<E> {
                 Ok(Some(message)) => {
                     sending.queue.heard(number, now);
                     sending.put_back(stream);
-                    return Some(outgoing(&message, resource, 0));
+                    let piece = outgoing(&message, resource, 0);
+                    sending.ahead = sending.ahead.saturating_sub(piece.payload.len());
+                    return Some(piece);
                 }
                 Ok(None) => sending.put_back(stream),
                 // What was deleted meanwhile is found so when it is tried again.
@@ -356,14 +362,16 @@ fn is_streamed(task: &Task) -> bool {
 
 fn take_off(state: &SiteState, number: u64, offered: Offered) -> Outgoing {
     let resource = offered.flight.task.destination.to_string();
+    let outgoing = outgoing(&offered.message, resource, 1);
     let mut sending = state.sending();
     sending.land(number);
+    sending.ahead = (sending.ahead + outgoing.payload.len()).min(2 * MAX_CONTENT);
     sending.offered += offered.flight.offered;
     sending.flights.insert(number, offered.flight);
     if let Some(stream) = offered.stream {
         sending.streams.insert(number, Some(stream));
     }
-    outgoing(&offered.message, resource, 1)
+    outgoing
 }
 
 fn outgoing(message: &Message, resource: String, records: u32) -> Outgoing {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use store::{Direction, Engine, KeyRange, Snapshot, Space};
 use types::Span;
 
-use super::lab::{Lab, request, rule};
+use super::lab::{Lab, request, rule, site};
+use super::message::Message;
 use crate::keys::kind;
 use crate::rules::{DeleteMarkers, Filter, Rule, Status, Tag};
 use crate::{
@@ -466,6 +467,39 @@ fn replicas_converge_whatever_is_cut_or_killed() {
 }
 
 #[test]
+fn a_large_object_goes_on_beside_no_end_of_small_ones() {
+    let lab = one_way(1);
+    lab.put(0, "one", "large", &bytes(1 << 20, 1));
+    for number in 0..100 {
+        lab.put(0, "one", &format!("small-{number}"), &bytes(4096, number));
+    }
+    let source = lab.objects(0);
+    let pieces = lab.at(0, async |_| {
+        source.link_restarted(site(1));
+        let next = async || {
+            let sent = source.next_message(site(1)).await;
+            Message::decode(sent.payload).unwrap()
+        };
+        let Message::Offer(offer) = next().await else {
+            panic!("the oldest is offered first");
+        };
+        assert_eq!(offer.key, "large");
+        let want = Message::Want {
+            task: offer.task,
+            index: 0,
+            offset: 0,
+        };
+        source.receive(site(1), want.encode()).unwrap().await;
+        let mut pieces = 0;
+        for _ in 0..100 {
+            pieces += usize::from(matches!(next().await, Message::Content { .. }));
+        }
+        pieces
+    });
+    assert!(pieces > 0, "small objects alone were sent");
+}
+
+#[test]
 fn an_object_of_parts_goes_as_parts() {
     let mut lab = one_way(13);
     let version = put_parts(&lab, &[200_000, 70_000, 3]);
@@ -697,6 +731,32 @@ fn a_receiver_that_loses_its_power_goes_on_with_the_parts_it_has() {
     assert_eq!(status(&lab, 0, "one", "parts"), COMPLETED);
     assert!(lab.carried - before < 1_400_000, "{}", lab.carried - before);
     assert_eq!(rows(&lab, 1, kind::STAGED), 0);
+}
+
+#[test]
+fn what_was_received_long_ago_is_let_go_of_or_gone_on_with_and_never_both() {
+    for seed in 0..30 {
+        let mut lab = one_way(seed);
+        let put = put_parts(&lab, &[300_000, 300_000, 300_000]);
+        while rows(&lab, 1, kind::STAGED) < 2 {
+            lab.step();
+        }
+        lab.advance(Span::seconds(8 * 24 * 3600));
+        // What is offered again comes while the old is let go of.
+        lab.crash(1);
+        let looked = lab.meanwhile(1, |objects| async move {
+            objects
+                .watch_once(&mut super::watch::Watched::default())
+                .await
+        });
+        looked.unwrap();
+        lab.settle();
+        lab.advance(Span::seconds(61));
+        lab.at(1, async |objects| objects.collect_garbage().await.unwrap());
+        let replica = lab.find(1, "two", "parts", Some(put.id())).unwrap();
+        let read = lab.read(1, "two", "parts", &replica);
+        assert_eq!(read.map(|read| read.len()), Ok(900_000), "seed {seed}");
+    }
 }
 
 #[test]
