@@ -1,5 +1,5 @@
 //! Looks after bytes that nobody reads: goes through every version's pieces, and those of uploads
-//! and transfers under way, checks each block against its checksum, and replaces what is damaged
+//! and transfers under way, checks each block as far as it can, and replaces what is damaged
 //! by what a replica has. It never serves a byte, and never removes the only copy of one.
 
 mod pieces;
@@ -253,7 +253,7 @@ impl<E: Engine> Objects<E> {
             // that is overwritten meanwhile.
             let content = content_row(&self.engine.snapshot(), &extent).await?;
             let environment = pace.map(|pace| (&*self.config.environment, pace));
-            let checked = check_piece(&**self.contents.blobs(), &extent, content, |bytes| {
+            let checked = check_piece(&self.contents, &extent, content, |bytes| {
                 paced(environment, bytes)
             });
             let checked = checked.await;

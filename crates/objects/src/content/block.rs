@@ -130,10 +130,11 @@ pub(super) fn check_block(number: u64, stored: &[u8]) -> Result<(), Damage> {
     }
 }
 
-/// Checks stored content of that size as its bytes come, in order and in pieces of any length,
-/// without its key.
+/// Checks stored content of that size as its bytes come, in order and in pieces of any length:
+/// against its checksums, and against its tags where it has its key.
 pub(crate) struct Checker {
     size: u64,
+    key: Option<DataKey>,
     /// What has come of the header or of the next block.
     pending: BytesMut,
     /// How many blocks were found whole; none: the header hasn't come.
@@ -141,10 +142,17 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    /// Of content that has that size as its reader counts it.
+    /// Of content that has that size as its reader counts it, without its key.
     pub(crate) fn new(size: u64) -> Checker {
+        Checker::with(size, None)
+    }
+
+    /// Of content that has that size, with its key if there is one: by the tags alone the blob of
+    /// another key, whole in itself, is told from what was written.
+    pub(super) fn with(size: u64, key: Option<DataKey>) -> Checker {
         Checker {
             size,
+            key,
             pending: BytesMut::new(),
             blocks: None,
         }
@@ -196,7 +204,12 @@ impl Checker {
             None if whole != HEADER => return Err(Damage::Header),
             None => 0,
             Some(blocks) => {
-                check_block(blocks, whole)?;
+                match &self.key {
+                    Some(key) => {
+                        key.open(blocks, &mut whole.to_vec())?;
+                    }
+                    None => check_block(blocks, whole)?,
+                }
                 blocks + 1
             }
         });

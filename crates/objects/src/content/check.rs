@@ -1,14 +1,15 @@
-//! A piece's stored bytes against its blocks' checksums, without its key: for whoever looks after
-//! bytes that nobody reads.
+//! A piece's stored bytes against its blocks' checksums, and their tags where the site's key opens
+//! the piece's (not a customer's): for whoever looks after bytes that nobody reads. It gives no
+//! bytes.
 
 use std::future::Future;
 
 use bytes::Bytes;
 
-use super::Damage;
 use super::block::{BLOCK, Checker, OVERHEAD, stored_length};
+use super::{Contents, Damage};
 use crate::Extent;
-use crate::blob::{BlobId, Blobs};
+use crate::blob::BlobId;
 
 /// How many stored bytes are read at once.
 const STEP: u64 = 4 * (BLOCK + OVERHEAD) as u64;
@@ -19,13 +20,15 @@ const STEP: u64 = 4 * (BLOCK + OVERHEAD) as u64;
 /// # Errors
 /// What is wrong with it.
 pub(crate) async fn check_piece<P: Future<Output = ()>>(
-    blobs: &dyn Blobs,
+    contents: &Contents,
     extent: &Extent,
     row: Option<Bytes>,
     mut pace: impl FnMut(u64) -> P,
 ) -> Result<u64, String> {
     let text = |damage: Damage| damage.to_string();
-    let mut checker = Checker::new(extent.size);
+    let blob = BlobId(extent.blob);
+    let key = contents.site_key().open(blob, &extent.sealed_key);
+    let mut checker = Checker::with(extent.size, key);
     if extent.inline {
         let row = row.ok_or("its row is missing")?;
         checker.push(&row).map_err(text)?;
@@ -35,7 +38,7 @@ pub(crate) async fn check_piece<P: Future<Output = ()>>(
         let mut at = 0;
         while at < length {
             let step = STEP.min(length - at);
-            let read = blobs.read(BlobId(extent.blob), at, step as usize);
+            let read = contents.blobs().read(blob, at, step as usize);
             let stored = read.await.map_err(|cause| cause.to_string())?;
             if stored.len() as u64 != step {
                 return Err(text(Damage::Length));

@@ -544,6 +544,31 @@ fn damaged_pieces_are_replaced_by_a_replicas() {
 }
 
 #[test]
+fn a_piece_in_the_place_of_another_is_damage_though_it_is_whole() {
+    let lab = lab();
+    let versions = [lab.put("a", 5_000), lab.put("b", 5_000)];
+    let [a, b] = versions.each_ref().map(|version| {
+        let Content::Whole(extent) = &version.object().unwrap().content else {
+            panic!("it was put whole");
+        };
+        content_key(extent.blob)
+    });
+    let snapshot = lab.objects.engine.snapshot();
+    let row = |key: &[u8]| wait(snapshot.get(Space::Content, key)).unwrap().unwrap();
+    let mut batch = Batch::new();
+    batch.put(Space::Content, a.clone(), row(&b));
+    batch.put(Space::Content, b.clone(), row(&a));
+    wait(lab.objects.engine.commit(batch)).unwrap();
+    let found = lab.scrub(&NoRepair);
+    assert_eq!((found.pieces, found.damaged), (2, 2));
+    assert!(found.named[0].detail.contains("tag"), "{:?}", found.named);
+    let found = lab.scrub(&Replica(&lab, 5_000));
+    assert_eq!((found.repaired, found.damaged), (2, 0));
+    assert!(lab.read("a", &lab.current("a")).unwrap() == bytes_of(5_000));
+    assert_eq!(lab.scrub(&NoRepair).damaged, 0);
+}
+
+#[test]
 fn a_pass_keeps_to_its_pace() {
     let lab = lab();
     lab.put("a", 1 << 20);
