@@ -2,7 +2,16 @@
 
 use super::lab::{Lab, ROLE, rule};
 use super::{FilterStatus, Job, JobFilter, JobStatus, Manifest, NewJob, ReportPlace};
+use types::AccountId;
+
+use crate::content::CustomerKey;
 use crate::{ObjectError, ReplicationStatus};
+
+/// A customer's key and its MD5, in base64.
+const CUSTOMER: (&str, &str) = (
+    "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=",
+    "y4HAEFCYWuvAXWFTtA1Qpg==",
+);
 
 fn pair(seed: u64) -> Lab {
     let lab = Lab::new(seed, 2);
@@ -46,7 +55,9 @@ fn run(lab: &mut Lab, new: NewJob) -> Job {
     for _ in 0..20 {
         lab.at(0, async |objects| objects.run_jobs_once().await.unwrap());
         lab.settle();
-        let now = lab.at(0, async |objects| objects.job(job.id).await.unwrap());
+        let now = lab.at(0, async |objects| {
+            objects.job(AccountId::LAB, job.id).await.unwrap()
+        });
         if now.status != JobStatus::Active {
             return now;
         }
@@ -131,6 +142,22 @@ fn what_failed_is_tried_again_by_a_job_and_what_was_deleted_for_good_is_not_made
 }
 
 #[test]
+fn what_was_deleted_for_good_where_it_was_made_does_not_come_back_by_a_job() {
+    let mut lab = Lab::new(9, 2);
+    lab.make_bucket(1, "zero");
+    lab.make_bucket(0, "one");
+    lab.make_bucket(0, "reports");
+    lab.replicate(1, "zero", vec![rule("r", 1, "one")]);
+    lab.replicate(0, "one", vec![rule("back", 1, "zero")]);
+    let put = lab.put(1, "zero", "k", b"1");
+    lab.settle();
+    lab.delete(1, "zero", "k", Some(put.id()));
+    let ended = run(&mut lab, job(generated(&[FilterStatus::Replica])));
+    assert_eq!(report(&lab, &ended), ["k failed DstObjectHardDeleted"]);
+    assert!(lab.find(1, "zero", "k", None).is_none());
+}
+
+#[test]
 fn replicas_go_on_by_a_job_alone() {
     let mut lab = Lab::new(3, 3);
     lab.make_bucket(1, "zero");
@@ -202,11 +229,13 @@ fn jobs_are_made_once_judged_and_stopped() {
     );
     let (again, jobs) = lab.at(0, async |objects| {
         let again = objects.create_job(job(generated(&[]))).await.unwrap();
-        (again, objects.jobs().await.unwrap())
+        (again, objects.jobs(AccountId::LAB).await.unwrap())
     });
     assert_eq!((again.id, jobs.len()), (ended.id, 1));
     assert_eq!(jobs[0], ended);
-    let stopped = lab.at(0, async |objects| objects.cancel_job(ended.id).await);
+    let stopped = lab.at(0, async |objects| {
+        objects.cancel_job(AccountId::LAB, ended.id).await
+    });
     assert_eq!(stopped.unwrap_err().code().0, "JobStatusException");
     let mut other = job(generated(&[]));
     other.token = "u".to_owned();
@@ -214,8 +243,8 @@ fn jobs_are_made_once_judged_and_stopped() {
     let stopped = lab.at(0, async |objects| {
         let made = objects.create_job(other).await?;
         assert_eq!(made.status, JobStatus::Suspended);
-        objects.confirm_job(made.id).await?;
-        objects.cancel_job(made.id).await
+        objects.confirm_job(AccountId::LAB, made.id).await?;
+        objects.cancel_job(AccountId::LAB, made.id).await
     });
     assert_eq!(
         stopped.map(|job| job.status),
@@ -223,4 +252,73 @@ fn jobs_are_made_once_judged_and_stopped() {
     );
     let bell = lab.at(0, async |objects| objects.run_jobs_once().await.unwrap());
     assert!(!bell);
+}
+
+fn listed() -> NewJob {
+    job(Manifest::Listed {
+        bucket: "reports".parse().unwrap(),
+        key: "list.csv".parse().unwrap(),
+    })
+}
+
+#[test]
+fn a_jobs_role_must_be_let_read_its_list_and_write_its_report() {
+    let mut lab = pair(6);
+    lab.put(0, "one", "k", b"1");
+    lab.put(0, "reports", "list.csv", b"one,k\n");
+    lab.replicate(0, "one", vec![rule("all", 1, "two")]);
+    lab.deny("s3:GetObject");
+    let refused = lab.at(0, async |objects| objects.create_job(listed()).await);
+    assert_eq!(refused.unwrap_err().code(), ("AccessDenied", 403));
+    lab.allow_all();
+    lab.deny("s3:PutObject");
+    let ended = run(&mut lab, listed());
+    assert_eq!((ended.status, ended.succeeded), (JobStatus::Complete, 1));
+    let manifest = format!("batch/job-{}/manifest.json", ended.id);
+    assert!(lab.find(0, "reports", &manifest, None).is_none());
+}
+
+#[test]
+fn a_job_that_cannot_go_on_fails_and_holds_up_no_other() {
+    let mut lab = pair(7);
+    lab.put(0, "one", "k", b"1");
+    lab.put(0, "reports", "list.csv", b"one,k\n");
+    lab.replicate(0, "one", vec![rule("all", 1, "two")]);
+    let stuck = lab.at(0, async |objects| {
+        objects.create_job(listed()).await.unwrap()
+    });
+    let (key, md5) = CUSTOMER;
+    let customer = CustomerKey::parse(Some("AES256"), Some(key), Some(md5)).unwrap();
+    lab.put_encrypted(0, "reports", "list.csv", b"one,k\n", customer);
+    let mut other = job(generated(&[]));
+    other.token = "u".to_owned();
+    let ended = run(&mut lab, other);
+    assert_eq!((ended.status, ended.succeeded), (JobStatus::Complete, 1));
+    let stuck = lab.at(0, async |objects| {
+        objects.job(AccountId::LAB, stuck.id).await.unwrap()
+    });
+    assert_eq!(stuck.status, JobStatus::Failed);
+}
+
+#[test]
+fn a_job_is_its_accounts_alone() {
+    let lab = pair(8);
+    lab.put(0, "one", "k", b"1");
+    lab.replicate(0, "one", vec![rule("all", 1, "two")]);
+    let mut waiting = job(generated(&[]));
+    waiting.confirm = true;
+    let other: AccountId = "444455556666".parse().unwrap();
+    lab.at(0, async |objects| {
+        let made = objects.create_job(waiting).await.unwrap();
+        assert!(objects.jobs(other).await.unwrap().is_empty());
+        for refused in [
+            objects.job(other, made.id).await,
+            objects.confirm_job(other, made.id).await,
+            objects.cancel_job(other, made.id).await,
+        ] {
+            assert_eq!(refused.unwrap_err().code().0, "NoSuchJob");
+        }
+        let still = objects.job(AccountId::LAB, made.id).await.unwrap();
+        assert_eq!(still.status, JobStatus::Suspended);
+    });
 }

@@ -6,7 +6,7 @@ use aws::access::{Authorizer, Question};
 use store::Engine;
 
 use super::FailureReason;
-use crate::{Bucket, ObjectKey, ObjectVersion, Objects, RoleRefusal, VersionId};
+use crate::{Bucket, ObjectError, ObjectKey, ObjectVersion, Objects, RoleRefusal, VersionId};
 
 /// A role at work on a bucket.
 pub(super) struct Judge<'a> {
@@ -31,6 +31,29 @@ impl<E: Engine> Objects<E> {
         bucket: &'a Bucket,
     ) -> Result<Judge<'a>, FailureReason> {
         judge(self.config.roles.assume_for_jobs(role), bucket)
+    }
+
+    /// May a job's role do that to an object of that bucket? What a job reads and writes beside
+    /// the versions that it takes on is its role's to read and write (S3 User Guide, "Granting
+    /// permissions for Batch Operations").
+    ///
+    /// # Errors
+    /// `AccessDenied`.
+    pub(super) fn check_job_role(
+        &self,
+        role: &str,
+        action: &str,
+        bucket: &Bucket,
+        key: &ObjectKey,
+    ) -> Result<(), ObjectError> {
+        let judge = self.assume_for_job(role, bucket);
+        match judge.is_ok_and(|judge| judge.may_for_job(action, key)) {
+            true => Ok(()),
+            false => Err(ObjectError::AccessDenied(format!(
+                "The job's role {role} may not {action} {}/{key}",
+                bucket.name.arn()
+            ))),
+        }
     }
 }
 
@@ -89,6 +112,14 @@ impl Judge<'_> {
     pub fn may_initiate(&self, key: &ObjectKey) -> Result<(), FailureReason> {
         let reason = FailureReason::InitiateReplicationNotPermitted;
         self.ask("s3:InitiateReplication", &self.object(key), None, reason)
+    }
+
+    /// May it do that to an object for a batch job: read the list of what is to go, or write the
+    /// report?
+    pub fn may_for_job(&self, action: &str, key: &ObjectKey) -> bool {
+        let reason = FailureReason::InitiateReplicationNotPermitted;
+        let asked = self.ask(action, &self.object(key), None, reason);
+        asked.is_ok()
     }
 
     /// May it write a version to this bucket, or change one?

@@ -19,6 +19,7 @@ use crate::answer;
 use crate::body::Payload;
 use crate::digest::Digests;
 use crate::error::Fault;
+use crate::operations::bucket_replication::role_account;
 use crate::query::Query;
 use crate::service::Body;
 
@@ -85,7 +86,7 @@ pub(crate) async fn answer<E: Engine>(
         Wish::List => list(objects, judge, &query).await?,
         Wish::Describe(id) => {
             may(objects, judge, "s3:DescribeJob", Some(id))?;
-            let job = objects.job(id).await.map_err(not_found)?;
+            let job = objects.job(judge.account(), id).await.map_err(not_found)?;
             write::describe(&job, arn(objects, judge, id))
         }
         Wish::Update(id) => update(objects, judge, id, &query).await?,
@@ -118,8 +119,10 @@ async fn create<E: Engine>(
 ) -> Result<Bytes, Fault> {
     may(objects, judge, "s3:CreateJob", None)?;
     let mut new = read::job(document)?;
-    let role = new.role.clone();
-    let question = Question::new("iam:PassRole", role, judge.account());
+    // A role is its own account's to pass: not the caller's, if that is another.
+    let account = role_account(&new.role)
+        .ok_or_else(|| Fault::bad("InvalidRequest", "The job's RoleArn is no role's"))?;
+    let question = Question::new("iam:PassRole", new.role.clone(), account);
     let question = question.key("iam:PassedToService", PASSED_TO);
     judge.authorize(&question)?;
     let bucket = objects.job_source(&new).await?;
@@ -153,7 +156,7 @@ async fn list<E: Engine>(
                 Fault::bad("InvalidNextToken", "The token is none that was given out")
             })?),
         };
-    let mut jobs = objects.jobs().await?;
+    let mut jobs = objects.jobs(judge.account()).await?;
     // Newest first, as S3 has them.
     jobs.reverse();
     let start = match after {
@@ -180,8 +183,8 @@ async fn update<E: Engine>(
 ) -> Result<Bytes, Fault> {
     may(objects, judge, "s3:UpdateJobStatus", Some(id))?;
     let job = match query.get("requestedJobStatus") {
-        Some("Cancelled") => objects.cancel_job(id).await,
-        Some("Ready") => objects.confirm_job(id).await,
+        Some("Cancelled") => objects.cancel_job(judge.account(), id).await,
+        Some("Ready") => objects.confirm_job(judge.account(), id).await,
         _ => {
             return Err(Fault::bad(
                 "BadRequestException",

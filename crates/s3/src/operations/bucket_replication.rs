@@ -86,7 +86,7 @@ fn may_pass<E: Engine>(context: &Context<E>, role: &str) -> Result<(), Fault> {
 }
 
 /// The account of `arn:aws:iam::ACCOUNT:role/…`.
-fn role_account(role: &str) -> Option<AccountId> {
+pub(crate) fn role_account(role: &str) -> Option<AccountId> {
     let rest = role.strip_prefix("arn:aws:iam::")?;
     let (account, path) = rest.split_once(':')?;
     path.strip_prefix("role/")?;

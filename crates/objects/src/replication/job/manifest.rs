@@ -41,7 +41,7 @@ impl<E: Engine> Objects<E> {
         let Some(from) = byte_of(&now.cursor) else {
             return Ok(false);
         };
-        let (piece, is_last) = self.read_list(at, list, from).await?;
+        let (piece, is_last) = self.read_list(&job.new.role, at, list, from).await?;
         let mut taken = 0;
         for range in lines(&piece, is_last) {
             taken = range.end;
@@ -64,10 +64,11 @@ impl<E: Engine> Objects<E> {
     /// The bucket of a list's first line.
     pub(super) async fn listed_bucket(
         &self,
+        role: &str,
         at: &BucketName,
         list: &ObjectKey,
     ) -> Result<Option<BucketName>, ObjectError> {
-        let (piece, is_last) = self.read_list(at, list, 0).await?;
+        let (piece, is_last) = self.read_list(role, at, list, 0).await?;
         let first = lines(&piece, is_last).into_iter().next();
         let text = first.map(|range| String::from_utf8_lossy(&piece[range]).into_owned());
         let line = text.and_then(|text| read_line(text.trim_end_matches(['\r', '\n'])));
@@ -76,11 +77,13 @@ impl<E: Engine> Objects<E> {
 
     async fn read_list(
         &self,
+        role: &str,
         at: &BucketName,
         list: &ObjectKey,
         from: u64,
     ) -> Result<(Vec<u8>, bool), ObjectError> {
         let bucket = self.bucket(at)?;
+        self.check_job_role(role, "s3:GetObject", &bucket, list)?;
         let version = self.find(&bucket, list, None).await?;
         let size = version.object().map_or(0, |object| object.size);
         let until = size.min(from.saturating_add(PIECE));

@@ -14,7 +14,7 @@ use std::str::FromStr;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use store::{Batch, Direction, Engine, KeyRange, Snapshot, Space};
-use types::Timestamp;
+use types::{AccountId, Timestamp};
 
 use crate::keys::kind;
 use crate::{Bucket, BucketId, BucketName, ObjectError, ObjectKey, Objects, VersionId, row};
@@ -125,6 +125,8 @@ pub struct Job {
     pub id: JobId,
     /// What was asked for.
     pub new: NewJob,
+    /// The account that it is of: the source bucket's owner. Nobody else is told of it.
+    pub account: AccountId,
     /// The source bucket.
     pub bucket: BucketId,
     /// Its name.
@@ -257,8 +259,11 @@ impl<E: Engine> Objects<E> {
         if let Some(place) = &new.report {
             self.bucket(&place.bucket)?;
         }
-        let jobs = self.jobs().await?;
-        let same = |job: &&Job| !new.token.is_empty() && job.new.token == new.token;
+        let jobs = self.all_jobs().await?;
+        let account = bucket.entry.owner;
+        let same = |job: &&Job| {
+            !new.token.is_empty() && job.new.token == new.token && job.account == account
+        };
         if let Some(job) = jobs.iter().find(same) {
             return Ok(job.clone());
         }
@@ -272,6 +277,7 @@ impl<E: Engine> Objects<E> {
         let random = || u128::from(self.config.environment.random());
         let job = Job {
             id: JobId(random() << 64 | random()),
+            account,
             bucket: bucket.entry.id,
             name: bucket.name,
             status: match new.confirm {
@@ -303,11 +309,14 @@ impl<E: Engine> Objects<E> {
     /// The source bucket of a job that is to be made.
     ///
     /// # Errors
-    /// It isn't here; the list can't be read, or names none.
+    /// It isn't here; the list can't be read, or names none; `AccessDenied`: the job's role may
+    /// not read it.
     pub async fn job_source(&self, new: &NewJob) -> Result<Bucket, ObjectError> {
         let named = match (&new.bucket, &new.manifest) {
             (Some(named), _) => Some(named.clone()),
-            (None, Manifest::Listed { bucket, key }) => self.listed_bucket(bucket, key).await?,
+            (None, Manifest::Listed { bucket, key }) => {
+                self.listed_bucket(&new.role, bucket, key).await?
+            }
             (None, Manifest::Generated(_)) => None,
         };
         let named = named.ok_or_else(|| {
@@ -316,11 +325,17 @@ impl<E: Engine> Objects<E> {
         self.bucket(&named)
     }
 
-    /// Every job of this Region, as it stands; oldest first.
+    /// Every job of an account in this Region, as it stands; oldest first.
     ///
     /// # Errors
     /// `Internal`: a row can't be read.
-    pub async fn jobs(&self) -> Result<Vec<Job>, ObjectError> {
+    pub async fn jobs(&self, account: AccountId) -> Result<Vec<Job>, ObjectError> {
+        let mut jobs = self.all_jobs().await?;
+        jobs.retain(|job| job.account == account);
+        Ok(jobs)
+    }
+
+    async fn all_jobs(&self) -> Result<Vec<Job>, ObjectError> {
         let mut jobs: Vec<Job> = Vec::new();
         let snapshot = self.engine.snapshot();
         let mut range = KeyRange::prefix(&[kind::JOB]);
@@ -330,7 +345,10 @@ impl<E: Engine> Objects<E> {
             for entry in &page.entries {
                 match (entry.key.len(), jobs.last_mut()) {
                     (JOB_ROW, _) => jobs.push(row::decode("a job", &entry.value)?),
-                    (_, Some(job)) if !job.is_counted() => {
+                    // Results of a job that was forgotten are nobody's.
+                    (_, Some(job))
+                        if !job.is_counted() && entry.key.starts_with(&job_row(job.id)) =>
+                    {
                         let result: JobResult = row::decode("a job's result", &entry.value)?;
                         job.count(&result);
                     }
@@ -348,12 +366,12 @@ impl<E: Engine> Objects<E> {
         Ok(jobs)
     }
 
-    /// A job, as it stands.
+    /// A job of an account, as it stands.
     ///
     /// # Errors
-    /// `NoSuchJob`.
-    pub async fn job(&self, id: JobId) -> Result<Job, ObjectError> {
-        let jobs = self.jobs().await?;
+    /// `NoSuchJob`, also of another account's.
+    pub async fn job(&self, account: AccountId, id: JobId) -> Result<Job, ObjectError> {
+        let jobs = self.jobs(account).await?;
         let found = jobs.into_iter().find(|job| job.id == id);
         found.ok_or_else(no_such_job)
     }
@@ -362,8 +380,8 @@ impl<E: Engine> Objects<E> {
     ///
     /// # Errors
     /// `NoSuchJob`; `JobStatusException` of one that is over.
-    pub async fn cancel_job(&self, id: JobId) -> Result<Job, ObjectError> {
-        self.change_job(id, |job| !job.is_over(), JobStatus::Cancelled)
+    pub async fn cancel_job(&self, account: AccountId, id: JobId) -> Result<Job, ObjectError> {
+        self.change_job((account, id), |job| !job.is_over(), JobStatus::Cancelled)
             .await
     }
 
@@ -371,14 +389,15 @@ impl<E: Engine> Objects<E> {
     ///
     /// # Errors
     /// `NoSuchJob`; `JobStatusException` of one that doesn't wait.
-    pub async fn confirm_job(&self, id: JobId) -> Result<Job, ObjectError> {
+    pub async fn confirm_job(&self, account: AccountId, id: JobId) -> Result<Job, ObjectError> {
         let waits = |job: &Job| job.status == JobStatus::Suspended;
-        self.change_job(id, waits, JobStatus::Active).await
+        self.change_job((account, id), waits, JobStatus::Active)
+            .await
     }
 
     async fn change_job(
         &self,
-        id: JobId,
+        (account, id): (AccountId, JobId),
         may: impl Fn(&Job) -> bool,
         status: JobStatus,
     ) -> Result<Job, ObjectError> {
@@ -387,6 +406,9 @@ impl<E: Engine> Objects<E> {
                 return Err(no_such_job());
             };
             let mut job: Job = row::decode("a job", &held)?;
+            if job.account != account {
+                return Err(no_such_job());
+            }
             if !may(&job) {
                 return Err(ObjectError::refused(
                     "JobStatusException",

@@ -10,6 +10,7 @@ use serde_json::json;
 use store::{Batch, Direction, Engine, KeyRange, Snapshot, Space};
 use types::Timestamp;
 
+use super::run::is_lasting;
 use super::{Job, JobResult, JobStatus, ReportPlace, job_row, results};
 use crate::content::{Expected, Ingest, IngestOptions, Ingested};
 use crate::notify::Origin;
@@ -35,8 +36,8 @@ impl<E: Engine> Objects<E> {
             let written = self.write_report(job, place).await;
             match written {
                 Ok(()) => {}
-                // Where it should go is gone: the job has ended all the same.
-                Err(error @ (ObjectError::NoSuchBucket | ObjectError::Elsewhere(_))) => {
+                // Where it should go is gone, or closed to it: the job has ended all the same.
+                Err(error) if is_lasting(&error) => {
                     tracing::warn!(job = %job.id, %error, "a job's report is lost");
                 }
                 Err(error) => return Err(error),
@@ -155,8 +156,9 @@ impl<E: Engine> Objects<E> {
         let key: ObjectKey = key
             .parse()
             .map_err(|_| ObjectError::Internal("a report's key is too long".to_owned()))?;
+        self.check_job_role(&job.new.role, "s3:PutObject", bucket, &key)?;
         let new = NewObject {
-            owner: self.owner_of(job).unwrap_or(bucket.entry.owner),
+            owner: job.account,
             content: NewContent::Whole(ingested),
             metadata: Metadata {
                 content_type: Some(content_type.to_owned()),

@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use futures_util::future::select;
 use store::{Batch, Direction, Engine, KeyRange, Snapshot, Space};
-use types::{AccountId, Span};
+use types::Span;
 
 use super::{
     Cursor, FilterStatus, Job, JobFilter, JobResult, JobStatus, MAX_ATTEMPTS, Manifest, result_row,
@@ -53,13 +53,17 @@ impl<E: Engine> Objects<E> {
         }
     }
 
-    /// Takes every job on a little; false if there is none under way.
+    /// Takes every job on a little; false if none of them can go on.
     pub(in crate::replication) async fn run_jobs_once(&self) -> Result<bool, ObjectError> {
-        let active = self.active_jobs().await?;
-        for job in &active {
-            self.run_job(job).await?;
+        let mut goes_on = false;
+        for job in self.active_jobs().await? {
+            match self.run_job(&job).await {
+                Ok(()) => goes_on = true,
+                // One that can't go on now holds up no other.
+                Err(error) => tracing::warn!(job = %job.id, %error, "batch replication waits"),
+            }
         }
-        Ok(!active.is_empty())
+        Ok(goes_on)
     }
 
     async fn run_job(&self, job: &Job) -> Result<(), ObjectError> {
@@ -83,7 +87,7 @@ impl<E: Engine> Objects<E> {
             match went_on {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(error @ (ObjectError::NoSuchKey { .. } | ObjectError::NoSuchBucket)) => {
+                Err(error) if is_lasting(&error) => {
                     return self.fail_job(job, &format!("its manifest: {error}")).await;
                 }
                 Err(error) => return Err(error),
@@ -282,12 +286,6 @@ impl<E: Engine> Objects<E> {
         }
         Err(crate::write::contended())
     }
-
-    /// The owner of what a job writes.
-    pub(super) fn owner_of(&self, job: &Job) -> Option<AccountId> {
-        let entry = self.entry_of(&job.name)?;
-        Some(entry.owner)
-    }
 }
 
 impl JobFilter {
@@ -305,6 +303,14 @@ impl JobFilter {
             && self.created_after.is_none_or(|after| made >= after)
             && self.created_before.is_none_or(|before| made < before)
     }
+}
+
+/// Is it of no use to try again? What is damaged counts as such: what mends it doesn't know of the
+/// job.
+pub(super) fn is_lasting(error: &ObjectError) -> bool {
+    let (_, status) = error.code();
+    let refused = status < 500 && status != 409;
+    refused || matches!(error, ObjectError::Damaged(_))
 }
 
 fn unreadable() -> ObjectError {
