@@ -146,6 +146,14 @@ fn german_users_stay_in_germany_when_it_is_down() {
 }
 
 #[test]
+fn a_replicated_bucket_is_cut_off_and_has_everything_once_in_the_end() {
+    let variables = ["warm_up=4s", "cut=8s", "settle=4s", "ttl=1s", "rate=10"];
+    let report = run("bucket-replication", &variables);
+    assert_eq!(report["metrics"]["applied_twice"].as_f64(), Some(0.0));
+    assert!(report["metrics"]["link_bytes.objects"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
 fn an_expectation_that_cannot_hold_is_exit_code_1() {
     let _turn = Turn::take();
     let folder = tempfile::tempdir().unwrap();

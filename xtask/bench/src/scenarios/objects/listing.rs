@@ -35,7 +35,10 @@ pub(super) fn run(arguments: &Arguments, section: &mut Section) -> Result<()> {
     let places = [
         ("its beginning", String::new()),
         ("its middle", key(count / 2)),
-        ("just before its end", key(count - 1 - pages * 1000)),
+        (
+            "just before its end",
+            key(count.saturating_sub(1 + pages * 1000)),
+        ),
     ];
     let mut slowest = f64::INFINITY;
     let mut texts = Vec::new();
