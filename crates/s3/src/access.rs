@@ -153,7 +153,7 @@ impl<E: Engine> Context<E> {
     pub(crate) fn ask_new_bucket(&self, action: &'static str) -> Result<(), Fault> {
         let resource = self.bucket_name()?.arn();
         let mut question = Question::new(action, resource, self.judge().account());
-        let keys = Keys::of(self, None);
+        let keys = Keys::of(self, On::Service, None);
         question.lazy = Some(&keys);
         Ok(self.judge().authorize(&question)?)
     }
@@ -177,7 +177,7 @@ impl<E: Engine> Context<E> {
         let mut question = Question::new(action, resource, account);
         let of_bucket = bucket.and_then(|bucket| grants::own_policy(self, bucket, object, action));
         question.policy = policy.or(of_bucket.as_deref());
-        let keys = Keys::of(self, object);
+        let keys = Keys::of(self, on, object);
         question.lazy = Some(&keys);
         let answer = self.judge().authorize(&question).map_err(Fault::from);
         (answer, keys.missed())

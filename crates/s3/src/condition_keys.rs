@@ -7,21 +7,22 @@ use std::sync::Mutex;
 
 use aws::access::LazyKeys;
 use aws::xml::{self, Element, XmlLimits};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use objects::ObjectVersion;
 use store::Engine;
 use types::Timestamp;
 
+use crate::access::On;
 use crate::address::decode;
 use crate::context::Context;
 use crate::values;
 
 /// Condition keys that are a header's value, or a parameter's.
-const PLAIN: [(&str, &str); 22] = [
+const PLAIN: [(&str, &str); 21] = [
     ("prefix", "?prefix"),
     ("delimiter", "?delimiter"),
     ("max-keys", "?max-keys"),
-    ("versionid", "?versionId"),
     ("if-match", "if-match"),
     ("if-none-match", "if-none-match"),
     ("x-amz-acl", "x-amz-acl"),
@@ -63,28 +64,50 @@ const LIMITS: XmlLimits = XmlLimits {
     elements: 256,
 };
 
+/// What stands for a body that isn't signed, as every presigned URL's that says nothing of it.
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+
 /// How a request says who signed it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Signing {
     /// In its query, as presigned URLs do.
     in_query: bool,
     /// When it was signed.
     at: Option<Timestamp>,
+    /// What it says of its body in its query, or by saying nothing there.
+    body: Option<String>,
 }
 
 impl Signing {
-    /// Of that request, whose signature held, or which has none.
+    /// Of that request, whose signature held, or which has none. Names are read as the verifier
+    /// reads them: decoded, and in their one case.
     pub(crate) fn of(parts: &Parts) -> Signing {
         let pairs = parts.uri.query().unwrap_or_default().split('&');
-        let pairs = pairs.filter_map(|pair| pair.split_once('='));
-        let mut dates = pairs.filter(|(name, _)| name.eq_ignore_ascii_case("x-amz-date"));
-        let in_query = dates.next().and_then(|(_, date)| decode(date));
-        let header = parts.headers.get("x-amz-date");
-        let header = header.and_then(|date| date.to_str().ok());
-        let at = in_query.as_deref().or(header);
+        let pairs: Vec<_> = pairs.filter_map(|pair| pair.split_once('=')).collect();
+        let read = |text: &str| decode(&text.replace('+', " "));
+        let queried = |wanted: &str| {
+            let mut named = pairs.iter();
+            let found = named.find(|(name, _)| read(name).as_deref() == Some(wanted));
+            found.and_then(|(_, value)| read(value))
+        };
+        let header = |name: &str| {
+            let value = parts.headers.get(name)?;
+            Some(value.to_str().ok()?.trim().to_owned())
+        };
+        let in_query = !parts.headers.contains_key(AUTHORIZATION);
+        let (at, body) = match in_query {
+            true => {
+                let body = queried("X-Amz-Content-Sha256");
+                let body = body.or_else(|| header("x-amz-content-sha256"));
+                let body = body.unwrap_or_else(|| UNSIGNED.to_owned());
+                (queried("X-Amz-Date"), Some(body))
+            }
+            false => (header("x-amz-date").or_else(|| header("date")), None),
+        };
         Signing {
-            in_query: in_query.is_some(),
-            at: at.and_then(basic_time),
+            in_query,
+            at: at.as_deref().and_then(basic_time),
+            body,
         }
     }
 }
@@ -103,15 +126,21 @@ fn basic_time(text: &str) -> Option<Timestamp> {
 /// The condition keys of one question of a request.
 pub(crate) struct Keys<'a, E: Engine> {
     context: &'a Context<E>,
+    on: On<'a>,
     object: Option<&'a ObjectVersion>,
     missed: Mutex<bool>,
 }
 
 impl<'a, E: Engine> Keys<'a, E> {
-    /// Those of that request, about that version if it is known.
-    pub(crate) fn of(context: &'a Context<E>, object: Option<&'a ObjectVersion>) -> Keys<'a, E> {
+    /// Those of that request's question about that, and its version if it is known.
+    pub(crate) fn of(
+        context: &'a Context<E>,
+        on: On<'a>,
+        object: Option<&'a ObjectVersion>,
+    ) -> Keys<'a, E> {
         Keys {
             context,
+            on,
             object,
             missed: Mutex::new(false),
         }
@@ -187,7 +216,7 @@ impl<'a, E: Engine> Keys<'a, E> {
         if self.context.is_anonymous() {
             return None;
         }
-        let signing = self.context.signing;
+        let signing = &self.context.signing;
         match name {
             "authtype" if signing.in_query => Some("REST-QUERY-STRING".to_owned()),
             "authtype" => Some("REST-HEADER".to_owned()),
@@ -252,6 +281,16 @@ impl<E: Engine> LazyKeys for Keys<'_, E> {
             | "object-lock-legal-hold"
             | "object-lock-retain-until-date") => self.lock(name),
             name @ ("authtype" | "signatureversion" | "signatureage") => self.signature(name),
+            // The source of a copy and each of several have it elsewhere than in the query.
+            "versionid" => match self.on {
+                On::Object(_, _, version) => version.map(|version| version.to_string()),
+                On::Service | On::Bucket(_) => None,
+            },
+            name @ "x-amz-content-sha256" => {
+                let signed = !self.context.is_anonymous();
+                let body = self.context.signing.body.clone().filter(|_| signed);
+                body.or_else(|| self.plain(name))
+            }
             name => self.plain(name),
         };
         value.map(|value| vec![value])
@@ -266,15 +305,32 @@ mod tests {
 
     #[test]
     fn a_signature_s_time_is_in_the_query_or_in_a_header() {
-        let of = |uri: &str, header: &str| {
-            let request = Request::get(uri).header("x-amz-date", header);
+        let of = |uri: &str, headers: &[(&str, &str)]| {
+            let request = Request::get(uri);
+            let request = headers.iter().fold(request, |request, (name, value)| {
+                request.header(*name, *value)
+            });
             Signing::of(&request.body(()).unwrap().into_parts().0)
         };
         let at = Some(Timestamp(1_795_886_400_000));
-        let signing = of("/b/k?X-Amz-Date=20261128T172000Z&x=1", "");
-        assert_eq!((signing.in_query, signing.at), (true, at));
-        let signing = of("/b/k", "20261128T172000Z");
-        assert_eq!((signing.in_query, signing.at), (false, at));
+        // A name is the same however it is encoded, and another in another case.
+        for uri in [
+            "/b/k?X-Amz-Date=20261128T172000Z&x=1",
+            "/b/k?X-Amz-Dat%65=20261128T172000Z",
+            "/b/k?x-amz-date=20300101T000000Z&X-Amz-Date=20261128T172000Z",
+        ] {
+            let signing = of(uri, &[("x-amz-date", "20300101T000000Z")]);
+            assert_eq!((signing.in_query, signing.at), (true, at), "{uri}");
+            assert_eq!(signing.body.as_deref(), Some(UNSIGNED));
+        }
+        let signing = of("/b/k?X-Amz-Content-Sha256=00", &[]);
+        assert_eq!(signing.body.as_deref(), Some("00"));
+        for name in ["x-amz-date", "date"] {
+            let headers = [("authorization", "a"), (name, "20261128T172000Z")];
+            let signing = of("/b/k?x-amz-date=20300101T000000Z", &headers);
+            assert_eq!((signing.in_query, signing.at), (false, at), "{name}");
+            assert_eq!(signing.body, None);
+        }
         for text in ["", "2026", "20261128T172000", "2026112\u{e4}T172000Z"] {
             assert_eq!(basic_time(text), None, "{text}");
         }

@@ -50,7 +50,7 @@ fn keys_tell_what_headers_parameters_and_documents_ask_for() {
         &'static str,
         Option<&'a str>,
     );
-    let cases: [Case<'_>; 19] = [
+    let cases: [Case<'_>; 20] = [
         (
             "s3:prefix",
             &get,
@@ -152,7 +152,7 @@ fn keys_tell_what_headers_parameters_and_documents_ask_for() {
             "s3:authType",
             &get,
             "/bucket/k",
-            &[],
+            &[("authorization", "AWS4-HMAC-SHA256")],
             "",
             Some("REST-HEADER"),
         ),
@@ -163,6 +163,14 @@ fn keys_tell_what_headers_parameters_and_documents_ask_for() {
             &[],
             "",
             Some("REST-QUERY-STRING"),
+        ),
+        (
+            "s3:x-amz-content-sha256",
+            &put,
+            "/bucket/n?X-Amz-Date=20261128T171000Z",
+            &[],
+            "x",
+            Some("UNSIGNED-PAYLOAD"),
         ),
         (
             "s3:signatureversion",
@@ -198,6 +206,25 @@ fn keys_tell_what_headers_parameters_and_documents_ask_for() {
     let age = seen(&stand, "s3:signatureAge", Method::GET, path, &[], "");
     let age: u64 = age.unwrap().parse().unwrap();
     assert!((600_000..660_000).contains(&age), "{age}");
+}
+
+#[test]
+fn the_key_of_the_version_is_there_wherever_a_request_names_one() {
+    let stand = Stand::versioned();
+    let made = stand.put("/bucket/k", "x").ok();
+    let id = made.header("x-amz-version-id");
+    let key = "s3:VersionId";
+    let path = format!("/bucket/k?versionId={id}");
+    let told = seen(&stand, key, Method::GET, &path, &[], "");
+    assert_eq!(told.as_deref(), Some(id));
+    assert_eq!(seen(&stand, key, Method::GET, "/bucket/k", &[], ""), None);
+    let source = format!("bucket/k?versionId={id}");
+    let headers = [("x-amz-copy-source", source.as_str())];
+    let told = seen(&stand, key, Method::PUT, "/bucket/copy", &headers, "");
+    assert_eq!(told.as_deref(), Some(id));
+    let several = "<Delete><Object><Key>k</Key><VersionId>null</VersionId></Object></Delete>";
+    let told = seen(&stand, key, Method::POST, "/bucket?delete", &[], several);
+    assert_eq!(told.as_deref(), Some("null"));
 }
 
 #[test]
