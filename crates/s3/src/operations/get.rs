@@ -1,10 +1,12 @@
 //! `GetObject` and `HeadObject`: which bytes of which version, under which conditions, and what is
-//! told of them. Bytes go out as they are read and verified; what is damaged ends the answer early,
-//! and is never sent.
+//! told of them. Bytes go out as they are read and verified; damage is an error, or ends an answer that
+//! has begun, and is never sent.
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_util::StreamExt;
 use http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
     CONTENT_RANGE, CONTENT_TYPE, EXPIRES, HeaderName, RANGE,
@@ -53,15 +55,15 @@ pub(crate) async fn get_object<E: Engine>(
         let reader = context
             .objects
             .read_extents(encryption, extents, range, key);
-        let reader = reader.await;
+        let begun = begin(reader.await).await;
         lookups += 1;
-        match reader {
+        match begun {
             // Replaced in between, its bytes may be gone: there is a newer state to be read.
             Err(ObjectError::Damaged(_)) if lookups < LOOKUPS => {}
             Err(error) => return Err(error.into()),
-            Ok(reader) => {
+            Ok((first, reader)) => {
                 let headers = headers(context, &found).await?;
-                context.answer_with(body(reader));
+                context.answer_with(body(first, reader));
                 context.answer_status(found.status());
                 let output = GetObjectOutput::default();
                 return Ok(S3Response::with_headers(output, headers));
@@ -250,8 +252,19 @@ fn part(located: &Located, number: &str) -> Result<(Range<u64>, Extent), Fault> 
     Ok((start..start + extent.size, extent.clone()))
 }
 
-/// A body of what a reader gives.
-fn body(reader: ContentReader) -> Body {
+/// Reads the first bytes before anything is answered: what can't be read at all is an error with
+/// its name then, not a connection that ends.
+async fn begin(
+    reader: Result<ContentReader, ObjectError>,
+) -> Result<(Option<Bytes>, ContentReader), ObjectError> {
+    let mut reader = reader?;
+    let first = reader.next().await.transpose()?;
+    Ok((first, reader))
+}
+
+/// A body of what was read first and what the reader gives.
+fn body(first: Option<Bytes>, reader: ContentReader) -> Body {
+    let first = futures_util::stream::iter(first.map(|bytes| Ok(http_body::Frame::data(bytes))));
     let steps = futures_util::stream::unfold(reader, |mut reader| async {
         let step = reader.next().await?;
         let step = step.map(http_body::Frame::data);
@@ -260,7 +273,7 @@ fn body(reader: ContentReader) -> Body {
             reader,
         ))
     });
-    StreamBody::new(steps).boxed_unsync()
+    StreamBody::new(first.chain(steps)).boxed_unsync()
 }
 
 /// The headers of the answer.

@@ -136,11 +136,15 @@ fn keys_may_have_every_character_and_paths_no_tricks() {
 #[test]
 fn damaged_bytes_are_never_served() {
     let stand = Stand::with(|_| {});
-    stand.put("/bucket/k", "x".repeat(200_000)).ok();
+    stand.put("/bucket/k", "x".repeat(2_000_000)).ok();
     let (blob, _) = stand.blobs.all()[0];
-    assert!(stand.blobs.flip(blob, 150_000));
+    assert!(stand.blobs.flip(blob, 1_950_000));
     let got = stand.get("/bucket/k");
-    assert!(got.body.len() < 200_000 && got.body.iter().all(|byte| *byte == b'x'));
+    assert!(
+        got.status == 200
+            && got.body.len() < 2_000_000
+            && got.body.iter().all(|byte| *byte == b'x')
+    );
     assert_eq!(
         stand
             .call(Method::GET, "/bucket/k", &[("range", "bytes=0-9")], "")
@@ -149,6 +153,15 @@ fn damaged_bytes_are_never_served() {
             .len(),
         10
     );
+}
+
+#[test]
+fn damage_at_the_start_is_an_error_with_its_name() {
+    let stand = Stand::with(|_| {});
+    stand.put("/bucket/k", "x".repeat(200_000)).ok();
+    let (blob, _) = stand.blobs.all()[0];
+    assert!(stand.blobs.flip(blob, 100));
+    assert_eq!(stand.get("/bucket/k").error(), (500, "InternalError"));
 }
 
 #[test]
