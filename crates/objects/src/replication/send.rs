@@ -1,5 +1,6 @@
 //! What goes to a peer, message by message: answers first, then what is new, then contents in
-//! turns; where there is no end of what is new, byte by byte in turns with contents. What isn't answered in time is offered again.
+//! turns; where there is no end of what is new, byte by byte in turns with contents. What isn't
+//! answered in time is offered again.
 
 use std::ops::Bound;
 use std::sync::Arc;

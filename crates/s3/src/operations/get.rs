@@ -1,6 +1,6 @@
 //! `GetObject` and `HeadObject`: which bytes of which version, under which conditions, and what is
-//! told of them. Bytes go out as they are read and verified; damage is an error, or ends an answer that
-//! has begun, and is never sent.
+//! told of them. Bytes go out as they are read and verified; damage is an error, or ends an answer
+//! that has begun, and is never sent.
 
 use std::ops::Range;
 use std::sync::Arc;
