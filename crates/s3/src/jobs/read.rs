@@ -302,7 +302,7 @@ mod tests {
     }
 
     fn refusal(document: &str) -> String {
-        let fault = job(document.as_bytes()).err().expect("it is refused");
+        let fault = job(document.as_bytes()).expect_err("it is refused");
         fault.code.into_owned()
     }
 
@@ -312,7 +312,7 @@ mod tests {
                       2026-11-28T00:00:00Z</CreatedAfter><ObjectReplicationStatuses><member>NONE\
                       </member><member>FAILED</member></ObjectReplicationStatuses>";
         let read = job(request("<S3ReplicateObject/>", &generated(filter)).as_bytes());
-        let read = read.ok().expect("it is a job");
+        let read = read.expect("it is a job");
         assert_eq!(
             read.bucket.map(|name| name.to_string()),
             Some("one".to_owned())
