@@ -88,7 +88,15 @@ fn test_modules(sources: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
             let name = pair[1]
                 .strip_prefix("mod ")
                 .and_then(|rest| rest.strip_suffix(';'));
-            found.extend(name.map(|name| folder.join(format!("{name}.rs"))));
+            let Some(name) = name else { continue };
+            let file = folder.join(format!("{name}.rs"));
+            // A folder of that name holds tests alone.
+            let mut files = Vec::new();
+            match file.exists() {
+                true => files.push(file),
+                false => walk(&folder.join(name), &mut files)?,
+            }
+            found.extend(files);
         }
     }
     Ok(found)
@@ -316,6 +324,10 @@ mod tests {
         let names: Vec<String> = modules.iter().map(|path| relative(path)).collect();
         assert!(
             names.contains(&"crates/tables/src/global/tests.rs".to_owned()),
+            "{names:?}"
+        );
+        assert!(
+            names.contains(&"crates/objects/src/tests/model.rs".to_owned()),
             "{names:?}"
         );
         assert!(modules.iter().all(|path| path.exists()), "{names:?}");
