@@ -7,14 +7,17 @@ import unittest
 from botocore.exceptions import BotoCoreError, ClientError
 from s3 import VIRGINIA, Objects
 
-# They go to hosts of their own, which the SDK makes of the bucket's name.
-ELSEWHERE = {"WriteGetObjectResponse", "CreateSession"}
+# They go to hosts of their own, which the SDK makes of the bucket's name, or to a service of another
+# name (s3express).
+ELSEWHERE = {"WriteGetObjectResponse", "CreateSession", "ListDirectoryBuckets"}
 
 
 def parameters(shape, member, bucket):
     """The least that the shape's own constraints accept."""
     if shape.type_name == "structure":
         wanted = set(shape.required_members)
+        if shape.is_tagged_union:
+            wanted = {next(iter(shape.members))}
         return {
             name: parameters(inner, name, bucket)
             for name, inner in shape.members.items() if name in wanted

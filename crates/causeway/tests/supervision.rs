@@ -403,12 +403,12 @@ fn a_store_of_another_site_or_without_its_parts_is_refused() {
 #[test]
 fn a_service_that_is_not_built_says_so_in_its_clients_protocol() {
     let lab = Lab::start();
-    let answer = lab.request_of("s3", "us-east-1").unwrap();
+    let answer = lab.request_of("s3express", "us-east-1").unwrap();
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     for word in [
         "application/xml",
         "<Error><Code>NotImplemented</Code>",
-        "'s3' is not built",
+        "'s3express' is not built",
     ] {
         assert!(answer.contains(word), "{word}: {answer}");
     }
