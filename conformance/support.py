@@ -57,7 +57,10 @@ def client(region, service="s3"):
     if (region, service) not in _clients:
         attempts = 1 if os.environ.get("AWS_ENDPOINT_URL") else 3
         config = Config(retries={"total_max_attempts": attempts}, read_timeout=60)
-        _clients[region, service] = boto3.client(service, region_name=region, config=config)
+        # A session of its own: boto3's default one would keep these credentials for others.
+        session = boto3.session.Session()
+        client = session.client(service, region_name=region, config=config)
+        _clients[region, service] = client
     return _clients[region, service]
 
 

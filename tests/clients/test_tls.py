@@ -59,7 +59,8 @@ class Tls(unittest.TestCase):
         os.environ.update(self.lab.environment)
         try:
             config = Config(retries={"total_max_attempts": 1})
-            client = boto3.client("dynamodb", region_name=IRELAND, config=config)
+            session = boto3.session.Session()
+            client = session.client("dynamodb", region_name=IRELAND, config=config)
             self.assertEqual(client.list_tables()["TableNames"], [])
         finally:
             os.environ.clear()
