@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use http::Method;
 use s3::Caller;
+use types::AccountId;
 
+use crate::judge::somebody;
 use crate::support::{Somebody, Stand};
 
 fn asked(somebody: &Somebody) -> Vec<String> {
@@ -107,4 +109,33 @@ fn nobody_may_replace_an_answer_s_headers() {
     let path = "/bucket/k?response-content-type=text%2Fhtml";
     let refused = stand.call_as(caller, Method::GET, path, &[], "");
     assert_eq!(refused.error(), (400, "InvalidRequest"));
+}
+
+#[test]
+fn a_job_is_given_no_role_of_another_account() {
+    let stand = Stand::versioned();
+    let create = |account: &str| {
+        let job = format!(
+            "<CreateJobRequest><ConfirmationRequired>false</ConfirmationRequired><Operation>\
+             <S3ReplicateObject/></Operation><Report><Enabled>false</Enabled></Report>\
+             <ClientRequestToken>t</ClientRequestToken><ManifestGenerator>\
+             <S3JobManifestGenerator><SourceBucket>arn:aws:s3:::bucket</SourceBucket>\
+             <EnableManifestOutput>false</EnableManifestOutput></S3JobManifestGenerator>\
+             </ManifestGenerator><Priority>1</Priority><RoleArn>\
+             arn:aws:iam::{account}:role/batch</RoleArn></CreateJobRequest>"
+        );
+        let own = AccountId::LAB.to_string();
+        let headers = [("x-amz-account-id", own.as_str())];
+        let answer = stand.call_as(
+            somebody(&own),
+            Method::POST,
+            "/v20180820/jobs",
+            &headers,
+            job,
+        );
+        answer.error().1.to_owned()
+    };
+    assert_eq!(create("444455556666"), "AccessDenied");
+    // It gets as far as the bucket, which replicates nothing.
+    assert_eq!(create(&AccountId::LAB.to_string()), "InvalidRequest");
 }
