@@ -7,6 +7,7 @@ mod date;
 mod error;
 pub mod json;
 mod operation;
+pub mod pattern;
 pub mod query;
 pub mod rest;
 pub mod signature;

@@ -24,8 +24,6 @@ pub mod kind {
     pub const PART: u8 = 7;
     /// A replication task: destination site, sequence.
     pub const OUTBOX: u8 = 8;
-    /// Counters of a rule: bucket, destination site, rule's ID.
-    pub const COUNTERS: u8 = 9;
     /// A transfer being received: source site, source's task.
     pub const STAGED: u8 = 10;
     /// Bytes that no version needs any more: when they were let go of, blob or version.

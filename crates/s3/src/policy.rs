@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use aws::access::{Authorizer, PolicyKind, PolicyRefusal};
+use aws::pattern::{meet, without_variables};
 use objects::BucketName;
 use serde_json::{Value, json};
 
@@ -271,57 +272,6 @@ fn texts(element: &Value) -> impl Iterator<Item = &str> {
         value => std::slice::from_ref(value),
     };
     values.iter().filter_map(Value::as_str)
-}
-
-/// The pattern with `*` in place of variables, which can be anything.
-fn without_variables(pattern: &str) -> String {
-    let mut rest = pattern;
-    let mut plain = String::with_capacity(pattern.len());
-    while let Some((before, after)) = rest.split_once("${") {
-        let Some((_, after)) = after.split_once('}') else {
-            break;
-        };
-        plain.push_str(before);
-        plain.push('*');
-        rest = after;
-    }
-    plain.push_str(rest);
-    plain
-}
-
-/// Is there a text that the pattern matches, and which is `text`; or, if `open`, begins with it?
-/// Work by their lengths' product, which the document's bounds.
-fn meet(pattern: &str, text: &str, open: bool) -> bool {
-    let pattern = pattern.as_bytes();
-    // At which places of the pattern can one stand, having read this much of the text?
-    let mut places = vec![false; pattern.len() + 1];
-    places[0] = true;
-    skip_stars(pattern, &mut places);
-    for byte in text.bytes() {
-        let mut next = vec![false; pattern.len() + 1];
-        for (at, wanted) in pattern.iter().enumerate().filter(|(at, _)| places[*at]) {
-            match *wanted {
-                b'*' => next[at] = true,
-                b'?' => next[at + 1] = true,
-                wanted if wanted == byte => next[at + 1] = true,
-                _ => {}
-            }
-        }
-        skip_stars(pattern, &mut next);
-        places = next;
-    }
-    match open {
-        true => places.contains(&true),
-        false => places[pattern.len()],
-    }
-}
-
-fn skip_stars(pattern: &[u8], places: &mut [bool]) {
-    for (at, wanted) in pattern.iter().enumerate() {
-        if places[at] && *wanted == b'*' {
-            places[at + 1] = true;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! its streams. A statement that names anything else would never apply, and a Deny that looks as
 //! if it protected something would not; so such a document is refused whole.
 
+use aws::pattern::{meet, without_variables};
 use serde_json::Value;
 
 use crate::TablesError;
@@ -48,11 +49,7 @@ fn texts(element: &Value) -> impl Iterator<Item = &str> {
 
 /// Can it be an action of DynamoDB? Case is of no account in actions.
 fn is_action(pattern: &str) -> bool {
-    meet(
-        pattern.to_ascii_lowercase().as_bytes(),
-        SERVICE.as_bytes(),
-        true,
-    )
+    meet(&pattern.to_ascii_lowercase(), SERVICE, true)
 }
 
 /// Can it be the table, one of its indexes or one of its streams? A variable can be anything.
@@ -62,63 +59,10 @@ fn is_resource(pattern: &str, table: &str) -> bool {
     if pattern != "*" {
         pattern.push_str(&":*".repeat(ARN_PARTS.saturating_sub(parts)));
     }
-    let pattern = pattern.as_bytes();
-    meet(pattern, table.as_bytes(), false)
+    meet(&pattern, table, false)
         || ["/index/", "/stream/"]
             .iter()
-            .any(|part| meet(pattern, format!("{table}{part}").as_bytes(), true))
-}
-
-fn without_variables(pattern: &str) -> String {
-    let mut rest = pattern;
-    let mut plain = String::with_capacity(pattern.len());
-    while let Some((before, after)) = rest.split_once("${") {
-        let Some((_, after)) = after.split_once('}') else {
-            break;
-        };
-        plain.push_str(before);
-        plain.push('*');
-        rest = after;
-    }
-    plain.push_str(rest);
-    plain
-}
-
-/// Is there a text that a pattern with `*` and `?` matches, and which is `text`; or, if `open`,
-/// begins with it? It costs the product of their lengths, which the document's bounds.
-fn meet(pattern: &[u8], text: &[u8], open: bool) -> bool {
-    // Of each place in the pattern: can all before it match what has been read of the text?
-    let mut reached = vec![false; pattern.len() + 1];
-    reached[0] = true;
-    pass_stars(pattern, &mut reached);
-    for byte in text {
-        let mut next = vec![false; pattern.len() + 1];
-        for (at, wanted) in pattern.iter().enumerate() {
-            if reached[at] && *wanted == b'*' {
-                next[at] = true;
-            } else if reached[at] && (*wanted == b'?' || wanted == byte) {
-                next[at + 1] = true;
-            }
-        }
-        pass_stars(pattern, &mut next);
-        if !next.contains(&true) {
-            return false;
-        }
-        reached = next;
-    }
-    // Whatever of the pattern is left, some text goes on as it wants.
-    match open {
-        true => reached.contains(&true),
-        false => reached[pattern.len()],
-    }
-}
-
-fn pass_stars(pattern: &[u8], reached: &mut [bool]) {
-    for (at, wanted) in pattern.iter().enumerate() {
-        if reached[at] && *wanted == b'*' {
-            reached[at + 1] = true;
-        }
-    }
+            .any(|part| meet(&pattern, &format!("{table}{part}"), true))
 }
 
 #[cfg(test)]

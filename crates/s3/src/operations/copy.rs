@@ -15,6 +15,7 @@ use store::Engine;
 
 use super::object_tagging::told_id;
 use super::put::{Asked, made};
+use super::uploads::Sums;
 use super::{facts, get};
 use crate::access::{On, action_on};
 use crate::address::{decode, invalid_bucket, parse_key};
@@ -106,23 +107,18 @@ pub(crate) async fn copy_object<E: Engine>(
 
 fn result(version: &ObjectVersion) -> CopyObjectResult {
     let data = version.object();
-    let mut result = CopyObjectResult {
+    let checksum = data.and_then(|data| data.checksum.as_ref());
+    let sums = Sums::of(checksum);
+    CopyObjectResult {
         e_tag: data.map(|data| values::etag(&data.etag)),
         last_modified: Some(values::time(version.stamp.last_modified())),
-        ..CopyObjectResult::default()
-    };
-    if let Some(checksum) = data.and_then(|data| data.checksum.as_ref()) {
-        let value = Some(checksum.value.clone());
-        match checksum.algorithm {
-            ChecksumAlgorithm::Crc32 => result.checksum_crc32 = value,
-            ChecksumAlgorithm::Crc32c => result.checksum_crc32c = value,
-            ChecksumAlgorithm::Crc64nvme => result.checksum_crc64nvme = value,
-            ChecksumAlgorithm::Sha1 => result.checksum_sha1 = value,
-            ChecksumAlgorithm::Sha256 => result.checksum_sha256 = value,
-        }
-        result.checksum_type = Some(ChecksumType::from_static(ChecksumType::FULL_OBJECT));
+        checksum_crc32: sums.crc32,
+        checksum_crc32c: sums.crc32c,
+        checksum_crc64nvme: sums.crc64nvme,
+        checksum_sha1: sums.sha1,
+        checksum_sha256: sums.sha256,
+        checksum_type: checksum.map(|_| ChecksumType::from_static(ChecksumType::FULL_OBJECT)),
     }
-    result
 }
 
 /// Does the request replace what else is copied?
