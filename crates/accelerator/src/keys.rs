@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use types::AccountId;
+
 use crate::model::AcceleratorId;
 
 /// Every accelerator stands under this prefix.
@@ -19,4 +21,10 @@ pub fn accelerator(id: &AcceleratorId) -> String {
 /// The key of a static address.
 pub fn address(address: IpAddr) -> String {
     format!("{ADDRESSES}{address}")
+}
+
+/// What raises with every accelerator that an account makes, so that two requests at once can't
+/// pass its quota together, nor make two accelerators under one token.
+pub fn made(account: AccountId) -> String {
+    format!("accelerator/made/{account}")
 }

@@ -7,17 +7,20 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use types::{AccountId, Region, Timestamp};
 
+/// What the names of all accelerators end with.
+pub const DOMAIN: &str = "awsglobalaccelerator.com";
+
 /// An accelerator's id: a UUID in its text form, the last part of its ARN.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AcceleratorId(pub String);
 
-/// A listener's id: 8 characters, unique in its accelerator.
+/// A listener's id: 8 hexadecimal digits, unique in its accelerator.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ListenerId(pub String);
 
-/// An endpoint group's id: 12 characters, unique in its accelerator.
+/// An endpoint group's id: 12 hexadecimal digits, unique in its accelerator.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EndpointGroupId(pub String);
@@ -43,12 +46,33 @@ pub struct Accelerator {
     pub created: Timestamp,
     /// When it, or something below it, was changed last.
     pub modified: Timestamp,
-    /// The token under which it was made, and what was asked for then (a digest).
-    pub idempotency: Option<(String, String)>,
+    /// By which request it was made.
+    pub made_by: MadeBy,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// Where its flow logs would go.
+    pub flow_logs: FlowLogs,
     /// Its listeners, in the order in which they were made.
     pub listeners: Vec<Listener>,
+}
+
+/// The request that made something: repeated word by word it makes nothing more, and with other
+/// words under the same token it is refused.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MadeBy {
+    /// Its idempotency token, of 1 to 255 characters.
+    pub token: String,
+    /// A digest of all else that it asked for.
+    pub digest: String,
+}
+
+/// Where an accelerator's flow logs would go. They are not built, so they are never enabled.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct FlowLogs {
+    /// The bucket.
+    pub bucket: Option<String>,
+    /// The prefix of the objects.
+    pub prefix: Option<String>,
 }
 
 /// Which kinds of addresses an accelerator has.
@@ -98,6 +122,10 @@ pub struct Listener {
     pub ports: Vec<PortRange>,
     /// What keeps a client with an endpoint.
     pub affinity: ClientAffinity,
+    /// By which request it was made.
+    pub made_by: MadeBy,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
     /// Where its flows go: one group a Region, in the order in which they were made.
     pub groups: Vec<EndpointGroup>,
 }
@@ -120,6 +148,10 @@ pub struct EndpointGroup {
     pub id: EndpointGroupId,
     /// Its Region.
     pub region: Region,
+    /// By which request it was made.
+    pub made_by: MadeBy,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
     /// How much of what is directed to it it takes.
     pub dial: TrafficDial,
     /// How its endpoints are checked.
@@ -137,8 +169,8 @@ pub struct CheckSettings {
     pub protocol: CheckProtocol,
     /// Where; none: the listener's first port.
     pub port: Option<u16>,
-    /// The path that is asked for, by HTTP and HTTPS.
-    pub path: String,
+    /// The path that is asked for, by HTTP and HTTPS; none: `/`.
+    pub path: Option<String>,
     /// Seconds between two checks: 10 or 30.
     pub interval: u8,
     /// How many checks in a row change an endpoint's state: 1 to 10.
@@ -156,7 +188,9 @@ pub enum CheckProtocol {
     Https,
 }
 
-/// An endpoint.
+/// An endpoint. A group has one of each target and preservation: AWS lets an address stand in a
+/// group twice, once preserving the client's and once not, so that users move from one to the other
+/// by their weights.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Endpoint {
     /// What it is.
@@ -173,4 +207,52 @@ pub enum EndpointTarget {
     /// An address: where AWS takes an Elastic IP address's allocation id or an instance's id, a
     /// deployment without those has addresses.
     Address(IpAddr),
+}
+
+/// An endpoint's health, as its checkers have it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HealthState {
+    /// No check has passed or failed for good yet: it takes no traffic.
+    Initial,
+    /// It takes traffic.
+    Healthy,
+    /// It takes none, while others are healthy.
+    Unhealthy,
+}
+
+impl Accelerator {
+    /// The name of its IPv4 addresses: `a1234567890abcdef.awsglobalaccelerator.com`.
+    pub fn dns_name(&self) -> String {
+        format!("{}.{DOMAIN}", self.dns_label)
+    }
+
+    /// The name of all of its addresses, if it has those of both kinds.
+    pub fn dual_stack_dns_name(&self) -> Option<String> {
+        let dual = self.ip_address_type == IpAddressType::DualStack;
+        dual.then(|| format!("{}.dualstack.{DOMAIN}", self.dns_label))
+    }
+
+    /// The listener of that id.
+    pub fn listener(&self, id: &ListenerId) -> Option<&Listener> {
+        self.listeners.iter().find(|listener| listener.id == *id)
+    }
+}
+
+impl Listener {
+    /// The endpoint group of that id.
+    pub fn group(&self, id: &EndpointGroupId) -> Option<&EndpointGroup> {
+        self.groups.iter().find(|group| group.id == *id)
+    }
+}
+
+impl PortRange {
+    /// Is it one of these ports?
+    pub fn contains(self, port: u16) -> bool {
+        (self.from..=self.to).contains(&port)
+    }
+
+    /// Have the two a port in common?
+    pub fn overlaps(self, other: PortRange) -> bool {
+        self.from <= other.to && other.from <= self.to
+    }
 }

@@ -21,8 +21,10 @@ pub struct JsonService {
     pub service: &'static str,
     /// What stands before the operation in `X-Amz-Target`.
     pub target_prefix: &'static str,
-    /// The namespace of the errors that are the service's own.
-    pub namespace: &'static str,
+    /// The namespace of the errors that are the service's own; none: their names stand alone.
+    pub namespace: Option<&'static str>,
+    /// How the member is written that holds the text of an error of its own.
+    pub message_member: &'static str,
     /// The content type of a response.
     pub content_type: &'static str,
     /// The largest request body.
@@ -33,9 +35,21 @@ pub struct JsonService {
 pub const DYNAMODB: JsonService = JsonService {
     service: "dynamodb",
     target_prefix: "DynamoDB_20120810",
-    namespace: "com.amazonaws.dynamodb.v20120810",
+    namespace: Some("com.amazonaws.dynamodb.v20120810"),
+    message_member: "message",
     content_type: "application/x-amz-json-1.0",
     request_limit: ByteSize::mib(16),
+};
+
+/// Global Accelerator, API version 2018-08-08. Errors are spelled as its model has them; the limit
+/// is ours: its largest request is some tens of kibibytes.
+pub const GLOBAL_ACCELERATOR: JsonService = JsonService {
+    service: "globalaccelerator",
+    target_prefix: "GlobalAccelerator_V20180706",
+    namespace: None,
+    message_member: "Message",
+    content_type: "application/x-amz-json-1.1",
+    request_limit: ByteSize::mib(1),
 };
 
 /// How many random bytes an [`request_id`] is made of.
@@ -113,12 +127,15 @@ pub fn success(service: &JsonService, request_id: &str, body: Bytes) -> Response
 pub fn failure(service: &JsonService, request_id: &str, error: &ServiceError) -> Response<Bytes> {
     let common = COMMON_ERRORS.iter().find(|(code, ..)| *code == error.code);
     let (namespace, member) = match common {
-        Some((_, namespace, true)) => (*namespace, "Message"),
-        Some((_, namespace, false)) => (*namespace, "message"),
-        None => (service.namespace, "message"),
+        Some((_, namespace, true)) => (Some(*namespace), "Message"),
+        Some((_, namespace, false)) => (Some(*namespace), "message"),
+        None => (service.namespace, service.message_member),
     };
     let mut members = serde_json::Map::new();
-    let name = format!("{namespace}#{}", error.code);
+    let name = match namespace {
+        Some(namespace) => format!("{namespace}#{}", error.code),
+        None => error.code.to_owned(),
+    };
     members.insert("__type".to_owned(), Value::String(name));
     if !error.message.is_empty() {
         members.insert(member.to_owned(), Value::String(error.message.clone()));
@@ -283,6 +300,28 @@ mod tests {
             let expected: Value = serde_json::from_str(expected).unwrap();
             assert_eq!(body(&response), expected);
         }
+    }
+
+    #[test]
+    fn a_service_without_a_namespace_names_its_errors_alone() {
+        let parts = request(
+            Method::POST,
+            &["GlobalAccelerator_V20180706.ListAccelerators"],
+        );
+        assert_eq!(
+            operation(&parts, &GLOBAL_ACCELERATOR),
+            Ok("ListAccelerators")
+        );
+        assert_eq!(operation(&parts, &DYNAMODB), Err(unknown_operation()));
+        let error = ServiceError::caller("ListenerNotFoundException", "none");
+        let response = failure(&GLOBAL_ACCELERATOR, "ID", &error);
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/x-amz-json-1.1"
+        );
+        let expected =
+            serde_json::json!({"__type": "ListenerNotFoundException", "Message": "none"});
+        assert_eq!(body(&response), expected);
     }
 
     #[test]

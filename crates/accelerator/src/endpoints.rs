@@ -1,0 +1,232 @@
+//! Endpoints in requests: read by the rules, found among those of a group, and shown with their
+//! health. An endpoint is an address; what else AWS takes is refused by its name.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::error::AcceleratorError;
+use crate::limits::{DEFAULT_WEIGHT, MAX_ENDPOINTS, MAX_STRING, MAX_WEIGHT};
+use crate::model::{Accelerator, Endpoint, EndpointGroup, EndpointTarget, HealthState};
+use crate::node::EndpointHealth;
+use crate::request::{count, length, number, required};
+use crate::service::Service;
+
+/// An `EndpointConfiguration` as it comes.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct EndpointConfiguration {
+    endpoint_id: Option<String>,
+    weight: Option<i64>,
+    #[serde(rename = "ClientIPPreservationEnabled")]
+    preserves_client: Option<bool>,
+    attachment_arn: Option<String>,
+}
+
+/// An `EndpointIdentifier` as it comes.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct EndpointIdentifier {
+    endpoint_id: Option<String>,
+    #[serde(rename = "ClientIPPreservationEnabled")]
+    preserves_client: Option<bool>,
+}
+
+/// An endpoint to be removed: it is that target, and preserves the client's address or not, if
+/// that is said.
+pub(crate) struct Removal {
+    target: EndpointTarget,
+    preserves_client: Option<bool>,
+}
+
+/// A request's endpoints, each by the rules and each once.
+pub(crate) fn read(
+    service: &Service,
+    configurations: Vec<EndpointConfiguration>,
+) -> Result<Vec<Endpoint>, AcceleratorError> {
+    let at = "endpointConfigurations";
+    let shown = format!("{} endpoints", configurations.len());
+    count(at, shown, configurations.len(), 0, MAX_ENDPOINTS)?;
+    let mut known = BTreeSet::new();
+    let mut endpoints = Vec::with_capacity(configurations.len());
+    for configuration in configurations {
+        if configuration.attachment_arn.is_some() {
+            return Err(AcceleratorError::not_built(
+                "An endpoint of another account, by a cross-account attachment,",
+            ));
+        }
+        let at = "endpointConfigurations.member.endpointId";
+        let target = target(at, configuration.endpoint_id)?;
+        check_target(service, &target)?;
+        let weight = configuration.weight;
+        let at = "endpointConfigurations.member.weight";
+        let weight = weight.map(|weight| number(at, weight, 0, MAX_WEIGHT));
+        let endpoint = Endpoint {
+            target,
+            weight: weight.transpose()?.unwrap_or(DEFAULT_WEIGHT),
+            preserves_client: configuration.preserves_client.unwrap_or(false),
+        };
+        if !known.insert((endpoint.target.clone(), endpoint.preserves_client)) {
+            return Err(AcceleratorError::invalid(format!(
+                "The endpoint {} is named more than once.",
+                id(&endpoint.target)
+            )));
+        }
+        endpoints.push(endpoint);
+    }
+    Ok(endpoints)
+}
+
+/// The endpoints that a request removes.
+pub(crate) fn removals(
+    identifiers: Vec<EndpointIdentifier>,
+) -> Result<Vec<Removal>, AcceleratorError> {
+    let at = "endpointIdentifiers";
+    let shown = format!("{} endpoints", identifiers.len());
+    count(at, shown, identifiers.len(), 1, MAX_ENDPOINTS)?;
+    let removal = |identifier: EndpointIdentifier| {
+        let at = "endpointIdentifiers.member.endpointId";
+        Ok(Removal {
+            target: target(at, identifier.endpoint_id)?,
+            preserves_client: identifier.preserves_client,
+        })
+    };
+    identifiers.into_iter().map(removal).collect()
+}
+
+/// Adds endpoints to a group's, or gives those that it has their new weights.
+pub(crate) fn add(group: &mut EndpointGroup, added: &[Endpoint]) -> Result<(), AcceleratorError> {
+    for endpoint in added {
+        let mut held = group.endpoints.iter_mut();
+        let same = held.find(|held| {
+            held.target == endpoint.target && held.preserves_client == endpoint.preserves_client
+        });
+        match same {
+            Some(held) => held.weight = endpoint.weight,
+            None => group.endpoints.push(endpoint.clone()),
+        }
+    }
+    if group.endpoints.len() > MAX_ENDPOINTS {
+        let what = "endpoints for an endpoint group";
+        return Err(AcceleratorError::limit(MAX_ENDPOINTS, what));
+    }
+    Ok(())
+}
+
+/// Removes endpoints from a group, which must have each of them.
+pub(crate) fn remove(
+    group: &mut EndpointGroup,
+    removals: &[Removal],
+) -> Result<(), AcceleratorError> {
+    for removal in removals {
+        let before = group.endpoints.len();
+        group.endpoints.retain(|held| {
+            let preserves = removal.preserves_client;
+            held.target != removal.target
+                || preserves.is_some_and(|preserves| preserves != held.preserves_client)
+        });
+        if group.endpoints.len() == before {
+            return Err(AcceleratorError::invalid(format!(
+                "The endpoint {} is not in the endpoint group.",
+                id(&removal.target)
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// `EndpointDescriptions` of a group.
+pub(crate) fn describe(
+    service: &Service,
+    accelerator: &Accelerator,
+    group: &EndpointGroup,
+) -> Value {
+    let describe = |endpoint: &Endpoint| {
+        let nodes = &service.config.nodes;
+        let health = nodes.health(&accelerator.id, &group.id, &endpoint.target);
+        description(endpoint, health)
+    };
+    group.endpoints.iter().map(describe).collect()
+}
+
+fn description(endpoint: &Endpoint, health: EndpointHealth) -> Value {
+    let state = match health.state {
+        HealthState::Initial => "INITIAL",
+        HealthState::Healthy => "HEALTHY",
+        HealthState::Unhealthy => "UNHEALTHY",
+    };
+    let mut members = Map::new();
+    members.insert("EndpointId".to_owned(), id(&endpoint.target).into());
+    members.insert("Weight".to_owned(), endpoint.weight.into());
+    members.insert("HealthState".to_owned(), state.into());
+    if let Some(reason) = health.reason {
+        members.insert("HealthReason".to_owned(), reason.into());
+    }
+    let preserves = json!(endpoint.preserves_client);
+    members.insert("ClientIPPreservationEnabled".to_owned(), preserves);
+    Value::Object(members)
+}
+
+/// An endpoint's id, as requests and answers have it.
+fn id(target: &EndpointTarget) -> String {
+    match target {
+        EndpointTarget::Address(address) => address.to_string(),
+    }
+}
+
+/// What an endpoint's id names.
+fn target(at: &str, id: Option<String>) -> Result<EndpointTarget, AcceleratorError> {
+    let id = required(at, id)?;
+    length(at, &id, 1, MAX_STRING)?;
+    if let Ok(address) = id.parse::<IpAddr>() {
+        return Ok(EndpointTarget::Address(address.to_canonical()));
+    }
+    let is_balancer = id.starts_with("arn:") && id.contains(":elasticloadbalancing:");
+    if is_balancer {
+        return Err(AcceleratorError::not_built(
+            "A load balancer as an endpoint (here it is an address)",
+        ));
+    }
+    if id.starts_with("eipalloc-") {
+        return Err(AcceleratorError::not_built(
+            "An Elastic IP address as an endpoint, by its allocation id (here it is the address)",
+        ));
+    }
+    if id.starts_with("i-") {
+        return Err(AcceleratorError::not_built(
+            "An instance as an endpoint, by its id (here it is its address)",
+        ));
+    }
+    Err(AcceleratorError::invalid(format!(
+        "The endpoint id '{id}' is not valid. Here an endpoint is an IP address."
+    )))
+}
+
+/// Is it an address that flows may be sent to?
+fn check_target(service: &Service, target: &EndpointTarget) -> Result<(), AcceleratorError> {
+    let EndpointTarget::Address(address) = target;
+    let broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+    if address.is_unspecified() || address.is_multicast() || broadcast {
+        return Err(AcceleratorError::invalid(format!(
+            "The address {address} is not one of a single host, so it can't be an endpoint."
+        )));
+    }
+    let pools = service.config.pools.as_ref();
+    if pools.is_ok_and(|pools| pools.contains(*address)) {
+        return Err(AcceleratorError::invalid(format!(
+            "The address {address} is one of accelerators' static addresses, so it can't be an \
+             endpoint: flows would never leave the edge."
+        )));
+    }
+    let targets = &service.config.targets;
+    if !(targets.allows)(*address) {
+        return Err(AcceleratorError::invalid(format!(
+            "The address {address} is not among those that may be endpoints here; the \
+             deployment's setting {} names those that may.",
+            targets.setting
+        )));
+    }
+    Ok(())
+}
