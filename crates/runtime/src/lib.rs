@@ -10,6 +10,7 @@
 mod client;
 mod dns;
 mod environment;
+mod flows;
 mod http;
 mod links;
 mod lock;
@@ -23,6 +24,11 @@ pub use dns::{
     RelayLimits, RelayTarget, Responder, TcpLimits, TcpServer, Transport, UdpOptions, UdpServer,
 };
 pub use environment::{SystemEnvironment, fill_random, variable, variables_named};
+pub use flows::{
+    AdoptError, Attempt, FlowCounts, FlowEnd, FlowEvent, FlowKey, FlowLimits, FlowListener,
+    FlowOptions, FlowProtocol, FlowTotals, Flows, FlowsError, ListenerState, MAX_ATTEMPTS,
+    MAX_LISTENERS, Steer, Target, Tried,
+};
 pub use http::{
     BodyError, DoorTls, Endpoint, FrontDoor, HostError, HttpLimits, HttpServer, ListenError,
     Listener, Refusal, RequestBody, RequestError, ResponseBody, Route, SMALL_BODY, ServerTls,

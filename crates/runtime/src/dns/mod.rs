@@ -6,7 +6,7 @@
 mod affinity;
 mod batch;
 mod counters;
-mod proxy;
+pub(crate) mod proxy;
 mod relay;
 mod sockets;
 mod tcp;

@@ -17,11 +17,11 @@ const FIXED: usize = 16;
 const LONGEST: usize = 536;
 
 /// Room for a header that this file writes: that of IPv6.
-pub(super) const ROOM: usize = FIXED + 36;
+pub(crate) const ROOM: usize = FIXED + 36;
 
 /// A header that was read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Header {
+pub(crate) struct Header {
     /// Its bytes; the packet or stream proper begins behind them.
     pub(super) length: usize,
     /// Whose packet it is; none if the relay speaks for itself (the command LOCAL).
@@ -64,7 +64,7 @@ impl Header {
 
     /// Writes the header of a packet from `source` to `destination`, which are of one family, to
     /// the beginning of `room`; gives its length.
-    pub(super) fn write(
+    pub(crate) fn write(
         source: SocketAddr,
         destination: SocketAddr,
         transport: Transport,

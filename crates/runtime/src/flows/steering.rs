@@ -1,0 +1,40 @@
+//! Asking who steers. A panic of it costs the one choice or note, and is counted.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::counters::ThreadCounters;
+use super::{FlowEvent, FlowKey, Steer, Target, Tried};
+
+/// Who steers, as a thread asks it.
+pub(super) struct Steering {
+    steer: Arc<dyn Steer>,
+    counters: Arc<ThreadCounters>,
+}
+
+impl Steering {
+    pub(super) fn new(steer: Arc<dyn Steer>, counters: Arc<ThreadCounters>) -> Steering {
+        Steering { steer, counters }
+    }
+
+    /// Where a flow goes; none if there is nowhere, or the choice was lost.
+    pub(super) fn steer(&self, flow: &FlowKey, tried: &Tried) -> Option<Target> {
+        let asked = catch_unwind(AssertUnwindSafe(|| self.steer.steer(flow, tried)));
+        asked.unwrap_or_else(|_| {
+            self.lost();
+            None
+        })
+    }
+
+    /// Tells what happened to a flow.
+    pub(super) fn note(&self, token: u32, event: FlowEvent) {
+        if catch_unwind(AssertUnwindSafe(|| self.steer.note(token, event))).is_err() {
+            self.lost();
+        }
+    }
+
+    fn lost(&self) {
+        tracing::error!("steering a flow panicked");
+        self.counters.lost.add(1);
+    }
+}
