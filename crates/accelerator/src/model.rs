@@ -220,6 +220,17 @@ pub enum HealthState {
     Unhealthy,
 }
 
+impl HealthState {
+    /// Its name in the API: `INITIAL`, `HEALTHY` or `UNHEALTHY`.
+    pub fn name(self) -> &'static str {
+        match self {
+            HealthState::Initial => "INITIAL",
+            HealthState::Healthy => "HEALTHY",
+            HealthState::Unhealthy => "UNHEALTHY",
+        }
+    }
+}
+
 impl Accelerator {
     /// The name of its IPv4 addresses: `a1234567890abcdef.awsglobalaccelerator.com`.
     pub fn dns_name(&self) -> String {

@@ -1,0 +1,283 @@
+//! An accelerator made ready to choose by: what each choice would reckon anew is reckoned once. It
+//! is as of one value of the configuration, knows nothing of health, and chooses nothing.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use types::{HealthCheckId, Region};
+
+use crate::board::{Board, Slot};
+use crate::checks;
+use crate::choose::hash;
+use crate::maglev::{FEW_ROWS, Member, ROWS, Table};
+use crate::model::{
+    Accelerator, AcceleratorId, ClientAffinity, Endpoint, EndpointGroup, EndpointGroupId,
+    EndpointTarget, Listener, ListenerId, PortRange, Protocol, TrafficDial,
+};
+use crate::proximity;
+
+/// Listeners of an accelerator, groups of a listener, and endpoints of a group that are served, at
+/// most: more than the service's quotas allow.
+pub(crate) const MAX_PARTS: usize = 64;
+
+/// Tables of an accelerator that are large: a mebibyte. Where it needs more, all are small.
+pub(crate) const MAX_LARGE_TABLES: usize = 64;
+
+/// An accelerator that can't be served.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CompileError {
+    #[error("more than {MAX_PARTS} {0} in one place")]
+    TooMany(&'static str),
+    #[error("listener {}: the ports {} to {} aren't a range", .0.0, .1.from, .1.to)]
+    BadRange(ListenerId, PortRange),
+    #[error("listener {}: it takes ports that another takes", .0.0)]
+    Overlapping(ListenerId),
+    #[error("listener {}: two groups are of {}", .0.0, .1)]
+    TwoGroups(ListenerId, Region),
+}
+
+/// An accelerator.
+#[derive(Debug)]
+pub(crate) struct CompiledAccelerator {
+    pub(crate) id: AcceleratorId,
+    /// The revision that set it.
+    pub(crate) revision: u64,
+    pub(crate) name: String,
+    pub(crate) enabled: bool,
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) dns_label: String,
+    pub(crate) listeners: Vec<CompiledListener>,
+    /// By protocol and first port: which listener takes these.
+    ports: Vec<(Protocol, PortRange, usize)>,
+}
+
+/// A listener.
+#[derive(Debug)]
+pub(crate) struct CompiledListener {
+    pub(crate) id: ListenerId,
+    pub(crate) protocol: Protocol,
+    pub(crate) ports: Vec<PortRange>,
+    pub(crate) affinity: ClientAffinity,
+    pub(crate) groups: Vec<CompiledGroup>,
+    orders: Box<[u8]>,
+}
+
+/// An endpoint group.
+#[derive(Debug)]
+pub(crate) struct CompiledGroup {
+    pub(crate) id: EndpointGroupId,
+    pub(crate) region: Region,
+    pub(crate) dial: TrafficDial,
+    /// By what its dial is drawn: its Region, so that listeners that are alike choose alike.
+    pub(crate) seed: u64,
+    pub(crate) endpoints: Vec<CompiledEndpoint>,
+    pub(crate) table: Arc<Table>,
+    /// What its table was made of.
+    members: Vec<Member>,
+    rows: u32,
+    /// Ascending.
+    overrides: Vec<(u16, u16)>,
+}
+
+/// An endpoint.
+#[derive(Debug)]
+pub(crate) struct CompiledEndpoint {
+    pub(crate) target: EndpointTarget,
+    pub(crate) address: IpAddr,
+    /// What it is known by where it is drawn.
+    pub(crate) seed: u64,
+    pub(crate) weight: u8,
+    pub(crate) preserves_client: bool,
+    pub(crate) check: HealthCheckId,
+    pub(crate) slot: Slot,
+}
+
+impl CompiledAccelerator {
+    /// The listener that takes flows to that port.
+    pub(crate) fn listener(&self, protocol: Protocol, port: u16) -> Option<&CompiledListener> {
+        let after = self
+            .ports
+            .partition_point(|(kind, range, _)| (*kind, range.from) <= (protocol, port));
+        let (kind, range, listener) = self.ports.get(after.checked_sub(1)?)?;
+        (*kind == protocol && port <= range.to).then(|| &self.listeners[*listener])
+    }
+
+    /// All groups of all listeners.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &CompiledGroup> {
+        self.listeners.iter().flat_map(|listener| &listener.groups)
+    }
+}
+
+impl CompiledListener {
+    /// The numbers of its groups, the nearest to that place first.
+    pub(crate) fn order(&self, place: Region) -> &[u8] {
+        let count = self.groups.len();
+        &self.orders[proximity::row_of(place) * count..][..count]
+    }
+}
+
+impl CompiledGroup {
+    /// The port of its endpoints for flows to that port of the listener.
+    pub(crate) fn port(&self, port: u16) -> u16 {
+        let found = self
+            .overrides
+            .binary_search_by_key(&port, |(from, _)| *from);
+        found.map_or(port, |found| self.overrides[found].1)
+    }
+}
+
+/// Compiles an accelerator as that revision set it. What `before` has as it must be is taken over.
+pub(crate) fn compile(
+    accelerator: Accelerator,
+    revision: u64,
+    before: Option<&CompiledAccelerator>,
+    board: &Board,
+) -> Result<CompiledAccelerator, CompileError> {
+    bounded(&accelerator)?;
+    let ports = ports(&accelerator.listeners)?;
+    let several = |group: &&EndpointGroup| group.endpoints.len() > 1;
+    let groups = accelerator
+        .listeners
+        .iter()
+        .flat_map(|listener| &listener.groups);
+    let rows = match groups.filter(several).count() <= MAX_LARGE_TABLES {
+        true => ROWS,
+        false => FEW_ROWS,
+    };
+    let mut listeners = Vec::new();
+    for listener in accelerator.listeners {
+        listeners.push(compile_listener(listener, rows, before, board)?);
+    }
+    Ok(CompiledAccelerator {
+        id: accelerator.id,
+        revision,
+        name: accelerator.name,
+        enabled: accelerator.enabled,
+        addresses: accelerator.addresses,
+        dns_label: accelerator.dns_label,
+        listeners,
+        ports,
+    })
+}
+
+fn bounded(accelerator: &Accelerator) -> Result<(), CompileError> {
+    let within = |count: usize, what| match count <= MAX_PARTS {
+        true => Ok(()),
+        false => Err(CompileError::TooMany(what)),
+    };
+    within(accelerator.addresses.len(), "addresses")?;
+    within(accelerator.listeners.len(), "listeners")?;
+    for listener in &accelerator.listeners {
+        within(listener.ports.len(), "port ranges")?;
+        within(listener.groups.len(), "endpoint groups")?;
+        for group in &listener.groups {
+            within(group.overrides.len(), "port overrides")?;
+            within(group.endpoints.len(), "endpoints")?;
+        }
+    }
+    Ok(())
+}
+
+type Ports = Vec<(Protocol, PortRange, usize)>;
+
+fn ports(listeners: &[Listener]) -> Result<Ports, CompileError> {
+    let mut ports = Ports::new();
+    for (number, listener) in listeners.iter().enumerate() {
+        for range in &listener.ports {
+            if range.from == 0 || range.from > range.to {
+                return Err(CompileError::BadRange(listener.id.clone(), *range));
+            }
+            ports.push((listener.protocol, *range, number));
+        }
+    }
+    ports.sort();
+    for pair in ports.windows(2) {
+        let [(protocol, range, _), (next_protocol, next, number)] = pair else {
+            continue;
+        };
+        if protocol == next_protocol && next.from <= range.to {
+            return Err(CompileError::Overlapping(listeners[*number].id.clone()));
+        }
+    }
+    Ok(ports)
+}
+
+fn compile_listener(
+    listener: Listener,
+    rows: u32,
+    before: Option<&CompiledAccelerator>,
+    board: &Board,
+) -> Result<CompiledListener, CompileError> {
+    let regions: Vec<Region> = listener.groups.iter().map(|group| group.region).collect();
+    for (number, region) in regions.iter().enumerate() {
+        if regions[..number].contains(region) {
+            return Err(CompileError::TwoGroups(listener.id, *region));
+        }
+    }
+    let compiled = |group: &EndpointGroup| {
+        let mut known = before.into_iter().flat_map(CompiledAccelerator::groups);
+        let known = known.find(|known| known.id == group.id);
+        compile_group(&listener, group, (rows, known), board)
+    };
+    let groups = listener.groups.iter().map(compiled).collect();
+    Ok(CompiledListener {
+        orders: proximity::orders(&regions),
+        groups,
+        id: listener.id,
+        protocol: listener.protocol,
+        ports: listener.ports,
+        affinity: listener.affinity,
+    })
+}
+
+fn compile_group(
+    listener: &Listener,
+    group: &EndpointGroup,
+    (rows, before): (u32, Option<&CompiledGroup>),
+    board: &Board,
+) -> CompiledGroup {
+    let compiled = |endpoint: &Endpoint| {
+        let check = checks::check_id(listener, group, &endpoint.target);
+        let EndpointTarget::Address(address) = endpoint.target;
+        CompiledEndpoint {
+            target: endpoint.target.clone(),
+            address,
+            seed: seed(address, endpoint.preserves_client),
+            weight: endpoint.weight,
+            preserves_client: endpoint.preserves_client,
+            slot: board.slot(&check),
+            check,
+        }
+    };
+    let endpoints: Vec<CompiledEndpoint> = group.endpoints.iter().map(compiled).collect();
+    let member = |endpoint: &CompiledEndpoint| Member {
+        seed: endpoint.seed,
+        weight: endpoint.weight,
+    };
+    let members: Vec<Member> = endpoints.iter().map(member).collect();
+    let table = match before {
+        Some(before) if before.members == members && before.rows == rows => before.table.clone(),
+        _ => Arc::new(Table::new(&members, rows)),
+    };
+    CompiledGroup {
+        id: group.id.clone(),
+        region: group.region,
+        dial: group.dial,
+        seed: hash::name(group.region.name()),
+        overrides: group
+            .overrides
+            .iter()
+            .map(|(from, to)| (*from, *to))
+            .collect(),
+        endpoints,
+        table,
+        members,
+        rows,
+    }
+}
+
+/// What an endpoint is known by. An address may stand in a group twice: once told the client's
+/// address, once not.
+fn seed(address: IpAddr, preserves_client: bool) -> u64 {
+    hash::draw(hash::address(address), u64::from(preserves_client))
+}
