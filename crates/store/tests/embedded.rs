@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use common::{batch_of, find, get, missing, open, wait, wait_for_table, whole_log};
 use store::{
-    Batch, CommitError, EmbeddedEngine, EmbeddedOptions, Engine, LogPosition, OpenError, ReadError,
-    Snapshot, Space, trim_log, verify,
+    Batch, CommitError, EmbeddedEngine, EmbeddedOptions, Engine, LogPosition, OpenError,
+    PlantedBug, ReadError, Snapshot, Space, trim_log, verify,
 };
 use types::ByteSize;
 
@@ -406,4 +406,57 @@ fn damaged_file(database: &Path) -> std::path::PathBuf {
         Err(OpenError::Corrupt { file, .. }) => file,
         other => panic!("not refused as corrupt: {other:?}"),
     }
+}
+
+/// A reader that sees one row of a commit sees all of it, also while other keyspaces' rows are
+/// being written out, which moves what fjall lets be seen.
+#[test]
+fn a_snapshot_sees_all_of_a_commit_or_nothing() {
+    const COMMITS: u64 = 1_500;
+    let directory = tempfile::tempdir().unwrap();
+    let options = EmbeddedOptions {
+        write_memory: ByteSize::kib(64),
+        // Only for speed: what is on the disk isn't asked here.
+        planted_bug: Some(PlantedBug::SyncSkipped),
+        ..EmbeddedOptions::modest()
+    };
+    let engine = EmbeddedEngine::open(directory.path(), options).unwrap();
+    let commit = |number: u64| {
+        let mut batch = Batch::new();
+        // Written between the two, so that seeing the first alone is likely.
+        for filler in 0..40_u64 {
+            let key = format!("filler-{}", filler + 40 * (number % 50));
+            batch.put(Space::Indexes, key, vec![number as u8; 500]);
+        }
+        batch.put(Space::Items, "first", number.to_string());
+        batch.put(Space::Content, "last", number.to_string());
+        wait(engine.commit(batch)).unwrap();
+    };
+    commit(0);
+    let done = AtomicU64::new(0);
+    let looks = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut looks = 0_u64;
+            while done.load(Ordering::Relaxed) == 0 {
+                let snapshot = engine.snapshot();
+                let see = |space, key: &[u8]| wait(snapshot.get(space, key)).unwrap();
+                let first = see(Space::Items, b"first");
+                let last = see(Space::Content, b"last");
+                assert_eq!(first, last, "after {looks} looks");
+                assert_eq!(
+                    first,
+                    see(Space::Items, b"first"),
+                    "the same snapshot, again"
+                );
+                looks += 1;
+            }
+            looks
+        });
+        for number in 1..=COMMITS {
+            commit(number);
+        }
+        done.store(1, Ordering::Relaxed);
+        reader.join().unwrap()
+    });
+    assert!(looks > COMMITS, "{looks} looks are few");
 }

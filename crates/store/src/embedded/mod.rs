@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use event_listener::Event;
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, LsmError, Readable as _};
@@ -56,7 +57,7 @@ pub struct EmbeddedEngine {
 /// A view of an `EmbeddedEngine` as of one moment. While it lives, what it sees isn't compacted
 /// away, and the database stays locked.
 pub struct EmbeddedSnapshot {
-    snapshot: fjall::Snapshot,
+    snapshot: Arc<fjall::Snapshot>,
     core: Arc<Core>,
 }
 
@@ -95,6 +96,10 @@ struct Inner {
 /// The database, as the writer and the readers share it. Dropped in the order of its fields: the
 /// directory's lock goes last.
 struct Core {
+    /// The database as of the last commit: what readers see. fjall's own newest snapshot may show a
+    /// part of the commit that is being written: whenever it has written out a keyspace it lets all
+    /// be seen that was begun (`SuperVersions::upgrade_version` of lsm-tree 3.1.10).
+    committed: ArcSwap<fjall::Snapshot>,
     keyspaces: Vec<Keyspace>,
     database: Database,
     head: AtomicU64,
@@ -142,6 +147,7 @@ impl EmbeddedEngine {
             directory.complete()?;
         }
         let core = Core {
+            committed: ArcSwap::from_pointee(database.snapshot()),
             keyspaces,
             database,
             head: AtomicU64::new(0),
@@ -197,7 +203,7 @@ impl Engine for EmbeddedEngine {
 
     fn snapshot(&self) -> EmbeddedSnapshot {
         EmbeddedSnapshot {
-            snapshot: self.inner.core.database.snapshot(),
+            snapshot: self.inner.core.committed.load_full(),
             core: Arc::clone(&self.inner.core),
         }
     }
@@ -324,8 +330,10 @@ impl Core {
         LogPosition(self.head.load(Ordering::Acquire))
     }
 
-    /// Lets the log's followers see what was synced.
+    /// Lets readers and the log's followers see what was synced. The writer calls it between two
+    /// commits, when there is nothing that could be seen by halves.
     fn publish(&self, head: LogPosition) {
+        self.committed.store(Arc::new(self.database.snapshot()));
         if self.head.swap(head.0, Ordering::AcqRel) < head.0 {
             self.grown.notify(usize::MAX);
         }
