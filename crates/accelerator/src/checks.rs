@@ -61,7 +61,7 @@ pub fn health_checks(view: &dyn ConfigurationView) -> Vec<HealthCheck> {
 }
 
 /// The health checks of one accelerator, some perhaps more than once.
-fn of_accelerator(accelerator: &Accelerator) -> impl Iterator<Item = HealthCheck> {
+pub fn of_accelerator(accelerator: &Accelerator) -> impl Iterator<Item = HealthCheck> + '_ {
     let listeners = accelerator.listeners.iter();
     let groups = listeners.flat_map(|listener| {
         let groups = listener.groups.iter();
