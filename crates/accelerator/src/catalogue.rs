@@ -48,13 +48,13 @@ pub(crate) fn of_account(
     account: AccountId,
 ) -> Result<Vec<(u64, Accelerator)>, CodecError> {
     let mut found = Ok(Vec::new());
-    visit(view, &mut |revision, accelerator| match &mut found {
-        Ok(list) => match accelerator {
+    visit(view, &mut |revision, accelerator| {
+        let Ok(list) = &mut found else { return };
+        match accelerator {
             Ok(accelerator) if accelerator.account == account => list.push((revision, accelerator)),
             Ok(_) => {}
             Err(error) => found = Err(error),
-        },
-        Err(_) => {}
+        }
     });
     found
 }

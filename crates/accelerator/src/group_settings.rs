@@ -1,6 +1,9 @@
 //! What an endpoint group is set to, but for its endpoints: read from requests that make one or
 //! change one, and put over what it has. What a request leaves out stays.
 
+use std::collections::BTreeMap;
+
+use serde::Serialize;
 use serde_json::{Value, json};
 use types::Region;
 
@@ -41,7 +44,7 @@ pub(crate) struct Given {
 }
 
 /// The same, by the rules.
-#[derive(Clone, Debug)]
+#[derive(Serialize)]
 pub(crate) struct Settings {
     endpoints: Option<Vec<Endpoint>>,
     dial: Option<TrafficDial>,
@@ -50,7 +53,7 @@ pub(crate) struct Settings {
     path: Option<String>,
     interval: Option<u8>,
     threshold: Option<u8>,
-    overrides: Option<std::collections::BTreeMap<u16, u16>>,
+    overrides: Option<BTreeMap<u16, u16>>,
 }
 
 impl Given {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use async_lock::{Mutex, MutexGuard};
 use aws::ServiceError;
 use aws::access::Authorizer;
+use aws::json::GLOBAL_ACCELERATOR;
 use bytes::Bytes;
 use types::{Configuration, ConfigurationEdit, ConfigurationView, Environment, Timestamp};
 
@@ -71,7 +72,8 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// The service's own, of which the first that applies: the operation is unknown or not built,
+    /// The service's own, of which the first that applies: the body is larger than
+    /// [`GLOBAL_ACCELERATOR`]'s limit, the operation is unknown or not built,
     /// the body isn't of its shape, the caller may not, or the request can't be carried out.
     pub async fn execute(
         &self,
@@ -79,6 +81,9 @@ impl Service {
         operation: &str,
         body: &[u8],
     ) -> Result<Bytes, ServiceError> {
+        if body.len() as u64 > GLOBAL_ACCELERATOR.request_limit.0 {
+            return Err(aws::json::request_too_large(&GLOBAL_ACCELERATOR));
+        }
         Ok(self.dispatch(caller, operation, body).await?)
     }
 

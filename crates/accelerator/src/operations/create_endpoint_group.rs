@@ -77,7 +77,7 @@ impl Input {
             overrides: self.port_overrides,
         };
         let settings = given.read(service)?;
-        let digest = ids::digest(&format!("{region} {settings:?}"));
+        let digest = ids::digest(&json!([region, settings]).to_string());
         Ok(Wanted {
             region,
             settings,

@@ -1,0 +1,348 @@
+//! A site's API on an empty configuration in memory, driven without a runtime.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use accelerator::model::{AcceleratorId, EndpointGroupId, EndpointTarget, HealthState};
+use accelerator::{EndpointHealth, NodeView, Pools, Service, ServiceConfig, Targets};
+use aws::ServiceError;
+use aws::access::{Authorizer, Owner};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use types::{
+    AccountId, Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected,
+    ConfigurationView, Environment, Monotonic, Now, Proposal, Sleep, Timestamp,
+};
+
+/// A clock that moves a millisecond with each look, and a counter for randomness.
+pub struct StillEnvironment {
+    looks: AtomicU64,
+    draws: AtomicU64,
+}
+
+impl Environment for StillEnvironment {
+    fn now(&self) -> Now {
+        let looks = self.looks.fetch_add(1, Ordering::Relaxed);
+        Now {
+            wall: Timestamp(1_795_000_000_000 + looks),
+            monotonic: Monotonic(looks),
+        }
+    }
+
+    fn sleep_until(&self, _: Monotonic) -> Sleep {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn random(&self) -> u64 {
+        let draws = self.draws.fetch_add(1, Ordering::Relaxed) + 1;
+        draws.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+/// The settings of one revision.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct View {
+    pub revision: u64,
+    pub entries: BTreeMap<String, (u64, Bytes)>,
+}
+
+impl ConfigurationView for View {
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    fn get(&self, key: &str) -> Option<(u64, Bytes)> {
+        self.entries.get(key).cloned()
+    }
+
+    fn visit(&self, prefix: &str, visitor: &mut dyn FnMut(&str, u64, &Bytes)) {
+        let entries = self.entries.range(prefix.to_owned()..);
+        for (key, (revision, value)) in entries.take_while(|(key, _)| key.starts_with(prefix)) {
+            visitor(key, *revision, value);
+        }
+    }
+}
+
+/// What another site does between a read and the proposal made of it.
+type Interference = Box<dyn FnMut(&mut View) + Send>;
+
+/// A configuration in memory, with the council's rules.
+#[derive(Default)]
+pub struct Memory {
+    view: Mutex<Arc<View>>,
+    interference: Mutex<Option<Interference>>,
+    failure: Mutex<Option<ConfigurationError>>,
+    /// Proposals made.
+    pub proposals: AtomicUsize,
+}
+
+impl Memory {
+    pub fn view_now(&self) -> View {
+        View::clone(&self.view.lock().unwrap())
+    }
+
+    /// Another site's view becomes this one's.
+    pub fn set(&self, view: View) {
+        *self.view.lock().unwrap() = Arc::new(view);
+    }
+
+    /// Before each proposal from now on, does this.
+    pub fn interfere(&self, with: impl FnMut(&mut View) + Send + 'static) {
+        *self.interference.lock().unwrap() = Some(Box::new(with));
+    }
+
+    /// Fails every proposal from now on.
+    pub fn fail(&self, error: Option<ConfigurationError>) {
+        *self.failure.lock().unwrap() = error;
+    }
+
+    fn decide(&self, edits: Vec<ConfigurationEdit>) -> Result<u64, ConfigurationError> {
+        self.proposals.fetch_add(1, Ordering::Relaxed);
+        if let Some(error) = *self.failure.lock().unwrap() {
+            return Err(error);
+        }
+        let mut held = self.view.lock().unwrap();
+        let mut view = View::clone(&held);
+        if let Some(interfere) = &mut *self.interference.lock().unwrap() {
+            interfere(&mut view);
+            *held = Arc::new(view.clone());
+        }
+        assert!(!edits.is_empty());
+        for (index, edit) in edits.iter().enumerate() {
+            assert!((1..=512).contains(&edit.key.len()), "{}", edit.key);
+            let mut before = edits[..index].iter();
+            assert!(!before.any(|other| other.key == edit.key), "{}", edit.key);
+            let found = view.entries.get(&edit.key).map(|(revision, _)| *revision);
+            let holds = match edit.expected {
+                ConfigurationExpected::Any => true,
+                ConfigurationExpected::Absent => found.is_none(),
+                ConfigurationExpected::Revision(revision) => found == Some(revision),
+            };
+            if !holds {
+                return Err(ConfigurationError::Conflict);
+            }
+        }
+        view.revision += 1;
+        for edit in edits {
+            match edit.value {
+                Some(value) => view.entries.insert(edit.key, (view.revision, value)),
+                None => view.entries.remove(&edit.key),
+            };
+        }
+        let revision = view.revision;
+        *held = Arc::new(view);
+        Ok(revision)
+    }
+}
+
+impl Configuration for Memory {
+    fn view(&self) -> Arc<dyn ConfigurationView> {
+        self.view.lock().unwrap().clone()
+    }
+
+    fn propose(&self, edits: Vec<ConfigurationEdit>) -> Proposal<'_> {
+        Box::pin(std::future::ready(self.decide(edits)))
+    }
+}
+
+/// Edges that serve a set revision, and checkers that found some endpoints as they are here.
+#[derive(Default)]
+pub struct Nodes {
+    pub served: AtomicU64,
+    pub found: Mutex<BTreeMap<IpAddr, (HealthState, &'static str)>>,
+}
+
+impl NodeView for Nodes {
+    fn in_sync(&self, revision: u64) -> bool {
+        self.served.load(Ordering::Relaxed) >= revision
+    }
+
+    fn health(
+        &self,
+        _: &AcceleratorId,
+        _: &EndpointGroupId,
+        target: &EndpointTarget,
+    ) -> EndpointHealth {
+        let EndpointTarget::Address(address) = target;
+        let found = self.found.lock().unwrap();
+        match found.get(address) {
+            Some((state, reason)) => EndpointHealth {
+                state: *state,
+                reason: Some((*reason).to_owned()),
+            },
+            None => EndpointHealth {
+                state: HealthState::Initial,
+                reason: None,
+            },
+        }
+    }
+}
+
+/// A site's API and what stands behind it.
+pub struct Api {
+    pub service: Service,
+    pub memory: Arc<Memory>,
+    pub nodes: Arc<Nodes>,
+}
+
+impl Api {
+    pub fn new() -> Api {
+        Api::with_pools(Ok(pools("127.80.0.0/16", "127.81.0.0/16")))
+    }
+
+    pub fn with_pools(pools: Result<Pools, String>) -> Api {
+        Api::at_site(0, pools)
+    }
+
+    /// A site whose randomness is its own.
+    pub fn at_site(site: u64, pools: Result<Pools, String>) -> Api {
+        let (memory, nodes) = (Arc::<Memory>::default(), Arc::<Nodes>::default());
+        let service = Service::new(ServiceConfig {
+            environment: Arc::new(StillEnvironment {
+                looks: AtomicU64::new(0),
+                draws: AtomicU64::new(site << 32),
+            }),
+            configuration: memory.clone(),
+            nodes: nodes.clone(),
+            pools,
+            targets: Targets {
+                allows: Arc::new(|address: IpAddr| address.is_loopback()),
+                setting: "accelerator.targets".to_owned(),
+            },
+        });
+        Api {
+            service,
+            memory,
+            nodes,
+        }
+    }
+
+    /// The answer to whoever calls.
+    pub fn raw_as(
+        &self,
+        caller: &dyn Authorizer,
+        operation: &str,
+        body: &[u8],
+    ) -> Result<Value, ServiceError> {
+        let answer = block_on(self.service.execute(caller, operation, body))?;
+        match answer.is_empty() {
+            true => Ok(Value::Null),
+            false => Ok(serde_json::from_slice(&answer).unwrap()),
+        }
+    }
+
+    pub fn call_as(
+        &self,
+        caller: &dyn Authorizer,
+        operation: &str,
+        body: Value,
+    ) -> Result<Value, ServiceError> {
+        self.raw_as(caller, operation, body.to_string().as_bytes())
+    }
+
+    pub fn call(&self, operation: &str, body: Value) -> Result<Value, ServiceError> {
+        self.call_as(&owner(), operation, body)
+    }
+
+    /// The answer of a call that succeeds.
+    pub fn ok(&self, operation: &str, body: Value) -> Value {
+        let shown = body.clone();
+        let answer = self.call(operation, body);
+        answer.unwrap_or_else(|error| panic!("{operation} {shown}: {error}"))
+    }
+
+    /// The code and the text of a call that is refused, and changes nothing.
+    pub fn refused(&self, operation: &str, body: Value) -> (&'static str, String) {
+        let before = self.memory.view_now();
+        let shown = body.clone();
+        let Err(error) = self.call(operation, body) else {
+            panic!("{operation} {shown} is not refused");
+        };
+        assert_eq!(self.memory.view_now(), before, "{operation} {shown}");
+        (error.code, error.message)
+    }
+
+    /// The code alone.
+    pub fn code(&self, operation: &str, body: Value) -> &'static str {
+        self.refused(operation, body).0
+    }
+
+    /// A new accelerator's ARN.
+    pub fn accelerator(&self, name: &str) -> String {
+        let made = self.ok(
+            "CreateAccelerator",
+            json!({"Name": name, "IdempotencyToken": name}),
+        );
+        text(&made["Accelerator"]["AcceleratorArn"])
+    }
+
+    /// A new listener's ARN: TCP on ports from one to another.
+    pub fn listener(&self, accelerator: &str, from: u16, to: u16) -> String {
+        let made = self.ok(
+            "CreateListener",
+            json!({
+                "AcceleratorArn": accelerator,
+                "PortRanges": [{"FromPort": from, "ToPort": to}],
+                "Protocol": "TCP",
+                "IdempotencyToken": format!("{from}-{to}"),
+            }),
+        );
+        text(&made["Listener"]["ListenerArn"])
+    }
+
+    /// A new endpoint group's ARN.
+    pub fn group(&self, listener: &str, region: &str) -> String {
+        let made = self.ok("CreateEndpointGroup", group_of(listener, region, json!({})));
+        text(&made["EndpointGroup"]["EndpointGroupArn"])
+    }
+
+    /// An endpoint group as it is described.
+    pub fn described(&self, group: &str) -> Value {
+        let found = self.ok("DescribeEndpointGroup", json!({"EndpointGroupArn": group}));
+        found["EndpointGroup"].clone()
+    }
+}
+
+/// The request for an endpoint group, with those members beside the required ones.
+pub fn group_of(listener: &str, region: &str, more: Value) -> Value {
+    let mut body = json!({
+        "ListenerArn": listener,
+        "EndpointGroupRegion": region,
+        "IdempotencyToken": region,
+    });
+    merge(&mut body, more);
+    body
+}
+
+/// Puts the members of one object over another's.
+pub fn merge(body: &mut Value, more: Value) {
+    let Value::Object(more) = more else {
+        panic!("{more} is no object");
+    };
+    body.as_object_mut().unwrap().extend(more);
+}
+
+pub fn pools(one: &str, other: &str) -> Pools {
+    Pools::new([one, other].map(|text| text.parse().unwrap())).unwrap()
+}
+
+pub fn owner() -> Owner {
+    Owner::new(AccountId::LAB, "us-west-2")
+}
+
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+/// Drives a future that never waits for anything outside.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("nothing here waits"),
+    }
+}
