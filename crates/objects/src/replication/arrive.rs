@@ -15,7 +15,7 @@ use crate::blob::BlobId;
 use crate::content::{
     Contents, Expected, Ingest, IngestOptions, Ingested, RawIngest, Staged, discard_extent,
 };
-use crate::{ChecksumKind, Encryption, Extent, ObjectError, Objects, row};
+use crate::{ChecksumKind, Encryption, Extent, ObjectError, Objects, keys, row};
 
 /// Bytes that may have to be sent again after a crash of the receiver, of each transfer.
 const STAGE_EVERY: u64 = 16 << 20;
@@ -153,7 +153,10 @@ impl<E: Engine> Objects<E> {
                 StagedBytes::Begun(begun) => progress.begun = Some(begun),
             }
         }
-        Ok(Taken::Wants(Box::new(progress)))
+        match progress.is_whole() {
+            true => self.conclude(from, Box::new(progress), None).await,
+            false => Ok(Taken::Wants(Box::new(progress))),
+        }
     }
 
     /// The facts of the part that follows.
@@ -244,37 +247,80 @@ impl<E: Engine> Objects<E> {
         let mut batch = Batch::new();
         let extent = ingested.enter(&mut batch);
         progress.parts.push(extent.clone());
-        if !progress.is_whole() {
-            let part = self.staged(&progress, StagedBytes::Whole(extent));
-            batch.put(
-                Space::Objects,
-                staged_row(from, task, index),
-                row::encode(&part),
-            );
-            self.engine.commit(batch).await.map_err(ObjectError::from)?;
-            return Ok(Taken::On(progress));
+        if progress.is_whole() {
+            return self.conclude(from, progress, Some((extent, batch))).await;
         }
+        let part = self.staged(&progress, StagedBytes::Whole(extent));
+        batch.put(
+            Space::Objects,
+            staged_row(from, task, index),
+            row::encode(&part),
+        );
+        self.engine.commit(batch).await.map_err(ObjectError::from)?;
+        Ok(Taken::On(progress))
+    }
+
+    /// All parts are here: the version comes to be, and their rows go, in one batch with the bytes
+    /// of the `last` part if it was just entered. Where that can't be now, the last part is put
+    /// beside the others, so that it needn't be sent again.
+    async fn conclude(
+        &self,
+        from: SiteId,
+        progress: Box<Progress>,
+        last: Option<(Extent, Batch)>,
+    ) -> Result<Taken, Refusal> {
+        let entered = last.as_ref().map(|(_, entered)| entered.clone());
+        let mut batch = entered.unwrap_or_default();
         for index in 0..progress.offer.parts {
-            batch.delete(Space::Objects, staged_row(from, task, index));
+            batch.delete(Space::Objects, staged_row(from, progress.offer.task, index));
         }
-        let Progress {
-            offer,
-            bucket,
-            key,
-            mut version,
-            mut parts,
-            ..
-        } = *progress;
+        let mut version = progress.version.clone();
+        let mut parts = progress.parts.clone();
         if super::offer::only_extent(&version).is_some() {
-            place(&mut version, extent);
+            let only = parts.pop().ok_or_else(|| malformed("its parts"))?;
+            place(&mut version, only);
             parts.clear();
         }
         let taking = Taking {
-            bucket,
-            key,
+            bucket: progress.bucket.clone(),
+            key: progress.key.clone(),
             version,
         };
-        self.import(taking, &offer, batch, parts).await
+        match (
+            self.import(taking, &progress.offer, batch, parts).await,
+            last,
+        ) {
+            (Err(Refusal::Trouble(error)), Some((extent, entered))) => {
+                if let Err(error) = self.keep_last(from, progress, extent, entered).await {
+                    tracing::warn!(%error, "the last part of a transfer isn't kept");
+                }
+                Err(Refusal::Trouble(error))
+            }
+            (taken, _) => taken,
+        }
+    }
+
+    /// Puts the last part beside the others, unless the version is here after all: then the part
+    /// is its.
+    async fn keep_last(
+        &self,
+        from: SiteId,
+        progress: Box<Progress>,
+        extent: Extent,
+        mut batch: Batch,
+    ) -> Result<(), ObjectError> {
+        let stamp = progress.version.stamp;
+        let row = keys::version(progress.bucket.entry.id, &progress.key, stamp);
+        batch.require(Space::Objects, row, None);
+        // A row of some hundred bytes saves a blob: so it passes also while the disk is nearly
+        // full, as it may be just then.
+        batch.frees = !extent.inline;
+        let index = progress.parts.len() as u32 - 1;
+        let part = self.staged(&progress, StagedBytes::Whole(extent));
+        let row = staged_row(from, progress.offer.task, index);
+        batch.put(Space::Objects, row, row::encode(&part));
+        self.engine.commit(batch).await?;
+        Ok(())
     }
 
     fn staged(&self, progress: &Progress, bytes: StagedBytes) -> StagedPart {

@@ -374,6 +374,13 @@ impl Lab {
         }
     }
 
+    /// What waits for messages of a place goes on a little, and is dropped wherever it is.
+    pub(super) fn give_up_sending(&self, at: usize) {
+        let place = &self.places[at];
+        self.poll_senders(place);
+        place.sending.borrow_mut().clear();
+    }
+
     pub(super) fn advance(&self, span: Span) {
         self.clock.wall.fetch_add(span.0 / 1000, Ordering::Relaxed);
     }

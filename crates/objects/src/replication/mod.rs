@@ -50,6 +50,7 @@ pub use repair::ReplicaRepair;
 
 use figures::Figures;
 use message::Message;
+use outcome::Ended;
 use queue::Queue;
 use repair::Questions;
 use stream::Stream;
@@ -109,6 +110,10 @@ pub(super) struct Sending {
     ahead: usize,
     /// When the outbox was last read from its beginning.
     read_anew: Monotonic,
+    /// When to look again whether something is overdue.
+    look: Monotonic,
+    /// Ends of tasks whose commit nobody waits for any more.
+    given_up: VecDeque<(u64, Task, Ended)>,
 }
 
 /// A task that was offered and hasn't ended.
@@ -185,6 +190,8 @@ impl SiteState {
                 offered: 0,
                 ahead: 0,
                 read_anew: now,
+                look: now,
+                given_up: VecDeque::new(),
             }),
             transfers: Mutex::default(),
         }

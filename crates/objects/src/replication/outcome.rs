@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use store::{Batch, Engine, Snapshot, Space};
 use types::SiteId;
 
@@ -33,7 +34,7 @@ pub(super) enum Ended {
 }
 
 impl<E: Engine> Objects<E> {
-    /// Ends a task. Poll it to its end.
+    /// Ends a task. A call that is dropped may have ended it or not; it is to be called again.
     ///
     /// # Errors
     /// The disk is full or has failed: the task stands.
@@ -44,21 +45,26 @@ impl<E: Engine> Objects<E> {
         task: &Task,
         ended: Ended,
     ) -> Result<(), ObjectError> {
-        let bucket = self.source_of(task);
-        let changed = match &bucket {
-            None => Err(ObjectError::NoSuchVersion),
-            Some(bucket) => self.settle(site, number, task, ended, bucket).await,
-        };
-        match changed {
-            Ok(()) => {}
-            // Only the row is left to go.
-            Err(ObjectError::NoSuchVersion | ObjectError::NoSuchBucket) => {
-                let mut batch = Batch::new();
-                report((site, number), task, ended, &mut batch);
-                batch.delete(Space::Objects, outbox_row(site, number));
-                self.engine.commit(batch).await?;
+        let row = outbox_row(site, number);
+        let held = self.engine.snapshot().get(Space::Objects, &row).await?;
+        // Without its row a call that was given up has ended it, and only memory doesn't know.
+        if let Some(held) = held {
+            let bucket = self.source_of(task);
+            let changed = match &bucket {
+                None => Err(ObjectError::NoSuchVersion),
+                Some(bucket) => self.settle((site, number, held), task, ended, bucket).await,
+            };
+            match changed {
+                Ok(()) => {}
+                // Only the row is left to go.
+                Err(ObjectError::NoSuchVersion | ObjectError::NoSuchBucket) => {
+                    let mut batch = Batch::new();
+                    report((site, number), task, ended, &mut batch);
+                    batch.delete(Space::Objects, row);
+                    self.engine.commit(batch).await?;
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
         }
         let mut figures = self.replication.figures();
         match ended {
@@ -74,11 +80,11 @@ impl<E: Engine> Objects<E> {
         Ok(())
     }
 
-    /// Commits the outcome with the version.
+    /// Commits the outcome with the version, if the task's row still stands: so none is counted
+    /// twice.
     async fn settle(
         &self,
-        site: SiteId,
-        number: u64,
+        (site, number, held): (SiteId, u64, Bytes),
         task: &Task,
         ended: Ended,
         bucket: &Bucket,
@@ -88,7 +94,9 @@ impl<E: Engine> Objects<E> {
         let change = |_: &crate::BucketSettings, version: &mut ObjectVersion| {
             settle_version(version, task, ended);
             let mut batch = Batch::new();
-            batch.delete(Space::Objects, outbox_row(site, number));
+            let row = outbox_row(site, number);
+            batch.require(Space::Objects, row.clone(), Some(held.clone()));
+            batch.delete(Space::Objects, row);
             self.tell(bucket, task, version, ended, &mut batch);
             report((site, number), task, ended, &mut batch);
             Ok(batch)

@@ -1,6 +1,11 @@
 //! The tasks for one destination site, as far as memory knows them: which may start, one of a key
 //! at a time and in the order in which they were written. It reads and writes nothing: it says
 //! which stretch of the outbox to read, and is told what was found there.
+//!
+//! When memory is full of tasks that wait, the latest of them are put off: forgotten, and their
+//! shares of keys with them, so that reading goes on to what others wait for. A share is a 64th of a
+//! destination's keys; nothing of one that is put off is taken on before what was forgotten is
+//! known again. So order holds, and a bad destination holds up no other.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -8,8 +13,17 @@ use types::{Monotonic, Span};
 
 use crate::{BucketId, BucketName, ObjectKey};
 
-/// Tasks that memory knows at once, at most; the rest waits in the outbox.
-const MAX_KNOWN: usize = 16 * 1024;
+/// Tasks that memory knows at once, at most; the rest waits in the outbox. Few in tests, so that
+/// their seeds come to it.
+const MAX_KNOWN: usize = if cfg!(test) { 128 } else { 16 * 1024 };
+
+/// When more are known and none can start, those that wait are put off until no more than this
+/// are; and while no more than this are, what was put off comes back. What lies between is for
+/// others to pass.
+const KEPT: usize = MAX_KNOWN / 2;
+
+/// Shares of a destination's keys.
+const SHARES: u64 = 64;
 
 /// After the first failed attempt a task waits so long, then twice as long, ….
 const FIRST_DELAY: Span = Span::milliseconds(500);
@@ -28,11 +42,29 @@ pub(super) struct Line {
     pub destination: BucketName,
 }
 
+/// Keys of a destination that are put off together.
+type Share = (BucketName, u8);
+
+/// A stretch of the outbox to be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Stretch {
+    /// After this number …
+    pub after: u64,
+    /// … and before that one.
+    pub before: u64,
+    /// What was read before is read again, for what was put off.
+    again: bool,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Queue {
     /// The outbox is read up to here.
     read: u64,
+    /// Shares of which nothing new is taken on …
+    put_off: BTreeSet<Share>,
+    /// … until what lies between here and `read` is known again.
+    read_again: u64,
     /// The number of the next task.
     next: u64,
     /// Numbers that were given out and whose commit hasn't returned.
@@ -75,6 +107,8 @@ impl Queue {
     pub fn new(next: u64) -> Queue {
         Queue {
             read: 0,
+            put_off: BTreeSet::new(),
+            read_again: 0,
             next,
             uncommitted: BTreeSet::new(),
             lines: BTreeMap::new(),
@@ -101,39 +135,63 @@ impl Queue {
         self.uncommitted.remove(&number);
     }
 
-    /// The stretch of the outbox that is to be read next: after the first, before the second.
-    /// None: there is nothing that isn't read, or enough is known. The snapshot to read it from is
-    /// to be taken after this.
-    pub fn unread(&self) -> Option<(u64, u64)> {
+    /// The stretch of the outbox that is to be read next, where no task may start. None: there is
+    /// nothing that isn't read, or enough is known. The snapshot to read it from is to be taken
+    /// after this.
+    pub fn unread(&mut self) -> Option<Stretch> {
         let before = self.uncommitted.first().copied().unwrap_or(self.next);
-        let more = self.read + 1 < before && self.known < MAX_KNOWN;
-        more.then_some((self.read, before))
+        if self.read + 1 < before {
+            if self.known >= MAX_KNOWN {
+                self.put_off_waiting();
+            }
+            return (self.known < MAX_KNOWN).then_some(Stretch {
+                after: self.read,
+                before,
+                again: false,
+            });
+        }
+        (!self.put_off.is_empty() && self.known < KEPT).then_some(Stretch {
+            after: self.read_again,
+            before: self.read + 1,
+            again: true,
+        })
     }
 
-    /// A task that was found in the outbox.
-    pub fn found(&mut self, number: u64, line: Line) {
-        if number <= self.read {
-            return;
+    /// A task that was found in a stretch; false: enough is known, and the rest of it is to be
+    /// read another time.
+    pub fn found(&mut self, stretch: &Stretch, number: u64, line: Line) -> bool {
+        let most = if stretch.again { KEPT } else { MAX_KNOWN };
+        if self.known >= most {
+            return false;
         }
-        self.read = number;
-        self.known += 1;
-        if let Some(waiting) = self.lines.get_mut(&line) {
-            waiting.push_back(number);
-            return;
+        let waits = self.put_off.contains(&share_of(&line));
+        if stretch.again {
+            self.read_again = number;
+            if waits && !self.knows(number, &line) {
+                self.take_on(number, line);
+            }
+        } else if number > self.read {
+            self.read = number;
+            if !waits {
+                self.take_on(number, line);
+            }
         }
-        self.lines.insert(line.clone(), VecDeque::new());
-        self.lead(number, line);
+        true
     }
 
-    /// The outbox holds nothing more before that number.
-    pub fn read_to(&mut self, before: u64) {
-        self.read = self.read.max(before.saturating_sub(1));
+    /// A stretch was read to its end.
+    pub fn read_through(&mut self, stretch: &Stretch) {
+        match stretch.again {
+            // All that was put off is known again.
+            true => self.put_off.clear(),
+            false => self.read = self.read.max(stretch.before.saturating_sub(1)),
+        }
     }
 
     /// Reads the outbox from its beginning again, if nothing is known: a row whose commit was
     /// given up half-way may have come late.
     pub fn read_anew(&mut self) {
-        if self.known == 0 {
+        if self.is_idle() {
             self.read = 0;
         }
     }
@@ -242,7 +300,66 @@ impl Queue {
 
     /// Is nothing known that isn't done?
     pub fn is_idle(&self) -> bool {
-        self.known == 0
+        self.known == 0 && self.put_off.is_empty()
+    }
+
+    fn knows(&self, number: u64, line: &Line) -> bool {
+        let waiting = self.lines.get(line);
+        self.heads.contains_key(&number)
+            || waiting.is_some_and(|waiting| waiting.binary_search(&number).is_ok())
+    }
+
+    fn take_on(&mut self, number: u64, line: Line) {
+        self.known += 1;
+        if let Some(waiting) = self.lines.get_mut(&line) {
+            // One that has ended since it was read comes late, and is found gone.
+            let place = waiting.partition_point(|known| *known < number);
+            waiting.insert(place, number);
+            return;
+        }
+        self.lines.insert(line.clone(), VecDeque::new());
+        self.lead(number, line);
+    }
+
+    /// Forgets tasks that can't start now, the latest first: of each line a beginning is left, of
+    /// the oldest lines all.
+    fn put_off_waiting(&mut self) {
+        let waits = |head: &Head| matches!(head.state, State::Delayed(_) | State::Aside);
+        let heads = self.heads.iter().filter(|(_, head)| waits(head));
+        let heads = heads.map(|(number, head)| (*number, head.line.clone()));
+        let waiting = self.lines.iter().flat_map(|(line, waiting)| {
+            let numbers = waiting.iter();
+            numbers.map(|number| (*number, line.clone()))
+        });
+        let mut waiting: Vec<(u64, Line)> = heads.chain(waiting).collect();
+        waiting.sort_unstable_by(|one, other| other.0.cmp(&one.0));
+        for (number, line) in waiting {
+            if self.known <= KEPT {
+                return;
+            }
+            let Some(behind) = self.lines.get_mut(&line) else {
+                continue;
+            };
+            match behind.back() {
+                Some(last) if *last == number => {
+                    behind.pop_back();
+                }
+                // Its turn is over before theirs.
+                Some(_) => continue,
+                None => {
+                    self.unset(number);
+                    self.heads.remove(&number);
+                    self.lines.remove(&line);
+                }
+            }
+            self.known -= 1;
+            let before = number.saturating_sub(1);
+            self.read_again = match self.put_off.is_empty() {
+                true => before,
+                false => self.read_again.min(before),
+            };
+            self.put_off.insert(share_of(&line));
+        }
     }
 
     fn lead(&mut self, number: u64, line: Line) {
@@ -301,11 +418,37 @@ impl Queue {
     }
 }
 
+/// The share that a line's tasks are of (by FNV-1a of the key).
+fn share_of(line: &Line) -> Share {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    let bytes = line.key.as_str().bytes();
+    let hash = bytes.fold(OFFSET, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(PRIME)
+    });
+    (line.destination.clone(), (hash % SHARES) as u8)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const NOW: Monotonic = Monotonic(0);
+
+    fn front(queue: &mut Queue) -> Option<(u64, u64)> {
+        let stretch = queue.unread();
+        stretch.map(|stretch| (stretch.after, stretch.before))
+    }
+
+    fn find(queue: &mut Queue, number: u64, line: Line) {
+        let stretch = queue.unread().expect("it isn't read");
+        assert!(queue.found(&stretch, number, line));
+    }
+
+    fn read_through(queue: &mut Queue) {
+        let stretch = queue.unread().expect("it isn't read");
+        queue.read_through(&stretch);
+    }
 
     fn line(key: &str) -> Line {
         Line {
@@ -319,32 +462,35 @@ mod tests {
         (0..count).map(|_| queue.number()).collect()
     }
 
+    fn committed(queue: &mut Queue, count: usize) {
+        for number in numbered(queue, count) {
+            queue.committed(number);
+        }
+    }
+
     #[test]
     fn nothing_is_read_past_a_commit_that_has_not_returned() {
         let mut queue = Queue::new(10);
-        assert_eq!(queue.unread(), Some((0, 10)));
-        queue.read_to(10);
+        assert_eq!(front(&mut queue), Some((0, 10)));
+        read_through(&mut queue);
         assert_eq!(queue.unread(), None);
         assert_eq!(numbered(&mut queue, 3), [10, 11, 12]);
         queue.committed(10);
         queue.committed(12);
-        assert_eq!(queue.unread(), Some((9, 11)));
-        queue.found(10, line("a"));
-        queue.read_to(11);
+        assert_eq!(front(&mut queue), Some((9, 11)));
+        find(&mut queue, 10, line("a"));
         assert_eq!(queue.unread(), None);
         queue.committed(11);
-        assert_eq!(queue.unread(), Some((10, 13)));
+        assert_eq!(front(&mut queue), Some((10, 13)));
     }
 
     #[test]
     fn tasks_of_one_key_go_one_after_the_other_and_others_pass_them() {
         let mut queue = Queue::new(1);
-        for number in numbered(&mut queue, 3) {
-            queue.committed(number);
-        }
-        queue.found(1, line("a"));
-        queue.found(2, line("a"));
-        queue.found(3, line("b"));
+        committed(&mut queue, 3);
+        find(&mut queue, 1, line("a"));
+        find(&mut queue, 2, line("a"));
+        find(&mut queue, 3, line("b"));
         assert_eq!(queue.start(NOW), Some(1));
         assert_eq!(queue.start(NOW), Some(3));
         assert_eq!(queue.start(NOW), None);
@@ -358,16 +504,16 @@ mod tests {
         queue.finished(3);
         assert_eq!((queue.known, queue.lines.len()), (0, 0));
         queue.read_anew();
-        assert_eq!(queue.unread(), Some((0, 4)));
+        assert_eq!(front(&mut queue), Some((0, 4)));
     }
 
     #[test]
     fn a_new_link_starts_everything_again_in_order() {
         let mut queue = Queue::new(1);
-        numbered(&mut queue, 3);
-        queue.found(1, line("a"));
-        queue.found(2, line("a"));
-        queue.found(3, line("b"));
+        committed(&mut queue, 3);
+        find(&mut queue, 1, line("a"));
+        find(&mut queue, 2, line("a"));
+        find(&mut queue, 3, line("b"));
         queue.start(NOW);
         queue.start(NOW);
         queue.again(3, NOW);
@@ -380,9 +526,9 @@ mod tests {
     #[test]
     fn a_task_ends_once_and_the_silent_are_found() {
         let mut queue = Queue::new(1);
-        numbered(&mut queue, 2);
-        queue.found(1, line("a"));
-        queue.found(2, line("b"));
+        committed(&mut queue, 2);
+        find(&mut queue, 1, line("a"));
+        find(&mut queue, 2, line("b"));
         assert_eq!(queue.start(NOW), Some(1));
         assert_eq!(queue.start(NOW), Some(2));
         queue.set_aside(2);
@@ -404,8 +550,8 @@ mod tests {
     #[test]
     fn delays_double_up_to_a_minute() {
         let mut queue = Queue::new(1);
-        numbered(&mut queue, 1);
-        queue.found(1, line("a"));
+        committed(&mut queue, 1);
+        find(&mut queue, 1, line("a"));
         let mut now = NOW;
         let mut delays = Vec::new();
         for _ in 0..10 {
@@ -420,5 +566,153 @@ mod tests {
             [FIRST_DELAY, Span::seconds(1), Span::seconds(2)]
         );
         assert_eq!(delays[9], LONGEST_DELAY);
+    }
+
+    /// An outbox, and the queue that reads it as `send` does.
+    struct Outbox {
+        rows: BTreeMap<u64, Line>,
+        queue: Queue,
+    }
+
+    impl Outbox {
+        fn new() -> Outbox {
+            Outbox {
+                rows: BTreeMap::new(),
+                queue: Queue::new(1),
+            }
+        }
+
+        fn announce(&mut self, key: &str, destination: &str) -> u64 {
+            let number = self.queue.number();
+            let line = Line {
+                destination: destination.parse().unwrap(),
+                ..line(key)
+            };
+            self.rows.insert(number, line);
+            self.queue.committed(number);
+            number
+        }
+
+        /// The next task that may start, of those that there are.
+        fn start(&mut self, now: Monotonic) -> Option<u64> {
+            loop {
+                if let Some(number) = self.queue.start(now) {
+                    if self.rows.contains_key(&number) {
+                        return Some(number);
+                    }
+                    self.queue.finished(number);
+                    continue;
+                }
+                let stretch = self.queue.unread()?;
+                let mut whole = true;
+                let rows = self.rows.range(stretch.after + 1..stretch.before);
+                for (number, line) in rows {
+                    whole = self.queue.found(&stretch, *number, line.clone());
+                    if !whole {
+                        break;
+                    }
+                }
+                if whole {
+                    self.queue.read_through(&stretch);
+                }
+            }
+        }
+
+        fn finish(&mut self, number: u64) {
+            self.rows.remove(&number);
+            self.queue.finished(number);
+        }
+    }
+
+    #[test]
+    fn others_pass_a_destination_that_takes_nothing_whatever_waits_for_it() {
+        let mut outbox = Outbox::new();
+        let mut now = NOW;
+        for number in 0..10 * MAX_KNOWN {
+            outbox.announce(&format!("bad-{number}"), "stuck");
+        }
+        for round in 0..40 {
+            let good = outbox.announce(&format!("good-{round}"), "replicas");
+            let mut passed = false;
+            while let Some(number) = outbox.start(now) {
+                assert!(outbox.queue.known <= MAX_KNOWN);
+                match number == good {
+                    true => {
+                        passed = true;
+                        outbox.finish(number);
+                    }
+                    false => outbox.queue.again(number, now),
+                }
+            }
+            assert!(passed, "round {round}");
+            now = now + Span::seconds(7);
+        }
+        // It takes what comes again: everything arrives.
+        for _ in 0..10 * MAX_KNOWN {
+            now = now + LONGEST_DELAY;
+            while let Some(number) = outbox.start(now) {
+                outbox.finish(number);
+            }
+        }
+        assert!(outbox.rows.is_empty() && outbox.queue.is_idle());
+    }
+
+    #[test]
+    fn tasks_of_a_line_start_in_order_whatever_is_put_off() {
+        for seed in 0..60_u64 {
+            let mut state = seed;
+            let mut below = |bound: u64| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                (state >> 33) % bound
+            };
+            let mut outbox = Outbox::new();
+            let mut now = NOW;
+            let mut last: BTreeMap<Line, u64> = BTreeMap::new();
+            let mut under_way = Vec::new();
+            for step in 0..3_000 {
+                if step < 1_500 && below(2) == 0 {
+                    let to = ["stuck", "slow", "replicas"][below(3) as usize];
+                    outbox.announce(&format!("k{}", below(9)), to);
+                }
+                if let Some(number) = outbox.start(now) {
+                    let line = outbox.rows[&number].clone();
+                    let before = last.insert(line.clone(), number);
+                    assert!(before.is_none_or(|before| before <= number), "seed {seed}");
+                    let first = outbox.rows.iter().find(|(_, other)| **other == line);
+                    assert_eq!(first.map(|(number, _)| *number), Some(number));
+                    under_way.push(number);
+                }
+                if !under_way.is_empty() && below(3) > 0 {
+                    let number = under_way.swap_remove(below(under_way.len() as u64) as usize);
+                    let bad = outbox.rows[&number].destination.as_str() == "stuck";
+                    match below(4) {
+                        _ if bad && step < 2_000 => outbox.queue.again(number, now),
+                        0 => outbox.queue.again(number, now),
+                        1 if step < 2_000 => outbox.queue.set_aside(number),
+                        _ => outbox.finish(number),
+                    }
+                }
+                if below(5) == 0 {
+                    outbox.queue.take_back();
+                }
+                now = now + Span::milliseconds(below(2_000));
+            }
+            for _ in 0..3_000 {
+                now = now + LONGEST_DELAY;
+                outbox.queue.take_back();
+                while let Some(number) = outbox.start(now) {
+                    outbox.finish(number);
+                }
+                for number in under_way.drain(..) {
+                    outbox.finish(number);
+                }
+                if outbox.rows.is_empty() {
+                    break;
+                }
+            }
+            assert!(outbox.rows.is_empty(), "seed {seed}: {:?}", outbox.queue);
+        }
     }
 }

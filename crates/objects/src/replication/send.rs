@@ -13,6 +13,7 @@ use types::{Monotonic, SiteId, Span};
 use super::message::{MAX_CONTENT, Message};
 use super::offer::{Offered, Ready, WITH_OFFER};
 use super::outcome::{Ended, decode_task};
+use super::queue::Stretch;
 use super::stream::Stream;
 use super::task::{Task, TaskKind, outbox_place, outbox_row};
 use super::{Outgoing, PAGE, Sending, SiteState};
@@ -74,13 +75,16 @@ impl Sending {
 impl<E: Engine> Objects<E> {
     /// Waits for the next message to a peer. It is to be called again once that message is on its
     /// way; one that the link loses is made good by [`Objects::link_restarted`], or by time. One
-    /// call at a time for a peer; a call that is dropped loses nothing but time.
+    /// call at a time for a peer; a call that is dropped loses nothing but time, and what it was
+    /// ending the next one ends.
     pub async fn next_message(&self, peer: SiteId) -> Outgoing {
         let Some(state) = self.replication.site(peer) else {
             return std::future::pending().await;
         };
         loop {
             let bell = state.listen();
+            self.overdue(state);
+            self.end_given_up(peer, state).await;
             let answer = state.sending().answers.pop_front();
             if let Some(answer) = answer {
                 return outgoing(&answer, String::new(), 0);
@@ -191,11 +195,11 @@ impl<E: Engine> Objects<E> {
         &self,
         peer: SiteId,
         state: &SiteState,
-        (after, before): (u64, u64),
+        stretch: Stretch,
     ) -> Result<(), ObjectError> {
         let range = KeyRange {
-            start: Bound::Excluded(outbox_row(peer, after)),
-            end: Bound::Excluded(outbox_row(peer, before)),
+            start: Bound::Excluded(outbox_row(peer, stretch.after)),
+            end: Bound::Excluded(outbox_row(peer, stretch.before)),
         };
         let snapshot = self.engine.snapshot();
         let page = snapshot.scan(Space::Objects, range, Direction::Forward, PAGE);
@@ -207,10 +211,12 @@ impl<E: Engine> Objects<E> {
         }
         let mut sending = state.sending();
         for (number, line) in found {
-            sending.queue.found(number, line);
+            if !sending.queue.found(&stretch, number, line) {
+                return Ok(());
+            }
         }
         if !page.more {
-            sending.queue.read_to(before);
+            sending.queue.read_through(&stretch);
         }
         Ok(())
     }
@@ -258,11 +264,42 @@ impl<E: Engine> Objects<E> {
         if is_streamed(task) && matches!(ended, Ended::Dropped | Ended::Failed(_)) {
             state.answer(Message::Abandon { task: number });
         }
-        if let Err(error) = self.end_task(peer, number, task, ended).await {
+        self.bring_to_end(peer, state, number, task, ended).await;
+    }
+
+    async fn bring_to_end(
+        &self,
+        peer: SiteId,
+        state: &SiteState,
+        number: u64,
+        task: &Task,
+        ended: Ended,
+    ) {
+        let mut ending = Ending {
+            state,
+            number,
+            task,
+            ended,
+            is_over: false,
+        };
+        let done = self.end_task(peer, number, task, ended).await;
+        ending.is_over = true;
+        if let Err(error) = done {
             tracing::warn!(task = number, %error, "the end of a replication waits");
             let now = self.config.environment.now().monotonic;
             state.sending().again(number, now);
             state.ring();
+        }
+    }
+
+    /// Ends what calls were ending when they were dropped.
+    async fn end_given_up(&self, peer: SiteId, state: &SiteState) {
+        loop {
+            let given_up = state.sending().given_up.pop_front();
+            let Some((number, task, ended)) = given_up else {
+                return;
+            };
+            self.bring_to_end(peer, state, number, &task, ended).await;
         }
     }
 
@@ -292,10 +329,16 @@ impl<E: Engine> Objects<E> {
         }
     }
 
-    /// Has what is overdue tried again, and says when to look again.
+    /// Has what is overdue tried again, every [`LOOK`] however much there is to do, and says when
+    /// there may be more to do.
     fn overdue(&self, state: &SiteState) -> Monotonic {
         let now = self.config.environment.now().monotonic;
         let mut sending = state.sending();
+        let (look, wakes_at) = (sending.look, sending.queue.wakes_at());
+        if now < look {
+            return wakes_at.map_or(look, |at| at.min(look));
+        }
+        sending.look = now + LOOK;
         if now.0 > PATIENCE.0 {
             for number in sending.queue.silent(Monotonic(now.0 - PATIENCE.0)) {
                 tracing::debug!(task = number, "nothing is heard: it is offered again");
@@ -306,8 +349,28 @@ impl<E: Engine> Objects<E> {
             sending.read_anew = now;
             sending.queue.read_anew();
         }
-        let look = now + LOOK;
+        let look = sending.look;
         sending.queue.wakes_at().map_or(look, |at| at.min(look))
+    }
+}
+
+/// An end that is being committed. Dropped before it is over, it is left to the next call: it may
+/// have been committed or not.
+struct Ending<'a> {
+    state: &'a SiteState,
+    number: u64,
+    task: &'a Task,
+    ended: Ended,
+    is_over: bool,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let given_up = (self.number, self.task.clone(), self.ended);
+            self.state.sending().given_up.push_back(given_up);
+            self.state.ring();
+        }
     }
 }
 

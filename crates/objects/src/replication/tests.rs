@@ -500,6 +500,107 @@ fn a_large_object_goes_on_beside_no_end_of_small_ones() {
 }
 
 #[test]
+fn a_bad_destination_holds_up_no_other_however_much_waits_for_it() {
+    let mut lab = one_way(23);
+    lab.make_bucket(0, "near");
+    lab.make_bucket(1, "good");
+    lab.replicate(0, "near", vec![rule("all", 1, "good")]);
+    lab.set_cut(0, 1, true);
+    for number in 0..150 {
+        lab.put(0, "one", &format!("bad-{number}"), &bytes(17_000, number));
+    }
+    let damaged = lab.blobs(0).all();
+    for (blob, _) in &damaged {
+        assert!(lab.blobs(0).flip(*blob, 1_000));
+    }
+    lab.put(0, "near", "k", b"1");
+    lab.set_cut(0, 1, false);
+    for _ in 0..4_000 {
+        lab.step();
+    }
+    assert_eq!(status(&lab, 0, "near", "k"), COMPLETED);
+    assert_eq!(status(&lab, 0, "one", "bad-0"), PENDING);
+    for (blob, _) in &damaged {
+        assert!(lab.blobs(0).flip(*blob, 1_000));
+    }
+    lab.settle();
+    assert_eq!(versions(&lab, 1, "two").len(), 150);
+}
+
+#[test]
+fn what_cannot_be_taken_in_now_is_not_sent_again() {
+    for parts in [&[3_000_000][..], &[900_000, 900_000, 900_000]] {
+        let mut lab = one_way(24);
+        let put = match parts {
+            [whole] => lab.put(0, "one", "parts", &bytes(*whole, 1)),
+            parts => put_parts(&lab, parts),
+        };
+        let two = lab.bucket(1, "two");
+        lab.at(1, async |objects| objects.close(&two, true).await.unwrap());
+        for _ in 0..20_000 {
+            lab.step();
+        }
+        assert_eq!(status(&lab, 0, "one", "parts"), PENDING);
+        assert_eq!(rows(&lab, 1, kind::STAGED), parts.len());
+        let carried = lab.carried;
+        lab.at(1, async |objects| objects.close(&two, false).await.unwrap());
+        lab.settle();
+        assert_eq!(status(&lab, 0, "one", "parts"), COMPLETED);
+        assert_eq!(lab.carried, carried);
+        assert_eq!(rows(&lab, 1, kind::STAGED), 0);
+        assert_eq!(lab.blobs(1).all().len(), parts.len());
+        let replica = lab.find(1, "two", "parts", Some(put.id())).unwrap();
+        let read = lab.read(1, "two", "parts", &replica).unwrap();
+        assert!(read == lab.read(0, "one", "parts", &put).unwrap());
+    }
+}
+
+#[test]
+fn an_end_whose_call_is_dropped_is_made_and_counted_once() {
+    let mut lab = one_way(25);
+    lab.deny("s3:GetObjectVersionForReplication");
+    for key in ["k", "l"] {
+        lab.put(0, "one", key, b"1");
+        lab.give_up_sending(0);
+        if key == "l" {
+            // It is committed, and nobody has heard of it.
+            lab.engine(0).sync();
+        }
+    }
+    lab.settle();
+    for key in ["k", "l"] {
+        assert_eq!(status(&lab, 0, "one", key), FAILED);
+    }
+    let figures = lab.objects(0).replication_figures();
+    assert_eq!((figures[0].pending_operations, figures[0].failed), (0, 2));
+    assert_eq!(rows(&lab, 0, kind::OUTBOX), 0);
+}
+
+#[test]
+fn what_is_not_answered_is_offered_again_however_much_else_there_is() {
+    let lab = one_way(26);
+    for number in 0..100 {
+        lab.put(0, "one", &format!("k{number:02}"), b"1");
+    }
+    let source = lab.objects(0);
+    source.link_restarted(site(1));
+    let next = || {
+        lab.at(0, async |_| {
+            let sent = source.next_message(site(1)).await;
+            match Message::decode(sent.payload).unwrap() {
+                Message::Offer(offer) => offer.key,
+                other => panic!("{other:?}"),
+            }
+        })
+    };
+    assert_eq!(next(), "k00");
+    lab.advance(Span::seconds(31));
+    assert_eq!(next(), "k01");
+    lab.advance(Span::seconds(1));
+    assert_eq!(next(), "k00");
+}
+
+#[test]
 fn an_object_of_parts_goes_as_parts() {
     let mut lab = one_way(13);
     let version = put_parts(&lab, &[200_000, 70_000, 3]);
