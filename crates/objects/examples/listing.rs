@@ -138,7 +138,7 @@ fn object(number: u64) -> ObjectVersion {
             acl: None,
             retention: None,
             legal_hold: false,
-            amended: None,
+            amended: Default::default(),
         })),
         outcomes: Vec::new(),
         is_replica: false,

@@ -64,8 +64,14 @@ impl<E: Engine> Objects<E> {
                 return Err(ObjectError::Internal("a delete marker was found".into()));
             };
             self.apply(settings, object, amendment)?;
-            let seen = object.amended.max(Some(version.stamp.version));
-            object.amended = Some(self.issue(seen).version);
+            let seen = object.amended.last().max(Some(version.stamp.version));
+            let at = Some(self.issue(seen).version);
+            match amendment {
+                Amendment::Tags(_) => object.amended.tags = at,
+                Amendment::Acl(_) => object.amended.acl = at,
+                Amendment::Retention { .. } => object.amended.retention = at,
+                Amendment::LegalHold(_) => object.amended.legal_hold = at,
+            }
             Ok(Batch::new())
         };
         self.amend_with(bucket, key, id, amendment.aspect(), cause, change)

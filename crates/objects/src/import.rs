@@ -35,7 +35,7 @@ pub struct Import {
 pub enum Imported {
     /// It is here now.
     Stored,
-    /// It was here; its tags, list and lock are the greater state of both now.
+    /// It was here; its tags, list and lock are the later of both states now.
     Known,
     /// It was here, deleted for good: it doesn't come again.
     Gone,
@@ -207,13 +207,13 @@ fn pieces(import: &Import) -> impl Iterator<Item = &Extent> {
     whole.into_iter().chain(&import.parts)
 }
 
-/// The change of a version that is here to the later one of two states of it.
+/// The change of a version that is here to what two states of it come to.
 fn amended(before: Row, incoming: &ObjectVersion, now: Timestamp) -> Option<Step> {
     let mut after = (*before.version).clone();
     let (State::Object(held), State::Object(new)) = (&mut after.state, &incoming.state) else {
         return None;
     };
-    if !held.take_later(new, now) {
+    if !held.merge(new, now) {
         return None;
     }
     Some(Step::Amend {

@@ -40,6 +40,8 @@ pub mod kind {
     pub const SITE: u8 = 16;
     /// An upload that ended, completed or aborted: bucket, upload's stamp.
     pub const ENDED: u8 = 17;
+    /// Figures of replication that outlive the process: bucket, rule, destination.
+    pub const FIGURES: u8 = 18;
 }
 
 /// A key of that kind that begins with that bucket: the prefix of all such rows.

@@ -5,6 +5,7 @@
 //! the bytes, in `blob`.
 
 mod amend;
+mod amended;
 pub mod blob;
 mod bucket;
 mod buckets;
@@ -42,6 +43,7 @@ mod version;
 mod write;
 
 pub use amend::Amendment;
+pub use amended::Amended;
 pub use bucket::{
     Bucket, BucketEntry, BucketSettings, Grant, Grantee, LockDefault, ObjectOwnership, Permission,
     PublicAccessBlock, Versioning,

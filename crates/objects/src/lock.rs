@@ -139,27 +139,7 @@ impl ObjectData {
     }
 }
 
-impl ObjectData {
-    /// Takes over what can be amended from a later state of the same version, made elsewhere.
-    /// False: it isn't later. Compliance nobody ends, so not that either: its retention stays
-    /// unless it is made longer.
-    pub(crate) fn take_later(&mut self, later: &ObjectData, now: Timestamp) -> bool {
-        if later.amended <= self.amended {
-            return false;
-        }
-        if self
-            .check_retention(later.retention.as_ref(), now, true)
-            .is_ok()
-        {
-            self.retention = later.retention.clone();
-        }
-        self.tags = later.tags.clone();
-        self.acl = later.acl.clone();
-        self.legal_hold = later.legal_hold;
-        self.amended = later.amended;
-        true
-    }
-}
+impl ObjectData {}
 
 /// The retention of a version made now: the one asked for, else the bucket's default.
 ///
@@ -189,10 +169,8 @@ pub(crate) fn not_configured() -> ObjectError {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
-    use crate::{Content, Encryption, Extent, Metadata};
+    use crate::testing::object_data;
 
     const NOW: Timestamp = Timestamp(1_000);
 
@@ -205,26 +183,9 @@ mod tests {
 
     fn object(retention: Option<Retention>, legal_hold: bool) -> ObjectData {
         ObjectData {
-            size: 0,
-            etag: String::new(),
-            checksum: None,
-            content: Content::Whole(Extent {
-                number: 1,
-                size: 0,
-                etag: String::new(),
-                checksum: None,
-                blob: 0,
-                inline: true,
-                sealed_key: Bytes::new(),
-            }),
-            encryption: Encryption::Site,
-            metadata: Metadata::default(),
-            storage_class: "STANDARD".to_owned(),
-            tags: Default::default(),
-            acl: None,
             retention,
             legal_hold,
-            amended: None,
+            ..object_data()
         }
     }
 
@@ -262,36 +223,6 @@ mod tests {
         assert!(!may(held(Compliance, long), None, true));
         let loose = Some(held(Governance, long));
         assert!(!may(held(Compliance, short), loose, true));
-    }
-
-    #[test]
-    fn a_later_state_is_taken_over_but_ends_no_compliance() {
-        use LockMode::{Compliance, Governance};
-        let taken = |from: Retention, to: Option<Retention>, at: u64| {
-            let mut here = object(Some(from), false);
-            let mut later = object(to, true);
-            later.amended = Some(types::Version {
-                time: types::Hlc(at),
-                site: types::SiteId(1),
-            });
-            here.amended = Some(types::Version {
-                time: types::Hlc(1),
-                site: types::SiteId(1),
-            });
-            let taken = here.take_later(&later, NOW);
-            assert_eq!(taken, here.legal_hold);
-            here.retention
-        };
-        let (short, long) = (2_000, 3_000);
-        assert_eq!(taken(held(Governance, long), None, 2), None);
-        let strict = Some(held(Compliance, long));
-        assert_eq!(taken(held(Compliance, long), None, 2), strict);
-        let shorter = Some(held(Compliance, short));
-        assert_eq!(taken(held(Compliance, long), shorter, 2), strict);
-        assert_eq!(taken(held(Compliance, short), strict.clone(), 2), strict);
-        let over = held(Compliance, 500);
-        assert_eq!(taken(over.clone(), None, 2), None);
-        assert_eq!(taken(over.clone(), None, 1), Some(over));
     }
 
     #[test]

@@ -6,10 +6,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use types::Timestamp;
 
-use crate::{ObjectError, ObjectVersion, Stamp};
+use crate::{ObjectData, ObjectError, ObjectVersion, Stamp};
 
-/// The format of all rows in JSON.
+/// The format of all rows in JSON, but for those of versions that were amended.
 const FORMAT: u8 = 1;
+
+/// The format of a version's row that was amended since each of tags, list, retention and legal
+/// hold has a stamp of its own. In the first, one stamp stood for all; those rows are read still.
+const AMENDED: u8 = 2;
 
 /// The second byte of an object's row.
 const OBJECT: u8 = b'O';
@@ -24,7 +28,11 @@ impl ObjectVersion {
     /// Its row.
     pub fn encode(&self) -> Bytes {
         let mut row = Vec::with_capacity(USUAL_LENGTH);
-        row.push(FORMAT);
+        let amended = |object: &ObjectData| !object.amended.is_never();
+        row.push(match self.object().is_some_and(amended) {
+            true => AMENDED,
+            false => FORMAT,
+        });
         row.push(match self.is_delete_marker() {
             true => DELETE_MARKER,
             false => OBJECT,
@@ -38,7 +46,7 @@ impl ObjectVersion {
     /// # Errors
     /// `Internal`: it is no version's, or of a format that this binary doesn't know.
     pub fn decode(row: &[u8]) -> Result<ObjectVersion, ObjectError> {
-        let rest = body("a version", row)?;
+        let rest = body("a version", row, AMENDED)?;
         let json = rest.get(1..).unwrap_or_default();
         read("a version", json)
     }
@@ -85,15 +93,16 @@ pub(crate) fn encode(value: &impl Serialize) -> Bytes {
 /// # Errors
 /// As [`ObjectVersion::decode`].
 pub(crate) fn decode<T: DeserializeOwned>(what: &str, row: &[u8]) -> Result<T, ObjectError> {
-    read(what, body(what, row)?)
+    read(what, body(what, row, FORMAT)?)
 }
 
-fn body<'a>(what: &str, row: &'a [u8]) -> Result<&'a [u8], ObjectError> {
+/// What follows the format, which is one up to `newest`.
+fn body<'a>(what: &str, row: &'a [u8], newest: u8) -> Result<&'a [u8], ObjectError> {
     match row {
-        [FORMAT, rest @ ..] => Ok(rest),
+        [format, rest @ ..] if (FORMAT..=newest).contains(format) => Ok(rest),
         [format, ..] => Err(unreadable(
             what,
-            &format!("format {format}; this binary understands up to {FORMAT}"),
+            &format!("format {format}; this binary understands up to {newest}"),
         )),
         [] => Err(unreadable(what, "it is empty")),
     }
@@ -112,7 +121,7 @@ mod tests {
     use types::{Context, Hlc, SiteId, Version};
 
     use super::*;
-    use crate::{Content, Encryption, Extent, Metadata, ObjectData, State};
+    use crate::{Amended, Content, Encryption, Extent, Metadata, State};
 
     fn stamp() -> Stamp {
         Stamp {
@@ -154,7 +163,7 @@ mod tests {
                 acl: None,
                 retention: None,
                 legal_hold: false,
-                amended: None,
+                amended: Amended::NEVER,
             })),
             outcomes: Vec::new(),
             is_replica: false,
@@ -188,6 +197,34 @@ mod tests {
     }
 
     #[test]
+    fn what_was_amended_is_of_the_second_format_and_of_the_first_is_read() {
+        let mut amended = object();
+        let at = Some(stamp().version);
+        if let State::Object(object) = &mut amended.state {
+            object.amended.tags = at;
+        }
+        let row = amended.encode();
+        assert_eq!(row[..2], *b"\x02O");
+        let stamped = r#""amended":{"tags":{"time":117668964597694464,"site":3}}}}}"#;
+        let text = std::str::from_utf8(&row).unwrap();
+        assert!(text.ends_with(stamped), "{text}");
+        assert_eq!(ObjectVersion::decode(&row).unwrap(), amended);
+        let first = text.replacen('\u{2}', "\u{1}", 1).replace(
+            r#"{"tags":{"time":117668964597694464,"site":3}}"#,
+            r#"{"time":117668964597694464,"site":3}"#,
+        );
+        if let State::Object(object) = &mut amended.state {
+            object.amended = Amended {
+                tags: at,
+                acl: at,
+                retention: at,
+                legal_hold: at,
+            };
+        }
+        assert_eq!(ObjectVersion::decode(first.as_bytes()).unwrap(), amended);
+    }
+
+    #[test]
     fn conflicts_come_back_and_strange_rows_are_refused() {
         let conflict = Conflict {
             winner: stamp(),
@@ -197,7 +234,7 @@ mod tests {
         let golden = "\u{1}{\"winner\":\"AaILTMPvAAAAAwAAAAAAAAAHAAAAAAAA\",\"found\":5}";
         assert_eq!(std::str::from_utf8(&row).unwrap(), golden);
         assert_eq!(Conflict::decode(&row).unwrap(), conflict);
-        for row in [&b""[..], b"\x02O{}", b"\x01", b"\x01O", b"\x01O{}"] {
+        for row in [&b""[..], b"\x03O{}", b"\x01", b"\x01O", b"\x01O{}"] {
             assert!(ObjectVersion::decode(row).is_err(), "{row:?}");
             assert!(Conflict::decode(row).is_err(), "{row:?}");
         }

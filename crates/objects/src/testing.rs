@@ -20,9 +20,10 @@ use crate::content::{Expected, Ingest, IngestOptions, SiteKey};
 use crate::notify::{Origin, Posting, TargetArn, Webhooks};
 use crate::service::Asked;
 use crate::{
-    Bucket, BucketFacts, BucketName, BucketSettings, Cause, Creation, DeleteOptions, Metadata,
-    NewBucket, NewContent, NewObject, ObjectError, ObjectVersion, Objects, ObjectsConfig, Peers,
-    RoleRefusal, Roles, Unreachable, VersionId, Versioning, WriteConditions,
+    Amended, Bucket, BucketFacts, BucketName, BucketSettings, Cause, Content, Creation,
+    DeleteOptions, Encryption, Extent, Metadata, NewBucket, NewContent, NewObject, ObjectData,
+    ObjectError, ObjectVersion, Objects, ObjectsConfig, Peers, RoleRefusal, Roles, Unreachable,
+    VersionId, Versioning, WriteConditions,
 };
 
 /// What of a Region outlives its process, and where it runs.
@@ -292,6 +293,32 @@ impl Webhooks for Nobody {
 
     fn post<'a>(&'a self, _: &'a TargetArn, _: Bytes) -> Posting<'a> {
         Box::pin(std::future::pending())
+    }
+}
+
+/// An object of no bytes that nobody amended.
+pub(crate) fn object_data() -> ObjectData {
+    ObjectData {
+        size: 0,
+        etag: String::new(),
+        checksum: None,
+        content: Content::Whole(Extent {
+            number: 1,
+            size: 0,
+            etag: String::new(),
+            checksum: None,
+            blob: 0,
+            inline: true,
+            sealed_key: Bytes::new(),
+        }),
+        encryption: Encryption::Site,
+        metadata: Metadata::default(),
+        storage_class: "STANDARD".to_owned(),
+        tags: BTreeMap::new(),
+        acl: None,
+        retention: None,
+        legal_hold: false,
+        amended: Amended::NEVER,
     }
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use types::{AccountId, Context, SiteId, Timestamp, Version};
+use types::{AccountId, Context, SiteId, Timestamp};
 
-use crate::{Grant, Stamp, VersionId};
+use crate::{Amended, Grant, Stamp, VersionId};
 
 /// One version of a key.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -71,10 +71,10 @@ pub struct ObjectData {
     /// Is it under legal hold?
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub legal_hold: bool,
-    /// When and where tags, access control list or lock were last changed: of two states of one
-    /// version the greater stands. None: never since it was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub amended: Option<Version>,
+    /// When and where tags, access control list and lock were last changed: of two states of one
+    /// version the later of each stands.
+    #[serde(default, skip_serializing_if = "Amended::is_never")]
+    pub amended: Amended,
 }
 
 /// Where an object's bytes are.

@@ -11,8 +11,9 @@ use crate::content::Ingested;
 use crate::held::Held;
 use crate::lock::retention_of_new;
 use crate::{
-    Acl, Bucket, Cause, Checksum, Content, Creation, Encryption, Extent, Metadata, ObjectData,
-    ObjectError, ObjectKey, ObjectVersion, Objects, Retention, State, Versioning, WriteConditions,
+    Acl, Amended, Bucket, Cause, Checksum, Content, Creation, Encryption, Extent, Metadata,
+    ObjectData, ObjectError, ObjectKey, ObjectVersion, Objects, Retention, State, Versioning,
+    WriteConditions,
 };
 
 /// Bytes of a new object, already written.
@@ -127,7 +128,7 @@ impl<E: Engine> Objects<E> {
                 acl: new.acl,
                 retention: new.retention,
                 legal_hold: new.legal_hold,
-                amended: None,
+                amended: Amended::NEVER,
             },
             parts: content.extents,
             batch: own,

@@ -49,7 +49,7 @@ fn version(time: u64, marker: bool) -> ObjectVersion {
         acl: None,
         retention: None,
         legal_hold: false,
-        amended: None,
+        amended: Default::default(),
     };
     ObjectVersion {
         stamp: stamp(time),

@@ -1,10 +1,11 @@
 //! The figures of replication, a rule: what is pending, how late it is, what failed. Kept in
-//! memory and rebuilt from the outbox at the start, so that they can't part from it; what failed
-//! and what was done is counted from the start on.
+//! memory and rebuilt from the outbox at the start, so that they can't part from it. What failed
+//! is counted on from what `kept` wrote down; what was done is counted from the start on.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use serde::{Deserialize, Serialize};
 use types::{SiteId, Span, Timestamp};
 
 use super::job::JobId;
@@ -20,7 +21,7 @@ pub struct RuleFigures {
     pub rule: String,
     /// The destination bucket.
     pub destination: BucketName,
-    /// The site that it is in.
+    /// The site that it is in, or was in while there was one.
     pub site: SiteId,
     /// `OperationsPendingReplication`: versions, delete markers and changes on their way.
     pub pending_operations: u64,
@@ -31,7 +32,8 @@ pub struct RuleFigures {
     /// `ReplicationLatency`: by how much the destination is behind, at most: the age of the oldest
     /// that is pending or of what arrived within the last minute.
     pub latency: Span,
-    /// `OperationsFailedReplication`, since the start.
+    /// `OperationsFailedReplication`, since the rule was made: kept over a restart, but for those of
+    /// the last 15 seconds before a crash.
     pub failed: u64,
     /// Operations that arrived, since the start.
     pub completed: u64,
@@ -45,7 +47,17 @@ struct Which {
     bucket: BucketName,
     rule: String,
     destination: BucketName,
-    site: SiteId,
+}
+
+/// Figures of a rule that outlive the process, as their row has them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct KeptFigures {
+    pub bucket: BucketName,
+    pub rule: String,
+    pub destination: BucketName,
+    /// The site that the destination is in, as far as was known.
+    pub site: SiteId,
+    pub failed: u64,
 }
 
 /// All figures.
@@ -56,13 +68,16 @@ pub(super) struct Figures {
     jobs: BTreeMap<JobId, u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Figure {
+    site: SiteId,
     operations: u64,
     bytes: u64,
     /// How many that are pending were announced in which second.
     ages: BTreeMap<u64, u64>,
     failed: u64,
+    /// What of it is written down.
+    kept: u64,
     completed: u64,
     completed_bytes: u64,
     /// The greatest latency of what arrived, in this minute and in the last one.
@@ -75,7 +90,7 @@ const MINUTE: u64 = 60_000;
 impl Figures {
     /// A task was announced.
     pub fn announced(&mut self, site: SiteId, task: &Task) {
-        let figure = self.rules.entry(which(site, task)).or_default();
+        let figure = self.figure(site, task);
         figure.operations += 1;
         figure.bytes += task.bytes;
         *figure.ages.entry(task.since.0 / 1000).or_default() += 1;
@@ -118,7 +133,7 @@ impl Figures {
                 self.jobs.remove(&job);
             }
         }
-        let figure = self.rules.entry(which(site, task)).or_default();
+        let figure = self.figure(site, task);
         figure.operations = figure.operations.saturating_sub(1);
         figure.bytes = figure.bytes.saturating_sub(task.bytes);
         let second = task.since.0 / 1000;
@@ -129,6 +144,53 @@ impl Figures {
             }
         }
         figure
+    }
+
+    fn figure(&mut self, site: SiteId, task: &Task) -> &mut Figure {
+        let figure = self.rules.entry(which(task));
+        figure.or_insert_with(|| Figure::new(site))
+    }
+
+    /// Goes on with what was written down.
+    pub fn go_on(&mut self, kept: KeptFigures) {
+        let figure = self.rules.entry(kept.which());
+        let figure = figure.or_insert_with(|| Figure::new(kept.site));
+        (figure.failed, figure.kept) = (kept.failed, kept.failed);
+    }
+
+    /// What is to be written down.
+    pub fn unkept(&self) -> Vec<KeptFigures> {
+        let rules = self.rules.iter();
+        let unkept = rules.filter(|(_, figure)| figure.failed != figure.kept);
+        let unkept = unkept.map(|(which, figure)| KeptFigures {
+            bucket: which.bucket.clone(),
+            rule: which.rule.clone(),
+            destination: which.destination.clone(),
+            site: figure.site,
+            failed: figure.failed,
+        });
+        unkept.collect()
+    }
+
+    /// That is written down.
+    pub fn kept(&mut self, written: &[KeptFigures]) {
+        for kept in written {
+            if let Some(figure) = self.rules.get_mut(&kept.which()) {
+                figure.kept = kept.failed;
+            }
+        }
+    }
+
+    /// Is there anything to tell of that rule?
+    pub fn knows(&self, kept: &KeptFigures) -> bool {
+        self.rules.contains_key(&kept.which())
+    }
+
+    /// Says where destinations are; one that is gone stays where it was.
+    pub fn place(&mut self, site_of: impl Fn(&BucketName) -> Option<SiteId>) {
+        for (which, figure) in &mut self.rules {
+            figure.site = site_of(&which.destination).unwrap_or(figure.site);
+        }
     }
 
     /// Every rule's, in the order of their buckets' names.
@@ -143,7 +205,7 @@ impl Figures {
                 bucket: which.bucket.clone(),
                 rule: which.rule.clone(),
                 destination: which.destination.clone(),
-                site: which.site,
+                site: figure.site,
                 pending_operations: figure.operations,
                 pending_bytes: figure.bytes,
                 oldest,
@@ -156,14 +218,40 @@ impl Figures {
         figures.collect()
     }
 
-    /// Forgets rules of which nothing is pending and whose bucket is gone.
-    pub fn retain(&mut self, mut stands: impl FnMut(&BucketName) -> bool) {
-        self.rules
-            .retain(|which, figure| figure.operations > 0 || stands(&which.bucket));
+    /// Forgets rules of which nothing is pending and that don't stand any more, or whose bucket
+    /// doesn't.
+    pub fn retain(&mut self, mut stands: impl FnMut(&BucketName, &str) -> bool) {
+        let rules = &mut self.rules;
+        rules.retain(|which, figure| figure.operations > 0 || stands(&which.bucket, &which.rule));
+    }
+}
+
+impl KeptFigures {
+    fn which(&self) -> Which {
+        Which {
+            bucket: self.bucket.clone(),
+            rule: self.rule.clone(),
+            destination: self.destination.clone(),
+        }
     }
 }
 
 impl Figure {
+    fn new(site: SiteId) -> Figure {
+        Figure {
+            site,
+            operations: 0,
+            bytes: 0,
+            ages: BTreeMap::new(),
+            failed: 0,
+            kept: 0,
+            completed: 0,
+            completed_bytes: 0,
+            minute: 0,
+            latency: [Span::ZERO; 2],
+        }
+    }
+
     /// Lets minutes pass.
     fn turn(&mut self, now: Timestamp) {
         let minute = now.0 / MINUTE;
@@ -179,12 +267,11 @@ impl Figure {
     }
 }
 
-fn which(site: SiteId, task: &Task) -> Which {
+fn which(task: &Task) -> Which {
     Which {
         bucket: task.name.clone(),
         rule: task.rule.clone(),
         destination: task.destination.clone(),
-        site,
     }
 }
 
@@ -317,8 +404,28 @@ mod tests {
             (later.failed, later.completed, later.completed_bytes),
             (1, 1, 10)
         );
-        figures.retain(|_| false);
+        figures.retain(|_, _| false);
         assert!(figures.all(Timestamp(0)).is_empty());
+    }
+
+    #[test]
+    fn failures_are_counted_on_and_a_destination_that_is_gone_stays_where_it_was() {
+        let mut figures = Figures::default();
+        figures.announced(SITE, &task(1_000, 10));
+        figures.failed(SITE, &task(1_000, 10));
+        let kept = figures.unkept();
+        assert_eq!(kept[0].failed, 1);
+        figures.kept(&kept);
+        assert!(figures.unkept().is_empty());
+        let mut anew = Figures::default();
+        anew.go_on(kept[0].clone());
+        // Of a bucket that is gone this very site says so.
+        anew.announced(SiteId(1), &task(2_000, 10));
+        anew.failed(SiteId(1), &task(2_000, 10));
+        let told = anew.all(Timestamp(3_000));
+        assert_eq!((told.len(), told[0].failed, told[0].site), (1, 2, SITE));
+        anew.place(|_| Some(SiteId(3)));
+        assert_eq!(anew.all(Timestamp(3_000))[0].site, SiteId(3));
     }
 
     #[test]

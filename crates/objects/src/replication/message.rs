@@ -4,8 +4,12 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// The version of these bytes. A peer that speaks another is refused by name.
+/// The version of these bytes. A peer that speaks a later one is refused by name.
 const VERSION: u8 = 1;
+
+/// The version of an offer since the version that it tells has a stamp for each of what was
+/// amended; those of before have one for all, and are read still.
+const OFFER_VERSION: u8 = 2;
 
 /// Content in one message, at most, in bytes.
 pub(super) const MAX_CONTENT: usize = 128 * 1024;
@@ -175,7 +179,10 @@ impl Message {
     /// Its bytes.
     pub fn encode(&self) -> Bytes {
         let mut bytes = BytesMut::with_capacity(256);
-        bytes.put_u8(VERSION);
+        bytes.put_u8(match self {
+            Message::Offer(_) => OFFER_VERSION,
+            _ => VERSION,
+        });
         match self {
             Message::Offer(offer) => {
                 bytes.put_u8(OFFER);
@@ -236,11 +243,14 @@ impl Message {
     /// The message of those bytes.
     pub fn decode(bytes: Bytes) -> std::result::Result<Message, MessageError> {
         let mut fields = Fields(bytes);
-        match fields.byte()? {
-            VERSION => {}
-            other => return Err(MessageError::Version(other)),
+        let version = fields.byte()?;
+        if !(VERSION..=OFFER_VERSION).contains(&version) {
+            return Err(MessageError::Version(version));
         }
         let message = match fields.byte()? {
+            kind if kind != OFFER && version != VERSION => {
+                return Err(MessageError::Version(version));
+            }
             OFFER => Message::Offer(Box::new(Offer::decode(&mut fields)?)),
             PART => Message::Part {
                 task: fields.long()?,
@@ -529,7 +539,7 @@ mod tests {
     /// Golden: what an older Region wrote is read for ever.
     #[test]
     fn these_are_the_bytes() {
-        let expected = "01 01 0000000000000007 00 00000002 746f 00000004 66726f6d 00000001 72 \
+        let expected = "02 01 0000000000000007 00 00000002 746f 00000004 66726f6d 00000001 72 \
                         00000001 6b 00000000 01 00 00000002 7b7d 00000000 01 00000002 6869";
         let hex: String = offer()
             .encode()
@@ -537,6 +547,9 @@ mod tests {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         assert_eq!(hex, expected.replace(' ', ""));
+        let mut first = BytesMut::from(&offer().encode()[..]);
+        first[0] = 1;
+        assert_eq!(Message::decode(first.freeze()), Ok(offer()));
         let want = Message::Want {
             task: 1,
             index: 2,
@@ -553,6 +566,10 @@ mod tests {
     #[test]
     fn another_version_is_refused_by_name() {
         let mut bytes = BytesMut::from(&offer().encode()[..]);
+        bytes[0] = 3;
+        let refused = Message::decode(bytes.freeze());
+        assert_eq!(refused, Err(MessageError::Version(3)));
+        let mut bytes = BytesMut::from(&Message::Abandon { task: 1 }.encode()[..]);
         bytes[0] = 2;
         let refused = Message::decode(bytes.freeze());
         assert_eq!(refused, Err(MessageError::Version(2)));

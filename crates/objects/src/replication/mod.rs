@@ -12,6 +12,7 @@ mod arrive;
 mod figures;
 mod job;
 mod judge;
+mod kept;
 mod ledger;
 mod message;
 mod offer;
@@ -133,6 +134,7 @@ impl Replication {
         config: &ObjectsConfig,
     ) -> Result<Replication, ObjectError> {
         let mut figures = Figures::default();
+        kept::load(snapshot, &mut figures).await?;
         let mut last: BTreeMap<SiteId, u64> = BTreeMap::new();
         let mut range = KeyRange::prefix(&[kind::OUTBOX]);
         loop {
@@ -228,8 +230,9 @@ impl<E: Engine> Objects<E> {
     /// The figures of every rule that replicates from this Region.
     pub fn replication_figures(&self) -> Vec<RuleFigures> {
         let now = self.wall();
+        self.place_figures();
         let mut figures = self.replication.figures();
-        figures.retain(|bucket| self.entry_of(bucket).is_some());
+        figures.retain(|bucket, _| self.entry_of(bucket).is_some());
         figures.all(now)
     }
 }

@@ -332,7 +332,7 @@ impl Queue {
             numbers.map(|number| (*number, line.clone()))
         });
         let mut waiting: Vec<(u64, Line)> = heads.chain(waiting).collect();
-        waiting.sort_unstable_by(|one, other| other.0.cmp(&one.0));
+        waiting.sort_unstable_by_key(|(number, _)| std::cmp::Reverse(*number));
         for (number, line) in waiting {
             if self.known <= KEPT {
                 return;

@@ -333,7 +333,7 @@ impl<E: Engine> Objects<E> {
         }
     }
 
-    /// The greater state of two of one version is kept.
+    /// Of two states of one version the later of each of their registers is kept.
     async fn take_amendment(&self, taking: &Taking, key: &ObjectKey) -> Result<(), Refusal> {
         let Some(incoming) = taking.version.object() else {
             return Ok(());
@@ -342,14 +342,14 @@ impl<E: Engine> Objects<E> {
             .version_at(&taking.bucket, key, taking.version.stamp)
             .await?;
         let held = found.ok_or(FailureReason::DstVersionNotFound)?;
-        let later = |object: &crate::ObjectData| incoming.amended > object.amended;
-        if !held.object().is_some_and(later) {
+        let now = self.wall();
+        let changes = |object: &crate::ObjectData| object.clone().merge(incoming, now);
+        if !held.object().is_some_and(changes) {
             return Ok(());
         }
-        let now = self.wall();
         let change = |_: &crate::BucketSettings, version: &mut ObjectVersion| {
             if let State::Object(object) = &mut version.state {
-                object.take_later(incoming, now);
+                object.merge(incoming, now);
             }
             Ok(Batch::new())
         };

@@ -12,7 +12,8 @@ use super::message::Message;
 use crate::keys::kind;
 use crate::rules::{DeleteMarkers, Filter, Rule, Status, Tag};
 use crate::{
-    Amendment, Content, ObjectVersion, ReplicationStatus, Stamp, VersionId, Versioning, keys,
+    Amendment, Content, ObjectData, ObjectVersion, ReplicationStatus, Stamp, VersionId, Versioning,
+    keys,
 };
 
 const PENDING: Option<ReplicationStatus> = Some(ReplicationStatus::Pending);
@@ -229,16 +230,11 @@ fn tag_version(
     (bucket, key, id): (&str, &str, Option<VersionId>),
     tags: &[(&str, &str)],
 ) {
-    let bucket = lab.bucket(at, bucket);
-    let key = key.parse().unwrap();
     let tags = tags
         .iter()
         .map(|(key, value)| (key.to_string(), value.to_string()));
-    let (amendment, cause) = (Amendment::Tags(tags.collect()), request());
-    lab.at(at, async |objects| {
-        let amended = objects.amend(&bucket, &key, id, &amendment, &cause);
-        amended.await.unwrap();
-    });
+    let tags = Amendment::Tags(tags.collect());
+    amend(lab, at, (bucket, key, id), &tags).unwrap();
 }
 
 #[test]
@@ -261,6 +257,58 @@ fn changes_of_replicas_travel_back_where_both_buckets_say_so() {
     assert_eq!(status(&lab, 1, "two", "k"), REPLICA);
     let origin = lab.find(0, "one", "k", None).unwrap();
     assert_eq!(origin.object().unwrap().tags["a"], "b");
+}
+
+#[test]
+fn what_both_sides_amend_at_once_is_all_there_and_no_compliance_is_shorter() {
+    use crate::{LockMode, Retention};
+    let mut lab = two_way(28);
+    for (at, bucket) in [(0, "one"), (1, "two")] {
+        lab.change(at, bucket, |settings| settings.object_lock = Some(None));
+    }
+    lab.put(0, "one", "k", b"1");
+    lab.settle();
+    let until = lab.find(0, "one", "k", None).unwrap().stamp;
+    let until = until.last_modified();
+    let compliance = |hours: u64| Amendment::Retention {
+        retention: Some(Retention {
+            mode: LockMode::Compliance,
+            until: types::Timestamp(until.0 + hours * 3_600_000),
+        }),
+        bypass_governance: false,
+    };
+    lab.set_cut(0, 1, true);
+    amend(&lab, 0, ("one", "k", None), &compliance(5)).unwrap();
+    lab.advance(Span::milliseconds(5));
+    amend(&lab, 1, ("two", "k", None), &compliance(3)).unwrap();
+    amend(&lab, 0, ("one", "k", None), &Amendment::LegalHold(true)).unwrap();
+    lab.advance(Span::milliseconds(5));
+    tag(&lab, 1, "two", "k", &[("a", "b")]);
+    lab.set_cut(0, 1, false);
+    lab.settle();
+    for (at, bucket) in [(0, "one"), (1, "two")] {
+        let found = lab.find(at, bucket, "k", None).unwrap();
+        let object = found.object().unwrap();
+        let held = object.retention.as_ref().unwrap();
+        assert_eq!(held.until.0, until.0 + 5 * 3_600_000, "{bucket}");
+        assert!(object.legal_hold, "{bucket}");
+        assert_eq!(object.tags["a"], "b", "{bucket}");
+    }
+}
+
+fn amend(
+    lab: &Lab,
+    at: usize,
+    (bucket, key, id): (&str, &str, Option<VersionId>),
+    amendment: &Amendment,
+) -> Result<(), crate::ObjectError> {
+    let bucket = lab.bucket(at, bucket);
+    let key = key.parse().unwrap();
+    let cause = request();
+    lab.at(at, async |objects| {
+        let amended = objects.amend(&bucket, &key, id, amendment, &cause);
+        amended.await.map(|_| ())
+    })
 }
 
 #[test]
@@ -381,6 +429,9 @@ const BUCKETS: [&str; 2] = ["one", "two"];
 /// Writes, cuts and crashes; then all is healed, and both sides must be the same.
 fn run(seed: u64) {
     let mut lab = two_way(seed);
+    for (at, bucket) in BUCKETS.into_iter().enumerate() {
+        lab.change(at, bucket, |settings| settings.object_lock = Some(None));
+    }
     let mut written = Written::new();
     for step in 0..150 {
         disturb(&mut lab, &mut written, step);
@@ -420,9 +471,15 @@ fn run(seed: u64) {
     }
 }
 
-fn metadata(version: &ObjectVersion) -> Option<(BTreeMap<String, String>, String, u64)> {
+/// What two sides must have alike of an object.
+fn metadata(version: &ObjectVersion) -> Option<(ObjectData, String)> {
     let object = version.object()?;
-    Some((object.tags.clone(), object.etag.clone(), object.size))
+    let mut alike = crate::testing::object_data();
+    alike.tags.clone_from(&object.tags);
+    alike.retention.clone_from(&object.retention);
+    (alike.legal_hold, alike.amended) = (object.legal_hold, object.amended);
+    alike.size = object.size;
+    Some((alike, object.etag.clone()))
 }
 
 fn disturb(lab: &mut Lab, written: &mut Written, step: usize) {
@@ -449,13 +506,34 @@ fn disturb(lab: &mut Lab, written: &mut Written, step: usize) {
             let found = lab.find(at, bucket, &key, None);
             if let Some(version) = found.filter(|version| !version.is_delete_marker()) {
                 let which = (bucket, key.as_str(), Some(version.id()));
-                tag_version(lab, at, which, &[("step", &step.to_string())]);
+                disturb_version(lab, at, which, step);
             }
         }
         15 => lab.crash(at),
         16 => lab.set_cut(0, 1, true),
         17 | 18 => lab.set_cut(0, 1, false),
         _ => lab.advance(Span::seconds(40)),
+    }
+}
+
+/// Amends one of what a version has for it; a retention that isn't longer is refused.
+fn disturb_version(lab: &mut Lab, at: usize, which: (&str, &str, Option<VersionId>), step: usize) {
+    use crate::{LockMode, Retention};
+    match lab.random.below(4) {
+        0 | 1 => tag_version(lab, at, which, &[("step", &step.to_string())]),
+        2 => amend(lab, at, which, &Amendment::LegalHold(step % 2 == 0)).unwrap(),
+        _ => {
+            let until = types::Timestamp(1_900_000_000_000 + lab.random.below(1_000) as u64);
+            let mode = match lab.random.one_in(2) {
+                true => LockMode::Compliance,
+                false => LockMode::Governance,
+            };
+            let amendment = Amendment::Retention {
+                retention: Some(Retention { mode, until }),
+                bypass_governance: true,
+            };
+            let _ = amend(lab, at, which, &amendment);
+        }
     }
 }
 
@@ -598,6 +676,43 @@ fn what_is_not_answered_is_offered_again_however_much_else_there_is() {
     assert_eq!(next(), "k01");
     lab.advance(Span::seconds(1));
     assert_eq!(next(), "k00");
+}
+
+#[test]
+fn failures_are_counted_over_a_restart_and_in_one_row() {
+    let mut lab = one_way(27);
+    lab.deny("s3:ReplicateObject");
+    lab.put(0, "one", "k", b"1");
+    lab.settle();
+    let two = lab.bucket(1, "two");
+    lab.at(1, async |objects| {
+        objects.delete_bucket(&two).await.unwrap()
+    });
+    lab.put(0, "one", "l", b"1");
+    lab.settle();
+    let watch = |lab: &Lab| {
+        lab.at(0, async |objects| {
+            let mut watched = super::watch::Watched::default();
+            objects.watch_once(&mut watched).await.unwrap();
+        });
+    };
+    for failed in [2, 3] {
+        watch(&lab);
+        lab.crash(0);
+        let figures = lab.objects(0).replication_figures();
+        assert_eq!(figures.len(), 1);
+        assert_eq!((figures[0].failed, figures[0].site), (2, site(1)));
+        if failed == 2 {
+            continue;
+        }
+        lab.put(0, "one", "m", b"1");
+        lab.settle();
+        assert_eq!(lab.objects(0).replication_figures()[0].failed, failed);
+    }
+    lab.change(0, "one", |settings| settings.replication = None);
+    watch(&lab);
+    assert!(lab.objects(0).replication_figures().is_empty());
+    assert_eq!(rows(&lab, 0, kind::FIGURES), 0);
 }
 
 #[test]

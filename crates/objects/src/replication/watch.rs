@@ -1,5 +1,5 @@
 //! What replication does by the clock: it tells of versions that miss the threshold of replication
-//! time control, and lets go of transfers that their source has given up.
+//! time control, writes down what failed, and lets go of transfers that their source has given up.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -49,8 +49,10 @@ impl<E: Engine> Objects<E> {
         for site in sites {
             self.tell_missed(site, now, watched).await?;
         }
+        self.keep_figures().await?;
         if now.0 >= watched.staged_looked_at.0 + STAGED_FOR / 168 {
             watched.staged_looked_at = now;
+            self.forget_figures().await?;
             self.expire_staged(now).await?;
         }
         Ok(())
@@ -166,5 +168,6 @@ impl<E: Engine> Objects<E> {
 pub(super) struct Watched {
     /// The last row of each site's outbox whose threshold has passed.
     looked_at: BTreeMap<SiteId, bytes::Bytes>,
+    /// When it was last looked for transfers that were given up, and rules that are gone.
     staged_looked_at: Timestamp,
 }

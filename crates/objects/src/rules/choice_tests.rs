@@ -78,7 +78,7 @@ fn object(tags: &[(&str, &str)], class: &str) -> ObjectVersion {
             acl: None,
             retention: None,
             legal_hold: false,
-            amended: None,
+            amended: Default::default(),
         })),
         ..marker()
     }
