@@ -18,6 +18,9 @@ pub(super) const MAX_CONTENT: usize = 128 * 1024;
 /// with its metadata (2 KB), its tags (10 of 384 characters), its grants (100) and its context.
 const MAX_FIELDS: usize = 96 * 1024;
 
+/// Versions in one question, at most.
+pub(super) const MAX_ASKED: usize = 64;
+
 /// A message, at most, in bytes.
 pub const MAX_MESSAGE: usize = MAX_CONTENT + MAX_FIELDS;
 
@@ -62,6 +65,8 @@ pub(super) enum Message {
     },
     /// A piece of a version is damaged here: who has it whole?
     Fetch(Box<Fetch>),
+    /// Which of these versions does a Region have? A byte for each answers, as `Fetched`.
+    Holds(Box<Holds>),
     /// Bytes of such a piece.
     Fetched {
         /// Of which question.
@@ -129,6 +134,15 @@ pub(super) struct Fetch {
     pub offset: u64,
 }
 
+/// Versions of which a Region asks whether another has them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Holds {
+    /// The question's number.
+    pub question: u64,
+    /// Keys and stamps, at most [`MAX_ASKED`].
+    pub versions: Vec<(String, Bytes)>,
+}
+
 /// What is offered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum OfferKind {
@@ -174,6 +188,7 @@ const WANT: u8 = 5;
 const OUTCOME: u8 = 6;
 const FETCH: u8 = 7;
 const FETCHED: u8 = 8;
+const HOLDS: u8 = 9;
 
 impl Message {
     /// Its bytes.
@@ -222,6 +237,10 @@ impl Message {
             Message::Fetch(fetch) => {
                 head(&mut bytes, FETCH, fetch.question);
                 fetch.encode(&mut bytes);
+            }
+            Message::Holds(holds) => {
+                head(&mut bytes, HOLDS, holds.question);
+                holds.encode(&mut bytes);
             }
             Message::Fetched {
                 question,
@@ -272,6 +291,7 @@ impl Message {
                 offset: fields.long()?,
             },
             FETCH => Message::Fetch(Box::new(Fetch::decode(&mut fields)?)),
+            HOLDS => Message::Holds(Box::new(Holds::decode(&mut fields)?)),
             FETCHED => Message::Fetched {
                 question: fields.long()?,
                 offset: fields.long()?,
@@ -293,6 +313,7 @@ impl Message {
     pub fn task(&self) -> u64 {
         match self {
             Message::Fetch(fetch) => fetch.question,
+            Message::Holds(holds) => holds.question,
             Message::Fetched { question, .. } => *question,
             Message::Offer(offer) => offer.task,
             Message::Part { task, .. }
@@ -378,6 +399,29 @@ impl Fetch {
             stamp: fields.bytes(MAX_FIELDS)?,
             number: fields.int()?,
             offset: fields.long()?,
+        })
+    }
+}
+
+impl Holds {
+    fn encode(&self, bytes: &mut BytesMut) {
+        bytes.put_u32(self.versions.len() as u32);
+        for (key, stamp) in &self.versions {
+            put_bytes(bytes, key.as_bytes());
+            put_bytes(bytes, stamp);
+        }
+    }
+
+    fn decode(fields: &mut Fields) -> std::result::Result<Holds, MessageError> {
+        let question = fields.long()?;
+        let count = fields.int()? as usize;
+        if count > MAX_ASKED {
+            return Err(MessageError::Malformed);
+        }
+        let versions = (0..count).map(|_| Ok((fields.text()?, fields.bytes(MAX_FIELDS)?)));
+        Ok(Holds {
+            question,
+            versions: versions.collect::<std::result::Result<_, _>>()?,
         })
     }
 }
@@ -510,6 +554,10 @@ mod tests {
                 stamp: Bytes::from_static(&[7; 24]),
                 number: 1,
                 offset: 3,
+            })),
+            Message::Holds(Box::new(Holds {
+                question: 1,
+                versions: vec![("k".to_owned(), Bytes::from_static(&[7; 24])); 2],
             })),
             Message::Fetched {
                 question: 1,

@@ -15,6 +15,7 @@ mod judge;
 mod kept;
 mod ledger;
 mod message;
+mod notes;
 mod offer;
 mod outcome;
 mod queue;

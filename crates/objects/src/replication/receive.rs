@@ -90,7 +90,7 @@ impl<E: Engine> Objects<E> {
                 state.ring();
                 None
             }
-            Message::Outcome { .. } | Message::Fetch(_) => None,
+            Message::Outcome { .. } | Message::Fetch(_) | Message::Holds(_) => None,
             Message::Fetched {
                 question,
                 offset,
@@ -112,6 +112,7 @@ impl<E: Engine> Objects<E> {
                     objects.answered(from, &state, task, result).await;
                 }
                 (Message::Fetch(fetch), _) => objects.answer_fetch(&state, *fetch).await,
+                (Message::Holds(holds), _) => objects.answer_holds(&state, *holds).await,
                 (message, Some(turn)) => {
                     turn.come().await;
                     objects.take_in(from, &state, &turn, message).await;
@@ -178,6 +179,7 @@ impl<E: Engine> Objects<E> {
             Message::Want { .. }
             | Message::Outcome { .. }
             | Message::Fetch(_)
+            | Message::Holds(_)
             | Message::Fetched { .. } => Ok(Taken::Forgotten),
         };
         match taken {

@@ -59,7 +59,7 @@ impl Questions {
         self.open.lock().expect("nothing panics inside")
     }
 
-    fn ask(&self) -> u64 {
+    pub(super) fn ask(&self) -> u64 {
         let mut open = self.lock();
         open.next += 1;
         let question = open.next;
@@ -67,7 +67,7 @@ impl Questions {
         question
     }
 
-    fn close(&self, question: u64) {
+    pub(super) fn close(&self, question: u64) {
         self.lock().answers.remove(&question);
     }
 }
@@ -187,7 +187,7 @@ impl<E: Engine> Objects<E> {
     }
 
     /// The answer that goes on at that offset; none if there is nothing, or nothing comes.
-    async fn next_answer(&self, question: u64, offset: u64) -> Option<Bytes> {
+    pub(super) async fn next_answer(&self, question: u64, offset: u64) -> Option<Bytes> {
         let environment = &self.config.environment;
         let mut alarm = environment.sleep_until(environment.now().monotonic + PATIENCE);
         loop {

@@ -403,6 +403,47 @@ fn what_was_deleted_for_good_at_the_destination_does_not_come_again() {
 }
 
 #[test]
+fn notes_of_what_was_deleted_go_once_no_region_has_it() {
+    let mut lab = two_way(29);
+    let put = lab.put(0, "one", "k", b"1");
+    lab.put(0, "one", "stays", b"1");
+    lab.settle();
+    let stays = lab.find(1, "two", "stays", None).unwrap();
+    lab.delete(1, "two", "k", Some(put.id()));
+    lab.delete(1, "two", "stays", Some(stays.id()));
+    let trim = |lab: &mut Lab| {
+        lab.advance(Span::seconds(2 * 3600));
+        lab.meanwhile(1, |objects| async move {
+            let mut after = None;
+            objects.trim_notes(&mut after).await.ok()
+        })
+    };
+    // They are young; then the other Region has them.
+    for _ in 0..14 {
+        assert_eq!(trim(&mut lab), Some(0));
+    }
+    lab.delete(0, "one", "k", Some(put.id()));
+    assert_eq!(trim(&mut lab), Some(0));
+    assert_eq!(rows(&lab, 1, kind::GONE), 2);
+    lab.set_cut(0, 1, true);
+    assert_eq!(trim(&mut lab), None);
+    lab.set_cut(0, 1, false);
+    assert_eq!(trim(&mut lab), Some(1));
+    assert_eq!(rows(&lab, 1, kind::GONE), 1);
+    // The other Region's own note of it goes, too.
+    assert_eq!(rows(&lab, 0, kind::GONE), 1);
+    lab.advance(Span::seconds(24 * 3600));
+    for trimmed in [0, 1] {
+        lab.advance(Span::seconds(3600));
+        let passed = lab.meanwhile(0, |objects| async move {
+            let mut after = None;
+            objects.trim_notes(&mut after).await.unwrap()
+        });
+        assert_eq!(passed, trimmed);
+    }
+}
+
+#[test]
 fn concurrent_puts_converge_and_the_loser_is_in_the_ledger_once() {
     let mut lab = two_way(12);
     lab.set_cut(0, 1, true);
@@ -521,7 +562,13 @@ fn disturb_version(lab: &mut Lab, at: usize, which: (&str, &str, Option<VersionI
     use crate::{LockMode, Retention};
     match lab.random.below(4) {
         0 | 1 => tag_version(lab, at, which, &[("step", &step.to_string())]),
-        2 => amend(lab, at, which, &Amendment::LegalHold(step % 2 == 0)).unwrap(),
+        2 => amend(
+            lab,
+            at,
+            which,
+            &Amendment::LegalHold(step.is_multiple_of(2)),
+        )
+        .unwrap(),
         _ => {
             let until = types::Timestamp(1_900_000_000_000 + lab.random.below(1_000) as u64);
             let mode = match lab.random.one_in(2) {

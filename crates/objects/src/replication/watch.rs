@@ -29,7 +29,7 @@ const PAGE: usize = 256;
 impl<E: Engine> Objects<E> {
     /// Watches replication, and takes batch jobs on, for as long as it is polled.
     pub async fn watch_replication(&self) {
-        futures_util::future::join(self.watch(), self.run_jobs()).await;
+        futures_util::future::join3(self.watch(), self.run_jobs(), self.trim_notes_on()).await;
     }
 
     async fn watch(&self) {
