@@ -32,8 +32,8 @@ pub mod kind {
     pub const EVENT: u8 = 12;
     /// A batch replication job: its id.
     pub const JOB: u8 = 13;
-    /// A version deleted for good that replication must not make again: bucket, key, stamp. Its value:
-    /// since when, and since when no Region is known to have it.
+    /// A version deleted for good that replication must not make again: bucket, key, stamp. Its
+    /// value: since when, and since when no Region is known to have it.
     pub const GONE: u8 = 14;
     /// A "current" that lost to a concurrent one: bucket, key, stamp of the loser.
     pub const CONFLICT: u8 = 15;

@@ -32,8 +32,8 @@ pub struct RuleFigures {
     /// `ReplicationLatency`: by how much the destination is behind, at most: the age of the oldest
     /// that is pending or of what arrived within the last minute.
     pub latency: Span,
-    /// `OperationsFailedReplication`, since the rule was made: kept over a restart, but for those of
-    /// the last 15 seconds before a crash.
+    /// `OperationsFailedReplication`, since the rule was made: kept over a restart, but for those
+    /// of the last 15 seconds before a crash.
     pub failed: u64,
     /// Operations that arrived, since the start.
     pub completed: u64,

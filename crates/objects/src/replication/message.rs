@@ -2,7 +2,9 @@
 //! in big-endian with lengths before texts. Whatever isn't exactly that is refused whole. Contents
 //! cross in pieces of at most [`MAX_CONTENT`], so that a message fits into any envelope.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::fields::{Fields, head, put_bytes};
 
 /// The version of these bytes. A peer that speaks a later one is refused by name.
 const VERSION: u8 = 1;
@@ -16,7 +18,7 @@ pub(super) const MAX_CONTENT: usize = 128 * 1024;
 
 /// A message's other fields together, at most, in bytes: a key, two names, a role and a version
 /// with its metadata (2 KB), its tags (10 of 384 characters), its grants (100) and its context.
-const MAX_FIELDS: usize = 96 * 1024;
+pub(super) const MAX_FIELDS: usize = 96 * 1024;
 
 /// Versions in one question, at most.
 pub(super) const MAX_ASKED: usize = 64;
@@ -303,7 +305,7 @@ impl Message {
             },
             _ => return Err(MessageError::Malformed),
         };
-        match fields.0.is_empty() {
+        match fields.is_at_end() {
             true => Ok(message),
             false => Err(MessageError::Malformed),
         }
@@ -450,55 +452,6 @@ impl Result {
             3 => Result::Later(fields.text()?),
             _ => return Err(MessageError::Malformed),
         })
-    }
-}
-
-fn head(bytes: &mut BytesMut, kind: u8, task: u64) {
-    bytes.put_u8(kind);
-    bytes.put_u64(task);
-}
-
-fn put_bytes(bytes: &mut BytesMut, field: &[u8]) {
-    let length = u32::try_from(field.len()).expect("fields are far below 4 GiB");
-    bytes.put_u32(length);
-    bytes.put_slice(field);
-}
-
-/// Bytes that are read field by field.
-struct Fields(Bytes);
-
-impl Fields {
-    fn byte(&mut self) -> std::result::Result<u8, MessageError> {
-        self.0.try_get_u8().map_err(|_| MessageError::Malformed)
-    }
-
-    fn int(&mut self) -> std::result::Result<u32, MessageError> {
-        self.0.try_get_u32().map_err(|_| MessageError::Malformed)
-    }
-
-    fn long(&mut self) -> std::result::Result<u64, MessageError> {
-        self.0.try_get_u64().map_err(|_| MessageError::Malformed)
-    }
-
-    fn flag(&mut self) -> std::result::Result<bool, MessageError> {
-        match self.byte()? {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(MessageError::Malformed),
-        }
-    }
-
-    fn bytes(&mut self, most: usize) -> std::result::Result<Bytes, MessageError> {
-        let length = self.int()? as usize;
-        if length > most || length > self.0.len() {
-            return Err(MessageError::Malformed);
-        }
-        Ok(self.0.split_to(length))
-    }
-
-    fn text(&mut self) -> std::result::Result<String, MessageError> {
-        let bytes = self.bytes(MAX_FIELDS)?;
-        String::from_utf8(bytes.to_vec()).map_err(|_| MessageError::Malformed)
     }
 }
 

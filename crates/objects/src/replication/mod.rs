@@ -9,6 +9,7 @@
 
 mod announce;
 mod arrive;
+mod fields;
 mod figures;
 mod job;
 mod judge;

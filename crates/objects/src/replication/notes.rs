@@ -1,8 +1,8 @@
 //! Notes of versions that were deleted for good here are let go of once no Region can bring them
-//! back: a day after, when every Region has said twice, an hour apart, that it has the version in no
-//! bucket (of this one: in no other bucket). Only who has a version can send it; what was on its way
-//! when the first was said has arrived or been lost by the second. A Region that doesn't answer may
-//! have it. A pass asks about a bounded number, and the next goes on there.
+//! back: a day after, when every Region has said twice, an hour apart, that it has the version in
+//! no bucket (of this one: in no other bucket). Only who has a version can send it; what was on its
+//! way when the first was said has arrived or been lost by the second. A Region that doesn't answer
+//! may have it. A pass asks about a bounded number, and the next goes on there.
 
 use std::ops::Bound;
 

@@ -3,8 +3,8 @@
 //! which stretch of the outbox to read, and is told what was found there.
 //!
 //! When memory is full of tasks that wait, the latest of them are put off: forgotten, and their
-//! shares of keys with them, so that reading goes on to what others wait for. A share is a 64th of a
-//! destination's keys; nothing of one that is put off is taken on before what was forgotten is
+//! shares of keys with them, so that reading goes on to what others wait for. A share is a 64th of
+//! a destination's keys; nothing of one that is put off is taken on before what was forgotten is
 //! known again. So order holds, and a bad destination holds up no other.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
