@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -122,6 +122,8 @@ pub(super) struct Listening {
     pub(super) sockets: Vec<OwnedFd>,
     /// One a thread.
     pub(super) counters: Vec<Arc<Counters>>,
+    /// It was closed before: what waits at its sockets came in between.
+    pub(super) was_closed: AtomicBool,
     budget: Arc<Budget>,
 }
 
@@ -244,6 +246,7 @@ impl Flows {
                 for mailbox in &self.shared.mailboxes {
                     mailbox.tell(Command::Close(listening.number, done.clone()));
                 }
+                listening.was_closed.store(true, Ordering::Relaxed);
                 if listener.protocol == FlowProtocol::Udp {
                     let listening = Arc::downgrade(&listening);
                     registry.closing.insert(listener, listening);
@@ -298,6 +301,7 @@ impl Flows {
             bound,
             sockets,
             counters: (0..threads).map(|_| Arc::default()).collect(),
+            was_closed: AtomicBool::new(false),
             budget: Arc::clone(&self.shared.budget),
         })
     }

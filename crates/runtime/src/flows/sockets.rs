@@ -62,10 +62,6 @@ fn listen(address: SocketAddr) -> io::Result<OwnedFd> {
 }
 
 fn open_datagrams(address: SocketAddr, threads: usize) -> io::Result<Vec<OwnedFd>> {
-    if !super::udp::IS_CARRIED {
-        let cause = "flows of UDP are not carried yet";
-        return Err(io::Error::new(io::ErrorKind::Unsupported, cause));
-    }
     if address.ip().is_unspecified() {
         let cause = "datagrams are taken at one address, not at all of the host's";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, cause));
