@@ -18,6 +18,9 @@ pub const PREFIX: &str = "accelerator/";
 /// `INITIAL`. The deployment's checkers carry out 2,000; Route 53's are to have room too.
 pub const MAX_CHECKS: usize = 1_500;
 
+/// Seconds between two checks, at least (`HealthCheckIntervalSeconds`: 10 or 30).
+const SHORTEST_INTERVAL: u8 = 10;
+
 /// Hexadecimal digits after [`PREFIX`]: 128 bits, so that nobody finds two checks with one id.
 const DIGITS: usize = 32;
 
@@ -137,8 +140,9 @@ fn check(listener: &Listener, group: &EndpointGroup, target: &EndpointTarget) ->
         address: Some(endpoint.ip()),
         name: None,
         port: endpoint.port(),
-        interval: Span::seconds(u64::from(settings.interval)),
-        threshold: settings.threshold,
+        // Whatever stands there: nobody is probed without a pause.
+        interval: Span::seconds(u64::from(settings.interval.max(SHORTEST_INTERVAL))),
+        threshold: settings.threshold.max(1),
         inverted: false,
         disabled: false,
     }

@@ -153,11 +153,16 @@ pub(crate) fn compile(
         revision,
         name: accelerator.name,
         enabled: accelerator.enabled,
-        addresses: accelerator.addresses,
+        addresses: canonical(&accelerator.addresses),
         dns_label: accelerator.dns_label,
         listeners,
         ports,
     })
+}
+
+/// An IPv4 address within IPv6's is the IPv4 address.
+fn canonical(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    addresses.iter().map(IpAddr::to_canonical).collect()
 }
 
 fn bounded(accelerator: &Accelerator) -> Result<(), CompileError> {
@@ -239,6 +244,7 @@ fn compile_group(
     let compiled = |endpoint: &Endpoint| {
         let check = checks::check_id(listener, group, &endpoint.target);
         let EndpointTarget::Address(address) = endpoint.target;
+        let address = address.to_canonical();
         CompiledEndpoint {
             target: endpoint.target.clone(),
             address,

@@ -159,6 +159,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn every_member_has_its_share(weights in proptest::collection::vec(0u8..=255, 2..11)) {
             let total: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
