@@ -20,13 +20,14 @@ pub(crate) mod hash;
 
 pub use choice::{Choice, ChooseContext, NoChoice, Why};
 
+use std::net::SocketAddr;
+
 use self::hash::{below, draw, fraction};
 use crate::board::Board;
 use crate::compiled::{CompiledAccelerator, CompiledEndpoint, CompiledGroup, CompiledListener};
 use crate::flow::{Flow, Tried};
 use crate::model::{HealthState, TrafficDial};
 use crate::snapshot::Snapshot;
-use std::net::SocketAddr;
 
 /// Other groups that are asked when a group has no healthy endpoint (developer guide: "the three
 /// closest endpoint groups").
