@@ -68,8 +68,13 @@ fn it_is_deployed_when_the_edges_serve_its_revision() {
     assert_eq!(status(), "DEPLOYED");
     api.accelerator("b");
     assert_eq!(status(), "DEPLOYED", "another's change is none of it");
+    let renamed = json!({"AcceleratorArn": arn, "Name": "c"});
+    let renamed = api.ok("UpdateAccelerator", renamed);
+    assert_eq!(renamed["Accelerator"]["Status"], "IN_PROGRESS");
+    let revision = api.memory.view_now().revision;
+    api.nodes.served.store(revision, Ordering::Relaxed);
     // Nothing is changed, so nothing is under way.
-    let same = json!({"AcceleratorArn": arn, "Name": "a", "Enabled": true});
+    let same = json!({"AcceleratorArn": arn, "Name": "c", "Enabled": true});
     let same = api.ok("UpdateAccelerator", same);
     assert_eq!(same["Accelerator"]["Status"], "DEPLOYED");
 }

@@ -75,6 +75,7 @@ fn tags_have_rules() {
         tags(&[("aws:a", "b")]),
         tags(&[("AWS:a", "b")]),
         tags(&[("a", "1"), ("A", "2")]),
+        tags(&[("a", "1"), ("a", "1")]),
         tags(&[("team", "red")]),
         tags(&many),
         // With the one that it has these are too many.
@@ -90,6 +91,12 @@ fn tags_have_rules() {
     api.ok(
         "TagResource",
         json!({"ResourceArn": arn, "Tags": tags(&many[..49])}),
+    );
+    let twice = tags(&[("a", "1"), ("A", "2")]);
+    let body = json!({"Name": "b", "IdempotencyToken": "t", "Tags": twice});
+    assert_eq!(
+        api.code("CreateAccelerator", body),
+        "InvalidArgumentException"
     );
     let keys: Vec<String> = (0..201).map(|it| it.to_string()).collect();
     for keys in [
