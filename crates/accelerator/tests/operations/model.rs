@@ -164,7 +164,11 @@ fn check(view: &View) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig {
+        cases: 32,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn whatever_is_asked_for_the_configuration_keeps_the_rules(steps in steps()) {
