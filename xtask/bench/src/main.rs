@@ -12,6 +12,7 @@ mod client;
 mod connection;
 mod dns;
 mod engine;
+mod flows;
 mod identity;
 mod items;
 mod lab;
@@ -34,7 +35,7 @@ use clap::Parser;
 #[command(name = "cargo xtask bench", max_term_width = 100)]
 pub struct Arguments {
     /// Only the scenario of that name: start, writes, replication, memory, cut, peers, dns,
-    /// steering, identity, objects
+    /// steering, identity, objects, flows
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// How long one measured window of load is
@@ -77,10 +78,14 @@ fn main() -> Result<()> {
     match words.next() {
         Some(word) if word == process::TIED => return process::become_tied(words),
         Some(word) if word == dns::serve::SERVE => {
-            let words = words.filter_map(|word| word.into_string().ok());
-            return dns::serve::serve(words);
+            return dns::serve::serve(texts(words));
         }
         Some(word) if word == dns::endpoint::ENDPOINT => return dns::endpoint::serve(),
+        Some(word) if word == flows::serve::SERVE => return flows::serve::serve(texts(words)),
+        Some(word) if word == flows::serve::ECHO => return flows::serve::echo(texts(words)),
+        Some(word) if word == flows::datagrams::LOAD => {
+            return flows::datagrams::load(texts(words));
+        }
         _ => {}
     }
     let arguments = Arguments::parse();
@@ -100,6 +105,11 @@ fn main() -> Result<()> {
         report.add(name, section, !arguments.no_lab)?;
     }
     report.write_json(arguments.json.as_deref())
+}
+
+/// Those of the words that are text.
+fn texts(words: impl Iterator<Item = std::ffi::OsString>) -> impl Iterator<Item = String> {
+    words.filter_map(|word| word.into_string().ok())
 }
 
 /// As many as keys can be made of in turn, and as settings can hold.

@@ -2,6 +2,7 @@
 
 mod cut;
 mod dns;
+mod flows;
 mod identity;
 mod memory;
 mod objects;
@@ -36,6 +37,7 @@ pub const ALL: &[(&str, Scenario)] = &[
     ("steering", steering::run),
     ("identity", identity::run),
     ("objects", objects::run),
+    ("flows", flows::run),
 ];
 
 /// How many connections load a server.
