@@ -128,8 +128,12 @@ type Words = (String, Vec<String>);
 
 fn haproxy(folder: &Path, address: SocketAddr, backend: SocketAddr) -> Result<Words> {
     let program = program(&["/usr/sbin/haproxy", "/usr/local/sbin/haproxy"], "haproxy")?;
+    // It doesn't start unless it may open all that these could need.
+    let connections = (runtime::raise_open_files() / 2)
+        .saturating_sub(600)
+        .min(8500);
     let text = format!(
-        "global\n  nbthread 1\n  maxconn 9000\ndefaults\n  mode tcp\n  option splice-auto\n  \
+        "global\n  nbthread 1\n  maxconn {connections}\n  maxpipes 128\ndefaults\n  mode tcp\n  option splice-auto\n  \
          timeout connect 5s\n  timeout client 1h\n  timeout server 1h\nlisten flows\n  \
          bind {address} backlog 4096\n  server backend {backend}\n"
     );
