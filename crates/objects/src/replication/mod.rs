@@ -162,7 +162,7 @@ impl Replication {
             sites: sites.collect(),
             figures: Arc::new(Mutex::new(figures)),
             job_bell: Event::new(),
-            questions: Questions::default(),
+            questions: Questions::numbered_from(config.environment.random()),
         })
     }
 

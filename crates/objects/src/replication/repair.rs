@@ -29,13 +29,11 @@ const PATIENCE: Span = Span::seconds(30);
 pub struct ReplicaRepair<E: Engine>(pub Arc<Objects<E>>);
 
 /// Questions that are open.
-#[derive(Default)]
 pub(super) struct Questions {
     open: Mutex<Open>,
     answered: Event,
 }
 
-#[derive(Default)]
 struct Open {
     next: u64,
     answers: BTreeMap<u64, VecDeque<(u64, Bytes)>>,
@@ -55,13 +53,25 @@ impl Replication {
 }
 
 impl Questions {
+    /// None is open; the next has that number. One that is drawn: an answer to a question of
+    /// before a restart is to be no answer to one of after it.
+    pub(super) fn numbered_from(next: u64) -> Questions {
+        Questions {
+            open: Mutex::new(Open {
+                next,
+                answers: BTreeMap::new(),
+            }),
+            answered: Event::new(),
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
         self.open.lock().expect("nothing panics inside")
     }
 
     pub(super) fn ask(&self) -> u64 {
         let mut open = self.lock();
-        open.next += 1;
+        open.next = open.next.wrapping_add(1);
         let question = open.next;
         open.answers.insert(question, VecDeque::new());
         question
