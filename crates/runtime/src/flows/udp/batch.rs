@@ -1,6 +1,7 @@
 //! Many datagrams a system call: recvmmsg(2) into buffers that are made once, and sendmmsg(2) out
 //! of them, with a header before each if the endpoint wants one.
 
+use std::cell::Cell;
 use std::io;
 use std::mem::{MaybeUninit, offset_of, size_of};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -9,6 +10,8 @@ use std::ptr;
 
 use rustix::io::Errno;
 use socket2::SockAddr;
+
+use super::segments;
 
 /// Datagrams a system call. More gains nothing measurable: by then its cost is shared out.
 pub(super) const BATCH: usize = 32;
@@ -26,6 +29,8 @@ pub(super) struct Batch {
     buffers: Box<[u8]>,
     senders: Box<[Name; BATCH]>,
     received: [Received; BATCH],
+    /// Can datagrams be sent as one piece here?
+    segments: Cell<bool>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -45,6 +50,7 @@ impl Batch {
             buffers: vec![0; BATCH * BUFFER].into_boxed_slice(),
             senders: Box::new([Name([0; size_of::<libc::sockaddr_in6>()]); BATCH]),
             received: [Received::default(); BATCH],
+            segments: Cell::new(true),
         }
     }
 
@@ -111,6 +117,76 @@ impl Batch {
         header: &[u8],
         chosen: u32,
     ) -> Sent {
+        let mut error = None;
+        if let Some(length) = self.common_length(header, chosen) {
+            match self.send_as_one(socket, to, (header, chosen), length) {
+                Ok(sent) => return sent,
+                // An endpoint's refusal of something before; it is told once.
+                Err(Errno::CONNREFUSED) => error = Some(Errno::CONNREFUSED),
+                Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS) => {}
+                Err(cause) => {
+                    tracing::debug!(%cause, "datagrams aren't sent as one piece from here on");
+                    self.segments.set(false);
+                }
+            }
+        }
+        let sent = self.send_each(socket, to, header, chosen);
+        Sent {
+            error: sent.error.or(error),
+            ..sent
+        }
+    }
+
+    /// How long these datagrams are with the header, if all are as long but for the last, which
+    /// may be shorter, and they can be sent as one piece.
+    fn common_length(&self, header: &[u8], chosen: u32) -> Option<usize> {
+        if chosen.count_ones() < 2 || !self.segments.get() {
+            return None;
+        }
+        let first = self.received[chosen.trailing_zeros() as usize].length;
+        let last = BATCH - 1 - chosen.leading_zeros() as usize;
+        let fits = (0..BATCH)
+            .filter(|index| chosen & 1 << index != 0)
+            .all(|index| {
+                let length = self.received[index].length;
+                length == first || index == last && length < first && length > 0
+            });
+        let length = header.len() + first;
+        (fits && first > 0 && length <= segments::LONGEST).then_some(length)
+    }
+
+    fn send_as_one(
+        &self,
+        socket: &OwnedFd,
+        to: Option<&SockAddr>,
+        (header, chosen): (&[u8], u32),
+        length: usize,
+    ) -> Result<Sent, Errno> {
+        let mut pieces = [&[] as &[u8]; 2 * BATCH];
+        let mut count = 0;
+        for index in (0..BATCH).filter(|index| chosen & 1 << index != 0) {
+            for piece in [header, self.datagram(index)] {
+                if !piece.is_empty() {
+                    pieces[count] = piece;
+                    count += 1;
+                }
+            }
+        }
+        let bytes = segments::send(socket, to, &pieces[..count], length)?;
+        Ok(Sent {
+            count: chosen.count_ones() as usize,
+            bytes,
+            error: None,
+        })
+    }
+
+    fn send_each(
+        &self,
+        socket: &OwnedFd,
+        to: Option<&SockAddr>,
+        header: &[u8],
+        chosen: u32,
+    ) -> Sent {
         let mut vectors = [[EMPTY_VECTOR; 2]; BATCH];
         let mut headers = [EMPTY_HEADER; BATCH];
         let mut count = 0;
@@ -154,7 +230,7 @@ pub(super) struct Sent {
 fn send_all(socket: &OwnedFd, headers: &mut [libc::mmsghdr]) -> Sent {
     let (mut at, mut sent) = (0, Sent::default());
     while at < headers.len() {
-        // SAFETY: `Batch::send`, the only caller, has filled these elements in. Each points to
+        // SAFETY: `Batch::send_each`, the only caller, has filled these elements in. Each points to
         // vectors over initialised bytes of a batch and a header and, if any, to one name with
         // its length; all are borrowed for longer than the call, and the kernel writes nothing
         // but the headers' msg_len.
@@ -186,11 +262,11 @@ fn send_all(socket: &OwnedFd, headers: &mut [libc::mmsghdr]) -> Sent {
     sent
 }
 
-fn last_error() -> Errno {
+pub(super) fn last_error() -> Errno {
     Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
-const EMPTY_VECTOR: libc::iovec = libc::iovec {
+pub(super) const EMPTY_VECTOR: libc::iovec = libc::iovec {
     iov_base: ptr::null_mut(),
     iov_len: 0,
 };
@@ -274,6 +350,47 @@ mod tests {
             }
             assert_eq!(batch.receive(&server), Ok(3));
             assert_eq!(batch.receive(&server), Err(Errno::AGAIN));
+        }
+    }
+
+    #[test]
+    fn datagrams_that_are_sent_as_one_piece_arrive_one_by_one() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let (server, client, _) = pair(address);
+            let from: SockAddr = client.local_addr().unwrap().into();
+            for length in [100, 100, 100, 60, 100, 0, 1300] {
+                client.send(&vec![length as u8; length]).unwrap();
+            }
+            let mut batch = Batch::new();
+            assert_eq!(batch.receive(&server), Ok(7));
+            let mut expected = vec![100, 100, 60];
+            assert_eq!(batch.common_length(b"abc", 0b1011), Some(103));
+            // A longer or an empty one at the end, one in the middle that is shorter, one alone.
+            for chosen in [0b11000, 0b10_0011, 0b11011, 0b100, 0b100_0001] {
+                assert_eq!(batch.common_length(b"", chosen), None, "{chosen:b}");
+                let indexes = (0..7).filter(|index| chosen & 1 << index != 0);
+                expected.extend(indexes.map(|index| batch.datagram(index).len()));
+            }
+            for (header, chosen) in [
+                (b"abc" as &[u8], 0b1011),
+                (b"", 0b11000),
+                (b"", 0b10_0011),
+                (b"", 0b11011),
+                (b"", 0b100),
+                (b"", 0b100_0001),
+            ] {
+                let sent = batch.send(&server, Some(&from), header, chosen);
+                assert_eq!(sent.count, chosen.count_ones() as usize);
+                assert_eq!(sent.error, None);
+            }
+            let mut buffer = [0; 2000];
+            for (index, length) in expected.into_iter().enumerate() {
+                let header = if index < 3 { 3 } else { 0 };
+                assert_eq!(client.recv(&mut buffer).unwrap(), header + length);
+                let datagram = &buffer[header..header + length];
+                assert!(datagram.iter().all(|byte| *byte == length as u8));
+            }
+            assert!(batch.segments.get(), "this system can't");
         }
     }
 

@@ -5,6 +5,7 @@
 mod batch;
 mod flow;
 mod later;
+mod segments;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
