@@ -40,11 +40,11 @@ pub struct LocalOptions {
 }
 
 impl LocalOptions {
-    /// What suits a Region that shares a disk with its database: twice the reserve of that, so
+    /// What suits a Region that shares a disk with its database: more than the reserve of that, so
     /// that rows can still say what is to be removed when no more bytes are taken.
     pub fn modest() -> LocalOptions {
         LocalOptions {
-            reserve: ByteSize::mib(512),
+            reserve: ByteSize::mib(1024),
             free_space: Arc::new(store::free_space),
         }
     }

@@ -261,7 +261,7 @@ fn sync_directory(path: &Path) -> Result<(), OpenError> {
 }
 
 /// An `OpenError::Io` of that path.
-pub(super) fn io(path: &Path) -> impl Fn(std::io::Error) -> OpenError {
+pub(super) fn io(path: &Path) -> impl Fn(std::io::Error) -> OpenError + use<> {
     let path = path.to_owned();
     move |cause| OpenError::Io {
         path: path.clone(),

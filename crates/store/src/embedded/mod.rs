@@ -8,6 +8,7 @@ mod files;
 mod group;
 mod journal;
 mod progress;
+mod tender;
 mod verify;
 mod writer;
 
@@ -28,6 +29,7 @@ pub use verify::{SpaceReport, VerifyReport, verify};
 
 use directory::{Directory, Found};
 use progress::{PROGRESS_KEY, Progress};
+use tender::Watch;
 use writer::Queue;
 
 use crate::completion::Answer;
@@ -72,7 +74,9 @@ pub struct EmbeddedOptions {
     pub write_memory: ByteSize,
     /// With less free space than this, commits that add data are refused with `DiskFull`; with
     /// less than a quarter of it, all that don't remove. It must cover a journal (64 MiB, allocated
-    /// as it is filled) and the copies that compaction makes.
+    /// as it is filled) and the copies that compaction makes: of two keyspaces at once, each the
+    /// 256 MiB of a first level and what is merged into it. A compaction for which there is no room
+    /// ends the engine.
     pub reserve: ByteSize,
     /// How many bytes of sorted files are read and checked at the start, smallest files first.
     /// (Manifests and journals always are, and every block whenever it is read from the disk.)
@@ -90,7 +94,9 @@ pub type FreeSpace = Arc<dyn Fn(&Path) -> std::io::Result<ByteSize> + Send + Syn
 struct Inner {
     core: Arc<Core>,
     queue: Arc<Queue>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    watch: Arc<Watch>,
+    /// The writer, and the tender beside it.
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// The database, as the writer and the readers share it. Dropped in the order of its fields: the
@@ -117,7 +123,7 @@ impl EmbeddedOptions {
         EmbeddedOptions {
             cache: ByteSize::mib(8),
             write_memory: ByteSize::mib(8),
-            reserve: ByteSize::mib(256),
+            reserve: ByteSize::mib(768),
             checked_at_open: ByteSize::mib(64),
             free_space: Arc::new(free_space),
             planted_bug: None,
@@ -180,17 +186,28 @@ impl EmbeddedEngine {
 
     fn start(core: Arc<Core>, progress: Progress) -> Result<EmbeddedEngine, OpenError> {
         let queue = Arc::new(Queue::default());
+        let watch = Arc::new(Watch::default());
+        let io_error = directory::io(core.directory.path());
+        let thread = std::thread::Builder::new().name("store-tender".to_owned());
+        let tender = thread.spawn({
+            let (core, queue, watch) = (core.clone(), queue.clone(), watch.clone());
+            move || tender::run(&core, &queue, &watch)
+        });
+        let tender = tender.map_err(&io_error)?;
         let thread = std::thread::Builder::new().name("store-writer".to_owned());
         let writer = thread.spawn({
-            let core = Arc::clone(&core);
-            let queue = Arc::clone(&queue);
-            move || writer::run(&core, &queue, progress)
+            let (core, queue, watch) = (core.clone(), queue.clone(), watch.clone());
+            move || writer::run(&core, &queue, &watch, progress)
         });
-        let writer = writer.map_err(directory::io(core.directory.path()))?;
+        let writer = writer.map_err(|cause| {
+            watch.close();
+            io_error(cause)
+        })?;
         let inner = Inner {
             core,
             queue,
-            writer: Mutex::new(Some(writer)),
+            watch,
+            threads: Mutex::new(vec![writer, tender]),
         };
         Ok(EmbeddedEngine {
             inner: Arc::new(inner),
@@ -303,11 +320,17 @@ impl EmbeddedSnapshot {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.queue.close();
-        let writer = self.writer.get_mut().ok().and_then(Option::take);
+        self.watch.close();
+        let threads = self.threads.get_mut().map(std::mem::take);
         // A waker that the writer calls may drop the last engine: a thread can't wait for itself.
-        let writer = writer.filter(|writer| writer.thread().id() != std::thread::current().id());
-        if writer.is_some_and(|writer| writer.join().is_err()) {
-            tracing::error!("the storage engine's writer panicked");
+        let this = std::thread::current().id();
+        if self.watch.is_abandoned() {
+            return;
+        }
+        for thread in threads.unwrap_or_default() {
+            if thread.thread().id() != this && thread.join().is_err() {
+                tracing::error!("a thread of the storage engine panicked");
+            }
         }
     }
 }

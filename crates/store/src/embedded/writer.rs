@@ -14,6 +14,7 @@ use types::ByteSize;
 use super::Core;
 use super::group::{Group, Room};
 use super::progress::{PROGRESS_KEY, Progress};
+use super::tender::Watch;
 use crate::completion::{Completion, completion};
 use crate::{Batch, CommitError, PlantedBug, Space};
 
@@ -22,6 +23,12 @@ const GROUP_COMMITS: usize = 512;
 
 /// How many bytes of keys and values share one sync (a single larger batch is one group).
 const GROUP_BYTES: ByteSize = ByteSize::mib(4);
+
+/// So many journals there are at most, when each goes in its time.
+const MANY_JOURNALS: usize = 4;
+
+/// A key that no service has (theirs are no single zero byte): it is removed, never written.
+const MARKER: &[u8] = &[0];
 
 /// The commits that wait for the writer.
 #[derive(Debug, Default)]
@@ -87,7 +94,7 @@ impl Queue {
     }
 
     /// Refuses everything from now on.
-    fn fail(&self, failure: CommitError) {
+    pub(super) fn fail(&self, failure: CommitError) {
         let mut state = self.lock();
         state.failed = Some(failure.clone());
         let waiting = std::mem::take(&mut state.waiting);
@@ -105,15 +112,21 @@ impl Queue {
 }
 
 /// The writer thread's life.
-pub(super) fn run(core: &Arc<Core>, queue: &Queue, mut progress: Progress) {
+pub(super) fn run(core: &Arc<Core>, queue: &Queue, watch: &Watch, progress: Progress) {
+    let _refusing = RefuseAfterPanic(queue);
+    let mut writer = Writer {
+        core,
+        progress,
+        marks: Marks::new(),
+    };
     while let Some(commits) = queue.next() {
-        match write_group(core, progress, commits) {
-            Ok(written) => progress = written,
-            Err(failure) => {
-                tracing::error!(%failure, "the storage engine stops");
-                queue.fail(failure);
-                return;
-            }
+        watch.begin();
+        let written = writer.write_group(commits);
+        watch.end();
+        if let Err(failure) = written {
+            tracing::error!(%failure, "the storage engine stops");
+            queue.fail(failure);
+            return;
         }
     }
     if let Err(cause) = core.directory.sync_note() {
@@ -122,65 +135,118 @@ pub(super) fn run(core: &Arc<Core>, queue: &Queue, mut progress: Progress) {
     }
 }
 
-/// Judges, writes and syncs one group, and answers its commits.
-fn write_group(
-    core: &Core,
-    progress: Progress,
-    commits: Vec<(Batch, Completion)>,
-) -> Result<Progress, CommitError> {
-    let mut group = Group::new(progress.head, core.room());
-    let mut commits = commits.into_iter();
-    while let Some((batch, completion)) = commits.next() {
-        let read = |space, key: &[u8]| core.read_newest(space, key);
-        if let Err(cause) = group.add(batch, completion, read) {
-            let failure = CommitError::Failed(cause.to_string());
-            group.answer(Some(&failure));
-            commits.for_each(|(_, completion)| completion.resolve(Err(failure.clone())));
-            return Err(failure);
-        }
-    }
-    if group.changes().is_empty() {
-        group.answer(None);
-        return Ok(progress);
-    }
-    let next = Progress {
-        group: progress.group + 1,
-        head: group.head(),
-    };
-    match sync_group(core, &group, next) {
-        Ok(()) => {
-            core.publish(next.head);
-            group.answer(None);
-            Ok(next)
-        }
-        Err(failure) => {
-            group.answer(Some(&failure));
-            Err(failure)
+/// Lets nobody wait for a writer that is gone.
+struct RefuseAfterPanic<'a>(&'a Queue);
+
+impl Drop for RefuseAfterPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let failure = "the storage engine's writer panicked";
+            self.0.fail(CommitError::Failed(failure.to_owned()));
         }
     }
 }
 
-fn sync_group(core: &Core, group: &Group, progress: Progress) -> Result<(), CommitError> {
-    let mode = match core.planted_bug {
-        None => PersistMode::SyncData,
-        Some(PlantedBug::SyncSkipped) => PersistMode::Buffer,
-    };
-    let mut batch = core.database.batch().durability(Some(mode));
-    for ((space, key), value) in group.changes() {
-        let keyspace = core.keyspace(*space);
-        match value {
-            Some(value) => batch.insert(keyspace, &**key, &**value),
-            None => batch.remove(keyspace, &**key),
+/// What the writer knows.
+struct Writer<'a> {
+    core: &'a Core,
+    progress: Progress,
+    marks: Marks,
+}
+
+impl Writer<'_> {
+    /// Judges, writes and syncs one group, and answers its commits.
+    fn write_group(&mut self, commits: Vec<(Batch, Completion)>) -> Result<(), CommitError> {
+        let core = self.core;
+        let mut group = Group::new(self.progress.head, core.room());
+        let mut commits = commits.into_iter();
+        while let Some((batch, completion)) = commits.next() {
+            let read = |space, key: &[u8]| core.read_newest(space, key);
+            if let Err(cause) = group.add(batch, completion, read) {
+                let failure = CommitError::Failed(cause.to_string());
+                group.answer(Some(&failure));
+                commits.for_each(|(_, completion)| completion.resolve(Err(failure.clone())));
+                return Err(failure);
+            }
+        }
+        if group.changes().is_empty() {
+            group.answer(None);
+            return Ok(());
+        }
+        let next = Progress {
+            group: self.progress.group + 1,
+            head: group.head(),
+        };
+        match self.sync_group(&group, next) {
+            Ok(()) => {
+                self.progress = next;
+                core.publish(next.head);
+                group.answer(None);
+                Ok(())
+            }
+            Err(failure) => {
+                group.answer(Some(&failure));
+                Err(failure)
+            }
         }
     }
-    let meta = core.keyspace(Space::Meta);
-    batch.insert(meta, PROGRESS_KEY, progress.encode());
-    batch
-        .commit()
-        .map_err(|cause| CommitError::Failed(cause.to_string()))?;
-    core.directory
-        .note_synced(progress.group)
-        .map_err(|cause| CommitError::Failed(format!("can't note the sync: {cause}")))
+
+    fn sync_group(&mut self, group: &Group, progress: Progress) -> Result<(), CommitError> {
+        let core = self.core;
+        let mode = match core.planted_bug {
+            None => PersistMode::SyncData,
+            Some(PlantedBug::SyncSkipped) => PersistMode::Buffer,
+        };
+        let mut batch = core.database.batch().durability(Some(mode));
+        for ((space, key), value) in group.changes() {
+            let keyspace = core.keyspace(*space);
+            match value {
+                Some(value) => batch.insert(keyspace, &**key, &**value),
+                None => batch.remove(keyspace, &**key),
+            }
+        }
+        if self.marks.are_due(core.database.journal_count()) {
+            for keyspace in &core.keyspaces {
+                batch.remove(keyspace, MARKER);
+            }
+        }
+        let meta = core.keyspace(Space::Meta);
+        batch.insert(meta, PROGRESS_KEY, progress.encode());
+        batch
+            .commit()
+            .map_err(|cause| CommitError::Failed(cause.to_string()))?;
+        core.directory
+            .note_synced(progress.group)
+            .map_err(|cause| CommitError::Failed(format!("can't note the sync: {cause}")))
+    }
+}
+
+/// When something is to be written into every keyspace. A journal goes when each keyspace has on
+/// disk what it holds of it; a keyspace whose last rows were removals may have merged them away
+/// and, with nothing to write out, keeps all later journals for ever (`journal/manager.rs` of fjall
+/// 3.1.13).
+#[derive(Debug)]
+struct Marks {
+    /// How many journals there were when every keyspace was marked last.
+    marked: usize,
+}
+
+impl Marks {
+    fn new() -> Marks {
+        Marks {
+            marked: MANY_JOURNALS,
+        }
+    }
+
+    /// Is it time, with so many journals? Once each time that there is one more.
+    fn are_due(&mut self, journals: usize) -> bool {
+        if journals <= MANY_JOURNALS {
+            self.marked = MANY_JOURNALS;
+        }
+        let due = journals > self.marked;
+        self.marked = self.marked.max(journals);
+        due
+    }
 }
 
 impl Core {
@@ -196,5 +262,21 @@ impl Core {
                 Room::Ample
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keyspaces_are_marked_once_each_time_that_journals_pile_up_further() {
+        let mut marks = Marks::new();
+        let counts = [1, 4, 5, 5, 6, 5, 6, 7, 3, 4, 5];
+        let due = counts.map(|count| marks.are_due(count));
+        let expected = [
+            false, false, true, false, true, false, false, true, false, false, true,
+        ];
+        assert_eq!(due, expected);
     }
 }
