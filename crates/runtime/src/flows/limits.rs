@@ -28,7 +28,8 @@ pub struct FlowOptions {
 pub struct FlowLimits {
     /// TCP flows at a time. With so many, connections wait until one ends.
     pub tcp_flows: usize,
-    /// UDP flows at a time. With so many, datagrams of new ones are dropped.
+    /// UDP flows at a time. With so many, datagrams of new ones are dropped, unless there are
+    /// flows that no endpoint has answered and that were silent for a second: those go first.
     pub udp_flows: usize,
     /// Descriptors, which are also bound by what the process may open: a TCP flow has 2, a UDP
     /// flow 1, and while it moves much, a TCP flow has 2 or 4 more.

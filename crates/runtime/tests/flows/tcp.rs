@@ -323,6 +323,41 @@ fn an_endpoint_that_wants_it_is_told_the_client_before_anything_else() {
 }
 
 #[test]
+fn an_endpoint_of_ipv4_is_told_a_client_of_ipv6() {
+    let (sender, receiver) = mpsc::channel();
+    let (address, thread) = endpoint(1, move |mut stream| {
+        let mut bytes = [0; 52 + 3];
+        stream.read_exact(&mut bytes).unwrap();
+        sender.send(bytes).unwrap();
+    });
+    let told = Target {
+        proxy_header: true,
+        ..target(address)
+    };
+    let stand = Stand::usual(vec![told]);
+    let listener = FlowListener {
+        address: "[::1]:0".parse().unwrap(),
+        protocol: FlowProtocol::Tcp,
+    };
+    assert!(stand.flows.listen(&BTreeSet::from([listener])).is_empty());
+    let to = stand.flows.listeners()[0].bound;
+    let mut client = connect(to);
+    client.write_all(b"six").unwrap();
+    let bytes = receiver.recv_timeout(PATIENCE).unwrap();
+    thread.join().unwrap();
+    let one = std::net::Ipv6Addr::LOCALHOST.octets();
+    let expected = [
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24" as &[u8],
+        &one,
+        &one,
+        &client.local_addr().unwrap().port().to_be_bytes(),
+        &to.port().to_be_bytes(),
+        b"six",
+    ];
+    assert_eq!(bytes[..], expected.concat());
+}
+
+#[test]
 fn flows_live_on_when_their_listener_is_closed() {
     let stand = Stand::new(FlowLimits::USUAL, 2, vec![target(echoes())]);
     let mut client = stand.connect();

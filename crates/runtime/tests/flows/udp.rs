@@ -190,6 +190,37 @@ fn with_as_many_flows_as_may_be_new_ones_are_dropped_and_old_ones_go_on() {
 }
 
 #[test]
+fn flows_that_nobody_answers_make_room_for_others() {
+    let mute = socket("127.0.0.1:0");
+    let limits = FlowLimits {
+        udp_flows: 3,
+        ..FlowLimits::USUAL
+    };
+    let stand = stand(limits, 1, vec![target(mute.local_addr().unwrap())]);
+    let flood: Vec<UdpSocket> = (0..2).map(|_| client(&stand)).collect();
+    let (answered, new) = (client(&stand), client(&stand));
+    answered.send(b"answer this").unwrap();
+    let mut buffer = [0; 16];
+    let (length, from) = mute.recv_from(&mut buffer).unwrap();
+    mute.send_to(&buffer[..length], from).unwrap();
+    assert_eq!(answered.recv(&mut buffer).unwrap(), 11);
+    for one in &flood {
+        one.send(b"x").unwrap();
+    }
+    stand.until(|counts| counts.live() == 3);
+    let started = Instant::now();
+    while stand.counts().idle == 0 {
+        new.send(b"y").unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(started.elapsed() < PATIENCE);
+    }
+    stand.until(|counts| counts.idle == 2 && counts.live() == 2);
+    // The one that was answered is still where it was.
+    mute.send_to(b"more", from).unwrap();
+    assert_eq!(answered.recv(&mut buffer).unwrap(), 4);
+}
+
+#[test]
 fn an_endpoint_that_wants_it_is_told_the_client_before_every_datagram() {
     let endpoint = socket("127.0.0.1:0");
     let told = Target {
@@ -214,6 +245,22 @@ fn an_endpoint_that_wants_it_is_told_the_client_before_every_datagram() {
     }
     let counts = stand.until(|counts| counts.datagrams_to_endpoint == 2);
     assert_eq!(counts.to_endpoint, 6);
+}
+
+#[test]
+fn clients_of_ipv6_reach_an_endpoint_of_ipv4() {
+    let (address, _) = echo();
+    let stand = stand(FlowLimits::USUAL, 2, vec![target(address)]);
+    let listener = FlowListener {
+        address: "[::1]:0".parse().unwrap(),
+        protocol: FlowProtocol::Udp,
+    };
+    assert!(stand.flows.listen(&BTreeSet::from([listener])).is_empty());
+    let client = socket("[::1]:0");
+    client.connect(stand.flows.listeners()[0].bound).unwrap();
+    assert_eq!(exchange(&client, b"six"), b"six");
+    let (flow, _) = stand.steer.asked.lock().unwrap()[0];
+    assert_eq!(flow.from, client.local_addr().unwrap());
 }
 
 #[test]

@@ -35,6 +35,13 @@ use later::{Later, Towards};
 /// may hold of small datagrams.
 const DRAINED: usize = 256;
 
+/// When as many flows are there as may be, those go to which nothing was ever answered, as to a
+/// sender that gave an address that isn't its own, after so long without another datagram ...
+const UNANSWERED: Duration = Duration::from_secs(1);
+
+/// ... which is looked for no more often than this.
+const BETWEEN_CLEARINGS: Duration = Duration::from_millis(100);
+
 /// The flows of a thread.
 pub(super) struct Udp {
     doors: BTreeMap<u32, Rc<Door>>,
@@ -44,6 +51,7 @@ pub(super) struct Udp {
     later: Later,
     limits: FlowLimits,
     budget: Arc<Budget>,
+    cleared: Option<Instant>,
 }
 
 /// Where clients' datagrams come to in this thread.
@@ -76,6 +84,7 @@ impl Udp {
             later: Later::new(limits.thread_in_flight),
             limits,
             budget,
+            cleared: None,
         }
     }
 
@@ -156,8 +165,9 @@ impl Udp {
     fn owner(&mut self, door: &Rc<Door>, index: usize, context: &Context<'_>) -> Option<u32> {
         let from = self.batch.sender(index)?;
         if let Some(number) = self.by_caller.get(&(door.at.number, from)).copied() {
-            let refused = self.flows.at(number).is_some_and(|flow| flow.refused);
-            return match refused {
+            let flow = self.flows.at(number)?;
+            flow.active = context.now;
+            return match flow.refused {
                 true => self.move_on(number, context),
                 false => Some(number),
             };
@@ -171,7 +181,8 @@ impl Udp {
     fn begin(&mut self, door: &Rc<Door>, from: SocketAddr, context: &Context<'_>) -> Option<u32> {
         let counters = door.counters();
         counters.came.add(1);
-        if !self.take_room() {
+        let has_room = self.take_room() || self.clear(context) && self.take_room();
+        if !has_room {
             counters.no_room.add(1);
             return None;
         }
@@ -353,6 +364,23 @@ impl Udp {
             self.budget.udp_flows.give(1);
         }
         taken
+    }
+
+    /// Makes room, if there are flows that nobody would miss; gives whether any was looked for.
+    fn clear(&mut self, context: &Context<'_>) -> bool {
+        let next = self.cleared.map(|cleared| cleared + BETWEEN_CLEARINGS);
+        if next.is_some_and(|next| next > context.now) {
+            return false;
+        }
+        self.cleared = Some(context.now);
+        for number in 0..self.flows.numbers() {
+            let flow = self.flows.at(number);
+            if flow.is_some_and(|flow| !flow.answered && flow.silent_for(context.now) >= UNANSWERED)
+            {
+                self.end(number, FlowEnd::Idle, context);
+            }
+        }
+        true
     }
 
     fn give_room(&self) {
