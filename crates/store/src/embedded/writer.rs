@@ -27,8 +27,8 @@ const GROUP_BYTES: ByteSize = ByteSize::mib(4);
 /// So many journals there are at most, when each goes in its time.
 const MANY_JOURNALS: usize = 4;
 
-/// A key that no service has (theirs are no single zero byte): it is removed, never written.
-const MARKER: &[u8] = &[0];
+/// A key that no service has: it is removed, never written.
+const MARKER: &[u8] = b"\0store/journal";
 
 /// The commits that wait for the writer.
 #[derive(Debug, Default)]
