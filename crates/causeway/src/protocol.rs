@@ -44,6 +44,10 @@ pub struct SiteConfig {
     /// Where events of buckets may go, by the names or ARNs of targets.
     #[serde(default)]
     pub webhooks: Webhooks,
+    /// The file that says in which bucket elsewhere the bytes of larger objects are; without it,
+    /// they are in the site's directory. (An edge has none.)
+    #[serde(default)]
+    pub blob_store: Option<PathBuf>,
     /// A database of places by address, in MMDB format.
     pub geo_database: Option<PathBuf>,
     /// All sites.
@@ -370,6 +374,7 @@ mod tests {
             health_interval_milliseconds: Some(200),
             health_targets: Some(vec!["127.0.0.0/8".to_owned()]),
             webhooks: Webhooks::new(),
+            blob_store: Some("store.toml".into()),
             geo_database: None,
             deployment: Deployment {
                 sites: vec![Site {

@@ -74,6 +74,7 @@ async fn run(
         health_interval: options.health_interval,
         health_targets: options.health_targets.clone(),
         webhooks: options.webhooks.clone(),
+        blob_store: options.blob_store.clone(),
         geo_database: options.geo_database.clone(),
         endpoint: options.endpoint.wishes(),
     };
@@ -488,6 +489,7 @@ mod tests {
             health_interval: None,
             health_targets: None,
             webhooks: None,
+            blob_store: None,
             geo_database: None,
             json: false,
         };

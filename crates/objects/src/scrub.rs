@@ -18,8 +18,8 @@ use types::{ByteSize, Environment, Span};
 
 use crate::blob::BlobId;
 use crate::content::{
-    Ingested, Reading, check_piece, decode_extents, discard_extent, encode_extents, next_range,
-    numbers_in, version_row,
+    Flaw, Ingested, Reading, check_piece, decode_extents, discard_extent, encode_extents,
+    next_range, numbers_in, version_row,
 };
 use crate::keys::{self, kind};
 use crate::{
@@ -38,6 +38,9 @@ const LEAST_PACED: u64 = 32 << 10;
 
 /// How long it rests between two passes.
 const REST: Span = Span::seconds(6 * 3_600);
+
+/// How long it rests after a pass that was cut short.
+const UNCHECKED_REST: Span = Span::seconds(600);
 
 /// How long damage that readers find is gathered before it is looked after.
 const GATHERING: Span = Span::seconds(5);
@@ -180,6 +183,7 @@ impl<E: Engine> Objects<E> {
     async fn scrub_slowly(&self, repair: &dyn Repair) {
         let environment = &self.config.environment;
         loop {
+            let mut rest = REST;
             match self.scrub_once(Some(PACE), repair).await {
                 Ok(scrubbed) if scrubbed.damaged > 0 => {
                     let (damaged, pieces) = (scrubbed.damaged, scrubbed.pieces);
@@ -189,9 +193,12 @@ impl<E: Engine> Objects<E> {
                     let (repaired, pieces) = (scrubbed.repaired, scrubbed.pieces);
                     tracing::info!(repaired, pieces, "all stored bytes are whole");
                 }
-                Err(error) => tracing::warn!(%error, "stored bytes can't be checked"),
+                Err(error) => {
+                    tracing::warn!(%error, "stored bytes can't be checked");
+                    rest = UNCHECKED_REST;
+                }
             }
-            let next = environment.now().monotonic + REST;
+            let next = environment.now().monotonic + rest;
             environment.sleep_until(next).await;
         }
     }
@@ -199,7 +206,7 @@ impl<E: Engine> Objects<E> {
     /// Checks all bytes once, at most `pace` of them a second.
     ///
     /// # Errors
-    /// The rows can't be read. What is damaged is no error.
+    /// The rows can't be read, or the bytes' own store doesn't answer. What is damaged is no error.
     pub async fn scrub_once(
         &self,
         pace: Option<ByteSize>,
@@ -265,7 +272,8 @@ impl<E: Engine> Objects<E> {
                     self.contents.forget_damage(blob);
                     continue;
                 }
-                Err(detail) => detail,
+                Err(Flaw::Damaged(detail)) => detail,
+                Err(Flaw::Unavailable(cause)) => return Err(cause.into()),
             };
             let piece = found.place.piece(&extent, detail);
             // It may have been removed meanwhile, and is missing rightly.

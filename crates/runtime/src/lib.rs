@@ -32,7 +32,8 @@ pub use flows::{
 pub use http::{
     BodyError, DoorTls, Endpoint, FrontDoor, HostError, HttpLimits, HttpServer, ListenError,
     Listener, Refusal, RequestBody, RequestError, ResponseBody, Route, SMALL_BODY, ServerTls,
-    Service, TlsError, Trust, listen, listen_beside, look_at_datagrams, request, request_host,
+    Service, TlsError, Trust, Upstream, UpstreamError, UpstreamLimits, listen, listen_beside,
+    look_at_datagrams, request, request_host,
 };
 pub use links::{LinkPeer, Links};
 pub use lock::{DirectoryLock, LockError};
@@ -41,4 +42,4 @@ pub use process::{
     CallError, Child, ChildSpec, CommandError, Exit, Guard, Handler, PipeServer, ProcessGroup,
     ProgramSpec, guard_main, printed_by, raise_open_files,
 };
-pub use tasks::{Termination, run, spawn, spawn_vital, terminate, within};
+pub use tasks::{Spawner, Termination, run, spawn, spawn_vital, terminate, within};

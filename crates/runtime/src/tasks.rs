@@ -32,6 +32,22 @@ pub fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(future);
 }
 
+/// Starts tasks from anywhere, also from threads that the runtime doesn't know.
+#[derive(Clone, Debug)]
+pub struct Spawner(tokio::runtime::Handle);
+
+impl Spawner {
+    /// On the runtime that runs this.
+    pub fn here() -> Spawner {
+        Spawner(tokio::runtime::Handle::current())
+    }
+
+    /// Starts a task that goes on by itself; none, once the runtime has ended.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(future);
+    }
+}
+
 /// Starts a task that the process can't do without: when it ends or panics, so does the process,
 /// with exit code 1.
 pub fn spawn_vital(name: &'static str, future: impl Future<Output = ()> + Send + 'static) {

@@ -1,6 +1,7 @@
 //! A lab on disk: its directory, which sites it has, its keys. Made once, found again by every
 //! later command. The sites' own data is theirs; nothing here looks into it.
 
+mod blob_store;
 mod credentials;
 mod endpoint;
 mod operator_key;
@@ -23,6 +24,7 @@ use crate::files::{self, Readers};
 use credentials::Credentials;
 use settings::{FORMAT, read_settings, write_settings};
 
+pub use blob_store::BlobStore;
 pub use endpoint::{EndpointWishes, server_tls};
 pub use operator_key::{KeySource, OperatorKey, VARIABLE as KEY_VARIABLE};
 pub use settings::{HealthInterval, Listening, Settings, Wishes, open_places, own_address};

@@ -9,6 +9,7 @@ use routing::Locator;
 use serde::{Deserialize, Serialize};
 use types::{Region, Site, SiteId, SiteName};
 
+use super::blob_store::{BlobStore, LOCAL};
 use super::endpoint::{EndpointSettings, EndpointWishes};
 use super::webhook::{Webhook, Webhooks};
 use crate::failure::Failure;
@@ -56,6 +57,8 @@ pub struct Wishes {
     pub health_targets: Option<Vec<String>>,
     /// Where events of buckets may go, all of it.
     pub webhooks: Option<Vec<Webhook>>,
+    /// The file that says which bucket elsewhere has the bytes of larger objects, or `local`.
+    pub blob_store: Option<PathBuf>,
     /// A database of places by address, in MMDB format.
     pub geo_database: Option<PathBuf>,
     /// How clients reach it.
@@ -96,6 +99,10 @@ pub struct Settings {
     /// Where events of buckets may go, by the names or ARNs of targets.
     #[serde(default, skip_serializing_if = "Webhooks::is_empty")]
     pub webhooks: Webhooks,
+    /// The file that says which bucket elsewhere has the bytes of larger objects, its absolute
+    /// path; without it, they are on this machine's disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob_store: Option<PathBuf>,
     /// A database of places by address, in MMDB format; its absolute path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub geo_database: Option<PathBuf>,
@@ -155,6 +162,7 @@ impl Settings {
             health_interval_milliseconds: None,
             health_targets: None,
             webhooks: Webhooks::new(),
+            blob_store: None,
             geo_database: None,
             endpoint: EndpointSettings::default(),
             next_site: sites.len() as u16 + 1,
@@ -186,6 +194,14 @@ impl Settings {
         if let Some(webhooks) = &wishes.webhooks {
             let pairs = webhooks.iter().cloned();
             self.webhooks = pairs.map(|hook| (hook.target, hook.url)).collect();
+        }
+        match &wishes.blob_store {
+            Some(local) if local.as_os_str() == LOCAL => self.blob_store = None,
+            Some(file) => {
+                BlobStore::read(file)?;
+                self.blob_store = Some(file.canonicalize()?);
+            }
+            None => {}
         }
         if let Some(file) = &wishes.geo_database {
             open_places(Locator::new(None), file)?;

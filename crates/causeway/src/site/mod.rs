@@ -1,6 +1,7 @@
 //! The process of one site: opens what the site is made of, drives its links, serves its API,
 //! and does what the supervisor says over the pipe. It outlives its supervisor by nothing.
 
+mod bytes;
 mod certificate;
 mod database;
 mod dns;

@@ -16,7 +16,7 @@ use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
 use identity::{OPERATOR_KEY_BYTES, RootKeys, Sealer};
 use link::Port;
-use objects::blob::{LocalBlobs, LocalOptions};
+use objects::blob::RemoteBlobs;
 use region::{
     Client, DoorSecret, EventStatus, IdentityStatus, ObjectsOptions, ObjectsStatus, OpenError,
     OperatorQuestion, Region, RegionConfig, RegionSecrets,
@@ -36,9 +36,6 @@ use crate::duration;
 use crate::failure::Failure;
 use crate::protocol::{IdentityAnswer, LedgerPage, Question, Secrets, SiteConfig};
 
-/// Where in a site's directory the bytes of its larger objects are.
-const BLOBS: &str = "blobs";
-
 /// Entries read at once while the data is verified.
 const VERIFY_PAGE: usize = 1_000;
 
@@ -56,6 +53,8 @@ pub(super) struct RegionSite {
     /// Is TLS spoken at its address?
     is_secure: bool,
     engine: EmbeddedEngine,
+    /// Where the bytes of its larger objects are, if that is elsewhere.
+    remote: Option<RemoteBlobs>,
     deployment: Deployment,
     environment: Arc<SystemEnvironment>,
 }
@@ -75,16 +74,14 @@ impl RegionSite {
             sealer: Arc::new(sealer(&secrets.operator_key)?),
         };
         let engine = open_engine(config).await?;
-        let blobs = LocalBlobs::open(&config.directory.join(BLOBS), LocalOptions::modest());
-        let blobs = blobs
-            .with_context(|| format!("can't open {}", config.directory.join(BLOBS).display()))?;
+        let bytes = super::bytes::open(config, &engine, environment).await?;
         let settings = RegionConfig {
             deployment: config.deployment.clone(),
             site: config.id()?,
             account: config.account.parse().map_err(Failure::wrong_use)?,
             largest_round_trip: config.largest_round_trip(),
             objects: ObjectsOptions {
-                blobs: Arc::new(blobs),
+                blobs: bytes.blobs,
                 webhooks: Arc::new(AllowedWebhooks(config.webhooks.clone())),
             },
             planted: None,
@@ -99,6 +96,7 @@ impl RegionSite {
             door,
             is_secure: config.tls.is_some(),
             engine,
+            remote: bytes.remote,
             deployment: config.deployment.clone(),
             environment: Arc::clone(environment),
         })
@@ -126,6 +124,9 @@ impl RegionSite {
         }
         alarms.extend(identity_alarms(&status.identity));
         alarms.extend(objects_alarms(&status.objects));
+        if let Some(trouble) = self.remote.as_ref().and_then(RemoteBlobs::trouble) {
+            alarms.push(format!("objects: the store of their bytes: {trouble}"));
+        }
         for latency in &latencies {
             if let Some(until) = latency.parked_until {
                 let now = self.environment.now().wall;

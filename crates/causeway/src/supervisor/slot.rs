@@ -386,6 +386,7 @@ fn prepare(
         health_interval_milliseconds: settings.health_interval_milliseconds,
         health_targets: settings.health_targets.clone(),
         webhooks: settings.webhooks.clone(),
+        blob_store: site.name.region().and(settings.blob_store.clone()),
         geo_database: settings.geo_database.clone(),
         peers: peers.collect(),
         deployment,

@@ -21,6 +21,7 @@ struct State {
     /// How often it crashed: writers from before can do nothing more.
     crashes: u64,
     full: bool,
+    away: bool,
 }
 
 #[derive(Default)]
@@ -59,6 +60,11 @@ impl MemoryBlobs {
     /// From now on the disk is full, or has room again.
     pub fn set_full(&self, full: bool) {
         self.lock().full = full;
+    }
+
+    /// From now on nothing can be read, or can again: as of a store elsewhere that is away.
+    pub fn set_away(&self, away: bool) {
+        self.lock().away = away;
     }
 
     /// Flips a bit of a blob's byte at `offset` (reduced to its length). False: it has none.
@@ -103,6 +109,9 @@ impl MemoryBlobs {
         length: usize,
     ) -> Result<Bytes, BlobError> {
         let state = self.lock();
+        if state.away {
+            return Err(BlobError::Unavailable("it is away".to_owned()));
+        }
         let blob = state.blobs.get(&id);
         let blob = blob.filter(|blob| blob.finished == finished);
         let blob = blob.ok_or(BlobError::Missing(id))?;

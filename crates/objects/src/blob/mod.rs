@@ -14,12 +14,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 mod local;
 mod memory;
 mod pool;
+mod remote;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use local::{LocalBlobs, LocalOptions};
 pub use memory::MemoryBlobs;
+pub use remote::{
+    Carrier, RemoteBlobs, RemoteOptions, S3Place, S3PlaceError, Transport, TransportError,
+    TransportFuture, TransportTrouble,
+};
 
 /// A step on its way.
 pub type BlobFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, BlobError>> + Send + 'a>>;
@@ -36,7 +41,8 @@ pub trait Blobs: Send + Sync + 'static {
 
     /// Continues a blob that was begun and not finished, at that length, cutting off what may
     /// stand after it. For transfers that are resumed; what was written before must have been
-    /// synced by [`BlobWriter::sync`].
+    /// synced by [`BlobWriter::sync`]. A place that can't is told apart by nothing: whoever gets an
+    /// error begins anew.
     fn resume(&self, id: BlobId, length: u64) -> BlobFuture<'static, Box<dyn BlobWriter>>;
 
     /// Bytes of a finished blob from `offset`, `length` of them; fewer only at its end.
@@ -77,6 +83,9 @@ pub enum BlobError {
     /// The disk is full.
     #[error("the disk is full")]
     DiskFull,
+    /// The store elsewhere that has the bytes doesn't answer, or refuses: nothing is known of them.
+    #[error("the store of the bytes: {0}")]
+    Unavailable(String),
     /// Anything else that the system says.
     #[error("{0}")]
     Failed(String),

@@ -1,4 +1,5 @@
-//! What every place for blobs does, in memory and in files; and what files do besides.
+//! What every place for blobs does, in memory and in files; and what files do besides. What a
+//! bucket elsewhere does besides, and can't, is tried beside it.
 
 use std::future::Future;
 use std::path::Path;
@@ -38,7 +39,7 @@ pub(crate) fn local(path: &Path) -> LocalBlobs {
     LocalBlobs::open(&path.join("blobs"), LocalOptions::modest()).unwrap()
 }
 
-fn write(blobs: &dyn Blobs, id: BlobId, pieces: &[&'static str]) {
+pub(crate) fn write(blobs: &dyn Blobs, id: BlobId, pieces: &[&'static str]) {
     let mut writer = wait(blobs.create(id)).unwrap();
     for piece in pieces {
         wait(writer.write(Bytes::from_static(piece.as_bytes()))).unwrap();
@@ -47,11 +48,11 @@ fn write(blobs: &dyn Blobs, id: BlobId, pieces: &[&'static str]) {
 }
 
 /// A number whose first byte is `shard`.
-fn id(shard: u8, rest: u128) -> BlobId {
+pub(crate) fn id(shard: u8, rest: u128) -> BlobId {
     BlobId(u128::from(shard) << 120 | rest)
 }
 
-fn reads_back(blobs: &dyn Blobs) {
+pub(crate) fn reads_back(blobs: &dyn Blobs) {
     write(blobs, id(1, 1), &["some ", "", "bytes"]);
     let read = |offset, length| wait(blobs.read(id(1, 1), offset, length)).unwrap();
     assert_eq!(read(0, 10), "some bytes");
@@ -97,7 +98,7 @@ fn goes_on_where_it_was_synced(blobs: &dyn Blobs) {
     assert!(wait(blobs.resume(id(3, 3), 2)).is_err(), "it is too short");
 }
 
-fn lists_in_order_and_removes(blobs: &dyn Blobs) {
+pub(crate) fn lists_in_order_and_removes(blobs: &dyn Blobs) {
     let mut ids: Vec<BlobId> = (0..40).map(|n| id((n * 13) as u8, n % 7)).collect();
     for blob in &ids {
         write(blobs, *blob, &["x"]);

@@ -9,10 +9,19 @@ use bytes::Bytes;
 use super::block::{BLOCK, Checker, OVERHEAD, stored_length};
 use super::{Contents, Damage};
 use crate::Extent;
-use crate::blob::BlobId;
+use crate::blob::{BlobError, BlobId};
 
 /// How many stored bytes are read at once.
 const STEP: u64 = 4 * (BLOCK + OVERHEAD) as u64;
+
+/// Why a piece isn't known to be whole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Flaw {
+    /// Its bytes aren't what was written, and what is wrong with them.
+    Damaged(String),
+    /// Where they are doesn't answer: nothing is known of them.
+    Unavailable(BlobError),
+}
 
 /// Checks a piece; `row` is its row, if it is kept inline. `pace` is awaited after each step with
 /// the step's bytes. Returns how many bytes it is stored as.
@@ -24,13 +33,13 @@ pub(crate) async fn check_piece<P: Future<Output = ()>>(
     extent: &Extent,
     row: Option<Bytes>,
     mut pace: impl FnMut(u64) -> P,
-) -> Result<u64, String> {
-    let text = |damage: Damage| damage.to_string();
+) -> Result<u64, Flaw> {
+    let text = |damage: Damage| Flaw::Damaged(damage.to_string());
     let blob = BlobId(extent.blob);
     let key = contents.site_key().open(blob, &extent.sealed_key);
     let mut checker = Checker::with(extent.size, key);
     if extent.inline {
-        let row = row.ok_or("its row is missing")?;
+        let row = row.ok_or_else(|| Flaw::Damaged("its row is missing".to_owned()))?;
         checker.push(&row).map_err(text)?;
         pace(row.len() as u64).await;
     } else {
@@ -39,7 +48,7 @@ pub(crate) async fn check_piece<P: Future<Output = ()>>(
         while at < length {
             let step = STEP.min(length - at);
             let read = contents.blobs().read(blob, at, step as usize);
-            let stored = read.await.map_err(|cause| cause.to_string())?;
+            let stored = read.await.map_err(unread)?;
             if stored.len() as u64 != step {
                 return Err(text(Damage::Length));
             }
@@ -50,4 +59,12 @@ pub(crate) async fn check_piece<P: Future<Output = ()>>(
     }
     checker.finish().map_err(text)?;
     Ok(stored_length(extent.size))
+}
+
+fn unread(cause: BlobError) -> Flaw {
+    match cause {
+        BlobError::Unavailable(_) => Flaw::Unavailable(cause),
+        // A disk that can't read its own is damaged.
+        cause => Flaw::Damaged(cause.to_string()),
+    }
 }

@@ -41,7 +41,7 @@ pub use reader::ContentReader;
 pub use sweep::{Collected, Orphans};
 
 pub(crate) use block::{Checker, Damage};
-pub(crate) use check::check_piece;
+pub(crate) use check::{Flaw, check_piece};
 pub(crate) use hold::{Hold, Reading};
 pub(crate) use ingest::content_key;
 pub(crate) use sweep::{next_range, numbers_in, version_row};
@@ -163,6 +163,9 @@ impl From<BlobError> for ObjectError {
     fn from(error: BlobError) -> ObjectError {
         match error {
             BlobError::DiskFull => ObjectError::Unavailable("The disk is nearly full.".to_owned()),
+            unavailable @ BlobError::Unavailable(_) => {
+                ObjectError::Unavailable(unavailable.to_string())
+            }
             other => ObjectError::Internal(other.to_string()),
         }
     }

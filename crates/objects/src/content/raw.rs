@@ -12,7 +12,7 @@ use super::block::{
 use super::combine::from_hex;
 use super::ingest::Sink;
 use super::{Checker, Contents, Damage, Ingested, Reading, Staged};
-use crate::blob::{BlobFuture, BlobId};
+use crate::blob::{BlobError, BlobFuture, BlobId};
 use crate::{Encryption, Extent, ObjectError};
 
 /// How many blocks are read at once.
@@ -196,6 +196,11 @@ impl RawReader {
             Ok(stored) => self
                 .check(first, stored)
                 .map_err(|damage| damage.to_string()),
+            Err(cause @ BlobError::Unavailable(_)) => {
+                self.failed = true;
+                self.begun.clear();
+                return Some(Err(cause.into()));
+            }
             Err(cause) => Err(cause.to_string()),
         };
         match checked {

@@ -101,7 +101,7 @@ impl ContentReader {
             Err(cause @ BlobError::Missing(_)) => Err(cause.to_string()),
             Err(cause) => {
                 self.stop();
-                return Some(Err(ObjectError::Internal(cause.to_string())));
+                return Some(Err(cause.into()));
             }
         };
         Some(opened.map_err(|detail| {

@@ -443,6 +443,23 @@ fn damage_is_found_wherever_it_is_and_told() {
 }
 
 #[test]
+fn a_store_that_is_away_is_no_damage_and_nothing_is_replaced() {
+    let lab = lab();
+    let whole = lab.put("whole", 200_000);
+    let small = lab.put("small", 300);
+    lab.blobs.set_away(true);
+    let cut_short = wait(lab.objects.scrub_once(None, &NoRepair));
+    assert_eq!(cut_short.unwrap_err().code().0, "ServiceUnavailable");
+    let refused = lab.read("whole", &whole).unwrap_err();
+    assert_eq!(refused.code(), ("ServiceUnavailable", 503));
+    assert_eq!(lab.read("small", &small).unwrap(), bytes_of(300));
+    assert!(lab.objects.damaged_blobs().is_empty());
+    lab.blobs.set_away(false);
+    assert_eq!(lab.scrub(&NoRepair).damaged, 0);
+    assert_eq!(lab.read("whole", &whole).unwrap(), bytes_of(200_000));
+}
+
+#[test]
 fn pieces_of_what_is_under_way_are_checked_too() {
     let lab = lab();
     for kind in [kind::PART, kind::STAGED] {

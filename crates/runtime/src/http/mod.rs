@@ -11,6 +11,7 @@ mod socket;
 mod stall;
 mod stream;
 mod tls;
+mod upstream;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -28,6 +29,7 @@ pub use listen::{ListenError, Listener, listen, listen_beside, look_at_datagrams
 pub use server::HttpServer;
 pub use stream::{BodyError, RequestBody, ResponseBody};
 pub use tls::{Endpoint, ServerTls, TlsError, Trust};
+pub use upstream::{Upstream, UpstreamError, UpstreamLimits};
 
 /// What a server refuses to exceed. All are per server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -142,6 +142,18 @@ impl Trust {
     }
 }
 
+impl Trust {
+    /// The handshake over that connection to a host of that name, or address.
+    pub(super) async fn secure_host(
+        &self,
+        stream: TcpStream,
+        host: &str,
+    ) -> io::Result<client::TlsStream<TcpStream>> {
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        self.0.connect(name, stream).await
+    }
+}
+
 impl fmt::Debug for Trust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Trust(…)")
