@@ -7,7 +7,6 @@ import signal
 import subprocess
 import tempfile
 import threading
-import time
 import unittest
 
 from botocore.exceptions import ClientError
@@ -154,12 +153,12 @@ class Elsewhere(Objects):
         try:
             notes = eventually(lambda: {n for n in self.kept() - before if n.endswith(".part")})
             self.assertEqual(self.uploads(), 1)
-            self.lab.processes()
-            os.kill(self.lab.processes()[VIRGINIA], signal.SIGKILL)
+            self.lab.run("fault", "kill", VIRGINIA)
         finally:
             killed.set()
             thread.join(60)
         self.assertTrue(failures, "it was acknowledged")
+        self.lab.run("fault", "heal")
         eventually(lambda: self.alive(bucket), 60)
         self.assertEqual(self.keys(bucket), ["kept"])
         self.assertEqual(self.read(bucket, "kept"), body)
@@ -191,7 +190,7 @@ class Elsewhere(Objects):
             self.s3().put_object(Bucket=bucket, Key="small", Body=b"still")
             self.assertEqual(self.read(bucket, "small"), b"still")
             self.assertEqual(self.keys(bucket), ["large", "small"])
-            alarms = self.lab.json("status")["sites"][0]["status"]["alarms"]
+            alarms = self.lab.json("status")["sites"][0]["detail"]["alarms"]
             self.assertTrue(any("the store of their bytes" in alarm for alarm in alarms), alarms)
             verified = self.lab.run("verify", "--json", check=False)
             self.assertEqual(verified.returncode, 1)
@@ -260,7 +259,7 @@ class Elsewhere(Objects):
         with self.assertRaises(ClientError) as raised:
             client.put_object(Bucket="theirs", Key="large", Body=bytes(100_000))
         self.assertEqual(raised.exception.response["ResponseMetadata"]["HTTPStatusCode"], 503)
-        alarms = other.json("status")["sites"][0]["status"]["alarms"]
+        alarms = other.json("status")["sites"][0]["detail"]["alarms"]
         self.assertTrue(any("another Region's" in alarm for alarm in alarms), alarms)
         self.assertEqual(self.kept(), before)
 

@@ -1,8 +1,8 @@
 //! S3: buckets, versions of objects, their bytes, and Cross-Region Replication.
 //!
 //! It knows neither HTTP nor the link: `s3` speaks the protocol, `region` carries what is to be
-//! replicated. It opens no socket and reads no clock; the only files that it opens are those of
-//! the bytes, in `blob`.
+//! replicated. It opens no socket and reads no clock (but for what a library needs that signs its
+//! requests, in `blob::remote`); the only files that it opens are those of the bytes, in `blob`.
 
 mod amend;
 mod amended;

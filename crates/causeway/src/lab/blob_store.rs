@@ -159,7 +159,8 @@ fn read_key(file: &Path) -> Result<(String, Zeroizing<String>), Failure> {
 mod tests {
     use super::*;
 
-    const KEY: &str = "[other]\naws_access_key_id = no\n[default]\naws_access_key_id = AKIAEXAMPLE\n\
+    const KEY: &str = "[other]\naws_access_key_id = no\n[default]\n\
+        aws_access_key_id = AKIAEXAMPLE\n\
         aws_secret_access_key=hidden/hidden\n";
 
     fn read(store: &str, key: &str) -> Result<BlobStore, String> {
@@ -216,7 +217,7 @@ mod tests {
                 "[default]\naws_secret_access_key = hidden\n",
                 "[default]",
             ),
-            (whole, &session, "session"),
+            (whole, session.as_str(), "session"),
         ];
         for (said, key, word) in refusals {
             let refused = read(&said, key).unwrap_err();

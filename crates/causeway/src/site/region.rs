@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use aws::ServiceError;
 use aws::json::{self, DYNAMODB};
 use aws::signature::scope_of;

@@ -147,6 +147,16 @@ impl Inner {
         self.folder.clone().join(format!("{id}{UNFINISHED}"))
     }
 
+    /// The blob that an object is, or is the note of.
+    fn named(&self, path: &Path) -> Option<BlobId> {
+        let mut below = path.prefix_match(&self.folder)?;
+        let name = below.next()?;
+        let name = name.as_ref();
+        // A folder within it is no affair of this one.
+        let id = BlobId::from_hex(name.strip_suffix(UNFINISHED).unwrap_or(name));
+        id.filter(|_| below.next().is_none())
+    }
+
     /// Notes how a request of a blob ended; what is to be told of it.
     fn settle<T>(&self, id: BlobId, result: object_store::Result<T>) -> Result<T, BlobError> {
         let told = match result {
@@ -255,10 +265,8 @@ impl Inner {
                 break;
             };
             let entry = self.settle(BlobId(0), entry)?;
-            let name = entry.location.filename().unwrap_or_default();
-            let id = BlobId::from_hex(name.strip_suffix(UNFINISHED).unwrap_or(name));
             // A stranger's object is left alone.
-            let Some(id) = id.filter(|_| entry.location.prefix_matches(&self.folder)) else {
+            let Some(id) = self.named(&entry.location) else {
                 continue;
             };
             match last {

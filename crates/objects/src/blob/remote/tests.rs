@@ -296,8 +296,11 @@ fn another_s_folder_is_neither_written_nor_listed_nor_removed_from() {
     assert_eq!(store.asked(), ["get"; 3], "only who owns it was asked");
     assert!(stranger.trouble().unwrap().contains("another Region's"));
     assert_eq!(wait(blobs.read(id(5, 1), 0, 9)).unwrap(), "theirs");
-    let beside = owned_by(&store, "us-east-1 2", "labs/us-east-2");
-    write(&beside, id(5, 2), &["x"]);
+    for folder in ["labs/us-east-2", "labs/us-east-1/within"] {
+        let beside = owned_by(&store, "us-east-1 2", folder);
+        write(&beside, id(5, 2), &["x"]);
+        write(&beside, id(4, 2), &["x"]);
+    }
     assert_eq!(wait(blobs.list(None, 9)).unwrap(), [id(5, 1)]);
 }
 

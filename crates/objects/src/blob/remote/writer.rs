@@ -252,7 +252,7 @@ impl RemoteWriter {
 }
 
 impl Inner {
-    /// As `settle`, of a write: an upload, or a bucket, that isn't there is no blob that is missing.
+    /// As `settle`, of a write: an upload that isn't there is no blob that is missing.
     fn settle_written<T>(
         &self,
         id: BlobId,
