@@ -115,6 +115,14 @@ impl ObjectError {
         )
     }
 
+    /// What is to be logged: of a fault inside the cause, which callers aren't told.
+    pub fn reason(&self) -> String {
+        match self {
+            ObjectError::Damaged(reason) | ObjectError::Internal(reason) => reason.clone(),
+            other => other.to_string(),
+        }
+    }
+
     /// S3's code and the HTTP status.
     pub fn code(&self) -> (&'static str, u16) {
         match self {

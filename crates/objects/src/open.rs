@@ -43,6 +43,7 @@ impl<E: Engine> Objects<E> {
             locks: KeyLocks::new(),
             settings_locks: KeyLocks::new(),
             announcing: Mutex::new(()),
+            lifecycle_troubles: Mutex::default(),
             contents: Contents::new(
                 config.blobs.clone(),
                 config.key.clone(),

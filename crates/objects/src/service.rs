@@ -14,6 +14,7 @@ use types::{Configuration, Deployment, Environment, Region, SiteId, Timestamp, V
 
 use crate::blob::Blobs;
 use crate::content::{Contents, SiteKey};
+use crate::lifecycle::LifecycleTrouble;
 use crate::notify::Webhooks;
 use crate::replication::Replication;
 use crate::{BucketId, BucketName, BucketSettings, ObjectKey, Stamp, Versioning};
@@ -113,6 +114,8 @@ pub struct Objects<E: Engine> {
     pub(crate) contents: Contents,
     /// What is to be told to other buckets.
     pub(crate) replication: Replication,
+    /// What went wrong with lifecycle rules in the last pass, by bucket.
+    pub(crate) lifecycle_troubles: Mutex<BTreeMap<BucketName, LifecycleTrouble>>,
 }
 
 /// A bucket's settings in memory, with the row that they were read from or written to: what a

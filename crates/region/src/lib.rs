@@ -29,7 +29,7 @@ mod standing;
 mod status;
 
 pub use crate::objects::{
-    ContentsVerified, EventStatus, LostObject, LostObjects, ObjectsStatus, RuleLag,
+    ContentsVerified, EventStatus, LifecycleStatus, LostObject, LostObjects, ObjectsStatus, RuleLag,
 };
 pub use client::{Client, DoorSecret, InvalidDoorSecret};
 pub use error::OpenError;

@@ -17,8 +17,8 @@ use identity::{OPERATOR_KEY_BYTES, RootKeys, Sealer};
 use link::Port;
 use objects::blob::RemoteBlobs;
 use region::{
-    Client, DoorSecret, EventStatus, IdentityStatus, ObjectsOptions, ObjectsStatus, OpenError,
-    OperatorQuestion, Region, RegionConfig, RegionSecrets,
+    Client, DoorSecret, EventStatus, IdentityStatus, LifecycleStatus, ObjectsOptions,
+    ObjectsStatus, OpenError, OperatorQuestion, Region, RegionConfig, RegionSecrets,
 };
 use runtime::{Refusal, RequestBody, ResponseBody, Service, SystemEnvironment};
 use serde_json::{Value, json};
@@ -402,6 +402,11 @@ fn objects_alarms(objects: &ObjectsStatus) -> Vec<String> {
         alarms.push(format!(
             "objects: {} pieces of stored bytes are damaged; `causeway verify` names them",
             objects.damaged_count
+        ));
+    }
+    for LifecycleStatus { bucket, reason, .. } in &objects.lifecycle {
+        alarms.push(format!(
+            "lifecycle of bucket {bucket} waits for the next pass: {reason}"
         ));
     }
     for EventStatus {

@@ -7,7 +7,7 @@ mod pass;
 #[cfg(test)]
 mod tests;
 
-pub use pass::{LIFECYCLE_INTERVAL, LifecycleReport};
+pub use pass::{LIFECYCLE_INTERVAL, LifecycleReport, LifecycleTrouble};
 
 use due::{Due, due, is_abort_due};
 pub use due::{Expiry, abort_date, expiry};

@@ -1,7 +1,8 @@
 //! Carrying out what is due: a pass over the buckets that have rules, page by page. What is due by
 //! what a page told is looked at again under the demands of the commit, so that nothing goes that
-//! changed meanwhile.
+//! changed meanwhile. What goes wrong with one version or one bucket ends nothing for the others.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use futures_util::StreamExt;
@@ -16,7 +17,8 @@ use crate::keys::{self, kind};
 use crate::list::{After, ListQuery, ListedVersion, PAGE, UploadsAfter, VersionsAfter};
 use crate::multipart::{Ended, UploadId};
 use crate::{
-    Bucket, BucketId, Cause, DeleteOptions, ObjectError, ObjectKey, ObjectVersion, Objects, Stamp,
+    Bucket, BucketId, BucketName, Cause, DeleteOptions, ObjectError, ObjectKey, ObjectVersion,
+    Objects, Stamp,
 };
 
 /// From the end of a pass to the next: what is due falls due at midnight UTC, so an hour is early
@@ -38,6 +40,37 @@ pub struct LifecycleReport {
     pub aborted: u64,
     /// What was due and stayed: it is locked, or it changed meanwhile.
     pub left: u64,
+    /// Buckets with which something went wrong ([`Objects::lifecycle_troubles`]).
+    pub troubled: u64,
+}
+
+/// What went wrong with the lifecycle rules of a bucket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LifecycleTrouble {
+    /// When it first did, of the passes in a row in which it does.
+    pub since: Timestamp,
+    /// The first error of the last pass.
+    pub reason: String,
+}
+
+/// A pass through one bucket.
+#[derive(Default)]
+struct Pass {
+    report: LifecycleReport,
+    /// The first error.
+    trouble: Option<ObjectError>,
+}
+
+impl Pass {
+    /// Something went wrong with one version or upload: the others go on, unless it would be the
+    /// same with them.
+    fn note(&mut self, error: ObjectError) -> Result<(), ObjectError> {
+        if matches!(error, ObjectError::Unavailable(_)) {
+            return Err(error);
+        }
+        self.trouble.get_or_insert(error);
+        Ok(())
+    }
 }
 
 /// Something to go, and what it is among the versions of its key.
@@ -91,12 +124,9 @@ impl<E: Engine> Objects<E> {
     /// Makes passes for as long as it is polled.
     pub async fn keep_lifecycle(&self) {
         loop {
-            match self.lifecycle_pass().await {
-                Ok(report) if report != LifecycleReport::default() => {
-                    tracing::info!(?report, "lifecycle rules were carried out");
-                }
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "lifecycle rules wait for the next pass"),
+            let report = self.lifecycle_pass().await;
+            if report != LifecycleReport::default() {
+                tracing::info!(?report, "lifecycle rules were carried out");
             }
             let now = self.config.environment.now().monotonic;
             let next = now + LIFECYCLE_INTERVAL;
@@ -104,20 +134,57 @@ impl<E: Engine> Objects<E> {
         }
     }
 
-    /// Carries out what is due now in all buckets of this Region.
-    ///
-    /// # Errors
-    /// The first that isn't of one version alone: the disk is full, say. What was done is done.
-    pub async fn lifecycle_pass(&self) -> Result<LifecycleReport, ObjectError> {
+    /// Carries out what is due now in all buckets of this Region. What goes wrong is logged, is in
+    /// [`Objects::lifecycle_troubles`], and is tried again by the next pass.
+    pub async fn lifecycle_pass(&self) -> LifecycleReport {
         let mut report = LifecycleReport::default();
+        let mut troubles = BTreeMap::new();
         for bucket in self.buckets_here() {
-            if let Some(rules) = bucket.settings.lifecycle.clone() {
-                self.expire(&bucket, &rules, &mut report).await?;
-                self.abort_due_uploads(&bucket, &rules, &mut report).await?;
+            let Some(rules) = bucket.settings.lifecycle.clone() else {
+                continue;
+            };
+            let mut pass = Pass::default();
+            for ended in [
+                self.expire(&bucket, &rules, &mut pass).await,
+                self.abort_due_uploads(&bucket, &rules, &mut pass).await,
+            ] {
+                if let Err(error) = ended {
+                    pass.trouble.get_or_insert(error);
+                }
+            }
+            report.expired += pass.report.expired;
+            report.aborted += pass.report.aborted;
+            report.left += pass.report.left;
+            if let Some(error) = pass.trouble {
+                report.troubled += 1;
+                let reason = error.reason();
+                tracing::warn!(bucket = %bucket.name, reason, "lifecycle rules wait");
+                troubles.insert(bucket.name, reason);
             }
         }
-        self.forget_ended_uploads().await?;
-        Ok(report)
+        self.remember_troubles(troubles);
+        if let Err(error) = self.forget_ended_uploads().await {
+            let reason = error.reason();
+            tracing::warn!(reason, "what was left of ended uploads waits");
+        }
+        report
+    }
+
+    /// What went wrong with lifecycle rules in the last pass, by bucket.
+    pub fn lifecycle_troubles(&self) -> BTreeMap<BucketName, LifecycleTrouble> {
+        let troubles = self.lifecycle_troubles.lock();
+        troubles.expect("nothing panics under this lock").clone()
+    }
+
+    fn remember_troubles(&self, troubles: BTreeMap<BucketName, String>) {
+        let now = self.wall();
+        let held = self.lifecycle_troubles.lock();
+        let mut held = held.expect("nothing panics under this lock");
+        let known = std::mem::take(&mut *held);
+        held.extend(troubles.into_iter().map(|(bucket, reason)| {
+            let since = known.get(&bucket).map_or(now, |trouble| trouble.since);
+            (bucket, LifecycleTrouble { since, reason })
+        }));
     }
 
     /// The buckets of this Region.
@@ -137,7 +204,7 @@ impl<E: Engine> Objects<E> {
         &self,
         bucket: &Bucket,
         rules: &LifecycleConfiguration,
-        report: &mut LifecycleReport,
+        pass: &mut Pass,
     ) -> Result<(), ObjectError> {
         for prefix in prefixes(rules) {
             let query = ListQuery {
@@ -148,7 +215,13 @@ impl<E: Engine> Objects<E> {
             let mut after = VersionsAfter::Keys(After::Nothing);
             let mut position = Position::default();
             loop {
-                let page = self.list_versions(bucket, &query, &after).await?;
+                let page = match self.list_versions(bucket, &query, &after).await {
+                    Ok(page) => page,
+                    Err(error) => {
+                        pass.note(error)?;
+                        break;
+                    }
+                };
                 let mut doomed = Vec::new();
                 for listed in page.versions {
                     doomed.extend(position.step(listed));
@@ -158,7 +231,7 @@ impl<E: Engine> Objects<E> {
                 }
                 let now = self.wall();
                 doomed.retain(|this| due(rules, this.as_due(), now));
-                self.delete_all(bucket, rules, doomed, report).await?;
+                self.delete_all(bucket, rules, doomed, pass).await?;
                 match page.next {
                     Some(next) => after = next,
                     None => break,
@@ -173,7 +246,7 @@ impl<E: Engine> Objects<E> {
         bucket: &Bucket,
         rules: &LifecycleConfiguration,
         doomed: Vec<Doomed>,
-        report: &mut LifecycleReport,
+        pass: &mut Pass,
     ) -> Result<(), ObjectError> {
         let deletions = stream::iter(doomed)
             .map(|this| async move { self.delete_due(bucket, rules, &this).await })
@@ -181,10 +254,10 @@ impl<E: Engine> Objects<E> {
         let mut deletions = std::pin::pin!(deletions);
         while let Some(deleted) = deletions.next().await {
             match deleted {
-                Ok(true) => report.expired += 1,
-                Ok(false) | Err(ObjectError::Locked) => report.left += 1,
-                Err(error) if error.code().0 == "OperationAborted" => report.left += 1,
-                Err(error) => return Err(error),
+                Ok(true) => pass.report.expired += 1,
+                Ok(false) | Err(ObjectError::Locked) => pass.report.left += 1,
+                Err(error) if error.code().0 == "OperationAborted" => pass.report.left += 1,
+                Err(error) => pass.note(error)?,
             }
         }
         Ok(())
@@ -245,7 +318,7 @@ impl<E: Engine> Objects<E> {
         &self,
         bucket: &Bucket,
         rules: &LifecycleConfiguration,
-        report: &mut LifecycleReport,
+        pass: &mut Pass,
     ) -> Result<(), ObjectError> {
         if rules.enabled().all(|rule| rule.abort_after_days.is_none()) {
             return Ok(());
@@ -264,9 +337,9 @@ impl<E: Engine> Objects<E> {
                     continue;
                 }
                 match self.abort_upload(bucket, key, id).await {
-                    Ok(()) => report.aborted += 1,
+                    Ok(()) => pass.report.aborted += 1,
                     Err(ObjectError::NoSuchUpload) => {}
-                    Err(error) => return Err(error),
+                    Err(error) => pass.note(error)?,
                 }
             }
             match page.next {
@@ -276,8 +349,9 @@ impl<E: Engine> Objects<E> {
         }
     }
 
-    /// Forgets uploads that ended long ago, and removes what was left of them.
+    /// Forgets uploads that ended long ago, and removes what was left of them; the first error.
     async fn forget_ended_uploads(&self) -> Result<(), ObjectError> {
+        let mut trouble = None;
         let mut range = KeyRange::prefix(&[kind::ENDED]);
         loop {
             let snapshot = self.engine.snapshot();
@@ -286,18 +360,25 @@ impl<E: Engine> Objects<E> {
                 .scan(Space::Objects, range.clone(), forward, PAGE)
                 .await?;
             for entry in &page.entries {
-                let Some((bucket, id)) = ended_of(&entry.key) else {
-                    return Err(ObjectError::Internal("a row's key is malformed".to_owned()));
-                };
-                let ended = Ended::decode(&entry.value)?;
-                if self.wall().0.saturating_sub(ended.at.0) >= ENDED_KEPT {
-                    self.forget_upload(bucket, id).await?;
+                if let Err(error) = self.forget_ended(&entry.key, &entry.value).await {
+                    trouble.get_or_insert(error);
                 }
             }
             match page.entries.last() {
                 Some(last) if page.more => range.start = Bound::Excluded(last.key.clone()),
-                _ => return Ok(()),
+                _ => return trouble.map_or(Ok(()), Err),
             }
+        }
+    }
+
+    async fn forget_ended(&self, key: &[u8], value: &[u8]) -> Result<(), ObjectError> {
+        let Some((bucket, id)) = ended_of(key) else {
+            return Err(ObjectError::Internal("a row's key is malformed".to_owned()));
+        };
+        let ended = Ended::decode(value)?;
+        match self.wall().0.saturating_sub(ended.at.0) >= ENDED_KEPT {
+            true => self.forget_upload(bucket, id).await,
+            false => Ok(()),
         }
     }
 }

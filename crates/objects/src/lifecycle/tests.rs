@@ -1,5 +1,8 @@
 //! What is accepted and what is due.
 
+use bytes::Bytes;
+use store::{Batch, Engine, Space};
+
 use super::*;
 use crate::list::tests::version_at;
 use crate::list::{After, ListQuery, VersionsAfter};
@@ -415,8 +418,8 @@ fn held(lab: &Lab, bucket: &Bucket, key: &str) -> Vec<bool> {
 }
 
 fn pass(lab: &Lab) -> (u64, u64) {
-    let report = now(lab.objects.lifecycle_pass()).unwrap();
-    assert_eq!(report.left, 0);
+    let report = now(lab.objects.lifecycle_pass());
+    assert_eq!((report.left, report.troubled), (0, 0));
     (report.expired, report.aborted)
 }
 
@@ -547,4 +550,59 @@ fn uploads_that_nobody_completes_are_aborted() {
     lab.clock.set(day(4, 0));
     assert_eq!(pass(&lab), (0, 1));
     assert_eq!(pass(&lab), (0, 0));
+}
+
+#[test]
+fn what_goes_wrong_with_one_bucket_holds_up_no_other() {
+    let lab = Lab::new(day(1, 0));
+    let make = |name: &str| {
+        let bucket = lab.bucket(name, Versioning::Unversioned);
+        lab.put(&bucket, "k", b"x");
+        ruled(&lab, &bucket, vec![rule(1)])
+    };
+    let (first, broken, last) = (make("a-bucket"), make("b-bucket"), make("c-bucket"));
+    let version = lab.put(&broken, "damaged", b"x");
+    let key = "damaged".parse().unwrap();
+    let row = crate::keys::version(broken.entry.id, &key, version.stamp);
+    let write = |value: Bytes| {
+        let mut batch = Batch::new();
+        batch.put(Space::Objects, row.clone(), value);
+        now(lab.objects.engine.commit(batch)).unwrap();
+    };
+    write(Bytes::from_static(b"\x01Onothing"));
+    lab.clock.set(day(3, 0));
+    let report = now(lab.objects.lifecycle_pass());
+    assert_eq!((report.expired, report.troubled), (2, 1));
+    for gone in [&first, &last] {
+        assert!(held(&lab, gone, "").is_empty());
+    }
+    let troubles = lab.objects.lifecycle_troubles();
+    assert_eq!(troubles.len(), 1);
+    let trouble = &troubles[&broken.name];
+    assert_eq!(trouble.since, day(3, 0));
+    assert!(!trouble.reason.is_empty());
+    // It is tried again, and forgotten once it is well.
+    lab.clock.set(day(3, 1));
+    now(lab.objects.lifecycle_pass());
+    assert_eq!(
+        lab.objects.lifecycle_troubles()[&broken.name].since,
+        day(3, 0)
+    );
+    write(version.encode());
+    assert_eq!(pass(&lab), (2, 0));
+    assert!(lab.objects.lifecycle_troubles().is_empty());
+}
+
+#[test]
+fn a_full_disk_ends_the_pass_of_a_bucket_and_says_so() {
+    let lab = Lab::new(day(1, 0));
+    let bucket = lab.bucket("bucket", Versioning::Enabled);
+    let bucket = ruled(&lab, &bucket, vec![rule(1)]);
+    lab.put(&bucket, "k", b"x");
+    lab.clock.set(day(3, 0));
+    lab.objects.engine.fail_with_full_disk(true);
+    let report = now(lab.objects.lifecycle_pass());
+    assert_eq!((report.expired, report.troubled), (0, 1));
+    lab.objects.engine.fail_with_full_disk(false);
+    assert_eq!(pass(&lab), (1, 0));
 }

@@ -16,4 +16,6 @@ pub(crate) use front::is_addressed;
 use key::site_key;
 pub(crate) use open::{Around, open};
 pub(crate) use peers::{put_facts, take_facts};
-pub use status::{ContentsVerified, EventStatus, LostObject, LostObjects, ObjectsStatus, RuleLag};
+pub use status::{
+    ContentsVerified, EventStatus, LifecycleStatus, LostObject, LostObjects, ObjectsStatus, RuleLag,
+};

@@ -40,6 +40,19 @@ pub struct ObjectsStatus {
     pub damaged_count: u64,
     /// What came of events, by target.
     pub events: Vec<EventStatus>,
+    /// Buckets with whose lifecycle rules something went wrong in the last pass.
+    pub lifecycle: Vec<LifecycleStatus>,
+}
+
+/// What went wrong with a bucket's lifecycle rules; the next pass tries again.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LifecycleStatus {
+    /// The bucket.
+    pub bucket: String,
+    /// Milliseconds since the first pass in a row with which it did.
+    pub for_milliseconds: u64,
+    /// The first error of the last pass.
+    pub reason: String,
 }
 
 /// What came of the events for one target, since the start.
@@ -132,7 +145,16 @@ impl<E: Engine> Region<E> {
         let events = self.events.figures().into_iter();
         let now = self.environment.now().wall;
         let oldest = figures.iter().filter_map(|rule| rule.oldest).min();
+        let troubles = self.objects.lifecycle_troubles().into_iter();
+        let lifecycle = troubles
+            .take(MOST_NAMED)
+            .map(|(bucket, trouble)| LifecycleStatus {
+                bucket: bucket.to_string(),
+                for_milliseconds: now.0.saturating_sub(trouble.since.0),
+                reason: trouble.reason,
+            });
         ObjectsStatus {
+            lifecycle: lifecycle.collect(),
             buckets: self.bucket_names().len() as u64,
             pending_operations: figures.iter().map(|rule| rule.pending_operations).sum(),
             pending_bytes: figures.iter().map(|rule| rule.pending_bytes).sum(),
