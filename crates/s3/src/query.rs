@@ -34,6 +34,18 @@ impl Query {
     ///
     /// `InvalidURI` if it can't be decoded, `InvalidArgument` if a name comes twice.
     pub(crate) fn of(parts: &Parts) -> Result<(Query, HeaderMap), Fault> {
+        Query::with_list(parts, None)
+    }
+
+    /// The same, of an operation with a parameter that may come several times.
+    ///
+    /// # Errors
+    ///
+    /// As [`Query::of`].
+    pub(crate) fn with_list(
+        parts: &Parts,
+        list: Option<&str>,
+    ) -> Result<(Query, HeaderMap), Fault> {
         let mut query = Query::default();
         let mut headers = HeaderMap::new();
         let pairs = parts.uri.query().unwrap_or_default().split('&');
@@ -54,7 +66,7 @@ impl Query {
             if lower.starts_with("x-") {
                 continue;
             }
-            if query.has(&name) {
+            if list != Some(&*name) && query.has(&name) {
                 let text = format!("The parameter '{name}' is given more than once.");
                 return Err(Fault::argument("Query", &name, text));
             }
@@ -74,6 +86,12 @@ impl Query {
     /// The value of that name.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The values of a parameter that may come several times.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let found = self.0.iter().filter(move |(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
     }
 
@@ -149,6 +167,11 @@ mod tests {
     #[test]
     fn what_is_ambiguous_is_refused() {
         assert_eq!(query("a=1&a=2").unwrap_err().code, "InvalidArgument");
+        let request = Request::get("/b?a=1&a=2").body(()).unwrap();
+        let parts = request.into_parts().0;
+        let (list, _) = Query::with_list(&parts, Some("a")).unwrap();
+        assert_eq!(list.all("a").collect::<Vec<_>>(), ["1", "2"]);
+        assert!(Query::with_list(&parts, Some("b")).is_err());
         assert_eq!(query("a=%zz").unwrap_err().code, "InvalidURI");
         let many: Vec<String> = (0..65).map(|number| format!("p{number}")).collect();
         assert_eq!(query(&many.join("&")).unwrap_err().code, "InvalidURI");

@@ -44,7 +44,8 @@ use crate::{ObjectError, Objects, ObjectsConfig, row};
 pub(crate) use announce::{Announced, announce};
 pub use figures::{RuleFigures, prometheus};
 pub use job::{
-    FilterStatus, InvalidJobId, Job, JobFilter, JobId, JobStatus, Manifest, NewJob, ReportPlace,
+    FilterStatus, InvalidJobId, Job, JobFilter, JobId, JobStatus, List, Manifest, NewJob,
+    ReportPlace,
 };
 pub use ledger::{LedgerPage, LostVersion};
 pub use message::{MAX_MESSAGE, MessageError};

@@ -32,6 +32,9 @@ const ACCOUNT: &str = "x-amz-account-id";
 /// As whom jobs act.
 const PASSED_TO: &str = "batchoperations.s3.amazonaws.com";
 
+/// The statuses of the jobs that are asked for, one a parameter.
+const STATUSES: &str = "jobStatuses";
+
 /// Jobs in one answer, at most (service model, `MaxResults`).
 const MAX_RESULTS: usize = 1_000;
 
@@ -80,7 +83,7 @@ pub(crate) async fn answer<E: Engine>(
     if named != Some(judge.account()) {
         return Err(Fault::denied("Access Denied"));
     }
-    let (query, _) = Query::of(asked.parts)?;
+    let (query, _) = Query::with_list(asked.parts, Some(STATUSES))?;
     let body = match wish(asked.parts)? {
         Wish::Create => create(objects, judge, &document).await?,
         Wish::List => list(objects, judge, &query).await?,
@@ -148,7 +151,7 @@ async fn list<E: Engine>(
             .filter(|most| (1..=MAX_RESULTS).contains(most))
             .ok_or_else(|| Fault::bad("InvalidRequest", "MaxResults is out of its range"))?,
     };
-    let wanted = query.get("jobStatuses");
+    let wanted: Vec<&str> = query.all(STATUSES).collect();
     let after =
         match query.get("nextToken") {
             None => None,
@@ -166,7 +169,10 @@ async fn list<E: Engine>(
             .position(|job| job.id == id)
             .map_or(0, |at| at + 1),
     };
-    let of_status = |status: JobStatus| wanted.is_none_or(|name| name == format!("{status:?}"));
+    let of_status = |status: JobStatus| {
+        let name = format!("{status:?}");
+        wanted.is_empty() || wanted.iter().any(|wanted| *wanted == name)
+    };
     let chosen = jobs[start..].iter().filter(|job| of_status(job.status));
     let mut chosen: Vec<_> = chosen.take(most + 1).collect();
     let more = chosen.len() > most;

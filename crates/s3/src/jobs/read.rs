@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use aws::xml::{Element, Members, XmlFault, XmlLimits, read};
-use objects::replication::{FilterStatus, JobFilter, Manifest, NewJob, ReportPlace};
-use objects::{BucketName, ObjectKey};
+use objects::replication::{FilterStatus, JobFilter, List, Manifest, NewJob, ReportPlace};
+use objects::{BucketName, ObjectKey, VersionId};
+use types::AccountId;
 
 use crate::error::Fault;
 use crate::values::date_time;
@@ -52,11 +53,11 @@ pub(super) fn job(document: &[u8]) -> Result<NewJob, Fault> {
         members.optional("Manifest"),
         members.optional("ManifestGenerator"),
     );
-    let (bucket, manifest) = match (listed, generated) {
-        (Some(listed), None) => (None, listed_manifest(listed)?),
+    let (source, manifest) = match (listed, generated) {
+        (Some(listed), None) => (Source::default(), listed_manifest(listed)?),
         (None, Some(generator)) => {
-            let (bucket, filter) = generator_of(generator)?;
-            (Some(bucket), Manifest::Generated(filter))
+            let (source, filter) = generator_of(generator)?;
+            (source, Manifest::Generated(filter))
         }
         _ => {
             return Err(invalid(
@@ -66,7 +67,8 @@ pub(super) fn job(document: &[u8]) -> Result<NewJob, Fault> {
     };
     let report = report(required(&members, "Report")?)?;
     Ok(NewJob {
-        bucket,
+        bucket: source.bucket,
+        expected_owner: source.owner,
         role: bounded(required(&members, "RoleArn")?, 1, 2048)?,
         manifest,
         report,
@@ -81,6 +83,13 @@ pub(super) fn job(document: &[u8]) -> Result<NewJob, Fault> {
         },
         token: bounded(required(&members, "ClientRequestToken")?, 1, 64)?,
     })
+}
+
+/// The source bucket of a generated manifest, and whose it must be.
+#[derive(Default)]
+struct Source {
+    bucket: Option<BucketName>,
+    owner: Option<AccountId>,
 }
 
 fn operation(element: &Element<'_>) -> Result<(), Fault> {
@@ -110,14 +119,15 @@ fn listed_manifest(element: &Element<'_>) -> Result<Manifest, Fault> {
         .optional("Fields")
         .map_or(&[][..], |fields| fields.children());
     let fields: Result<Vec<&str>, XmlFault> = fields.iter().map(Element::text).collect();
-    match fields.map_err(malformed)?[..] {
-        ["Bucket", "Key"] | ["Bucket", "Key", "VersionId"] => {}
+    let has_versions = match fields.map_err(malformed)?[..] {
+        ["Bucket", "Key"] => false,
+        ["Bucket", "Key", "VersionId"] => true,
         _ => {
             return Err(invalid(
                 "The manifest's fields must be Bucket and Key, and may go on with VersionId",
             ));
         }
-    }
+    };
     let location = required(&members, "Location")?;
     let location = location
         .members(&["ObjectArn", "ObjectVersionId", "ETag"])
@@ -133,10 +143,22 @@ fn listed_manifest(element: &Element<'_>) -> Result<Manifest, Fault> {
         ))
     });
     let (bucket, key) = parsed.ok_or_else(|| invalid("The manifest's ObjectArn is no object's"))?;
-    Ok(Manifest::Listed { bucket, key })
+    let version = location.optional("ObjectVersionId").map(|id| {
+        let id = bounded(id, 1, 2000)?;
+        let id = id.parse::<VersionId>();
+        id.map_err(|_| invalid("The manifest's ObjectVersionId is no version's"))
+    });
+    let etag = bounded(required(&location, "ETag")?, 1, 1024)?;
+    Ok(Manifest::Listed(List {
+        bucket,
+        key,
+        version: version.transpose()?,
+        etag: Some(etag.trim_matches('"').to_owned()),
+        has_versions,
+    }))
 }
 
-fn generator_of(element: &Element<'_>) -> Result<(BucketName, JobFilter), Fault> {
+fn generator_of(element: &Element<'_>) -> Result<(Source, JobFilter), Fault> {
     let members = element
         .members(&["S3JobManifestGenerator"])
         .map_err(malformed)?;
@@ -155,12 +177,15 @@ fn generator_of(element: &Element<'_>) -> Result<(BucketName, JobFilter), Fault>
     if output.transpose()? == Some(true) {
         return Err(Fault::not_built("A job's element ManifestOutputLocation"));
     }
-    let bucket = bucket_of(required(&generator, "SourceBucket")?)?;
+    let source = Source {
+        bucket: Some(bucket_of(required(&generator, "SourceBucket")?)?),
+        owner: owner_of(&generator)?,
+    };
     let filter = match generator.optional("Filter") {
         None => JobFilter::default(),
         Some(filter) => filter_of(filter)?,
     };
-    Ok((bucket, filter))
+    Ok((source, filter))
 }
 
 fn filter_of(element: &Element<'_>) -> Result<JobFilter, Fault> {
@@ -244,6 +269,7 @@ fn report(element: &Element<'_>) -> Result<Option<ReportPlace>, Fault> {
         .map(|prefix| bounded(prefix, 1, 512));
     let place = ReportPlace {
         bucket: bucket_of(required(&members, "Bucket")?)?,
+        expected_owner: owner_of(&members)?,
         prefix: prefix.transpose()?.unwrap_or_default(),
         failed_only,
     };
@@ -254,6 +280,16 @@ fn bucket_of(element: &Element<'_>) -> Result<BucketName, Fault> {
     let arn = element.text().map_err(malformed)?;
     let name = arn.strip_prefix(ARN).and_then(|name| name.parse().ok());
     name.ok_or_else(|| invalid("An ARN of the job is no bucket's"))
+}
+
+/// `ExpectedBucketOwner`: whose a bucket must be.
+fn owner_of(members: &Members<'_, '_>) -> Result<Option<AccountId>, Fault> {
+    let owner = members.optional("ExpectedBucketOwner").map(|owner| {
+        let text = owner.text().map_err(malformed)?;
+        text.parse()
+            .map_err(|_| invalid("An ExpectedBucketOwner of the job is no account's number"))
+    });
+    owner.transpose()
 }
 
 fn required<'e, 'a>(members: &Members<'e, 'a>, name: &str) -> Result<&'e Element<'a>, Fault> {
@@ -293,9 +329,18 @@ mod tests {
         )
     }
 
+    fn listed(fields: &str, location: &str) -> String {
+        format!(
+            "<Manifest><Spec><Format>S3BatchOperations_CSV_20180820</Format><Fields>{fields}\
+             </Fields></Spec><Location><ObjectArn>arn:aws:s3:::lists/a/b.csv</ObjectArn>\
+             {location}</Location></Manifest>"
+        )
+    }
+
     fn generated(filter: &str) -> String {
         format!(
-            "<ManifestGenerator><S3JobManifestGenerator><SourceBucket>arn:aws:s3:::one\
+            "<ManifestGenerator><S3JobManifestGenerator><ExpectedBucketOwner>111122223333\
+             </ExpectedBucketOwner><SourceBucket>arn:aws:s3:::one\
              </SourceBucket><Filter>{filter}</Filter><EnableManifestOutput>false\
              </EnableManifestOutput></S3JobManifestGenerator></ManifestGenerator>"
         )
@@ -317,6 +362,7 @@ mod tests {
             read.bucket.map(|name| name.to_string()),
             Some("one".to_owned())
         );
+        assert_eq!(read.expected_owner, Some(AccountId::LAB));
         let Manifest::Generated(filter) = read.manifest else {
             panic!("it is generated");
         };
@@ -334,6 +380,41 @@ mod tests {
     }
 
     #[test]
+    fn a_list_is_named_to_its_version_and_tag() {
+        let three = "<member>Bucket</member><member>Key</member><member>VersionId</member>";
+        let two = "<member>Bucket</member><member>Key</member>";
+        let tag = "<ETag>\"60e460c9d1046e73f7dde5043ac3ae85\"</ETag>";
+        let version = "<ObjectVersionId>null</ObjectVersionId>";
+        let of = |fields: &str, location: &str| {
+            let manifest = listed(fields, location);
+            job(request("<S3ReplicateObject/>", &manifest).as_bytes())
+        };
+        let read = of(three, &format!("{version}{tag}")).expect("it is a job");
+        let Manifest::Listed(list) = read.manifest else {
+            panic!("it is listed");
+        };
+        assert_eq!(
+            (list.bucket.as_str(), list.key.as_str()),
+            ("lists", "a/b.csv")
+        );
+        assert_eq!(list.version, Some(VersionId::Null));
+        assert_eq!(
+            list.etag.as_deref(),
+            Some("60e460c9d1046e73f7dde5043ac3ae85")
+        );
+        assert!(list.has_versions);
+        let read = of(two, tag).expect("it is a job");
+        let Manifest::Listed(list) = read.manifest else {
+            panic!("it is listed");
+        };
+        assert_eq!((list.version, list.has_versions), (None, false));
+        let code = |location: &str| of(two, location).expect_err("it is refused").code;
+        assert_eq!(code(version), "MalformedXML");
+        let strange = format!("<ObjectVersionId>no version</ObjectVersionId>{tag}");
+        assert_eq!(code(&strange), "InvalidRequest");
+    }
+
+    #[test]
     fn what_is_not_built_is_named_and_what_is_malformed_refused() {
         let other = request("<LambdaInvoke/>", &generated(""));
         assert_eq!(refusal(&other), "NotImplemented");
@@ -347,6 +428,9 @@ mod tests {
             "InvalidRequest"
         );
         assert_eq!(refusal("<CreateJobRequest/>"), "MalformedXML");
+        let owner =
+            request("<S3ReplicateObject/>", &generated("")).replace("111122223333</E", "1</E");
+        assert_eq!(refusal(&owner), "InvalidRequest");
         assert_eq!(refusal("nothing"), "MalformedXML");
     }
 }

@@ -67,6 +67,7 @@ pub(super) fn describe(job: &Job, arn: String) -> Bytes {
             false => "AllTasks",
         };
         writer.value("ReportScope", scope);
+        writer.optional("ExpectedBucketOwner", place.expected_owner);
     }
     writer.close();
     writer.value("RoleArn", &job.new.role);
@@ -94,6 +95,7 @@ fn manifest(writer: &mut XmlWriter, job: &Job) {
             writer
                 .open("ManifestGenerator")
                 .open("S3JobManifestGenerator");
+            writer.optional("ExpectedBucketOwner", job.new.expected_owner);
             writer.value("SourceBucket", job.name.arn());
             writer.open("Filter");
             writer.value("EligibleForReplication", true);
@@ -110,11 +112,18 @@ fn manifest(writer: &mut XmlWriter, job: &Job) {
             writer.value("EnableManifestOutput", false);
             writer.close().close();
         }
-        Manifest::Listed { bucket, key } => {
+        Manifest::Listed(list) => {
             writer.open("Manifest").open("Spec");
             writer.value("Format", "S3BatchOperations_CSV_20180820");
-            writer.close().open("Location");
-            writer.value("ObjectArn", format!("{}/{key}", bucket.arn()));
+            writer.open("Fields");
+            writer.value("member", "Bucket").value("member", "Key");
+            if list.has_versions {
+                writer.value("member", "VersionId");
+            }
+            writer.close().close().open("Location");
+            writer.value("ObjectArn", format!("{}/{}", list.bucket.arn(), list.key));
+            writer.optional("ObjectVersionId", list.version);
+            writer.optional("ETag", list.etag.as_ref());
             writer.close().close();
         }
     }

@@ -6,13 +6,14 @@ use std::ops::Range;
 
 use store::Engine;
 
-use super::run::byte_of;
-use super::{Cursor, Job};
+use super::run::{TAKEN, byte_of};
+use super::{Cursor, Job, List};
 use crate::replication::FailureReason;
 use crate::{Bucket, BucketName, ObjectError, ObjectKey, Objects, VersionId, row};
 
-/// Bytes of a list that are read at a time: above all that one line can have.
-const PIECE: u64 = 256 * 1024;
+/// Bytes of a list that are read at a time: above all that one line can have, and what a turn's
+/// lines have usually.
+const PIECE: u64 = 16 * 1024;
 
 /// A line, at most, in bytes: a key of 1,024 bytes, each as three characters, and the other fields.
 const LONGEST_LINE: usize = 8 * 1024;
@@ -26,13 +27,12 @@ struct Line {
 }
 
 impl<E: Engine> Objects<E> {
-    /// Goes on through a list; false at its end.
+    /// Goes on through a list, a turn's worth; false at its end.
     pub(super) async fn take_lines(
         &self,
         job: &Job,
         bucket: &Bucket,
-        at: &BucketName,
-        list: &ObjectKey,
+        list: &List,
     ) -> Result<bool, ObjectError> {
         let Some(held) = self.read_job(job.id).await? else {
             return Ok(false);
@@ -41,34 +41,37 @@ impl<E: Engine> Objects<E> {
         let Some(from) = byte_of(&now.cursor) else {
             return Ok(false);
         };
-        let (piece, is_last) = self.read_list(&job.new.role, at, list, from).await?;
-        let mut taken = 0;
+        let (piece, is_last) = self.read_list(&job.new.role, list, from).await?;
+        let (mut taken, mut until) = (0, 0);
         for range in lines(&piece, is_last) {
-            taken = range.end;
+            if taken == TAKEN {
+                break;
+            }
+            until = range.end;
             let cursor = Cursor::Byte(from + range.end as u64);
             let text = String::from_utf8_lossy(&piece[range]);
             let text = text.trim_end_matches(['\r', '\n']);
             if !text.is_empty() {
-                self.take_line(job, bucket, text, cursor).await?;
+                taken += 1;
+                self.take_line(job, bucket, (list, text), cursor).await?;
             }
         }
-        let ends = is_last || taken == 0;
-        let cursor = match ends {
+        let is_end = is_last && until == piece.len();
+        let cursor = match is_end {
             true => Cursor::End,
-            false => Cursor::Byte(from + taken as u64),
+            false => Cursor::Byte(from + until as u64),
         };
         self.move_on(job, cursor).await?;
-        Ok(!ends)
+        Ok(!is_end)
     }
 
     /// The bucket of a list's first line.
     pub(super) async fn listed_bucket(
         &self,
         role: &str,
-        at: &BucketName,
-        list: &ObjectKey,
+        list: &List,
     ) -> Result<Option<BucketName>, ObjectError> {
-        let (piece, is_last) = self.read_list(role, at, list, 0).await?;
+        let (piece, is_last) = self.read_list(role, list, 0).await?;
         let first = lines(&piece, is_last).into_iter().next();
         let text = first.map(|range| String::from_utf8_lossy(&piece[range]).into_owned());
         let line = text.and_then(|text| read_line(text.trim_end_matches(['\r', '\n'])));
@@ -78,18 +81,30 @@ impl<E: Engine> Objects<E> {
     async fn read_list(
         &self,
         role: &str,
-        at: &BucketName,
-        list: &ObjectKey,
+        list: &List,
         from: u64,
     ) -> Result<(Vec<u8>, bool), ObjectError> {
-        let bucket = self.bucket(at)?;
-        self.check_job_role(role, "s3:GetObject", &bucket, list)?;
-        let version = self.find(&bucket, list, None).await?;
-        let size = version.object().map_or(0, |object| object.size);
+        let (bucket, key) = (self.bucket(&list.bucket)?, &list.key);
+        let action = match list.version {
+            None => "s3:GetObject",
+            Some(_) => "s3:GetObjectVersion",
+        };
+        self.check_job_role(role, action, &bucket, key)?;
+        let version = self.find(&bucket, key, list.version).await?;
+        let object = version.object();
+        if let Some(etag) = &list.etag
+            && object.is_none_or(|object| object.etag != *etag)
+        {
+            return Err(ObjectError::refused(
+                "InvalidRequest",
+                "The manifest's ETag is not the one that the job names",
+            ));
+        }
+        let size = object.map_or(0, |object| object.size);
         let until = size.min(from.saturating_add(PIECE));
         let range = from.min(until)..until;
         let id = bucket.entry.id;
-        let mut reader = self.read(id, list, &version, range, None).await?;
+        let mut reader = self.read(id, key, &version, range, None).await?;
         let mut piece = Vec::new();
         while let Some(bytes) = reader.next().await {
             piece.extend_from_slice(&bytes?);
@@ -101,7 +116,7 @@ impl<E: Engine> Objects<E> {
         &self,
         job: &Job,
         bucket: &Bucket,
-        text: &str,
+        (list, text): (&List, &str),
         cursor: Cursor,
     ) -> Result<(), ObjectError> {
         let read = read_line(text);
@@ -110,6 +125,7 @@ impl<E: Engine> Objects<E> {
             .filter(|line| line.bucket == bucket.name.as_str());
         let key = known.and_then(|line| line.key.parse::<ObjectKey>().ok());
         let version = known.and_then(|line| line.version.as_deref());
+        let version = version.filter(|_| list.has_versions);
         let version = version.map(str::parse::<VersionId>).transpose();
         match (key, version) {
             (Some(key), Ok(version)) => self.take(job, bucket, (&key, version), cursor, true).await,

@@ -3,24 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::ops::Bound;
 
 use bytes::Bytes;
 use serde_json::json;
-use store::{Batch, Direction, Engine, KeyRange, Snapshot, Space};
+use store::{Batch, Engine};
 use types::Timestamp;
 
 use super::run::is_lasting;
-use super::{Job, JobResult, JobStatus, ReportPlace, job_row, results};
+use super::{Job, JobId, JobResult, JobStatus, ReportPlace, Stage};
 use crate::content::{Expected, Ingest, IngestOptions, Ingested};
 use crate::notify::Origin;
 use crate::{
     Bucket, Cause, Creation, Metadata, NewContent, NewObject, ObjectError, ObjectKey, Objects,
     WriteConditions, row,
 };
-
-/// Rows that are read at a time.
-const PAGE: usize = 256;
 
 /// A report, at most, in bytes: that of some ten million lines.
 const LARGEST_REPORT: u64 = 2 << 30;
@@ -30,92 +26,77 @@ const COLUMNS: &str =
     "Bucket, Key, VersionId, TaskStatus, ErrorCode, HTTPStatusCode, ResultMessage";
 
 impl<E: Engine> Objects<E> {
-    /// Writes a job's report, and ends it.
-    pub(super) async fn complete(&self, job: &Job) -> Result<(), ObjectError> {
-        if let Some(place) = &job.new.report {
-            let written = self.write_report(job, place).await;
-            match written {
-                Ok(()) => {}
-                // Where it should go is gone, or closed to it: the job has ended all the same.
-                Err(error) if is_lasting(&error) => {
-                    tracing::warn!(job = %job.id, %error, "a job's report is lost");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        let Some(held) = self.read_job(job.id).await? else {
+    /// Settles a job of which everything has ended: its report is written, it is over, and its
+    /// results go. If it isn't carried out to its end, it is begun anew.
+    ///
+    /// # Errors
+    /// The disk is full, or has failed: it is to be tried again.
+    pub(in crate::replication) async fn settle_job(&self, id: JobId) -> Result<(), ObjectError> {
+        let Some(held) = self.read_job(id).await? else {
             return Ok(());
         };
-        let mut ended: Job = row::decode("a job", &held)?;
-        let mut after = job_row(job.id);
-        loop {
-            let (page, more) = self.results_after(job, after).await?;
-            page.iter().for_each(|(_, result)| ended.count(result));
-            match page.last().filter(|_| more) {
-                Some((last, _)) => after = last.clone(),
-                None => break,
-            }
+        let job: Job = row::decode("a job", &held)?;
+        if job.stage() == Stage::Open && !self.end_job(id).await? {
+            return Ok(());
         }
-        ended.status = JobStatus::Complete;
-        ended.ended = Some(self.wall());
-        if self.write_job(&held, &ended, Batch::new()).await? {
-            self.forget_results(job).await?;
-        }
-        Ok(())
+        while self.forget_results(id).await? {}
+        let Some(held) = self.read_job(id).await? else {
+            return Ok(());
+        };
+        let mut job: Job = row::decode("a job", &held)?;
+        job.stage = Some(Stage::Settled);
+        self.write_job(&held, &job, Batch::new()).await.map(|_| ())
     }
 
-    /// Removes a job's results: they are counted and reported.
-    async fn forget_results(&self, job: &Job) -> Result<(), ObjectError> {
-        loop {
-            let (page, more) = self.results_after(job, job_row(job.id)).await?;
-            let mut batch = Batch::new();
-            for (row, _) in page {
-                batch.delete(Space::Objects, row);
-            }
-            if !batch.is_empty() {
-                self.engine.commit(batch).await?;
-            }
-            if !more {
-                return Ok(());
-            }
+    /// Counts and reports a job's results. False: it changed meanwhile.
+    async fn end_job(&self, id: JobId) -> Result<bool, ObjectError> {
+        while self.fold(id, true).await? {}
+        let Some(held) = self.read_job(id).await? else {
+            return Ok(false);
+        };
+        let mut job: Job = row::decode("a job", &held)?;
+        self.report(&job).await?;
+        if !job.is_over() {
+            job.status = JobStatus::Complete;
+            job.ended = Some(self.wall());
         }
+        job.stage = Some(Stage::Reported);
+        self.write_job(&held, &job, Batch::new()).await
     }
 
-    async fn results_after(
-        &self,
-        job: &Job,
-        after: Bytes,
-    ) -> Result<(Vec<(Bytes, JobResult)>, bool), ObjectError> {
-        let mut range = KeyRange::prefix(&results(job.id));
-        range.start = Bound::Excluded(after);
-        let snapshot = self.engine.snapshot();
-        let page = snapshot.scan(Space::Objects, range, Direction::Forward, PAGE);
-        let page = page.await?;
-        let mut found = Vec::with_capacity(page.entries.len());
-        for entry in page.entries {
-            let result = row::decode("a job's result", &entry.value)?;
-            found.push((entry.key, result));
+    /// Writes a job's report, if it is to have one: of a job that was stopped or has failed only
+    /// if it came to do anything.
+    async fn report(&self, job: &Job) -> Result<(), ObjectError> {
+        let did_something = job.succeeded + job.failed > 0;
+        let Some(place) = &job.new.report else {
+            return Ok(());
+        };
+        if job.is_over() && !did_something {
+            return Ok(());
         }
-        Ok((found, page.more))
+        match self.write_report(job, place).await {
+            // Where it should go is gone, or closed to it: the job has ended all the same.
+            Err(error) if is_lasting(&error) => {
+                tracing::warn!(job = %job.id, reason = error.reason(), "a job's report is lost");
+                Ok(())
+            }
+            written => written,
+        }
     }
 
     async fn write_report(&self, job: &Job, place: &ReportPlace) -> Result<(), ObjectError> {
-        let bucket = self.bucket(&place.bucket)?;
+        let bucket = self.owned_bucket(&place.bucket, place.expected_owner)?;
         let mut ingest = self.begin_report();
-        let mut after = job_row(job.id);
-        loop {
-            let (page, more) = self.results_after(job, after).await?;
+        let mut after = None;
+        while let Some((pack, results)) = self.pack_after(job.id, after).await? {
             let mut lines = String::new();
-            for (_, result) in &page {
+            for result in &results {
                 if result.reason.is_some() || !place.failed_only {
                     write_line(&mut lines, job, result);
                 }
             }
             ingest.push(Bytes::from(lines)).await?;
-            let Some((last, _)) = page.last().filter(|_| more) else {
-                break;
-            };
-            after = last.clone();
+            after = Some(pack);
         }
         let ingested = ingest.finish(Vec::new()).await?;
         let md5 = ingested.extent.etag.clone();

@@ -1,15 +1,17 @@
 //! Jobs go on: each takes versions from its manifest, a few ahead of what has ended, and announces
-//! them as tasks. How far it is gone is written in the batch that announces.
+//! them as tasks. How far it is gone is written in the batch that announces. Jobs take turns, and a
+//! turn is bounded, whatever its job finds; what ends a job doesn't hold up the turns of others.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use futures_util::future::select;
+use futures_util::future::{Either, select};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use store::{Batch, Direction, Engine, KeyRange, Snapshot, Space};
 use types::Span;
 
-use super::{
-    Cursor, FilterStatus, Job, JobFilter, JobResult, JobStatus, MAX_ATTEMPTS, Manifest, result_row,
-};
+use super::rows::{job_row, result_row};
+use super::{Cursor, FilterStatus, Job, JobFilter, JobId, JobResult, JobStatus, Manifest, Stage};
 use crate::keys::{self, kind};
 use crate::replication::FailureReason;
 use crate::replication::announce::{Announced, Announcing, Place, owner_reads};
@@ -20,11 +22,20 @@ use crate::{
     ReplicationStatus, VersionId, row,
 };
 
-/// Tasks of a job that haven't ended, at most.
+/// How often a job's row is written anew on others' changes before it is given up.
+pub(super) const MAX_ATTEMPTS: usize = 16;
+
+/// Tasks of a job that haven't ended, at most; a turn begins below that.
 const AHEAD: u64 = 1_000;
 
-/// Versions that are looked at before other jobs have their turn.
-const TURN: usize = 64;
+/// Versions that a turn takes on, at most.
+pub(super) const TAKEN: usize = 64;
+
+/// Versions that a turn looks at, at most.
+const LOOKED_AT: usize = 512;
+
+/// Jobs that are settled at a time, at most.
+const MOST_SETTLING: usize = 4;
 
 /// How often to look whether a job can go on.
 const LOOK: Span = Span::milliseconds(500);
@@ -35,81 +46,134 @@ const REST: Span = Span::seconds(30);
 /// The site under whose number results stand of what was never a task.
 const NO_SITE: u16 = u16::MAX;
 
+/// What a round of turns came to.
+#[derive(Debug, Default)]
+pub(in crate::replication) struct Round {
+    /// Something can go on at once.
+    pub more: bool,
+    /// There are jobs that aren't settled and wait neither to be confirmed nor for what is broken.
+    pub active: bool,
+    /// The jobs of which everything has ended.
+    pub ended: Vec<JobId>,
+}
+
 impl<E: Engine> Objects<E> {
     /// Carries out jobs for as long as it is polled.
     pub(in crate::replication) async fn run_jobs(&self) {
+        let mut settling = FuturesUnordered::new();
+        let mut busy: BTreeSet<JobId> = BTreeSet::new();
         loop {
             let bell = self.replication.job_bell.listen();
-            let wait = match self.run_jobs_once().await {
-                Ok(true) => LOOK,
-                Ok(false) => REST,
-                Err(error) => {
-                    tracing::warn!(%error, "batch replication waits");
-                    REST
+            let round = self.run_jobs_once().await.unwrap_or_else(|error| {
+                tracing::warn!(reason = error.reason(), "batch replication waits");
+                Round::default()
+            });
+            for id in round.ended {
+                if busy.len() < MOST_SETTLING && busy.insert(id) {
+                    settling.push(self.settle_in_time(id));
                 }
+            }
+            let wait = match (round.more, round.active) {
+                (true, _) => Span::ZERO,
+                (_, true) => LOOK,
+                _ => REST,
             };
             let next = self.config.environment.now().monotonic + wait;
-            select(bell, self.config.environment.sleep_until(next)).await;
-        }
-    }
-
-    /// Takes every job on a little; false if none of them can go on.
-    pub(in crate::replication) async fn run_jobs_once(&self) -> Result<bool, ObjectError> {
-        let mut goes_on = false;
-        for job in self.active_jobs().await? {
-            match self.run_job(&job).await {
-                Ok(()) => goes_on = true,
-                // One that can't go on now holds up no other.
-                Err(error) => tracing::warn!(job = %job.id, %error, "batch replication waits"),
+            let rest = select(bell, self.config.environment.sleep_until(next));
+            if settling.is_empty() {
+                rest.await;
+            } else if let Either::Left((Some(id), _)) = select(settling.next(), rest).await {
+                busy.remove(&id);
             }
         }
-        Ok(goes_on)
     }
 
-    async fn run_job(&self, job: &Job) -> Result<(), ObjectError> {
+    /// Gives every job a turn.
+    ///
+    /// # Errors
+    /// `Internal`: a row can't be read.
+    pub(in crate::replication) async fn run_jobs_once(&self) -> Result<Round, ObjectError> {
+        let mut round = Round::default();
+        for (id, job) in self.job_rows().await? {
+            let Some(job) = job else {
+                round.more |= self.forget_results(id).await?;
+                continue;
+            };
+            if job.stage() == Stage::Settled || job.status == JobStatus::Suspended {
+                continue;
+            }
+            let pending = self.replication.pending_of(id);
+            if pending == 0 && (job.is_over() || job.cursor == Cursor::End) {
+                round.active = true;
+                round.ended.push(id);
+                continue;
+            }
+            match self.run_job(&job, pending).await {
+                Ok(more) => {
+                    round.active = true;
+                    round.more |= more;
+                }
+                // One that can't go on now holds up no other.
+                Err(error) => {
+                    tracing::warn!(job = %id, reason = error.reason(), "batch replication waits");
+                }
+            }
+        }
+        Ok(round)
+    }
+
+    /// A job's turn. True: it can go on at once.
+    async fn run_job(&self, job: &Job, pending: u64) -> Result<bool, ObjectError> {
+        self.fold(job.id, false).await?;
+        if job.is_over() || job.cursor == Cursor::End || pending >= AHEAD {
+            return Ok(false);
+        }
         let here = self.bucket(&job.name).ok();
         let Some(bucket) = here.filter(|bucket| bucket.entry.id == job.bucket) else {
             return self.fail_job(job, "its bucket is gone").await;
         };
-        if job.cursor == Cursor::End {
-            if self.replication.pending_of(job.id) == 0 {
-                self.complete(job).await?;
+        let went_on = match &job.new.manifest {
+            Manifest::Generated(filter) => self.take_versions(job, &bucket, filter).await,
+            Manifest::Listed(list) => self.take_lines(job, &bucket, list).await,
+        };
+        let pending = self.replication.pending_of(job.id);
+        match went_on {
+            Ok(true) => Ok(pending < AHEAD),
+            Ok(false) => Ok(pending == 0),
+            Err(error) if is_lasting(&error) => {
+                let why = format!("its manifest: {}", error.reason());
+                self.fail_job(job, &why).await
             }
-            return Ok(());
+            Err(error) => Err(error),
         }
-        while self.replication.pending_of(job.id) < AHEAD {
-            let went_on = match &job.new.manifest {
-                Manifest::Generated(filter) => self.take_versions(job, &bucket, filter).await,
-                Manifest::Listed { bucket: at, key } => {
-                    self.take_lines(job, &bucket, at, key).await
-                }
-            };
-            match went_on {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) if is_lasting(&error) => {
-                    return self.fail_job(job, &format!("its manifest: {error}")).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
-    async fn fail_job(&self, job: &Job, why: &str) -> Result<(), ObjectError> {
+    /// Settles a job; if that can't be now, it takes as long as to try again is worth.
+    async fn settle_in_time(&self, id: JobId) -> JobId {
+        if let Err(error) = self.settle_job(id).await {
+            tracing::warn!(job = %id, reason = error.reason(), "the end of a job waits");
+            let again = self.config.environment.now().monotonic + REST;
+            self.config.environment.sleep_until(again).await;
+        }
+        id
+    }
+
+    /// A job has failed, unless it is over. True: what it leaves is to be settled.
+    async fn fail_job(&self, job: &Job, why: &str) -> Result<bool, ObjectError> {
         let Some(held) = self.read_job(job.id).await? else {
-            return Ok(());
+            return Ok(false);
         };
         let mut failed: Job = row::decode("a job", &held)?;
-        failed.status = JobStatus::Failed;
-        failed.failure = Some(why.to_owned());
-        failed.ended = Some(self.wall());
-        self.write_job(&held, &failed, Batch::new())
-            .await
-            .map(|_| ())
+        if !failed.is_over() {
+            failed.status = JobStatus::Failed;
+            failed.failure = Some(why.to_owned());
+            failed.ended = Some(self.wall());
+            self.write_job(&held, &failed, Batch::new()).await?;
+        }
+        Ok(true)
     }
 
-    /// Goes on through the bucket's versions; false at the end.
+    /// Goes on through the bucket's versions, a turn's worth; false at the end.
     async fn take_versions(
         &self,
         job: &Job,
@@ -127,25 +191,31 @@ impl<E: Engine> Objects<E> {
             Cursor::Begin | Cursor::Byte(_) => {}
         }
         let snapshot = self.engine.snapshot();
-        let page = snapshot.scan(Space::Objects, range, Direction::Forward, TURN);
+        let page = snapshot.scan(Space::Objects, range, Direction::Forward, LOOKED_AT);
         let page = page.await?;
+        let (mut taken, mut last) = (0, None);
         for entry in &page.entries {
+            if taken == TAKEN {
+                break;
+            }
+            last = Some(&entry.key);
             let version = ObjectVersion::decode(&entry.value)?;
             // What is older than the job alone: a job that writes into its own bucket ends.
             if filter.lets_through(&version) && version.stamp.last_modified() < job.created {
                 let (key, _) = keys::split(&entry.key).ok_or_else(unreadable)?;
                 let at = Cursor::Row(entry.key.clone());
+                taken += 1;
                 self.take(job, bucket, (&key, Some(version.id())), at, false)
                     .await?;
             }
         }
-        let last = page.entries.last().filter(|_| page.more);
-        let cursor = match last {
-            Some(entry) => Cursor::Row(entry.key.clone()),
+        let is_end = !page.more && last == page.entries.last().map(|entry| &entry.key);
+        let cursor = match last.filter(|_| !is_end) {
+            Some(row) => Cursor::Row(row.clone()),
             None => Cursor::End,
         };
         self.move_on(job, cursor).await?;
-        Ok(last.is_some())
+        Ok(!is_end)
     }
 
     /// Writes how far a job is.
@@ -202,8 +272,8 @@ impl<E: Engine> Objects<E> {
             let mut after = now.clone();
             after.total += chosen;
             after.cursor = cursor.clone();
-            batch.require(Space::Objects, super::job_row(job.id), Some(held.clone()));
-            batch.put(Space::Objects, super::job_row(job.id), row::encode(&after));
+            batch.require(Space::Objects, job_row(job.id), Some(held.clone()));
+            batch.put(Space::Objects, job_row(job.id), row::encode(&after));
             Ok(batch)
         };
         let cause = Cause::Replication;
