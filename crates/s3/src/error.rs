@@ -119,7 +119,7 @@ impl From<ObjectError> for Fault {
             ObjectError::Unavailable(reason) => {
                 tracing::warn!(reason, "an S3 request can't be carried out now");
                 Fault {
-                    message: Cow::Borrowed("Please reduce your request rate."),
+                    message: Cow::Borrowed("Service is unable to handle request."),
                     ..fault
                 }
             }

@@ -169,10 +169,40 @@ fn a_full_disk_refuses_and_leaves_nothing() {
     let stand = Stand::with(|_| {});
     stand.blobs.set_full(true);
     let refused = stand.put("/bucket/k", "x".repeat(200_000));
-    assert_eq!(refused.status, 503);
+    assert_eq!(refused.error(), (503, "ServiceUnavailable"));
+    // That it is the disk is the operator's to know.
+    assert_eq!(
+        refused.one("Message"),
+        "Service is unable to handle request."
+    );
     stand.blobs.set_full(false);
     assert_eq!(stand.get("/bucket/k").status, 404);
     stand.put("/bucket/k", "x".repeat(200_000)).ok();
+}
+
+#[test]
+fn a_full_database_refuses_what_adds_to_it_and_goes_on_with_the_rest() {
+    let stand = Stand::with(|_| {});
+    stand.put("/bucket/k", "kept").ok();
+    stand.put("/bucket/goes", "x").ok();
+    stand.engine.fail_with_full_disk(true);
+    for (method, path, body) in [
+        (Method::PUT, "/bucket/k", "small".to_owned()),
+        (Method::PUT, "/bucket/l", "x".repeat(200_000)),
+        (Method::POST, "/bucket/l?uploads", String::new()),
+        (Method::PUT, "/another-bucket", String::new()),
+    ] {
+        let refused = stand.call(method, path, &[], body);
+        assert_eq!(refused.error(), (503, "ServiceUnavailable"), "{path}");
+        assert_eq!(
+            refused.one("Message"),
+            "Service is unable to handle request."
+        );
+    }
+    assert_eq!(stand.get("/bucket/k").ok().text(), "kept");
+    stand.engine.fail_with_full_disk(false);
+    assert_eq!(stand.get("/bucket/l").status, 404);
+    stand.put("/bucket/k", "small").ok();
 }
 
 #[test]

@@ -201,6 +201,7 @@ impl Authorizer for Somebody {
 pub struct Stand {
     pub objects: Arc<Objects<MemoryEngine>>,
     pub blobs: MemoryBlobs,
+    pub engine: MemoryEngine,
     pub caller: Arc<dyn Authorizer>,
     service: S3Service<MemoryEngine>,
 }
@@ -268,13 +269,15 @@ impl Stand {
             peers: Arc::new(Nobody),
             webhooks: Arc::new(NoWebhooks),
         };
-        let opened = block_on(Objects::open(MemoryEngine::new(), config));
+        let engine = MemoryEngine::new();
+        let opened = block_on(Objects::open(engine.clone(), config));
         let objects = Arc::new(opened.unwrap());
         Stand {
             service: S3Service::new(objects.clone()),
             caller: Arc::new(Owner::new(AccountId::LAB, "us-east-1")),
             objects,
             blobs,
+            engine,
         }
     }
 
