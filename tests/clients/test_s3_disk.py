@@ -10,7 +10,7 @@ from s3 import VIRGINIA, Objects
 
 MIB = 1 << 20
 # What must be free for blobs and for versions; the file system has more.
-BLOBS, VERSIONS, WHOLE = 512 * MIB, 256 * MIB, 768 * MIB
+BLOBS, VERSIONS, WHOLE = 1024 * MIB, 768 * MIB, 1536 * MIB
 
 
 class SmallDisk(Lab):
