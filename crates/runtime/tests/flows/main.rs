@@ -8,6 +8,7 @@
 )]
 
 mod bulk;
+mod room;
 mod stand;
 mod tcp;
 mod udp;
