@@ -218,6 +218,39 @@ fn a_broken_connection_breaks_the_other() {
 }
 
 #[test]
+fn an_endpoint_that_breaks_while_much_is_sent_to_it_breaks_the_client() {
+    let (address, thread) = endpoint(5, |mut stream| {
+        stream.read_exact(&mut [0; 100_000]).unwrap();
+        reset(stream);
+    });
+    let stand = Stand::usual(vec![target(address)]);
+    for number in 1..=5 {
+        let mut client = stand.connect();
+        let bytes = [7; 50_000];
+        let error = loop {
+            if let Err(error) = client.write_all(&bytes) {
+                break error.kind();
+            }
+        };
+        let broken = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+        assert!(broken.contains(&error), "{error}");
+        stand.until(|counts| counts.ended == number);
+    }
+    thread.join().unwrap();
+    let events = stand.events();
+    let resets = events.iter().filter(|(_, event)| {
+        matches!(
+            event,
+            FlowEvent::Ended {
+                end: FlowEnd::ResetByEndpoint,
+                ..
+            }
+        )
+    });
+    assert_eq!(resets.count(), 5, "{events:?}");
+}
+
+#[test]
 fn what_an_endpoint_says_before_it_breaks_is_heard() {
     // It answers and closes without having read all: the kernel breaks the connection.
     let (address, thread) = endpoint(1, |mut stream| {

@@ -46,6 +46,9 @@ pub(super) struct Connecting {
 pub(super) struct Open {
     up: Way,
     down: Way,
+    /// Whose connection couldn't be written to any more, and the bytes that the other direction
+    /// had moved by then.
+    broken: Option<(FlowEnd, u64)>,
     /// What moves its bytes instead, if they arrive later.
     lines: Option<Box<Lines>>,
     pub(super) token: u32,
@@ -78,6 +81,7 @@ impl Open {
         Open {
             up: Way::new(),
             down: Way::new(),
+            broken: None,
             lines: delay.map(|delay| Box::new(Lines::new(delay))),
             token: target.token,
             since: now,
@@ -122,19 +126,27 @@ impl Open {
     }
 
     fn pump(&mut self, client: &mut Side, upstream: &mut Side, means: &mut Means) -> Next {
-        let Open { up, down, .. } = self;
+        let Open {
+            up, down, broken, ..
+        } = self;
         let store = &mut means.store;
         let mut more = false;
         match up.pump(client, upstream, store) {
             Ok(again) => more |= again,
             Err(Broken::Source) => return Next::End(FlowEnd::ResetByClient),
             // The endpoint takes nothing more, but what it has said is still to be passed on.
-            Err(Broken::Sink) => up.abandon(store),
+            Err(Broken::Sink) => {
+                up.abandon(store);
+                broken.get_or_insert((FlowEnd::ResetByEndpoint, down.moved));
+            }
         }
         match down.pump(upstream, client, store) {
             Ok(again) => more |= again,
             Err(Broken::Source) => return Next::End(FlowEnd::ResetByEndpoint),
-            Err(Broken::Sink) => down.abandon(store),
+            Err(Broken::Sink) => {
+                down.abandon(store);
+                broken.get_or_insert((FlowEnd::ResetByClient, up.moved));
+            }
         }
         // The last end that is passed on is the closing of both.
         for _ in 0..2 {
@@ -152,9 +164,22 @@ impl Open {
             }
         }
         match (up.is_done() && down.is_done(), more) {
-            (true, _) => Next::End(FlowEnd::Closed),
+            (true, _) => Next::End(self.closed()),
             (false, true) => Next::Again,
             (false, false) => Next::Wait,
+        }
+    }
+
+    /// How it ended, when nothing more moves. A broken connection breaks the other, unless that
+    /// still had something to be told: breaking it could take that back.
+    fn closed(&self) -> FlowEnd {
+        let said_more = |end: FlowEnd, before: u64| match end {
+            FlowEnd::ResetByEndpoint => self.down.moved > before,
+            _ => self.up.moved > before,
+        };
+        match self.broken {
+            Some((end, before)) if !said_more(end, before) => end,
+            _ => FlowEnd::Closed,
         }
     }
 
