@@ -84,18 +84,21 @@ impl Poll {
     /// From here on a listening socket is told of for as long as something waits at it. Of the
     /// threads that share it, one is woken.
     pub(super) fn listener(&self, socket: impl AsFd, name: Name) -> std::io::Result<()> {
-        let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
-        Ok(epoll::add(&self.epoll, socket, name.pack(), flags)?)
+        self.lasting(socket, name, EventFlags::IN | EventFlags::EXCLUSIVE)
     }
 
     /// From here on a socket of this thread alone is told of for as long as something waits at it.
     pub(super) fn datagrams(&self, socket: impl AsFd, name: Name) -> std::io::Result<()> {
-        Ok(epoll::add(
-            &self.epoll,
-            socket,
-            name.pack(),
-            EventFlags::IN,
-        )?)
+        self.lasting(socket, name, EventFlags::IN)
+    }
+
+    /// A socket that is waited for already has the same name: a listener has one number, and was
+    /// kept when a panic took the thread's flows.
+    fn lasting(&self, socket: impl AsFd, name: Name, flags: EventFlags) -> std::io::Result<()> {
+        match epoll::add(&self.epoll, socket, name.pack(), flags) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(cause) => Err(cause.into()),
+        }
     }
 
     /// From here on a connection is told of once each time that there is more to read or room to

@@ -180,6 +180,16 @@ mod tests {
     }
 
     #[test]
+    fn connections_that_are_accepted_send_at_once_as_their_listener_says() {
+        let sockets = open("127.0.0.1:0".parse().unwrap(), FlowProtocol::Tcp, 1).unwrap();
+        let address = bound(&sockets[0]).unwrap();
+        let client = std::net::TcpStream::connect(address).unwrap();
+        let accepted = rustix::net::accept(&sockets[0]).unwrap();
+        assert!(sockopt::tcp_nodelay(&accepted).unwrap());
+        drop(client);
+    }
+
+    #[test]
     fn datagrams_are_not_taken_at_every_address() {
         let error = open("0.0.0.0:0".parse().unwrap(), FlowProtocol::Udp, 1).unwrap_err();
         assert!(error.to_string().contains("one address"), "{error}");

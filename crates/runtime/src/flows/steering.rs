@@ -1,4 +1,5 @@
-//! Asking who steers. A panic of it costs the one choice or note, and is counted.
+//! Asking who steers. A panic of it costs the one choice or note, and is counted; an endpoint that
+//! is the flow's own listener is none.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -20,9 +21,17 @@ impl Steering {
     /// Where a flow goes; none if there is nowhere, or the choice was lost.
     pub(super) fn steer(&self, flow: &FlowKey, tried: &Tried) -> Option<Target> {
         let asked = catch_unwind(AssertUnwindSafe(|| self.steer.steer(flow, tried)));
-        asked.unwrap_or_else(|_| {
+        let target = asked.unwrap_or_else(|_| {
             self.lost();
             None
+        });
+        // A flow to where it comes from would be carried in a circle until there is no room left.
+        target.filter(|target| {
+            let is_circle = target.endpoint == flow.to;
+            if is_circle {
+                tracing::error!(address = %flow.to, "the endpoint of a flow is its own listener");
+            }
+            !is_circle
         })
     }
 

@@ -499,6 +499,16 @@ fn connections_accepted_elsewhere_are_taken_over() {
 }
 
 #[test]
+fn a_flow_is_not_carried_in_a_circle() {
+    let stand = Stand::usual(Vec::new());
+    *stand.steer.targets.lock().unwrap() = vec![target(stand.address)];
+    let error = stand.connect().read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    let counts = stand.counts();
+    assert_eq!((counts.came, counts.no_endpoint), (1, 1));
+}
+
+#[test]
 fn a_panic_of_the_steering_costs_one_flow() {
     let address = echoes();
     let stand = Stand::usual(vec![target(address)]);
