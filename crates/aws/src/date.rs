@@ -1,6 +1,6 @@
-//! The ISO 8601 basic format of Signature V4, `20150830T123600Z`, to and from wall-clock time.
-//! Whole seconds, UTC, the proleptic Gregorian calendar, the years 1970 to 9999; nothing else
-//! is parsed.
+//! The ISO 8601 basic format of Signature V4, `20150830T123600Z`, to and from wall-clock time, and
+//! HTTP's, `Tue, 27 Mar 2007 19:36:42 GMT`, from it to there. Whole seconds, the proleptic Gregorian
+//! calendar, the years 1970 to 9999; nothing else is parsed.
 
 use types::Timestamp;
 use types::calendar::{LAST_SECOND, SECONDS_PER_DAY, date_of, days_before, days_in};
@@ -40,9 +40,86 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     Some(Timestamp(seconds * 1000))
 }
 
+/// Months as HTTP writes them.
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+/// Days of the week.
+const DAYS: [&str; 7] = ["Mon,", "Tue,", "Wed,", "Thu,", "Fri,", "Sat,", "Sun,"];
+
+/// The time that `text` names as a header has it: `Tue, 27 Mar 2007 19:36:42 GMT` (RFC 9110,
+/// section 5.6.7), or with the zone in numbers, `+0000` (RFC 5322, section 3.3), as the
+/// documentation of Signature V2 writes it. The obsolete forms of both aren't taken.
+pub fn http_date(text: &str) -> Option<Timestamp> {
+    let parts: Vec<&str> = text.split(' ').collect();
+    let [weekday, day, month, year, time, zone] = parts[..] else {
+        return None;
+    };
+    let number = |text: &str, digits: usize| -> Option<u64> {
+        let all = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
+        all.then(|| text.parse().ok()).flatten()
+    };
+    let mut clock = time.split(':');
+    let mut next = || number(clock.next()?, 2);
+    let (hour, minute, second) = (next()?, next()?, next()?);
+    let month = MONTHS.iter().position(|name| *name == month)? as u64 + 1;
+    let (year, day) = (number(year, 4)?, number(day, 2).or(number(day, 1))?);
+    let is_time = hour <= 23 && minute <= 59 && second <= 59 && clock.next().is_none();
+    let is_day = year >= 1970 && day >= 1 && day <= days_in(year, month);
+    if !is_time || !is_day || !DAYS.contains(&weekday) {
+        return None;
+    }
+    let (ahead, minutes) = match zone.split_at_checked(1)? {
+        ("+", offset) => (true, number(offset, 4)?),
+        ("-", offset) => (false, number(offset, 4)?),
+        _ if matches!(zone, "GMT" | "UTC") => (true, 0),
+        _ => return None,
+    };
+    let offset = (minutes / 100 * 60 + minutes % 100) * 60;
+    let seconds =
+        days_before(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second;
+    let seconds = match ahead {
+        true => seconds.checked_sub(offset)?,
+        false => seconds + offset,
+    };
+    Some(Timestamp(seconds * 1000))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_of_headers_are_read() {
+        for (text, seconds) in [
+            ("Tue, 27 Mar 2007 19:36:42 +0000", 1_175_024_202),
+            ("Tue, 27 Mar 2007 19:36:42 GMT", 1_175_024_202),
+            ("Tue, 27 Mar 2007 21:06:42 +0130", 1_175_024_202),
+            ("Tue, 27 Mar 2007 12:36:42 -0700", 1_175_024_202),
+            ("Thu, 1 Jan 1970 00:00:00 UTC", 0),
+        ] {
+            assert_eq!(http_date(text), Some(Timestamp(seconds * 1000)), "{text}");
+        }
+        for text in [
+            "",
+            "Tue, 27 Mar 2007 19:36:42",
+            "27 Mar 2007 19:36:42 GMT",
+            "Tue, 27 Mar 2007 24:36:42 GMT",
+            "Tue, 31 Feb 2007 19:36:42 GMT",
+            "Tue, 27 Mar 1969 19:36:42 GMT",
+            "Tue, 27 Mar 2007 19:36:42:00 GMT",
+            "Tue, 27 Mar 2007 19:36 GMT",
+            "Tue, 27 Mar 2007 19:36:42 PST",
+            "Tue, 27 Mar 2007 19:36:42 +00",
+            "Tue,  27 Mar 2007 19:36:42 GMT",
+            "Thu, 01 Jan 1970 00:00:00 +0001",
+            "Tue, +7 Mar 2007 19:36:42 GMT",
+            "Tue, 27 M\u{e4}r 2007 19:36:42 \u{e4}MT",
+        ] {
+            assert_eq!(http_date(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn known_times_are_written_and_read() {

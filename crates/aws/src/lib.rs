@@ -13,5 +13,6 @@ pub mod rest;
 pub mod signature;
 pub mod xml;
 
+pub use date::http_date;
 pub use error::ServiceError;
 pub use operation::{Count, Operation, count, find};

@@ -156,7 +156,7 @@ impl Identity {
     /// The key is no longer accepted, its session has ended, or its user or role is gone or
     /// another one by now.
     pub fn caller(&self, verified: &Verified, now: Timestamp) -> Result<Caller, KeyRefusal> {
-        let key = &verified.scope.access_key_id;
+        let key = &verified.access_key_id;
         let token = verified.session_token.as_deref();
         let caller = match self.owner(key, token, now)? {
             Owner::Root(account) => Caller::root(account),

@@ -262,7 +262,7 @@ impl Service for Door {
 }
 
 impl FrontDoor for Door {
-    fn route(&self, _client: SocketAddr, head: &Parts) -> Route {
+    async fn route(&self, _client: SocketAddr, head: &Parts) -> Route {
         match head.uri.path() {
             "/here" => Route::Here,
             "/nowhere" => Route::Reset,

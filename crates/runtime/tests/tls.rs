@@ -325,7 +325,7 @@ async fn a_handshake_under_way_holds_up_no_end() {
 struct Door(SocketAddr);
 
 impl FrontDoor for Door {
-    fn route(&self, _client: SocketAddr, _head: &Parts) -> Route {
+    async fn route(&self, _client: SocketAddr, _head: &Parts) -> Route {
         Route::To(self.0)
     }
 

@@ -76,6 +76,16 @@ impl Address {
     }
 }
 
+/// The bucket that the request's host names, as virtual-hosted style has it.
+pub fn hosted_bucket(parts: &Parts) -> Option<String> {
+    bucket_of_host(host(parts)?)
+}
+
+/// The bucket that the request is about, if it names one.
+pub fn named_bucket(parts: &Parts) -> Option<BucketName> {
+    Address::of(parts).ok()?.bucket
+}
+
 /// A key as a request has it; of an empty text none.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ use types::Timestamp;
 use crate::access::On;
 use crate::address::decode;
 use crate::context::Context;
+use crate::query::is_presigned_by_version2;
 use crate::values;
 
 /// Condition keys that are a header's value, or a parameter's.
@@ -72,7 +73,9 @@ const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 pub(crate) struct Signing {
     /// In its query, as presigned URLs do.
     in_query: bool,
-    /// When it was signed.
+    /// As Signature V2 has it.
+    is_version2: bool,
+    /// When it was signed; presigned URLs of V2 don't say.
     at: Option<Timestamp>,
     /// What it says of its body in its query, or by saying nothing there.
     body: Option<String>,
@@ -94,8 +97,15 @@ impl Signing {
             let value = parts.headers.get(name)?;
             Some(value.to_str().ok()?.trim().to_owned())
         };
-        let in_query = !parts.headers.contains_key(AUTHORIZATION);
+        let authorization = parts.headers.get(AUTHORIZATION);
+        let in_query = authorization.is_none();
+        let is_version2 = match authorization {
+            Some(header) => header.as_bytes().starts_with(b"AWS "),
+            None => is_presigned_by_version2(parts),
+        };
         let (at, body) = match in_query {
+            // It covers no body, and says of it what its headers say.
+            true if is_version2 => (None, None),
             true => {
                 let body = queried("X-Amz-Content-Sha256");
                 let body = body.or_else(|| header("x-amz-content-sha256"));
@@ -104,9 +114,11 @@ impl Signing {
             }
             false => (header("x-amz-date").or_else(|| header("date")), None),
         };
+        let time = |text: &str| basic_time(text).or_else(|| aws::http_date(text));
         Signing {
             in_query,
-            at: at.as_deref().and_then(basic_time),
+            is_version2,
+            at: at.as_deref().and_then(time),
             body,
         }
     }
@@ -220,6 +232,7 @@ impl<'a, E: Engine> Keys<'a, E> {
         match name {
             "authtype" if signing.in_query => Some("REST-QUERY-STRING".to_owned()),
             "authtype" => Some("REST-HEADER".to_owned()),
+            "signatureversion" if signing.is_version2 => Some("AWS".to_owned()),
             "signatureversion" => Some("AWS4-HMAC-SHA256".to_owned()),
             _ => Some(self.now().0.saturating_sub(signing.at?.0).to_string()),
         }
@@ -331,6 +344,16 @@ mod tests {
             assert_eq!((signing.in_query, signing.at), (false, at), "{name}");
             assert_eq!(signing.body, None);
         }
+        let signing = of("/b/k?AWSAccessKeyId=A&Signature=b&Expires=1795886460", &[]);
+        assert_eq!((signing.in_query, signing.is_version2), (true, true));
+        assert_eq!((signing.at, signing.body), (None, None));
+        let headers = [
+            ("authorization", "AWS A:b"),
+            ("date", "Sat, 28 Nov 2026 17:20:00 GMT"),
+        ];
+        let signing = of("/b/k", &headers);
+        assert_eq!((signing.in_query, signing.is_version2), (false, true));
+        assert_eq!(signing.at, at);
         for text in ["", "2026", "20261128T172000", "2026112\u{e4}T172000Z"] {
             assert_eq!(basic_time(text), None, "{text}");
         }

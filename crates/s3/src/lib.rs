@@ -25,5 +25,6 @@ mod service;
 mod table;
 mod values;
 
+pub use address::{hosted_bucket, named_bucket};
 pub use service::{Body, BodyError, Caller, S3Call, S3Service, refuse};
 pub use table::{Adapted, OPERATIONS, Target};

@@ -1,6 +1,7 @@
 //! The query string of a request, decoded once. Names of the signature and of nothing
 //! (`x-id`, and the `x-…` that S3 lets clients add for their own logs) are left out; headers that a
 //! presigned URL carries in its query are given back as headers. A name given twice is refused.
+//! What says that a URL was presigned by Signature V2 was verified by whoever calls.
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -19,6 +20,12 @@ const SIGNATURE: [&str; 8] = [
     "x-amz-security-token",
     "x-amz-region-set",
 ];
+
+/// The names of a presigned URL of Signature V2; the first is of nothing else.
+const SIGNATURE_2: [&str; 3] = ["AWSAccessKeyId", "Expires", "Signature"];
+
+/// Headers that such a URL carries as well, under these names.
+const CARRIED_2: [&str; 2] = ["content-md5", "content-type"];
 
 /// The most parameters that are taken. Ours; no operation has a tenth of it.
 const PARAMETERS: usize = 64;
@@ -48,6 +55,7 @@ impl Query {
     ) -> Result<(Query, HeaderMap), Fault> {
         let mut query = Query::default();
         let mut headers = HeaderMap::new();
+        let is_version2 = is_presigned_by_version2(parts);
         let pairs = parts.uri.query().unwrap_or_default().split('&');
         for pair in pairs.filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -59,7 +67,11 @@ impl Query {
             if SIGNATURE.contains(&lower.as_str()) || lower == "x-amz-content-sha256" {
                 continue;
             }
-            if lower.starts_with("x-amz-") {
+            if is_version2 && SIGNATURE_2.contains(&name.as_str()) {
+                continue;
+            }
+            let is_carried = is_version2 && CARRIED_2.contains(&name.as_str());
+            if lower.starts_with("x-amz-") || is_carried {
                 carry(&mut headers, &lower, &value)?;
                 continue;
             }
@@ -109,6 +121,15 @@ impl Query {
         });
         pairs.collect::<Vec<_>>().join("&")
     }
+}
+
+/// Is it a URL that was presigned by Signature V2?
+pub(crate) fn is_presigned_by_version2(parts: &Parts) -> bool {
+    let mut pairs = parts.uri.query().unwrap_or_default().split('&');
+    pairs.any(|pair| {
+        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+        decode(&name.replace('+', " ")).as_deref() == Some(SIGNATURE_2[0])
+    })
 }
 
 /// A header that came in the query.
@@ -162,6 +183,20 @@ mod tests {
         assert_eq!(query.get("prefix"), Some("a/b c"));
         assert_eq!(headers.len(), 1);
         assert_eq!(headers["x-amz-meta-a"], "b c");
+    }
+
+    #[test]
+    fn what_version_2_presigns_carries_headers_and_is_left_out() {
+        let text = "AWSAccessKeyId=A&Signature=b%3D&content-type=text%2Fplain&x-amz-acl=private&\
+                    versionId=1&Expires=7";
+        let (seen, headers) = query(text).unwrap();
+        assert_eq!(seen.encoded(), "versionId=1");
+        assert_eq!(headers["content-type"], "text/plain");
+        assert_eq!(headers["x-amz-acl"], "private");
+        // In another request these are names like any other: to be refused where they are routed.
+        let (seen, headers) = query("content-type=text%2Fplain&Expires=7").unwrap();
+        assert_eq!((seen.has("Expires"), seen.has("content-type")), (true, true));
+        assert!(headers.is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fmt;
 
 use types::Timestamp;
 
-use super::{KeyRefusal, PayloadError, TERMINATOR};
+use super::{KeyRefusal, PayloadError, TERMINATOR, Version2Error};
 use crate::{ServiceError, date};
 
 /// Why a request's signature was refused. It prints as the service's text.
@@ -16,7 +16,8 @@ pub enum SignatureError {
     /// There is no signature at all.
     #[error("Request is missing Authentication Token")]
     MissingToken,
-    /// An `Authorization` of a scheme other than `AWS4-…`: Signature V2, a bearer's token.
+    /// An `Authorization` of a scheme that isn't taken: a bearer's token, Signature V2 where it
+    /// isn't S3 that is asked.
     #[error("Request is missing Authentication Token")]
     Scheme,
     /// A signature in the header and one in the query string.
@@ -147,6 +148,9 @@ pub enum SignatureError {
     /// A body in chunks whose headers say too little or contradict themselves. Texts ours.
     #[error(transparent)]
     Payload(#[from] PayloadError),
+    /// S3 only: a fault that only Signature V2 can have.
+    #[error(transparent)]
+    Version2(#[from] Version2Error),
     /// Nobody has that access key, or the session token isn't that of the key.
     #[error("The security token included in the request is invalid.")]
     UnknownKey,
@@ -245,6 +249,7 @@ impl SignatureError {
             | SignatureError::ContentHash { .. }
             | SignatureError::StreamingPayload(_)
             | SignatureError::Payload(_)
+            | SignatureError::Version2(_)
             | SignatureError::Mismatch => "InvalidSignatureException",
             SignatureError::UnknownKey => "UnrecognizedClientException",
             SignatureError::ExpiredToken => "ExpiredTokenException",

@@ -1,7 +1,8 @@
 //! Signature V4 and V4A: one verifier and one signer for every service, over the same canonical
 //! form. Each rule of the verifier closes a hole that some other implementation had; what it can't
-//! parse it refuses. It decides who signed a request, never what the signer may do. It doesn't
-//! verify Signature V2, nor S3's signed forms (browser uploads): they are refused by name.
+//! parse it refuses. It decides who signed a request, never what the signer may do. Signature V2,
+//! which S3 alone takes, is beside (`version2.rs`). It doesn't verify S3's signed forms (browser
+//! uploads).
 
 mod asymmetric;
 mod authorization;
@@ -15,6 +16,7 @@ mod payload;
 mod sign;
 mod sign_chunks;
 mod verify;
+mod version2;
 
 pub use authorization::{carries_signature, scope_of};
 pub use error::{ScopeFaults, SignatureError};
@@ -25,6 +27,7 @@ pub use sign::{
 };
 pub use sign_chunks::{ChunkSigner, sign_chunked};
 pub use verify::{Expected, Verified, Verifier};
+pub use version2::{Version2Error, is_version2, verify_version2};
 
 use types::Region;
 

@@ -7,7 +7,8 @@ use http::request::Parts;
 use serde_json::{Map, Value};
 
 use super::authorization::{scope_of, single};
-use super::{Form, PayloadError, ScopeFaults, SignatureError, TERMINATOR};
+use super::version2::access_key_of;
+use super::{Form, PayloadError, ScopeFaults, SignatureError, TERMINATOR, Version2Error};
 use crate::ServiceError;
 
 /// The words for a credential that can't be taken apart.
@@ -51,6 +52,7 @@ impl SignatureError {
                 "A header you provided implies functionality that is not implemented",
             ),
             SignatureError::Payload(error) => error.in_objects(),
+            SignatureError::Version2(error) => error.in_objects(),
             SignatureError::Expired { .. } | SignatureError::NotYetCurrent { .. } => {
                 self.of_time(parts)
             }
@@ -186,6 +188,28 @@ impl PayloadError {
     }
 }
 
+impl Version2Error {
+    /// The error as S3 answers it.
+    fn in_objects(&self) -> ServiceError {
+        let text = self.to_string();
+        match self {
+            Version2Error::Header => with(
+                error("InvalidArgument", 400, text),
+                [("ArgumentName", "Authorization")],
+            ),
+            Version2Error::Query | Version2Error::Expires(_) => error("AccessDenied", 403, text),
+            Version2Error::Expired { expires, now } => with(
+                error("AccessDenied", 403, text),
+                [
+                    ("Expires", expires.to_string().as_str()),
+                    ("ServerTime", &now.to_string()),
+                ],
+            ),
+            Version2Error::Uncovered(_) => error("InvalidRequest", 400, text),
+        }
+    }
+}
+
 /// In which form the request was signed, or tried to be.
 fn form_of(parts: &Parts) -> Form {
     match parts.headers.contains_key(http::header::AUTHORIZATION) {
@@ -282,11 +306,13 @@ fn mismatch() -> ServiceError {
 fn unknown_key(parts: &Parts) -> ServiceError {
     let token = single(&parts.headers, "x-amz-security-token");
     let query = parts.uri.query().unwrap_or_default();
-    if matches!(token, Ok(Some(_))) || query.contains("X-Amz-Security-Token=") {
+    let is_queried = query.to_ascii_lowercase().contains("x-amz-security-token=");
+    if matches!(token, Ok(Some(_))) || is_queried {
         let text = "The provided token is malformed or otherwise invalid.";
         return error("InvalidToken", 400, text);
     }
     let id = scope_of(parts).map(|scope| scope.access_key_id);
+    let id = id.or_else(|| access_key_of(parts));
     with(
         error(
             "InvalidAccessKeyId",

@@ -222,16 +222,26 @@ impl PayloadVerifier {
     /// It declares signed chunks, or chunks of which it doesn't say enough.
     pub fn unsigned(parts: &Parts) -> Result<PayloadVerifier, SignatureError> {
         let said = single(&parts.headers, "x-amz-content-sha256")?.map(str::trim);
-        match said.map(|said| (said, ChunkForm::named(said))) {
-            Some((_, Some((_, form)))) if form.signed.is_none() => {
-                PayloadVerifier::chunked(parts, form, None)
-            }
-            Some((_, Some((name, _)))) => Err(SignatureError::StreamingPayload(name)),
-            Some((said, None)) if is_hash(said) => {
-                Ok(PayloadVerifier::whole(Some(said.to_owned())))
-            }
-            None | Some((UNSIGNED_PAYLOAD, None)) => Ok(PayloadVerifier::whole(None)),
-            Some((said, None)) => Err(SignatureError::ContentHashForm(said.to_owned())),
+        match said.and_then(ChunkForm::named) {
+            Some((_, form)) if form.signed.is_none() => PayloadVerifier::chunked(parts, form, None),
+            _ => PayloadVerifier::uncovered(said),
+        }
+    }
+
+    /// Of a body that no signature covers, in one piece: by the hash that is said of it, if one is.
+    ///
+    /// # Errors
+    ///
+    /// What is said is no hash; chunks are refused by their form's name.
+    pub(super) fn uncovered(said: Option<&str>) -> Result<PayloadVerifier, SignatureError> {
+        let said = match said {
+            None | Some(UNSIGNED_PAYLOAD) => return Ok(PayloadVerifier::whole(None)),
+            Some(said) => said,
+        };
+        match ChunkForm::named(said) {
+            Some((name, _)) => Err(SignatureError::StreamingPayload(name)),
+            None if is_hash(said) => Ok(PayloadVerifier::whole(Some(said.to_owned()))),
+            None => Err(SignatureError::ContentHashForm(said.to_owned())),
         }
     }
 

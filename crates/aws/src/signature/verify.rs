@@ -42,14 +42,16 @@ pub struct Expected<'a> {
 /// A signature that held: the request is from whoever has the key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// Whose key, and for where.
-    pub scope: Scope,
-    /// When the client says it signed.
-    pub signed: Timestamp,
+    /// Whose key.
+    pub access_key_id: String,
+    /// For when and where; Signature V2 doesn't say.
+    pub scope: Option<Scope>,
+    /// When the client says it signed; a presigned request of V2 doesn't say.
+    pub signed: Option<Timestamp>,
     /// The session token that the key lookup accepted with the key.
     pub session_token: Option<String>,
-    /// With what it was signed.
-    pub algorithm: Algorithm,
+    /// With what it was signed; `None`: as Signature V2 has it.
+    pub algorithm: Option<Algorithm>,
     /// Where the signature was.
     pub form: Form,
 }
@@ -58,6 +60,7 @@ pub struct Verified {
 impl fmt::Debug for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Verified");
+        shown.field("access_key_id", &self.access_key_id);
         shown.field("scope", &self.scope);
         shown.field("signed", &self.signed);
         shown.field("in_session", &self.session_token.is_some());
@@ -225,10 +228,11 @@ impl Verifier {
 impl Judged<'_> {
     fn verified(self) -> Verified {
         Verified {
-            scope: self.scope,
-            signed: self.signed,
+            access_key_id: self.scope.access_key_id.clone(),
+            scope: Some(self.scope),
+            signed: Some(self.signed),
             session_token: self.claim.session_token.clone(),
-            algorithm: self.algorithm,
+            algorithm: Some(self.algorithm),
             form: self.claim.form(),
         }
     }

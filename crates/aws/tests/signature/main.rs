@@ -16,6 +16,7 @@ mod presigned;
 mod rules;
 mod suite;
 mod vectors;
+mod version2;
 
 use aws::signature::{
     Expected, KeyLookup, KeyRefusal, Rules, SecretKey, SignatureError, Verified, Verifier,

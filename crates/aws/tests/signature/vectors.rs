@@ -35,8 +35,8 @@ fn check(vector: &Vector, host: &str, rules: Rules) {
     headers.push(("Authorization", &header));
     let signed = parts(vector.method, vector.uri, &headers);
     let verified = verify(&signed, vector.body, vector.service, rules, NOW).unwrap();
-    assert_eq!(verified.scope.access_key_id, KEY);
-    assert_eq!(verified.signed, NOW);
+    assert_eq!(verified.access_key_id, KEY);
+    assert_eq!(verified.signed, Some(NOW));
 
     let secret = secret();
     let credentials = Credentials {

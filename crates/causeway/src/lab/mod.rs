@@ -199,6 +199,14 @@ impl Lab {
         })
     }
 
+    /// A Region's own address and whom to take for it.
+    pub fn site_endpoint(&self, site: SiteId) -> anyhow::Result<Endpoint> {
+        Ok(Endpoint {
+            address: self.api_address(site),
+            trust: self.settings.endpoint.trust(&self.directory)?,
+        })
+    }
+
     /// The front door's two ends, if it speaks TLS.
     pub fn door_tls(&self) -> anyhow::Result<Option<DoorTls>> {
         let endpoint = &self.settings.endpoint;

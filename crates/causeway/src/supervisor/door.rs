@@ -1,8 +1,10 @@
 //! Where requests at the front door go: to the Region their signature names, to any living
-//! Region where it names a global service or none, and to the control API.
+//! Region where it names a global service or none, and to the control API. What S3 is asked by
+//! Signature V2, which names no Region, goes to its bucket's, as AWS's DNS would have it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws::signature::scope_of;
 use bytes::Bytes;
@@ -11,7 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use region::Client;
 use runtime::{FrontDoor, Refusal, Route, Service};
-use types::{Environment, Region};
+use types::{Environment, Region, SiteId};
 
 use super::Supervisor;
 use crate::control::{self, Gate};
@@ -20,6 +22,16 @@ use crate::failure::Failure;
 /// Services that AWS runs in one place for all Regions: their scope names a Region (us-east-1,
 /// us-west-2) that need not be of this lab.
 const GLOBAL_SERVICES: [&str; 3] = ["iam", "route53", "globalaccelerator"];
+
+/// Where S3's endpoint without a Region is (AWS General Reference, "Amazon S3 endpoints and
+/// quotas").
+const OBJECTS_HOME: &str = "us-east-1";
+
+/// What of an answer says where its bucket is.
+const BUCKET_REGION: &str = "x-amz-bucket-region";
+
+/// How long a Region may take to say so, from its memory.
+const FIND_WAIT: Duration = Duration::from_secs(2);
 
 /// The front door of a lab.
 pub struct Door {
@@ -44,6 +56,29 @@ impl Door {
         };
         control::response(outcome)
     }
+
+    /// The Region that has that bucket. Every Region knows it, and says it of whatever it's asked
+    /// about the bucket.
+    async fn region_of_bucket(&self, bucket: &str) -> Option<SiteId> {
+        let asked = self.supervisor.any_living_region()?;
+        let endpoint = self.supervisor.lab.site_endpoint(asked).ok()?;
+        let request = Request::head(format!("/{bucket}"))
+            .header(HOST, endpoint.address.to_string())
+            .body(Bytes::new());
+        let answer = runtime::request(endpoint, request.ok()?, FIND_WAIT).await;
+        let answer = answer.ok()?;
+        let region = answer.headers().get(BUCKET_REGION)?.to_str().ok()?;
+        self.supervisor.region(region.parse().ok()?)
+    }
+
+    /// The Region that a request is for which says none: its bucket's, or where AWS would look.
+    async fn region_to_find(&self, head: &Parts) -> Option<SiteId> {
+        let bucket = region::bucket_to_find(head)?;
+        match self.region_of_bucket(&bucket).await {
+            Some(site) => Some(site),
+            None => self.supervisor.living_region(OBJECTS_HOME.parse().ok()?),
+        }
+    }
 }
 
 /// The Region that a host of S3 names: `BUCKET.s3.REGION.localhost`, `s3.REGION.amazonaws.com`.
@@ -55,7 +90,7 @@ fn region_of_host(head: &Parts) -> Option<Region> {
 }
 
 impl FrontDoor for Door {
-    fn route(&self, _client: SocketAddr, head: &Parts) -> Route {
+    async fn route(&self, _client: SocketAddr, head: &Parts) -> Route {
         if control::is_addressed(head) {
             return Route::Here;
         }
@@ -68,7 +103,10 @@ impl FrontDoor for Door {
                 Err(_) => self.supervisor.living_region_of(&scope),
             },
             // What isn't signed may still say its Region: a browser's request for S3, say.
-            None => region_of_host(head).and_then(|region| self.supervisor.region(region)),
+            None => match region_of_host(head) {
+                Some(region) => self.supervisor.region(region),
+                None => self.region_to_find(head).await,
+            },
         };
         match named.or_else(|| self.supervisor.any_living_region()) {
             Some(site) => Route::To(self.supervisor.lab.api_address(site)),

@@ -4,7 +4,10 @@
 
 use std::sync::Arc;
 
-use aws::signature::{Expected, PayloadVerifier, Rules, SignatureError, carries_signature};
+use aws::signature::{
+    Expected, PayloadVerifier, Rules, SignatureError, carries_signature, is_version2, scope_of,
+    verify_version2,
+};
 use bytes::Bytes;
 use http::header::HOST;
 use http::request::Parts;
@@ -42,6 +45,14 @@ fn names_service(parts: &Parts) -> bool {
     let names_it = |label: &str| label == SERVICE || label.starts_with("s3-");
     // A bare name before `localhost` is a bucket's, unless it is of another service's endpoint.
     *domain == DOMAINS[0] && labels.clone().count() == 1 || labels.any(names_it)
+}
+
+/// The bucket whose Region a request for S3 is for, where nothing of it says which: Signature V2
+/// names none. AWS finds it by the host's name in DNS, and by the bucket.
+pub fn bucket_to_find(parts: &Parts) -> Option<String> {
+    let is_placeless = is_version2(parts) && scope_of(parts).is_none();
+    let bucket = s3::named_bucket(parts).filter(|_| is_placeless)?;
+    Some(bucket.to_string())
 }
 
 impl<E: Engine> Region<E> {
@@ -118,9 +129,12 @@ impl<E: Engine> Region<E> {
             rules: Rules::OBJECTS,
         };
         let keys = identity.keys(now);
-        let verified = self.verifier.verify_head(parts, &expected, now, &keys);
+        let verified = match is_version2(parts) {
+            true => verify_version2(parts, s3::hosted_bucket(parts).as_deref(), now, &keys),
+            false => self.verifier.verify_head(parts, &expected, now, &keys),
+        };
         let (verified, payload) = verified.map_err(|error| match error {
-            // It is signed: as Signature V2 has it, or as nothing that is known.
+            // It is signed, as nothing that is known.
             SignatureError::MissingToken => SignatureError::Scheme,
             other => other,
         })?;
@@ -140,6 +154,24 @@ mod tests {
 
     fn at_host(host: &str, uri: &str) -> Parts {
         parts(Request::get(uri).header(HOST, host))
+    }
+
+    #[test]
+    fn what_version_2_signed_is_for_the_region_of_its_bucket() {
+        let of = |uri: &str, authorization: Option<&str>| {
+            let mut request = Request::get(uri).header(HOST, "127.0.0.1:4566");
+            if let Some(header) = authorization {
+                request = request.header("authorization", header);
+            }
+            bucket_to_find(&parts(request))
+        };
+        let bucket = Some("bucket".to_owned());
+        assert_eq!(of("/bucket/key", Some("AWS A:b")), bucket);
+        assert_eq!(of("/bucket?AWSAccessKeyId=A", None), bucket);
+        assert_eq!(of("/", Some("AWS A:b")), None);
+        assert_eq!(of("/bucket/key", None), None);
+        let scoped = "AWS4-HMAC-SHA256 Credential=A/20260101/eu-west-1/s3/aws4_request";
+        assert_eq!(of("/bucket/key", Some(scoped)), None);
     }
 
     #[test]

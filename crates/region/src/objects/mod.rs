@@ -12,6 +12,7 @@ mod status;
 mod tasks;
 
 pub(crate) use courier::ObjectsInbox;
+pub use front::bucket_to_find;
 pub(crate) use front::is_addressed;
 use key::site_key;
 pub(crate) use open::{Around, open};

@@ -64,7 +64,7 @@ pub enum Route {
 /// Decides where requests go, and answers those that stay here.
 pub trait FrontDoor: Service {
     /// Where the request with that head, from that client, goes.
-    fn route(&self, client: SocketAddr, head: &Parts) -> Route;
+    fn route(&self, client: SocketAddr, head: &Parts) -> impl Future<Output = Route> + Send;
 
     /// Changes the headers of a request from that client before it goes to a site: what the door
     /// vouches for is put there, and what only the door may say is taken away.
@@ -170,7 +170,7 @@ async fn pass<D: FrontDoor>(
 ) -> Result<Response<DoorBody>, Unreachable> {
     let (head, incoming) = request.into_parts();
     let expectation = Expectation::of(&head.headers, &incoming);
-    let site = match shared.door.route(client, &head) {
+    let site = match shared.door.route(client, &head).await {
         Route::To(site) => site,
         Route::Here => return Ok(answer(&shared, client, head, incoming).await),
         Route::Reset => {
