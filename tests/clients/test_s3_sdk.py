@@ -4,6 +4,7 @@ import concurrent.futures
 import datetime
 import hashlib
 import io
+import json
 import os
 import unittest
 import urllib.error
@@ -14,7 +15,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from lab import eventually
-from s3 import IRELAND, VIRGINIA, Objects
+from s3 import IRELAND, SINGAPORE, VIRGINIA, Objects
 
 MIB = 1024 * 1024
 
@@ -259,12 +260,83 @@ class Reading(Objects):
         self.assertEqual(raised.exception.code, 403)
         text = raised.exception.read()
         self.assertIn(b"<Message>Request has expired</Message>", text)
-        # What boto3 makes for us-east-1 unless it is told otherwise.
-        address = self.s3().generate_presigned_url("get_object", Params=where)
-        self.assertIn("AWSAccessKeyId=", address)
-        with self.assertRaises(urllib.error.HTTPError) as raised:
-            urllib.request.urlopen(address, timeout=20)
-        self.assertIn(b"Please use AWS4-HMAC-SHA256.", raised.exception.read())
+
+    def test_what_boto3_presigns_unless_it_is_told_otherwise(self):
+        # By Signature V2, in Regions as old as that; it names none: the bucket's is found.
+        for region in (VIRGINIA, IRELAND, SINGAPORE):
+            s3, bucket = self.s3(region), self.bucket(region)
+            where = {"Bucket": bucket, "Key": "a b+ü"}
+            more = {"ContentType": "text/x", "Metadata": {"one": "1"}}
+            address = s3.generate_presigned_url("put_object", Params={**where, **more})
+            self.assertIn("AWSAccessKeyId=", address)
+            request = urllib.request.Request(address, data=b"put", method="PUT")
+            # What the query says of it may be left out, and not be said otherwise.
+            request.add_header("Content-Type", "text/other")
+            with self.assertRaises(urllib.error.HTTPError) as raised:
+                urllib.request.urlopen(request, timeout=20)
+            self.assertIn(b"<Code>SignatureDoesNotMatch</Code>", raised.exception.read())
+            request.add_header("Content-Type", "text/x")
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                self.assertEqual(answer.status, 200)
+            head = s3.head_object(**where)
+            self.assertEqual((head["ContentType"], head["Metadata"]), ("text/x", {"one": "1"}))
+            address = s3.generate_presigned_url(
+                "get_object", Params={**where, "ResponseContentDisposition": 'x; f="a&b"'}
+            )
+            with urllib.request.urlopen(address, timeout=20) as answer:
+                self.assertEqual(answer.read(), b"put")
+                self.assertEqual(answer.headers["Content-Disposition"], 'x; f="a&b"')
+            # It is for that object and that method, and nothing may be added that counts.
+            for other, method in ((address, "DELETE"), (address + "&acl", "GET"),
+                                  (address.replace("/a%20b", "/c"), "GET")):
+                with self.assertRaises(urllib.error.HTTPError) as raised:
+                    urllib.request.urlopen(
+                        urllib.request.Request(other, method=method), timeout=20
+                    )
+                self.assertEqual(raised.exception.code, 403, other)
+            # A browser asks first, by the same address.
+            s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [
+                {"AllowedMethods": ["GET"], "AllowedOrigins": ["http://app.test"]}]})
+            version4 = self.lab.client(region, "s3", config=Config(signature_version="s3v4"))
+            for asked in (address, version4.generate_presigned_url("get_object", Params=where)):
+                request = urllib.request.Request(asked, method="OPTIONS", headers={
+                    "Origin": "http://app.test", "Access-Control-Request-Method": "GET"})
+                with urllib.request.urlopen(request, timeout=20) as answer:
+                    allowed = answer.headers["Access-Control-Allow-Origin"]
+                    self.assertEqual((answer.status, allowed), (200, "http://app.test"))
+            address = s3.generate_presigned_url("get_object", Params=where, ExpiresIn=-1)
+            with self.assertRaises(urllib.error.HTTPError) as raised:
+                urllib.request.urlopen(address, timeout=20)
+            text = raised.exception.read()
+            self.assertIn(b"<Message>Request has expired</Message>", text)
+            self.assertIn(b"<Expires>", text)
+
+    def test_clients_that_sign_by_version_2(self):
+        bucket = self.bucket()
+        old = self.lab.client(VIRGINIA, "s3", config=Config(signature_version="s3"))
+        put = old.put_object(Bucket=bucket, Key="k", Body=b"old", Metadata={"a": "b"})
+        self.assertEqual(put["ResponseMetadata"]["HTTPStatusCode"], 200)
+        self.assertEqual(old.get_object(Bucket=bucket, Key="k")["Body"].read(), b"old")
+        listed = old.list_objects_v2(Bucket=bucket, Prefix="k")["Contents"]
+        self.assertEqual([entry["Key"] for entry in listed], ["k"])
+        upload = old.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
+        where = {"Bucket": bucket, "Key": "parts", "UploadId": upload}
+        etag = old.upload_part(**where, PartNumber=1, Body=b"part")["ETag"]
+        parts = [{"PartNumber": 1, "ETag": etag}]
+        old.complete_multipart_upload(**where, MultipartUpload={"Parts": parts})
+        self.assertEqual(self.read(bucket, "parts"), b"part")
+        forged = self.lab.client(VIRGINIA, "s3", aws_secret_access_key="guess",
+                                 config=Config(signature_version="s3"))
+        self.refused("SignatureDoesNotMatch", 403, forged.get_object, Bucket=bucket, Key="k")
+        # Policies are told how a request is signed.
+        policy = {"Version": "2012-10-17", "Statement": [{
+            "Effect": "Deny", "Principal": "*", "Action": "s3:GetObject",
+            "Resource": f"arn:aws:s3:::{bucket}/*",
+            "Condition": {"StringEquals": {"s3:signatureversion": "AWS"}},
+        }]}
+        self.s3().put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+        self.refused("AccessDenied", 403, old.get_object, Bucket=bucket, Key="k")
+        self.assertEqual(self.read(bucket, "k"), b"old")
 
     def test_a_conditional_write_is_made_once(self):
         s3 = self.s3()

@@ -1,11 +1,13 @@
 """What a broken or hostile client sends to S3: it is refused by name, and changes nothing."""
 
 import base64
+import http.client
 import socket
 import unittest
 import zlib
 
-from s3 import VIRGINIA, Objects, digest
+import botocore.awsrequest
+from s3 import VIRGINIA, Objects, digest, signer
 
 
 def crc32(data):
@@ -179,6 +181,56 @@ class Wire(Objects):
         for host in (f"{self.name}.s3.localhost", f"{self.name}.s3.{VIRGINIA}.amazonaws.com"):
             status, _, body = self.raw("GET", "/there", headers={"Host": host})
             self.assertEqual((status, body), (200, b"what was there"), host)
+
+    def test_a_connection_that_is_kept_carries_one_after_the_other(self):
+        # Empty bodies, bodies, and answers with both, each with the length that it says.
+        for address in (("127.0.0.1", self.lab.port), self.lab.address(VIRGINIA)):
+            link = http.client.HTTPConnection(*address, timeout=20)
+            link.connect()
+            kept = link.sock
+            try:
+                for body in (b"", b"some bytes", b"", b"x" * 200_000, b""):
+                    for method in ("PUT", "GET", "HEAD"):
+                        sent = body if method == "PUT" else b""
+                        request = botocore.awsrequest.AWSRequest(
+                            method, f"http://{address[0]}:{address[1]}/{self.name}/kept",
+                            data=sent, headers={"Host": f"{address[0]}:{address[1]}"},
+                        )
+                        signer(self.lab, VIRGINIA).add_auth(request)
+                        headers = dict(request.headers.items())
+                        if method == "PUT":
+                            headers["Content-Length"] = str(len(sent))
+                        link.request(method, f"/{self.name}/kept", sent or None, headers)
+                        answer = link.getresponse()
+                        length, got = answer.headers["Content-Length"], answer.read()
+                        self.assertEqual(answer.status, 200, got)
+                        self.assertIs(link.sock, kept, (method, len(body)))
+                        if method != "PUT":
+                            self.assertEqual(length, str(len(body)))
+                        if method == "GET":
+                            self.assertEqual(got, body)
+            finally:
+                link.close()
+
+    def test_nobody_begins_an_upload_in_parts(self):
+        s3 = self.s3()
+        s3.delete_public_access_block(Bucket=self.name)
+        s3.put_bucket_ownership_controls(
+            Bucket=self.name,
+            OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]},
+        )
+        s3.put_bucket_acl(Bucket=self.name, ACL="public-read-write")
+        answer = self.raw("PUT", f"/{self.name}/theirs", body=b"x", signed=False)
+        self.assertEqual(answer[0], 200, answer)
+        answer = self.raw("POST", f"/{self.name}/theirs", "uploads", signed=False)
+        self.code(answer, "AccessDenied", 403)
+        self.assertIn(b"Anonymous users cannot initiate multipart uploads.", answer[2])
+
+    def test_a_header_makes_no_replica(self):
+        answer = self.put(x_amz_source_replication_status="REPLICA")
+        self.code(answer, "NotImplemented", 501)
+        self.assertIn(b"x-amz-source-replication-status", answer[2])
+        self.unchanged()
 
     def test_a_client_that_stands_still_holds_nobody_up(self):
         head = (

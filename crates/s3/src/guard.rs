@@ -79,6 +79,10 @@ const NOT_BUILT: [(&str, &str); 6] = [
     ),
 ];
 
+/// What headers begin with by which other stores say that a copy is a replica, and of what: only
+/// replication itself does that here, by no request.
+const OF_REPLICAS: &str = "x-amz-source-replication-";
+
 /// The headers of a request with those that its query carried, which never replace one.
 ///
 /// # Errors
@@ -97,6 +101,10 @@ pub(crate) fn headers(sent: &HeaderMap, carried: HeaderMap) -> Result<HeaderMap,
         if headers.contains_key(name) {
             return Err(Fault::not_built(what));
         }
+    }
+    let mut names = headers.keys().map(HeaderName::as_str);
+    if let Some(name) = names.find(|name| name.starts_with(OF_REPLICAS)) {
+        return Err(Fault::not_built(&format!("The header '{name}'")));
     }
     let encryption = headers.get("x-amz-server-side-encryption");
     if let Some(named) = encryption.filter(|named| named.as_bytes().starts_with(b"aws:")) {
@@ -260,6 +268,7 @@ mod tests {
             ("x-amz-server-side-encryption-aws-kms-key-id", "k"),
             ("x-amz-write-offset-bytes", "7"),
             ("x-amz-mfa", "1 2"),
+            ("x-amz-source-replication-status", "REPLICA"),
         ] {
             let refused = headers(&map(&[(name, value)]), HeaderMap::new()).unwrap_err();
             assert_eq!(refused.code, "NotImplemented", "{name}");

@@ -7,6 +7,7 @@ mod acl;
 mod address;
 mod answer;
 mod body;
+mod budget;
 mod codec;
 mod condition_keys;
 mod context;

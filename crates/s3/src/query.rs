@@ -195,7 +195,10 @@ mod tests {
         assert_eq!(headers["x-amz-acl"], "private");
         // In another request these are names like any other: to be refused where they are routed.
         let (seen, headers) = query("content-type=text%2Fplain&Expires=7").unwrap();
-        assert_eq!((seen.has("Expires"), seen.has("content-type")), (true, true));
+        assert_eq!(
+            (seen.has("Expires"), seen.has("content-type")),
+            (true, true)
+        );
         assert!(headers.is_empty());
     }
 

@@ -19,6 +19,7 @@ use store::Engine;
 use crate::address::Address;
 use crate::answer::{self, About};
 use crate::body::Payload;
+use crate::budget::ChunkBudget;
 use crate::condition_keys::Signing;
 use crate::context::{Answer, Context};
 use crate::digest::Digests;
@@ -26,6 +27,14 @@ use crate::error::{BUCKET_REGION, Fault};
 use crate::query::Query;
 use crate::table::{self, Takes};
 use crate::{access, codec, guard, jobs, preflight, schema};
+
+/// The memory that signed chunks of more than 64 KiB may take together: 16 of the largest, or 256
+/// of the 1 MiB that clients send who send large ones. Ours; more of them wait.
+const CHUNKS: u64 = 256 << 20;
+
+/// What S3 tells nobody who begins an upload in parts (as observed).
+const ANONYMOUS_UPLOAD: &str =
+    "Anonymous users cannot initiate multipart uploads.  Please authenticate.";
 
 /// What goes wrong with a body on its way: the text of it.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -71,6 +80,7 @@ struct Sent {
 pub struct S3Service<E: Engine> {
     objects: Arc<Objects<E>>,
     codec: s3s::service::S3Service,
+    chunks: Arc<ChunkBudget>,
 }
 
 impl<E: Engine> S3Service<E> {
@@ -79,6 +89,7 @@ impl<E: Engine> S3Service<E> {
         S3Service {
             objects,
             codec: codec::codec::<E>(),
+            chunks: ChunkBudget::new(CHUNKS),
         }
     }
 
@@ -115,7 +126,8 @@ impl<E: Engine> S3Service<E> {
         } = sent;
         if jobs::is_control(&parts) {
             let asked = jobs::Asked::new(judge_of(&caller), &parts);
-            let payload = Payload::new(body, verifier, guard::length(&parts.headers)?);
+            let length = guard::length(&parts.headers)?;
+            let payload = Payload::new(body, verifier, length, self.chunks.clone());
             return jobs::answer(&self.objects, asked, payload).await;
         }
         let address = Address::of(&parts)?;
@@ -154,7 +166,8 @@ impl<E: Engine> S3Service<E> {
             context.bucket = Some(bucket);
         }
         let cross = preflight::shared(&context);
-        let payload = Payload::new(body, verifier, guard::length(&context.headers)?);
+        let length = guard::length(&context.headers)?;
+        let payload = Payload::new(body, verifier, length, self.chunks.clone());
         // A browser keeps an answer from the script without these, a refusal too.
         match self.operate(&address, &parts, context, payload).await {
             Ok(mut response) => {
@@ -183,6 +196,9 @@ impl<E: Engine> S3Service<E> {
         let is_judged_by_document = access::BY_DOCUMENT.contains(&row.name);
         if !is_judged_by_document {
             access::judge(&context).await?;
+        }
+        if row.name == "CreateMultipartUpload" && context.is_anonymous() {
+            return Err(Fault::denied(ANONYMOUS_UPLOAD));
         }
         context.digests = guard::digests(row, &context.headers)?;
         let document = match row.takes {

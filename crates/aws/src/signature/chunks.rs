@@ -20,6 +20,9 @@ const LONGEST_LINE: usize = 256;
 /// limit; clients send 64 KiB to 1 MiB, and some a part of an upload as one chunk.
 const LARGEST_SIGNED_CHUNK: u64 = 16 << 20;
 
+/// Up to so many bytes the memory for a signed chunk grows with what comes; then it has its size.
+const GROWN: usize = 64 << 10;
+
 /// The fewest bytes of a chunk that isn't the last (S3 API Reference, "Defining the chunk body").
 pub(super) const SMALLEST_CHUNK: u64 = 8192;
 
@@ -162,6 +165,14 @@ impl ChunkDecoder {
     /// How long the payload is said to be.
     pub(super) fn length(&self) -> u64 {
         self.length
+    }
+
+    /// How large the signed chunk is that has begun; 0: none has.
+    pub(super) fn held(&self) -> u64 {
+        match self.state {
+            State::Data(left) if self.chain.is_some() => self.chunk.len() as u64 + left,
+            _ => 0,
+        }
     }
 
     /// Takes the next bytes and appends the payload that they complete.
@@ -317,6 +328,11 @@ impl ChunkDecoder {
         let left = left - taken as u64;
         if self.chain.is_some() {
             self.hash.update(data);
+            if self.chunk.len() + taken > GROWN {
+                // Not by doubling: what is held is what was announced. Little was sent until here.
+                let missing = usize::try_from(left).unwrap_or(0) + taken;
+                self.chunk.reserve_exact(missing);
+            }
             self.chunk.extend_from_slice(data);
         } else {
             payload.extend_from_slice(data);

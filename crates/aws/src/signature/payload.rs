@@ -281,6 +281,15 @@ impl PayloadVerifier {
         }
     }
 
+    /// How many bytes are held of a signed chunk once it is complete that has begun; 0 between
+    /// chunks and of bodies of which nothing is held. For whoever must bound what all take.
+    pub fn held(&self) -> u64 {
+        match &self.0 {
+            Kind::Chunked(decoder) => decoder.held(),
+            Kind::Unsigned | Kind::Hash { .. } => 0,
+        }
+    }
+
     /// Takes the next bytes of the body, and appends what they bring of the payload.
     ///
     /// # Errors

@@ -25,9 +25,14 @@ const PITFALLS: [(&str, &str, &str); 28] = [
         "with_a_date_that_is_none",
     ),
     (
-        "Signature V2, which can be replayed for ever",
+        "Signature V2 is taken where it isn't S3 that is asked",
         "pitfalls",
         "signature_v2_is_refused",
+    ),
+    (
+        "Signature V2 can be replayed for ever",
+        "version2",
+        "a_request_is_good_for_a_quarter_of_an_hour",
     ),
     (
         "an `x-amz-` header that wasn't signed is obeyed",
@@ -159,6 +164,7 @@ const SOURCES: [(&str, &str); 6] = [
     ("presigned", include_str!("presigned.rs")),
     ("rules", include_str!("rules.rs")),
     ("vectors", include_str!("vectors.rs")),
+    ("version2", include_str!("version2.rs")),
 ];
 
 #[test]
@@ -259,6 +265,7 @@ fn signatures_are_compared_in_constant_time() {
         include_str!("../../src/signature/verify.rs"),
         include_str!("../../src/signature/chunks.rs"),
         include_str!("../../src/signature/payload.rs"),
+        include_str!("../../src/signature/version2.rs"),
     ] {
         for compared in [
             "signature ==",

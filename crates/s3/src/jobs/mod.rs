@@ -58,6 +58,18 @@ enum Wish {
     Update(JobId),
 }
 
+impl Wish {
+    /// The action that its caller must be allowed, and the job that it is about.
+    fn asks(&self) -> (&'static str, Option<JobId>) {
+        match self {
+            Wish::Create => ("s3:CreateJob", None),
+            Wish::List => ("s3:ListJobs", None),
+            Wish::Describe(id) => ("s3:DescribeJob", Some(*id)),
+            Wish::Update(id) => ("s3:UpdateJobStatus", Some(*id)),
+        }
+    }
+}
+
 /// Is it a request of S3 Control?
 pub(crate) fn is_control(parts: &Parts) -> bool {
     parts.uri.path().starts_with(PATH) && parts.headers.contains_key(ACCOUNT)
@@ -73,9 +85,6 @@ pub(crate) async fn answer<E: Engine>(
     asked: Asked<'_>,
     payload: Payload,
 ) -> Result<Response<Body>, Fault> {
-    let document = payload
-        .document(&Digests::of(&asked.parts.headers)?)
-        .await?;
     let judge = asked.judge.ok_or_else(|| Fault::denied("Access Denied"))?;
     let named = asked.parts.headers.get(ACCOUNT);
     let named = named.and_then(|value| value.to_str().ok());
@@ -84,15 +93,20 @@ pub(crate) async fn answer<E: Engine>(
         return Err(Fault::denied("Access Denied"));
     }
     let (query, _) = Query::with_list(asked.parts, Some(STATUSES))?;
-    let body = match wish(asked.parts)? {
+    let wish = wish(asked.parts)?;
+    let (action, about) = wish.asks();
+    may(objects, judge, action, about)?;
+    // Nobody's document is held who may not have one read.
+    let digests = Digests::of(&asked.parts.headers)?;
+    let document = payload.document(&digests).await?;
+    let body = match wish {
         Wish::Create => create(objects, judge, &document).await?,
-        Wish::List => list(objects, judge, &query).await?,
+        Wish::List => list(objects, judge.account(), &query).await?,
         Wish::Describe(id) => {
-            may(objects, judge, "s3:DescribeJob", Some(id))?;
             let job = objects.job(judge.account(), id).await.map_err(not_found)?;
             write::describe(&job, arn(objects, judge, id))
         }
-        Wish::Update(id) => update(objects, judge, id, &query).await?,
+        Wish::Update(id) => update(objects, judge.account(), id, &query).await?,
     };
     let mut response = Response::new(answer::full(body));
     let xml = HeaderValue::from_static("application/xml");
@@ -120,7 +134,6 @@ async fn create<E: Engine>(
     judge: &dyn Authorizer,
     document: &Bytes,
 ) -> Result<Bytes, Fault> {
-    may(objects, judge, "s3:CreateJob", None)?;
     let mut new = read::job(document)?;
     // A role is its own account's to pass: not the caller's, if that is another.
     let account = role_account(&new.role)
@@ -139,10 +152,9 @@ async fn create<E: Engine>(
 
 async fn list<E: Engine>(
     objects: &Objects<E>,
-    judge: &dyn Authorizer,
+    account: AccountId,
     query: &Query,
 ) -> Result<Bytes, Fault> {
-    may(objects, judge, "s3:ListJobs", None)?;
     let most = match query.get("maxResults") {
         None => MAX_RESULTS,
         Some(text) => text
@@ -159,7 +171,7 @@ async fn list<E: Engine>(
                 Fault::bad("InvalidNextToken", "The token is none that was given out")
             })?),
         };
-    let mut jobs = objects.jobs(judge.account()).await?;
+    let mut jobs = objects.jobs(account).await?;
     // Newest first, as S3 has them.
     jobs.reverse();
     let start = match after {
@@ -183,14 +195,13 @@ async fn list<E: Engine>(
 
 async fn update<E: Engine>(
     objects: &Objects<E>,
-    judge: &dyn Authorizer,
+    account: AccountId,
     id: JobId,
     query: &Query,
 ) -> Result<Bytes, Fault> {
-    may(objects, judge, "s3:UpdateJobStatus", Some(id))?;
     let job = match query.get("requestedJobStatus") {
-        Some("Cancelled") => objects.cancel_job(judge.account(), id).await,
-        Some("Ready") => objects.confirm_job(judge.account(), id).await,
+        Some("Cancelled") => objects.cancel_job(account, id).await,
+        Some("Ready") => objects.confirm_job(account, id).await,
         _ => {
             return Err(Fault::bad(
                 "BadRequestException",

@@ -1,12 +1,16 @@
 //! What the caller's judge is asked, and what a denial leaves undone.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
+use futures_util::stream;
 use http::Method;
+use http_body_util::{BodyExt, StreamBody};
 use s3::Caller;
 use types::AccountId;
 
-use crate::judge::somebody;
+use crate::judge::{nobody, somebody};
 use crate::support::{Somebody, Stand};
 
 fn asked(somebody: &Somebody) -> Vec<String> {
@@ -138,4 +142,31 @@ fn a_job_is_given_no_role_of_another_account() {
     assert_eq!(create("444455556666"), "AccessDenied");
     // It gets as far as the bucket, which replicates nothing.
     assert_eq!(create(&AccountId::LAB.to_string()), "InvalidRequest");
+}
+
+#[test]
+fn who_may_make_no_job_sends_its_document_to_nobody() {
+    let stand = Stand::with(|_| {});
+    let own = AccountId::LAB.to_string();
+    let tried = |caller: Caller, account: &str| {
+        let is_read = Arc::new(AtomicBool::new(false));
+        let noted = is_read.clone();
+        let frames = stream::once(async move {
+            noted.store(true, Ordering::Relaxed);
+            Ok(http_body::Frame::data(Bytes::from_static(
+                b"<CreateJobRequest/>",
+            )))
+        });
+        let body = StreamBody::new(Box::pin(frames)).boxed_unsync();
+        let headers = [("x-amz-account-id", account)];
+        let answer = stand.call_with(caller, Method::POST, "/v20180820/jobs", &headers, body);
+        (answer.error().1.to_owned(), is_read.load(Ordering::Relaxed))
+    };
+    let denied = || ("AccessDenied".to_owned(), false);
+    assert_eq!(tried(nobody(), &own), denied());
+    assert_eq!(tried(somebody(&own), "444455556666"), denied());
+    let limited = Somebody::but_not(&["s3:CreateJob"]);
+    assert_eq!(tried(Caller::Signed(limited), &own), denied());
+    let (code, is_read) = tried(somebody(&own), &own);
+    assert!(is_read && code != "AccessDenied", "{code}");
 }

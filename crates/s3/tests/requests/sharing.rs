@@ -90,6 +90,30 @@ fn a_policy_is_the_owner_s_to_set_and_about_its_bucket() {
 }
 
 #[test]
+fn nobody_writes_where_everyone_may_but_begins_no_upload_in_parts() {
+    let stand = Stand::with(open);
+    let public = [("x-amz-acl", "public-read-write")];
+    let listed = stand.call(Method::PUT, "/bucket?acl", &public, "");
+    listed.ok();
+    let put = stand.call_as(nobody(), Method::PUT, "/bucket/k", &[], "theirs");
+    put.ok();
+    let begun = stand.call_as(nobody(), Method::POST, "/bucket/k?uploads", &[], "");
+    assert_eq!(begun.error(), (403, "AccessDenied"));
+    assert_eq!(
+        begun.one("Message"),
+        "Anonymous users cannot initiate multipart uploads.  Please authenticate."
+    );
+    let other = stand.call_as(somebody(OTHER), Method::POST, "/bucket/k?uploads", &[], "");
+    other.ok();
+    // Nor does anybody make a replica by a header.
+    let replica = [("x-amz-source-replication-status", "REPLICA")];
+    let made = stand.call(Method::PUT, "/bucket/r", &replica, "x");
+    assert_eq!(made.error(), (501, "NotImplemented"));
+    assert!(made.text().contains("x-amz-source-replication-status"));
+    assert_eq!(stand.get("/bucket/r").error().0, 404);
+}
+
+#[test]
 fn lists_grant_where_they_are_enabled() {
     let stand = Stand::with(open);
     let call = |caller: Caller, method, path: &str, headers: &[(&str, &str)]| {

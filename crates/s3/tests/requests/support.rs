@@ -345,19 +345,34 @@ impl Stand {
         body: impl Into<Bytes>,
     ) -> Answer {
         let body: Bytes = body.into();
+        let is_given = |name: &str| headers.iter().any(|(given, _)| *given == name);
+        let length = body.len().to_string();
+        let mut headers = headers.to_vec();
+        if !is_given("content-length") && !is_given("transfer-encoding") {
+            headers.push(("content-length", &length));
+        }
+        let body = Full::new(body).map_err(|never| match never {});
+        self.call_with(caller, method, path, &headers, body.boxed_unsync())
+    }
+
+    /// The same, of a body as it comes.
+    pub fn call_with(
+        &self,
+        caller: Caller,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: s3::Body,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         let is_given = |name: &str| headers.iter().any(|(given, _)| *given == name);
-        if !is_given("content-length") && !is_given("transfer-encoding") {
-            request = request.header("content-length", body.len());
-        }
         if !is_given("host") {
             request = request.header("host", "127.0.0.1:4566");
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let body = Full::new(body).map_err(|never| match never {});
-        let request = request.body(body.boxed_unsync()).unwrap();
+        let request = request.body(body).unwrap();
         let (parts, body) = request.into_parts();
         let call = S3Call {
             payload: PayloadVerifier::unsigned(&parts).unwrap(),
