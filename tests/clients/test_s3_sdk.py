@@ -311,6 +311,47 @@ class Reading(Objects):
             self.assertIn(b"<Message>Request has expired</Message>", text)
             self.assertIn(b"<Expires>", text)
 
+    def post(self, form, name, data, **changes):
+        """Uploads by that form, as a browser would; the answer's status and body."""
+        lines = []
+        for field, value in {**form["fields"], **changes}.items():
+            lines += [b"--xx", b'Content-Disposition: form-data; name="%s"' % field.encode(), b"",
+                      value.encode()]
+        lines += [b"--xx", b'Content-Disposition: form-data; name="file"; filename="%s"'
+                  % name.encode(), b"Content-Type: text/plain", b"", data, b"--xx--", b""]
+        request = urllib.request.Request(form["url"], data=b"\r\n".join(lines), headers={
+            "Content-Type": "multipart/form-data; boundary=xx"})
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def test_forms_of_browsers(self):
+        version4 = self.lab.client(IRELAND, "s3", config=Config(signature_version="s3v4"))
+        for region, s3 in ((VIRGINIA, self.s3()), (IRELAND, self.s3(IRELAND)),
+                           (IRELAND, version4)):
+            bucket = self.bucket(region)
+            form = s3.generate_presigned_post(
+                bucket, "user/${filename}", Fields={"acl": "private", "Content-Type": "text/x"},
+                Conditions=[{"acl": "private"}, ["starts-with", "$Content-Type", "text/"],
+                            ["content-length-range", 1, 1_000_000]],
+            )
+            data = os.urandom(300_000) + b"\r\n--x"
+            self.assertEqual(self.post(form, "a.bin", data), (204, b""))
+            got = s3.get_object(Bucket=bucket, Key="user/a.bin")
+            self.assertEqual((got["Body"].read(), got["ContentType"]), (data, "text/x"))
+            for changes, status, text in (
+                ({"key": "other/k"}, 403, b"Policy Condition failed"),
+                ({"x-amz-meta-a": "b"}, 403, b"Extra input fields"),
+                ({"policy": form["fields"]["policy"][:-4]}, 403, b"SignatureDoesNotMatch"),
+            ):
+                answer = self.post(form, "b.bin", b"x", **changes)
+                self.assertEqual(answer[0], status, answer)
+                self.assertIn(text, answer[1])
+            self.assertIn(b"EntityTooLarge", self.post(form, "c.bin", b"x" * 1_000_001)[1])
+            self.assertEqual(self.keys(bucket, region), ["user/a.bin"])
+
     def test_clients_that_sign_by_version_2(self):
         bucket = self.bucket()
         old = self.lab.client(VIRGINIA, "s3", config=Config(signature_version="s3"))

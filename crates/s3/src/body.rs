@@ -29,6 +29,8 @@ pub(crate) struct Payload {
     received: u64,
     trailers: Trailers,
     budget: Arc<ChunkBudget>,
+    /// How long it may be, from and to, where it doesn't say how long it is.
+    range: Option<(u64, u64)>,
     /// For the signed chunk that is under way, or was given out last.
     share: Option<Share>,
 }
@@ -48,8 +50,19 @@ impl Payload {
             received: 0,
             trailers: Trailers::new(),
             budget,
+            range: None,
             share: None,
         }
+    }
+
+    /// The same, which needn't say how long it is, and must be so long.
+    pub(crate) fn within(self, range: Option<(u64, u64)>) -> Payload {
+        Payload { range, ..self }
+    }
+
+    /// Needn't it say how long it is?
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.range.is_some()
     }
 
     /// How long it will be, if that is told.
@@ -93,7 +106,15 @@ impl Payload {
             if self.length.is_some_and(|length| self.received > length) {
                 return Err(incomplete());
             }
-            return Ok(Some(payload));
+            match self.range {
+                Some((_, most)) if self.received > most => {
+                    let fault = Fault::from(objects::ObjectError::EntityTooLarge);
+                    return Err(fault
+                        .member("ProposedSize", self.received.to_string())
+                        .member("MaxSizeAllowed", most.to_string()));
+                }
+                _ => return Ok(Some(payload)),
+            }
         }
     }
 
@@ -140,8 +161,14 @@ impl Payload {
         if let Some(verifier) = verifier {
             self.trailers = verifier.finish()?;
         }
-        match self.length {
-            Some(length) if length != self.received => Err(incomplete()),
+        match (self.length, self.range) {
+            (Some(length), _) if length != self.received => Err(incomplete()),
+            (_, Some((least, _))) if self.received < least => {
+                let text = "Your proposed upload is smaller than the minimum allowed size";
+                Err(Fault::bad("EntityTooSmall", text)
+                    .member("ProposedSize", self.received.to_string())
+                    .member("MinSizeAllowed", least.to_string()))
+            }
             _ => Ok(()),
         }
     }

@@ -73,6 +73,8 @@ const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 pub(crate) struct Signing {
     /// In its query, as presigned URLs do.
     in_query: bool,
+    /// In the fields of a form.
+    in_form: bool,
     /// As Signature V2 has it.
     is_version2: bool,
     /// When it was signed; presigned URLs of V2 don't say.
@@ -117,9 +119,23 @@ impl Signing {
         let time = |text: &str| basic_time(text).or_else(|| aws::http_date(text));
         Signing {
             in_query,
+            in_form: false,
             is_version2,
             at: at.as_deref().and_then(time),
             body,
+        }
+    }
+}
+
+impl Signing {
+    /// Of a form that says that date, signed as Signature V2 has it or not.
+    pub(crate) fn of_form(date: Option<&str>, is_version2: bool) -> Signing {
+        Signing {
+            in_query: false,
+            in_form: true,
+            is_version2,
+            at: date.and_then(basic_time),
+            body: None,
         }
     }
 }
@@ -230,6 +246,7 @@ impl<'a, E: Engine> Keys<'a, E> {
         }
         let signing = &self.context.signing;
         match name {
+            "authtype" if signing.in_form => Some("POST".to_owned()),
             "authtype" if signing.in_query => Some("REST-QUERY-STRING".to_owned()),
             "authtype" => Some("REST-HEADER".to_owned()),
             "signatureversion" if signing.is_version2 => Some("AWS".to_owned()),

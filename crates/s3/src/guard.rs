@@ -180,6 +180,7 @@ pub(crate) fn length(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
 /// `MissingContentLength`, `EntityTooLarge`.
 pub(crate) fn measured(payload: Payload) -> Result<Payload, Fault> {
     match payload.length() {
+        None if payload.is_bounded() => Ok(payload),
         None => Err(Fault::new(
             StatusCode::LENGTH_REQUIRED,
             "MissingContentLength",

@@ -18,6 +18,7 @@ mod guard;
 mod jobs;
 mod operations;
 mod policy;
+mod post;
 mod preflight;
 mod query;
 mod range;
@@ -27,5 +28,6 @@ mod table;
 mod values;
 
 pub use address::{hosted_bucket, named_bucket};
+pub use post::{Form, S3Form, is_form};
 pub use service::{Body, BodyError, Caller, S3Call, S3Service, refuse};
 pub use table::{Adapted, OPERATIONS, Target};

@@ -15,6 +15,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use objects::Objects;
 use store::Engine;
+use types::Timestamp;
 
 use crate::address::Address;
 use crate::answer::{self, About};
@@ -24,6 +25,7 @@ use crate::condition_keys::Signing;
 use crate::context::{Answer, Context};
 use crate::digest::Digests;
 use crate::error::{BUCKET_REGION, Fault};
+use crate::post::Posted;
 use crate::query::Query;
 use crate::table::{self, Takes};
 use crate::{access, codec, guard, jobs, preflight, schema};
@@ -68,12 +70,14 @@ pub struct S3Call {
 }
 
 /// The same, taken apart.
-struct Sent {
-    parts: Parts,
-    body: Body,
-    caller: Caller,
-    verifier: PayloadVerifier,
-    source: IpAddr,
+pub(crate) struct Sent {
+    pub(crate) parts: Parts,
+    pub(crate) body: Body,
+    pub(crate) caller: Caller,
+    pub(crate) verifier: PayloadVerifier,
+    pub(crate) source: IpAddr,
+    /// Of a PUT that was made of a form.
+    pub(crate) posted: Option<Posted>,
 }
 
 /// S3 of one Region, over its objects.
@@ -109,6 +113,7 @@ impl<E: Engine> S3Service<E> {
             caller: call.caller,
             verifier: call.payload,
             source: call.source,
+            posted: None,
         };
         match self.carry_out(&mut about, sent).await {
             Ok(response) => about.identified(response),
@@ -116,14 +121,23 @@ impl<E: Engine> S3Service<E> {
         }
     }
 
-    async fn carry_out(&self, about: &mut About, sent: Sent) -> Result<Response<Body>, Fault> {
+    pub(crate) async fn carry_out(
+        &self,
+        about: &mut About,
+        sent: Sent,
+    ) -> Result<Response<Body>, Fault> {
         let Sent {
             parts,
             body,
             caller,
             verifier,
             source,
+            posted,
         } = sent;
+        let (range, signing) = match posted {
+            Some(posted) => (Some(posted.range), posted.signing),
+            None => (None, Signing::of(&parts)),
+        };
         if jobs::is_control(&parts) {
             let asked = jobs::Asked::new(judge_of(&caller), &parts);
             let length = guard::length(&parts.headers)?;
@@ -152,7 +166,7 @@ impl<E: Engine> S3Service<E> {
             source_address: source.to_string(),
             digests: Digests::default(),
             headers,
-            signing: Signing::of(&parts),
+            signing,
             query,
             bucket: None,
             document: Bytes::new(),
@@ -168,6 +182,7 @@ impl<E: Engine> S3Service<E> {
         let cross = preflight::shared(&context);
         let length = guard::length(&context.headers)?;
         let payload = Payload::new(body, verifier, length, self.chunks.clone());
+        let payload = payload.within(range);
         // A browser keeps an answer from the script without these, a refusal too.
         match self.operate(&address, &parts, context, payload).await {
             Ok(mut response) => {
@@ -270,8 +285,13 @@ impl<E: Engine> S3Service<E> {
         Ok(Response::from_parts(head, answer::full(body)))
     }
 
+    /// The time, as signatures and policies count it.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.objects.config().environment.now().wall
+    }
+
     /// A fault with where this is, or the bucket is, for SDKs that look for it.
-    fn placed(&self, fault: Fault, about: &About) -> Fault {
+    pub(crate) fn placed(&self, fault: Fault, about: &About) -> Fault {
         let region = self.objects.config().region;
         let bucket = about
             .address

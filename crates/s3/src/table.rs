@@ -179,7 +179,9 @@ fn unknown_parameter(name: &str) -> Fault {
 
 fn not_allowed(method: &Method, level: Level) -> Fault {
     if *method == Method::POST && level == Level::Bucket {
-        return Fault::not_built("The operation 'PostObject'");
+        // Of a form there is no row: a PUT is made of it before it comes here.
+        let condition = "Bucket POST must be of the enclosure-type multipart/form-data";
+        return objects::ObjectError::PreconditionFailed(condition).into();
     }
     Fault::new(
         http::StatusCode::METHOD_NOT_ALLOWED,
@@ -551,7 +553,7 @@ mod tests {
             assert!(refused.contains("parameter '"), "{query}: {refused}");
         }
         let refused = routed(Method::POST, Bucket, "", false).unwrap_err();
-        assert!(refused.contains("PostObject"));
+        assert!(refused.contains("pre-conditions"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fmt;
 
 use types::Timestamp;
 
-use super::{KeyRefusal, PayloadError, TERMINATOR, Version2Error};
+use super::{FieldMissing, KeyRefusal, PayloadError, TERMINATOR, Version2Error};
 use crate::{ServiceError, date};
 
 /// Why a request's signature was refused. It prints as the service's text.
@@ -151,6 +151,9 @@ pub enum SignatureError {
     /// S3 only: a fault that only Signature V2 can have.
     #[error(transparent)]
     Version2(#[from] Version2Error),
+    /// S3 only: a signed form lacks a field.
+    #[error(transparent)]
+    Field(#[from] FieldMissing),
     /// Nobody has that access key, or the session token isn't that of the key.
     #[error("The security token included in the request is invalid.")]
     UnknownKey,
@@ -250,6 +253,7 @@ impl SignatureError {
             | SignatureError::StreamingPayload(_)
             | SignatureError::Payload(_)
             | SignatureError::Version2(_)
+            | SignatureError::Field(_)
             | SignatureError::Mismatch => "InvalidSignatureException",
             SignatureError::UnknownKey => "UnrecognizedClientException",
             SignatureError::ExpiredToken => "ExpiredTokenException",

@@ -1,8 +1,7 @@
 //! Signature V4 and V4A: one verifier and one signer for every service, over the same canonical
 //! form. Each rule of the verifier closes a hole that some other implementation had; what it can't
 //! parse it refuses. It decides who signed a request, never what the signer may do. Signature V2,
-//! which S3 alone takes, is beside (`version2.rs`). It doesn't verify S3's signed forms (browser
-//! uploads).
+//! which S3 alone takes, is beside (`version2.rs`), and so are S3's signed forms (`form.rs`).
 
 mod asymmetric;
 mod authorization;
@@ -10,6 +9,7 @@ mod cache;
 mod canonical;
 mod chunks;
 mod error;
+mod form;
 mod key;
 mod objects;
 mod payload;
@@ -20,6 +20,7 @@ mod version2;
 
 pub use authorization::{carries_signature, scope_of};
 pub use error::{ScopeFaults, SignatureError};
+pub use form::{FieldMissing, Fields, is_form_signed, verify_form};
 pub use key::{KeyLookup, KeyRefusal, SecretKey};
 pub use payload::{ChunkForm, PayloadError, PayloadVerifier, Trailers};
 pub use sign::{
@@ -63,6 +64,8 @@ pub enum Form {
     Header,
     /// In the query string: a presigned URL.
     Query,
+    /// In the fields of a form.
+    Fields,
 }
 
 /// What ends every credential scope.

@@ -53,6 +53,10 @@ impl SignatureError {
             ),
             SignatureError::Payload(error) => error.in_objects(),
             SignatureError::Version2(error) => error.in_objects(),
+            SignatureError::Field(missing) => with(
+                error("InvalidArgument", 400, self.to_string()),
+                [("ArgumentName", missing.0), ("ArgumentValue", "")],
+            ),
             SignatureError::Expired { .. } | SignatureError::NotYetCurrent { .. } => {
                 self.of_time(parts)
             }
@@ -74,21 +78,21 @@ impl SignatureError {
                 let text = "AWS authentication requires a valid Date or x-amz-date header";
                 return error("AccessDenied", 403, text);
             }
-            (SignatureError::DateFormat(_), Form::Query) => {
+            (SignatureError::DateFormat(_), Form::Query | Form::Fields) => {
                 "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"".to_owned()
             }
             (SignatureError::Algorithm(_), Form::Header) => {
                 let unsupported = error("InvalidArgument", 400, "Unsupported Authorization Type");
                 return with(unsupported, [("ArgumentName", "Authorization")]);
             }
-            (SignatureError::Algorithm(_), Form::Query) => {
+            (SignatureError::Algorithm(_), Form::Query | Form::Fields) => {
                 "X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256 and AWS4-ECDSA-P256-SHA256\""
                     .to_owned()
             }
             (SignatureError::CredentialElements(_), Form::Header) => {
                 format!("{HEADER_FAULT}; {CREDENTIAL_FORM}")
             }
-            (SignatureError::CredentialElements(_), Form::Query) => {
+            (SignatureError::CredentialElements(_), Form::Query | Form::Fields) => {
                 format!("{CREDENTIAL_FAULT}; {CREDENTIAL_FORM}")
             }
             (SignatureError::Scope(faults), form) => return scope(faults, form),
@@ -99,7 +103,7 @@ impl SignatureError {
                     .to_owned()
             }
             (_, Form::Header) => format!("{HEADER_FAULT}; {self}"),
-            (_, Form::Query) => self.to_string(),
+            (_, Form::Query | Form::Fields) => self.to_string(),
         };
         malformed(form, text)
     }
@@ -147,11 +151,11 @@ impl SignatureError {
                     ),
                 ],
             ),
-            (Form::Query, SignatureError::Expired { .. }) => with(
+            (Form::Query | Form::Fields, SignatureError::Expired { .. }) => with(
                 error("AccessDenied", 403, "Request has expired"),
                 [("ServerTime", now.to_string().as_str())],
             ),
-            (Form::Query, _) => with(
+            (Form::Query | Form::Fields, _) => with(
                 error("AccessDenied", 403, "Request is not yet valid"),
                 [("ServerTime", now.to_string().as_str())],
             ),
@@ -234,7 +238,7 @@ fn with<const N: usize>(mut error: ServiceError, members: [(&str, &str); N]) -> 
 fn malformed(form: Form, text: String) -> ServiceError {
     let code = match form {
         Form::Header => "AuthorizationHeaderMalformed",
-        Form::Query => "AuthorizationQueryParametersError",
+        Form::Query | Form::Fields => "AuthorizationQueryParametersError",
     };
     error(code, 400, text)
 }
@@ -243,7 +247,7 @@ fn malformed(form: Form, text: String) -> ServiceError {
 fn scope(faults: &ScopeFaults, form: Form) -> ServiceError {
     let prefix = match form {
         Form::Header => HEADER_FAULT,
-        Form::Query => CREDENTIAL_FAULT,
+        Form::Query | Form::Fields => CREDENTIAL_FAULT,
     };
     if let Some((day, date)) = &faults.day {
         let expected = date.get(..8).unwrap_or(date);

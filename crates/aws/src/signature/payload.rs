@@ -165,7 +165,7 @@ pub(super) fn declared(
     match (said, claim.form()) {
         (Some(UNSIGNED_PAYLOAD), _) => Ok(Declared::Unsigned),
         // A presigned URL is made before there is a body.
-        (None, Form::Query) => Ok(Declared::Unsigned),
+        (None, Form::Query | Form::Fields) => Ok(Declared::Unsigned),
         (None, Form::Header) => Err(SignatureError::ContentHashMissing),
         (Some(said), form) => match ChunkForm::named(said) {
             Some((name, chunks)) => {

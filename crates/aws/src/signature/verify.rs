@@ -353,7 +353,7 @@ fn check_signed_headers<'a>(
     Ok(names)
 }
 
-fn check_scope(
+pub(super) fn check_scope(
     scope: &Scope,
     terminator: &str,
     algorithm: Algorithm,

@@ -429,7 +429,13 @@ fn push_resource(
         message.push(b'/');
         message.extend_from_slice(bucket.as_bytes());
     }
-    message.extend_from_slice(parts.uri.path().as_bytes());
+    let path = parts.uri.path();
+    message.extend_from_slice(path.as_bytes());
+    // A bucket's own path has its slash, sent or not: botocore signs so because S3 does.
+    let is_bucket = path.len() > 1 && path.rfind('/') == Some(0);
+    if hosted_bucket.is_none() && is_bucket {
+        message.push(b'/');
+    }
     let mut covered: Vec<(&str, &str)> = Vec::new();
     for (name, value) in &query.0 {
         if COVERED.contains(&name.as_str()) {
@@ -468,7 +474,7 @@ fn push_resource(
 }
 
 /// Whether `signature` is the HMAC-SHA1 of the message in base64.
-fn holds(secret: &SecretKey, message: &[u8], signature: &str) -> bool {
+pub(super) fn holds(secret: &SecretKey, message: &[u8], signature: &str) -> bool {
     let secret = secret.expose().as_bytes();
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret);
     let expected = STANDARD.encode(hmac::sign(&key, message));

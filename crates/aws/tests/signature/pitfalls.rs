@@ -8,7 +8,7 @@ use super::*;
 const BODY: &[u8] = b"body";
 
 /// What goes wrong, and the file and test that hold it.
-const PITFALLS: [(&str, &str, &str); 28] = [
+const PITFALLS: [(&str, &str, &str); 29] = [
     (
         "the day alone is checked, not the time",
         "rules",
@@ -157,7 +157,7 @@ const PITFALLS: [(&str, &str, &str); 28] = [
 ];
 
 /// The files of these tests.
-const SOURCES: [(&str, &str); 6] = [
+const SOURCES: [(&str, &str); 7] = [
     ("asymmetric", include_str!("asymmetric.rs")),
     ("chunks", include_str!("chunks.rs")),
     ("pitfalls", include_str!("pitfalls.rs")),

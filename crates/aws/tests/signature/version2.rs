@@ -1,7 +1,10 @@
 //! Signature Version 2: the examples that AWS documents, what botocore makes, each way in which such
 //! a request can be wrong, and that nothing of what it covers can be changed.
 
-use aws::signature::{Form, PayloadVerifier, Version2Error, is_version2, verify_version2};
+use aws::signature::{
+    FieldMissing, Form, PayloadVerifier, Version2Error, is_form_signed, is_version2, verify_form,
+    verify_version2,
+};
 
 use super::*;
 
@@ -146,7 +149,13 @@ fn the_documented_examples() {
 
 /// Requests that botocore 1.42 presigned at [`NOW`]: method, path and query, and the
 /// bucket where the host names it.
-const PRESIGNED: [(&str, &str, Option<&str>); 7] = [
+const PRESIGNED: [(&str, &str, Option<&str>); 8] = [
+    (
+        "GET",
+        "/bucket?versioning&AWSAccessKeyId=AKIDEXAMPLE&Signature=x%2BVqhb6z3Hj55JjLKxRv6118B7E%3D&\
+         Expires=1440941760",
+        None,
+    ),
     (
         "GET",
         "/bucket/a%20b%2Bc/%C3%BC?versionId=v1&response-content-disposition=attachment%3B%20\
@@ -254,7 +263,7 @@ fn what_botocore_presigns_holds_and_nothing_else_does() {
         }
     }
     // Headers that say what the query carries already change nothing.
-    let (method, uri, _) = PRESIGNED[1];
+    let (method, uri, _) = PRESIGNED[2];
     let headers = [("content-type", "text/plain"), ("x-amz-acl", "public-read")];
     assert!(judge(&parts(method, uri, &headers), NOW).is_ok());
 }
@@ -482,7 +491,7 @@ fn a_body_is_verified_by_its_hash_if_one_is_said_and_never_in_chunks() {
 
 #[test]
 fn nothing_secret_is_in_what_is_printed() {
-    let (method, uri, _) = PRESIGNED[2];
+    let (method, uri, _) = PRESIGNED[3];
     let (verified, _) = judge(&parts(method, uri, &[]), NOW).unwrap();
     let shown = format!("{verified:?}");
     assert!(
@@ -491,4 +500,78 @@ fn nothing_secret_is_in_what_is_printed() {
     );
     let error = SignatureError::from(Version2Error::Header);
     assert_eq!(error.code(), "InvalidSignatureException");
+}
+
+#[test]
+fn forms_are_signed_over_their_policy() {
+    let policy = "eyJleHBpcmF0aW9uIjogIjIwMTUtMDgtMzBUMTM6MzY6MDBaIn0=";
+    let expected = Expected {
+        service: "s3",
+        regions: &[region()],
+        rules: Rules::OBJECTS,
+    };
+    let judge = |form: &[(&str, &str)]| {
+        let fields = |name: &str| {
+            let found = form.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| *value)
+        };
+        assert!(is_form_signed(&fields));
+        verify_form(&fields, &expected, NOW, &Keys)
+    };
+    let signature = mac(policy);
+    let form = [
+        ("policy", policy),
+        ("awsaccesskeyid", KEY),
+        ("signature", signature.as_str()),
+    ];
+    let verified = judge(&form).unwrap();
+    assert_eq!(
+        (verified.access_key_id.as_str(), verified.form),
+        (KEY, Form::Fields)
+    );
+    assert!(matches!(
+        judge(&form[..2]),
+        Err(SignatureError::Field(FieldMissing("signature")))
+    ));
+    assert!(judge(&form[..1]).is_err());
+    let other = [("policy", "e30="), form[1], form[2]];
+    assert_eq!(judge(&other), Err(SignatureError::Mismatch));
+    let token = [&form[..], &[("x-amz-security-token", "t")]].concat();
+    assert_eq!(judge(&token), Err(SignatureError::UnknownKey));
+
+    // The same by V4, computed apart.
+    let credential = "AKIDEXAMPLE/20150830/us-east-1/s3/aws4_request";
+    let form = [
+        ("policy", policy),
+        ("x-amz-algorithm", "AWS4-HMAC-SHA256"),
+        ("x-amz-credential", credential),
+        ("x-amz-date", DATE),
+        (
+            "x-amz-signature",
+            "2012acd33422e46881fb73c47f061660221c87370ae9a882b7b9df669e0f3d98",
+        ),
+    ];
+    let verified = judge(&form).unwrap();
+    assert_eq!(verified.scope.unwrap().region, "us-east-1");
+    for (at, value) in [
+        (0, "e30="),
+        (1, "AWS4-HMAC-SHA1"),
+        (2, "AKIDEXAMPLE/20150830/eu-west-1/s3/aws4_request"),
+        (2, "AKIDEXAMPLE/20150830/us-east-1/sts/aws4_request"),
+        (2, "AKIDOTHER/20150830/us-east-1/s3/aws4_request"),
+        (3, "20150829T123600Z"),
+        (3, "20150830T235900Z"),
+        (4, "00"),
+    ] {
+        let mut other = form;
+        other[at].1 = value;
+        assert!(judge(&other).is_err(), "{value}");
+    }
+    for at in 0..form.len() {
+        let mut lacking = form.to_vec();
+        lacking.remove(at);
+        assert!(matches!(judge(&lacking), Err(SignatureError::Field(_))));
+    }
+    let both = [&form[..], &[("signature", signature.as_str())]].concat();
+    assert_eq!(judge(&both), Err(SignatureError::BothForms));
 }

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use aws::signature::{
-    Expected, PayloadVerifier, Rules, SignatureError, carries_signature, is_version2, scope_of,
-    verify_version2,
+    Expected, PayloadVerifier, Rules, SignatureError, Verified, carries_signature, is_form_signed,
+    is_version2, scope_of, verify_form, verify_version2,
 };
 use bytes::Bytes;
 use http::header::HOST;
@@ -14,7 +14,7 @@ use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use identity::{Anonymous, Call};
-use s3::{Body, Caller, S3Call};
+use s3::{Body, Caller, Form, S3Call, S3Form};
 use store::Engine;
 
 use crate::client::Client;
@@ -48,9 +48,10 @@ fn names_service(parts: &Parts) -> bool {
 }
 
 /// The bucket whose Region a request for S3 is for, where nothing of it says which: Signature V2
-/// names none. AWS finds it by the host's name in DNS, and by the bucket.
+/// names none, and forms say it in their bodies. AWS finds it by the host's name in DNS, and by the bucket.
 pub fn bucket_to_find(parts: &Parts) -> Option<String> {
-    let is_placeless = is_version2(parts) && scope_of(parts).is_none();
+    let is_placeless = is_version2(parts) || s3::is_form(parts);
+    let is_placeless = is_placeless && scope_of(parts).is_none();
     let bucket = s3::named_bucket(parts).filter(|_| is_placeless)?;
     Some(bucket.to_string())
 }
@@ -71,6 +72,15 @@ impl<E: Engine> Region<E> {
     pub async fn handle_streamed(&self, client: Client, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let request_id = format!("{:016X}", self.environment.random());
+        if s3::is_form(&parts) && !carries_signature(&parts) {
+            let form = S3Form {
+                request: Request::from_parts(parts.clone(), body),
+                request_id,
+                source: client.address,
+            };
+            let admit = |form: &Form| self.admit_form(client, &parts, form);
+            return self.s3.post(form, &admit).await;
+        }
         match self.admit_to_objects(client, &parts) {
             Ok((caller, payload)) => {
                 let request = Request::from_parts(parts, body);
@@ -142,6 +152,34 @@ impl<E: Engine> Region<E> {
         let caller = identity.caller(&verified, now)?;
         let call = Call::new(identity, caller, context);
         Ok((Caller::Signed(Arc::new(call)), payload))
+    }
+
+    /// Who sends a form.
+    fn admit_form(
+        &self,
+        client: Client,
+        parts: &Parts,
+        form: &Form,
+    ) -> Result<Caller, SignatureError> {
+        let identity = self.identity();
+        let now = self.environment.now().wall;
+        let context = crate::front::context(client, parts, self.name.name(), now);
+        let fields = |name: &str| form.field(name);
+        if !is_form_signed(&fields) {
+            return Ok(Caller::Anonymous(Arc::new(Anonymous::new(
+                identity, context,
+            ))));
+        }
+        let expected = Expected {
+            service: SERVICE,
+            regions: &[self.name],
+            rules: Rules::OBJECTS,
+        };
+        let verified: Verified = verify_form(&fields, &expected, now, &identity.keys(now))?;
+        let caller = identity.caller(&verified, now)?;
+        Ok(Caller::Signed(Arc::new(Call::new(
+            identity, caller, context,
+        ))))
     }
 }
 

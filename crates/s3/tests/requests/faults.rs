@@ -79,12 +79,18 @@ fn what_no_operation_has_is_refused_by_name() {
         (Method::GET, "/bucket/k?bogus", "'bogus'"),
         (Method::DELETE, "/bucket?bogus", "'bogus'"),
         (Method::GET, "/bucket/k?torrent", "'GetObjectTorrent'"),
-        (Method::POST, "/bucket", "'PostObject'"),
     ] {
         let refused = stand.call(method, path, &[], "other");
         assert_eq!(refused.error(), (501, "NotImplemented"), "{path}");
         assert!(refused.one("Message").contains(what), "{}", refused.text());
     }
+    let bare = stand.call(Method::POST, "/bucket", &[], "other");
+    assert_eq!(bare.error(), (412, "PreconditionFailed"));
+    assert!(
+        bare.text().contains("multipart/form-data"),
+        "{}",
+        bare.text()
+    );
     let kms = [("x-amz-server-side-encryption", "aws:kms")];
     assert_eq!(
         stand.call(Method::PUT, "/bucket/k", &kms, "other").status,

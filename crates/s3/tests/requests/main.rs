@@ -13,6 +13,7 @@ mod fuzz;
 mod judge;
 mod keys;
 mod listing;
+mod posts;
 mod sharing;
 mod support;
 mod uploads;

@@ -21,7 +21,7 @@ use objects::{
     BucketEntry, BucketFacts, BucketId, BucketName, BucketSettings, NewBucket, Objects,
     ObjectsConfig, Peers, RoleRefusal, Roles, Unreachable, Versioning,
 };
-use s3::{Caller, S3Call, S3Service};
+use s3::{Caller, S3Call, S3Form, S3Service};
 use store::MemoryEngine;
 use types::{
     AccountId, Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected,
@@ -382,6 +382,35 @@ impl Stand {
             source: "192.0.2.7".parse().unwrap(),
         };
         let (head, body) = block_on(self.service.call(call)).into_parts();
+        let body = block_on(body.collect());
+        Answer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: body.map(|body| body.to_bytes()).unwrap_or_default(),
+        }
+    }
+
+    /// The answer to a form of these fields and that file, of that caller.
+    pub fn post(&self, caller: &Caller, path: &str, fields: &[(&str, &str)], file: &str) -> Answer {
+        let mut body = String::new();
+        for (name, value) in fields {
+            body += "--xx\r\nContent-Disposition: form-data; name=\"";
+            body += &format!("{name}\"\r\n\r\n{value}\r\n");
+        }
+        body += "--xx\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f.txt\"\r\n";
+        body += &format!("\r\n{file}\r\n--xx--\r\n");
+        let request = Request::post(path)
+            .header("host", "127.0.0.1:4566")
+            .header("content-length", body.len())
+            .header("content-type", "multipart/form-data; boundary=xx");
+        let body = Full::new(Bytes::from(body)).map_err(|never| match never {});
+        let form = S3Form {
+            request: request.body(body.boxed_unsync()).unwrap(),
+            request_id: "REQUEST".to_owned(),
+            source: "192.0.2.7".parse().unwrap(),
+        };
+        let admit = |_: &s3::Form| Ok(caller.clone());
+        let (head, body) = block_on(self.service.post(form, &admit)).into_parts();
         let body = block_on(body.collect());
         Answer {
             status: head.status.as_u16(),
