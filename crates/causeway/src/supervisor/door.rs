@@ -58,9 +58,18 @@ impl Door {
     }
 
     /// The Region that has that bucket. Every Region knows it, and says it of whatever it's asked
-    /// about the bucket.
+    /// about the bucket; of one that was made just now perhaps its own alone.
     async fn region_of_bucket(&self, bucket: &str) -> Option<SiteId> {
-        let asked = self.supervisor.any_living_region()?;
+        for asked in self.supervisor.living_regions() {
+            let found = self.ask_for_bucket(asked, bucket).await;
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+
+    async fn ask_for_bucket(&self, asked: SiteId, bucket: &str) -> Option<SiteId> {
         let endpoint = self.supervisor.lab.site_endpoint(asked).ok()?;
         let request = Request::head(format!("/{bucket}"))
             .header(HOST, endpoint.address.to_string())

@@ -217,6 +217,13 @@ impl Supervisor {
         })
     }
 
+    /// The Regions that serve, in their order.
+    fn living_regions(&self) -> Vec<SiteId> {
+        let sites = self.lab.settings.sites.iter();
+        let living = sites.filter_map(|site| self.living_region(site.name.region()?));
+        living.collect()
+    }
+
     /// A Region for requests that any may take: the first that serves and can have global settings
     /// changed; where none can, the first that serves.
     fn any_living_region(&self) -> Option<SiteId> {

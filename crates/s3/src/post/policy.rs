@@ -151,7 +151,9 @@ impl Policy {
             return Err(refused(&text));
         }
         let is_named = |name: &str| self.conditions.iter().any(|named| named.field == name);
-        let mut names = form.fields.iter().map(|(name, _)| name.as_str());
+        let names = form.fields.iter().map(|(name, _)| name.as_str());
+        // The bucket is one of them, though no form has it: no policy is for all buckets.
+        let mut names = names.chain(["bucket"]);
         let extra = names
             .find(|name| !UNNAMED.contains(name) && !name.starts_with(IGNORED) && !is_named(name));
         match extra {
@@ -248,6 +250,14 @@ mod tests {
         assert!(refusal(NOW, "b", "user/a", &good[..1]).contains("\"eq\", \"$acl\""));
         let extra = [&good[..], &[("x-amz-meta-a", "1")]].concat();
         assert!(refusal(NOW, "b", "user/a", &extra).contains("Extra input fields: x-amz-meta-a"));
+        let anywhere = r#"{"expiration": "2026-11-28T17:20:01Z", "conditions": []}"#;
+        let refused = parse(anywhere).unwrap().check(NOW, "b", "k", &form(&[]));
+        assert!(
+            refused
+                .unwrap_err()
+                .message
+                .contains("Extra input fields: bucket")
+        );
     }
 
     #[test]
