@@ -1,6 +1,6 @@
 //! The ISO 8601 basic format of Signature V4, `20150830T123600Z`, to and from wall-clock time, and
-//! HTTP's, `Tue, 27 Mar 2007 19:36:42 GMT`, from it to there. Whole seconds, the proleptic Gregorian
-//! calendar, the years 1970 to 9999; nothing else is parsed.
+//! HTTP's, `Tue, 27 Mar 2007 19:36:42 GMT`, from it to there. Whole seconds, the proleptic
+//! Gregorian calendar, the years 1970 to 9999; nothing else is parsed.
 
 use types::Timestamp;
 use types::calendar::{LAST_SECOND, SECONDS_PER_DAY, date_of, days_before, days_in};

@@ -11,7 +11,7 @@ use aws::signature::PayloadVerifier;
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use objects::Objects;
 use store::Engine;
@@ -183,20 +183,8 @@ impl<E: Engine> S3Service<E> {
         let length = guard::length(&context.headers)?;
         let payload = Payload::new(body, verifier, length, self.chunks.clone());
         let payload = payload.within(range);
-        // A browser keeps an answer from the script without these, a refusal too.
-        match self.operate(&address, &parts, context, payload).await {
-            Ok(mut response) => {
-                response.headers_mut().extend(cross);
-                Ok(response)
-            }
-            Err(mut fault) => {
-                let pairs = cross
-                    .into_iter()
-                    .filter_map(|(name, value)| Some((name?, value)));
-                fault.headers.extend(pairs);
-                Err(fault)
-            }
-        }
+        let outcome = self.operate(&address, &parts, context, payload).await;
+        with_shared(outcome, cross)
     }
 
     /// Judges the caller, takes the body, and has the operation carried out.
@@ -311,6 +299,27 @@ impl<E: Engine> S3Service<E> {
                 fault.header(BUCKET_REGION, region.name())
             }
             _ => fault,
+        }
+    }
+}
+
+/// The outcome with what a browser is told of other origins: without that it keeps an answer from
+/// the script, a refusal too.
+fn with_shared(
+    outcome: Result<Response<Body>, Fault>,
+    cross: HeaderMap,
+) -> Result<Response<Body>, Fault> {
+    match outcome {
+        Ok(mut response) => {
+            response.headers_mut().extend(cross);
+            Ok(response)
+        }
+        Err(mut fault) => {
+            let pairs = cross
+                .into_iter()
+                .filter_map(|(name, value)| Some((name?, value)));
+            fault.headers.extend(pairs);
+            Err(fault)
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The signature of a form by which a browser uploads an object ("Authenticating requests:
-//! browser-based uploads using POST" in the S3 API Reference): by Signature V4 or V2, over the form's
-//! policy as it was sent. That the form is what the policy allows is for the service to see; without
-//! that the signature says nothing of it.
+//! browser-based uploads using POST" in the S3 API Reference): by Signature V4 or V2, over the
+//! form's policy as it was sent. That the form is what the policy allows is for the service to see;
+//! without that the signature says nothing of it.
 
 use types::Timestamp;
 

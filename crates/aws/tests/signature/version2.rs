@@ -1,5 +1,5 @@
-//! Signature Version 2: the examples that AWS documents, what botocore makes, each way in which such
-//! a request can be wrong, and that nothing of what it covers can be changed.
+//! Signature Version 2: the examples that AWS documents, what botocore makes, each way in which
+//! such a request can be wrong, and that nothing of what it covers can be changed.
 
 use aws::signature::{
     FieldMissing, Form, PayloadVerifier, Version2Error, is_form_signed, is_version2, verify_form,

@@ -48,7 +48,8 @@ fn names_service(parts: &Parts) -> bool {
 }
 
 /// The bucket whose Region a request for S3 is for, where nothing of it says which: Signature V2
-/// names none, and forms say it in their bodies. AWS finds it by the host's name in DNS, and by the bucket.
+/// names none, and forms say it in their bodies. AWS finds it by the host's name in DNS, and by the
+/// bucket.
 pub fn bucket_to_find(parts: &Parts) -> Option<String> {
     let is_placeless = is_version2(parts) || s3::is_form(parts);
     let is_placeless = is_placeless && scope_of(parts).is_none();

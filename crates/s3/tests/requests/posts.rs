@@ -11,7 +11,8 @@ use crate::support::{Answer, Stand};
 /// A policy with those conditions beside the bucket, good for a minute.
 fn policy(conditions: &str) -> String {
     let document = format!(
-        r#"{{"expiration": "2026-11-28T17:21:00Z", "conditions": [{{"bucket": "bucket"}}{conditions}]}}"#
+        r#"{{"expiration": "2026-11-28T17:21:00Z",
+            "conditions": [{{"bucket": "bucket"}}{conditions}]}}"#
     );
     STANDARD.encode(document)
 }
