@@ -29,8 +29,8 @@ mod standing;
 mod status;
 
 pub use crate::objects::{
-    ContentsVerified, EventStatus, LifecycleStatus, LostObject, LostObjects, ObjectsStatus, RuleLag,
-    bucket_to_find,
+    ContentsVerified, EventStatus, LifecycleStatus, LostObject, LostObjects, ObjectsStatus,
+    RuleLag, bucket_to_find,
 };
 pub use client::{Client, DoorSecret, InvalidDoorSecret};
 pub use error::OpenError;
