@@ -266,14 +266,21 @@ impl<E: Engine> Objects<E> {
 
     /// Which of those blobs, in order, no row names and nobody is writing. They were listed before
     /// the rows are read: what came since isn't among them.
+    ///
+    /// Each page is read from a state of its own, since a snapshot that lived for the whole walk
+    /// would keep in memory and on disk all that was written meanwhile. So a blob can be missed whose
+    /// row moves to where the walk has been: an upload's part, or staged bytes, that become a
+    /// version's. That happens to a blob once; it is removed only if a second walk, at least
+    /// `ORPHAN_GRACE` later, misses it as well.
     async fn unnamed(&self, mut blobs: Vec<BlobId>) -> Result<Vec<BlobId>, ObjectError> {
         blobs.retain(|blob| !self.contents.is_being_written(*blob));
         let mut named = vec![false; blobs.len()];
         let mut left = blobs.len();
-        let snapshot = self.engine.snapshot();
         let mut range = KeyRange::all();
         while left > 0 {
-            let page = snapshot
+            let page = self
+                .engine
+                .snapshot()
                 .scan(Space::Objects, range.clone(), Direction::Forward, PAGE)
                 .await?;
             for entry in &page.entries {

@@ -22,6 +22,10 @@ const MAX_KNOWN: usize = if cfg!(test) { 128 } else { 16 * 1024 };
 /// others to pass.
 const KEPT: usize = MAX_KNOWN / 2;
 
+/// Of what comes back, tasks of destinations in trouble stay put off while more than this are known:
+/// the rest is for destinations that take them.
+const KEPT_IN_TROUBLE: usize = KEPT / 2;
+
 /// Shares of a destination's keys.
 const SHARES: u64 = 64;
 
@@ -65,6 +69,11 @@ pub(super) struct Queue {
     put_off: BTreeSet<Share>,
     /// … until what lies between here and `read` is known again.
     read_again: u64,
+    /// What this reading passed over: shares of destinations in trouble, and the first task of it.
+    passed_over: BTreeSet<Share>,
+    passed_from: u64,
+    /// Destinations of which a task is to be tried again, and how many.
+    troubled: BTreeMap<BucketName, usize>,
     /// The number of the next task.
     next: u64,
     /// Numbers that were given out and whose commit hasn't returned.
@@ -109,6 +118,9 @@ impl Queue {
             read: 0,
             put_off: BTreeSet::new(),
             read_again: 0,
+            passed_over: BTreeSet::new(),
+            passed_from: 0,
+            troubled: BTreeMap::new(),
             next,
             uncommitted: BTreeSet::new(),
             lines: BTreeMap::new(),
@@ -150,7 +162,16 @@ impl Queue {
                 again: false,
             });
         }
-        (!self.put_off.is_empty() && self.known < KEPT).then_some(Stretch {
+        let mut shares = self.put_off.iter();
+        let others = shares.any(|(destination, _)| !self.troubled.contains_key(destination));
+        if others && self.known >= KEPT {
+            self.put_off_waiting();
+        }
+        let room = match others {
+            true => KEPT,
+            false => KEPT_IN_TROUBLE,
+        };
+        (!self.put_off.is_empty() && self.known < room).then_some(Stretch {
             after: self.read_again,
             before: self.read + 1,
             again: true,
@@ -167,7 +188,7 @@ impl Queue {
         let waits = self.put_off.contains(&share_of(&line));
         if stretch.again {
             self.read_again = number;
-            if waits && !self.knows(number, &line) {
+            if waits && !self.passes_over(number, &line) && !self.knows(number, &line) {
                 self.take_on(number, line);
             }
         } else if number > self.read {
@@ -182,8 +203,11 @@ impl Queue {
     /// A stretch was read to its end.
     pub fn read_through(&mut self, stretch: &Stretch) {
         match stretch.again {
-            // All that was put off is known again.
-            true => self.put_off.clear(),
+            // All that was put off is known again, but for what was passed over.
+            true => {
+                self.put_off = std::mem::take(&mut self.passed_over);
+                self.read_again = self.passed_from;
+            }
             false => self.read = self.read.max(stretch.before.saturating_sub(1)),
         }
     }
@@ -303,6 +327,23 @@ impl Queue {
         self.known == 0 && self.put_off.is_empty()
     }
 
+    /// Is a task left where it is, for others' sake? With it everything later of its share.
+    fn passes_over(&mut self, number: u64, line: &Line) -> bool {
+        let share = share_of(line);
+        if self.passed_over.contains(&share) {
+            return true;
+        }
+        let is_full = self.known >= KEPT_IN_TROUBLE;
+        if !is_full || !self.troubled.contains_key(&line.destination) {
+            return false;
+        }
+        if self.passed_over.is_empty() {
+            self.passed_from = number.saturating_sub(1);
+        }
+        self.passed_over.insert(share);
+        true
+    }
+
     fn knows(&self, number: u64, line: &Line) -> bool {
         let waiting = self.lines.get(line);
         self.heads.contains_key(&number)
@@ -321,8 +362,8 @@ impl Queue {
         self.lead(number, line);
     }
 
-    /// Forgets tasks that can't start now, the latest first: of each line a beginning is left, of
-    /// the oldest lines all.
+    /// Forgets tasks that can't start now, those of destinations in trouble before others', the
+    /// latest first: of each line a beginning is left, of the oldest lines all.
     fn put_off_waiting(&mut self) {
         let waits = |head: &Head| matches!(head.state, State::Delayed(_) | State::Aside);
         let heads = self.heads.iter().filter(|(_, head)| waits(head));
@@ -332,10 +373,20 @@ impl Queue {
             numbers.map(|number| (*number, line.clone()))
         });
         let mut waiting: Vec<(u64, Line)> = heads.chain(waiting).collect();
-        waiting.sort_unstable_by_key(|(number, _)| std::cmp::Reverse(*number));
+        let is_fine = |line: &Line| !self.troubled.contains_key(&line.destination);
+        waiting.sort_by_cached_key(|(number, line)| (is_fine(line), std::cmp::Reverse(*number)));
+        // A reading that is under way begins anew with what it passed over.
+        if !self.passed_over.is_empty() {
+            self.read_again = self.read_again.min(self.passed_from);
+            self.passed_over.clear();
+        }
         for (number, line) in waiting {
-            if self.known <= KEPT {
-                return;
+            let most = match self.troubled.contains_key(&line.destination) {
+                true => KEPT_IN_TROUBLE,
+                false => KEPT,
+            };
+            if self.known <= most {
+                continue;
             }
             let Some(behind) = self.lines.get_mut(&line) else {
                 continue;
@@ -388,6 +439,8 @@ impl Queue {
             State::Ending => {}
             State::Delayed(at) => {
                 self.delayed.insert((at, number));
+                let count = self.troubled.entry(head.line.destination.clone());
+                *count.or_default() += 1;
             }
             State::Aside => {
                 self.aside.insert(number);
@@ -409,7 +462,14 @@ impl Queue {
             }
             State::Ending => {}
             State::Delayed(at) => {
-                self.delayed.remove(&(at, number));
+                if self.delayed.remove(&(at, number))
+                    && let Some(count) = self.troubled.get_mut(&head.line.destination)
+                {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.troubled.remove(&head.line.destination);
+                    }
+                }
             }
             State::Aside => {
                 self.aside.remove(&number);
@@ -655,6 +715,44 @@ mod tests {
             }
         }
         assert!(outbox.rows.is_empty() && outbox.queue.is_idle());
+    }
+
+    #[test]
+    fn what_waits_behind_a_task_under_way_comes_back_before_what_a_bad_destination_refuses() {
+        let mut outbox = Outbox::new();
+        let mut now = NOW;
+        let mut under_way = Vec::new();
+        // Two of each good key: the second waits behind the first, which takes its time.
+        let good: Vec<u64> = (0..MAX_KNOWN / 8)
+            .map(|key| outbox.announce(&format!("good-{}", key / 2), "replicas"))
+            .collect();
+        for number in 0..10 * MAX_KNOWN {
+            outbox.announce(&format!("bad-{number}"), "stuck");
+        }
+        for round in 0..200 {
+            while let Some(number) = outbox.start(now) {
+                assert!(outbox.queue.known <= MAX_KNOWN);
+                match good.contains(&number) {
+                    true => under_way.push(number),
+                    false => outbox.queue.again(number, now),
+                }
+            }
+            // The link comes and goes: all is tried at once.
+            if round % 50 == 10 {
+                outbox.queue.restart();
+                under_way.clear();
+                continue;
+            }
+            if round % 3 == 0 && !under_way.is_empty() {
+                outbox.finish(under_way.remove(0));
+            }
+            outbox.announce(&format!("bad-again-{round}"), "stuck");
+            now = now + Span::seconds(7);
+        }
+        let left = good
+            .iter()
+            .filter(|number| outbox.rows.contains_key(number));
+        assert_eq!(left.count(), 0);
     }
 
     #[test]
