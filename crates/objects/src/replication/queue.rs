@@ -722,12 +722,15 @@ mod tests {
         let mut outbox = Outbox::new();
         let mut now = NOW;
         let mut under_way = Vec::new();
+        for number in 0..MAX_KNOWN - 20 {
+            outbox.announce(&format!("bad-{number}"), "stuck");
+        }
         // Two of each good key: the second waits behind the first, which takes its time.
-        let good: Vec<u64> = (0..MAX_KNOWN / 8)
+        let good: Vec<u64> = (0..20)
             .map(|key| outbox.announce(&format!("good-{}", key / 2), "replicas"))
             .collect();
         for number in 0..10 * MAX_KNOWN {
-            outbox.announce(&format!("bad-{number}"), "stuck");
+            outbox.announce(&format!("worse-{number}"), "stuck");
         }
         for round in 0..200 {
             while let Some(number) = outbox.start(now) {

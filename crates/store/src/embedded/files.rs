@@ -60,6 +60,24 @@ pub(super) fn check(data: &Path, limit: ByteSize) -> Result<Checked, OpenError> 
     Ok(checked)
 }
 
+/// What a finished database has in any case. The engine would make some of it anew, empty, and
+/// word the absence of the rest as the operating system does.
+///
+/// # Errors
+/// `Corrupt`, naming what is missing.
+pub(super) fn require(data: &Path) -> Result<(), OpenError> {
+    for name in ["", "keyspaces", "lock"] {
+        let file = match name {
+            "" => data.to_owned(),
+            name => data.join(name),
+        };
+        if !file.try_exists().map_err(io(&file))? {
+            return Err(corrupt(&file, "it is missing"));
+        }
+    }
+    Ok(())
+}
+
 impl Table {
     fn check(&self) -> Result<(), OpenError> {
         let hash = hash_file(&self.path)?;

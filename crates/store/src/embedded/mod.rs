@@ -142,7 +142,7 @@ impl EmbeddedEngine {
         let synced = directory.synced_group()?;
         if found != Found::Fresh {
             let data = directory.data();
-            require(&data)?;
+            files::require(&data)?;
             files::check(&data, options.checked_at_open)?;
             if let Some(torn) = journal::inspect(&data, synced)?.torn {
                 torn.cut_off()?;
@@ -492,22 +492,4 @@ fn is_corruption(cause: &fjall::Error) -> bool {
 pub fn free_space(path: &Path) -> std::io::Result<ByteSize> {
     let status = rustix::fs::statvfs(path)?;
     Ok(ByteSize(status.f_bavail.saturating_mul(status.f_frsize)))
-}
-
-/// What a finished database has in any case. The engine would make some of it anew, empty, and
-/// word the absence of the rest as the operating system does.
-fn require(data: &Path) -> Result<(), OpenError> {
-    for name in ["", "keyspaces", "lock"] {
-        let file = match name {
-            "" => data.to_owned(),
-            name => data.join(name),
-        };
-        if !file.try_exists().map_err(directory::io(&file))? {
-            return Err(OpenError::Corrupt {
-                file,
-                detail: "it is missing".to_owned(),
-            });
-        }
-    }
-    Ok(())
 }
