@@ -1,5 +1,6 @@
 //! The command line: names, options, help. Values are parsed here, nothing is carried out.
 
+mod accelerator;
 mod endpoint;
 mod fault;
 mod identity;
@@ -21,6 +22,7 @@ use crate::gameday::GameDayCommand;
 use crate::lab::{HealthInterval, KeySource, Webhook};
 use crate::listing::PageStart;
 
+pub use accelerator::{AcceleratorCommand, ExplainFlow};
 pub use endpoint::EndpointArguments;
 pub use fault::{FaultCommand, LeaseArguments};
 pub use identity::{Explain as IdentityExplain, IdentityCommand, PolicyCommand};
@@ -90,6 +92,16 @@ pub enum Command {
         causeway explain www.example.com --type AAAA --from 192.0.2.1 --json"
     )]
     Explain(Explain),
+    /// Look into the accelerators
+    #[command(
+        subcommand,
+        after_help = "Accelerators are made through Global Accelerator's own API, by any of its \
+        tools.\n\nExample:\n  causeway accelerator explain 127.80.4.7:443 --from eu-west-1"
+    )]
+    Accelerator(AcceleratorCommand),
+    /// Show what the edges carry for accelerators: flows and bytes by listener and by endpoint
+    #[command(after_help = "Examples:\n  causeway flows\n  causeway flows --json")]
+    Flows(Query),
     /// Check every Region's data and that replicas agree
     #[command(
         after_help = "Exit code 0: everything was checked, is sound, and all replicas agree. \
@@ -518,6 +530,9 @@ mod tests {
             "causeway places --json",
             "causeway explain app.example.com --type AAAA --from eu-west-1 --json",
             "causeway explain app.example.com --from 192.0.2.1",
+            "causeway accelerator explain 127.80.1.2:443 --from eu-west-1 --json",
+            "causeway accelerator explain 127.80.1.2:53 --from 192.0.2.1:4000 --udp",
+            "causeway flows --json",
             "causeway verify --json",
             "causeway rotate --json",
             "causeway fault kill eu-west-1 --for 5m",
@@ -627,6 +642,11 @@ mod tests {
             ("conflicts show nothing", "32 hexadecimal digits"),
             ("fault kill us-moon-1", "causeway places"),
             ("explain x --from us-moon-1", "causeway places"),
+            ("accelerator explain 127.80.1.2", "an address and a port"),
+            (
+                "accelerator explain 127.80.1.2:1 --from x",
+                "causeway places",
+            ),
             ("identity create-account 4444", "a number of 12 digits"),
             ("identity list --limit 0", "a whole number from 1 to 100000"),
             (

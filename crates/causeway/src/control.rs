@@ -20,7 +20,7 @@ use types::{Region, SiteName, Timestamp};
 use crate::failure::{ExitCode, Failure};
 use crate::faults::{Fault, FaultId};
 use crate::listing::PageStart;
-use crate::protocol::{ExplainQuestion, LinkState};
+use crate::protocol::{ExplainQuestion, FlowQuestion, LinkState};
 
 /// The signing name of the control API.
 pub const SERVICE: &str = "causeway";
@@ -99,6 +99,10 @@ pub enum Command {
     Rotate,
     /// How the nearest edge that runs would answer that question.
     Explain(ExplainQuestion),
+    /// Where the nearest edge that runs would carry that flow.
+    ExplainFlow(FlowQuestion),
+    /// What each edge carries for accelerators.
+    Flows,
     /// Who may call, and changes of it.
     Identity {
         /// What is asked.

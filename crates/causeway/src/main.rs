@@ -54,6 +54,8 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
         Command::Conflicts(command) => commands::conflicts(command),
         Command::Places(options) => commands::places(options),
         Command::Explain(question) => commands::explain(question),
+        Command::Accelerator(command) => commands::accelerator(command),
+        Command::Flows(query) => commands::flows(query),
         Command::Verify(query) => commands::verify(query),
         Command::Rotate(query) => commands::rotate(query),
         Command::Identity(command) => commands::identity(command),

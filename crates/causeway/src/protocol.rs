@@ -31,6 +31,9 @@ pub struct SiteConfig {
     pub tls: Option<TlsFiles>,
     /// Where it answers DNS, if it is an edge.
     pub dns: Option<DnsAddresses>,
+    /// The networks that accelerators' static addresses are drawn from, one from each.
+    #[serde(default = "accelerator_pools")]
+    pub accelerator_pools: [String; 2],
     /// Where its links are accepted.
     pub link: SocketAddr,
     /// How far its wall clock is set off, in milliseconds.
@@ -54,6 +57,11 @@ pub struct SiteConfig {
     pub deployment: Deployment,
     /// The other sites, and the way to each.
     pub peers: Vec<PeerConfig>,
+}
+
+/// The lab's: two network zones of loopback addresses, apart from those of sites and places.
+pub fn accelerator_pools() -> [String; 2] {
+    ["127.80.0.0/16".to_owned(), "127.81.0.0/16".to_owned()]
 }
 
 /// The files of a certificate (and those between it and its authority) and of its key, in PEM.
@@ -236,6 +244,10 @@ pub enum Question {
     Majority,
     /// How an answer comes about.
     Explain(ExplainQuestion),
+    /// Where a flow to an accelerator would go, and why.
+    ExplainFlow(FlowQuestion),
+    /// What an edge carries.
+    Flows,
     /// Who may call, and changes of it: an [`IdentityAnswer`].
     Identity(OperatorQuestion),
 }
@@ -265,6 +277,17 @@ pub struct ExplainQuestion {
     pub kind: String,
     /// Who asks.
     pub client: IpAddr,
+}
+
+/// A flow whose way is to be explained.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FlowQuestion {
+    /// The client; its port is 0 where none was named.
+    pub from: SocketAddr,
+    /// The accelerator's address and the listener's port.
+    pub to: SocketAddr,
+    /// It is by UDP, not by TCP.
+    pub datagrams: bool,
 }
 
 /// A part of one Region's ledger.
@@ -363,6 +386,7 @@ mod tests {
                 certificate: "certificate.pem".into(),
                 key: "key.pem".into(),
             }),
+            accelerator_pools: ["10.0.0.0/24".to_owned(), "10.0.1.0/24".to_owned()],
             link: "127.1.1.1:14566".parse().unwrap(),
             dns: Some(DnsAddresses {
                 address: "127.1.1.1:5300".parse().unwrap(),

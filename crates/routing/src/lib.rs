@@ -22,6 +22,7 @@ pub mod name;
 mod node;
 mod operation_table;
 mod operations;
+mod outside;
 mod places;
 mod random;
 pub mod rdata;
@@ -47,9 +48,10 @@ pub use model::{
 };
 pub use name::{Name, NameError};
 pub use node::Node;
+pub use outside::{OutsideName, OutsideNames, OutsideZone};
 pub use random::SmallRandom;
 pub use service::{
-    NodeView, Observation, Service, ServiceConfig, Targets, TestAnswer, TestQuestion,
+    NodeView, Observation, OutsideOf, Service, ServiceConfig, Targets, TestAnswer, TestQuestion,
 };
 pub use serving::{Serving, UnknownNote};
 pub use snapshot::Snapshot;

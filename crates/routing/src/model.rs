@@ -362,7 +362,7 @@ pub struct Selector {
 /// A record set that answers as another of its zone does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Alias {
-    /// The zone the target lies in (`HostedZoneId`); here always the alias's own.
+    /// The zone the target lies in (`HostedZoneId`): the alias's own, or another service's.
     pub zone: ZoneId,
     /// The target's name (`DNSName`); its kind is the alias's.
     pub target: Name,

@@ -12,6 +12,7 @@ use crate::answer::{AnswerContext, Reply, Request, Transport};
 use crate::board::HealthBoard;
 use crate::keys;
 use crate::locate::Locator;
+use crate::outside::OutsideNames;
 use crate::random::SmallRandom;
 use crate::snapshot::Snapshot;
 
@@ -36,8 +37,15 @@ impl Node {
         }
     }
 
-    /// Answers by that configuration from now on. False if it is older than what is served.
+    /// Answers by that configuration from now on, where no other service has a name. False if it
+    /// is older than what is served.
     pub fn refresh(&self, view: &dyn ConfigurationView) -> bool {
+        self.refresh_with(view, &Arc::default())
+    }
+
+    /// Answers by that configuration and by the names that other services have by it, from now on.
+    /// False if it is older than what is served.
+    pub fn refresh_with(&self, view: &dyn ConfigurationView, outside: &Arc<OutsideNames>) -> bool {
         let _alone = self
             .refreshing
             .lock()
@@ -46,7 +54,7 @@ impl Node {
         if view.revision() < served.revision() {
             return false;
         }
-        let snapshot = Snapshot::compile(view, Some(&served), &self.board);
+        let snapshot = Snapshot::compile(view, Some(&served), &self.board, outside);
         let known = served.faults();
         for fault in snapshot
             .faults()

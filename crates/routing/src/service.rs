@@ -25,7 +25,7 @@ use types::{
 use crate::access::judge;
 use crate::operation_table;
 use crate::request::{Reply, Request};
-use crate::{Explanation, Inquiry, Name, RecordKind, RoutingError, ZoneId};
+use crate::{Explanation, Inquiry, Name, OutsideNames, RecordKind, RoutingError, ZoneId};
 
 /// Locks of changes; zones share them by hash.
 const LOCKS: usize = 64;
@@ -44,7 +44,12 @@ pub struct ServiceConfig {
     pub nodes: Arc<dyn NodeView>,
     /// Which addresses a health check may be made of.
     pub targets: Targets,
+    /// Which names other services have, for aliases to them.
+    pub outside: OutsideOf,
 }
+
+/// Reads the names that other services have by a view of the configuration.
+pub type OutsideOf = Arc<dyn Fn(&dyn ConfigurationView) -> OutsideNames + Send + Sync>;
 
 /// Which addresses the operator allows health checks of. It is asked when a health check is
 /// made; whoever probes asks again, of the address a name resolves to then.

@@ -11,6 +11,7 @@ use crate::codec::{self, CodecError};
 use crate::dns::QueryName;
 use crate::dns::query_name::{ROOT_HASH, extend_hash, hash_name};
 use crate::model::Zone;
+use crate::outside::OutsideNames;
 use crate::zone::table::NameTable;
 use crate::zone::{CompiledZone, Fault, Fingerprint, compile};
 use crate::{Name, RecordKind, RecordSet, keys};
@@ -22,8 +23,12 @@ pub struct Snapshot {
     /// The zones that aren't served as this revision has them, by their keys; each with the last
     /// revision that is served of it.
     behind: BTreeMap<String, u64>,
-    /// In the order of their ids.
+    /// First those of other services, then the accounts' in the order of their ids.
     zones: Vec<Arc<CompiledZone>>,
+    /// How many of them are other services'.
+    outside_zones: usize,
+    /// What stands in those.
+    outside: Arc<OutsideNames>,
     by_name: NameTable,
     /// Labels of the longest zone's name.
     most_labels: usize,
@@ -43,19 +48,23 @@ pub(crate) struct InZone<'a> {
 impl Snapshot {
     /// Compiles the zones of the configuration. Those that `previous` has as they are now are
     /// taken over from it. What can't be read is left out, or kept as it was; `faults` says so.
+    /// `outside` are the names that other services have by the same configuration.
     pub fn compile(
         view: &dyn ConfigurationView,
         previous: Option<&Snapshot>,
         board: &HealthBoard,
+        outside: &Arc<OutsideNames>,
     ) -> Snapshot {
+        let same_outside = previous.is_some_and(|previous| previous.outside == *outside);
         let changes = previous.and_then(|previous| Changes::since(previous.revision, view));
-        if let (Some(previous), Some(Changes::Nothing)) = (previous, &changes) {
+        if let (Some(previous), Some(Changes::Nothing), true) = (previous, &changes, same_outside) {
             return previous.at(view.revision());
         }
         let mut snapshot = Snapshot {
             revision: view.revision(),
             ..Snapshot::default()
         };
+        snapshot.add_outside(outside, previous.filter(|_| same_outside), board);
         let mut zones = Vec::new();
         view.visit(
             keys::ZONES,
@@ -85,11 +94,15 @@ impl Snapshot {
                 _ => fingerprint(view, &zone, revision),
             };
             let compiled = match before {
-                Some(before) if before.fingerprint == fingerprint => before.clone(),
+                Some(before)
+                    if before.fingerprint == fingerprint && before.outside_stands(outside) =>
+                {
+                    before.clone()
+                }
                 _ => match groups(view, &zone) {
                     Ok(groups) => {
                         snapshot.compiled += 1;
-                        Arc::new(compile(&zone, fingerprint, groups, board))
+                        Arc::new(compile(&zone, fingerprint, groups, board, outside))
                     }
                     Err((key, error)) => {
                         snapshot.faults.push(format!("{key}: {error}"));
@@ -130,10 +143,36 @@ impl Snapshot {
             let groups = sets
                 .chunk_by(|a, b| a.name == b.name && a.kind == b.kind)
                 .map(|group| (group[0].name.clone(), group[0].kind, group.to_vec()));
-            let compiled = compile(&zone, Fingerprint::default(), groups, board);
+            let outside = OutsideNames::default();
+            let compiled = compile(&zone, Fingerprint::default(), groups, board, &outside);
             snapshot.add(Arc::new(compiled));
         }
         snapshot
+    }
+
+    /// Adds the zones of other services; those of `previous`, if it has the same.
+    fn add_outside(
+        &mut self,
+        outside: &Arc<OutsideNames>,
+        previous: Option<&Snapshot>,
+        board: &HealthBoard,
+    ) {
+        match previous {
+            Some(previous) => {
+                for zone in &previous.zones[..previous.outside_zones] {
+                    self.add(zone.clone());
+                }
+            }
+            None => {
+                for (zone, groups) in outside.zones() {
+                    let fingerprint = Fingerprint::default();
+                    let compiled = compile(&zone, fingerprint, groups, board, outside);
+                    self.add(Arc::new(compiled));
+                }
+            }
+        }
+        self.outside_zones = self.zones.len();
+        self.outside = outside.clone();
     }
 
     /// A zone isn't served as it is now, but at best as that revision had it; or an earlier one,
@@ -172,8 +211,9 @@ impl Snapshot {
     }
 
     fn zone_of_id(&self, zone: &Zone) -> Option<&Arc<CompiledZone>> {
-        let found = self.zones.binary_search_by(|known| known.id.cmp(&zone.id));
-        let known = &self.zones[found.ok()?];
+        let zones = self.own_zones();
+        let found = zones.binary_search_by(|known| known.id.cmp(&zone.id));
+        let known = &zones[found.ok()?];
         (known.name == zone.name).then_some(known)
     }
 
@@ -213,14 +253,19 @@ impl Snapshot {
         behind.fold(self.revision, u64::min)
     }
 
-    /// How many zones it has.
+    /// The accounts' zones, in the order of their ids.
+    fn own_zones(&self) -> &[Arc<CompiledZone>] {
+        &self.zones[self.outside_zones..]
+    }
+
+    /// How many zones it has, other services' apart.
     pub fn zone_count(&self) -> usize {
-        self.zones.len()
+        self.own_zones().len()
     }
 
     /// How many record sets its zones have.
     pub fn record_set_count(&self) -> usize {
-        self.zones.iter().map(|zone| zone.record_sets()).sum()
+        self.own_zones().iter().map(|zone| zone.record_sets()).sum()
     }
 
     /// How many zones were compiled for it; the others were taken over from the snapshot before.

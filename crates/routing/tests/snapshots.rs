@@ -6,12 +6,14 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use common::*;
 use routing::{
-    AnswerContext, HealthBoard, Inquiry, Locator, Node, Policy, RecordSet, Reply, Request,
-    SmallRandom, Snapshot, Step, Transport, Zone, codec, keys,
+    AnswerContext, HealthBoard, Inquiry, Locator, Node, OutsideName, OutsideNames, OutsideZone,
+    Policy, RecordKind, RecordSet, Reply, Request, SmallRandom, Snapshot, Step, Transport, Zone,
+    ZoneId, codec, keys,
 };
 use types::{ConfigurationEntry, ConfigurationView, HealthCheckId};
 
@@ -252,6 +254,129 @@ fn only_zones_that_changed_are_looked_at() {
     assert_eq!(ask(&node, "www.example.com").rcode, "REFUSED");
 }
 
+/// Names of another service: `label` with those addresses.
+fn outside(label: &str, addresses: &[&str]) -> Arc<OutsideNames> {
+    let stands = OutsideName {
+        addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+        check: HealthCheckId("accelerator/1".to_owned()),
+    };
+    let zone = OutsideZone {
+        name: name("awsglobalaccelerator.com"),
+        ttl: 300,
+        names: [(name(&format!("{label}.awsglobalaccelerator.com")), stands)].into(),
+    };
+    let id = ZoneId::new("Z2BJ6XQ5FK7U4H").unwrap();
+    OutsideNames([(id, zone)].into()).into()
+}
+
+fn to_outside(owner: &str, evaluate: bool) -> RecordSet {
+    let mut set = alias(
+        owner,
+        RecordKind::A,
+        "a1.awsglobalaccelerator.com",
+        evaluate,
+    );
+    if let routing::Content::Alias(alias) = &mut set.content {
+        alias.zone = ZoneId::new("Z2BJ6XQ5FK7U4H").unwrap();
+    }
+    set
+}
+
+#[test]
+fn another_service_s_name_answers_whole_and_an_alias_of_it_with_one_address() {
+    let zone = zone("Z1", "example.com");
+    let mut view = View::default();
+    view.change(|view| {
+        view.zone(&zone);
+        view.group(&zone, &[to_outside("app.example.com", true)]);
+    });
+    let node = Node::new(Locator::new(None));
+    let names = outside("a1", &["127.80.0.1", "127.81.0.1", "fd00::1"]);
+    node.refresh_with(&view, &names);
+    assert_eq!(node.snapshot().faults(), &[] as &[String]);
+    let counts = (
+        node.snapshot().zone_count(),
+        node.snapshot().record_set_count(),
+    );
+    assert_eq!(counts, (1, 3), "its own alone");
+    let whole = ask(&node, "a1.awsglobalaccelerator.com");
+    assert!(whole.authoritative);
+    assert_eq!(
+        whole.answer,
+        [
+            "a1.awsglobalaccelerator.com. 300 A 127.80.0.1",
+            "a1.awsglobalaccelerator.com. 300 A 127.81.0.1"
+        ]
+    );
+    assert_eq!(ask(&node, "a2.awsglobalaccelerator.com").rcode, "NXDOMAIN");
+    let mut seen = std::collections::BTreeSet::new();
+    let mut random = SmallRandom::new(1);
+    for _ in 0..64 {
+        let (mut out, packet) = ([0; 4096], query("app.example.com", 1));
+        let request = Request {
+            packet: &packet,
+            source: HERE,
+            transport: Transport::Udp,
+        };
+        let Reply::Send(length) = node.answer(&request, &mut random, &mut out) else {
+            panic!("a question is answered");
+        };
+        let answer = read(&out[..length]).answer;
+        assert_eq!(answer.len(), 1, "{answer:?}");
+        seen.extend(answer);
+    }
+    assert_eq!(seen.len(), 2, "each in its turn: {seen:?}");
+
+    // The name goes, and comes with other addresses: no record of the zone changes.
+    node.refresh_with(&view, &Default::default());
+    assert_eq!(ask(&node, "app.example.com").answer.len(), 0);
+    assert_eq!(ask(&node, "a1.awsglobalaccelerator.com").rcode, "REFUSED");
+    assert!(node.snapshot().faults()[0].contains("an alias's target isn't there"));
+    node.refresh_with(&view, &outside("a1", &["127.80.0.9"]));
+    assert_eq!(node.snapshot().compiled_zones(), 1);
+    assert_eq!(
+        ask(&node, "app.example.com").answer,
+        ["app.example.com. 300 A 127.80.0.9"]
+    );
+    view.change(|_| ());
+    node.refresh_with(&view, &outside("a1", &["127.80.0.9"]));
+    assert_eq!(node.snapshot().compiled_zones(), 0, "nothing is another");
+}
+
+#[test]
+fn an_alias_looks_whether_anything_is_healthy_behind_the_name() {
+    let zone = zone("Z1", "example.com");
+    let role = |set, id: &str, role| selected(set, id, Policy::Failover(role));
+    let first = role(
+        to_outside("app.example.com", true),
+        "1",
+        routing::FailoverRole::Primary,
+    );
+    let second = role(
+        set("app.example.com 60 A 192.0.2.9"),
+        "2",
+        routing::FailoverRole::Secondary,
+    );
+    let mut view = View::default();
+    view.change(|view| {
+        view.zone(&zone);
+        view.group(&zone, &[first, second]);
+    });
+    let node = Node::new(Locator::new(None));
+    let check = HealthCheckId("accelerator/1".to_owned());
+    node.refresh_with(&view, &outside("a1", &["127.80.0.1"]));
+    let answer = |node: &Node| ask(node, "app.example.com").answer;
+    assert_eq!(answer(&node), ["app.example.com. 300 A 127.80.0.1"]);
+    node.board().set(&check, false);
+    assert_eq!(answer(&node), ["app.example.com. 60 A 192.0.2.9"]);
+    // The bit stays that check's while an alias reads it.
+    view.change(|_| ());
+    node.refresh_with(&view, &outside("a1", &["127.80.0.1"]));
+    assert_eq!(answer(&node), ["app.example.com. 60 A 192.0.2.9"]);
+    node.board().set(&check, true);
+    assert_eq!(answer(&node), ["app.example.com. 300 A 127.80.0.1"]);
+}
+
 #[test]
 fn of_two_zones_with_one_name_the_first_answers() {
     let (one, two) = (zone("Z1", "example.com"), zone("Z2", "example.com"));
@@ -422,22 +547,22 @@ fn many_zones_compile_and_only_what_changed_is_compiled_again() {
         }
     });
     let board = HealthBoard::new();
-    let first = Snapshot::compile(&view, None, &board);
+    let first = Snapshot::compile(&view, None, &board, &Arc::default());
     assert_eq!(
         (first.zone_count(), first.record_set_count()),
         (100, 100 * 22)
     );
     let line = format!("h0.{} 60 A 192.0.2.1", zones[7].name);
     view.change(|view| view.group(&zones[7], &[set(&line)]));
-    let second = Snapshot::compile(&view, Some(&first), &board);
+    let second = Snapshot::compile(&view, Some(&first), &board, &Arc::default());
     assert_eq!(second.compiled_zones(), 1);
     assert_eq!(first.compiled_zones(), 100);
     // What is wrong with a zone is said for as long as it is.
     let line = format!("bad.{} 60 A 192.0.2", zones[7].name);
     view.change(|view| view.group(&zones[7], &[set(&line)]));
-    let third = Snapshot::compile(&view, Some(&second), &board);
+    let third = Snapshot::compile(&view, Some(&second), &board, &Arc::default());
     view.change(|view| view.zone(&zones[8]));
-    let fourth = Snapshot::compile(&view, Some(&third), &board);
+    let fourth = Snapshot::compile(&view, Some(&third), &board, &Arc::default());
     assert_eq!((third.compiled_zones(), fourth.compiled_zones()), (1, 1));
     assert!(
         third.faults()[0].contains("ARRDATAIllegalIPv4Address"),

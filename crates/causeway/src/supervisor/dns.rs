@@ -60,7 +60,7 @@ impl Supervisor {
 
     /// The living edge nearest to that place, and the delay on the way there; the first one, next
     /// door, for whoever is in no place.
-    fn living_edge(&self, place: Option<Region>) -> Option<(Site, Duration)> {
+    pub(super) fn living_edge(&self, place: Option<Region>) -> Option<(Site, Duration)> {
         let sites = self.lab.settings.sites.iter();
         let mut living = sites
             .filter(|site| site.name.region().is_none() && self.slots[&site.name].is_serving());
@@ -76,7 +76,7 @@ impl Supervisor {
 }
 
 /// The place that a client is in, by its lab address.
-fn place_of(client: IpAddr) -> Option<Region> {
+pub(super) fn place_of(client: IpAddr) -> Option<Region> {
     match client {
         IpAddr::V4(address) => Place::of(address).map(|place| place.0),
         IpAddr::V6(_) => None,

@@ -51,6 +51,8 @@ impl Supervisor {
             Command::Faults => Ok(to_json(&self.fault_views())),
             Command::Heal { id } => self.heal(id).await,
             Command::Explain(question) => self.explain(question).await,
+            Command::ExplainFlow(question) => self.explain_flow(question).await,
+            Command::Flows => Ok(self.flows().await),
             Command::Identity { question } => self.identity(question).await,
             Command::Rotate => Ok(json!({ "sites": self.rotate().await })),
         }

@@ -7,6 +7,7 @@ mod compare;
 mod dns;
 mod door;
 mod execute;
+mod flows;
 mod identity;
 mod inject;
 mod ledger;

@@ -19,7 +19,9 @@ use crate::control::Renewal;
 use crate::failure::Failure;
 use crate::files;
 use crate::lab::KEY_VARIABLE;
-use crate::protocol::{Conditions, PeerConfig, Question, SiteCommand, SiteConfig, SiteEvent};
+use crate::protocol::{
+    Conditions, PeerConfig, Question, SiteCommand, SiteConfig, SiteEvent, accelerator_pools,
+};
 
 /// How long a site may take from its start until it serves. Recovery of a large store is the
 /// longest part.
@@ -381,6 +383,7 @@ fn prepare(
         tls: settings.endpoint.files(&lab.lab.directory),
         link: lab.lab.link_address(site.id),
         dns: settings.edge_dns(&site),
+        accelerator_pools: accelerator_pools(),
         clock_offset_milliseconds: conditions.clock_offset_milliseconds,
         delay_scale: settings.delay_scale,
         health_interval_milliseconds: settings.health_interval_milliseconds,

@@ -19,7 +19,7 @@ pub(crate) use draft::{Action, Change, Draft, read_drafts};
 use types::{ConfigurationView, HealthCheckId};
 
 use crate::api_limits::{MAX_BATCH_CHARACTERS, MAX_BATCH_RECORDS};
-use crate::{Content, RoutingError, Zone};
+use crate::{Content, OutsideNames, RoutingError, Zone};
 
 /// The changes that drafts describe.
 ///
@@ -86,7 +86,8 @@ fn size_faults(drafts: &[Draft]) -> Vec<String> {
     faults
 }
 
-/// Makes the changes on a copy of the zone's records as the view has them.
+/// Makes the changes on a copy of the zone's records as the view has them. `outside` reads the names
+/// that other services have by it, if an alias asks for them.
 ///
 /// # Errors
 ///
@@ -95,6 +96,7 @@ pub(crate) fn apply<'v>(
     view: &'v dyn ConfigurationView,
     zone: &'v Zone,
     changes: &[Change],
+    outside: &dyn Fn(&dyn ConfigurationView) -> OutsideNames,
 ) -> Result<WorkingCopy<'v>, RoutingError> {
     let mut copy = WorkingCopy::new(view, zone);
     let (mut faults, mut missing) = (Vec::new(), Vec::new());
@@ -113,7 +115,8 @@ pub(crate) fn apply<'v>(
             faults.extend(found);
         }
     }
-    faults.extend(result::faults(&mut copy, changes)?);
+    let outside = std::cell::LazyCell::new(|| outside(view));
+    faults.extend(result::faults(&mut copy, changes, &|| &outside)?);
     match missing.first() {
         Some(check) if missing.len() == faults.len() => {
             Err(RoutingError::NoSuchHealthCheck(check.to_string()))

@@ -7,12 +7,13 @@ use super::chains::Chains;
 use super::copy::WorkingCopy;
 use super::draft::{Action, Change, target_not_found};
 use crate::api_limits::{MAX_ALIAS_DEPTH, MAX_RECORD_SETS};
-use crate::{Alias, Content, Name, RecordKind, RecordSet, RoutingError, keys};
+use crate::{Alias, Content, Name, OutsideNames, RecordKind, RecordSet, RoutingError, keys};
 
-/// What speaks against the result.
-pub(super) fn faults(
+/// What speaks against the result. `outside` are the names of other services.
+pub(super) fn faults<'o>(
     copy: &mut WorkingCopy<'_>,
     changes: &[Change],
+    outside: &dyn Fn() -> &'o OutsideNames,
 ) -> Result<Vec<String>, RoutingError> {
     let mut faults = Vec::new();
     for (kind, text) in [
@@ -38,7 +39,10 @@ pub(super) fn faults(
         let Content::Alias(alias) = &change.set.content else {
             continue;
         };
-        let found = alias_faults(copy, &change.set, alias)?;
+        let found = match alias.zone == copy.zone.id {
+            true => alias_faults(copy, &change.set, alias)?,
+            false => outside_faults(outside(), copy, &change.set, alias),
+        };
         if found.is_empty() {
             let chains = match &mut chains {
                 Some(chains) => chains,
@@ -63,16 +67,6 @@ fn alias_faults(
     alias: &Alias,
 ) -> Result<Vec<String>, RoutingError> {
     let missing = target_not_found(&alias.target, set.kind.name(), alias.zone.as_str());
-    if alias.zone != copy.zone.id {
-        return Ok(vec![
-            missing,
-            format!(
-                "An alias to what isn't a record of zone {} is not built yet in Causeway: \
-                 {} targets zone {}",
-                copy.zone.id, set.name, alias.zone
-            ),
-        ]);
-    }
     let tried = format!(
         "Tried to create an alias that targets {}, type {} in zone {}",
         alias.target, set.kind, alias.zone
@@ -94,6 +88,34 @@ fn alias_faults(
         )]);
     }
     Ok(Vec::new())
+}
+
+/// What speaks against an alias to what isn't of the zone: there must be such a name of another
+/// service, with an address of the alias's kind.
+fn outside_faults(
+    outside: &OutsideNames,
+    copy: &WorkingCopy<'_>,
+    set: &RecordSet,
+    alias: &Alias,
+) -> Vec<String> {
+    let mut faults = vec![target_not_found(
+        &alias.target,
+        set.kind.name(),
+        alias.zone.as_str(),
+    )];
+    if !outside.is_zone(&alias.zone) {
+        faults.push(format!(
+            "An alias to what isn't a record of zone {} or an accelerator is not built yet in \
+             Causeway: {} targets zone {}",
+            copy.zone.id, set.name, alias.zone
+        ));
+    } else if outside
+        .find(&alias.zone, &alias.target)
+        .is_some_and(|(_, stands)| stands.of_kind(set.kind).next().is_some())
+    {
+        faults.clear();
+    }
+    faults
 }
 
 /// An alias of so many that those beyond the limit would have no answer. The text is ours.

@@ -35,7 +35,7 @@ pub(crate) async fn execute(
     service
         .change(id.as_str(), |view| {
             let (revision, zone) = catalogue::zone(view, allowed.account(), &id)?;
-            let mut edits = batch::apply(view, &zone, &changes)?.edits();
+            let mut edits = batch::apply(view, &zone, &changes, &*service.config.outside)?.edits();
             edits.push(catalogue::write_zone(&zone, revision));
             edits.extend(note.edits(view));
             Ok((edits, ()))

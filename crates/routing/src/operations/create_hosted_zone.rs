@@ -13,8 +13,8 @@ use crate::codec::{encode_group, encode_zone};
 use crate::model::NAME_SERVERS;
 use crate::request::{Reply, Request, document};
 use crate::{
-    Content, Name, RecordKind, RecordSet, RoutingError, Service, Zone, catalogue, ids, keys,
-    references,
+    Content, Name, OutsideNames, RecordKind, RecordSet, RoutingError, Service, Zone, catalogue,
+    ids, keys, references,
 };
 
 /// Numbers of name servers under each top-level domain.
@@ -63,7 +63,8 @@ pub(crate) async fn execute(
             if catalogue::zone_count(view, allowed.account())? >= MAX_ZONES {
                 return Err(RoutingError::TooManyZones(MAX_ZONES));
             }
-            check_free(view, allowed.account(), &wanted.name)?;
+            let outside = (service.config.outside)(view);
+            check_free(view, allowed.account(), &wanted.name, &outside)?;
             let zone = Zone {
                 account: allowed.account(),
                 id: id.clone(),
@@ -146,12 +147,16 @@ fn zone_name(text: &str) -> Result<Name, RoutingError> {
 
 /// A name is answered for by the zone that is nearest above it, whoever owns that: so none is made
 /// below another account's zone that hasn't handed the name over, as by a delegation at AWS, nor
-/// beside one of the same name.
+/// beside one of the same name, nor among another service's names.
 fn check_free(
     view: &dyn ConfigurationView,
     account: AccountId,
     name: &Name,
+    outside: &OutsideNames,
 ) -> Result<(), RoutingError> {
+    if outside.has(name) {
+        return Err(RoutingError::ConflictingDomain(name.to_string()));
+    }
     for zone in catalogue::all_zones(view)? {
         if zone.account == account || !name.is_within(&zone.name) {
             continue;

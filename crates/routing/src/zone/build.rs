@@ -15,33 +15,40 @@ use crate::board::{HealthBoard, Slot};
 use crate::dns::query_name::hash_name;
 use crate::locate::{anchor_rows, latency};
 use crate::model::Zone;
+use crate::outside::OutsideNames;
 use crate::zone::choose::MAX_GROUP;
-use crate::{Content, Name, Policy, RecordKind, RecordSet, model, rdata};
+use crate::{Content, Name, Policy, RecordKind, RecordSet, ZoneId, model, rdata};
 
 mod aliases;
+mod outside;
 
 /// Something in a zone that couldn't be compiled, in words.
 pub(crate) type Fault = String;
 
-/// Compiles a zone from the record sets of its groups.
+/// Compiles a zone from the record sets of its groups; `outside` are the names that its aliases to
+/// other services may lead to.
 pub(crate) fn compile(
     zone: &Zone,
     fingerprint: Fingerprint,
     groups: impl IntoIterator<Item = (Name, RecordKind, Vec<RecordSet>)>,
     board: &HealthBoard,
+    outside: &OutsideNames,
 ) -> CompiledZone {
-    let mut builder = Builder::new(&zone.name, board);
+    let mut builder = Builder::new(zone, board, outside);
     builder.node(zone.name.wire());
     for (name, kind, sets) in groups {
         builder.group(&name, kind, sets);
     }
     builder.complete_apex(zone);
+    builder.stand_for_outside();
     builder.finish(zone, fingerprint)
 }
 
 struct Builder<'a> {
+    id: &'a ZoneId,
     zone: &'a Name,
     board: &'a HealthBoard,
+    names_outside: &'a OutsideNames,
     faults: Vec<Fault>,
     names: Vec<u8>,
     table: NameTable,
@@ -56,13 +63,17 @@ struct Builder<'a> {
     rows: Vec<LatencyOrder>,
     /// Aliases, by entry: what they stand for is found when every group is there.
     aliases: Vec<(u32, Name, RecordKind)>,
+    /// Aliases to other services' names.
+    outside: outside::Outside,
 }
 
 impl<'a> Builder<'a> {
-    fn new(zone: &'a Name, board: &'a HealthBoard) -> Builder<'a> {
+    fn new(zone: &'a Zone, board: &'a HealthBoard, outside: &'a OutsideNames) -> Builder<'a> {
         Builder {
-            zone,
+            id: &zone.id,
+            zone: &zone.name,
             board,
+            names_outside: outside,
             faults: Vec::new(),
             names: Vec::new(),
             table: NameTable::default(),
@@ -76,6 +87,7 @@ impl<'a> Builder<'a> {
             orders: BTreeMap::new(),
             rows: Vec::new(),
             aliases: Vec::new(),
+            outside: outside::Outside::default(),
         }
     }
 
@@ -206,7 +218,15 @@ impl<'a> Builder<'a> {
                 entry.evaluate_target_health = alias.evaluate_target_health;
                 details.alias = Some(alias.target.clone());
                 let target = alias.target.clone();
-                self.aliases.push((number, target, set.kind));
+                match alias.zone == *self.id {
+                    true => self.aliases.push((number, target, set.kind)),
+                    false => {
+                        let zone = alias.zone.clone();
+                        self.outside
+                            .aliases
+                            .push((number, (zone, target), set.kind));
+                    }
+                }
             }
         }
         if policy.is_some() || details.check.is_some() || entry.alias {
@@ -312,8 +332,11 @@ impl<'a> Builder<'a> {
             orders: self.rows.into(),
             negative,
             servers,
+            outside: self.outside.found,
+            outside_entries: self.outside.entries,
             faults: self.faults,
         };
+        outside::resolve(&mut compiled, &self.outside.aliases, &self.outside.nodes);
         aliases::resolve(&mut compiled, &self.aliases);
         compiled
     }

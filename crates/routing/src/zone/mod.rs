@@ -13,6 +13,7 @@ use types::HealthCheckId;
 
 use crate::board::Slot;
 use crate::dns::query_name::hash_name;
+use crate::outside::{OutsideName, OutsideNames};
 use crate::{Location, Name, RecordKind, RecordSet, ZoneId};
 
 pub(crate) use build::{Fault, compile};
@@ -61,6 +62,11 @@ pub(crate) struct CompiledZone {
     negative: Set,
     /// The apex's NS records.
     servers: Option<u32>,
+    /// What its aliases to other services' names found: by zone and name, with how long it may be
+    /// kept.
+    outside: BTreeMap<(ZoneId, Name), Option<(u32, OutsideName)>>,
+    /// How many entries stand for such names: no record sets.
+    outside_entries: usize,
     /// What of it couldn't be compiled.
     pub(crate) faults: Vec<Fault>,
 }
@@ -261,7 +267,16 @@ impl CompiledZone {
 
     /// How many record sets it has.
     pub(crate) fn record_sets(&self) -> usize {
-        self.entries.len()
+        self.entries.len() - self.outside_entries
+    }
+
+    /// Do its aliases to other services' names find in those what they were compiled to?
+    pub(crate) fn outside_stands(&self, names: &OutsideNames) -> bool {
+        let mut found = self.outside.iter();
+        found.all(|((zone, name), was)| {
+            let is = names.find(zone, name);
+            is == was.as_ref().map(|(ttl, stands)| (*ttl, stands))
+        })
     }
 
     /// The checks that its records depend on.

@@ -380,8 +380,8 @@ fn aliases_have_targets_of_the_zone_and_make_no_loop() {
         &[],
         &[create(elsewhere)],
         &format!(
-            "{}, An alias to what isn't a record of zone ZONE is not built yet in Causeway: \
-             x.example.com. targets zone Z2FDTNDATAQYW2",
+            "{}, An alias to what isn't a record of zone ZONE or an accelerator is not \
+             built yet in Causeway: x.example.com. targets zone Z2FDTNDATAQYW2",
             missing("d.cloudfront.net.", "Z2FDTNDATAQYW2")
         ),
     );
@@ -431,6 +431,33 @@ fn aliases_have_targets_of_the_zone_and_make_no_loop() {
         "RRSet with DNS name x.example.com., type A, SetIdentifier m cannot be created as a \
          multivalue answer rrset cannot be an alias.",
     );
+}
+
+#[test]
+fn an_alias_may_lead_to_another_service_s_name() {
+    let (zone, there) = ("Z2BJ6XQ5FK7U4H", "a1.awsglobalaccelerator.com");
+    let to =
+        |kind: &str, target: &str| create(alias("x.example.com", kind, "", zone, target, true));
+    let api = Api::new();
+    let own = api.zone("example.com");
+    api.batch(&own, &[to("A", there)]).ok();
+    let listed = api.get(&format!("hostedzone/{own}/rrset")).ok();
+    assert!(listed.all("HostedZoneId").contains(&zone.to_owned()));
+    assert!(listed.all("DNSName").contains(&format!("{there}.")));
+    let body = "<Name>a2.awsglobalaccelerator.com</Name><CallerReference>r</CallerReference>";
+    let (code, _) = api.post("CreateHostedZone", "hostedzone", body).error();
+    assert_eq!(code, "ConflictingDomainExists");
+    // It has no address of the other family, and is all that there is.
+    for (kind, target) in [("AAAA", there), ("A", "a2.awsglobalaccelerator.com")] {
+        refused(
+            &[],
+            &[to(kind, target)],
+            &format!(
+                "Tried to create an alias that targets {target}., type {kind} in zone {zone}, but \
+                 that target was not found"
+            ),
+        );
+    }
 }
 
 #[test]

@@ -11,7 +11,10 @@ use std::task::{Context, Poll, Waker};
 use aws::access::{Authorizer, Owner};
 use bytes::Bytes;
 use http::{Request, Response};
-use routing::{NodeView, Observation, Service, ServiceConfig, Targets, TestAnswer, TestQuestion};
+use routing::{
+    Name, NodeView, Observation, OutsideName, OutsideNames, OutsideZone, Service, ServiceConfig,
+    Targets, TestAnswer, TestQuestion, ZoneId,
+};
 use types::{
     AccountId, Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected,
     ConfigurationView, Environment, HealthCheckId, Monotonic, Now, Proposal, Sleep, Timestamp,
@@ -179,6 +182,21 @@ impl NodeView for Nodes {
     }
 }
 
+/// One name of another service.
+fn outside() -> OutsideNames {
+    let name = |text: &str| Name::parse(text).unwrap();
+    let stands = OutsideName {
+        addresses: vec!["127.80.0.1".parse().unwrap(), "127.81.0.1".parse().unwrap()],
+        check: HealthCheckId("accelerator/1".to_owned()),
+    };
+    let zone = OutsideZone {
+        name: name("awsglobalaccelerator.com"),
+        ttl: 300,
+        names: [(name("a1.awsglobalaccelerator.com"), stands)].into(),
+    };
+    OutsideNames([(ZoneId::new("Z2BJ6XQ5FK7U4H").unwrap(), zone)].into())
+}
+
 /// A site's API and what stands behind it.
 pub struct Api {
     pub service: Service,
@@ -240,6 +258,7 @@ impl Api {
                 allows: Arc::new(|address: IpAddr| address.is_loopback()),
                 setting: "health.targets".to_owned(),
             },
+            outside: Arc::new(|_| outside()),
         });
         Api {
             service,

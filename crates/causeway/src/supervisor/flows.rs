@@ -1,0 +1,59 @@
+//! What is asked of the edges about accelerators: where a flow would go, and what they carry.
+
+use futures_util::future::join_all;
+use runtime::CallError;
+use serde_json::{Value, json};
+
+use super::Supervisor;
+use super::dns::place_of;
+use super::execute::{QUESTION_WAIT, STATUS_WAIT};
+use crate::failure::Failure;
+use crate::protocol::{FlowQuestion, Question, SiteCommand};
+
+impl Supervisor {
+    /// Has the edge that a client's flow would come to explain where it would go.
+    pub(super) async fn explain_flow(&self, question: FlowQuestion) -> Result<Value, Failure> {
+        let place = place_of(question.from.ip());
+        let (edge, _) = self.living_edge(place).ok_or_else(|| {
+            let failure = match self.lab.settings.has_edges() {
+                true => "no edge runs that could carry it",
+                false => "this lab has no edge, so nobody carries flows of accelerators",
+            };
+            Failure::did_not_hold(failure).then("`causeway status` shows the sites")
+        })?;
+        let question = Question::ExplainFlow(question);
+        let command = SiteCommand::Ask { question };
+        let answer = self.slots[&edge.name].call(&command, QUESTION_WAIT).await;
+        let mut explanation = answer.map_err(|cause| match cause {
+            CallError::Failed(why) => Failure::wrong_use(why),
+            other => Failure::did_not_hold(format!("{}: {other}", edge.name)),
+        })?;
+        explanation["edge"] = json!(edge.name);
+        Ok(explanation)
+    }
+
+    /// What each edge carries; who doesn't answer is named with the reason.
+    pub(super) async fn flows(&self) -> Value {
+        let sites = self.lab.settings.sites.iter();
+        let edges = sites.filter(|site| site.name.region().is_none());
+        let asked = edges.map(|site| async move {
+            let question = Question::Flows;
+            let command = SiteCommand::Ask { question };
+            let answer = self.slots[&site.name].call(&command, STATUS_WAIT).await;
+            (site.name, answer)
+        });
+        let (mut edges, mut silent) = (Vec::new(), Vec::new());
+        for (name, answer) in join_all(asked).await {
+            match answer {
+                Ok(mut answer) => {
+                    answer["edge"] = json!(name);
+                    edges.push(answer);
+                }
+                Err(cause) => {
+                    silent.push(json!({ "region": name, "reason": cause.to_string() }));
+                }
+            }
+        }
+        json!({ "edges": edges, "silent": silent })
+    }
+}
