@@ -6,7 +6,7 @@
 use std::pin::pin;
 use std::sync::LazyLock;
 
-use aws::json::{self, DYNAMODB};
+use aws::json::{self, DYNAMODB, GLOBAL_ACCELERATOR};
 use aws::query::{self, IAM, QueryService, STS};
 use aws::signature::{Expected, Rules, SignatureError};
 use aws::xml::{self, XmlErrors};
@@ -21,7 +21,7 @@ use types::{Deployment, Span, Timestamp};
 
 use crate::client::Client;
 use crate::region::Region;
-use crate::route53;
+use crate::{accelerator, route53};
 
 /// The Regions that signatures for services without a home may name: any. AWS takes us-east-1
 /// alone for most of them (AWS General Reference, "Service endpoints and quotas"), which SDKs know
@@ -50,14 +50,15 @@ const GLOBAL_REGION: &str = "us-east-1";
 /// milliseconds; an answer that is held back says nothing of a change that was made. Ours.
 const ADOPTION_WAIT: Span = Span::seconds(2);
 
-/// The header that names an operation of DynamoDB.
-const DYNAMODB_TARGET: &str = "x-amz-target";
+/// The header that names an operation of a service that speaks JSON.
+const TARGET: &str = "x-amz-target";
 
 /// Which service a request is for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Addressee {
     Tables,
     Routing,
+    Accelerators,
     Iam,
     Sts,
     Objects,
@@ -73,6 +74,7 @@ impl Addressee {
             return match scope.service.as_str() {
                 "dynamodb" => Addressee::Tables,
                 route53::SERVICE => Addressee::Routing,
+                accelerator::SERVICE => Addressee::Accelerators,
                 "iam" => Addressee::Iam,
                 "sts" => Addressee::Sts,
                 "s3" => Addressee::Objects,
@@ -85,7 +87,12 @@ impl Addressee {
             value.starts_with(b"application/x-www-form-urlencoded")
         });
         match parts.uri.path() {
-            _ if parts.headers.contains_key(DYNAMODB_TARGET) => Addressee::Tables,
+            _ if parts.headers.contains_key(TARGET) => {
+                match json::operation(parts, &GLOBAL_ACCELERATOR).is_ok() {
+                    true => Addressee::Accelerators,
+                    false => Addressee::Tables,
+                }
+            }
             path if path.starts_with(route53::PATHS) => Addressee::Routing,
             // Whoever puts an object may send it as a form.
             "/" if is_form => Addressee::Sts,
@@ -117,6 +124,10 @@ impl<E: Engine> Region<E> {
                 Err(error) => json::failure(&DYNAMODB, &request_id, &error),
             },
             Addressee::Routing => self.serve_routing(&letter).await,
+            Addressee::Accelerators => match self.serve_accelerators(&letter).await {
+                Ok(answer) => json::success(&GLOBAL_ACCELERATOR, &request_id, answer),
+                Err(error) => json::failure(&GLOBAL_ACCELERATOR, &request_id, &error),
+            },
             Addressee::Iam => self.serve_identity(&letter, &IAM).await,
             Addressee::Sts => self.serve_identity(&letter, &STS).await,
             Addressee::Objects => {
@@ -141,6 +152,21 @@ impl<E: Engine> Region<E> {
         };
         let call = self.admit(letter, &expected, self.name.name())?;
         self.tables.execute(&call, operation, body).await
+    }
+
+    async fn serve_accelerators(&self, letter: &Letter<'_>) -> Result<Bytes, ServiceError> {
+        let Letter { parts, body, .. } = *letter;
+        if body.len() as u64 > GLOBAL_ACCELERATOR.request_limit.0 {
+            return Err(json::request_too_large(&GLOBAL_ACCELERATOR));
+        }
+        let operation = json::operation(parts, &GLOBAL_ACCELERATOR)?;
+        let expected = Expected {
+            service: accelerator::SERVICE,
+            regions: &ANYWHERE,
+            rules: Rules::JSON,
+        };
+        let call = self.admit(letter, &expected, accelerator::REGION)?;
+        self.accelerators.execute(&call, operation, body).await
     }
 
     async fn serve_routing(&self, letter: &Letter<'_>) -> Response<Bytes> {
@@ -264,7 +290,7 @@ pub(crate) fn context(
 /// Is the request with that head for S3?
 pub(crate) fn is_for_objects(parts: &Parts) -> bool {
     // DynamoDB's are the most, and needn't be looked at twice.
-    !parts.headers.contains_key(DYNAMODB_TARGET)
+    !parts.headers.contains_key(TARGET)
         && Addressee::of(parts) == Addressee::Objects
         && !is_health_check(parts)
 }
@@ -311,6 +337,7 @@ mod tests {
     fn a_signed_request_goes_where_its_scope_says() {
         assert_eq!(signed("dynamodb"), Addressee::Tables);
         assert_eq!(signed("route53"), Addressee::Routing);
+        assert_eq!(signed("globalaccelerator"), Addressee::Accelerators);
         assert_eq!(signed("iam"), Addressee::Iam);
         assert_eq!(signed("sts"), Addressee::Sts);
         assert_eq!(signed("s3"), Addressee::Objects);
@@ -352,6 +379,9 @@ mod tests {
         assert_eq!(addressee(hosted), Addressee::Objects);
         let target = Request::post("/x").header("x-amz-target", "DynamoDB_20120810.PutItem");
         assert_eq!(addressee(target), Addressee::Tables);
+        let target = "GlobalAccelerator_V20180706.ListAccelerators";
+        let target = Request::post("/").header("x-amz-target", target);
+        assert_eq!(addressee(target), Addressee::Accelerators);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Asynchronous but of no runtime: `runtime` runs its tasks over sockets, `world` over virtual
 //! time. It opens no socket, reads no clock, and knows nothing of the other sites but the link.
 
+mod accelerator;
 mod apply;
 mod asking;
 mod client;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use accelerator::Pools;
 use aws::signature::Verifier;
 use bytes::Bytes;
 use council::{CouncilConfig, CouncilDriver, Timing};
@@ -17,6 +18,7 @@ use store::{Batch, Engine, Snapshot, Space};
 use tables::{Tables, TablesConfig};
 use types::{AccountId, Deployment, Environment, SiteId};
 
+use crate::accelerator::Edges;
 use crate::asking::Asking;
 use crate::error::OpenError;
 use crate::message::{LogId, cursor_key, decode_cursor};
@@ -43,6 +45,9 @@ pub struct RegionConfig {
     pub account: AccountId,
     /// The deployment's largest round trip between sites, for the council's patience.
     pub largest_round_trip: types::Span,
+    /// What accelerators' static addresses are drawn from; or why there can be none here, in words
+    /// for whoever makes one.
+    pub accelerator_pools: Result<Pools, String>,
     /// What its objects are given.
     pub objects: ObjectsOptions,
     /// A planted bug: for the simulation only.
@@ -130,6 +135,9 @@ impl<E: Engine> Region<E> {
         let (store, clocks) = (engine.clone(), environment.clone());
         let steering = Steering::open(store, council.clone(), here, options, clocks, ports.clone());
         let steering = steering.await?;
+        let pools = config.accelerator_pools.clone();
+        let accelerators =
+            accelerators(&environment, &council, &steering, (pools, targets.clone()));
         let routing = routing(&environment, &council, &steering, targets);
         let RegionSecrets { root_keys, sealer } = secrets;
         let bootstrap = config.bootstrap(root_keys);
@@ -158,6 +166,7 @@ impl<E: Engine> Region<E> {
             council,
             steering,
             routing,
+            accelerators,
             directory,
             sealer,
             bootstrap,
@@ -190,6 +199,23 @@ fn routing<E: Engine>(
         configuration: council.clone(),
         nodes: Arc::new(Nodes(steering.clone())),
         targets: crate::route53::targets(targets),
+        outside: Arc::new(steering::accelerator_names),
+    })
+}
+
+/// Global Accelerator, over the council's settings and what steering hears of the edges.
+fn accelerators<E: Engine>(
+    environment: &Arc<dyn Environment>,
+    council: &Arc<CouncilDriver<E>>,
+    steering: &Arc<Steering<E>>,
+    (pools, targets): (Result<Pools, String>, health::TargetPolicy),
+) -> accelerator::Service {
+    accelerator::Service::new(accelerator::ServiceConfig {
+        environment: environment.clone(),
+        configuration: council.clone(),
+        nodes: Arc::new(Edges(steering.clone())),
+        pools,
+        targets: crate::accelerator::targets(targets),
     })
 }
 

@@ -51,6 +51,7 @@ pub struct Region<E: Engine> {
     pub(crate) council: Arc<CouncilDriver<E>>,
     pub(crate) steering: Arc<Steering<E>>,
     pub(crate) routing: routing::Service,
+    pub(crate) accelerators: accelerator::Service,
     pub(crate) directory: identity::Service,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) bootstrap: Bootstrap,

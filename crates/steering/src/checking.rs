@@ -7,6 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use accelerator::checks::is_accelerators;
 use bytes::Bytes;
 use event_listener::Event;
 use futures_util::future::{Either, pending, select};
@@ -14,7 +15,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use health::{Input, Monitor, Output, ProbeRequest, SiteObservation, Tally};
 use link::Service;
 use store::{Batch, Engine, Space};
-use types::{ConfigurationView, HealthCheckId, SiteId, Span};
+use types::{ConfigurationView, HealthCheckId, Now, SiteId, Span};
 
 use crate::steering::{Steering, generation};
 
@@ -158,7 +159,8 @@ impl<E: Engine> Steering<E> {
 
     /// These are the health checks from now on. When this returns, the status of each is set.
     pub(crate) fn configure_checks(&self, view: &dyn ConfigurationView) {
-        let checks = routing::health_checks(view);
+        let mut checks = routing::health_checks(view);
+        checks.extend(accelerator::health_checks(view));
         self.checking
             .has_checks
             .store(!checks.is_empty(), Ordering::Relaxed);
@@ -176,11 +178,12 @@ impl<E: Engine> Steering<E> {
         if let Err(error) = monitor.step(now, input, &mut outputs) {
             tracing::warn!(%error, "a health report was refused");
         }
-        self.carry_out(outputs)
+        self.carry_out(now, &monitor, outputs)
     }
 
-    fn carry_out(&self, outputs: Vec<Output>) -> Vec<ProbeRequest> {
+    fn carry_out(&self, now: Now, monitor: &Monitor, outputs: Vec<Output>) -> Vec<ProbeRequest> {
         let mut requests = Vec::new();
+        let mut endpoints = self.accelerators.look_at_unheard(now, monitor);
         for output in outputs {
             match output {
                 Output::Request(request) => requests.push(request),
@@ -189,6 +192,12 @@ impl<E: Engine> Steering<E> {
                         self.send(to, HEALTH, payload);
                     }
                 }
+                Output::Status(check, healthy) if is_accelerators(&check) => {
+                    self.accelerators.found(now, monitor, check, healthy);
+                    endpoints = true;
+                }
+                // The board lets go of it with the endpoint.
+                Output::Gone(check) if is_accelerators(&check) => {}
                 Output::Status(check, healthy) => {
                     if self.node.board().set(&check, healthy) {
                         tracing::info!(%check, healthy, "a health check's status");
@@ -204,6 +213,9 @@ impl<E: Engine> Steering<E> {
                     self.checking.kept_bell.notify(usize::MAX);
                 }
             }
+        }
+        if endpoints {
+            self.tell_names();
         }
         requests
     }

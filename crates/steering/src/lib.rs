@@ -3,12 +3,14 @@
 //! sites, and learns which edge serves which revision. Regions and edges put it to use; it
 //! decides nothing that `routing` and `health` don't, and opens no socket.
 
+mod accelerators;
 mod checking;
 mod names;
 mod routes;
 mod serving;
 mod steering;
 
+pub use accelerators::{ACCELERATOR_ZONE, AcceleratorsStatus, Carrier, accelerator_names};
 pub use serving::{EdgeServing, SERVING_EVERY, SERVING_FRESHNESS};
 pub use steering::{
     LinkWatch, MAX_FAULTS, OpenError, Steering, SteeringOptions, SteeringStatus, Task,

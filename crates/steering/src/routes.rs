@@ -7,6 +7,7 @@ use std::sync::Arc;
 use store::Engine;
 use types::{ConfigurationView, HealthCheckId};
 
+use crate::accelerators::names_of;
 use crate::steering::{MAX_FAULTS, Steering, SteeringStatus};
 
 impl<E: Engine> Steering<E> {
@@ -26,7 +27,13 @@ impl<E: Engine> Steering<E> {
         if self.checks_changed(view) {
             self.configure_checks(view);
         }
-        if self.node.refresh(view) {
+        // Before the names that lead to them, and before anyone hears of the revision.
+        self.accelerators.serve(view);
+        self.tell_names();
+        let outside = Arc::new(names_of(&self.accelerators.node.snapshot()));
+        if self.node.refresh_with(view, &outside) {
+            // Of names that no alias led to before, the board has let go.
+            self.tell_names();
             tracing::debug!(revision = view.revision(), "another revision is served");
             self.swapped.notify(usize::MAX);
         }
@@ -36,8 +43,10 @@ impl<E: Engine> Steering<E> {
     fn checks_changed(&self, view: &dyn ConfigurationView) -> bool {
         let served = self.node.snapshot().revision();
         let mut changed = served == 0;
-        let known = view.visit_changes(routing::keys::CHECKS, served, &mut |_, _| changed = true);
-        changed || !known
+        let prefixes = [routing::keys::CHECKS, accelerator::keys::ACCELERATORS];
+        let known =
+            prefixes.map(|prefix| view.visit_changes(prefix, served, &mut |_, _| changed = true));
+        changed || known != [true; 2]
     }
 
     /// How it is.
@@ -55,6 +64,7 @@ impl<E: Engine> Steering<E> {
             records: snapshot.record_set_count(),
             faults: snapshot.faults().iter().take(MAX_FAULTS).cloned().collect(),
             health: health.collect(),
+            accelerators: self.accelerators_status(),
         }
     }
 }

@@ -48,7 +48,7 @@ impl<E: Engine> Steering<E> {
     /// edges there is nobody to wait for but this site.
     pub fn is_in_sync(&self, revision: u64) -> bool {
         if !self.has_edges() {
-            return self.node.snapshot().served_through() >= revision;
+            return self.served_through() >= revision;
         }
         let mut living = self.edges_serving();
         living.retain(|edge| edge.is_fresh);
@@ -91,7 +91,7 @@ impl<E: Engine> Steering<E> {
             let changed = self.swapped.listen();
             let connected = self.links_changed.listen();
             let note = Serving {
-                revision: self.node.snapshot().served_through(),
+                revision: self.served_through(),
             };
             let note = note.encode();
             for (region, _) in self.deployment.regions() {

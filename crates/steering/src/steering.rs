@@ -16,6 +16,7 @@ use routing::{Locator, Node};
 use store::{Engine, ReadError, Snapshot, Space};
 use types::{Deployment, Environment, HealthCheckId, Prober, Region, Site, SiteId};
 
+use crate::accelerators::{Accelerators, AcceleratorsStatus};
 use crate::checking::{Checking, HEALTH, KEPT};
 use crate::serving::{Heard, SERVING};
 
@@ -62,6 +63,7 @@ pub struct Steering<E: Engine> {
     pub(crate) admission: Admission,
     pub(crate) prober: Arc<dyn Prober>,
     pub(crate) node: Node,
+    pub(crate) accelerators: Accelerators,
     /// Rings when another snapshot is served.
     pub(crate) swapped: Event,
     /// Rings when a link came, went, or came anew.
@@ -86,6 +88,8 @@ pub struct SteeringStatus {
     pub faults: Vec<String>,
     /// Every health check, and whether it is healthy here.
     pub health: Vec<(HealthCheckId, bool)>,
+    /// Its accelerators.
+    pub accelerators: AcceleratorsStatus,
 }
 
 /// Sees whether the health lane to a peer came, went, or came anew.
@@ -142,6 +146,7 @@ impl<E: Engine> Steering<E> {
             admission: Admission::open(),
             prober: options.prober,
             node: Node::new(options.locator),
+            accelerators: Accelerators::default(),
             swapped: Event::new(),
             links_changed: Event::new(),
             checking: Checking::new(monitor),

@@ -47,6 +47,7 @@ impl Opening {
             deployment: self.deployment.clone(),
             site: self.site,
             account: AccountId::LAB,
+            accelerator_pools: Err("a simulated world has no addresses".to_owned()),
             objects: ObjectsOptions {
                 blobs: Arc::new(self.blobs.clone()),
                 webhooks: Arc::new(NoWebhooks),

@@ -58,15 +58,14 @@ pub fn flows(query: &Query) -> Result<(), Failure> {
 }
 
 /// The rows of that name of all edges, a line each.
-fn table(title: &str, name: &str, edges: &[Value]) -> Table {
+fn table(title: &'static str, name: &str, edges: &[Value]) -> Table {
     let mut table = Table::new([
         "EDGE",
         title,
         "PROTOCOL",
         "OPEN",
         "FLOWS",
-        "REFUSED",
-        "TIMED OUT",
+        "FAILED",
         "BYTES IN",
         "BYTES OUT",
     ]);
@@ -87,8 +86,7 @@ fn table(title: &str, name: &str, edges: &[Value]) -> Table {
                 text("protocol"),
                 text("open"),
                 text("flows"),
-                text("refused"),
-                text("timed_out"),
+                text("failed"),
                 bytes("bytes_in"),
                 bytes("bytes_out"),
             ]);

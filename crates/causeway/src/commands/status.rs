@@ -47,6 +47,15 @@ fn render(report: &StatusReport) -> String {
     if report.dns.is_some() {
         text.push_str(&format!("\n{}", names(&report.sites)));
     }
+    let with_flows = |site: &&SiteReport| site.detail["accelerators"]["accelerators"] != 0;
+    if report
+        .sites
+        .iter()
+        .filter(|site| site.dns.is_some())
+        .any(|site| with_flows(&site))
+    {
+        text.push_str(&format!("\n{}", flows(&report.sites)));
+    }
     if report.sites.iter().any(|site| site.app.is_some()) {
         text.push_str(&format!("\n{}", apps(&report.sites)));
     }
@@ -208,6 +217,38 @@ fn names(sites: &[SiteReport]) -> Table {
             or_dash(unhealthy),
             number(&dns["queries"]),
             number(&dns["answers"]),
+        ]);
+    }
+    table
+}
+
+/// The edges' accelerators: what they steer by, and what they carry; `causeway flows` has it by
+/// listener and by endpoint.
+fn flows(sites: &[SiteReport]) -> Table {
+    let mut table = Table::new([
+        "FLOWS",
+        "ACCELERATORS",
+        "LISTENERS",
+        "REVISION",
+        "HEALTHY",
+        "UNHEALTHY",
+        "OPEN",
+        "CAME",
+        "UNSERVED",
+    ]);
+    for site in sites.iter().filter(|site| site.dns.is_some()) {
+        let (known, flows) = (&site.detail["accelerators"], &site.detail["flows"]);
+        let number = |value: &Value| value.as_u64().map_or("-".to_owned(), |n| n.to_string());
+        table.row([
+            site.site.to_string(),
+            number(&known["accelerators"]),
+            number(&known["listeners"]),
+            number(&known["revision"]),
+            number(&known["endpoints"]["healthy"]),
+            number(&known["endpoints"]["unhealthy"]),
+            number(&flows["open"]),
+            number(&flows["flows"]),
+            number(&flows["unserved"]),
         ]);
     }
     table

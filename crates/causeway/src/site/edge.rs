@@ -1,5 +1,5 @@
-//! An edge as a site process runs it: its DNS servers over its steering, and what the operator
-//! asks about it. It answers from its own disk before any link is up.
+//! An edge as a site process runs it: its DNS servers and its flows over its steering, and what the
+//! operator asks about it. It answers and carries by its own disk before any link is up.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,10 +15,11 @@ use runtime::{
 };
 use serde_json::{Value, json};
 use store::EmbeddedEngine;
-use types::{Environment, SiteId};
+use types::{Environment, Geography, SiteId};
 
 use super::database::open_engine;
 use super::dns::{Answers, explain};
+use super::flows::EdgeFlows;
 use super::{Site, Task};
 use crate::failure::Failure;
 use crate::protocol::{DnsAddresses, Question, SiteConfig};
@@ -36,6 +37,7 @@ pub(super) struct EdgeSite {
     addresses: DnsAddresses,
     datagrams: UdpServer,
     connections: TcpServer,
+    flows: EdgeFlows,
 }
 
 impl EdgeSite {
@@ -57,6 +59,11 @@ impl EdgeSite {
         let clocks: Arc<dyn Environment> = environment.clone();
         let edge = Edge::open(open_engine(config).await?, settings, clocks, ports).await;
         let edge = edge.map_err(Failure::did_not_hold)?;
+        let site = config.deployment.named(config.site);
+        let place = site.map(|site| site.place);
+        let place = place.ok_or_else(|| Failure::wrong_use("the edge is of no deployment"))?;
+        let scale = config.delay_scale;
+        let flows = EdgeFlows::start(edge.steering(), place, Geography { scale })?;
         let answers = Arc::new(Answers::of(edge.steering(), environment.random()));
         let at = [
             DnsAddress::open(addresses.address),
@@ -69,6 +76,7 @@ impl EdgeSite {
             addresses,
             datagrams: datagrams.map_err(Failure::wrong_use)?,
             connections: connections.map_err(Failure::wrong_use)?,
+            flows,
         })
     }
 
@@ -77,9 +85,12 @@ impl EdgeSite {
         let council = &status.council;
         let mut alarms = Vec::new();
         if !council.majority {
-            alarms.push("no majority of sites is heard: DNS goes on as it last was".to_owned());
+            alarms.push(
+                "no majority of sites is heard: DNS and flows go on as they last were".to_owned(),
+            );
         }
         let faults = status.steering.faults.iter();
+        let faults = faults.chain(&status.steering.accelerators.faults);
         alarms.extend(faults.map(|fault| format!("not served: {fault}")));
         let counts = self.datagrams.counts().plus(self.connections.counts());
         json!({
@@ -99,6 +110,8 @@ impl EdgeSite {
                 "lost": counts.lost,
             },
             "routing": super::dns::status(&status.steering),
+            "accelerators": super::flows::status(&status.steering.accelerators),
+            "flows": self.flows.status(),
             "put_aside": status.put_aside,
             "alarms": alarms,
         })
@@ -108,7 +121,10 @@ impl EdgeSite {
 impl Service for EdgeSite {
     /// An edge has no API, so this is never asked.
     async fn call(&self, _client: SocketAddr, _request: Request<Bytes>) -> Response<Bytes> {
-        let text = format!("{} answers DNS and has no API\n", self.edge.name());
+        let text = format!(
+            "{} answers DNS, carries flows, and has no API\n",
+            self.edge.name()
+        );
         let mut response = Response::new(Bytes::from(text));
         *response.status_mut() = StatusCode::NOT_IMPLEMENTED;
         response
@@ -136,6 +152,9 @@ impl Site for EdgeSite {
             match question {
                 Question::Status => Ok(self.status()),
                 Question::Explain(question) => explain(self.edge.steering(), &question),
+                Question::ExplainFlow(question) => self.flows.explain(&question),
+                Question::Flows => Ok(self.flows.counts()),
+                Question::Metrics => Ok(json!(self.flows.metrics(self.edge.name()))),
                 other => Err(format!("an edge has no answer about {other:?}")),
             }
         })

@@ -6,6 +6,7 @@ mod certificate;
 mod database;
 mod dns;
 mod edge;
+mod flows;
 mod region;
 mod steering;
 mod webhooks;

@@ -83,6 +83,7 @@ impl RegionSite {
                 blobs: bytes.blobs,
                 webhooks: Arc::new(AllowedWebhooks(config.webhooks.clone())),
             },
+            accelerator_pools: super::flows::pools(config)?,
             planted: None,
             planted_in_tables: None,
         };
@@ -141,7 +142,9 @@ impl RegionSite {
             }
         }
         let mut value = to_json(&status)?;
-        value["routing"] = super::dns::status(&self.region.steering().status());
+        let steering = self.region.steering().status();
+        value["routing"] = super::dns::status(&steering);
+        value["accelerators"] = super::flows::status(&steering.accelerators);
         value["alarms"] = json!(alarms);
         value["store_bytes"] = json!(self.engine.approximate_bytes());
         Ok(value)
@@ -264,6 +267,7 @@ impl RegionSite {
         json!([
             counted("dynamodb", tables),
             counted("route53", routing::Service::operations()),
+            counted("globalaccelerator", accelerator::Service::operations()),
             counted("iam", identity::Service::iam_operations()),
             counted("sts", identity::Service::sts_operations()),
             counted("s3", Region::<EmbeddedEngine>::s3_operations()),
@@ -366,6 +370,9 @@ impl Site for RegionSite {
                 Question::Majority => Ok(json!(self.region.council().status().majority)),
                 Question::Explain(question) => explain(self.region.steering(), &question),
                 Question::Identity(question) => self.identity(&question).await,
+                other @ (Question::ExplainFlow(_) | Question::Flows) => {
+                    Err(format!("a Region has no answer about {other:?}"))
+                }
             }
         })
     }

@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use runtime::CallError;
 use serde_json::{Value, json};
+use types::SiteName;
 
 use super::Supervisor;
 use super::dns::place_of;
@@ -34,26 +35,36 @@ impl Supervisor {
 
     /// What each edge carries; who doesn't answer is named with the reason.
     pub(super) async fn flows(&self) -> Value {
+        let (answers, silent) = self.heard_of_edges(&Question::Flows).await;
+        let edges = answers.into_iter().map(|(name, mut answer)| {
+            answer["edge"] = json!(name);
+            answer
+        });
+        json!({ "edges": edges.collect::<Vec<_>>(), "silent": silent })
+    }
+
+    /// The answers of the edges that answered, and who didn't, and why.
+    pub(super) async fn heard_of_edges(
+        &self,
+        question: &Question,
+    ) -> (Vec<(SiteName, Value)>, Vec<Value>) {
         let sites = self.lab.settings.sites.iter();
         let edges = sites.filter(|site| site.name.region().is_none());
         let asked = edges.map(|site| async move {
-            let question = Question::Flows;
+            let question = question.clone();
             let command = SiteCommand::Ask { question };
             let answer = self.slots[&site.name].call(&command, STATUS_WAIT).await;
             (site.name, answer)
         });
-        let (mut edges, mut silent) = (Vec::new(), Vec::new());
+        let (mut heard, mut silent) = (Vec::new(), Vec::new());
         for (name, answer) in join_all(asked).await {
             match answer {
-                Ok(mut answer) => {
-                    answer["edge"] = json!(name);
-                    edges.push(answer);
-                }
+                Ok(answer) => heard.push((name, answer)),
                 Err(cause) => {
                     silent.push(json!({ "region": name, "reason": cause.to_string() }));
                 }
             }
         }
-        json!({ "edges": edges, "silent": silent })
+        (heard, silent)
     }
 }

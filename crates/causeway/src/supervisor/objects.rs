@@ -36,12 +36,15 @@ impl Supervisor {
         Ok(json!({ "objects": rows, "more": more, "silent": silent }))
     }
 
-    /// The Regions' figures in Prometheus' text format, as `text`.
+    /// The Regions' and the edges' figures in Prometheus' text format, as `text`.
     pub(super) async fn metrics(&self) -> Result<Value, Failure> {
-        let (answers, silent) = self.heard(&Question::Metrics).await;
+        let (mut answers, mut silent) = self.heard(&Question::Metrics).await;
         if answers.is_empty() {
             return Err(no_answer());
         }
+        let (edges, unheard) = self.heard_of_edges(&Question::Metrics).await;
+        answers.extend(edges);
+        silent.extend(unheard);
         let texts = answers.iter().filter_map(|(_, answer)| answer.as_str());
         Ok(json!({ "text": merged(texts), "silent": silent }))
     }

@@ -377,6 +377,7 @@ fn config() -> RegionConfig {
         deployment: Deployment { sites: vec![site] },
         site: SiteId(1),
         account: AccountId::LAB,
+        accelerator_pools: Err("nobody carries flows here".to_owned()),
         largest_round_trip: Span::milliseconds(1),
         objects: ObjectsOptions {
             blobs: Arc::new(MemoryBlobs::new()),

@@ -86,8 +86,8 @@ fn size_faults(drafts: &[Draft]) -> Vec<String> {
     faults
 }
 
-/// Makes the changes on a copy of the zone's records as the view has them. `outside` reads the names
-/// that other services have by it, if an alias asks for them.
+/// Makes the changes on a copy of the zone's records as the view has them. `outside` reads the
+/// names that other services have by it, if an alias asks for them.
 ///
 /// # Errors
 ///
