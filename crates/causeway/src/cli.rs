@@ -69,7 +69,8 @@ pub enum Command {
     /// Print the figures of buckets' replication and accelerators' flows as Prometheus reads them
     #[command(
         after_help = "Of each rule: operations and bytes that are pending, latency, failures, and \
-        what arrived. Of each listener of an accelerator: flows, bytes, failures. For a scraper that reads files: write it to a file now and then.\n\n\
+        what arrived. Of each listener of an accelerator: flows, bytes, failures. For a scraper \
+        that reads files: write it to a file now and then.\n\n\
         Example:\n  causeway metrics > /var/lib/node_exporter/causeway.prom"
     )]
     Metrics(Query),
