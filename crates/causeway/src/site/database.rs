@@ -6,7 +6,9 @@ use std::path::Path;
 use anyhow::Context;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use store::{Batch, EmbeddedEngine, EmbeddedOptions, Engine, OpenError, Snapshot, Space};
+use store::{
+    Batch, Direction, EmbeddedEngine, EmbeddedOptions, Engine, KeyRange, OpenError, Snapshot, Space,
+};
 use types::SiteName;
 
 use crate::failure::Failure;
@@ -14,6 +16,9 @@ use crate::protocol::SiteConfig;
 
 /// Where in `Space::Meta` a database says whose it is.
 const OWNER: &[u8] = b"site";
+
+/// Entries read at once while they are counted.
+const COUNT_PAGE: usize = 1_000;
 
 /// Whose a database is, as JSON.
 #[derive(Serialize, Deserialize, PartialEq, Eq)]
@@ -40,6 +45,24 @@ pub async fn open_store(directory: &Path, site: SiteName) -> Result<EmbeddedEngi
     let engine = engine.map_err(|cause| refusal(&cause, &path, site))?;
     claim(&engine, &path, site).await?;
     Ok(engine)
+}
+
+/// How many entries are in that space: each is read, which checks its block against its checksum.
+///
+/// # Errors
+/// One can't be read, in words.
+pub async fn count(snapshot: &impl Snapshot, space: Space) -> Result<u64, String> {
+    let mut range = KeyRange::all();
+    let mut entries = 0;
+    loop {
+        let page = snapshot.scan(space, range.clone(), Direction::Forward, COUNT_PAGE);
+        let page = page.await.map_err(|cause| cause.to_string())?;
+        entries += page.entries.len() as u64;
+        match page.entries.last() {
+            Some(last) if page.more => range.start = std::ops::Bound::Excluded(last.key.clone()),
+            _ => return Ok(entries),
+        }
+    }
 }
 
 fn refusal(cause: &OpenError, path: &Path, site: SiteName) -> Failure {

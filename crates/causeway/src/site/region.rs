@@ -22,21 +22,18 @@ use region::{
 };
 use runtime::{Refusal, RequestBody, ResponseBody, Service, SystemEnvironment};
 use serde_json::{Value, json};
-use store::{Direction, EmbeddedEngine, Engine, KeyRange, Snapshot, Space};
+use store::{EmbeddedEngine, Engine, Space};
 use tables::{ConflictCursor, ConflictFilter, ConflictId, NoConflictId, RestoreError, Tables};
 use types::{ByteSize, Deployment, Environment, SiteId};
 use zeroize::Zeroizing;
 
-use super::database::open_engine;
+use super::database::{count, open_engine};
 use super::dns::explain;
 use super::webhooks::AllowedWebhooks;
 use super::{Site, Task};
 use crate::duration;
 use crate::failure::Failure;
 use crate::protocol::{IdentityAnswer, LedgerPage, Question, Secrets, SiteConfig};
-
-/// Entries read at once while the data is verified.
-const VERIFY_PAGE: usize = 1_000;
 
 /// Rows of the ledger read at once: few, since each has two images of up to 400 KB.
 const LEDGER_PAGE: usize = 32;
@@ -455,20 +452,6 @@ fn opening_failed(cause: OpenError) -> Failure {
             Failure::wrong_use(cause).then("give the key that the lab was started with before")
         }
         other => Failure::did_not_hold(other),
-    }
-}
-
-async fn count(snapshot: &impl Snapshot, space: Space) -> Result<u64, String> {
-    let mut range = KeyRange::all();
-    let mut entries = 0;
-    loop {
-        let page = snapshot.scan(space, range.clone(), Direction::Forward, VERIFY_PAGE);
-        let page = page.await.map_err(|cause| cause.to_string())?;
-        entries += page.entries.len() as u64;
-        match page.entries.last() {
-            Some(last) if page.more => range.start = std::ops::Bound::Excluded(last.key.clone()),
-            _ => return Ok(entries),
-        }
     }
 }
 
