@@ -268,8 +268,8 @@ impl<E: Engine> Objects<E> {
     /// the rows are read: what came since isn't among them.
     ///
     /// Each page is read from a state of its own, since a snapshot that lived for the whole walk
-    /// would keep in memory and on disk all that was written meanwhile. So a blob can be missed whose
-    /// row moves to where the walk has been: an upload's part, or staged bytes, that become a
+    /// would keep in memory and on disk all that was written meanwhile. So a blob can be missed
+    /// whose row moves to where the walk has been: an upload's part, or staged bytes, that become a
     /// version's. That happens to a blob once; it is removed only if a second walk, at least
     /// `ORPHAN_GRACE` later, misses it as well.
     async fn unnamed(&self, mut blobs: Vec<BlobId>) -> Result<Vec<BlobId>, ObjectError> {

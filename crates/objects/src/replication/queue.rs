@@ -22,8 +22,8 @@ const MAX_KNOWN: usize = if cfg!(test) { 128 } else { 16 * 1024 };
 /// others to pass.
 const KEPT: usize = MAX_KNOWN / 2;
 
-/// Of what comes back, tasks of destinations in trouble stay put off while more than this are known:
-/// the rest is for destinations that take them.
+/// Of what comes back, tasks of destinations in trouble stay put off while more than this are
+/// known: the rest is for destinations that take them.
 const KEPT_IN_TROUBLE: usize = KEPT / 2;
 
 /// Shares of a destination's keys.
