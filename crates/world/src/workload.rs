@@ -80,7 +80,8 @@ impl Client {
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header("host", "127.0.0.1:4566");
+            .header("host", "127.0.0.1:4566")
+            .header("content-length", body.len());
         let response = self.answer("s3", Rules::OBJECTS, request, body.into());
         let response = response.await;
         let version = response.headers().get("x-amz-version-id");

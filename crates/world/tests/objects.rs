@@ -35,6 +35,7 @@ fn objects_arrive_once_and_in_order_whatever_is_cut_or_killed() {
         None => (0..number("CAUSEWAY_SEEDS").unwrap_or(SEEDS)).collect(),
     };
     let (next, writes) = (AtomicU64::new(0), AtomicUsize::new(0));
+    let tagged = AtomicUsize::new(0);
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -45,6 +46,7 @@ fn objects_arrive_once_and_in_order_whatever_is_cut_or_killed() {
                     let report = simulate_objects(*seed, None);
                     assert!(report.is_sound(), "{}", describe(&report));
                     writes.fetch_add(report.acknowledged, Ordering::Relaxed);
+                    tagged.fetch_add(report.tagged, Ordering::Relaxed);
                 }
             });
         }
@@ -52,6 +54,8 @@ fn objects_arrive_once_and_in_order_whatever_is_cut_or_killed() {
     let writes = writes.into_inner();
     println!("{writes} objects and markers acknowledged");
     assert!(writes > 10 * seeds.len(), "only {writes} writes");
+    let tagged = tagged.into_inner();
+    assert!(tagged > seeds.len(), "only {tagged} tags arrived");
 }
 
 #[test]

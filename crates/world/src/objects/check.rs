@@ -19,6 +19,8 @@ pub struct HeldVersion {
     pub is_latest: bool,
     /// Its bytes; `None`: a delete marker.
     pub size: Option<u64>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
     /// How replication stands.
     pub status: Option<ReplicationStatus>,
 }
@@ -75,10 +77,12 @@ pub fn check(attempts: &[Attempt], held: &Held) -> Vec<Fault> {
 }
 
 /// What two sites must have alike of every version.
-fn places(listed: &[HeldVersion]) -> Vec<(String, Stamp, bool, Option<u64>)> {
-    let all = listed.iter();
-    all.map(|one| (one.key.clone(), one.stamp, one.is_latest, one.size))
-        .collect()
+fn places(listed: &[HeldVersion]) -> Vec<HeldVersion> {
+    let all = listed.iter().map(|one| HeldVersion {
+        status: None,
+        ..one.clone()
+    });
+    all.collect()
 }
 
 fn acknowledged(

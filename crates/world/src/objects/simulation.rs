@@ -42,6 +42,8 @@ pub struct ObjectsReport {
     pub trace: u64,
     /// Writes acknowledged.
     pub acknowledged: usize,
+    /// Versions, counted at each site, that have tags of another site's clients in the end.
+    pub tagged: usize,
     /// The faults that were injected.
     pub faults: Vec<(Monotonic, Fault)>,
 }
@@ -72,6 +74,15 @@ pub fn simulate_objects(seed: u64, planted: Option<PlantedBug>) -> ObjectsReport
         simulation.turmoil();
         simulation.heal();
     }
+    let held = simulation.held();
+    let of_another = |(site, listed): (&SiteId, &Vec<HeldVersion>)| {
+        let own = format!("by-{}", site.0);
+        let tagged = listed
+            .iter()
+            .filter(|one| one.tags.keys().any(|key| *key != own));
+        tagged.count()
+    };
+    let tagged = held.iter().map(of_another).sum();
     let attempts = simulation.attempts.lock().expect("nothing panics inside");
     let done = attempts
         .iter()
@@ -82,6 +93,7 @@ pub fn simulate_objects(seed: u64, planted: Option<PlantedBug>) -> ObjectsReport
         stuck,
         trace: simulation.world.trace(),
         acknowledged: done.count(),
+        tagged,
         faults: simulation.faults.clone(),
     }
 }
@@ -235,12 +247,19 @@ impl Simulation {
                     .list_versions(&bucket, &query, &after)
                     .now_or_never();
                 let page = page.expect("memory never waits").ok()?;
-                held.extend(page.versions.iter().map(|one| HeldVersion {
-                    key: one.key.as_str().to_owned(),
-                    stamp: one.version.stamp,
-                    is_latest: one.is_latest,
-                    size: one.version.object().map(|object| object.size),
-                    status: one.version.replication_status(),
+                held.extend(page.versions.iter().map(|one| {
+                    HeldVersion {
+                        key: one.key.as_str().to_owned(),
+                        stamp: one.version.stamp,
+                        is_latest: one.is_latest,
+                        size: one.version.object().map(|object| object.size),
+                        tags: one
+                            .version
+                            .object()
+                            .map(|object| object.tags.clone())
+                            .unwrap_or_default(),
+                        status: one.version.replication_status(),
+                    }
                 }));
                 match page.next {
                     Some(next) => after = next,
@@ -294,10 +313,18 @@ async fn make_bucket(client: &Client, site: SiteId) {
 async fn replicate(client: &Client, from: SiteId, to: &[u16]) {
     let rules = to.iter().map(|to| {
         let name = bucket_of(SiteId(*to));
+        // Tags travel back between the two that replicate to each other.
+        let modifications = match to {
+            3 => "",
+            _ => {
+                "<SourceSelectionCriteria><ReplicaModifications><Status>Enabled</Status>\
+                 </ReplicaModifications></SourceSelectionCriteria>"
+            }
+        };
         format!(
             "<Rule><ID>to-{to}</ID><Priority>{to}</Priority><Filter></Filter>\
-             <Status>Enabled</Status><DeleteMarkerReplication><Status>Enabled</Status>\
-             </DeleteMarkerReplication><Destination><Bucket>arn:aws:s3:::{name}</Bucket>\
+             <Status>Enabled</Status>{modifications}<DeleteMarkerReplication>\
+             <Status>Enabled</Status></DeleteMarkerReplication><Destination><Bucket>arn:aws:s3:::{name}</Bucket>\
              </Destination></Rule>"
         )
     });

@@ -1,5 +1,6 @@
-//! Clients of buckets: signed requests to S3, one after the other, each noted before it is sent and
-//! with what became of it. They try nothing again.
+//! Clients of buckets: signed requests to S3, one after the other, each that makes a version noted
+//! before it is sent and with what became of it. They tag what others made, too, wherever it was
+//! made. They try nothing again.
 
 use std::sync::{Arc, Mutex};
 
@@ -64,6 +65,10 @@ pub async fn work(
     while client.environment.now().monotonic < end {
         let pause = Span::milliseconds(random.between(1, habits.pause));
         client.rest(pause).await;
+        if random.one_in(4) {
+            tag(&client, site, &attempts, &mut random).await;
+            continue;
+        }
         let key = format!("key-{}", random.below(habits.keys));
         let deletes = random.one_in(6);
         let size = SIZES[random.below(SIZES.len() as u64) as usize];
@@ -89,6 +94,37 @@ pub async fn work(
         };
         attempts.lock().expect("nothing panics inside")[number].told = told;
     }
+}
+
+/// Tags some object that is known to have been made, perhaps elsewhere and not here yet.
+async fn tag(client: &Client, site: SiteId, attempts: &Attempts, random: &mut Random) {
+    let made: Vec<(String, String)> = {
+        let attempts = attempts.lock().expect("nothing panics inside");
+        let objects = attempts.iter().filter(|one| !one.deletes);
+        let made = objects.filter_map(|one| match &one.told {
+            Told::Done(version) => Some((one.key.clone(), version.clone())),
+            Told::Refused | Told::Unknown => None,
+        });
+        made.collect()
+    };
+    if made.is_empty() {
+        return;
+    }
+    let (key, version) = &made[random.below(made.len() as u64) as usize];
+    let path = format!("/{}/{key}?tagging=&versionId={version}", bucket_of(site));
+    let value = random.below(1 << 30);
+    let body = format!(
+        "<Tagging><TagSet><Tag><Key>by-{}</Key><Value>{value}</Value></Tag></TagSet></Tagging>",
+        site.0
+    );
+    let answer = client.s3("PUT", &path, body.into_bytes()).await;
+    // It isn't here yet, or nobody can say; anything else would try nothing.
+    assert!(
+        matches!(answer.status, 200..=299 | 404 | 500..=599),
+        "a tag is refused ({}): {}",
+        answer.status,
+        answer.body
+    );
 }
 
 /// Bytes that no other attempt has.
