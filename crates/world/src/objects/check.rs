@@ -45,6 +45,8 @@ pub enum Fault {
     Current(SiteId, String),
     /// A version's status is another than it must be in the end.
     Status(SiteId, String, Option<ReplicationStatus>),
+    /// A version's bytes can't be read, or aren't those that were sent.
+    Bytes(SiteId, String),
     /// A later version of a key came before an earlier one of the same site.
     OutOfOrder(SiteId, String),
 }

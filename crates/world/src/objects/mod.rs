@@ -1,8 +1,9 @@
 //! Objects in a world: buckets of two Regions that replicate to each other, the first to a third
-//! as well; clients that put and delete, faults, a heal, and checks. It judges what buckets hold,
-//! not how their bytes lie on disks.
+//! as well; clients that put, tag and delete, faults, a heal, and checks. It judges what buckets
+//! hold, every byte of it, not how their bytes lie on disks.
 
 mod check;
+mod listing;
 mod simulation;
 mod workload;
 

@@ -2,11 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use futures_util::FutureExt;
-use objects::list::{After, ListQuery, VersionsAfter};
 use types::{Monotonic, SiteId, Span};
 
 use super::check::{Fault as Wrong, Held, HeldVersion, check, check_order};
+use super::listing::{versions, wrong_bytes};
 use super::workload::{Attempts, Habits, Told, bucket_of, work};
 use crate::deployment::REGIONS;
 use crate::faults::{Fault, schedule};
@@ -23,8 +22,11 @@ const TURMOIL: Span = Span::seconds(15);
 /// How long everything may take to arrive after the heal.
 const HEALING: Span = Span::seconds(240);
 
-/// Between looks.
+/// Between looks at how far it is.
 const LOOK: Span = Span::milliseconds(250);
+
+/// Between looks at the order in which versions arrived. Each lists every bucket whole.
+const ORDER_EVERY: Span = Span::seconds(1);
 
 /// The sites whose clients write.
 const WRITERS: [SiteId; 2] = [SiteId(1), SiteId(2)];
@@ -63,7 +65,7 @@ pub fn simulate_objects(seed: u64, planted: Option<PlantedBug>) -> ObjectsReport
         attempts: Arc::default(),
         habits: Habits {
             keys: [1, 3, 40][random.below(3) as usize],
-            pause: [60, 250, 1_000][random.below(3) as usize],
+            pause: [250, 600, 1_500][random.below(3) as usize],
         },
         random,
         wrong: Vec::new(),
@@ -172,7 +174,7 @@ impl Simulation {
         faults.push((end, Fault::Break(SiteId(1), SiteId(2))));
         for (at, fault) in faults {
             while self.world.now() < at {
-                self.world.run((self.world.now() + LOOK).min(at));
+                self.world.run((self.world.now() + ORDER_EVERY).min(at));
                 self.watch_order();
             }
             self.world.inject(fault);
@@ -201,7 +203,7 @@ impl Simulation {
         self.world.heal();
         let end = self.world.now() + HEALING;
         loop {
-            self.world.run(self.world.now() + LOOK);
+            self.world.run(self.world.now() + ORDER_EVERY);
             self.watch_order();
             let held = self.held();
             let attempts = self.attempts.lock().expect("nothing panics inside");
@@ -209,12 +211,29 @@ impl Simulation {
             drop(attempts);
             // Clients may still be finishing what they began.
             if wrong.is_empty() && self.world.now() + HEALING >= end + TURMOIL {
+                self.look_at_bytes();
                 return;
             }
             if self.world.now() >= end {
                 self.wrong.extend(wrong);
                 return;
             }
+        }
+    }
+
+    /// Reads everything that there is.
+    fn look_at_bytes(&mut self) {
+        let attempts = self.attempts.lock().expect("nothing panics inside");
+        for region in self.world.regions() {
+            let site = self.world.site_of(&region);
+            let name = bucket_of(site).parse().expect("a bucket's name");
+            let objects = region.objects();
+            let Ok(bucket) = objects.bucket(&name) else {
+                continue;
+            };
+            let wrong = wrong_bytes(objects, &bucket, &attempts).into_iter();
+            self.wrong
+                .extend(wrong.map(|what| Wrong::Bytes(site, what)));
         }
     }
 
@@ -235,37 +254,20 @@ impl Simulation {
             let name = bucket_of(site).parse().expect("a bucket's name");
             let objects = region.objects();
             let bucket = objects.bucket(&name).ok()?;
-            let query = ListQuery {
-                prefix: "",
-                delimiter: "",
-                limit: usize::MAX,
-            };
-            let mut after = VersionsAfter::Keys(After::Nothing);
-            let mut held = Vec::new();
-            loop {
-                let page = objects
-                    .list_versions(&bucket, &query, &after)
-                    .now_or_never();
-                let page = page.expect("memory never waits").ok()?;
-                held.extend(page.versions.iter().map(|one| {
-                    HeldVersion {
-                        key: one.key.as_str().to_owned(),
-                        stamp: one.version.stamp,
-                        is_latest: one.is_latest,
-                        size: one.version.object().map(|object| object.size),
-                        tags: one
-                            .version
-                            .object()
-                            .map(|object| object.tags.clone())
-                            .unwrap_or_default(),
-                        status: one.version.replication_status(),
-                    }
-                }));
-                match page.next {
-                    Some(next) => after = next,
-                    None => return Some((site, held)),
-                }
-            }
+            let listed = versions(objects, &bucket)?;
+            let held = listed.iter().map(|one| HeldVersion {
+                key: one.key.as_str().to_owned(),
+                stamp: one.version.stamp,
+                is_latest: one.is_latest,
+                size: one.version.object().map(|object| object.size),
+                tags: one
+                    .version
+                    .object()
+                    .map(|object| object.tags.clone())
+                    .unwrap_or_default(),
+                status: one.version.replication_status(),
+            });
+            Some((site, held.collect()))
         });
         listed.collect()
     }
@@ -324,8 +326,8 @@ async fn replicate(client: &Client, from: SiteId, to: &[u16]) {
         format!(
             "<Rule><ID>to-{to}</ID><Priority>{to}</Priority><Filter></Filter>\
              <Status>Enabled</Status>{modifications}<DeleteMarkerReplication>\
-             <Status>Enabled</Status></DeleteMarkerReplication><Destination><Bucket>arn:aws:s3:::{name}</Bucket>\
-             </Destination></Rule>"
+             <Status>Enabled</Status></DeleteMarkerReplication><Destination>\
+             <Bucket>arn:aws:s3:::{name}</Bucket></Destination></Rule>"
         )
     });
     let rules: String = rules.collect();

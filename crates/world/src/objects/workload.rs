@@ -10,7 +10,7 @@ use crate::random::Random;
 use crate::workload::Client;
 
 /// Sizes of objects: beside their rows, and in files of their own.
-const SIZES: [usize; 4] = [20, 3_000, 20_000, 150_000];
+const SIZES: [usize; 4] = [20, 3_000, 20_000, 70_000];
 
 /// What a client was told of a write.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -128,7 +128,7 @@ async fn tag(client: &Client, site: SiteId, attempts: &Attempts, random: &mut Ra
 }
 
 /// Bytes that no other attempt has.
-fn content(number: usize, size: usize) -> Vec<u8> {
+pub(super) fn content(number: usize, size: usize) -> Vec<u8> {
     let mark = format!("{number:020}");
     mark.bytes().cycle().take(size).collect()
 }
