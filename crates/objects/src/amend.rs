@@ -59,14 +59,35 @@ impl<E: Engine> Objects<E> {
         amendment: &Amendment,
         cause: &Cause,
     ) -> Result<Arc<ObjectVersion>, ObjectError> {
+        let decide = |_: &ObjectVersion| Ok(amendment.clone());
+        self.amend_by(bucket, key, id, amendment.aspect(), cause, decide)
+            .await
+    }
+
+    /// As [`Objects::amend`], by what `decide` says of the very version that is amended: it is
+    /// called while nobody else changes the key, perhaps several times, and may refuse. What it
+    /// says must be of that aspect.
+    ///
+    /// # Errors
+    /// As [`Objects::amend`], and what `decide` says.
+    pub async fn amend_by(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        id: Option<VersionId>,
+        aspect: Aspect,
+        cause: &Cause,
+        mut decide: impl FnMut(&ObjectVersion) -> Result<Amendment, ObjectError>,
+    ) -> Result<Arc<ObjectVersion>, ObjectError> {
         let change = |settings: &BucketSettings, version: &mut ObjectVersion| {
+            let amendment = decide(version)?;
             let State::Object(object) = &mut version.state else {
                 return Err(ObjectError::Internal("a delete marker was found".into()));
             };
-            self.apply(settings, object, amendment)?;
+            self.apply(settings, object, &amendment)?;
             let seen = object.amended.last().max(Some(version.stamp.version));
             let at = Some(self.issue(seen).version);
-            match amendment {
+            match &amendment {
                 Amendment::Tags(_) => object.amended.tags = at,
                 Amendment::Acl(_) => object.amended.acl = at,
                 Amendment::Retention { .. } => object.amended.retention = at,
@@ -74,7 +95,7 @@ impl<E: Engine> Objects<E> {
             }
             Ok(Batch::new())
         };
-        self.amend_with(bucket, key, id, amendment.aspect(), cause, change)
+        self.amend_with(bucket, key, id, aspect, cause, change)
             .await
     }
 

@@ -6,7 +6,7 @@ use types::AccountId;
 
 use crate::commit::{Insertion, MAX_ATTEMPTS, Plan, Step};
 use crate::conditions::check_deletion;
-use crate::find::find_row;
+use crate::find::{Row, find_row};
 use crate::held::Held;
 use crate::write::contended;
 use crate::{
@@ -55,6 +55,24 @@ impl<E: Engine> Objects<E> {
             .await
     }
 
+    /// As [`Objects::delete`], if `admit` lets it: it is called with the object of that version, or
+    /// the current one, none if there is none, while nobody else changes the key, perhaps several
+    /// times.
+    ///
+    /// # Errors
+    /// As [`Objects::delete`], and before all of these what `admit` says.
+    pub async fn delete_if(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        id: Option<VersionId>,
+        options: &DeleteOptions,
+        admit: impl FnMut(Option<&ObjectVersion>) -> Result<(), ObjectError>,
+    ) -> Result<Deleted, ObjectError> {
+        self.delete_admitted(bucket, key, id, options, Batch::new(), admit)
+            .await
+    }
+
     /// As [`Objects::delete`], with writes that belong to it; demands of theirs that don't hold
     /// leave everything as it is.
     ///
@@ -68,14 +86,33 @@ impl<E: Engine> Objects<E> {
         options: &DeleteOptions,
         batch: Batch,
     ) -> Result<Deleted, ObjectError> {
+        self.delete_admitted(bucket, key, id, options, batch, |_| Ok(()))
+            .await
+    }
+
+    async fn delete_admitted(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        id: Option<VersionId>,
+        options: &DeleteOptions,
+        batch: Batch,
+        mut admit: impl FnMut(Option<&ObjectVersion>) -> Result<(), ObjectError>,
+    ) -> Result<Deleted, ObjectError> {
         let _alone = self.locks.lock(&Self::lock_key(bucket.entry.id, key)).await;
         for _ in 0..MAX_ATTEMPTS {
             let held = self.hold(bucket, key).await?;
+            let found = match id {
+                Some(id) => find_row(&held.snapshot, &held.bucket, key, Some(id)).await?,
+                None => held.current.clone(),
+            };
+            let version = found.as_ref().map(|row| &*row.version);
+            admit(version.filter(|version| !version.is_delete_marker()))?;
             if let Some(tags) = &options.if_match {
                 check_deletion(tags, held.current.as_ref().map(|row| &*row.version))?;
             }
             let (step, deleted) = match id {
-                Some(id) => self.removal(&held, key, id, options).await?,
+                Some(id) => self.removal(found, id, options)?,
                 None => self.marking(&held, key, options).await?,
             };
             let plan = Plan {
@@ -94,14 +131,12 @@ impl<E: Engine> Objects<E> {
     }
 
     /// A version is to go for good.
-    async fn removal(
+    fn removal(
         &self,
-        held: &Held<E::Snapshot>,
-        key: &ObjectKey,
+        found: Option<Row>,
         id: VersionId,
         options: &DeleteOptions,
     ) -> Result<(Option<Step>, Deleted), ObjectError> {
-        let found = find_row(&held.snapshot, &held.bucket, key, Some(id)).await?;
         if let Some(object) = found.as_ref().and_then(|row| row.version.object()) {
             object.check_unlocked(self.wall(), options.bypass_governance)?;
         }

@@ -2,7 +2,7 @@
 //! judged, its body, and where an answer's body and faults go that the codec can't carry. An
 //! adapter reads its typed input from the codec and everything else from here.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use aws::access::Authorizer;
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use s3s::{S3Error, S3ErrorCode, S3Response, S3Result};
 use store::Engine;
 use types::AccountId;
 
+use crate::access::Judged;
 use crate::answer::About;
 use crate::body::Payload;
 use crate::condition_keys::Signing;
@@ -51,6 +52,8 @@ pub(crate) struct Context<E: Engine> {
     pub(crate) document: Bytes,
     pub(crate) payload: Mutex<Option<Payload>>,
     pub(crate) answer: Mutex<Answer>,
+    /// What the caller was judged by, of every operation on an object.
+    pub(crate) judged: OnceLock<Vec<Judged>>,
 }
 
 /// What the codec doesn't carry back.

@@ -3,7 +3,7 @@
 //! be polled to its end: a write that was begun is carried out.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use aws::ServiceError;
 use aws::access::Authorizer;
@@ -172,6 +172,7 @@ impl<E: Engine> S3Service<E> {
             document: Bytes::new(),
             payload: Mutex::new(None),
             answer: Mutex::new(Answer::default()),
+            judged: OnceLock::new(),
         };
         let named = address.bucket.as_ref();
         if let Some(name) = named.filter(|_| row.name != "CreateBucket") {

@@ -73,7 +73,7 @@ impl<E: Engine> Objects<E> {
                     });
                 }
                 Err(error) if error.code().0 == "OperationAborted" => {}
-                Err(error) => return Err(error),
+                Err(error) => return self.refused(bucket, key, id, request, error).await,
             }
         }
         Err(types::ConfigurationError::Conflict.into())
@@ -97,6 +97,30 @@ impl<E: Engine> Objects<E> {
             {
                 discard_extent(batch, self.wall(), &part.extent);
             }
+        }
+    }
+
+    /// The answer where the object wasn't put. If that is for a condition, it may be the object of
+    /// this very upload that doesn't fulfil it: the same request was carried out meanwhile.
+    async fn refused(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        id: UploadId,
+        request: &Completion,
+        error: ObjectError,
+    ) -> Result<Completed, ObjectError> {
+        let of_condition = matches!(
+            error,
+            ObjectError::PreconditionFailed(_) | ObjectError::NoSuchKey { .. }
+        );
+        if !of_condition {
+            return Err(error);
+        }
+        let snapshot = self.engine.snapshot();
+        match read_upload(&snapshot, bucket.entry.id, key, id).await {
+            Err(ObjectError::NoSuchUpload) => self.completed_before(bucket, key, id, request).await,
+            Ok(_) | Err(_) => Err(error),
         }
     }
 

@@ -164,8 +164,10 @@ impl Source {
         };
         guard::expected_owner(context, "x-amz-source-expected-bucket-owner", &bucket)?;
         let on = On::Object(&bucket, &key, named);
-        context.ask(action_on("s3:GetObject", named), on).await?;
+        // Judged by the very version that is copied.
         let found = context.objects.find(&bucket, &key, named).await;
+        let object = found.as_deref().ok();
+        context.ask_about(action_on("s3:GetObject", named), on, object)?;
         let version = found.map_err(|error| match error {
             ObjectError::MethodNotAllowed { .. } => Fault::bad(
                 "InvalidRequest",
@@ -208,9 +210,10 @@ impl Source {
         }
         let on = On::Object(&self.bucket, &self.key, self.named);
         let action = action_on("s3:GetObjectTagging", self.named);
-        context.ask(action, on).await?;
+        context.ask_about(action, on, Some(&self.version))?;
         let on = On::Object(context.bucket()?, context.key()?, None);
-        context.ask("s3:PutObjectTagging", on).await
+        // A new version is made: nothing of what is there is given or changed.
+        context.ask("s3:PutObjectTagging", on).await.map(drop)
     }
 
     /// Copies bytes of it.

@@ -2,7 +2,9 @@
 //! told of for itself: one that fails leaves the others done.
 
 use futures_util::StreamExt;
-use objects::{DeleteOptions, Deleted, EtagMatch, ObjectKey, VersionId};
+use objects::{
+    DeleteOptions, Deleted, EtagMatch, ObjectError, ObjectKey, ObjectVersion, VersionId,
+};
 use s3s::S3Response;
 use s3s::dto::{
     self, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput,
@@ -12,10 +14,10 @@ use store::Engine;
 
 use super::facts;
 use super::put::cause;
-use crate::access::{On, action_on};
+use crate::access::{Judged, On, action_on};
 use crate::address::parse_key;
 use crate::context::{self, Context, Outcome, done};
-use crate::error::{DELETE_MARKER, Fault, VERSION_ID};
+use crate::error::{ACCESS_DENIED, DELETE_MARKER, Fault, VERSION_ID};
 
 /// Objects of one `DeleteObjects` at most (S3 API Reference).
 const MOST: usize = 1000;
@@ -30,7 +32,14 @@ pub(crate) async fn delete_object<E: Engine>(
 ) -> Outcome<DeleteObjectOutput> {
     let (key, version) = (context.key()?, context.version_id()?);
     let if_match = context.header("if-match").map(EtagMatch::parse);
-    let deleted = delete(context, key, version, if_match).await?;
+    let bypass = bypasses_governance(context, key, version).await?;
+    let admit = |object: Option<&ObjectVersion>| {
+        context.confirm_row(object)?;
+        let on = On::Object(context.bucket()?, key, version);
+        context.confirm(bypass.as_slice(), on, object)
+    };
+    let options = options(context, bypass.is_some(), if_match);
+    let deleted = delete(context, key, version, &options, admit).await?;
     let mut headers = http::HeaderMap::new();
     if deleted.delete_marker {
         facts::set(&mut headers, DELETE_MARKER, "true");
@@ -105,34 +114,59 @@ async fn ask_and_delete<E: Engine>(
     let version = version.map(context::version_id).transpose()?;
     let action = action_on("s3:DeleteObject", version);
     let on = On::Object(context.bucket()?, &key, version);
-    context.ask(action, on).await?;
+    let mut judged = vec![context.ask(action, on).await?];
+    let bypass = bypasses_governance(context, &key, version).await?;
+    let bypasses = bypass.is_some();
+    judged.extend(bypass);
     let tag = object
         .e_tag
         .as_ref()
         .map(|tag| EtagMatch::parse(tag.value()));
-    delete(context, &key, version, tag).await
+    let options = options(context, bypasses, tag);
+    let admit = |object: Option<&ObjectVersion>| context.confirm(&judged, on, object);
+    delete(context, &key, version, &options, admit).await
 }
 
+fn options<E: Engine>(
+    context: &Context<E>,
+    bypass_governance: bool,
+    if_match: Option<EtagMatch>,
+) -> DeleteOptions {
+    DeleteOptions {
+        owner: context.account(),
+        bypass_governance,
+        if_match,
+        cause: cause(context),
+    }
+}
+
+/// Deletes it if the caller may, judged by what is there then.
 async fn delete<E: Engine>(
     context: &Context<E>,
     key: &ObjectKey,
     version: Option<VersionId>,
-    if_match: Option<EtagMatch>,
+    options: &DeleteOptions,
+    admit: impl Fn(Option<&ObjectVersion>) -> Result<(), Fault>,
 ) -> Result<Deleted, Fault> {
     let bucket = context.bucket()?;
-    let options = DeleteOptions {
-        owner: context.account(),
-        bypass_governance: bypasses_governance(context, key, version).await?,
-        if_match,
-        cause: cause(context),
+    let mut refusal = None;
+    let admitted = |object: Option<&ObjectVersion>| {
+        admit(object).map_err(|fault| {
+            refusal = Some(fault);
+            ObjectError::AccessDenied(ACCESS_DENIED.to_owned())
+        })
     };
-    Ok(context
-        .objects
-        .delete(bucket, key, version, &options)
-        .await?)
+    let objects = &context.objects;
+    let deleted = objects
+        .delete_if(bucket, key, version, options, admitted)
+        .await;
+    match refusal {
+        Some(fault) => Err(fault),
+        None => Ok(deleted?),
+    }
 }
 
-/// Does the request ask to bypass governance, and may it?
+/// Does the request ask to bypass governance, and may it? None: it doesn't ask.
 ///
 /// # Errors
 ///
@@ -141,12 +175,14 @@ pub(crate) async fn bypasses_governance<E: Engine>(
     context: &Context<E>,
     key: &ObjectKey,
     version: Option<VersionId>,
-) -> Result<bool, Fault> {
+) -> Result<Option<Judged>, Fault> {
     let asked = context.header("x-amz-bypass-governance-retention");
     if !asked.is_some_and(|asked| asked.eq_ignore_ascii_case("true")) {
-        return Ok(false);
+        return Ok(None);
     }
     let on = On::Object(context.bucket()?, key, version);
-    context.ask("s3:BypassGovernanceRetention", on).await?;
-    Ok(true)
+    context
+        .ask("s3:BypassGovernanceRetention", on)
+        .await
+        .map(Some)
 }

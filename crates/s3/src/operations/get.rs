@@ -62,7 +62,7 @@ pub(crate) async fn get_object<E: Engine>(
             Err(ObjectError::Damaged(_)) if lookups < LOOKUPS => {}
             Err(error) => return Err(error.into()),
             Ok((first, reader)) => {
-                let headers = headers(context, &found).await?;
+                let headers = headers(context, &found)?;
                 context.answer_with(body(first, reader));
                 context.answer_status(found.status());
                 let output = GetObjectOutput::default();
@@ -78,7 +78,7 @@ pub(crate) async fn head_object<E: Engine>(
     _: HeadObjectInput,
 ) -> Outcome<HeadObjectOutput> {
     let found = find(context).await?;
-    let headers = headers(context, &found).await?;
+    let headers = headers(context, &found)?;
     context.answer_status(found.status());
     Ok(S3Response::with_headers(
         HeadObjectOutput::default(),
@@ -153,8 +153,12 @@ async fn find<E: Engine>(context: &Context<E>) -> Result<Found, Fault> {
     let version = context.version_id()?;
     let found = context.objects.find(bucket, name, version).await;
     let located = match found {
-        Ok(found) => locate_in(context, bucket, name, found).await?,
-        Err(error) => return Err(missing(context, error, version).await),
+        Ok(found) => {
+            // Whoever was judged by another version was not judged by this one.
+            context.confirm_row(Some(&found))?;
+            locate_in(context, bucket, name, found).await?
+        }
+        Err(error) => return Err(missing(context, error, version)),
     };
     let key = values::customer_key(&context.headers, values::CUSTOMER)?;
     let data = located.object()?;
@@ -182,7 +186,7 @@ async fn find<E: Engine>(context: &Context<E>) -> Result<Found, Fault> {
 }
 
 /// What is told of an object that isn't there: nothing, to whom may not list the bucket.
-async fn missing<E: Engine>(
+fn missing<E: Engine>(
     context: &Context<E>,
     error: ObjectError,
     version: Option<VersionId>,
@@ -195,7 +199,7 @@ async fn missing<E: Engine>(
     let Ok(bucket) = context.bucket() else {
         return error.into();
     };
-    match context.ask(listing, On::Bucket(bucket)).await {
+    match context.ask_about(listing, On::Bucket(bucket), None) {
         Ok(()) => error.into(),
         Err(_) => Fault::denied(ACCESS_DENIED),
     }
@@ -277,7 +281,7 @@ fn body(first: Option<Bytes>, reader: ContentReader) -> Body {
 }
 
 /// The headers of the answer.
-async fn headers<E: Engine>(context: &Context<E>, found: &Found) -> Result<HeaderMap, Fault> {
+fn headers<E: Engine>(context: &Context<E>, found: &Found) -> Result<HeaderMap, Fault> {
     let (bucket, version) = (context.bucket()?, &found.located.version);
     let data = found.located.object()?;
     let mut headers = facts::of_object(bucket, version, data);
@@ -297,7 +301,7 @@ async fn headers<E: Engine>(context: &Context<E>, found: &Found) -> Result<Heade
     if let Some(checksum) = told_checksum(context, found) {
         facts::checksum(&mut headers, checksum);
     }
-    lock(context, found, &mut headers).await?;
+    lock(context, found, &mut headers)?;
     overrides(context, &mut headers)?;
     Ok(headers)
 }
@@ -316,22 +320,23 @@ fn told_checksum<'a, E: Engine>(context: &Context<E>, found: &'a Found) -> Optio
 }
 
 /// What locks it, to whom may know.
-async fn lock<E: Engine>(
+fn lock<E: Engine>(
     context: &Context<E>,
     found: &Found,
     headers: &mut HeaderMap,
 ) -> Result<(), Fault> {
-    let data = found.located.object()?;
+    let (version, data) = (&found.located.version, found.located.object()?);
+    let may = |action, on| context.ask_about(action, on, Some(version)).is_ok();
     let on = On::Object(context.bucket()?, context.key()?, context.version_id()?);
     if let Some(retention) = &data.retention
-        && context.ask("s3:GetObjectRetention", on).await.is_ok()
+        && may("s3:GetObjectRetention", on)
     {
         let until = values::date_time_of(retention.until);
         let mode = values::mode_text(retention.mode);
         facts::set_own(headers, "x-amz-object-lock-mode", mode);
         facts::set_own(headers, "x-amz-object-lock-retain-until-date", &until);
     }
-    if data.legal_hold && context.ask("s3:GetObjectLegalHold", on).await.is_ok() {
+    if data.legal_hold && may("s3:GetObjectLegalHold", on) {
         facts::set_own(headers, "x-amz-object-lock-legal-hold", "ON");
     }
     Ok(())

@@ -5,8 +5,11 @@
 //! `codec::adapters!`; the operation's row stands in `table` already. When an adapter is called the
 //! caller was judged by that row, `context.bucket()` was found, and a document's digests hold.
 //! Bytes come by `context.payload()` and go by `context.answer_with`; headers that the codec isn't
-//! given (`guard::HIDDEN`) are read from `context.headers`. Further questions: `context.ask`.
+//! given (`guard::HIDDEN`) are read from `context.headers`. Further questions: `context.ask`. An
+//! object is read by `context.object` and amended by `amend`: the caller may have been judged by
+//! another version.
 
+pub(crate) mod amend;
 pub(crate) mod bucket_access;
 pub(crate) mod bucket_cors;
 pub(crate) mod bucket_encryption;

@@ -37,8 +37,7 @@ pub(crate) async fn get_object_attributes<E: Engine>(
 ) -> Outcome<GetObjectAttributesOutput> {
     let asked = asked(context)?;
     let (bucket, key) = (context.bucket()?, context.key()?);
-    let version = context.version_id()?;
-    let version = context.objects.find(bucket, key, version).await?;
+    let version = context.object().await?;
     let located = get::locate_in(context, bucket, key, version).await?;
     let data = located.object()?;
     let customer_key = values::customer_key(&context.headers, values::CUSTOMER)?;

@@ -1,6 +1,6 @@
 //! An object's retention and legal hold: get and put.
 
-use objects::{Amendment, ObjectData, Retention};
+use objects::{Amendment, Aspect, ObjectData, ObjectVersion, Retention};
 use s3s::dto::{
     GetObjectLegalHoldInput, GetObjectLegalHoldOutput, GetObjectRetentionInput,
     GetObjectRetentionOutput, ObjectLockLegalHold, ObjectLockLegalHoldStatus, ObjectLockRetention,
@@ -9,8 +9,8 @@ use s3s::dto::{
 };
 use store::Engine;
 
+use super::amend::amend;
 use super::delete::bypasses_governance;
-use super::put::cause;
 use crate::context::{Context, Outcome, done};
 use crate::error::Fault;
 use crate::values;
@@ -50,12 +50,13 @@ pub(crate) async fn put_object_retention<E: Engine>(
     let now = context.objects.config().environment.now().wall;
     let retention = Retention::requested(mode, until, now)?;
     let (key, version) = (context.key()?, context.version_id()?);
-    let bypass_governance = bypasses_governance(context, key, version).await?;
+    let bypass = bypasses_governance(context, key, version).await?;
     let amendment = Amendment::Retention {
         retention,
-        bypass_governance,
+        bypass_governance: bypass.is_some(),
     };
-    amend(context, &amendment).await?;
+    let decide = |_: &ObjectVersion| Ok(amendment.clone());
+    amend(context, Aspect::Retention, bypass.as_slice(), decide).await?;
     done(PutObjectRetentionOutput::default())
 }
 
@@ -86,30 +87,19 @@ pub(crate) async fn put_object_legal_hold<E: Engine>(
         Some(ObjectLockLegalHoldStatus::OFF) => false,
         _ => return Err(Fault::malformed()),
     };
-    amend(context, &Amendment::LegalHold(hold)).await?;
+    let decide = |_: &ObjectVersion| Ok(Amendment::LegalHold(hold));
+    amend(context, Aspect::LegalHold, &[], decide).await?;
     done(PutObjectLegalHoldOutput::default())
 }
 
 /// The object's facts, in a bucket that has object lock.
 async fn data<E: Engine>(context: &Context<E>) -> Result<ObjectData, Fault> {
-    let (bucket, key) = (context.bucket()?, context.key()?);
-    if bucket.settings.object_lock.is_none() {
+    if context.bucket()?.settings.object_lock.is_none() {
         let text = "Bucket is missing Object Lock Configuration";
         return Err(Fault::bad("InvalidRequest", text));
     }
-    let version = context.version_id()?;
-    let version = context.objects.find(bucket, key, version).await?;
+    let version = context.object().await?;
     version.object().cloned().ok_or_else(not_locked)
-}
-
-async fn amend<E: Engine>(context: &Context<E>, amendment: &Amendment) -> Result<(), Fault> {
-    let (bucket, key) = (context.bucket()?, context.key()?);
-    let (version, cause) = (context.version_id()?, cause(context));
-    let objects = &context.objects;
-    objects
-        .amend(bucket, key, version, amendment, &cause)
-        .await?;
-    Ok(())
 }
 
 fn not_locked() -> Fault {

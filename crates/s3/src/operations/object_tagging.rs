@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use objects::{Amendment, ObjectVersion, Versioning};
+use objects::{Amendment, Aspect, ObjectVersion, Versioning};
 use s3s::dto::{
     DeleteObjectTaggingInput, DeleteObjectTaggingOutput, GetObjectTaggingInput,
     GetObjectTaggingOutput, PutObjectTaggingInput, PutObjectTaggingOutput, Tag,
 };
 use store::Engine;
 
-use super::put::cause;
+use super::amend::amend;
 use crate::context::{Context, Outcome, done};
 use crate::error::Fault;
 use crate::values;
@@ -19,9 +19,7 @@ pub(crate) async fn get_object_tagging<E: Engine>(
     context: &Context<E>,
     _: GetObjectTaggingInput,
 ) -> Outcome<GetObjectTaggingOutput> {
-    let (bucket, key) = (context.bucket()?, context.key()?);
-    let version = context.version_id()?;
-    let version = context.objects.find(bucket, key, version).await?;
+    let version = context.object().await?;
     let tags = version.object().map(|data| data.tags.clone());
     done(GetObjectTaggingOutput {
         tag_set: told(&tags.unwrap_or_default()),
@@ -36,7 +34,7 @@ pub(crate) async fn put_object_tagging<E: Engine>(
 ) -> Outcome<PutObjectTaggingOutput> {
     let pairs = pairs(input.tagging.tag_set)?;
     let tags = values::tags(pairs, values::MOST_OBJECT_TAGS)?;
-    let version_id = amend(context, tags).await?;
+    let version_id = set(context, tags).await?;
     done(PutObjectTaggingOutput { version_id })
 }
 
@@ -45,20 +43,20 @@ pub(crate) async fn delete_object_tagging<E: Engine>(
     context: &Context<E>,
     _: DeleteObjectTaggingInput,
 ) -> Outcome<DeleteObjectTaggingOutput> {
-    let version_id = amend(context, BTreeMap::new()).await?;
+    let version_id = set(context, BTreeMap::new()).await?;
     done(DeleteObjectTaggingOutput { version_id })
 }
 
-async fn amend<E: Engine>(
+async fn set<E: Engine>(
     context: &Context<E>,
     tags: BTreeMap<String, String>,
 ) -> Result<Option<String>, Fault> {
-    let (bucket, key) = (context.bucket()?, context.key()?);
-    let (version, amendment) = (context.version_id()?, Amendment::Tags(tags));
-    let objects = &context.objects;
-    let cause = cause(context);
-    let amended = objects.amend(bucket, key, version, &amendment, &cause);
-    told_id(context, &*amended.await?)
+    let aspect = Aspect::Tags {
+        removed: tags.is_empty(),
+    };
+    let amendment = Amendment::Tags(tags);
+    let amended = amend(context, aspect, &[], |_| Ok(amendment.clone())).await?;
+    told_id(context, &amended)
 }
 
 /// A document's tags, each with a key and a value.

@@ -14,6 +14,7 @@ mod judge;
 mod keys;
 mod listing;
 mod posts;
+mod races;
 mod sharing;
 mod support;
 mod uploads;
