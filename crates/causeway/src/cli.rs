@@ -217,9 +217,9 @@ pub struct Up {
     /// address that it is told at by POST [default: as before, or nowhere]
     #[arg(long, value_delimiter = ',', value_name = "TARGET=URL")]
     pub webhooks: Option<Vec<Webhook>>,
-    /// A file that says in which bucket elsewhere the bytes of larger objects are (docs/objects.md);
-    /// `local`: on this machine's disk. What a Region was made with stays [default: as before, or
-    /// local]
+    /// A file that says in which bucket elsewhere the bytes of larger objects are
+    /// (docs/objects.md); `local`: on this machine's disk. What a Region was made with stays
+    /// [default: as before, or local]
     #[arg(long, value_name = "FILE|local")]
     pub blob_store: Option<PathBuf>,
     /// A database in MMDB format that says where addresses are, for clients without a lab address

@@ -123,22 +123,22 @@ impl<E: Engine> Region<E> {
         let log = log_identity(&engine, environment.as_ref()).await?;
         let snapshot = engine.snapshot();
         let admission = Admission::open();
-        let asking = Asking::new(environment.clone(), admission.clone(), ports.clone());
-        let asking = Arc::new(asking);
-        let tables = config.tables(name, &environment);
-        let tables = Tables::open(engine.clone(), tables).await?;
+        let (store, clocks) = (engine.clone(), environment.clone());
+        let asking = Arc::new(Asking::new(
+            clocks.clone(),
+            admission.clone(),
+            ports.clone(),
+        ));
+        let tables = Tables::open(engine.clone(), config.tables(name, &environment)).await?;
         tables.set_replica_probe(Arc::new(Probe(asking.clone())));
-        let seat = config.seat();
-        let council = CouncilDriver::open(engine.clone(), seat, environment.clone()).await?;
+        let council = CouncilDriver::open(store.clone(), config.seat(), clocks.clone()).await?;
         let targets = options.targets.clone();
         let here = (config.deployment.clone(), config.site);
-        let (store, clocks) = (engine.clone(), environment.clone());
         let steering = Steering::open(store, council.clone(), here, options, clocks, ports.clone());
         let steering = steering.await?;
-        let pools = config.accelerator_pools.clone();
-        let accelerators =
-            accelerators(&environment, &council, &steering, (pools, targets.clone()));
-        let routing = routing(&environment, &council, &steering, targets);
+        let edges = (&environment, &council, &steering);
+        let accelerators = accelerators(edges, &config, targets.clone());
+        let routing = routing(edges, targets);
         let RegionSecrets { root_keys, sealer } = secrets;
         let bootstrap = config.bootstrap(root_keys);
         let identity = crate::settings::last_known(&council, &sealer, &bootstrap)?;
@@ -187,11 +187,16 @@ impl<E: Engine> Region<E> {
     }
 }
 
+/// What the services need that are carried out by edges.
+type AroundEdges<'a, E> = (
+    &'a Arc<dyn Environment>,
+    &'a Arc<CouncilDriver<E>>,
+    &'a Arc<Steering<E>>,
+);
+
 /// Route 53, over the council's settings and what steering hears of the nodes.
 fn routing<E: Engine>(
-    environment: &Arc<dyn Environment>,
-    council: &Arc<CouncilDriver<E>>,
-    steering: &Arc<Steering<E>>,
+    (environment, council, steering): AroundEdges<'_, E>,
     targets: health::TargetPolicy,
 ) -> routing::Service {
     routing::Service::new(routing::ServiceConfig {
@@ -205,16 +210,15 @@ fn routing<E: Engine>(
 
 /// Global Accelerator, over the council's settings and what steering hears of the edges.
 fn accelerators<E: Engine>(
-    environment: &Arc<dyn Environment>,
-    council: &Arc<CouncilDriver<E>>,
-    steering: &Arc<Steering<E>>,
-    (pools, targets): (Result<Pools, String>, health::TargetPolicy),
+    (environment, council, steering): AroundEdges<'_, E>,
+    config: &RegionConfig,
+    targets: health::TargetPolicy,
 ) -> accelerator::Service {
     accelerator::Service::new(accelerator::ServiceConfig {
         environment: environment.clone(),
         configuration: council.clone(),
         nodes: Arc::new(Edges(steering.clone())),
-        pools,
+        pools: config.accelerator_pools.clone(),
         targets: crate::accelerator::targets(targets),
     })
 }

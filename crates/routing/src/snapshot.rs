@@ -65,25 +65,7 @@ impl Snapshot {
             ..Snapshot::default()
         };
         snapshot.add_outside(outside, previous.filter(|_| same_outside), board);
-        let mut zones = Vec::new();
-        view.visit(
-            keys::ZONES,
-            &mut |key, revision, value| match codec::decode_zone(value) {
-                Ok(zone) if keys::parse_zone(key).as_ref() == Some(&zone.id) => {
-                    zones.push((zone, revision));
-                }
-                unreadable => {
-                    let what = match unreadable {
-                        Ok(_) => "another zone's value".to_owned(),
-                        Err(error) => error.to_string(),
-                    };
-                    snapshot.faults.push(format!("{key}: {what}"));
-                    let through = revision.saturating_sub(1);
-                    snapshot.fall_behind(key.to_owned(), through, previous);
-                }
-            },
-        );
-        for (zone, revision) in zones {
+        for (zone, revision) in snapshot.read_zones(view, previous) {
             let before = previous.and_then(|previous| previous.zone_of_id(&zone));
             let is_behind =
                 previous.is_some_and(|was| was.behind.contains_key(&keys::zone(&zone.id)));
@@ -121,6 +103,34 @@ impl Snapshot {
             snapshot.add(compiled);
         }
         snapshot
+    }
+
+    /// The configuration's zones, with the revisions that set them; what can't be read falls
+    /// behind.
+    fn read_zones(
+        &mut self,
+        view: &dyn ConfigurationView,
+        previous: Option<&Snapshot>,
+    ) -> Vec<(Zone, u64)> {
+        let mut zones = Vec::new();
+        view.visit(
+            keys::ZONES,
+            &mut |key, revision, value| match codec::decode_zone(value) {
+                Ok(zone) if keys::parse_zone(key).as_ref() == Some(&zone.id) => {
+                    zones.push((zone, revision));
+                }
+                unreadable => {
+                    let what = match unreadable {
+                        Ok(_) => "another zone's value".to_owned(),
+                        Err(error) => error.to_string(),
+                    };
+                    self.faults.push(format!("{key}: {what}"));
+                    let through = revision.saturating_sub(1);
+                    self.fall_behind(key.to_owned(), through, previous);
+                }
+            },
+        );
+        zones
     }
 
     /// The same zones as of a later revision that changed none of them.
