@@ -124,18 +124,14 @@ impl<E: Engine> Region<E> {
         let snapshot = engine.snapshot();
         let admission = Admission::open();
         let (store, clocks) = (engine.clone(), environment.clone());
-        let asking = Arc::new(Asking::new(
-            clocks.clone(),
-            admission.clone(),
-            ports.clone(),
-        ));
-        let tables = Tables::open(engine.clone(), config.tables(name, &environment)).await?;
-        tables.set_replica_probe(Arc::new(Probe(asking.clone())));
+        let asking = Asking::new(clocks.clone(), admission.clone(), ports.clone());
+        let asking = Arc::new(asking);
+        let tables = open_tables(&engine, config.tables(name, &environment), &asking).await?;
         let council = CouncilDriver::open(store.clone(), config.seat(), clocks.clone()).await?;
         let targets = options.targets.clone();
         let here = (config.deployment.clone(), config.site);
-        let steering = Steering::open(store, council.clone(), here, options, clocks, ports.clone());
-        let steering = steering.await?;
+        let steering =
+            Steering::open(store, council.clone(), here, options, clocks, ports.clone()).await?;
         let edges = (&environment, &council, &steering);
         let accelerators = accelerators(edges, &config, targets.clone());
         let routing = routing(edges, targets);
@@ -193,6 +189,17 @@ type AroundEdges<'a, E> = (
     &'a Arc<CouncilDriver<E>>,
     &'a Arc<Steering<E>>,
 );
+
+/// DynamoDB, which asks peers about replicas by `asking`.
+async fn open_tables<E: Engine>(
+    engine: &E,
+    config: TablesConfig,
+    asking: &Arc<Asking>,
+) -> Result<Tables<E>, OpenError> {
+    let tables = Tables::open(engine.clone(), config).await?;
+    tables.set_replica_probe(Arc::new(Probe(asking.clone())));
+    Ok(tables)
+}
 
 /// Route 53, over the council's settings and what steering hears of the nodes.
 fn routing<E: Engine>(

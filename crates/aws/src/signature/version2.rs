@@ -447,7 +447,7 @@ fn push_resource(
         // What begins with `x-` and isn't a header is of no operation.
         let is_foreign = name.to_ascii_lowercase().starts_with("x-");
         let passes = FREE.contains(&name.as_str()) || is_foreign;
-        if !passes && !(is_carried && form == Form::Query) {
+        if !(passes || is_carried && form == Form::Query) {
             return Err(Version2Error::Uncovered(name.clone()).into());
         }
     }

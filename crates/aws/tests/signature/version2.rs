@@ -36,6 +36,16 @@ fn refusal(outcome: Outcome) -> SignatureError {
     outcome.map(|(verified, _)| verified).unwrap_err()
 }
 
+/// One of the guide's: its method, its path, the bucket that its host names, its headers, and its
+/// signature.
+type Example<'a> = (
+    &'a str,
+    &'a str,
+    Option<&'a str>,
+    &'a [(&'a str, &'a str)],
+    &'a str,
+);
+
 #[test]
 fn the_documented_examples() {
     let upload = [
@@ -57,7 +67,7 @@ fn the_documented_examples() {
     let johnsmith = Some("johnsmith");
     let at = |time| ("Date", time);
     let jpeg = ("Content-Type", "image/jpeg");
-    let examples: [(&str, &str, Option<&str>, &[(&str, &str)], &str); 8] = [
+    let examples: [Example; 8] = [
         (
             "GET",
             photos,

@@ -131,11 +131,15 @@ fn of_tag(stand: &Arc<Stand>, allowed: i32, headers: &'static [(&str, &str)]) ->
     slow(Caller::Signed(Arc::new(OfTag)), allowed, then)
 }
 
+/// A request: its method, what follows its path, its headers, its body, and how many questions its
+/// judge allows.
+type Case<'a> = (Method, &'a str, &'a [(&'a str, &'a str)], &'a str, i32);
+
 #[test]
 fn who_may_one_version_is_given_and_changes_no_other() {
     let attributes: &[_] = &[("x-amz-object-attributes", "ETag")];
     let tags = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>";
-    let cases: [(Method, &str, &[(&str, &str)], &str, i32); 8] = [
+    let cases: [Case; 8] = [
         (Method::GET, "", &[], "", 1),
         (Method::HEAD, "", &[], "", 1),
         (Method::GET, "?attributes", attributes, "", 2),
