@@ -21,6 +21,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("health", &["types"]),
     ("routing", &["types", "aws"]),
     ("accelerator", &["types", "aws"]),
+    ("balancer", &["types", "aws"]),
+    ("ec2", &["types", "aws"]),
     ("gameday", &["types"]),
     (
         "steering",
@@ -49,6 +51,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "health",
             "routing",
             "accelerator",
+            "balancer",
+            "ec2",
             "steering",
         ],
     ),
@@ -87,6 +91,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "health",
             "routing",
             "accelerator",
+            "balancer",
+            "ec2",
             "gameday",
             "steering",
             "region",
@@ -114,6 +120,8 @@ const SERVICES: &[&str] = &[
     "health",
     "routing",
     "accelerator",
+    "balancer",
+    "ec2",
 ];
 
 type Graph = BTreeMap<String, BTreeSet<String>>;

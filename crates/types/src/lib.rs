@@ -3,11 +3,13 @@
 //! and no logic beyond parsing, ordering, printing, and the one loop that proposes changes.
 
 mod account;
+mod balancer;
 pub mod calendar;
 mod configuration;
 mod environment;
 mod geography;
 mod health_check;
+pub mod network;
 mod place;
 mod probe;
 mod proposal;
@@ -16,8 +18,10 @@ mod site;
 mod size;
 mod time;
 mod version;
+mod zone;
 
 pub use account::{AccountId, InvalidAccountId};
+pub use balancer::{BalancerDirectory, BalancerEntry, BalancerPort, RegionBalancers};
 pub use configuration::{
     Configuration, ConfigurationEdit, ConfigurationEntry, ConfigurationError,
     ConfigurationExpected, ConfigurationView, Proposal,
@@ -33,6 +37,7 @@ pub use site::{Deployment, Site, SiteId, SiteName, UnknownSite};
 pub use size::ByteSize;
 pub use time::{Monotonic, Now, Span, Timestamp};
 pub use version::{Context, Hlc, Version};
+pub use zone::{AvailabilityZone, UnknownZone, ZoneLetter};
 
 /// The account that owns everything in a lab.
 pub const LAB_ACCOUNT: &str = "111122223333";
