@@ -7,6 +7,7 @@
               and starts processes, so that no other has to"
 )]
 
+mod balance;
 mod client;
 mod dns;
 mod environment;
@@ -18,6 +19,12 @@ mod probe;
 mod process;
 mod tasks;
 
+pub use balance::{
+    Answer, Balance, BalanceListener, BalancerLimits, BalancerOptions, Certificate, Classification,
+    ClientVersion, DesyncMode, End, Exchange, Failure, ForwardedFor, HeaderField, HttpOptions,
+    HttpTarget, ListenerKind, ListenerTls, Next, Outcome, RefusedRequest, RequestHead,
+    TargetVersion, Tier, TlsFacts, TlsMinimum,
+};
 pub use client::{ClientConnection, ClientError, Lookup, LookupError, Resolved};
 pub use dns::{
     DnsAddress, DnsCounts, DnsQuery, MAX_QUERY, MAX_TCP_REPLY, MAX_UDP_REPLY, Origin, Relay,

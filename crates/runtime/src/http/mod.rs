@@ -10,7 +10,7 @@ mod server;
 mod socket;
 mod stall;
 mod stream;
-mod tls;
+pub(crate) mod tls;
 mod upstream;
 
 use std::future::Future;

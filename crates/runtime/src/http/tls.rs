@@ -25,7 +25,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 /// How long a handshake may take at most, from the connection on; a server waits no longer than
 /// for the head of a request.
-pub(super) const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
+pub(crate) const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
 
 /// The only protocol there is to agree on (RFC 7301).
 const PROTOCOL: &[u8] = b"http/1.1";
@@ -72,7 +72,12 @@ impl ServerTls {
             .with_no_client_auth()
             .with_single_cert(certificates, key)?;
         config.alpn_protocols = vec![PROTOCOL.to_vec()];
-        Ok(ServerTls(TlsAcceptor::from(Arc::new(config))))
+        Ok(ServerTls::of(Arc::new(config)))
+    }
+
+    /// From settings that are made elsewhere.
+    pub(crate) fn of(config: Arc<ServerConfig>) -> ServerTls {
+        ServerTls(TlsAcceptor::from(config))
     }
 }
 
@@ -178,12 +183,12 @@ impl From<SocketAddr> for Endpoint {
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
 /// All certificates of a text; at least one.
-fn certificates_of(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(crate) fn certificates_of(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     const WHAT: TlsError = TlsError::Pem("certificate");
     let certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
     let certificates: Vec<_> = certificates.collect::<Result<_, _>>().map_err(|_| WHAT)?;
@@ -244,7 +249,7 @@ impl ServerCertVerifier for ThisVery {
 // === A client's connection ===
 
 /// A client's connection, with TLS or without.
-pub(super) enum Connection {
+pub(crate) enum Connection {
     Plain(TcpStream),
     Secure(Box<server::TlsStream<TcpStream>>),
 }
@@ -252,7 +257,7 @@ pub(super) enum Connection {
 impl Connection {
     /// The connection once its handshake is done, if there is one to do. `None`: it came to
     /// nothing, in time or not; whoever spoke plain HTTP to TLS was told.
-    pub(super) async fn accept(
+    pub(crate) async fn accept(
         stream: TcpStream,
         tls: Option<&ServerTls>,
         wait: Duration,
