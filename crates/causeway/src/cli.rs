@@ -226,6 +226,11 @@ pub struct Up {
     /// [default: as before, or none]
     #[arg(long, value_name = "FILE")]
     pub geo_database: Option<PathBuf>,
+    /// A directory with certificates in files NAME.pem (and those between them and their
+    /// authority, after them) and their keys in NAME.key, which HTTPS and TLS listeners of load
+    /// balancers may name (docs/balancer.md) [default: as before, or none]
+    #[arg(long, value_name = "DIR")]
+    pub certificates: Option<PathBuf>,
     /// Print JSON when ready
     #[arg(long)]
     pub json: bool,

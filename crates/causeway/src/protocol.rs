@@ -8,7 +8,7 @@ use link::Shape;
 use link::certificate::Details;
 use region::OperatorQuestion;
 use serde::{Deserialize, Serialize};
-use types::{Deployment, Geography, SiteId, SiteName, Span};
+use types::{Deployment, Geography, SiteId, SiteName, Span, ZoneLetter};
 use zeroize::Zeroize;
 
 use crate::failure::Failure;
@@ -34,6 +34,14 @@ pub struct SiteConfig {
     /// The networks that accelerators' static addresses are drawn from, one from each.
     #[serde(default = "accelerator_pools")]
     pub accelerator_pools: [String; 2],
+    /// The networks that load balancers' nodes have their addresses from, one a zone, in the
+    /// zones' order; without them, the Region has no load balancers. (An edge has none.)
+    #[serde(default)]
+    pub balancer_pools: Option<[String; 3]>,
+    /// The directory of certificates that listeners may name; without it, only uploaded ones. (An
+    /// edge has none.)
+    #[serde(default)]
+    pub certificates: Option<PathBuf>,
     /// Where its links are accepted.
     pub link: SocketAddr,
     /// How far its wall clock is set off, in milliseconds.
@@ -62,6 +70,12 @@ pub struct SiteConfig {
 /// The lab's: two network zones of loopback addresses, apart from those of sites and places.
 pub fn accelerator_pools() -> [String; 2] {
     ["127.80.0.0/16".to_owned(), "127.81.0.0/16".to_owned()]
+}
+
+/// A lab's, of the site with that number n: 127.32.n.0/24, 127.33.n.0/24 and 127.34.n.0/24, apart
+/// from all other addresses of a lab.
+pub fn balancer_pools(site: SiteId) -> [String; 3] {
+    ZoneLetter::ALL.map(|zone| format!("127.{}.{}.0/24", 32 + zone.index(), site.0))
 }
 
 /// The files of a certificate (and those between it and its authority) and of its key, in PEM.
@@ -387,6 +401,8 @@ mod tests {
                 key: "key.pem".into(),
             }),
             accelerator_pools: ["10.0.0.0/24".to_owned(), "10.0.1.0/24".to_owned()],
+            balancer_pools: Some(balancer_pools(SiteId(1))),
+            certificates: Some("certificates".into()),
             link: "127.1.1.1:14566".parse().unwrap(),
             dns: Some(DnsAddresses {
                 address: "127.1.1.1:5300".parse().unwrap(),

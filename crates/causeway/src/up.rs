@@ -76,6 +76,7 @@ async fn run(
         webhooks: options.webhooks.clone(),
         blob_store: options.blob_store.clone(),
         geo_database: options.geo_database.clone(),
+        certificates: options.certificates.clone(),
         endpoint: options.endpoint.wishes(),
     };
     let settings = plan(options, &wishes, key, held)?;
@@ -491,6 +492,7 @@ mod tests {
             webhooks: None,
             blob_store: None,
             geo_database: None,
+            certificates: None,
             json: false,
         };
         let banner = Banner::of(&lab, &options);

@@ -41,6 +41,9 @@ pub enum OpenError {
     /// Its objects can't be opened.
     #[error("objects: {0}")]
     Objects(#[from] objects::ObjectError),
+    /// What it has configured for itself makes no sense.
+    #[error(transparent)]
+    Regional(#[from] crate::regional::RegionalError),
     /// Its steering can't be opened.
     #[error(transparent)]
     Steering(#[from] steering::OpenError),

@@ -21,6 +21,7 @@ mod planted;
 mod probe;
 mod receiver;
 mod region;
+mod regional;
 mod replicas;
 mod route53;
 mod settings;
@@ -45,6 +46,7 @@ pub use operator::{
 pub use planted::PlantedBug;
 pub use receiver::{Cursor, Stretch};
 pub use region::{Region, Task};
+pub use regional::RegionalError;
 pub use replicas::{Applied, Replica, Replicas};
 pub use shipper::{CursorNews, Reading, Shipper};
 pub use standing::{IdentityStatus, PrincipalCounts};

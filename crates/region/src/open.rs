@@ -28,6 +28,7 @@ use crate::planted::PlantedBug;
 use crate::probe::Probe;
 use crate::receiver::Cursor;
 use crate::region::Region;
+use crate::regional::Regional;
 use crate::route53::Nodes;
 use crate::standing::Standing;
 
@@ -132,6 +133,7 @@ impl<E: Engine> Region<E> {
         let here = (config.deployment.clone(), config.site);
         let steering =
             Steering::open(store, council.clone(), here, options, clocks, ports.clone()).await?;
+        let regional = Arc::new(Regional::open(engine.clone()).await?);
         let edges = (&environment, &council, &steering);
         let accelerators = accelerators(edges, &config, targets.clone());
         let routing = routing(edges, targets);
@@ -161,6 +163,7 @@ impl<E: Engine> Region<E> {
             objects,
             council,
             steering,
+            regional,
             routing,
             accelerators,
             directory,

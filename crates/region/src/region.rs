@@ -25,6 +25,7 @@ use crate::message::{Answer, LogId, Message, Question};
 use crate::open::RegionConfig;
 use crate::peer::Peer;
 use crate::planted::PlantedBug;
+use crate::regional::Regional;
 use crate::shipper::CursorNews;
 use crate::standing::Standing;
 
@@ -50,6 +51,9 @@ pub struct Region<E: Engine> {
     pub(crate) events: EventTeller<E>,
     pub(crate) council: Arc<CouncilDriver<E>>,
     pub(crate) steering: Arc<Steering<E>>,
+    /// The configuration that is its own alone.
+    #[expect(dead_code, reason = "its services are wired next")]
+    pub(crate) regional: Arc<Regional<E>>,
     pub(crate) routing: routing::Service,
     pub(crate) accelerators: accelerator::Service,
     pub(crate) directory: identity::Service,

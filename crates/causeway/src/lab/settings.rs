@@ -61,6 +61,8 @@ pub struct Wishes {
     pub blob_store: Option<PathBuf>,
     /// A database of places by address, in MMDB format.
     pub geo_database: Option<PathBuf>,
+    /// The directory of certificates that listeners of load balancers may name.
+    pub certificates: Option<PathBuf>,
     /// How clients reach it.
     pub endpoint: EndpointWishes,
 }
@@ -106,6 +108,9 @@ pub struct Settings {
     /// A database of places by address, in MMDB format; its absolute path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub geo_database: Option<PathBuf>,
+    /// The directory of certificates that listeners of load balancers may name; its absolute path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<PathBuf>,
     /// How clients reach it.
     #[serde(default, skip_serializing_if = "EndpointSettings::is_default")]
     pub endpoint: EndpointSettings,
@@ -164,6 +169,7 @@ impl Settings {
             webhooks: Webhooks::new(),
             blob_store: None,
             geo_database: None,
+            certificates: None,
             endpoint: EndpointSettings::default(),
             next_site: sites.len() as u16 + 1,
             sites,
@@ -206,6 +212,13 @@ impl Settings {
         if let Some(file) = &wishes.geo_database {
             open_places(Locator::new(None), file)?;
             self.geo_database = Some(file.canonicalize()?);
+        }
+        if let Some(directory) = &wishes.certificates {
+            let found = directory.canonicalize().ok().filter(|found| found.is_dir());
+            self.certificates = Some(found.ok_or_else(|| {
+                Failure::wrong_use(format!("there is no directory {}", directory.display()))
+                    .then("name one with NAME.pem and NAME.key in it with --certificates DIR")
+            })?);
         }
         self.endpoint.wish(&wishes.endpoint)
     }

@@ -21,6 +21,7 @@ use crate::files;
 use crate::lab::KEY_VARIABLE;
 use crate::protocol::{
     Conditions, PeerConfig, Question, SiteCommand, SiteConfig, SiteEvent, accelerator_pools,
+    balancer_pools,
 };
 
 /// How long a site may take from its start until it serves. Recovery of a large store is the
@@ -384,6 +385,8 @@ fn prepare(
         link: lab.lab.link_address(site.id),
         dns: settings.edge_dns(&site),
         accelerator_pools: accelerator_pools(),
+        balancer_pools: site.name.region().map(|_| balancer_pools(site.id)),
+        certificates: site.name.region().and(settings.certificates.clone()),
         clock_offset_milliseconds: conditions.clock_offset_milliseconds,
         delay_scale: settings.delay_scale,
         health_interval_milliseconds: settings.health_interval_milliseconds,

@@ -12,10 +12,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use types::{HttpProbe, ProbeOrder, ProbeOutcome};
 
+use super::Agent;
+
 /// Bytes of a response's head, status line and fields; the service's limit.
 const HEAD: usize = 16_384;
 /// Fields of a response's head.
 const FIELDS: usize = 256;
+/// What a load balancer's health checks say that they are (Application Load Balancers User Guide,
+/// "Health checks for your target groups").
+const LOAD_BALANCER: &str = "ELB-HealthChecker/2.0";
 /// Bytes of a body that are searched; the service's limit.
 const SEARCHED: usize = 5_120;
 
@@ -44,9 +49,10 @@ pub(super) async fn respond(
     stream: Box<dyn Stream>,
     order: &ProbeOrder,
     http: &HttpProbe,
+    agent: Agent,
 ) -> Result<Answer, ProbeOutcome> {
-    let request =
-        request(order, http).map_err(|cause| ProbeOutcome::Broken(ProbeOutcome::words(&cause)))?;
+    let request = request(order, http, agent)
+        .map_err(|cause| ProbeOutcome::Broken(ProbeOutcome::words(&cause)))?;
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(HEAD)
         .max_header_size(HEAD)
@@ -105,8 +111,15 @@ fn holds(bytes: &[u8], string: &[u8]) -> bool {
     string.is_empty() || bytes.windows(string.len()).any(|window| window == string)
 }
 
-fn request(order: &ProbeOrder, http: &HttpProbe) -> Result<Request<Empty<Bytes>>, http::Error> {
-    let agent = format!("Causeway-Health-Check-Service (ref {})", order.id);
+fn request(
+    order: &ProbeOrder,
+    http: &HttpProbe,
+    agent: Agent,
+) -> Result<Request<Empty<Bytes>>, http::Error> {
+    let agent = match agent {
+        Agent::HealthCheck => format!("Causeway-Health-Check-Service (ref {})", order.id),
+        Agent::LoadBalancer => LOAD_BALANCER.to_owned(),
+    };
     Request::get(target(&http.path))
         .header(HOST, HeaderValue::try_from(host(order, http))?)
         .header(USER_AGENT, HeaderValue::try_from(agent)?)
@@ -203,6 +216,21 @@ mod tests {
         ] {
             assert_eq!(host(&order(endpoint, name), &http(tls)), expected);
         }
+    }
+
+    #[test]
+    fn a_load_balancer_s_probe_says_so() {
+        let http = HttpProbe {
+            tls: None,
+            path: "/".to_owned(),
+            search: None,
+        };
+        let agent = |agent| {
+            let request = request(&order("127.0.0.1:80", None), &http, agent).unwrap();
+            request.headers()[USER_AGENT].to_str().unwrap().to_owned()
+        };
+        assert_eq!(agent(Agent::LoadBalancer), "ELB-HealthChecker/2.0");
+        assert!(agent(Agent::HealthCheck).ends_with("(ref one)"));
     }
 
     #[test]

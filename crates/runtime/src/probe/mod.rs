@@ -22,6 +22,16 @@ use tls::Handshake;
 pub struct SystemProber {
     probes: Semaphore,
     handshake: Handshake,
+    agent: Agent,
+}
+
+/// What a probe says of who makes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Agent {
+    /// A health check, by its id.
+    HealthCheck,
+    /// A load balancer.
+    LoadBalancer,
 }
 
 impl SystemProber {
@@ -31,6 +41,15 @@ impl SystemProber {
         SystemProber {
             probes: Semaphore::new(probes.max(1)),
             handshake: Handshake::new(),
+            agent: Agent::HealthCheck,
+        }
+    }
+
+    /// One whose probes say that a load balancer makes them, in the service's own words.
+    pub fn of_load_balancers(probes: usize) -> SystemProber {
+        SystemProber {
+            agent: Agent::LoadBalancer,
+            ..SystemProber::new(probes)
         }
     }
 
@@ -52,10 +71,10 @@ impl SystemProber {
         let by = deadline(order.timeouts.response);
         let responded = async {
             match http.tls {
-                None => exchange::respond(Box::new(stream), order, http).await,
+                None => exchange::respond(Box::new(stream), order, http, self.agent).await,
                 Some(tls) => {
                     let secured = self.handshake.run(stream, order, tls).await?;
-                    exchange::respond(Box::new(secured), order, http).await
+                    exchange::respond(Box::new(secured), order, http, self.agent).await
                 }
             }
         };
