@@ -5,14 +5,27 @@
 // Until the operations that use the rest are here.
 #![allow(dead_code)]
 
+mod action;
+mod algorithm;
 mod arn;
 mod attributes;
 pub mod catalogue;
 mod cidr;
 mod codec;
+mod compiled;
+pub mod headers;
+pub mod health;
 pub mod keys;
+mod listen;
 pub mod model;
 mod node;
+mod pattern;
+mod route;
+mod rules;
+mod slow_start;
+mod snapshot;
+mod stickiness;
+mod targets;
 mod words;
 
 pub use arn::{Arn, InvalidArn, ListenerArn, LoadBalancerArn, RuleArn, TargetGroupArn};
@@ -21,4 +34,11 @@ pub use attributes::{
 };
 pub use cidr::{Cidr, InvalidCidr};
 pub use codec::{CodecError, decode, encode};
+pub use compiled::CompiledBalancer;
+pub use listen::{Listening, Transport};
 pub use node::{NodeView, Surroundings, TargetHealth, TargetReason, TargetState};
+pub use route::{Circumstances, Decision, FlowForwarding, Forwarding, Picked, Routed};
+pub use rules::Head;
+pub use snapshot::Snapshot;
+pub use stickiness::{COOKIE_KEY_BYTES, CookieSealer};
+pub use targets::{LiveTarget, MAX_TRIED, Member, NoTarget, TargetSet, Tried, UnderWay, WhyTarget};

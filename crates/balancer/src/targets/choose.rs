@@ -1,0 +1,154 @@
+//! Which target of a group takes a request or a flow.
+//!
+//! 1. The target that the client belongs to, if it is healthy and comes into question.
+//! 2. One of the healthy targets, by the group's algorithm; of flows, by a hash of the flow.
+//! 3. Where fewer are healthy than the group asks for (by default: none is), any target counts as
+//!    healthy in 1 and 2: the group fails open.
+//! 4. Where all of these were tried for this request and refused it, any other target that comes
+//!    into question: the checks may not have seen yet that it is back. Where the guide is silent,
+//!    this is this program's decision.
+//!
+//! A target that drains, whose zone the load balancer isn't enabled in, or (without cross-zone
+//! load balancing) whose zone isn't the node's, doesn't come into question. Nothing is connected
+//! here.
+
+use types::Monotonic;
+
+use super::{Member, Pool, Tried};
+use crate::algorithm::{FULL, at_random, draw, in_turn, least};
+use crate::attributes::Algorithm;
+use crate::slow_start;
+
+/// By which rule a target was chosen.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum WhyTarget {
+    /// The client belongs to it.
+    Sticky,
+    /// By the group's algorithm among the healthy ones.
+    Healthy,
+    /// Too few are healthy: any.
+    FailOpen,
+    /// All that should be asked refused: another.
+    LastResort,
+}
+
+/// Why there is no target.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
+pub enum NoTarget {
+    /// No target of the group comes into question for this node: 503.
+    #[error("the target group has no targets for this node")]
+    NoTargets,
+    /// Every one that does was tried: 502, or 504 where the last one didn't answer.
+    #[error("every target was tried")]
+    AllTried,
+}
+
+/// What a choice is made with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Choosing<'a> {
+    pub(crate) pool: Pool<'a>,
+    pub(crate) tried: &'a Tried,
+    pub(crate) now: Monotonic,
+    /// Drawn for this choice.
+    pub(crate) random: u64,
+    /// The number of the target that the client belongs to.
+    pub(crate) sticky: Option<u64>,
+}
+
+impl<'a> Choosing<'a> {
+    /// The target of a request.
+    pub(crate) fn choose(&self) -> Result<(&'a Member, WhyTarget), NoTarget> {
+        let open = self.pool.fails_open();
+        let candidates = self
+            .untried()
+            .filter(|member| open || member.live.is_healthy());
+        if let Some(sticky) = self.sticky
+            && let Some(member) = candidates.clone().find(|member| member.number == sticky)
+        {
+            return Ok((member, WhyTarget::Sticky));
+        }
+        let why = match open {
+            true => WhyTarget::FailOpen,
+            false => WhyTarget::Healthy,
+        };
+        if let Some(member) = self.by_algorithm(candidates) {
+            return Ok((member, why));
+        }
+        let rest = self.by_algorithm(self.untried());
+        rest.map(|member| (member, WhyTarget::LastResort))
+            .ok_or_else(|| self.nobody())
+    }
+
+    fn by_algorithm(
+        &self,
+        members: impl Iterator<Item = &'a Member> + Clone,
+    ) -> Option<&'a Member> {
+        let set = self.pool.set;
+        match set.algorithm {
+            Algorithm::RoundRobin => {
+                let weighted = members.map(|member| (member, self.weight(member)));
+                in_turn(weighted, set.turn(self.pool.node))
+            }
+            Algorithm::LeastOutstandingRequests => {
+                let loaded = members.map(|member| (member, member.live.under_way()));
+                least(loaded, set.turn(self.pool.node))
+            }
+            Algorithm::WeightedRandom => {
+                at_random(members.map(|member| (member, FULL)), self.random)
+            }
+        }
+    }
+
+    fn weight(&self, member: &Member) -> u32 {
+        let began = member.live.slow_since();
+        began.map_or(FULL, |began| {
+            slow_start::weight(began, self.pool.set.slow_start, self.now)
+        })
+    }
+
+    fn untried(&self) -> impl Iterator<Item = &'a Member> + Clone + use<'a> {
+        let tried = self.tried;
+        let members = self.pool.members();
+        members.filter(move |member| !tried.contains(member.address))
+    }
+
+    fn nobody(&self) -> NoTarget {
+        match self.pool.members().next() {
+            None => NoTarget::NoTargets,
+            Some(_) => NoTarget::AllTried,
+        }
+    }
+}
+
+/// The target of a flow with that hash: of those that should be asked the one that draws most
+/// (rendezvous hashing: Thaler and Ravishankar, 1998), so that a target which comes or goes moves
+/// no flow but its own.
+pub(crate) fn by_hash<'a>(
+    pool: Pool<'a>,
+    hash: u64,
+    tried: &Tried,
+) -> Result<(&'a Member, WhyTarget), NoTarget> {
+    let open = pool.fails_open();
+    let untried = pool
+        .members()
+        .filter(|member| !tried.contains(member.address));
+    let most = |member: &&Member| draw(hash ^ member.number, FLOW);
+    let candidates = untried
+        .clone()
+        .filter(|member| open || member.live.is_healthy());
+    let why = match open {
+        true => WhyTarget::FailOpen,
+        false => WhyTarget::Healthy,
+    };
+    if let Some(member) = candidates.max_by_key(most) {
+        return Ok((member, why));
+    }
+    match untried.max_by_key(most) {
+        Some(member) => Ok((member, WhyTarget::LastResort)),
+        None if pool.members().next().is_none() => Err(NoTarget::NoTargets),
+        None => Err(NoTarget::AllTried),
+    }
+}
+
+/// The purpose of the draw.
+const FLOW: u64 = u64::from_be_bytes(*b"flow    ");
