@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use tables::ConflictId;
-use types::{Place, Region};
+use types::{Place, Region, ZoneLetter};
 
 use crate::duration;
 use crate::failure::Failure;
@@ -135,6 +135,7 @@ pub enum Command {
     #[command(
         subcommand,
         after_help = "Examples:\n  causeway fault kill eu-west-1 --for 90s\n  \
+        causeway fault kill us-east-1/us-east-1a\n  \
         causeway fault cut us-east-1 eu-west-1 --one-way\n  causeway fault delay us-east-1 \
         eu-west-1 250\n  causeway fault list\n  causeway fault heal\n\nEvery fault ends by itself \
         after its lease (10 minutes, or --for), at `heal`, and when the lab stops."
@@ -193,10 +194,14 @@ pub struct Up {
     /// The port the web console will answer on (comes with a later version)
     #[arg(long, value_name = "PORT", value_parser = port, allow_negative_numbers = true)]
     pub console_port: Option<u16>,
-    /// A command that the shell runs in every Region, with HOST, PORT, AWS_REGION,
+    /// A command that the shell runs in two zones of every Region, with HOST, PORT, AWS_REGION,
     /// AWS_ENDPOINT_URL and credentials set; it is started again when it ends
     #[arg(long, value_name = "COMMAND", value_parser = app)]
     pub app: Option<String>,
+    /// The zones of every Region that the application runs in, with commas between: a, b, c
+    /// [default: a,b]
+    #[arg(long, value_delimiter = ',', value_name = "ZONES", requires = "app")]
+    pub app_zones: Option<Vec<ZoneLetter>>,
     /// The port of the application in every Region [default: as before, or 8080]
     #[arg(long, value_name = "PORT", value_parser = port, allow_negative_numbers = true)]
     pub app_port: Option<u16>,
@@ -516,6 +521,7 @@ mod tests {
         for line in [
             "causeway up --regions us-east-1,eu-west-1 --edges 2 --data d --delay-scale 0.5 \
              --api-port 1 --dns-port 5300 --console-port 4567 --app x --app-port 8081 \
+             --app-zones a,b,c \
              --health-interval 200ms --geo-database places.mmdb \
              --health-targets 127.0.0.0/8,10.0.0.0/8 --webhooks orders=http://127.0.0.1:9000/hook",
             "causeway up --bind 0.0.0.0 --tls --tls-names lab.example.com,192.0.2.1",
@@ -542,6 +548,10 @@ mod tests {
             "causeway verify --json",
             "causeway rotate --json",
             "causeway fault kill eu-west-1 --for 5m",
+            "causeway fault kill us-east-1/us-east-1a",
+            "causeway fault kill us-east-1/a/app --for 5s",
+            "causeway fault start us-east-1/a",
+            "causeway fault pause us-east-1/app",
             "causeway fault start eu-west-1",
             "causeway fault pause edge-1",
             "causeway fault resume eu-west-1",
@@ -647,6 +657,9 @@ mod tests {
             ("conflicts list --after x", "no place in the listing"),
             ("conflicts show nothing", "32 hexadecimal digits"),
             ("fault kill us-moon-1", "causeway places"),
+            ("fault kill us-east-1/d", "us-east-1/us-east-1a"),
+            ("up --app x --app-zones d", "us-east-1a, -1b and -1c"),
+            ("up --app-zones a", "--app <COMMAND>"),
             ("explain x --from us-moon-1", "causeway places"),
             ("accelerator explain 127.80.1.2", "an address and a port"),
             (
@@ -695,7 +708,7 @@ mod tests {
         let next = unknown.next.unwrap();
         assert_eq!(next, "`causeway fault list --help` shows its use");
         let missing = told("causeway fault kill --json");
-        assert!(missing.message.ends_with("were not provided: <SITE>"));
+        assert!(missing.message.ends_with("were not provided: <TARGET>"));
         let wrong = told("causeway fault delay us-east-1 eu-west-1 -5 --json");
         assert!(wrong.message.contains("from 1 to 600000"), "{wrong}");
         assert_eq!(told("causeway --json").code as u8, 2);

@@ -15,7 +15,7 @@ use region::OperatorQuestion;
 use runtime::Endpoint;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use types::{Region, SiteName, Timestamp};
+use types::{AvailabilityZone, FaultTarget, Region, SiteName, Timestamp};
 
 use crate::failure::{ExitCode, Failure};
 use crate::faults::{Fault, FaultId};
@@ -78,15 +78,17 @@ pub enum Command {
         /// For how many milliseconds.
         milliseconds: u64,
     },
-    /// Start a site that is down.
+    /// Start what is down: a site, or what was killed in a Region.
     Start {
         /// Which.
-        site: SiteName,
+        #[serde(rename = "site")]
+        target: FaultTarget,
     },
-    /// Let a paused site go on.
+    /// Let go on what is paused.
     Resume {
         /// Which.
-        site: SiteName,
+        #[serde(rename = "site")]
+        target: FaultTarget,
     },
     /// The faults in force.
     Faults,
@@ -218,18 +220,25 @@ pub struct SiteReport {
     pub memory_bytes: Option<u64>,
     /// The certificate that its new connections are made with, while it runs.
     pub certificate: Option<Details>,
-    /// Its application, while the Region runs and has one.
-    pub app: Option<AppReport>,
+    /// The instances of its application, while the Region runs and has one.
+    pub apps: Vec<AppReport>,
+    /// Its zones that are killed, while the Region itself runs.
+    pub zones_down: Vec<AvailabilityZone>,
     /// How far its wall clock is off, in milliseconds.
     pub clock_offset_milliseconds: i64,
     /// What it says of itself.
     pub detail: Value,
 }
 
-/// A Region's application, seen from outside.
+/// An instance of a Region's application, seen from outside.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct AppReport {
-    /// `running`, `waiting` (it has ended and is started again soon), `paused`, `stopped`.
+    /// The zone that it is in.
+    pub zone: AvailabilityZone,
+    /// Where it is to listen.
+    pub address: SocketAddr,
+    /// `running`, `waiting` (it has ended and is started again soon), `paused`, `killed`,
+    /// `stopped`.
     pub state: String,
     /// Its process, the leader of its group.
     pub process: Option<i32>,

@@ -1,13 +1,13 @@
 //! The faults of a lab and their leases: what is injected, until when, and what it amounts to
 //! for each site and each direction of a link. Pure: told the time, it kills nothing itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use link::{Cut, Shape};
 use serde::{Deserialize, Serialize};
-use types::{Monotonic, SiteName, Span};
+use types::{AvailabilityZone, FaultTarget, Monotonic, Region, SiteName, Span, ZoneLetter};
 
 /// Leases that a lab holds at once.
 pub const MAXIMUM_LEASES: usize = 1_000;
@@ -24,15 +24,18 @@ pub struct FaultId(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Fault {
-    /// The site's processes are killed and stay down.
+    /// Its processes are killed and stay down; of a zone also what a Region's own process has
+    /// there.
     Kill {
-        /// Which.
-        site: SiteName,
+        /// Whose.
+        #[serde(rename = "site")]
+        target: FaultTarget,
     },
-    /// The site's processes stand still.
+    /// Its processes stand still. (Never those of a zone: other zones share the Region's own.)
     Pause {
-        /// Which.
-        site: SiteName,
+        /// Whose.
+        #[serde(rename = "site")]
+        target: FaultTarget,
     },
     /// Nothing passes from one site to the other.
     Cut {
@@ -92,6 +95,17 @@ pub struct Lease {
 #[error("there are {MAXIMUM_LEASES} faults already; `causeway fault heal` ends them")]
 pub struct TooManyFaults;
 
+/// What an instance of the application is to do, as far as faults have a say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InstanceWish {
+    /// Run.
+    Run,
+    /// Stand still.
+    Stand,
+    /// Be down.
+    Down,
+}
+
 /// The leases in force.
 #[derive(Clone, Debug, Default)]
 pub struct FaultTable {
@@ -138,14 +152,19 @@ impl FaultTable {
         self.end(|_| true)
     }
 
-    /// Ends what keeps the site down.
-    pub fn end_kills(&mut self, site: SiteName) -> Vec<Lease> {
-        self.end(|lease| lease.fault == Fault::Kill { site })
+    /// Ends what keeps it down: kills of just that, not of what it contains or is contained in.
+    pub fn end_kills(&mut self, target: FaultTarget) -> Vec<Lease> {
+        self.end(|lease| lease.fault == Fault::Kill { target })
     }
 
-    /// Ends what makes the site stand still.
-    pub fn end_pauses(&mut self, site: SiteName) -> Vec<Lease> {
-        self.end(|lease| lease.fault == Fault::Pause { site })
+    /// Ends what makes it stand still, likewise.
+    pub fn end_pauses(&mut self, target: FaultTarget) -> Vec<Lease> {
+        self.end(|lease| lease.fault == Fault::Pause { target })
+    }
+
+    /// Ends what makes it, or a part of it, stand still.
+    pub fn end_pauses_within(&mut self, outer: FaultTarget) -> Vec<Lease> {
+        self.end(|lease| matches!(lease.fault, Fault::Pause { target } if outer.contains(target)))
     }
 
     fn end(&mut self, ends: impl Fn(&Lease) -> bool) -> Vec<Lease> {
@@ -171,14 +190,36 @@ impl FaultTable {
         self.leases.values().map(|lease| lease.fault)
     }
 
-    /// Is the site to be down?
-    pub fn is_killed(&self, site: SiteName) -> bool {
-        self.faults().any(|fault| fault == Fault::Kill { site })
+    /// Is just that to be down?
+    pub fn is_killed(&self, target: impl Into<FaultTarget>) -> bool {
+        let target = target.into();
+        self.faults().any(|fault| fault == Fault::Kill { target })
     }
 
-    /// Is the site to stand still?
-    pub fn is_paused(&self, site: SiteName) -> bool {
-        self.faults().any(|fault| fault == Fault::Pause { site })
+    /// Is just that to stand still?
+    pub fn is_paused(&self, target: impl Into<FaultTarget>) -> bool {
+        let target = target.into();
+        self.faults().any(|fault| fault == Fault::Pause { target })
+    }
+
+    /// The zones of that Region that are to be down while it runs.
+    pub fn zones_down(&self, region: Region) -> BTreeSet<ZoneLetter> {
+        let zones = AvailabilityZone::of(region);
+        let down = zones.filter(|zone| self.is_killed(FaultTarget::Zone(*zone)));
+        down.map(|zone| zone.letter).collect()
+    }
+
+    /// What the application's instance in that zone is to do while its Region runs.
+    pub fn instance(&self, zone: AvailabilityZone) -> InstanceWish {
+        let (app, own) = (FaultTarget::App(zone.region), FaultTarget::Instance(zone));
+        let parts = [FaultTarget::Zone(zone), app, own];
+        if parts.into_iter().any(|part| self.is_killed(part)) {
+            InstanceWish::Down
+        } else if self.is_paused(app) || self.is_paused(own) {
+            InstanceWish::Stand
+        } else {
+            InstanceWish::Run
+        }
     }
 
     /// How far off the site's wall clock is to be, in milliseconds. Several add up.
@@ -203,10 +244,11 @@ impl FaultTable {
 }
 
 impl Fault {
-    /// The sites it names.
+    /// The sites that it strikes, or strikes in.
     pub fn sites(&self) -> Vec<SiteName> {
         match *self {
-            Fault::Kill { site } | Fault::Pause { site } | Fault::Clock { site, .. } => vec![site],
+            Fault::Kill { target } | Fault::Pause { target } => vec![target.site()],
+            Fault::Clock { site, .. } => vec![site],
             Fault::Cut { from, to, .. }
             | Fault::Delay { from, to, .. }
             | Fault::Rate { from, to, .. } => vec![from, to],
@@ -261,8 +303,8 @@ impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let arrow = |one_way| if one_way { "->" } else { "<->" };
         match *self {
-            Fault::Kill { site } => write!(f, "kill {site}"),
-            Fault::Pause { site } => write!(f, "pause {site}"),
+            Fault::Kill { target } => write!(f, "kill {target}"),
+            Fault::Pause { target } => write!(f, "pause {target}"),
             Fault::Cut {
                 from,
                 to,
@@ -300,6 +342,20 @@ mod tests {
         name.parse().unwrap()
     }
 
+    fn target(text: &str) -> FaultTarget {
+        text.parse().unwrap()
+    }
+
+    fn kill_of(text: &str) -> Fault {
+        let target = target(text);
+        Fault::Kill { target }
+    }
+
+    fn pause_of(text: &str) -> Fault {
+        let target = target(text);
+        Fault::Pause { target }
+    }
+
     fn cut(one_way: bool, reset: bool) -> Fault {
         Fault::Cut {
             from: site("us-east-1"),
@@ -316,10 +372,8 @@ mod tests {
         let us = site("us-east-1");
         let mut table = FaultTable::default();
         let begun = Monotonic(5_000_000);
-        let kill = table
-            .inject(begun, Fault::Kill { site: us }, MINUTE)
-            .unwrap();
-        let pause = Fault::Pause { site: us };
+        let kill = table.inject(begun, kill_of("us-east-1"), MINUTE).unwrap();
+        let pause = pause_of("us-east-1");
         let pause = table.inject(begun, pause, Span::seconds(61)).unwrap();
         assert_eq!(table.next_expiry(), Some(begun + MINUTE));
 
@@ -413,15 +467,78 @@ mod tests {
             };
             table.inject(Monotonic(0), clock, MINUTE).unwrap();
         }
-        for fault in [Fault::Kill { site: us }, Fault::Pause { site: us }] {
+        for fault in [kill_of("us-east-1"), pause_of("us-east-1")] {
             table.inject(Monotonic(0), fault, MINUTE).unwrap();
         }
         assert_eq!(table.clock_offset(us), -1_500);
         assert_eq!(table.clock_offset(site("eu-west-1")), 0);
-        assert_eq!(table.end_kills(us).len(), 1);
+        assert_eq!(table.end_kills(us.into()).len(), 1);
         assert!(table.is_paused(us));
-        assert_eq!(table.end_pauses(us).len(), 1);
+        assert_eq!(table.end_pauses(us.into()).len(), 1);
         assert_eq!(table.leases().count(), 2);
+    }
+
+    #[test]
+    fn what_is_killed_in_a_region_says_what_its_instances_do() {
+        let zones: Vec<AvailabilityZone> =
+            AvailabilityZone::of("us-east-1".parse().unwrap()).collect();
+        let [a, b, _] = zones[..] else {
+            panic!("a Region has three zones");
+        };
+        use InstanceWish::{Down, Run, Stand};
+        for (faults, wished, down) in [
+            (&[][..], [Run, Run], ""),
+            (&[kill_of("us-east-1/a")], [Down, Run], "a"),
+            (&[kill_of("us-east-1/app")], [Down, Down], ""),
+            (&[kill_of("us-east-1/b/app")], [Run, Down], ""),
+            (&[pause_of("us-east-1/app")], [Stand, Stand], ""),
+            (
+                &[pause_of("us-east-1/b/app"), kill_of("us-east-1/b")],
+                [Run, Down],
+                "b",
+            ),
+            // It is the Region's own affair, and another Region's.
+            (
+                &[kill_of("us-east-1"), kill_of("eu-west-1/a")],
+                [Run, Run],
+                "",
+            ),
+        ] {
+            let mut table = FaultTable::default();
+            for fault in faults {
+                table.inject(Monotonic(0), *fault, MINUTE).unwrap();
+            }
+            let found = [a, b].map(|zone| table.instance(zone));
+            assert_eq!(found, wished, "{faults:?}");
+            let zones = table.zones_down(a.region);
+            let zones: String = zones.iter().map(ToString::to_string).collect();
+            assert_eq!(zones, down, "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn a_kill_takes_the_pauses_within_along() {
+        let mut table = FaultTable::default();
+        for text in [
+            "us-east-1",
+            "us-east-1/app",
+            "us-east-1/a/app",
+            "eu-west-1/app",
+        ] {
+            table.inject(Monotonic(0), pause_of(text), MINUTE).unwrap();
+        }
+        assert_eq!(table.end_pauses_within(target("us-east-1/a")).len(), 1);
+        assert_eq!(table.end_pauses_within(target("us-east-1")).len(), 2);
+        assert!(table.is_paused(target("eu-west-1/app")));
+    }
+
+    #[test]
+    fn a_fault_s_json_is_what_it_was() {
+        let text = r#"{"kind":"kill","site":"us-east-1"}"#;
+        assert_eq!(serde_json::to_string(&kill_of("us-east-1")).unwrap(), text);
+        let zone = r#"{"kind":"kill","site":"us-east-1/us-east-1a"}"#;
+        let read: Fault = serde_json::from_str(zone).unwrap();
+        assert_eq!(read, kill_of("us-east-1/a"));
     }
 
     #[test]

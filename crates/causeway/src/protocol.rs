@@ -1,6 +1,7 @@
 //! What a supervisor and the site processes it started say to each other over their pipes, and
 //! what a site is started with. Both ends are the same binary.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -42,6 +43,12 @@ pub struct SiteConfig {
     /// edge has none.)
     #[serde(default)]
     pub certificates: Option<PathBuf>,
+    /// The user's application, if this is a Region that runs one.
+    #[serde(default)]
+    pub app: Option<AppConfig>,
+    /// The zones of the Region that are down from the start.
+    #[serde(default)]
+    pub zones_down: BTreeSet<ZoneLetter>,
     /// Where its links are accepted.
     pub link: SocketAddr,
     /// How far its wall clock is set off, in milliseconds.
@@ -98,6 +105,16 @@ pub struct DnsAddresses {
     pub relayed: SocketAddr,
     /// The relay's own address: nobody else's queries are taken there.
     pub relay: IpAddr,
+}
+
+/// A Region's application as its process knows it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppConfig {
+    /// The Region's one address for it: what comes there goes to an instance that lives.
+    pub address: SocketAddr,
+    /// Where the instances listen, by their zones.
+    pub instances: BTreeMap<ZoneLetter, SocketAddr>,
 }
 
 /// Another site.
@@ -158,7 +175,7 @@ pub enum SiteCommand {
     },
     /// End in order.
     Stop,
-    /// The links and the clock are to be like this from now on.
+    /// The links, the clock and the zones are to be like this from now on.
     Conditions(Conditions),
     /// The state of the site's links.
     Links,
@@ -204,6 +221,8 @@ pub struct Conditions {
     pub shapes: Vec<(SiteName, Shape)>,
     /// How far the wall clock is off, in milliseconds.
     pub clock_offset_milliseconds: i64,
+    /// Which zones of the Region are down: nothing of it may serve there.
+    pub zones_down: BTreeSet<ZoneLetter>,
 }
 
 /// What can be asked of a site.
@@ -403,6 +422,11 @@ mod tests {
             accelerator_pools: ["10.0.0.0/24".to_owned(), "10.0.1.0/24".to_owned()],
             balancer_pools: Some(balancer_pools(SiteId(1))),
             certificates: Some("certificates".into()),
+            app: Some(AppConfig {
+                address: "127.1.1.1:8080".parse().unwrap(),
+                instances: [(ZoneLetter::A, "127.1.1.11:8080".parse().unwrap())].into(),
+            }),
+            zones_down: [ZoneLetter::B].into(),
             link: "127.1.1.1:14566".parse().unwrap(),
             dns: Some(DnsAddresses {
                 address: "127.1.1.1:5300".parse().unwrap(),

@@ -1,5 +1,6 @@
 //! `causeway up`: makes or finds the lab, starts it, says where it is, and stops it when asked.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -12,14 +13,14 @@ use runtime::{
     SystemEnvironment, Termination, listen, listen_beside, look_at_datagrams,
 };
 use serde_json::json;
-use types::{ByteSize, Environment, SiteName, Span, Timestamp};
+use types::{ByteSize, Environment, SiteName, Span, Timestamp, ZoneLetter};
 
 use crate::cli;
 use crate::failure::{Cause, Failure};
 use crate::files;
 use crate::lab::{KEY_VARIABLE, Lab, OTHER_DIRECTORY, OperatorKey, Settings, Wishes};
 use crate::output;
-use crate::supervisor::{Door, Supervisor};
+use crate::supervisor::{AppCommand, Door, Supervisor};
 
 /// The file of a directory's lock, as [`DirectoryLock`] names it.
 const LOCK: &str = "lock";
@@ -37,6 +38,9 @@ const DOOR_LIMITS: HttpLimits = HttpLimits {
     connections: 4096,
     drain: Duration::from_secs(2),
 };
+
+/// Where the application runs unless other zones are named: in two, so that one can die.
+const APP_ZONES: [ZoneLetter; 2] = [ZoneLetter::A, ZoneLetter::B];
 
 /// How long `up` waits, once every site serves, for the links between them. Regions serve without
 /// any, so what is missing then is only said.
@@ -87,7 +91,7 @@ async fn run(
     let banner = Banner::of(&lab, options);
     let tls = lab.door_tls()?;
     let (directory, own_key) = (lab.directory.clone(), key.clone());
-    let app = options.app.clone();
+    let app = app_of(options);
     let supervisor = Supervisor::new((lab, key), Arc::clone(&environment), guard, app)?;
     let supervisor = Arc::new(supervisor);
     let relay = supervisor.relay_dns();
@@ -123,6 +127,18 @@ async fn run(
     }
     stop(&supervisor, &mut termination).await;
     Ok(())
+}
+
+/// The application that runs in every Region, if there is to be one.
+fn app_of(options: &cli::Up) -> Option<AppCommand> {
+    let command = options.app.clone()?;
+    let zones = options.app_zones.iter().flatten().copied();
+    let mut zones: BTreeSet<ZoneLetter> = zones.collect();
+    if zones.is_empty() {
+        zones.extend(APP_ZONES);
+    }
+    let zones = zones.into_iter().collect();
+    Some(AppCommand { command, zones })
 }
 
 /// In order; at once if another signal comes. Whatever is left then, the guard ends.
@@ -486,6 +502,7 @@ mod tests {
             dns_port: None,
             console_port: None,
             app: None,
+            app_zones: None,
             app_port: None,
             health_interval: None,
             health_targets: None,

@@ -92,7 +92,7 @@ fn told(address: SocketAddr) -> String {
 fn a_lab_with_tls_is_called_by_https_alone_and_remembers_it() {
     let notes = tempfile::tempdir().unwrap();
     let app = format!(
-        "cd '{}' && env > \"$AWS_REGION.env\"; sleep 1000",
+        "cd '{}' && env > \"$AWS_AVAILABILITY_ZONE.env\"; sleep 1000",
         notes.path().display()
     );
     let app_port = free_port().to_string();
@@ -120,7 +120,7 @@ fn a_lab_with_tls_is_called_by_https_alone_and_remembers_it() {
     });
 
     // The application is told of the authority.
-    let file = notes.path().join("eu-west-1.env");
+    let file = notes.path().join("eu-west-1a.env");
     let mut said = String::new();
     eventually("the application has noted its environment", || {
         said = std::fs::read_to_string(&file).unwrap_or_default();

@@ -310,8 +310,8 @@ pub(crate) fn healing_step(steps: &[Step], fault: usize) -> Option<usize> {
         Act::Heal { step: None } => true,
         Act::Heal { step: Some(healed) } => *healed == fault,
         // A start ends kills, a resume ends pauses.
-        Act::Start(site) => *broken == Fault::Kill(*site),
-        Act::Resume(site) => *broken == Fault::Pause(*site),
+        Act::Start(target) => *broken == Fault::Kill(*target),
+        Act::Resume(target) => *broken == Fault::Pause(*target),
         _ => false,
     };
     let later = steps.iter().skip(fault + 1).position(heals);

@@ -2,7 +2,7 @@
 //! makes it of text.
 
 use serde::Serialize;
-use types::{Region, SiteName, Span};
+use types::{FaultTarget, Region, SiteName, Span};
 
 use crate::expectation::Expectation;
 
@@ -297,10 +297,10 @@ pub enum Act {
         /// latest.
         lease: Option<Span>,
     },
-    /// A site that was killed is started.
-    Start(SiteName),
-    /// A site that was paused goes on.
-    Resume(SiteName),
+    /// What was killed is started.
+    Start(FaultTarget),
+    /// What was paused goes on.
+    Resume(FaultTarget),
     /// The faults of that step end, or all.
     Heal {
         /// The step's index; `None`: every fault.
@@ -321,10 +321,11 @@ pub enum Act {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// A site is killed (`kill -9`) with everything that runs in it.
-    Kill(SiteName),
-    /// A site stands still.
-    Pause(SiteName),
+    /// A site is killed (`kill -9`) with everything that runs in it, or what a Region has in one
+    /// zone, or its application.
+    Kill(FaultTarget),
+    /// A site stands still, or a Region's application.
+    Pause(FaultTarget),
     /// A link is cut.
     Cut {
         /// The link.
@@ -433,10 +434,11 @@ impl Policy {
 }
 
 impl Fault {
-    /// The site that it strikes, unless it strikes a link.
+    /// The site that it strikes, or strikes in, unless it strikes a link.
     pub fn site(&self) -> Option<SiteName> {
         match self {
-            Fault::Kill(site) | Fault::Pause(site) | Fault::Clock { site, .. } => Some(*site),
+            Fault::Kill(target) | Fault::Pause(target) => Some(target.site()),
+            Fault::Clock { site, .. } => Some(*site),
             Fault::Cut { .. } | Fault::Delay { .. } | Fault::Rate { .. } => None,
         }
     }
@@ -444,7 +446,9 @@ impl Fault {
     /// The Region that can't be reached while it lasts, if it is of that kind.
     pub fn outage(&self) -> Option<Region> {
         match self {
-            Fault::Kill(site) | Fault::Pause(site) => site.region(),
+            Fault::Kill(FaultTarget::Site(site)) | Fault::Pause(FaultTarget::Site(site)) => {
+                site.region()
+            }
             _ => None,
         }
     }

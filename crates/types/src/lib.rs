@@ -7,6 +7,7 @@ mod balancer;
 pub mod calendar;
 mod configuration;
 mod environment;
+mod fault_target;
 mod geography;
 mod health_check;
 pub mod network;
@@ -27,6 +28,7 @@ pub use configuration::{
     ConfigurationExpected, ConfigurationView, Proposal,
 };
 pub use environment::{Environment, Sleep};
+pub use fault_target::{FaultTarget, UnknownTarget};
 pub use geography::{Geography, one_way_delay};
 pub use health_check::{HealthCheck, HealthCheckId, HttpProbe, Probe, Tls};
 pub use place::{Coordinates, Place};

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use types::SiteName;
+use types::{FaultTarget, SiteName};
 
 use super::{Query, whole};
 use crate::duration;
@@ -12,39 +12,53 @@ use crate::faults::LONGEST_LEASE;
 
 #[derive(Subcommand, Debug)]
 pub enum FaultCommand {
-    /// Kill a site with its whole process group; it starts again when the fault ends
-    #[command(after_help = "Example:\n  causeway fault kill eu-west-1 --for 90s")]
+    /// Kill a site with its whole process group, what a Region has in one zone, or its application
+    /// alone; it starts again when the fault ends
+    #[command(
+        after_help = "TARGET is a Region or an edge (eu-west-1, edge-1), a zone \
+        (us-east-1/us-east-1a or us-east-1/a), the application of a Region (us-east-1/app) or its \
+        instance in one zone (us-east-1/a/app). With a zone die the application's instance and \
+        the load balancers' nodes there; the Region goes on.\n\nExamples:\n  \
+        causeway fault kill eu-west-1 --for 90s\n  causeway fault kill us-east-1/us-east-1a\n  \
+        causeway fault kill us-east-1/app"
+    )]
     Kill {
-        /// The Region (or edge)
-        #[arg(value_name = "SITE")]
-        site: SiteName,
+        /// What: eu-west-1, edge-1, us-east-1/a, us-east-1/app, us-east-1/a/app
+        #[arg(value_name = "TARGET")]
+        target: FaultTarget,
         #[command(flatten)]
         lease: LeaseArguments,
     },
-    /// Start a site that was killed or has crashed
-    #[command(after_help = "Example:\n  causeway fault start eu-west-1")]
+    /// Start what was killed; a site also when it has crashed
+    #[command(after_help = "Examples:\n  causeway fault start eu-west-1\n  \
+        causeway fault start us-east-1/us-east-1a")]
     Start {
-        /// The Region (or edge)
-        #[arg(value_name = "SITE")]
-        site: SiteName,
+        /// What, as it was killed
+        #[arg(value_name = "TARGET")]
+        target: FaultTarget,
         #[command(flatten)]
         query: Query,
     },
-    /// Make a site stand still: it neither answers nor closes connections
-    #[command(after_help = "Example:\n  causeway fault pause eu-west-1 --for 30s")]
+    /// Make a site, or a Region's application alone, stand still: it neither answers nor closes
+    /// connections
+    #[command(
+        after_help = "A zone can't be paused: the Region's own process serves all of them. Its \
+        instance of the application can.\n\nExamples:\n  \
+        causeway fault pause eu-west-1 --for 30s\n  causeway fault pause us-east-1/a/app"
+    )]
     Pause {
-        /// The Region (or edge)
-        #[arg(value_name = "SITE")]
-        site: SiteName,
+        /// What: eu-west-1, edge-1, us-east-1/app, us-east-1/a/app
+        #[arg(value_name = "TARGET")]
+        target: FaultTarget,
         #[command(flatten)]
         lease: LeaseArguments,
     },
-    /// Let a paused site go on
+    /// Let go on what is paused
     #[command(after_help = "Example:\n  causeway fault resume eu-west-1")]
     Resume {
-        /// The Region (or edge)
-        #[arg(value_name = "SITE")]
-        site: SiteName,
+        /// What, as it was paused
+        #[arg(value_name = "TARGET")]
+        target: FaultTarget,
         #[command(flatten)]
         query: Query,
     },

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use types::FaultTarget;
 
 use super::{ask, read};
 use crate::cli::{FaultCommand, LeaseArguments, Query};
@@ -15,18 +16,22 @@ use crate::output::{self, Table};
 /// Carries out one of the fault commands.
 pub fn fault(command: &FaultCommand) -> Result<(), Failure> {
     match command {
-        FaultCommand::Start { site, query } => {
-            let answer = ask(&query.lab, &Command::Start { site: *site })?;
-            told(query, answer, &format!("{site} serves again"))
+        FaultCommand::Start { target, query } => {
+            let answer = ask(&query.lab, &Command::Start { target: *target })?;
+            let serves = match target {
+                FaultTarget::Site(_) => "serves again",
+                _ => "is no longer kept down",
+            };
+            told(query, answer, &format!("{target} {serves}"))
         }
-        FaultCommand::Resume { site, query } => {
-            let answer = ask(&query.lab, &Command::Resume { site: *site })?;
-            told(query, answer, &format!("{site} goes on"))
+        FaultCommand::Resume { target, query } => {
+            let answer = ask(&query.lab, &Command::Resume { target: *target })?;
+            told(query, answer, &format!("{target} goes on"))
         }
         FaultCommand::List(query) => list(query),
         FaultCommand::Heal { id, query } => heal(*id, query),
-        FaultCommand::Kill { site, lease } => inject(Fault::Kill { site: *site }, lease),
-        FaultCommand::Pause { site, lease } => inject(Fault::Pause { site: *site }, lease),
+        FaultCommand::Kill { target, lease } => inject(Fault::Kill { target: *target }, lease),
+        FaultCommand::Pause { target, lease } => inject(Fault::Pause { target: *target }, lease),
         FaultCommand::Cut { pair, reset, lease } => {
             let fault = Fault::Cut {
                 from: pair.from,
@@ -107,7 +112,8 @@ fn heal(id: Option<u64>, query: &Query) -> Result<(), Failure> {
     let breaks = |view: &FaultView| {
         use Fault::{Clock, Cut, Delay, Kill, Pause, Rate};
         match view.fault {
-            Cut { .. } | Kill { .. } | Pause { .. } => true,
+            Cut { .. } => true,
+            Kill { target } | Pause { target } => matches!(target, FaultTarget::Site(_)),
             Delay { .. } | Rate { .. } | Clock { .. } => false,
         }
     };

@@ -56,7 +56,7 @@ fn render(report: &StatusReport) -> String {
     {
         text.push_str(&format!("\n{}", flows(&report.sites)));
     }
-    if report.sites.iter().any(|site| site.app.is_some()) {
+    if report.sites.iter().any(|site| !site.apps.is_empty()) {
         text.push_str(&format!("\n{}", apps(&report.sites)));
     }
     if !report.links.is_empty() {
@@ -257,20 +257,19 @@ fn flows(sites: &[SiteReport]) -> Table {
 fn apps(sites: &[SiteReport]) -> Table {
     let mut table = Table::new([
         "APPLICATION",
+        "ADDRESS",
         "STATE",
         "FOR",
         "PROCESS",
         "RESTARTS",
         "LAST END",
     ]);
-    for (site, app) in sites
-        .iter()
-        .filter_map(|site| Some((site, site.app.as_ref()?)))
-    {
+    for app in sites.iter().flat_map(|site| &site.apps) {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         let span = |milliseconds| duration::show(Duration::from_millis(milliseconds));
         table.row([
-            site.site.to_string(),
+            app.zone.to_string(),
+            app.address.to_string(),
             app.state.clone(),
             or_dash(app.running_milliseconds.map(span)),
             or_dash(app.process.map(|process| process.to_string())),
@@ -324,11 +323,18 @@ fn alarms(site: &SiteReport) -> Vec<String> {
             .map_or_else(|| alarm.to_string(), str::to_owned)
     });
     let reason = site.reason.clone();
+    let zones: Vec<String> = site.zones_down.iter().map(ToString::to_string).collect();
+    let zones = (!zones.is_empty()).then(|| format!("killed: {}", zones.join(", ")));
     let crashed = (site.state == "crashed").then(|| {
         let name = site.site;
         format!("`causeway fault start {name}` starts it again; its log says why it ended")
     });
-    reason.into_iter().chain(crashed).chain(own).collect()
+    reason
+        .into_iter()
+        .chain(zones)
+        .chain(crashed)
+        .chain(own)
+        .collect()
 }
 
 fn operations(answer: &Value) -> Table {

@@ -88,8 +88,8 @@ impl<'a> Steps<'a> {
         let step = &self.plan.scenario.steps[index];
         match &step.act {
             Act::Fault { fault, lease } => self.inject(index, fault, *lease).await,
-            Act::Start(site) => self.ending(&Command::Start { site: *site }).await,
-            Act::Resume(site) => self.ending(&Command::Resume { site: *site }).await,
+            Act::Start(target) => self.ending(&Command::Start { target: *target }).await,
+            Act::Resume(target) => self.ending(&Command::Resume { target: *target }).await,
             Act::Heal { step: None } => self.ending(&Command::Heal { id: None }).await,
             Act::Heal { step: Some(of) } => {
                 let id = self.injected().get(of).copied();
@@ -196,8 +196,8 @@ fn timing(began: Span, ended: Span, fault_end: Option<Span>) -> Timing {
 /// The scenario's word for what is broken as the lab's.
 fn as_injected(broken: &Broken) -> Result<Fault, Failure> {
     Ok(match broken {
-        Broken::Kill(site) => Fault::Kill { site: *site },
-        Broken::Pause(site) => Fault::Pause { site: *site },
+        Broken::Kill(target) => Fault::Kill { target: *target },
+        Broken::Pause(target) => Fault::Pause { target: *target },
         Broken::Cut { pair, reset } => Fault::Cut {
             from: pair.from,
             to: pair.to,

@@ -16,7 +16,7 @@ use anyhow::Context;
 use identity::RootKey;
 use link::certificate::CertificateAuthority;
 use runtime::{DoorTls, Endpoint};
-use types::{Deployment, Region, SiteId, SiteName, Timestamp};
+use types::{Deployment, Region, SiteId, SiteName, Timestamp, ZoneLetter};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -232,9 +232,14 @@ impl Lab {
         self.settings.link_address(site)
     }
 
-    /// Where the Region's application listens.
+    /// The Region's own address for its application: 127.1.n.1, n its number.
     pub fn app_address(&self, site: SiteId) -> SocketAddr {
         self.settings.app_address(site)
+    }
+
+    /// Where the application's instance in that zone listens: 127.1.n.11 in zone a, and so on.
+    pub fn instance_address(&self, site: SiteId, zone: ZoneLetter) -> SocketAddr {
+        self.settings.instance_address(site, zone)
     }
 
     /// The site's own directory.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use health::TargetPolicy;
 use routing::Locator;
 use serde::{Deserialize, Serialize};
-use types::{Region, Site, SiteId, SiteName};
+use types::{Region, Site, SiteId, SiteName, ZoneLetter};
 
 use super::blob_store::{BlobStore, LOCAL};
 use super::endpoint::{EndpointSettings, EndpointWishes};
@@ -30,8 +30,12 @@ const API_PORT: u16 = 4566;
 /// The port of DNS unless another is asked for: 53 with a hundred, which needs no root.
 const DNS_PORT: u16 = 5300;
 
-/// The port of the Regions' applications unless another is asked for.
+/// The port of the Regions' applications, of all their instances, unless another is asked for.
 const APP_PORT: u16 = 8080;
+
+/// Where the application's instance in zone a is, within its Region's addresses: 127.1.n.11. The
+/// other zones' follow.
+const FIRST_INSTANCE: u8 = 11;
 
 /// How far a site's link port is from its API port, and an edge's relay port from its DNS port.
 const PORT_DISTANCE: u16 = 10_000;
@@ -254,6 +258,9 @@ impl Settings {
                 add(self.api_address(site.id), false, "--api-port");
                 if with_apps {
                     add(self.app_address(site.id), false, "--app-port");
+                    for zone in ZoneLetter::ALL {
+                        add(self.instance_address(site.id, zone), false, "--app-port");
+                    }
                 }
             }
         }
@@ -307,6 +314,11 @@ impl Settings {
     pub(super) fn app_address(&self, site: SiteId) -> SocketAddr {
         SocketAddr::new(own_address(site), self.app_port)
     }
+
+    pub(super) fn instance_address(&self, site: SiteId, zone: ZoneLetter) -> SocketAddr {
+        let last = FIRST_INSTANCE + zone.index();
+        SocketAddr::new(host_of(site, last).into(), self.app_port)
+    }
 }
 
 /// The locator with the places in that database, too.
@@ -327,8 +339,13 @@ fn distant(port: u16) -> u16 {
 
 /// The site's own address: 127.1.n.1, n its number.
 pub fn own_address(site: SiteId) -> IpAddr {
+    host_of(site, 1).into()
+}
+
+/// An address of that site's: 127.1.n.`last`, n its number.
+fn host_of(site: SiteId, last: u8) -> Ipv4Addr {
     let number = u8::try_from(site.0).expect("a lab has fewer than 255 sites");
-    Ipv4Addr::new(127, 1, number, 1).into()
+    Ipv4Addr::new(127, 1, number, last)
 }
 
 fn check_regions(regions: &[Region]) -> Result<(), Failure> {

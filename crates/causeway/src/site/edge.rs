@@ -1,7 +1,7 @@
 //! An edge as a site process runs it: its DNS servers and its flows over its steering, and what the
 //! operator asks about it. It answers and carries by its own disk before any link is up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use runtime::{
 };
 use serde_json::{Value, json};
 use store::EmbeddedEngine;
-use types::{Environment, Geography, SiteId};
+use types::{Environment, Geography, SiteId, ZoneLetter};
 
 use super::database::open_engine;
 use super::dns::{Answers, explain};
@@ -146,6 +146,9 @@ impl Site for EdgeSite {
         let tasks = tasks.map(|task| ("edge", task));
         tasks.chain([("failure", failed)]).collect()
     }
+
+    /// An edge is in no zone.
+    fn set_zones_down(&self, _zones: &BTreeSet<ZoneLetter>) {}
 
     fn answer(&self, question: Question) -> Task<'_, Result<Value, String>> {
         Box::pin(async move {

@@ -1,6 +1,7 @@
 //! The process of one site: opens what the site is made of, drives its links, serves its API,
 //! and does what the supervisor says over the pipe. It outlives its supervisor by nothing.
 
+mod app;
 mod bytes;
 mod certificate;
 mod database;
@@ -10,8 +11,9 @@ mod flows;
 mod region;
 mod steering;
 mod webhooks;
+mod zones;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -25,7 +27,7 @@ use runtime::{
 };
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
-use types::{ByteSize, Environment, SiteId, SiteName, Span};
+use types::{ByteSize, Environment, SiteId, SiteName, Span, ZoneLetter};
 
 pub use database::open_store;
 
@@ -60,6 +62,9 @@ pub type Task<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Site: runtime::Service {
     /// What goes on in it by itself. When one of them ends, the process does.
     fn tasks(&self) -> Vec<(&'static str, Task<'static, ()>)>;
+
+    /// Those zones of the Region are down, and no others: nothing of it may serve there.
+    fn set_zones_down(&self, zones: &BTreeSet<ZoneLetter>);
 
     /// Answers a question.
     fn answer(&self, question: Question) -> Task<'_, Result<Value, String>>;
@@ -253,6 +258,7 @@ impl<S: Site> Desk<S> {
             }
             SiteCommand::Conditions(conditions) => {
                 self.set(&conditions);
+                site.set_zones_down(&conditions.zones_down);
                 Ok(Value::Null)
             }
             SiteCommand::Links => Ok(json(&self.links())),

@@ -1,6 +1,6 @@
 //! A Region as a site process runs it: its HTTP API, and what the operator asks about its data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +24,14 @@ use runtime::{Refusal, RequestBody, ResponseBody, Service, SystemEnvironment};
 use serde_json::{Value, json};
 use store::{EmbeddedEngine, Engine, Space};
 use tables::{ConflictCursor, ConflictFilter, ConflictId, NoConflictId, RestoreError, Tables};
-use types::{ByteSize, Deployment, Environment, SiteId};
+use types::{ByteSize, Deployment, Environment, SiteId, ZoneLetter};
 use zeroize::Zeroizing;
 
+use super::app::AppAddress;
 use super::database::{count, open_engine};
 use super::dns::explain;
 use super::webhooks::AllowedWebhooks;
+use super::zones::Zones;
 use super::{Site, Task};
 use crate::duration;
 use crate::failure::Failure;
@@ -53,6 +55,10 @@ pub(super) struct RegionSite {
     remote: Option<RemoteBlobs>,
     deployment: Deployment,
     environment: Arc<SystemEnvironment>,
+    /// Which of its zones are down.
+    zones: Arc<Zones>,
+    /// Where the application is reached, if it has one.
+    app: Option<AppAddress>,
 }
 
 impl RegionSite {
@@ -88,6 +94,7 @@ impl RegionSite {
         let options = super::steering::options(config)?;
         let opened = Region::open(engine.clone(), settings, options, clocks, secrets, ports);
         let region = opened.await;
+        let zones = Arc::new(Zones::new(config.zones_down.clone()));
         Ok(RegionSite {
             region: region.map_err(opening_failed)?,
             door,
@@ -96,6 +103,8 @@ impl RegionSite {
             remote: bytes.remote,
             deployment: config.deployment.clone(),
             environment: Arc::clone(environment),
+            app: AppAddress::open(config.app.as_ref(), &zones)?,
+            zones,
         })
     }
 
@@ -142,6 +151,8 @@ impl RegionSite {
         let steering = self.region.steering().status();
         value["routing"] = super::dns::status(&steering);
         value["accelerators"] = super::flows::status(&steering.accelerators);
+        value["zones_down"] = to_json(&self.zones.down())?;
+        value["app_connections"] = json!(self.app.as_ref().map(AppAddress::open_connections));
         value["alarms"] = json!(alarms);
         value["store_bytes"] = json!(self.engine.approximate_bytes());
         Ok(value)
@@ -334,6 +345,10 @@ impl Site for RegionSite {
         let tasks = self.region.tasks().into_iter();
         let tasks = tasks.map(|task| ("region", task));
         tasks.chain([("failure", failed)]).collect()
+    }
+
+    fn set_zones_down(&self, zones: &BTreeSet<ZoneLetter>) {
+        self.zones.set_down(zones);
     }
 
     fn answer(&self, question: Question) -> Task<'_, Result<Value, String>> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use runtime::CallError;
 use serde_json::{Value, json};
-use types::{Environment, SiteName};
+use types::{AvailabilityZone, Environment, SiteName};
 
 use super::Supervisor;
 use super::slot::{Slot, State};
@@ -46,8 +46,8 @@ impl Supervisor {
                 fault,
                 milliseconds,
             } => self.inject(fault, milliseconds).await,
-            Command::Start { site } => self.start_again(site).await,
-            Command::Resume { site } => self.resume(site).await,
+            Command::Start { target } => self.start_again(target).await,
+            Command::Resume { target } => self.resume(target).await,
             Command::Faults => Ok(to_json(&self.fault_views())),
             Command::Heal { id } => self.heal(id).await,
             Command::Explain(question) => self.explain(question).await,
@@ -100,7 +100,8 @@ impl Supervisor {
             running_milliseconds: None,
             memory_bytes: None,
             certificate: None,
-            app: None,
+            apps: Vec::new(),
+            zones_down: Vec::new(),
             clock_offset_milliseconds: self.faults().clock_offset(name),
             detail: Value::Null,
         };
@@ -117,7 +118,14 @@ impl Supervisor {
         report.running_milliseconds = Some((now - running.since).0 / 1000);
         report.memory_bytes = proportional_set_size(running.child.id());
         report.certificate = Some(running.certificate.clone());
-        report.app = running.app.as_ref().map(|app| app.report());
+        report.apps = running.apps.report();
+        if let Some(region) = name.region() {
+            let down = self.faults().zones_down(region);
+            let down = down.into_iter();
+            report.zones_down = down
+                .map(|letter| AvailabilityZone { region, letter })
+                .collect();
+        }
         let not_renewed = running.not_renewed.as_ref();
         report.reason = not_renewed.map(|why| format!("it has no new certificate: {why}"));
         if running.paused {

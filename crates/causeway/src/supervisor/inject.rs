@@ -1,21 +1,22 @@
-//! Carrying out `causeway fault`: what may be done to a site in which condition, and doing it.
-//! What the faults in force amount to is `faults`'; bringing a site there is its slot's.
+//! Carrying out `causeway fault`: what may be done to a site, or to a part of a Region, in which
+//! condition, and doing it. What the faults in force amount to is `faults`'; bringing a site and
+//! what runs in it there is its slot's.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use types::{Environment, SiteName, Span};
+use types::{Environment, FaultTarget, SiteName, Span};
 
 use super::Supervisor;
 use super::execute::to_json;
 use super::slot::State;
 use crate::control::FaultView;
 use crate::failure::Failure;
-use crate::faults::{Fault, FaultId, LONGEST_LEASE, Lease};
+use crate::faults::{Fault, FaultId, FaultTable, LONGEST_LEASE, Lease};
 
-/// What is done to a site's processes.
+/// What is done to processes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Deed {
     Kill,
@@ -24,7 +25,7 @@ enum Deed {
     Resume,
 }
 
-/// How a site is, faults that are just taking hold included.
+/// How a site or a part of one is, faults that are just taking hold included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Condition {
     Running,
@@ -75,35 +76,75 @@ impl Supervisor {
         Ok(view)
     }
 
-    /// Puts the fault among those in force, if its site is in a condition for it.
+    /// Puts the fault among those in force, if what it strikes is in a condition for it.
     fn lease(&self, fault: Fault, lasting: Span) -> Result<Lease, Failure> {
         let deed = match fault {
-            Fault::Kill { site } => Some((Deed::Kill, site)),
-            Fault::Pause { site } => Some((Deed::Pause, site)),
+            Fault::Kill { target } => Some((Deed::Kill, target)),
+            Fault::Pause { target } => Some((Deed::Pause, target)),
             _ => None,
         };
-        let state = deed.map(|(_, site)| self.slot(site).map(|slot| slot.state()));
-        let state = state.transpose()?;
+        if let Some((deed, target)) = deed {
+            self.refuse_part(deed, target)?;
+        }
         let now = self.environment.now().monotonic;
         // Looked at and injected under one lock: of two equal commands one is refused.
         let mut faults = self.faults();
-        if let (Some((deed, site)), Some(state)) = (deed, state) {
-            let killed = faults.is_killed(site);
-            let condition = condition(&state, killed, faults.is_paused(site));
-            refuse(deed, condition, site)?;
+        if let Some((deed, target)) = deed {
+            refuse(deed, self.condition_of(&faults, target)?, target)?;
         }
         let lease = faults.inject(now, fault, lasting);
         let lease = lease.map_err(Failure::wrong_use)?;
-        if let Fault::Kill { site } = fault {
+        if let Fault::Kill { target } = fault {
             // What stood still is gone; what starts in its place doesn't stand still.
-            faults.end_pauses(site);
+            faults.end_pauses_within(target);
         }
         Ok(lease)
     }
 
+    /// Refuses what can't be done to a part of a Region whatever its condition.
+    fn refuse_part(&self, deed: Deed, target: FaultTarget) -> Result<(), Failure> {
+        if let FaultTarget::Zone(zone) = target
+            && deed == Deed::Pause
+        {
+            let failure = format!("{zone} can't be paused: one process of the Region serves all");
+            let next = format!("`causeway fault pause {target}/app` pauses the application there");
+            return Err(Failure::wrong_use(failure).then(next));
+        }
+        if !target.is_app() {
+            return Ok(());
+        }
+        let Some(app) = &self.app else {
+            let failure = Failure::wrong_use("this lab runs no application");
+            return Err(failure.then("start it with `causeway up --app COMMAND`"));
+        };
+        match target.zone() {
+            Some(zone) if !app.zones.contains(&zone.letter) => {
+                let failure = format!("no instance of the application is in {zone}");
+                let next = "`causeway up --app-zones ZONES` says which zones have one";
+                Err(Failure::wrong_use(failure).then(next))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How it is: a site by its process and the faults, a part by the faults alone.
+    fn condition_of(&self, faults: &FaultTable, of: FaultTarget) -> Result<Condition, Failure> {
+        let state = self.slot(of.site())?.state();
+        let (killed, paused) = (faults.is_killed(of), faults.is_paused(of));
+        Ok(match of {
+            FaultTarget::Site(_) => condition(&state, killed, paused),
+            _ if killed => Condition::Killed,
+            _ if paused => Condition::Paused,
+            _ => Condition::Running,
+        })
+    }
+
     /// A kill or pause whose site ended by itself just then is taken back.
     fn took_hold(&self, lease: &Lease) -> Result<(), Failure> {
-        let (Fault::Kill { site } | Fault::Pause { site }) = lease.fault else {
+        let (Fault::Kill { target } | Fault::Pause { target }) = lease.fault else {
+            return Ok(());
+        };
+        let FaultTarget::Site(site) = target else {
             return Ok(());
         };
         let state = self.slot(site)?.state();
@@ -111,18 +152,23 @@ impl Supervisor {
             return Ok(());
         }
         self.faults().heal(lease.id);
-        refuse(Deed::Resume, Condition::Crashed, site)
+        refuse(Deed::Resume, Condition::Crashed, target)
     }
 
     /// What a caller should know of a fault that holds only later.
     fn note(&self, lease: &Lease) -> Option<String> {
-        let is_of_processes = matches!(lease.fault, Fault::Kill { .. } | Fault::Pause { .. });
+        let is_of_a_process = match lease.fault {
+            Fault::Kill { target } | Fault::Pause { target } => {
+                matches!(target, FaultTarget::Site(_))
+            }
+            _ => false,
+        };
         let sites = lease.fault.sites().into_iter();
         let waiting: Vec<String> = sites
             .filter(|site| self.slots.get(site).is_some_and(|slot| !slot.is_serving()))
             .map(|site| site.to_string())
             .collect();
-        (!is_of_processes && !waiting.is_empty()).then(|| {
+        (!is_of_a_process && !waiting.is_empty()).then(|| {
             format!(
                 "{} does not run now: it holds there later",
                 waiting.join(", ")
@@ -150,34 +196,34 @@ impl Supervisor {
         })
     }
 
-    /// Starts a site that was killed or has crashed.
-    pub(super) async fn start_again(self: &Arc<Self>, site: SiteName) -> Result<Value, Failure> {
-        let slot = Arc::clone(self.slot(site)?);
-        let state = slot.state();
+    /// Starts what was killed; a site also if it has crashed.
+    pub(super) async fn start_again(
+        self: &Arc<Self>,
+        target: FaultTarget,
+    ) -> Result<Value, Failure> {
+        let slot = Arc::clone(self.slot(target.site())?);
         let ended = {
             let mut faults = self.faults();
-            let killed = faults.is_killed(site);
-            let condition = condition(&state, killed, faults.is_paused(site));
-            refuse(Deed::Start, condition, site)?;
-            let mut ended = faults.end_kills(site);
+            refuse(Deed::Start, self.condition_of(&faults, target)?, target)?;
+            let mut ended = faults.end_kills(target);
             // Of a process that crashed while it stood still.
-            ended.extend(faults.end_pauses(site));
+            ended.extend(faults.end_pauses(target));
             ended
         };
+        if !matches!(target, FaultTarget::Site(_)) {
+            return self.ended(&ended).await;
+        }
         self.leased.notify_one();
         slot.revive(self).await?;
         Ok(json!(self.views(&ended)))
     }
 
-    /// Lets a paused site go on.
-    pub(super) async fn resume(self: &Arc<Self>, site: SiteName) -> Result<Value, Failure> {
-        let state = self.slot(site)?.state();
+    /// Lets go on what is paused.
+    pub(super) async fn resume(self: &Arc<Self>, target: FaultTarget) -> Result<Value, Failure> {
         let ended = {
             let mut faults = self.faults();
-            let killed = faults.is_killed(site);
-            let condition = condition(&state, killed, faults.is_paused(site));
-            refuse(Deed::Resume, condition, site)?;
-            faults.end_pauses(site)
+            refuse(Deed::Resume, self.condition_of(&faults, target)?, target)?;
+            faults.end_pauses(target)
         };
         self.ended(&ended).await
     }
@@ -231,12 +277,13 @@ fn condition(state: &State, is_killed: bool, is_paused: bool) -> Condition {
     }
 }
 
-/// What may be done to a site in which condition, and what is said where it may not.
-fn refuse(deed: Deed, condition: Condition, site: SiteName) -> Result<(), Failure> {
+/// What may be done to it in which condition, and what is said where it may not.
+fn refuse(deed: Deed, condition: Condition, target: FaultTarget) -> Result<(), Failure> {
     use Condition::{Crashed, Killed, Paused, Running, Starting, Stopped};
     use Deed::{Kill, Pause, Resume, Start};
-    let start = format!("`causeway fault start {site}` starts it");
-    let resume = format!("`causeway fault resume {site}` lets it go on");
+    let start = format!("`causeway fault start {target}` starts it");
+    let resume = format!("`causeway fault resume {target}` lets it go on");
+    let is_site = matches!(target, FaultTarget::Site(_));
     let (words, next) = match (deed, condition) {
         (Kill, Running | Paused | Starting)
         | (Start, Killed | Crashed)
@@ -248,12 +295,13 @@ fn refuse(deed: Deed, condition: Condition, site: SiteName) -> Result<(), Failur
         (_, Crashed) => ("has crashed and is down", Some(start)),
         (Start, Paused) => ("is paused, not down", Some(resume)),
         (Pause, Paused) => ("is paused already", Some(resume)),
+        (Start, Running) if !is_site => ("is not killed", None),
         (Start, Running) => ("is running", None),
         (Start, Starting) => ("is starting already", None),
         (Resume, Running | Starting) => ("is not paused", None),
         (_, Stopped) => ("stops with its lab", None),
     };
-    let failure = Failure::wrong_use(format!("{site} {words}"));
+    let failure = Failure::wrong_use(format!("{target} {words}"));
     Err(match next {
         Some(next) => failure.then(next),
         None => failure,
@@ -275,7 +323,7 @@ mod tests {
             (Deed::Pause, &[Running, Starting]),
             (Deed::Resume, &[Paused]),
         ];
-        let site: SiteName = "eu-west-1".parse().unwrap();
+        let site: FaultTarget = "eu-west-1".parse().unwrap();
         for (deed, allowed) in allowed {
             for condition in conditions {
                 let refused = refuse(deed, condition, site);

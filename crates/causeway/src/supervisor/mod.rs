@@ -16,7 +16,7 @@ mod objects;
 mod slot;
 mod verify;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,15 +27,16 @@ use link::certificate::CertificateAuthority;
 use region::DoorSecret;
 use runtime::{Guard, SystemEnvironment};
 use tokio::sync::Notify;
-use types::{Environment, Geography, Monotonic, Region, Site, SiteId, SiteName, Span};
+use types::{Environment, Geography, Monotonic, Region, Site, SiteId, SiteName, Span, ZoneLetter};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::faults::FaultTable;
 use crate::lab::{Lab, OperatorKey};
-use crate::protocol::{Conditions, Secrets};
+use crate::protocol::{AppConfig, Conditions, Secrets};
 use slot::Slot;
 
+pub use app::AppCommand;
 pub use door::{Door, refusal_response};
 
 /// How long a site may take to stop before it is killed.
@@ -57,8 +58,8 @@ pub struct Supervisor {
     operator_key: OperatorKey,
     /// What the front door proves itself by to the sites, anew with every start.
     door: DoorSecret,
-    /// The command of the application in every Region.
-    app: Option<String>,
+    /// The application in every Region.
+    app: Option<AppCommand>,
     faults: Mutex<FaultTable>,
     slots: BTreeMap<SiteName, Arc<Slot>>,
     begun: Monotonic,
@@ -69,13 +70,13 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// A supervisor that has started nothing yet. `app` is the command of the application that
-    /// runs in every Region.
+    /// A supervisor that has started nothing yet. `app` is the application that runs in every
+    /// Region.
     pub fn new(
         (lab, operator_key): (Lab, OperatorKey),
         environment: Arc<SystemEnvironment>,
         guard: Guard,
-        app: Option<String>,
+        app: Option<AppCommand>,
     ) -> anyhow::Result<Supervisor> {
         let authority = lab.authority()?;
         let mut random = Zeroizing::new([0; 32]);
@@ -176,7 +177,24 @@ impl Supervisor {
         Conditions {
             shapes: shapes.collect(),
             clock_offset_milliseconds: faults.clock_offset(site.name),
+            zones_down: match site.name.region() {
+                Some(region) => faults.zones_down(region),
+                None => BTreeSet::new(),
+            },
         }
+    }
+
+    /// What a Region is to know of its application; none of an edge, or without one.
+    fn app_front(&self, site: &Site) -> Option<AppConfig> {
+        let app = self.app.as_ref().filter(|_| site.name.region().is_some())?;
+        let instance = |letter: &ZoneLetter| {
+            let address = self.lab.instance_address(site.id, *letter);
+            (*letter, address)
+        };
+        Some(AppConfig {
+            address: self.lab.app_address(site.id),
+            instances: app.zones.iter().map(instance).collect(),
+        })
     }
 
     /// What a Region needs to open, and no file of its holds.

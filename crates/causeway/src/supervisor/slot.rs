@@ -13,10 +13,11 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use types::{Environment, LAB_ACCOUNT, Monotonic, Site, SiteName};
 
 use super::Supervisor;
-use super::app::App;
+use super::app::Apps;
 use super::certificates::{self, Renew};
 use crate::control::Renewal;
 use crate::failure::Failure;
+use crate::faults::InstanceWish;
 use crate::files;
 use crate::lab::KEY_VARIABLE;
 use crate::protocol::{
@@ -63,7 +64,7 @@ pub(super) struct Running {
     /// Why it has that one still, where it was to have another.
     pub(super) not_renewed: Option<String>,
     /// The Region's application, if it has one: it lives with the process.
-    pub(super) app: Option<Arc<App>>,
+    pub(super) apps: Apps,
     /// What it was last told; `None` if that is unknown.
     conditions: Option<Conditions>,
 }
@@ -148,16 +149,14 @@ impl Slot {
 
     /// Stops the site's process, in order if it can within `grace`.
     pub(super) async fn stop(&self, grace: Duration) {
-        let (child, app) = match self.state() {
-            State::Running(running) => (running.child, running.app),
-            State::Starting(child) => (child, None),
+        let (child, apps) = match self.state() {
+            State::Running(running) => (running.child, running.apps),
+            State::Starting(child) => (child, Apps::default()),
             State::Idle | State::Killed | State::Crashed(_) => return,
         };
         self.set(State::Idle);
-        if let Some(app) = app {
-            // First: what it still has to finish, it finishes with its Region.
-            app.stop(APP_GRACE.min(grace)).await;
-        }
+        // First: what they still have to finish, they finish with their Region.
+        apps.stop(APP_GRACE.min(grace)).await;
         child.stop(to_json(&SiteCommand::Stop), grace).await;
     }
 
@@ -174,11 +173,9 @@ impl Slot {
                 // First the state: its end must not look like a crash.
                 self.set(State::Killed);
                 running.child.kill();
-                let app = running.app.as_ref().map(|app| app.kill());
+                let gone = running.apps.kill();
                 running.child.ended().await;
-                if let Some(gone) = app {
-                    gone.await;
-                }
+                gone.await;
                 Ok(())
             }
             State::Killed if !is_killed => {
@@ -233,7 +230,7 @@ impl Slot {
             paused: false,
             certificate,
             not_renewed: None,
-            app: App::start(lab, self.site),
+            apps: Apps::start(lab, self.site),
             conditions: Some(conditions),
         }));
         runtime::spawn(Arc::clone(self).watch(child));
@@ -247,10 +244,8 @@ impl Slot {
         if let State::Running(running) = &*state
             && Arc::ptr_eq(&running.child, &child)
         {
-            if let Some(app) = &running.app {
-                // Its Region is gone, and nobody waits for it to be gone as well.
-                drop(app.kill());
-            }
+            // Their Region is gone, and nobody waits for them to be gone as well.
+            drop(running.apps.kill());
             *state = State::Crashed(exit);
             tracing::error!(
                 "{name} has ended by itself ({exit}); `causeway fault start {name}` starts it again",
@@ -269,11 +264,13 @@ impl Slot {
                 true => running.child.pause(),
                 false => running.child.resume(),
             }
-            if let Some(app) = &running.app {
-                app.set_paused(is_paused);
-            }
             running.paused = is_paused;
         }
+        let wished = |zone| match lab.faults().instance(zone) {
+            InstanceWish::Run if is_paused => InstanceWish::Stand,
+            wish => wish,
+        };
+        running.apps.adjust(wished).await;
         let mut told = Ok(());
         let conditions = lab.conditions(self.site);
         if !is_paused && running.conditions.as_ref() != Some(&conditions) {
@@ -387,6 +384,8 @@ fn prepare(
         accelerator_pools: accelerator_pools(),
         balancer_pools: site.name.region().map(|_| balancer_pools(site.id)),
         certificates: site.name.region().and(settings.certificates.clone()),
+        app: lab.app_front(&site),
+        zones_down: conditions.zones_down.clone(),
         clock_offset_milliseconds: conditions.clock_offset_milliseconds,
         delay_scale: settings.delay_scale,
         health_interval_milliseconds: settings.health_interval_milliseconds,

@@ -1,6 +1,6 @@
 //! `[lab]` and `[[table]]`: what is started, and where the data are.
 
-use types::{Region, SiteName};
+use types::{FaultTarget, Region, SiteName, ZoneLetter};
 
 use super::problem::{listed, nearest};
 use super::reading::{Part, Section};
@@ -200,6 +200,52 @@ pub(super) fn region_of(value: &Value<'_, '_>, lab: &Lab) -> Option<Region> {
     };
     value.problem(message, help);
     None
+}
+
+/// The zones of every Region that the application of a game day runs in, as `causeway up --app`
+/// has them.
+const APP_ZONES: [ZoneLetter; 2] = [ZoneLetter::A, ZoneLetter::B];
+
+/// A site of the lab, a zone of one of its Regions, or an application in it.
+pub(super) fn target(value: &Value<'_, '_>, lab: &Lab) -> Option<FaultTarget> {
+    let words = value.text()?;
+    let Some((region, _)) = words.split_once('/') else {
+        return site(value, lab).map(FaultTarget::Site);
+    };
+    let Ok(target) = words.parse::<FaultTarget>() else {
+        let message = format!("`{words}` is no part of a Region");
+        let help = format!(
+            "write {region}/a for what is in its first zone, {region}/app for its application, \
+             {region}/a/app for the instance there"
+        );
+        value.problem(message, help);
+        return None;
+    };
+    let is_here = target
+        .site()
+        .region()
+        .is_some_and(|of| lab.regions.contains(&of));
+    if !is_here {
+        let names = lab.regions.iter().map(|region| region.name());
+        let help = format!("the lab has {}", listed(names));
+        value.problem(format!("{} is not in this lab", target.site()), help);
+        return None;
+    }
+    if target.is_app() && lab.app.is_none() {
+        value.problem(
+            "this lab runs no application",
+            "write app = \"orders\" in [lab]",
+        );
+        return None;
+    }
+    if let FaultTarget::Instance(zone) = target
+        && !APP_ZONES.contains(&zone.letter)
+    {
+        let message = format!("no instance of the application is in {zone}");
+        value.problem(message, "it runs in the zones a and b of every Region");
+        return None;
+    }
+    Some(target)
 }
 
 /// A site of the lab.

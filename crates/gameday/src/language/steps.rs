@@ -1,6 +1,6 @@
 //! `[[step]]`: what happens when. Whether the steps make sense one after another is `timeline`'s.
 
-use types::{SiteName, Span};
+use types::{FaultTarget, SiteName, Span};
 
 use super::lab;
 use super::load;
@@ -88,8 +88,8 @@ fn step(
     let verb = section.required("do", "do = \"kill\"");
     let verb = verb.and_then(|value| value.choice(&VERBS))?;
     let act = match verb {
-        Verb::Start => Act::Start(site(section, context)?),
-        Verb::Resume => Act::Resume(site(section, context)?),
+        Verb::Start => Act::Start(target(section, context)?),
+        Verb::Resume => Act::Resume(target(section, context)?),
         Verb::Heal => Act::Heal {
             step: healed(section, earlier)?,
         },
@@ -117,8 +117,8 @@ fn step(
 
 fn fault(verb: Verb, section: &Section<'_, '_>, context: &Context<'_>) -> Option<Fault> {
     Some(match verb {
-        Verb::Kill => Fault::Kill(site(section, context)?),
-        Verb::Pause => Fault::Pause(site(section, context)?),
+        Verb::Kill => Fault::Kill(target(section, context)?),
+        Verb::Pause => Fault::Pause(pausable(section, context)?),
         Verb::Cut => {
             let reset = section
                 .get("reset")
@@ -159,6 +159,24 @@ fn fault(verb: Verb, section: &Section<'_, '_>, context: &Context<'_>) -> Option
 fn site(section: &Section<'_, '_>, context: &Context<'_>) -> Option<SiteName> {
     let value = section.required("site", "site = \"us-east-1\"")?;
     lab::site(&value, context.lab?)
+}
+
+fn target(section: &Section<'_, '_>, context: &Context<'_>) -> Option<FaultTarget> {
+    let value = section.required("site", "site = \"us-east-1\"")?;
+    lab::target(&value, context.lab?)
+}
+
+/// What can stand still: everything but a zone, whose Region's process serves the others too.
+fn pausable(section: &Section<'_, '_>, context: &Context<'_>) -> Option<FaultTarget> {
+    let target = target(section, context)?;
+    if let FaultTarget::Zone(zone) = target {
+        let message = format!("{zone} can't be paused: one process of the Region serves all zones");
+        let help = format!("write site = \"{target}/app\" for the application there");
+        let place = section.place_of("site");
+        section.reader.problem_help(&place, message, help);
+        return None;
+    }
+    Some(target)
 }
 
 fn pair(section: &Section<'_, '_>, context: &Context<'_>) -> Option<Pair> {

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use types::{SiteName, Span};
+use types::{FaultTarget, Span};
 
 use super::reading::{Part, Place, Reader, Section};
 use super::span;
 use super::steps::Placed;
 use crate::scenario::{Act, Fault, Lab, Load, Step, Table, Work, Zone};
 
-/// What holds a site down, and until when by itself.
+/// What holds a site, or a part of one, down, and until when by itself.
 #[derive(Clone, Copy)]
 struct Held {
     killed: bool,
@@ -21,7 +21,7 @@ struct Held {
 /// Checks order, ends and states.
 pub(super) fn check(reader: &Reader<'_>, steps: &[Placed], length: Option<Span>) {
     let mut latest = Span::ZERO;
-    let mut held: BTreeMap<SiteName, Held> = BTreeMap::new();
+    let mut held: BTreeMap<FaultTarget, Held> = BTreeMap::new();
     for (index, (step, place)) in steps.iter().enumerate() {
         if step.at < latest {
             let message = format!("this step is at {}", span::show(step.at));
@@ -70,40 +70,42 @@ fn check_state(
     index: usize,
     step: &Step,
     place: &Place,
-    held: &mut BTreeMap<SiteName, Held>,
+    held: &mut BTreeMap<FaultTarget, Held>,
 ) {
-    let state = |site: &SiteName| held.get(site).map(|state| state.killed);
+    let state = |target: &FaultTarget| held.get(target).map(|state| state.killed);
     let wrong = |message: String| reader.problem(place, message);
     match &step.act {
         Act::Fault {
-            fault: Fault::Kill(site),
+            fault: Fault::Kill(target),
             ..
-        } if state(site) == Some(true) => {
-            wrong(format!("{site} is killed already"));
+        } if state(target) == Some(true) => {
+            wrong(format!("{target} is killed already"));
         }
         Act::Fault {
-            fault: Fault::Pause(site),
+            fault: Fault::Pause(target),
             ..
-        } if held.contains_key(site) => {
-            wrong(format!("{site} is killed or paused already"));
+        } if held.contains_key(target) => {
+            wrong(format!("{target} is killed or paused already"));
         }
-        Act::Start(site) if state(site) != Some(true) => {
-            wrong(format!("{site} is not killed at that time"));
+        Act::Start(target) if state(target) != Some(true) => {
+            wrong(format!("{target} is not killed at that time"));
         }
-        Act::Resume(site) if state(site) != Some(false) => {
-            wrong(format!("{site} is not paused at that time"));
+        Act::Resume(target) if state(target) != Some(false) => {
+            wrong(format!("{target} is not paused at that time"));
         }
         _ => {}
     }
     match &step.act {
         Act::Fault {
-            fault: fault @ (Fault::Kill(site) | Fault::Pause(site)),
+            fault: fault @ (Fault::Kill(target) | Fault::Pause(target)),
             lease,
         } => {
             let killed = matches!(fault, Fault::Kill(_));
+            // A kill ends the pauses within.
+            held.retain(|of, state| !killed || state.killed || !target.contains(*of));
             let until = lease.map(|lease| Span(step.at.0.saturating_add(lease.0)));
             held.insert(
-                *site,
+                *target,
                 Held {
                     killed,
                     step: index,
@@ -111,8 +113,8 @@ fn check_state(
                 },
             );
         }
-        Act::Start(site) | Act::Resume(site) => {
-            held.remove(site);
+        Act::Start(target) | Act::Resume(target) => {
+            held.remove(target);
         }
         Act::Heal { step: None } => held.clear(),
         Act::Heal { step: Some(healed) } => held.retain(|_, state| state.step != *healed),

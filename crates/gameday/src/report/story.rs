@@ -1,7 +1,7 @@
 //! What happened, in sentences: what broke, who noticed when, what clients went through, what was
 //! lost. For someone who has seen neither the project nor the scenario.
 
-use types::{Region, SiteName};
+use types::{FaultTarget, Region, SiteName};
 
 use super::{Report, counted, grouped, share, spoken};
 use crate::expectation::Measured;
@@ -79,11 +79,11 @@ fn fault(report: &Report<'_>) -> Option<String> {
     };
     let struck = spoken(seconds(moments.struck.at()?));
     let (what, end) = match fault {
-        Fault::Kill(site) => (
-            format!("{} was killed, as by a power cut,", named(site)),
+        Fault::Kill(target) => (
+            format!("{} was killed, as by a power cut,", named(target)),
             "it was started again",
         ),
-        Fault::Pause(site) => (format!("{} stood still", named(site)), "it went on"),
+        Fault::Pause(target) => (format!("{} stood still", named(target)), "it went on"),
         Fault::Cut { pair, .. } if pair.one_way => (
             format!("the link from {} to {} was cut", pair.from, pair.to),
             "it was healed",
@@ -104,10 +104,13 @@ fn fault(report: &Report<'_>) -> Option<String> {
     Some(format!("{} {struck} into the run{end}.", capital(&what)))
 }
 
-fn named(site: &SiteName) -> String {
-    match site {
-        SiteName::Region(region) => format!("the Region {region}"),
-        SiteName::Edge(_) => format!("the edge {site}"),
+fn named(target: &FaultTarget) -> String {
+    match target {
+        FaultTarget::Site(SiteName::Region(region)) => format!("the Region {region}"),
+        FaultTarget::Site(edge @ SiteName::Edge(_)) => format!("the edge {edge}"),
+        FaultTarget::Zone(zone) => format!("the zone {zone}"),
+        FaultTarget::App(region) => format!("the application in {region}"),
+        FaultTarget::Instance(zone) => format!("the application's instance in {zone}"),
     }
 }
 

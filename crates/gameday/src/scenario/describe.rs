@@ -30,8 +30,8 @@ impl fmt::Display for Pair {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Kill(site) => write!(f, "kill {site}"),
-            Fault::Pause(site) => write!(f, "pause {site}"),
+            Fault::Kill(target) => write!(f, "kill {target}"),
+            Fault::Pause(target) => write!(f, "pause {target}"),
             Fault::Cut { pair, .. } if pair.one_way => write!(f, "cut {pair}"),
             Fault::Cut { pair, .. } => write!(f, "cut {} from {}", pair.from, pair.to),
             Fault::Delay { pair, by } => write!(f, "delay {pair} by {}", show_span(*by)),
@@ -64,8 +64,8 @@ impl Act {
             } => {
                 format!("{fault} for {}", show_span(*lease))
             }
-            Act::Start(site) => format!("start {site}"),
-            Act::Resume(site) => format!("resume {site}"),
+            Act::Start(target) => format!("start {target}"),
+            Act::Resume(target) => format!("resume {target}"),
             Act::Heal { step: None } => "heal every fault".to_owned(),
             Act::Heal { step: Some(index) } => {
                 let step = steps.get(*index).and_then(|step| step.name.as_deref());

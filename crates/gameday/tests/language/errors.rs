@@ -541,6 +541,26 @@ fn steps_that_make_no_sense() {
         &["edge-1 is killed already"],
     );
     after(
+        "at = \"20s\"\ndo = \"kill\"\nsite = \"us-east-1/d\"",
+        &["`us-east-1/d` is no part of a Region", "us-east-1/a/app"],
+    );
+    after(
+        "at = \"20s\"\ndo = \"kill\"\nsite = \"sa-east-1/a\"",
+        &["sa-east-1 is not in this lab"],
+    );
+    after(
+        "at = \"20s\"\ndo = \"pause\"\nsite = \"us-east-1/us-east-1a\"",
+        &["us-east-1a can't be paused", "us-east-1/us-east-1a/app"],
+    );
+    after(
+        "at = \"20s\"\ndo = \"pause\"\nsite = \"us-east-1/c/app\"",
+        &["no instance of the application is in us-east-1c"],
+    );
+    after(
+        "at = \"20s\"\ndo = \"pause\"\nsite = \"us-east-1/app\"\n\n[[step]]\nat = \"21s\"\ndo = \"kill\"\nsite = \"us-east-1/app\"\n\n[[step]]\nat = \"22s\"\ndo = \"resume\"\nsite = \"us-east-1/app\"",
+        &["us-east-1/app is not paused"],
+    );
+    after(
         "at = \"20s\"\ndo = \"change_records\"",
         &["needs a change", "[[step.upsert]]"],
     );

@@ -31,8 +31,15 @@ const PAUSE: &str = "at = \"6s\"; do = \"pause\"; site = \"eu-west-1\"; name = \
 
 #[test]
 fn a_fault_ends_at_what_comes_first() {
-    let cases: [(&[&str], u64); 9] = [
+    let cases: [(&[&str], u64); 10] = [
         (&[KILL], 30),
+        (
+            &[
+                "at = \"5s\"; do = \"kill\"; site = \"us-east-1/a\"",
+                "at = \"12s\"; do = \"start\"; site = \"us-east-1/us-east-1a\"",
+            ],
+            12,
+        ),
         (&[KILL, "at = \"12s\"; do = \"heal\""], 12),
         (
             &[KILL, "at = \"12s\"; do = \"start\"; site = \"us-east-1\""],

@@ -1,18 +1,17 @@
-//! The application of one Region (`up --app`): started by the shell once its Region serves,
-//! started again whenever it ends, and gone with its Region. Nothing is said to it but by its
-//! environment, and nothing it does is judged.
+//! One instance of a Region's application: started by the shell, started again whenever it ends,
+//! paused, and killed for a while or for good. It refuses to judge what the instance does.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use runtime::{Guard, ProcessGroup, ProgramSpec, SystemEnvironment};
 use tokio::sync::watch;
-use types::{Environment, Monotonic, Region, Site, Span};
+use types::{AvailabilityZone, Environment, Monotonic, Span};
 
-use super::Supervisor;
 use crate::control::AppReport;
-use crate::lab::KEY_VARIABLE;
+use crate::faults::InstanceWish;
 
 /// How long after its end an application is started again, the first time.
 const FIRST_WAIT: Span = Span::milliseconds(250);
@@ -23,17 +22,21 @@ const LONGEST_WAIT: Span = Span::seconds(10);
 /// Who has run for so long begins with the first wait again.
 const STEADY: Span = Span::seconds(10);
 
-/// What an application is to do.
+/// What an instance is to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Wish {
     Run,
     Stand,
+    /// A fault keeps it down.
+    Down,
+    /// Its Region ends, and it for good.
     End,
 }
 
-/// The application of a Region that serves.
-pub(super) struct App {
-    region: Region,
+/// An instance in a Region that serves.
+pub(super) struct Instance {
+    zone: AvailabilityZone,
+    address: SocketAddr,
     spec: ProgramSpec,
     guard: Guard,
     environment: Arc<SystemEnvironment>,
@@ -52,38 +55,52 @@ struct Process {
     last_end: Option<String>,
 }
 
-impl App {
-    /// Begins to run the application of that Region, if the lab has one.
-    pub(super) fn start(lab: &Supervisor, site: Site) -> Option<Arc<App>> {
-        let region = site.name.region()?;
-        let spec = spec(lab, site, region)?;
-        let app = Arc::new(App {
-            region,
+impl Instance {
+    /// Begins with one in that zone, which is to listen there and does as wished.
+    pub(super) fn start(
+        (zone, address): (AvailabilityZone, SocketAddr),
+        spec: ProgramSpec,
+        guard: &Guard,
+        environment: &Arc<SystemEnvironment>,
+        wish: InstanceWish,
+    ) -> Arc<Instance> {
+        let instance = Arc::new(Instance {
+            zone,
+            address,
             spec,
-            guard: lab.guard.clone(),
-            environment: Arc::clone(&lab.environment),
-            wish: watch::Sender::new(Wish::Run),
+            guard: guard.clone(),
+            environment: Arc::clone(environment),
+            wish: watch::Sender::new(wish.into()),
             process: Mutex::default(),
         });
-        runtime::spawn(Arc::clone(&app).keep());
-        Some(app)
+        runtime::spawn(Arc::clone(&instance).keep());
+        instance
     }
 
-    /// Stops it where it stands, or lets it go on.
-    pub(super) fn set_paused(&self, paused: bool) {
+    /// Starts it, stops it where it stands, lets it go on, or kills it until it is wished again.
+    /// What was killed is gone when the future ends.
+    pub(super) fn set(&self, wish: InstanceWish) -> impl Future<Output = ()> + use<> {
+        let wished = Wish::from(wish);
         let process = self.lock();
-        self.wish.send_if_modified(|wish| {
-            let wished = if paused { Wish::Stand } else { Wish::Run };
+        let is_new = self.wish.send_if_modified(|wish| {
             let changes = *wish != Wish::End && *wish != wished;
             if changes {
                 *wish = wished;
             }
             changes
         });
-        if let Some(group) = &process.group {
-            match paused {
-                true => group.pause(),
-                false => group.resume(),
+        let group = process.group.clone().filter(|_| is_new);
+        if let Some(group) = &group {
+            match wish {
+                InstanceWish::Run => group.resume(),
+                InstanceWish::Stand => group.pause(),
+                InstanceWish::Down => group.kill(),
+            }
+        }
+        let killed = group.filter(|_| wish == InstanceWish::Down);
+        async move {
+            if let Some(group) = killed {
+                group.ended().await;
             }
         }
     }
@@ -108,8 +125,8 @@ impl App {
         group.terminate();
         if runtime::within(grace, group.ended()).await.is_none() {
             tracing::warn!(
-                "the application of {} was killed: it did not end",
-                self.region
+                "the application in {} was killed: it did not end",
+                self.zone
             );
             group.kill();
             group.ended().await;
@@ -130,12 +147,15 @@ impl App {
         let state = match (&process.group, wish) {
             (_, Wish::End) => "stopped",
             (_, Wish::Stand) => "paused",
+            (_, Wish::Down) => "killed",
             (Some(_), Wish::Run) => "running",
             (None, Wish::Run) => "waiting",
         };
         let now = self.environment.now().monotonic;
         let since = process.since.filter(|_| process.group.is_some());
         AppReport {
+            zone: self.zone,
+            address: self.address,
             state: state.to_owned(),
             process: process.group.as_ref().map(|group| group.id()),
             running_milliseconds: since.map(|since| (now - since).0 / 1000),
@@ -159,16 +179,20 @@ impl App {
                 Launch::Started(group) => format!("it ended ({})", group.ended().await),
             };
             let ended = self.environment.now().monotonic;
-            if *wishes.borrow() == Wish::End {
-                break;
+            match *wishes.borrow() {
+                Wish::End => break,
+                Wish::Down => {
+                    // It was killed on purpose: whoever ends the fault doesn't wait.
+                    self.note_end(words);
+                    wait = FIRST_WAIT;
+                    continue;
+                }
+                Wish::Run | Wish::Stand => {}
             }
             if ended - begun >= STEADY {
                 wait = FIRST_WAIT;
             }
-            tracing::warn!(
-                "the application of {}: {words}; again in {wait}",
-                self.region
-            );
+            tracing::warn!("the application in {}: {words}; again in {wait}", self.zone);
             self.note_end(words);
             tokio::select! {
                 () = self.environment.sleep_until(ended + wait) => {}
@@ -203,6 +227,16 @@ impl App {
     }
 }
 
+impl From<InstanceWish> for Wish {
+    fn from(wish: InstanceWish) -> Wish {
+        match wish {
+            InstanceWish::Run => Wish::Run,
+            InstanceWish::Stand => Wish::Stand,
+            InstanceWish::Down => Wish::Down,
+        }
+    }
+}
+
 /// What became of a start.
 enum Launch {
     Started(Arc<ProcessGroup>),
@@ -211,60 +245,10 @@ enum Launch {
     Failed(String),
 }
 
-/// Waits while it is to stand still. False: it is to end.
+/// Waits while it is to stand still or be down. False: it is to end.
 async fn is_to_run(wishes: &mut watch::Receiver<Wish>) -> bool {
-    let wish = wishes.wait_for(|wish| *wish != Wish::Stand).await;
+    let wish = wishes
+        .wait_for(|wish| matches!(wish, Wish::Run | Wish::End))
+        .await;
     wish.is_ok_and(|wish| *wish == Wish::Run)
-}
-
-/// The command in the shell, with what every AWS tool and every server looks for in its
-/// environment. Its endpoint is the lab's front door: there an application reaches its own Region
-/// and the others, as it would by their public names; its own Region's address would refuse
-/// requests for another.
-fn spec(lab: &Supervisor, site: Site, region: Region) -> Option<ProgramSpec> {
-    let command = lab.app.as_ref()?;
-    let address = lab.lab.app_address(site.id);
-    let key = &lab.lab.root_key;
-    let set = [
-        ("HOST", address.ip().to_string()),
-        ("PORT", address.port().to_string()),
-        ("AWS_REGION", region.name().to_owned()),
-        ("AWS_DEFAULT_REGION", region.name().to_owned()),
-        ("AWS_ENDPOINT_URL", lab.lab.url()),
-        ("AWS_ACCESS_KEY_ID", key.access_key_id().to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", key.secret().expose().to_owned()),
-    ];
-    let authority = lab.lab.authority_file();
-    let authority = ("AWS_CA_BUNDLE".to_owned(), authority.map(Into::into));
-    let set = set.map(|(name, value)| (name.to_owned(), Some(value.into())));
-    let set = set.into_iter().chain([authority]);
-    let inherited = runtime::variables_named(SERVICE_ENDPOINT);
-    let taken_away = taken_away(inherited).map(|name| (name, None));
-    // What seals every secret is nobody's but the Regions' and their supervisor's.
-    let taken_away = taken_away.chain([(KEY_VARIABLE.to_owned(), None)]);
-    Some(ProgramSpec {
-        program: "/bin/sh".into(),
-        arguments: vec!["-c".into(), command.into()],
-        environment: set.chain(taken_away).collect(),
-        log: lab.lab.site_directory(site.name).join("app.log"),
-    })
-}
-
-/// How the variables begin that name the endpoint of one service, as `AWS_ENDPOINT_URL_DYNAMODB`:
-/// SDKs take it before `AWS_ENDPOINT_URL` (AWS SDKs and Tools Reference Guide, "Service-specific
-/// endpoints").
-const SERVICE_ENDPOINT: &str = "AWS_ENDPOINT_URL_";
-
-/// What of the user's environment would lead the application elsewhere: another account's
-/// credentials, a switch that has SDKs ignore endpoints, and the endpoints of single services.
-fn taken_away(service_endpoints: Vec<String>) -> impl Iterator<Item = String> {
-    let fixed = [
-        "AWS_SESSION_TOKEN",
-        "AWS_PROFILE",
-        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
-    ];
-    fixed
-        .into_iter()
-        .map(str::to_owned)
-        .chain(service_endpoints)
 }
