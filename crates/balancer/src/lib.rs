@@ -5,6 +5,7 @@
 // Until the operations that use the rest are here.
 #![allow(dead_code)]
 
+mod access_log;
 mod action;
 mod algorithm;
 mod arn;
@@ -28,6 +29,7 @@ mod stickiness;
 mod targets;
 mod words;
 
+pub use access_log::{AccessLogEntry, LogType, log_key, test_key};
 pub use arn::{Arn, InvalidArn, ListenerArn, LoadBalancerArn, RuleArn, TargetGroupArn};
 pub use attributes::{
     Algorithm, Attributes, DesyncMitigationMode, ForwardedForMode, MinimumHealthy, Stickiness,

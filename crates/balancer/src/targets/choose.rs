@@ -71,8 +71,12 @@ impl<'a> Choosing<'a> {
             true => WhyTarget::FailOpen,
             false => WhyTarget::Healthy,
         };
-        if let Some(member) = self.by_algorithm(candidates) {
-            return Ok((member, why));
+        // Whose turn it is moves on with a choice alone.
+        if candidates.clone().next().is_some() {
+            let chosen = self.by_algorithm(candidates);
+            return chosen
+                .map(|member| (member, why))
+                .ok_or_else(|| self.nobody());
         }
         let rest = self.by_algorithm(self.untried());
         rest.map(|member| (member, WhyTarget::LastResort))

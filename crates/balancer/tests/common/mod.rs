@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use balancer::health::{HealthChecks, HealthSettings, Input, Output};
 use balancer::model::{
     Action, ActionKind, Attributes, Condition, Forward, GroupStickiness, HealthCheckPort,
     HealthCheckProtocol, HealthCheckSettings, Listener, ListenerId, LoadBalancer, LoadBalancerId,
@@ -17,7 +18,7 @@ use balancer::{
     COOKIE_KEY_BYTES, Circumstances, CookieSealer, LoadBalancerArn, Snapshot, TargetGroupArn,
     Transport,
 };
-use types::{AvailabilityZone, Monotonic, Now, Region, Timestamp};
+use types::{AvailabilityZone, Monotonic, Now, ProbeOutcome, Region, Timestamp};
 use zeroize::Zeroizing;
 
 /// The port of the listener of [`balancer`].
@@ -257,5 +258,37 @@ pub fn with<'a>(
         now: at(seconds),
         random,
         sealer,
+    }
+}
+
+/// Probes every target that is due then; those of `healthy` pass, the others refuse.
+pub fn probe_all(
+    checks: &mut HealthChecks,
+    snapshot: &Arc<Snapshot>,
+    seconds: u64,
+    healthy: &[u8],
+) {
+    let mut outputs = checks.step(at(seconds), Input::Serve(snapshot.clone()));
+    while let Some(output) = outputs.pop() {
+        let Output::Probe(ticket, order) = output else {
+            continue;
+        };
+        let IpAddr::V4(address) = order.endpoint.ip() else {
+            panic!("{order:?}");
+        };
+        let outcome = match healthy.contains(&address.octets()[3]) {
+            true => ProbeOutcome::Status(200),
+            false => ProbeOutcome::Refused,
+        };
+        outputs.extend(checks.step(at(seconds), Input::Finished(ticket, outcome)));
+    }
+}
+
+/// Has these targets of the group judged healthy, and the others unhealthy.
+pub fn set_health(snapshot: &Arc<Snapshot>, name: &str, healthy: &[u8]) {
+    assert!(snapshot.group(&group_arn(name)).is_some());
+    let mut checks = HealthChecks::new(HealthSettings::default());
+    for round in 0..3 {
+        probe_all(&mut checks, snapshot, round * 30, healthy);
     }
 }
