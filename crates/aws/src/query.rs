@@ -46,6 +46,15 @@ pub const STS: QueryService = QueryService {
     request_limit: ByteSize::kib(256),
 };
 
+/// EC2, whose lists are numbered without a `member` ([`Members::numbered`]) and whose answers have
+/// shapes of their own. Its longest lists have 1,000 ids.
+pub const EC2: QueryService = QueryService {
+    service: "ec2",
+    version: "2016-11-15",
+    namespace: "http://ec2.amazonaws.com/doc/2016-11-15/",
+    request_limit: ByteSize::kib(256),
+};
+
 /// Why a form isn't what an operation can be asked by. No variant repeats a value: it may be a
 /// secret.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

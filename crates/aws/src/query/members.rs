@@ -66,6 +66,35 @@ impl<'f> Members<'f> {
         Ok(members.collect())
     }
 
+    /// The members of a list of scalars as EC2 has lists: `VpcId.1`.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryFault::Numbering`]: they aren't numbered from 1 without gaps, or are no scalars.
+    pub fn numbered(&self, name: &str) -> Result<Vec<&'f str>, QueryFault> {
+        let list = format!("{}{name}", self.path);
+        let count = self.count(&list, name)?;
+        let members = (1..=count).map(|number| self.at(&format!("{list}.{number}")));
+        members
+            .map(|member| member.ok_or_else(|| QueryFault::Numbering(name.to_owned())))
+            .collect()
+    }
+
+    /// The members of a list of structures as EC2 has lists: `Filter.1.Name`.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryFault::Numbering`]: they aren't numbered from 1 without gaps.
+    pub fn numbered_structures(&self, name: &str) -> Result<Vec<Members<'f>>, QueryFault> {
+        let list = format!("{}{name}", self.path);
+        let count = self.count(&list, name)?;
+        let members = (1..=count).map(|number| Members {
+            form: self.form,
+            path: format!("{list}.{number}."),
+        });
+        Ok(members.collect())
+    }
+
     /// The members of a structure; `None`: it has none.
     pub fn structure(&self, name: &str) -> Option<Members<'f>> {
         let path = format!("{}{name}.", self.path);
@@ -129,6 +158,22 @@ mod tests {
 
     fn form(text: &str) -> Form {
         Form::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn lists_of_ec2_are_numbered_without_more() {
+        let text = b"VpcId.2=b&VpcId.1=a&Filter.1.Name=x&Filter.1.Value.1=y&Gap.2=z&Deep.1.A=1";
+        let form = Form::parse(text).unwrap();
+        let members = form.members();
+        assert_eq!(members.numbered("VpcId"), Ok(vec!["a", "b"]));
+        assert_eq!(members.numbered("SubnetId"), Ok(Vec::new()));
+        let filters = members.numbered_structures("Filter").unwrap();
+        assert_eq!(filters[0].value("Name"), Some("x"));
+        assert_eq!(filters[0].numbered("Value"), Ok(vec!["y"]));
+        for list in ["Gap", "Deep"] {
+            let fault = QueryFault::Numbering(list.to_owned());
+            assert_eq!(members.numbered(list), Err(fault));
+        }
     }
 
     #[test]
