@@ -23,11 +23,15 @@ pub(crate) struct Filter {
 pub(crate) fn filters(members: &Members<'_>, known: &[&str]) -> Result<Vec<Filter>, Ec2Error> {
     let given = members.numbered_structures("Filter")?;
     if given.len() > limits::FILTERS {
-        return Err(Ec2Error::Invalid("The request has too many filters".to_owned()));
+        return Err(Ec2Error::Invalid(
+            "The request has too many filters".to_owned(),
+        ));
     }
     let (mut filters, mut count) = (Vec::new(), 0);
     for filter in given {
-        let name = filter.value("Name").ok_or(Ec2Error::Missing("Filter.Name"))?;
+        let name = filter
+            .value("Name")
+            .ok_or(Ec2Error::Missing("Filter.Name"))?;
         let values = filter.numbered("Value")?;
         count += values.len();
         if count > limits::FILTER_VALUES {
@@ -171,7 +175,10 @@ mod tests {
                     &Filter.2.Value.1=";
         assert!(passes(&of(&format!("{both}blue")), &vpc));
         assert!(!passes(&of(&format!("{both}red")), &vpc));
-        assert!(passes(&of("Filter.1.Name=tag-key&Filter.1.Value.1=team"), &vpc));
+        assert!(passes(
+            &of("Filter.1.Name=tag-key&Filter.1.Value.1=team"),
+            &vpc
+        ));
         assert!(!passes(&of("Filter.1.Name=vpc-id"), &vpc));
         assert!(passes(&[], &vpc));
     }
@@ -182,7 +189,10 @@ mod tests {
             let refused = parsed(text).expect_err("it is none");
             aws::ServiceError::from(refused).code
         };
-        assert_eq!(code("Filter.1.Name=x&Filter.1.Value.1=y"), "InvalidParameterValue");
+        assert_eq!(
+            code("Filter.1.Name=x&Filter.1.Value.1=y"),
+            "InvalidParameterValue"
+        );
         assert_eq!(code("Filter.1.Value.1=y"), "MissingParameter");
         let many: Vec<String> = (1..=201)
             .map(|number| format!("Filter.1.Value.{number}=y"))
