@@ -57,8 +57,6 @@ pub(crate) enum Peer {
     V4(String),
     /// Addresses of a block of IPv6.
     V6(String),
-    /// A managed prefix list.
-    List(String),
     /// Whoever has that security group.
     Group(String),
 }
@@ -78,7 +76,7 @@ impl What {
     pub(crate) fn words(&self) -> String {
         let peer = match &self.peer {
             Peer::V4(block) | Peer::V6(block) => block,
-            Peer::List(id) | Peer::Group(id) => id,
+            Peer::Group(id) => id,
         };
         if self.protocol == "-1" {
             return format!("peer: {peer}, ALL, ALLOW");

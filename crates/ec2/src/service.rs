@@ -35,6 +35,9 @@ pub struct ServiceConfig {
     pub surroundings: Arc<dyn Surroundings>,
 }
 
+/// What an attempt of a change comes to: the edits that it asks for, and what it says beside them.
+pub(crate) type Attempt<T> = Result<(Vec<ConfigurationEdit>, T), Ec2Error>;
+
 /// EC2's part of one Region.
 pub struct Service {
     pub(crate) config: ServiceConfig,
@@ -109,7 +112,7 @@ impl Service {
     /// Has the edits made that `attempt` asks for on a view, and gives what it said beside them.
     pub(crate) async fn change<T>(
         &self,
-        attempt: impl FnMut(&dyn ConfigurationView) -> Result<(Vec<ConfigurationEdit>, T), Ec2Error>,
+        attempt: impl FnMut(&dyn ConfigurationView) -> Attempt<T>,
     ) -> Result<T, Ec2Error> {
         let _alone = self.changing.lock().await;
         let configuration = &*self.config.configuration;

@@ -89,14 +89,14 @@ fn read_permission(
             .ok_or(Ec2Error::Missing("CidrIpv6"))?;
         add(v6(block)?, &range)?;
     }
-    for list in permission.numbered_structures("PrefixListIds")? {
-        let id = list
-            .value("PrefixListId")
-            .ok_or(Ec2Error::Missing("PrefixListId"))?;
+    // There are no managed prefix lists here.
+    let lists = permission.numbered_structures("PrefixListIds")?;
+    if let Some(list) = lists.first() {
+        let id = list.value("PrefixListId");
         return Err(Ec2Error::NotFound {
             code: "InvalidPrefixListID.NotFound",
             kind: "prefix list ID",
-            id: shown(id),
+            id: shown(id.unwrap_or("")),
         });
     }
     for group in permission.numbered_structures("Groups")? {
@@ -255,7 +255,6 @@ fn peer_members(peer: &Peer, settings: &Settings<'_>) -> (usize, Members) {
         ),
         Peer::V4(block) => (1, vec![("cidrIp", text(block))]),
         Peer::V6(block) => (2, vec![("cidrIpv6", text(block))]),
-        Peer::List(id) => (3, vec![("prefixListId", text(id))]),
     }
 }
 
@@ -277,7 +276,6 @@ pub(crate) fn describe(rule: &Rule, group: &str, settings: &Settings<'_>) -> Des
     described = match &rule.what.peer {
         Peer::V4(block) => described.with("cidrIpv4", block.as_str()),
         Peer::V6(block) => described.with("cidrIpv6", block.as_str()),
-        Peer::List(id) => described.with("prefixListId", id.as_str()),
         Peer::Group(id) => {
             let referenced = vec![("groupId", text(id)), ("userId", text(account))];
             described.with("referencedGroupInfo", referenced)

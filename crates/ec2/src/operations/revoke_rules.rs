@@ -82,7 +82,6 @@ fn described(rule: &Rule, group: &str) -> Node {
     members.push(match &rule.what.peer {
         Peer::V4(block) => ("cidrIpv4", text(block)),
         Peer::V6(block) => ("cidrIpv6", text(block)),
-        Peer::List(id) => ("prefixListId", text(id)),
         Peer::Group(id) => ("referencedGroupId", text(id)),
     });
     let description = rule.description.as_ref();
