@@ -55,6 +55,14 @@ pub const EC2: QueryService = QueryService {
     request_limit: ByteSize::kib(256),
 };
 
+/// Elastic Load Balancing v2. Its longest request has a thousand targets of a few parameters each.
+pub const ELASTIC_LOAD_BALANCING: QueryService = QueryService {
+    service: "elasticloadbalancing",
+    version: "2015-12-01",
+    namespace: "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
+    request_limit: ByteSize::mib(1),
+};
+
 /// Why a form isn't what an operation can be asked by. No variant repeats a value: it may be a
 /// secret.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

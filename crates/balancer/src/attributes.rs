@@ -13,8 +13,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use balancer::table as table_of_balancers;
 pub use balancer::{DesyncMitigationMode, ForwardedForMode};
+pub(crate) use group::table as table_of_groups;
 pub use group::{Algorithm, MinimumHealthy, Stickiness};
+pub(crate) use listener::table as table_of_listeners;
 
 /// Attributes that were set: names and values.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

@@ -131,7 +131,7 @@ pub struct LoadBalancer {
     pub attributes: Attributes,
     /// Its tags.
     pub tags: Tags,
-    /// Its listeners, in the order in which they were made, no two on one port by one transport.
+    /// Its listeners, in the order in which they were made, no two on one port.
     pub listeners: Vec<Listener>,
 }
 
@@ -153,6 +153,8 @@ pub struct Listener {
     pub alpn_policy: Option<AlpnPolicy>,
     /// The id of its default rule, which takes what no other rule does.
     pub default_rule: RuleId,
+    /// The default rule's tags.
+    pub default_rule_tags: Tags,
     /// The default rule's action.
     pub default_action: Action,
     /// Its attributes that were set.

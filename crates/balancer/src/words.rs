@@ -16,6 +16,8 @@ macro_rules! words {
             $( $(#[$inner])* #[serde(rename = $word)] $variant, )+
         }
 
+        // Of words that are only answered, nobody reads any.
+        #[allow(dead_code)]
         impl $name {
             /// Every one, in the API's order.
             pub const ALL: &'static [$name] = &[$( $name::$variant, )+];

@@ -241,6 +241,17 @@ impl fmt::Display for HealthCheckPort {
     }
 }
 
+impl Target {
+    /// Is it deregistered, and that many seconds of its group's delay are over? Then it is no
+    /// target any more, whether or not its row has been tidied.
+    pub fn has_drained(&self, now: Timestamp, delay: u32) -> bool {
+        let end = self
+            .draining_since
+            .map(|since| since.0.saturating_add(u64::from(delay) * 1000));
+        end.is_some_and(|end| now.0 >= end)
+    }
+}
+
 impl HealthCheckSettings {
     /// The port that a target which takes traffic there is checked at.
     pub fn port_of(&self, traffic: u16) -> u16 {

@@ -11,7 +11,7 @@ use balancer::health::{HealthChecks, HealthSettings, Input, Output};
 use balancer::model::{
     Action, ActionKind, Attributes, Condition, Forward, GroupStickiness, HealthCheckPort,
     HealthCheckProtocol, HealthCheckSettings, Listener, ListenerId, LoadBalancer, LoadBalancerId,
-    LoadBalancerKind, Matcher, Protocol, ProtocolVersion, Rule, RuleId, Scheme, Target,
+    LoadBalancerKind, Matcher, Protocol, ProtocolVersion, Rule, RuleId, Scheme, Tags, Target,
     TargetGroup, TargetGroupId, TargetIpType, TargetKey, TargetType, WeightedGroup,
 };
 use balancer::{
@@ -176,6 +176,7 @@ pub fn balancer(letters: &str, default_action: Action, rules: Vec<Rule>) -> Load
             ssl_policy: None,
             alpn_policy: None,
             default_rule: RuleId("00000000000000cc".to_owned()),
+            default_rule_tags: Tags::new(),
             default_action,
             attributes: Attributes::default(),
             tags: BTreeMap::new(),

@@ -1,0 +1,7 @@
+//! The API of Elastic Load Balancing v2, asked as clients ask it: a form by the query protocol, an
+//! answer in XML.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+mod balancers;
