@@ -1,8 +1,10 @@
 //! The health checks that endpoints need: one for each endpoint, port and settings, however many
-//! groups share it. They are handed to the deployment's checkers; nothing is probed here.
+//! groups share it. They are handed to the deployment's checkers; nothing is probed here. A load
+//! balancer has none of its own: its Region's word counts, and the checks of its nodes, which are
+//! the site's to make, whatever an endpoint group is set to (API reference, "EndpointGroup").
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use sha2::{Digest, Sha256};
 use types::{ConfigurationView, HealthCheck, HealthCheckId, HttpProbe, Probe, Span, Tls};
@@ -72,17 +74,37 @@ pub fn of_accelerator(accelerator: &Accelerator) -> impl Iterator<Item = HealthC
     });
     groups.flat_map(|(listener, group)| {
         let endpoints = group.endpoints.iter();
-        endpoints.map(move |endpoint| check(listener, group, &endpoint.target))
+        endpoints.filter_map(move |endpoint| match endpoint.target {
+            EndpointTarget::Address(address) => Some(check(listener, group, address)),
+            EndpointTarget::Balancer(_) => None,
+        })
     })
 }
 
+/// What says on the board how that load balancer is. No checker knows it.
+pub fn balancer_id(arn: &str) -> HealthCheckId {
+    HealthCheckId(format!("balancer/{arn}"))
+}
+
+/// What says on the board how that node of a load balancer is.
+pub fn node_id(arn: &str, node: IpAddr) -> HealthCheckId {
+    HealthCheckId(format!("balancer/{arn}/{node}"))
+}
+
 /// The id of the health check of that endpoint of a listener's group. Equal endpoints with equal
-/// ports and settings have one.
+/// ports and settings have one; a load balancer has its own wherever it stands.
 pub fn check_id(
     listener: &Listener,
     group: &EndpointGroup,
     target: &EndpointTarget,
 ) -> HealthCheckId {
+    match target {
+        EndpointTarget::Address(address) => id_of_address(listener, group, *address),
+        EndpointTarget::Balancer(arn) => balancer_id(arn),
+    }
+}
+
+fn id_of_address(listener: &Listener, group: &EndpointGroup, address: IpAddr) -> HealthCheckId {
     let settings = &group.check;
     let protocol = match settings.protocol {
         CheckProtocol::Tcp => "tcp",
@@ -93,7 +115,7 @@ pub fn check_id(
         CheckProtocol::Tcp => "",
         CheckProtocol::Http | CheckProtocol::Https => path(group),
     };
-    let endpoint = endpoint(listener, group, target);
+    let endpoint = endpoint(listener, group, address);
     let (interval, threshold) = (settings.interval, settings.threshold);
     // The path stands last: whatever is in it, no two checks have one text.
     let text = format!("{endpoint} {protocol} {interval} {threshold} {path}");
@@ -111,15 +133,14 @@ fn path(group: &EndpointGroup) -> &str {
 
 /// Where the endpoint is checked: at the group's health-check port, or the listener's first.
 /// Overrides of ports don't change it.
-fn endpoint(listener: &Listener, group: &EndpointGroup, target: &EndpointTarget) -> SocketAddr {
+fn endpoint(listener: &Listener, group: &EndpointGroup, address: IpAddr) -> SocketAddr {
     let first = listener.ports.first().map_or(0, |range| range.from);
-    let EndpointTarget::Address(address) = target;
-    SocketAddr::new(*address, group.check.port.unwrap_or(first))
+    SocketAddr::new(address, group.check.port.unwrap_or(first))
 }
 
 /// Its health check. Endpoints of UDP listeners are checked by TCP too, unless by HTTP: the
 /// service's own rule.
-fn check(listener: &Listener, group: &EndpointGroup, target: &EndpointTarget) -> HealthCheck {
+fn check(listener: &Listener, group: &EndpointGroup, address: IpAddr) -> HealthCheck {
     let settings = &group.check;
     let http = |tls| {
         Probe::Http(HttpProbe {
@@ -133,9 +154,9 @@ fn check(listener: &Listener, group: &EndpointGroup, target: &EndpointTarget) ->
         CheckProtocol::Http => http(None),
         CheckProtocol::Https => http(Some(Tls { server_name: false })),
     };
-    let endpoint = endpoint(listener, group, target);
+    let endpoint = endpoint(listener, group, address);
     HealthCheck {
-        id: check_id(listener, group, target),
+        id: id_of_address(listener, group, address),
         probe,
         address: Some(endpoint.ip()),
         name: None,

@@ -4,10 +4,14 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::model::Accelerator;
+use crate::model::{Accelerator, EndpointTarget};
 
-/// The version that this code writes, and the newest that it reads.
-pub const FORMAT: u32 = 1;
+/// The newest version that this code reads, and the one that it writes of an accelerator with load
+/// balancers among its endpoints, which programs of before don't know.
+pub const FORMAT: u32 = 2;
+
+/// The version that it writes of any other: programs of before read it.
+const FORMAT_OF_ADDRESSES: u32 = 1;
 
 /// Bytes that are no accelerator.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -46,7 +50,10 @@ struct Read {
 /// The bytes of an accelerator.
 pub fn encode(accelerator: &Accelerator) -> Bytes {
     let written = Written {
-        format: FORMAT,
+        format: match has_balancers(accelerator) {
+            true => FORMAT,
+            false => FORMAT_OF_ADDRESSES,
+        },
         accelerator,
     };
     let bytes = serde_json::to_vec(&written);
@@ -70,7 +77,18 @@ pub fn decode(bytes: &[u8]) -> Result<Accelerator, CodecError> {
         return Err(CodecError::Malformed("it has format 0".to_owned()));
     }
     let read: Read = serde_json::from_slice(bytes).map_err(malformed)?;
+    if version.format == FORMAT_OF_ADDRESSES && has_balancers(&read.accelerator) {
+        let what = "it has load balancers, which format 1 doesn't have";
+        return Err(CodecError::Malformed(what.to_owned()));
+    }
     Ok(read.accelerator)
+}
+
+fn has_balancers(accelerator: &Accelerator) -> bool {
+    let listeners = accelerator.listeners.iter();
+    let groups = listeners.flat_map(|listener| &listener.groups);
+    let mut endpoints = groups.flat_map(|group| &group.endpoints);
+    endpoints.any(|endpoint| matches!(endpoint.target, EndpointTarget::Balancer(_)))
 }
 
 #[cfg(test)]
@@ -157,9 +175,28 @@ mod tests {
     }
 
     #[test]
+    fn the_golden_bytes_of_an_accelerator_with_a_load_balancer() {
+        let arn = "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/it/1";
+        let mut with = accelerator();
+        with.listeners[0].groups[0].endpoints[0].target = EndpointTarget::Balancer(arn.to_owned());
+        let golden = GOLDEN.replace("\"format\":1", "\"format\":2").replace(
+            r#"{"Address":"127.1.1.1"}"#,
+            &format!(r#"{{"Balancer":"{arn}"}}"#),
+        );
+        assert_eq!(std::str::from_utf8(&encode(&with)), Ok(&*golden));
+        assert_eq!(decode(golden.as_bytes()), Ok(with));
+        let older = golden.replace("\"format\":2", "\"format\":1");
+        let refused = decode(older.as_bytes());
+        assert!(
+            matches!(refused, Err(CodecError::Malformed(_))),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
     fn what_a_newer_program_wrote_is_refused_whatever_it_holds() {
-        let newer = br#"{"format":2,"accelerator":{"unheard":"of"}}"#;
-        assert_eq!(decode(newer), Err(CodecError::Newer(2)));
+        let newer = br#"{"format":3,"accelerator":{"unheard":"of"}}"#;
+        assert_eq!(decode(newer), Err(CodecError::Newer(3)));
         let text = decode(newer).unwrap_err().to_string();
         assert!(text.contains("too old for this deployment"), "{text}");
     }

@@ -1,10 +1,11 @@
 //! An accelerator made ready to choose by: what each choice would reckon anew is reckoned once. It
 //! is as of one value of the configuration, knows nothing of health, and chooses nothing.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use types::{HealthCheckId, Region};
+use types::{BalancerDirectory, HealthCheckId, Region};
 
 use crate::board::{Board, Slot};
 use crate::checks;
@@ -49,6 +50,9 @@ pub(crate) struct CompiledAccelerator {
     pub(crate) listeners: Vec<CompiledListener>,
     /// By protocol and first port: which listener takes these.
     ports: Vec<(Protocol, PortRange, usize)>,
+    /// The load balancers that are endpoints of it, by their Amazon Resource Names, with the nodes
+    /// that it was compiled with.
+    balancers: BTreeMap<String, Vec<IpAddr>>,
 }
 
 /// A listener.
@@ -83,12 +87,25 @@ pub(crate) struct CompiledGroup {
 #[derive(Debug)]
 pub(crate) struct CompiledEndpoint {
     pub(crate) target: EndpointTarget,
-    pub(crate) address: IpAddr,
+    /// Where it is: an address is at itself, a load balancer at each of its nodes; one that nobody
+    /// knows is nowhere.
+    pub(crate) nodes: Vec<CompiledNode>,
     /// What it is known by where it is drawn.
     pub(crate) seed: u64,
     pub(crate) weight: u8,
     pub(crate) preserves_client: bool,
     pub(crate) check: HealthCheckId,
+    pub(crate) slot: Slot,
+}
+
+/// One place of an endpoint.
+#[derive(Debug)]
+pub(crate) struct CompiledNode {
+    pub(crate) address: IpAddr,
+    /// What it is known by where it is drawn.
+    pub(crate) seed: u64,
+    /// What says how it is, where that isn't how the endpoint is.
+    pub(crate) check: Option<HealthCheckId>,
     pub(crate) slot: Slot,
 }
 
@@ -100,6 +117,17 @@ impl CompiledAccelerator {
             .partition_point(|(kind, range, _)| (*kind, range.from) <= (protocol, port));
         let (kind, range, listener) = self.ports.get(after.checked_sub(1)?)?;
         (*kind == protocol && port <= range.to).then(|| &self.listeners[*listener])
+    }
+
+    /// The load balancers that are endpoints of it.
+    pub(crate) fn balancers(&self) -> impl Iterator<Item = &str> {
+        self.balancers.keys().map(String::as_str)
+    }
+
+    /// Have its load balancers the nodes that it was compiled with?
+    pub(crate) fn stands_with(&self, directory: &BalancerDirectory) -> bool {
+        let mut balancers = self.balancers.iter();
+        balancers.all(|(arn, nodes)| *nodes == nodes_of(directory, arn))
     }
 
     /// All groups of all listeners.
@@ -126,14 +154,35 @@ impl CompiledGroup {
     }
 }
 
+/// The nodes of that load balancer; none if nobody knows it.
+fn nodes_of(directory: &BalancerDirectory, arn: &str) -> Vec<IpAddr> {
+    let found = directory.find(arn);
+    let nodes = found.map(|(_, entry)| entry.nodes.values());
+    nodes
+        .into_iter()
+        .flatten()
+        .map(IpAddr::to_canonical)
+        .collect()
+}
+
+/// What an accelerator is compiled with.
+#[derive(Clone, Copy)]
+pub(crate) struct Around<'a> {
+    /// Where endpoints' states stand.
+    pub(crate) board: &'a Board,
+    /// Where load balancers are.
+    pub(crate) directory: &'a BalancerDirectory,
+}
+
 /// Compiles an accelerator as that revision set it. What `before` has as it must be is taken over.
 pub(crate) fn compile(
     accelerator: Accelerator,
     revision: u64,
     before: Option<&CompiledAccelerator>,
-    board: &Board,
+    around: Around<'_>,
 ) -> Result<CompiledAccelerator, CompileError> {
     bounded(&accelerator)?;
+    let balancers = balancers(&accelerator, around.directory);
     let ports = ports(&accelerator.listeners)?;
     let several = |group: &&EndpointGroup| group.endpoints.len() > 1;
     let groups = accelerator
@@ -146,7 +195,7 @@ pub(crate) fn compile(
     };
     let mut listeners = Vec::new();
     for listener in accelerator.listeners {
-        listeners.push(compile_listener(listener, rows, before, board)?);
+        listeners.push(compile_listener(listener, rows, before, around)?);
     }
     Ok(CompiledAccelerator {
         id: accelerator.id,
@@ -157,7 +206,22 @@ pub(crate) fn compile(
         dns_label: accelerator.dns_label,
         listeners,
         ports,
+        balancers,
     })
+}
+
+fn balancers(
+    accelerator: &Accelerator,
+    directory: &BalancerDirectory,
+) -> BTreeMap<String, Vec<IpAddr>> {
+    let listeners = accelerator.listeners.iter();
+    let groups = listeners.flat_map(|listener| &listener.groups);
+    let endpoints = groups.flat_map(|group| &group.endpoints);
+    let balancers = endpoints.filter_map(|endpoint| match &endpoint.target {
+        EndpointTarget::Balancer(arn) => Some((arn.clone(), nodes_of(directory, arn))),
+        EndpointTarget::Address(_) => None,
+    });
+    balancers.collect()
 }
 
 /// An IPv4 address within IPv6's is the IPv4 address.
@@ -211,7 +275,7 @@ fn compile_listener(
     listener: Listener,
     rows: u32,
     before: Option<&CompiledAccelerator>,
-    board: &Board,
+    around: Around<'_>,
 ) -> Result<CompiledListener, CompileError> {
     let regions: Vec<Region> = listener.groups.iter().map(|group| group.region).collect();
     for (number, region) in regions.iter().enumerate() {
@@ -222,7 +286,7 @@ fn compile_listener(
     let compiled = |group: &EndpointGroup| {
         let mut known = before.into_iter().flat_map(CompiledAccelerator::groups);
         let known = known.find(|known| known.id == group.id);
-        compile_group(&listener, group, (rows, known), board)
+        compile_group(&listener, group, (rows, known), around)
     };
     let groups = listener.groups.iter().map(compiled).collect();
     Ok(CompiledListener {
@@ -239,19 +303,17 @@ fn compile_group(
     listener: &Listener,
     group: &EndpointGroup,
     (rows, before): (u32, Option<&CompiledGroup>),
-    board: &Board,
+    around: Around<'_>,
 ) -> CompiledGroup {
     let compiled = |endpoint: &Endpoint| {
         let check = checks::check_id(listener, group, &endpoint.target);
-        let EndpointTarget::Address(address) = endpoint.target;
-        let address = address.to_canonical();
         CompiledEndpoint {
             target: endpoint.target.clone(),
-            address,
-            seed: seed(address, endpoint.preserves_client),
+            nodes: nodes(&endpoint.target, around),
+            seed: seed(&endpoint.target, endpoint.preserves_client),
             weight: endpoint.weight,
             preserves_client: endpoint.preserves_client,
-            slot: board.slot(&check),
+            slot: around.board.slot(&check),
             check,
         }
     };
@@ -282,8 +344,31 @@ fn compile_group(
     }
 }
 
-/// What an endpoint is known by. An address may stand in a group twice: once told the client's
-/// address, once not.
-fn seed(address: IpAddr, preserves_client: bool) -> u64 {
-    hash::draw(hash::address(address), u64::from(preserves_client))
+/// Where an endpoint is.
+fn nodes(target: &EndpointTarget, around: Around<'_>) -> Vec<CompiledNode> {
+    let node = |address: IpAddr, check: Option<HealthCheckId>| CompiledNode {
+        address,
+        seed: hash::address(address),
+        slot: check
+            .as_ref()
+            .map_or(Slot::UNCHECKED, |check| around.board.slot(check)),
+        check,
+    };
+    match target {
+        EndpointTarget::Address(address) => vec![node(address.to_canonical(), None)],
+        EndpointTarget::Balancer(arn) => nodes_of(around.directory, arn)
+            .into_iter()
+            .map(|address| node(address, Some(checks::node_id(arn, address))))
+            .collect(),
+    }
+}
+
+/// What an endpoint is known by. One may stand in a group twice: once told the client's address,
+/// once not.
+fn seed(target: &EndpointTarget, preserves_client: bool) -> u64 {
+    let known_by = match target {
+        EndpointTarget::Address(address) => hash::address(address.to_canonical()),
+        EndpointTarget::Balancer(arn) => hash::name(arn),
+    };
+    hash::draw(known_by, u64::from(preserves_client))
 }

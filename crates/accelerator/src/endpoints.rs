@@ -1,5 +1,5 @@
 //! Endpoints in requests: read by the rules, found among those of a group, and shown with their
-//! health. An endpoint is an address; what else AWS takes is refused by its name.
+//! health. An endpoint is an address or a load balancer; what else AWS takes is refused by its name.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -13,6 +13,16 @@ use crate::model::{Accelerator, Endpoint, EndpointGroup, EndpointTarget, HealthS
 use crate::node::EndpointHealth;
 use crate::request::{count, length, number, required};
 use crate::service::Service;
+use types::{AccountId, Region, Span};
+
+/// How often, and how many times, a load balancer is looked for that this site doesn't know yet:
+/// its Region tells of it when it has made it, and the word may be on its way. In all two seconds;
+/// the largest round trip between Regions is below half a second.
+const LOOK_EVERY: Span = Span::milliseconds(50);
+const LOOKS: u32 = 40;
+
+/// What the Amazon Resource Names of load balancers that can be endpoints have after the account.
+const KINDS: [&str; 2] = ["loadbalancer/app/", "loadbalancer/net/"];
 
 /// An `EndpointConfiguration` as it comes.
 #[derive(Deserialize, Default)]
@@ -59,14 +69,15 @@ pub(crate) fn read(
         }
         let at = "endpointConfigurations.member.endpointId";
         let target = target(at, configuration.endpoint_id)?;
-        check_target(service, &target)?;
+        let preserves_client = configuration.preserves_client.unwrap_or(false);
+        check_target(service, &target, preserves_client)?;
         let weight = configuration.weight;
         let at = "endpointConfigurations.member.weight";
         let weight = weight.map(|weight| number(at, weight, 0, MAX_WEIGHT));
         let endpoint = Endpoint {
             target,
             weight: weight.transpose()?.unwrap_or(DEFAULT_WEIGHT),
-            preserves_client: configuration.preserves_client.unwrap_or(false),
+            preserves_client,
         };
         if !known.insert((endpoint.target.clone(), endpoint.preserves_client)) {
             return Err(AcceleratorError::invalid(format!(
@@ -77,6 +88,53 @@ pub(crate) fn read(
         endpoints.push(endpoint);
     }
     Ok(endpoints)
+}
+
+/// Waits, for a while, until this site knows the load balancers that these endpoints name.
+pub(crate) async fn await_balancers(
+    service: &Service,
+    configurations: Option<&[EndpointConfiguration]>,
+) {
+    let configurations = configurations.into_iter().flatten().take(MAX_ENDPOINTS);
+    let named = configurations.filter_map(|it| it.endpoint_id.as_deref());
+    let named: Vec<&str> = named.filter(|id| is_balancer(id)).collect();
+    let environment = &service.config.environment;
+    for _ in 0..LOOKS {
+        let directory = service.config.nodes.balancers();
+        if named.iter().all(|arn| directory.find(arn).is_some()) {
+            return;
+        }
+        let again = environment.now().monotonic + LOOK_EVERY;
+        environment.sleep_until(again).await;
+    }
+}
+
+/// Are a group's load balancers of its account and of its Region?
+pub(crate) fn check_balancers(
+    service: &Service,
+    (account, region): (AccountId, Region),
+    endpoints: &[Endpoint],
+) -> Result<(), AcceleratorError> {
+    let directory = service.config.nodes.balancers();
+    for endpoint in endpoints {
+        let EndpointTarget::Balancer(arn) = &endpoint.target else {
+            continue;
+        };
+        // Another account's isn't there, as nothing of another account is.
+        if arn.split(':').nth(4) != Some(account.to_string().as_str()) {
+            return Err(no_balancer(arn));
+        }
+        // One that has gone since it was added is judged by nobody.
+        if directory
+            .find(arn)
+            .is_some_and(|(other, _)| other != region)
+        {
+            return Err(AcceleratorError::invalid(format!(
+                "The load balancer {arn} is not in the endpoint group's Region, {region}."
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The endpoints that a request removes.
@@ -173,6 +231,7 @@ fn description(endpoint: &Endpoint, health: EndpointHealth) -> Value {
 fn id(target: &EndpointTarget) -> String {
     match target {
         EndpointTarget::Address(address) => address.to_string(),
+        EndpointTarget::Balancer(arn) => arn.clone(),
     }
 }
 
@@ -183,11 +242,8 @@ fn target(at: &str, id: Option<String>) -> Result<EndpointTarget, AcceleratorErr
     if let Ok(address) = id.parse::<IpAddr>() {
         return Ok(EndpointTarget::Address(address.to_canonical()));
     }
-    let is_balancer = id.starts_with("arn:") && id.contains(":elasticloadbalancing:");
-    if is_balancer {
-        return Err(AcceleratorError::not_built(
-            "A load balancer as an endpoint (here it is an address)",
-        ));
+    if is_balancer(&id) {
+        return Ok(EndpointTarget::Balancer(id));
     }
     if id.starts_with("eipalloc-") {
         return Err(AcceleratorError::not_built(
@@ -200,13 +256,58 @@ fn target(at: &str, id: Option<String>) -> Result<EndpointTarget, AcceleratorErr
         ));
     }
     Err(AcceleratorError::invalid(format!(
-        "The endpoint id '{id}' is not valid. Here an endpoint is an IP address."
+        "The endpoint id '{id}' is not valid. Here an endpoint is an IP address or the ARN of an \
+         application or network load balancer."
     )))
 }
 
+fn is_balancer(id: &str) -> bool {
+    id.starts_with("arn:") && id.contains(":elasticloadbalancing:")
+}
+
+/// Is it what flows may be sent to?
+fn check_target(
+    service: &Service,
+    target: &EndpointTarget,
+    preserves_client: bool,
+) -> Result<(), AcceleratorError> {
+    match target {
+        EndpointTarget::Address(address) => check_address(service, *address),
+        EndpointTarget::Balancer(arn) => check_balancer(service, arn, preserves_client),
+    }
+}
+
+/// Is there such a load balancer, and can it be told what it is to be?
+fn check_balancer(
+    service: &Service,
+    arn: &str,
+    preserves_client: bool,
+) -> Result<(), AcceleratorError> {
+    let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
+    if !KINDS.iter().any(|kind| resource.starts_with(kind)) {
+        return Err(AcceleratorError::invalid(format!(
+            "The endpoint {arn} is not an application or a network load balancer."
+        )));
+    }
+    if service.config.nodes.balancers().find(arn).is_none() {
+        return Err(no_balancer(arn));
+    }
+    if preserves_client && resource.starts_with(KINDS[0]) {
+        return Err(AcceleratorError::not_built(
+            "Client IP address preservation for an application load balancer",
+        ));
+    }
+    Ok(())
+}
+
+fn no_balancer(arn: &str) -> AcceleratorError {
+    AcceleratorError::invalid(format!(
+        "The load balancer {arn} does not exist, or is not active yet."
+    ))
+}
+
 /// Is it an address that flows may be sent to?
-fn check_target(service: &Service, target: &EndpointTarget) -> Result<(), AcceleratorError> {
-    let EndpointTarget::Address(address) = target;
+fn check_address(service: &Service, address: IpAddr) -> Result<(), AcceleratorError> {
     let broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
     if address.is_unspecified() || address.is_multicast() || broadcast {
         return Err(AcceleratorError::invalid(format!(
@@ -214,14 +315,14 @@ fn check_target(service: &Service, target: &EndpointTarget) -> Result<(), Accele
         )));
     }
     let pools = service.config.pools.as_ref();
-    if pools.is_ok_and(|pools| pools.contains(*address)) {
+    if pools.is_ok_and(|pools| pools.contains(address)) {
         return Err(AcceleratorError::invalid(format!(
             "The address {address} is one of accelerators' static addresses, so it can't be an \
              endpoint: flows would never leave the edge."
         )));
     }
     let targets = &service.config.targets;
-    if !(targets.allows)(*address) {
+    if !(targets.allows)(address) {
         return Err(AcceleratorError::invalid(format!(
             "The address {address} is not among those that may be endpoints here; the \
              deployment's setting {} names those that may.",

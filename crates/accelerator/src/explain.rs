@@ -7,7 +7,7 @@ use serde::Serialize;
 use types::Region;
 
 use crate::choose::{self, Choice, ChooseContext, Event, NoChoice, Observer, Why};
-use crate::compiled::{CompiledAccelerator, CompiledGroup, CompiledListener};
+use crate::compiled::{CompiledAccelerator, CompiledGroup, CompiledListener, CompiledNode};
 use crate::flow::{Flow, Tried};
 use crate::model::{
     AcceleratorId, ClientAffinity, EndpointGroupId, EndpointTarget, ListenerId, Protocol,
@@ -63,12 +63,21 @@ pub struct ExplainedGroup {
 pub struct ExplainedEndpoint {
     /// What it is.
     pub endpoint: EndpointTarget,
-    /// Where it is for this flow.
-    pub address: SocketAddr,
+    /// Where it is for this flow: a load balancer at each of its nodes.
+    pub nodes: Vec<ExplainedNode>,
     /// Its weight.
     pub weight: u8,
     /// `INITIAL`, `HEALTHY` or `UNHEALTHY`.
     pub state: &'static str,
+}
+
+/// One place of an endpoint.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ExplainedNode {
+    /// Where it is for this flow.
+    pub address: SocketAddr,
+    /// `INITIAL`, `HEALTHY` or `UNHEALTHY`; none: as its endpoint.
+    pub state: Option<&'static str>,
     /// It was tried for this flow.
     pub tried: bool,
 }
@@ -144,14 +153,34 @@ impl Explanation {
                 group.region, group.id.0, group.one_way_ms, group.dial
             ));
             for endpoint in &group.endpoints {
-                let tried = if endpoint.tried { ", tried" } else { "" };
-                lines.push(format!(
-                    "    {} weight {}, {}{tried}",
-                    endpoint.address, endpoint.weight, endpoint.state
-                ));
+                lines.extend(endpoint.lines());
             }
         }
         lines.extend(self.steps.iter().cloned());
+        lines
+    }
+}
+
+impl ExplainedEndpoint {
+    fn lines(&self) -> Vec<String> {
+        let tried = |node: &ExplainedNode| if node.tried { ", tried" } else { "" };
+        let (weight, state) = (self.weight, self.state);
+        let arn = match (&self.endpoint, &self.nodes[..]) {
+            (EndpointTarget::Address(_), [node]) => {
+                let (address, tried) = (node.address, tried(node));
+                return vec![format!("    {address} weight {weight}, {state}{tried}")];
+            }
+            (EndpointTarget::Address(address), _) => address.to_string(),
+            (EndpointTarget::Balancer(arn), _) => arn.clone(),
+        };
+        let mut lines = vec![format!("    {arn} weight {weight}, {state}")];
+        for node in &self.nodes {
+            let (address, state) = (node.address, node.state.unwrap_or(state));
+            lines.push(format!("      {address} {state}{}", tried(node)));
+        }
+        if self.nodes.is_empty() {
+            lines.push("      no node that anybody knows of".to_owned());
+        }
         lines
     }
 }
@@ -244,15 +273,20 @@ fn explained(
     context: &ChooseContext<'_>,
     tried: &Tried,
 ) -> ExplainedGroup {
-    let endpoints = group.endpoints.iter().map(|endpoint| {
-        let address = SocketAddr::new(endpoint.address, group.port(flow.to.port()));
-        ExplainedEndpoint {
-            endpoint: endpoint.target.clone(),
+    let node = |node: &CompiledNode| {
+        let address = SocketAddr::new(node.address, group.port(flow.to.port()));
+        let own = node.check.as_ref();
+        ExplainedNode {
             address,
-            weight: endpoint.weight,
-            state: context.board.state(endpoint.slot).name(),
+            state: own.map(|_| context.board.state(node.slot).name()),
             tried: tried.contains(address),
         }
+    };
+    let endpoints = group.endpoints.iter().map(|endpoint| ExplainedEndpoint {
+        endpoint: endpoint.target.clone(),
+        nodes: endpoint.nodes.iter().map(node).collect(),
+        weight: endpoint.weight,
+        state: context.board.state(endpoint.slot).name(),
     });
     ExplainedGroup {
         id: group.id.clone(),

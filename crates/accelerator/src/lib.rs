@@ -38,7 +38,7 @@ pub use board::{Board, MAX_SLOTS, Slot};
 pub use checks::health_checks;
 pub use choose::{Choice, ChooseContext, FAILOVER_GROUPS, NoChoice, Why};
 pub use error::AcceleratorError;
-pub use explain::{Chosen, ExplainedEndpoint, ExplainedGroup, Explanation};
+pub use explain::{Chosen, ExplainedEndpoint, ExplainedGroup, ExplainedNode, Explanation};
 pub use flow::{Flow, MAX_TRIED, Tried};
 pub use model::HealthState;
 pub use node::{EndpointHealth, NodeView, Targets};

@@ -207,6 +207,9 @@ pub enum EndpointTarget {
     /// An address: where AWS takes an Elastic IP address's allocation id or an instance's id, a
     /// deployment without those has addresses.
     Address(IpAddr),
+    /// An application or network load balancer, by its Amazon Resource Name. It is in its group's
+    /// Region.
+    Balancer(String),
 }
 
 /// An endpoint's health, as its checkers have it.

@@ -4,6 +4,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use types::BalancerDirectory;
+
 use crate::model::{AcceleratorId, EndpointGroupId, EndpointTarget, HealthState};
 
 /// What the API asks of the edges and of the checkers. The site implements it.
@@ -18,6 +20,9 @@ pub trait NodeView: Send + Sync + 'static {
         group: &EndpointGroupId,
         target: &EndpointTarget,
     ) -> EndpointHealth;
+
+    /// What this site knows of the load balancers of all Regions.
+    fn balancers(&self) -> Arc<BalancerDirectory>;
 }
 
 /// How an endpoint is, and why.

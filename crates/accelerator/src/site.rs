@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use types::{ConfigurationView, HealthCheckId};
+use types::{BalancerDirectory, ConfigurationView, HealthCheckId};
 
 use crate::board::Board;
 use crate::snapshot::Snapshot;
@@ -36,8 +36,21 @@ impl Node {
         }
     }
 
-    /// Chooses by that configuration from now on. False if it is older than what is served.
+    /// Chooses by that configuration from now on, which has no load balancers. False if it is
+    /// older than what is served.
     pub fn refresh(&self, view: &dyn ConfigurationView) -> bool {
+        self.refresh_with(view, &BalancerDirectory::default(), &|_| {})
+    }
+
+    /// Chooses by that configuration from now on, with load balancers where that directory has
+    /// them. `prepare` sets on the board, before the first choice, what is known of those that the
+    /// snapshot has. False if the configuration is older than what is served.
+    pub fn refresh_with(
+        &self,
+        view: &dyn ConfigurationView,
+        directory: &BalancerDirectory,
+        prepare: &dyn Fn(&Snapshot),
+    ) -> bool {
         let _alone = self
             .refreshing
             .lock()
@@ -46,7 +59,8 @@ impl Node {
         if view.revision() < served.revision() {
             return false;
         }
-        let snapshot = Snapshot::compile(view, Some(&served), &self.board);
+        let snapshot = Snapshot::compile(view, Some(&served), &self.board, directory);
+        prepare(&snapshot);
         let known = served.faults();
         let news = snapshot
             .faults()

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use types::{ConfigurationView, HealthCheckId};
+use types::{BalancerDirectory, ConfigurationView, HealthCheckId};
 
 use crate::board::Board;
-use crate::checks::MAX_CHECKS;
-use crate::compiled::{CompiledAccelerator, compile};
+use crate::checks::{MAX_CHECKS, is_accelerators};
+use crate::compiled::{Around, CompiledAccelerator, compile};
 use crate::model::{
     Accelerator, AcceleratorId, EndpointGroupId, EndpointTarget, HealthState, ListenerId,
     PortRange, Protocol,
@@ -57,17 +57,20 @@ pub struct DnsEntry<'a> {
 }
 
 impl Snapshot {
-    /// Compiles the accelerators of the configuration. Those that `previous` has as they are now
-    /// are taken over from it. What can't be read or served is left out, or kept as it was;
+    /// Compiles the accelerators of the configuration, whose load balancers are where `directory`
+    /// has them. Those that `previous` has as they are now are taken over from it. What can't be read or served is left out, or kept as it was;
     /// `faults` says so. Whoever serves the snapshot has `board` let go of the checks that it
     /// doesn't have, afterwards: [`crate::Node`] does.
     pub fn compile(
         view: &dyn ConfigurationView,
         previous: Option<&Snapshot>,
         board: &Board,
+        directory: &BalancerDirectory,
     ) -> Snapshot {
+        let around = Around { board, directory };
         if let Some(previous) = previous
             && is_unchanged(view, previous.revision)
+            && previous.stands_with(directory)
         {
             return Snapshot {
                 revision: view.revision(),
@@ -83,13 +86,14 @@ impl Snapshot {
             let before = previous.and_then(|previous| previous.accelerators.get(key));
             if let Some(before) = before
                 && before.revision == revision
+                && before.stands_with(directory)
             {
                 snapshot.accelerators.insert(key.to_owned(), before.clone());
                 return;
             }
             match read(key, value).and_then(|accelerator| {
                 let before = before.map(Arc::as_ref);
-                compile(accelerator, revision, before, board).map_err(|error| error.to_string())
+                compile(accelerator, revision, before, around).map_err(|error| error.to_string())
             }) {
                 Ok(compiled) => {
                     snapshot.compiled += 1;
@@ -109,10 +113,20 @@ impl Snapshot {
         accelerators: impl IntoIterator<Item = Accelerator>,
         board: &Board,
     ) -> Snapshot {
+        Snapshot::with_balancers(accelerators, board, &BalancerDirectory::default())
+    }
+
+    /// The same, of accelerators whose load balancers are where that directory has them.
+    pub fn with_balancers(
+        accelerators: impl IntoIterator<Item = Accelerator>,
+        board: &Board,
+        directory: &BalancerDirectory,
+    ) -> Snapshot {
+        let around = Around { board, directory };
         let mut snapshot = Snapshot::default();
         for accelerator in accelerators {
             let key = keys::accelerator(&accelerator.id);
-            match compile(accelerator, 0, None, board) {
+            match compile(accelerator, 0, None, around) {
                 Ok(compiled) => {
                     snapshot.compiled += 1;
                     snapshot.accelerators.insert(key, Arc::new(compiled));
@@ -155,7 +169,8 @@ impl Snapshot {
                 }
             }
         }
-        let checks: BTreeSet<&HealthCheckId> = self.checks().collect();
+        let own = self.checks().filter(|check| is_accelerators(check));
+        let checks: BTreeSet<&HealthCheckId> = own.collect();
         if let Some(more) = checks.len().checked_sub(MAX_CHECKS + 1) {
             let what = "endpoints are more than can be checked and stay INITIAL";
             self.faults.push(format!("{} {what}", more + 1));
@@ -271,11 +286,29 @@ impl Snapshot {
         Some((&accelerator.id, &listener.id))
     }
 
-    /// The checks that its endpoints depend on; some more than once.
+    /// The checks that its endpoints depend on; some more than once. Of a load balancer these are
+    /// [`crate::checks::balancer_id`] and, for each node, [`crate::checks::node_id`].
     pub fn checks(&self) -> impl Iterator<Item = &HealthCheckId> {
         let accelerators = self.accelerators.values();
         let groups = accelerators.flat_map(|accelerator| accelerator.groups());
-        groups.flat_map(|group| group.endpoints.iter().map(|endpoint| &endpoint.check))
+        let endpoints = groups.flat_map(|group| &group.endpoints);
+        endpoints.flat_map(|endpoint| {
+            let nodes = endpoint.nodes.iter().filter_map(|node| node.check.as_ref());
+            nodes.chain([&endpoint.check])
+        })
+    }
+
+    /// The load balancers that are endpoints of accelerators, by their Amazon Resource Names; some
+    /// more than once.
+    pub fn balancers(&self) -> impl Iterator<Item = &str> {
+        let accelerators = self.accelerators.values();
+        accelerators.flat_map(|accelerator| accelerator.balancers())
+    }
+
+    /// Have all load balancers the nodes that it was compiled with?
+    fn stands_with(&self, directory: &BalancerDirectory) -> bool {
+        let mut accelerators = self.accelerators.values();
+        accelerators.all(|accelerator| accelerator.stands_with(directory))
     }
 }
 

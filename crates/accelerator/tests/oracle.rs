@@ -317,7 +317,9 @@ impl<'a> Oracle<'a> {
 
     fn untried(&self, group: &EndpointGroup) -> Vec<(SocketAddr, u32)> {
         let endpoints = group.endpoints.iter().map(|endpoint| {
-            let EndpointTarget::Address(address) = endpoint.target;
+            let EndpointTarget::Address(address) = endpoint.target else {
+                panic!("the cases have addresses alone");
+            };
             (SocketAddr::new(address, PORT), u32::from(endpoint.weight))
         });
         let forgets = self.bug == Bug::TriedServes;

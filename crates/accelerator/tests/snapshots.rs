@@ -12,7 +12,7 @@ use accelerator::{
 };
 use bytes::Bytes;
 use common::*;
-use types::{ConfigurationEntry, ConfigurationView, HealthCheckId};
+use types::{BalancerDirectory, ConfigurationEntry, ConfigurationView, HealthCheckId};
 
 /// A configuration in memory that knows what changed since its last revision.
 #[derive(Default)]
@@ -90,7 +90,7 @@ fn only_what_changed_is_compiled() {
     let (mut view, board) = (View::default(), Board::new());
     view.put(&simple(1));
     view.put(&simple(2));
-    let first = Snapshot::compile(&view, None, &board);
+    let first = Snapshot::compile(&view, None, &board, &BalancerDirectory::default());
     assert_eq!(
         (first.accelerator_count(), first.compiled_accelerators()),
         (2, 2)
@@ -98,13 +98,13 @@ fn only_what_changed_is_compiled() {
     let mut changed = simple(2);
     changed.listeners[0].groups[0].endpoints[0].weight = 7;
     view.put(&changed);
-    let second = Snapshot::compile(&view, Some(&first), &board);
+    let second = Snapshot::compile(&view, Some(&first), &board, &BalancerDirectory::default());
     assert_eq!(
         (second.accelerator_count(), second.compiled_accelerators()),
         (2, 1)
     );
     view.put_bytes("routing/zone/Z1", Bytes::from_static(b"another service's"));
-    let third = Snapshot::compile(&view, Some(&second), &board);
+    let third = Snapshot::compile(&view, Some(&second), &board, &BalancerDirectory::default());
     assert_eq!(
         (third.accelerator_count(), third.compiled_accelerators()),
         (2, 0)
@@ -113,7 +113,7 @@ fn only_what_changed_is_compiled() {
     view.forgets = true;
     view.entries.remove(&keys::accelerator(&simple(1).id));
     view.revision += 1;
-    let fourth = Snapshot::compile(&view, Some(&third), &board);
+    let fourth = Snapshot::compile(&view, Some(&third), &board, &BalancerDirectory::default());
     assert_eq!(
         (fourth.accelerator_count(), fourth.compiled_accelerators()),
         (1, 0)
@@ -125,7 +125,7 @@ fn only_what_changed_is_compiled() {
 fn what_cannot_be_read_is_kept_as_it_was_and_said() {
     let (mut view, board) = (View::default(), Board::new());
     view.put(&simple(1));
-    let good = Snapshot::compile(&view, None, &board);
+    let good = Snapshot::compile(&view, None, &board, &BalancerDirectory::default());
     let key = keys::accelerator(&simple(1).id);
     let mut overlapping = simple(1);
     overlapping.listeners.push(overlapping.listeners[0].clone());
@@ -149,18 +149,18 @@ fn what_cannot_be_read_is_kept_as_it_was_and_said() {
     ] {
         let before = view.revision;
         view.put_bytes(&key, bad.clone());
-        let kept = Snapshot::compile(&view, Some(&good), &board);
+        let kept = Snapshot::compile(&view, Some(&good), &board, &BalancerDirectory::default());
         assert_eq!(kept.faults().len(), 1, "{bad:?}: {:?}", kept.faults());
         assert!(kept.faults()[0].starts_with(&key), "{:?}", kept.faults());
         assert_eq!(kept.served_through(), before, "{bad:?}");
         assert_eq!(where_to(&kept, &board), "10.0.1.1", "as it was");
         view.put_bytes("routing/zone/Z1", Bytes::new());
-        let later = Snapshot::compile(&view, Some(&kept), &board);
+        let later = Snapshot::compile(&view, Some(&kept), &board, &BalancerDirectory::default());
         assert_eq!(later.served_through(), before, "still behind");
-        let fresh = Snapshot::compile(&view, None, &board);
+        let fresh = Snapshot::compile(&view, None, &board, &BalancerDirectory::default());
         assert_eq!((fresh.accelerator_count(), fresh.faults().len()), (0, 1));
         view.put(&simple(1));
-        let mended = Snapshot::compile(&view, Some(&later), &board);
+        let mended = Snapshot::compile(&view, Some(&later), &board, &BalancerDirectory::default());
         assert_eq!(mended.served_through(), view.revision);
         assert_eq!(mended.faults(), [] as [String; 0]);
     }
@@ -246,7 +246,7 @@ fn checks_are_those_that_endpoints_look_at() {
     view.put_bytes("accelerator/accelerator/unreadable", Bytes::new());
     let checks = health_checks(&view);
     let mut ids: Vec<&HealthCheckId> = checks.iter().map(|check| &check.id).collect();
-    let snapshot = Snapshot::compile(&view, None, &board);
+    let snapshot = Snapshot::compile(&view, None, &board, &BalancerDirectory::default());
     let mut looked_at: Vec<&HealthCheckId> = snapshot.checks().collect();
     assert_eq!((ids.len(), looked_at.len()), (2, 3));
     ids.sort();

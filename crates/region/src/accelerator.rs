@@ -9,6 +9,7 @@ use accelerator::{EndpointHealth, NodeView, Targets};
 use health::TargetPolicy;
 use steering::Steering;
 use store::Engine;
+use types::BalancerDirectory;
 
 /// The service's signing name.
 pub(crate) const SERVICE: &str = "globalaccelerator";
@@ -42,5 +43,9 @@ impl<E: Engine> NodeView for Edges<E> {
     ) -> EndpointHealth {
         let (state, reason) = self.0.endpoint_health(accelerator, group, target);
         EndpointHealth { state, reason }
+    }
+
+    fn balancers(&self) -> Arc<BalancerDirectory> {
+        self.0.balancers()
     }
 }

@@ -214,7 +214,10 @@ fn routing<E: Engine>(
         configuration: council.clone(),
         nodes: Arc::new(Nodes(steering.clone())),
         targets: crate::route53::targets(targets),
-        outside: Arc::new(steering::accelerator_names),
+        outside: {
+            let steering = steering.clone();
+            Arc::new(move |view| steering.outside_names(view))
+        },
     })
 }
 

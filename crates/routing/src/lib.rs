@@ -48,7 +48,7 @@ pub use model::{
 };
 pub use name::{Name, NameError};
 pub use node::Node;
-pub use outside::{OutsideName, OutsideNames, OutsideZone};
+pub use outside::{OutsideAddress, OutsideAnswer, OutsideName, OutsideNames, OutsideZone};
 pub use random::SmallRandom;
 pub use service::{
     NodeView, Observation, OutsideOf, Service, ServiceConfig, Targets, TestAnswer, TestQuestion,

@@ -1,4 +1,4 @@
-//! Names that other services have made: an accelerator's. They stand in a zone of their service's
+//! Names that other services have made: an accelerator's, a load balancer's. They stand in a zone of their service's
 //! own, which no account has, and aliases of every zone may lead to them. The site says which there
 //! are; nothing here knows what they are the names of.
 
@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use types::{AccountId, HealthCheckId};
 
+use crate::model::{Policy, Selector};
 use crate::{Content, Name, RecordKind, RecordSet, Zone, ZoneId};
 
 /// The kinds of records that such a name may have.
@@ -38,23 +39,73 @@ pub struct OutsideZone {
 /// What such a name stands for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OutsideName {
-    /// Its addresses, of both families: whoever asks for the name gets all of a family, whoever
-    /// asks for an alias of it gets one.
-    pub addresses: Vec<IpAddr>,
-    /// What says whether anything is healthy behind it, on the board: for aliases that evaluate
-    /// their target's health.
+    /// Its addresses, of both families.
+    pub addresses: Vec<OutsideAddress>,
+    /// Which of a family are answered.
+    pub answer: OutsideAnswer,
+}
+
+/// An address of such a name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OutsideAddress {
+    /// It.
+    pub address: IpAddr,
+    /// What says on the board whether it is healthy: for aliases that evaluate their target's
+    /// health, which is that of any address of the name.
     pub check: HealthCheckId,
+}
+
+/// Which addresses of a name are answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OutsideAnswer {
+    /// Whoever asks for the name gets all, whoever asks for an alias of it gets one: an
+    /// accelerator's.
+    One,
+    /// Either gets those that are healthy, eight at most; all, if none is: a load balancer's.
+    AllHealthy,
 }
 
 impl OutsideName {
     /// Its addresses of that kind.
-    pub(crate) fn of_kind(&self, kind: RecordKind) -> impl Iterator<Item = IpAddr> + '_ {
-        let addresses = self.addresses.iter().copied();
-        addresses.filter(move |address| match kind {
-            RecordKind::A => address.is_ipv4(),
-            RecordKind::Aaaa => address.is_ipv6(),
+    pub(crate) fn of_kind(&self, kind: RecordKind) -> impl Iterator<Item = &OutsideAddress> + '_ {
+        let addresses = self.addresses.iter();
+        addresses.filter(move |stands| match kind {
+            RecordKind::A => stands.address.is_ipv4(),
+            RecordKind::Aaaa => stands.address.is_ipv6(),
             _ => false,
         })
+    }
+
+    /// The record sets that answer for it by itself.
+    fn sets(&self, name: &Name, kind: RecordKind, ttl: u32) -> Vec<RecordSet> {
+        let set = |values, selector, health_check| RecordSet {
+            name: name.clone(),
+            kind,
+            selector,
+            content: Content::Values { ttl, values },
+            health_check,
+        };
+        let addresses = self.of_kind(kind);
+        match self.answer {
+            OutsideAnswer::One => {
+                let values: Vec<String> = addresses.map(|it| it.address.to_string()).collect();
+                match values.is_empty() {
+                    true => Vec::new(),
+                    false => vec![set(values, None, None)],
+                }
+            }
+            OutsideAnswer::AllHealthy => {
+                let sets = addresses.map(|it| {
+                    let selector = Selector {
+                        identifier: it.address.to_string(),
+                        policy: Policy::Multivalue,
+                    };
+                    let values = vec![it.address.to_string()];
+                    set(values, Some(selector), Some(it.check.clone()))
+                });
+                sets.collect()
+            }
+        }
     }
 }
 
@@ -90,21 +141,10 @@ impl OutsideZone {
         let mut groups = Vec::new();
         for (name, stands) in &self.names {
             for kind in KINDS {
-                let values: Vec<String> = stands.of_kind(kind).map(|ip| ip.to_string()).collect();
-                if values.is_empty() {
-                    continue;
+                let sets = stands.sets(name, kind, self.ttl);
+                if !sets.is_empty() {
+                    groups.push((name.clone(), kind, sets));
                 }
-                let set = RecordSet {
-                    name: name.clone(),
-                    kind,
-                    selector: None,
-                    content: Content::Values {
-                        ttl: self.ttl,
-                        values,
-                    },
-                    health_check: None,
-                };
-                groups.push((name.clone(), kind, vec![set]));
             }
         }
         groups

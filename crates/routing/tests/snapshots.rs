@@ -11,9 +11,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use common::*;
 use routing::{
-    AnswerContext, HealthBoard, Inquiry, Locator, Node, OutsideName, OutsideNames, OutsideZone,
-    Policy, RecordKind, RecordSet, Reply, Request, SmallRandom, Snapshot, Step, Transport, Zone,
-    ZoneId, codec, keys,
+    AnswerContext, HealthBoard, Inquiry, Locator, Node, OutsideAddress, OutsideAnswer, OutsideName,
+    OutsideNames, OutsideZone, Policy, RecordKind, RecordSet, Reply, Request, SmallRandom,
+    Snapshot, Step, Transport, Zone, ZoneId, codec, keys,
 };
 use types::{ConfigurationEntry, ConfigurationView, HealthCheckId};
 
@@ -254,11 +254,18 @@ fn only_zones_that_changed_are_looked_at() {
     assert_eq!(ask(&node, "www.example.com").rcode, "REFUSED");
 }
 
+fn of_accelerator(address: &str) -> OutsideAddress {
+    OutsideAddress {
+        address: address.parse().unwrap(),
+        check: HealthCheckId("accelerator/1".to_owned()),
+    }
+}
+
 /// Names of another service: `label` with those addresses.
 fn outside(label: &str, addresses: &[&str]) -> Arc<OutsideNames> {
     let stands = OutsideName {
-        addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
-        check: HealthCheckId("accelerator/1".to_owned()),
+        addresses: addresses.iter().map(|text| of_accelerator(text)).collect(),
+        answer: OutsideAnswer::One,
     };
     let zone = OutsideZone {
         name: name("awsglobalaccelerator.com"),

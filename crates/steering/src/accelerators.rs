@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex, OnceLock};
 use accelerator::model::{AcceleratorId, DOMAIN, EndpointGroupId, EndpointTarget};
 use accelerator::{HealthState, Snapshot};
 use health::{Basis, Monitor};
-use routing::{Name, OutsideName, OutsideNames, OutsideZone, ZoneId};
+use routing::{
+    Name, OutsideAddress, OutsideAnswer, OutsideName, OutsideNames, OutsideZone, ZoneId,
+};
 use store::Engine;
-use types::{ConfigurationView, HealthCheckId, Now};
+use types::{BalancerDirectory, ConfigurationView, HealthCheckId, Now};
 
 use crate::checking::lock;
 use crate::steering::{MAX_FAULTS, Steering};
@@ -63,8 +65,13 @@ pub struct AcceleratorsStatus {
 
 impl Accelerators {
     /// Steers flows by that configuration from now on.
-    pub(crate) fn serve(&self, view: &dyn ConfigurationView) {
-        if self.node.refresh(view) {
+    pub(crate) fn serve(
+        &self,
+        view: &dyn ConfigurationView,
+        directory: &BalancerDirectory,
+        prepare: &dyn Fn(&Snapshot),
+    ) {
+        if self.node.refresh_with(view, directory, prepare) {
             self.carry();
         }
     }
@@ -140,6 +147,9 @@ impl<E: Engine> Steering<E> {
         group: &EndpointGroupId,
         target: &EndpointTarget,
     ) -> (HealthState, Option<String>) {
+        if let EndpointTarget::Balancer(arn) = target {
+            return self.balancer_health(arn);
+        }
         let snapshot = self.accelerators.node.snapshot();
         let Some(check) = snapshot.check_of(accelerator, group, target) else {
             return (HealthState::Initial, None);
@@ -177,8 +187,10 @@ impl<E: Engine> Steering<E> {
         }
     }
 
-    /// Lets DNS know whether anything is healthy behind each accelerator's name.
+    /// Lets DNS know whether anything is healthy behind each accelerator's name, and each load
+    /// balancer's.
     pub(crate) fn tell_names(&self) {
+        self.tell_of_balancers();
         let snapshot = self.accelerators.node.snapshot();
         let board = self.accelerators.node.board();
         for entry in snapshot.dns() {
@@ -196,7 +208,7 @@ impl<E: Engine> Steering<E> {
 
 /// The names that accelerators have by that configuration, for a service that judges aliases to
 /// them. What can't be read has none.
-pub fn accelerator_names(view: &dyn ConfigurationView) -> OutsideNames {
+pub(crate) fn accelerator_names(view: &dyn ConfigurationView) -> OutsideNames {
     let mut names = BTreeMap::new();
     view.visit(accelerator::keys::ACCELERATORS, &mut |_, _, value| {
         if let Ok(known) = accelerator::codec::decode(value) {
@@ -226,8 +238,15 @@ fn add(
     let mut give = |name: String, addresses: Vec<std::net::IpAddr>| {
         // A label is of letters and digits: it makes a name.
         if let Ok(name) = Name::parse(&name) {
-            let check = check_of(id);
-            names.insert(name, OutsideName { addresses, check });
+            let stands = addresses.into_iter().map(|address| OutsideAddress {
+                address,
+                check: check_of(id),
+            });
+            let stands = OutsideName {
+                addresses: stands.collect(),
+                answer: OutsideAnswer::One,
+            };
+            names.insert(name, stands);
         }
     };
     if !v6.is_empty() {
@@ -264,7 +283,10 @@ mod tests {
         add(&mut names, &id, "a1", &addresses[..2]);
         assert_eq!(names.len(), 1);
         add(&mut names, &id, "a1", &addresses);
-        let of = |name: &str| names[&Name::parse(name).unwrap()].addresses.clone();
+        let of = |name: &str| -> Vec<std::net::IpAddr> {
+            let stands = &names[&Name::parse(name).unwrap()].addresses;
+            stands.iter().map(|it| it.address).collect()
+        };
         assert_eq!(of("a1.awsglobalaccelerator.com"), addresses[..2]);
         assert_eq!(of("a1.dualstack.awsglobalaccelerator.com"), addresses);
     }

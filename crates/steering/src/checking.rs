@@ -15,8 +15,9 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use health::{Input, Monitor, Output, ProbeRequest, SiteObservation, Tally};
 use link::Service;
 use store::{Batch, Engine, Space};
-use types::{ConfigurationView, HealthCheckId, Now, SiteId, Span};
+use types::{ConfigurationView, HealthCheck, HealthCheckId, Now, SiteId, Span};
 
+use crate::balancers::is_balancers;
 use crate::steering::{Steering, generation};
 
 /// The tag of health reports on envelopes.
@@ -158,9 +159,10 @@ impl<E: Engine> Steering<E> {
     }
 
     /// These are the health checks from now on. When this returns, the status of each is set.
-    pub(crate) fn configure_checks(&self, view: &dyn ConfigurationView) {
+    pub(crate) fn configure_checks(&self, view: &dyn ConfigurationView, nodes: Vec<HealthCheck>) {
         let mut checks = routing::health_checks(view);
         checks.extend(accelerator::health_checks(view));
+        checks.extend(nodes);
         self.checking
             .has_checks
             .store(!checks.is_empty(), Ordering::Relaxed);
@@ -184,6 +186,7 @@ impl<E: Engine> Steering<E> {
     fn carry_out(&self, now: Now, monitor: &Monitor, outputs: Vec<Output>) -> Vec<ProbeRequest> {
         let mut requests = Vec::new();
         let mut endpoints = self.accelerators.look_at_unheard(now, monitor);
+        endpoints |= self.balancers.endpoints.look_at_unheard(now, monitor);
         for output in outputs {
             match output {
                 Output::Request(request) => requests.push(request),
@@ -196,8 +199,11 @@ impl<E: Engine> Steering<E> {
                     self.accelerators.found(now, monitor, check, healthy);
                     endpoints = true;
                 }
-                // The board lets go of it with the endpoint.
-                Output::Gone(check) if is_accelerators(&check) => {}
+                Output::Status(check, healthy) if is_balancers(&check) => {
+                    endpoints |= self.balancers.endpoints.found(now, monitor, check, healthy);
+                }
+                // The boards let go of it with the endpoint.
+                Output::Gone(check) if is_accelerators(&check) || is_balancers(&check) => {}
                 Output::Status(check, healthy) => {
                     if self.node.board().set(&check, healthy) {
                         tracing::info!(%check, healthy, "a health check's status");

@@ -4,13 +4,15 @@
 //! decides nothing that `routing` and `health` don't, and opens no socket.
 
 mod accelerators;
+mod balancers;
 mod checking;
 mod names;
 mod routes;
 mod serving;
 mod steering;
 
-pub use accelerators::{ACCELERATOR_ZONE, AcceleratorsStatus, Carrier, accelerator_names};
+pub use accelerators::{ACCELERATOR_ZONE, AcceleratorsStatus, Carrier};
+pub use balancers::{MAX_BALANCERS, MAX_PORTS, MessageError, OpenBalancersError, TELL_EVERY};
 pub use serving::{EdgeServing, SERVING_EVERY, SERVING_FRESHNESS};
 pub use steering::{
     LinkWatch, MAX_FAULTS, OpenError, Steering, SteeringOptions, SteeringStatus, Task,

@@ -17,6 +17,7 @@ use store::{Engine, ReadError, Snapshot, Space};
 use types::{Deployment, Environment, HealthCheckId, Prober, Region, Site, SiteId};
 
 use crate::accelerators::{Accelerators, AcceleratorsStatus};
+use crate::balancers::{BALANCERS, Balancers, OpenBalancersError};
 use crate::checking::{Checking, HEALTH, KEPT};
 use crate::serving::{Heard, SERVING};
 
@@ -49,6 +50,9 @@ pub enum OpenError {
     /// What was kept makes no sense.
     #[error(transparent)]
     Kept(#[from] SnapshotError),
+    /// What was kept of load balancers can't be used.
+    #[error(transparent)]
+    Balancers(#[from] OpenBalancersError),
 }
 
 /// A running site's steering.
@@ -64,6 +68,7 @@ pub struct Steering<E: Engine> {
     pub(crate) prober: Arc<dyn Prober>,
     pub(crate) node: Node,
     pub(crate) accelerators: Accelerators,
+    pub(crate) balancers: Balancers,
     /// Rings when another snapshot is served.
     pub(crate) swapped: Event,
     /// Rings when a link came, went, or came anew.
@@ -124,7 +129,10 @@ impl<E: Engine> Steering<E> {
         ports: BTreeMap<SiteId, Arc<Port>>,
     ) -> Result<Arc<Steering<E>>, OpenError> {
         let site = deployment.site(site).ok_or(OpenError::UnknownSite(site))?;
-        let kept = engine.snapshot().get(Space::Meta, KEPT.as_bytes()).await?;
+        let snapshot = engine.snapshot();
+        let kept = snapshot.get(Space::Meta, KEPT.as_bytes()).await?;
+        let balancers = Balancers::open(&snapshot, &deployment).await?;
+        drop(snapshot);
         let now = environment.now();
         let monitor = MonitorConfig {
             site: site.id,
@@ -147,6 +155,7 @@ impl<E: Engine> Steering<E> {
             prober: options.prober,
             node: Node::new(options.locator),
             accelerators: Accelerators::default(),
+            balancers,
             swapped: Event::new(),
             links_changed: Event::new(),
             checking: Checking::new(monitor),
@@ -163,10 +172,12 @@ impl<E: Engine> Steering<E> {
             Box::pin(self.clone().follow_configuration()),
             Box::pin(self.clone().check()),
             Box::pin(self.clone().keep_statuses()),
+            Box::pin(self.clone().keep_balancers()),
         ];
-        if self.site.name.region().is_none() {
-            tasks.push(Box::pin(self.clone().announce()));
-        }
+        tasks.push(match self.site.name.region() {
+            Some(region) => Box::pin(self.clone().tell_balancers(region)),
+            None => Box::pin(self.clone().announce()),
+        });
         tasks
     }
 
@@ -175,6 +186,7 @@ impl<E: Engine> Steering<E> {
         match service {
             HEALTH => self.checking.hand(Input::Received(from, payload)),
             SERVING => self.heard_serving(from, &payload),
+            BALANCERS => self.heard_of_balancers(from, &payload),
             _ => return false,
         }
         true
@@ -214,7 +226,7 @@ impl<E: Engine> Steering<E> {
             .map_err(PortError::from)
             .and_then(|plain| port.send(now, &self.admission, plain));
         if let Err(error) = sent {
-            // Both services repeat themselves; a lost message is the link's contract.
+            // All services repeat themselves; a lost message is the link's contract.
             tracing::trace!(peer = %port.peer(), %error, "a note in the health lane was not sent");
         }
     }

@@ -11,7 +11,10 @@
 //! 4. If none of these has any, any endpoint of the nearest group that has endpoints takes the
 //!    flow, whatever its state and weight: it fails open.
 //!
-//! An endpoint that was tried for this flow counts as none; where 4 finds all tried, it goes on to
+//! A load balancer is an endpoint at several nodes, one in each of its zones: the flow goes to one
+//! that is healthy, and if that refuses it, to the load balancer's next.
+//!
+//! An endpoint that was tried for this flow, at all of its nodes, counts as none; where 4 finds all tried, it goes on to
 //! the next nearest group. Where the guide is silent, these are this program's decisions: what the
 //! last dial leaves, all dials at 0, and what comes after failing open.
 
@@ -24,7 +27,9 @@ use std::net::SocketAddr;
 
 use self::hash::{below, draw, fraction};
 use crate::board::Board;
-use crate::compiled::{CompiledAccelerator, CompiledEndpoint, CompiledGroup, CompiledListener};
+use crate::compiled::{
+    CompiledAccelerator, CompiledEndpoint, CompiledGroup, CompiledListener, CompiledNode,
+};
 use crate::flow::{Flow, Tried};
 use crate::model::{HealthState, TrafficDial};
 use crate::snapshot::Snapshot;
@@ -38,6 +43,7 @@ const DIAL: u64 = u64::from_be_bytes(*b"dial    ");
 const TABLE: u64 = u64::from_be_bytes(*b"table   ");
 const SPARE: u64 = u64::from_be_bytes(*b"spare   ");
 const OPEN: u64 = u64::from_be_bytes(*b"open    ");
+const NODE: u64 = u64::from_be_bytes(*b"node    ");
 
 /// What happens on the way to a choice; groups and endpoints by their numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,13 +120,15 @@ pub(crate) fn choose<'a>(
         observer,
     };
     let (group, endpoint, why) = choosing.choose()?;
+    let node = choosing.node_of(group, endpoint, why == Why::FailOpen);
     Ok(Choice {
         accelerator: &accelerator.id,
         listener: &listener.id,
         group: &group.id,
         region: group.region,
         endpoint: &endpoint.target,
-        address: choosing.address(group, endpoint),
+        // An endpoint is chosen for a node that wasn't tried.
+        address: choosing.address(group, node.ok_or(NoChoice::NoEndpoint)?),
         preserves_client: endpoint.preserves_client,
         why,
     })
@@ -234,22 +242,48 @@ impl<'a, O: Observer<'a>> Choosing<'a, '_, O> {
         let untried = group
             .endpoints
             .iter()
-            .filter(|endpoint| !self.was_tried(group, endpoint));
+            .filter(|endpoint| self.node_of(group, endpoint, true).is_some());
         untried.max_by_key(|endpoint| draw(self.hash ^ endpoint.seed, OPEN))
     }
 
     fn serves(&self, group: &CompiledGroup, endpoint: &CompiledEndpoint) -> bool {
         endpoint.weight > 0
             && self.board.state(endpoint.slot) == HealthState::Healthy
-            && !self.was_tried(group, endpoint)
+            && self.node_of(group, endpoint, false).is_some()
     }
 
-    fn was_tried(&self, group: &CompiledGroup, endpoint: &CompiledEndpoint) -> bool {
-        !self.tried.is_empty() && self.tried.contains(self.address(group, endpoint))
+    /// The node of the endpoint that the flow belongs to, of those that are healthy and weren't
+    /// tried (rendezvous hashing, so that no flow of another node moves when one goes). With
+    /// `whatever_its_state`, of the others too, if there is none.
+    fn node_of<'e>(
+        &self,
+        group: &CompiledGroup,
+        endpoint: &'e CompiledEndpoint,
+        whatever_its_state: bool,
+    ) -> Option<&'e CompiledNode> {
+        let is_healthy = |node: &CompiledNode| self.board.state(node.slot) == HealthState::Healthy;
+        if let [only] = &endpoint.nodes[..] {
+            let serves = whatever_its_state || is_healthy(only);
+            return (serves && !self.was_tried(group, only)).then_some(only);
+        }
+        let untried = || {
+            let nodes = endpoint.nodes.iter();
+            nodes.filter(|node| !self.was_tried(group, node))
+        };
+        let drawn = |node: &&CompiledNode| draw(self.hash ^ node.seed, NODE);
+        let healthy = untried().filter(|node| is_healthy(node)).max_by_key(drawn);
+        match whatever_its_state {
+            true => healthy.or_else(|| untried().max_by_key(drawn)),
+            false => healthy,
+        }
     }
 
-    /// Where the endpoint is for this flow.
-    fn address(&self, group: &CompiledGroup, endpoint: &CompiledEndpoint) -> SocketAddr {
-        SocketAddr::new(endpoint.address, group.port(self.port))
+    fn was_tried(&self, group: &CompiledGroup, node: &CompiledNode) -> bool {
+        !self.tried.is_empty() && self.tried.contains(self.address(group, node))
+    }
+
+    /// Where the node is for this flow.
+    fn address(&self, group: &CompiledGroup, node: &CompiledNode) -> SocketAddr {
+        SocketAddr::new(node.address, group.port(self.port))
     }
 }

@@ -25,10 +25,13 @@ impl Execute for Input {
     async fn execute(self, service: &Service, _: &Allowed) -> Result<Bytes, AcceleratorError> {
         let arn: EndpointGroupArn = arn("endpointGroupArn", self.endpoint_group_arn.as_ref())?;
         let added = required("endpointConfigurations", self.endpoint_configurations)?;
+        endpoints::await_balancers(service, Some(&added)).await;
         let added = endpoints::read(service, added)?;
         let missing = AcceleratorError::NoGroup;
         let amended = service.amend(&arn.listener.accelerator, missing, |accelerator| {
+            let account = accelerator.account;
             let group = accelerator.find_group(&arn.listener.listener, &arn.group)?;
+            endpoints::check_balancers(service, (account, group.region), &added)?;
             endpoints::add(group, &added)?;
             Ok(group.clone())
         });

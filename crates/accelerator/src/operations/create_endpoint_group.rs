@@ -9,7 +9,7 @@ use types::Region;
 use super::judged_by;
 use crate::access::{Allowed, Execute};
 use crate::arn::ListenerArn;
-use crate::endpoints::EndpointConfiguration;
+use crate::endpoints::{self, EndpointConfiguration};
 use crate::error::AcceleratorError;
 use crate::group_settings::{self, Given, Settings};
 use crate::ids;
@@ -47,6 +47,7 @@ struct Wanted {
 impl Execute for Input {
     async fn execute(self, service: &Service, _: &Allowed) -> Result<Bytes, AcceleratorError> {
         let arn: ListenerArn = arn("listenerArn", self.listener_arn.as_ref())?;
+        endpoints::await_balancers(service, self.endpoint_configurations.as_deref()).await;
         let wanted = self.read(service)?;
         let missing = AcceleratorError::NoAccelerator;
         let amended = service.amend(&arn.accelerator, missing, |accelerator| {
@@ -119,6 +120,8 @@ impl Wanted {
             return Err(AcceleratorError::limit(MAX_GROUPS, what));
         }
         let group = self.group(id);
+        let whose = (accelerator.account, self.region);
+        endpoints::check_balancers(service, whose, &group.endpoints)?;
         ports::check_overrides(accelerator, &listener.ports, &group.overrides)?;
         let listener = accelerator.find_listener(&arn.listener)?;
         listener.groups.push(group.clone());

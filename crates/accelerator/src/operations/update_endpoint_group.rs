@@ -8,7 +8,7 @@ use serde_json::json;
 use super::judged_by;
 use crate::access::{Allowed, Execute};
 use crate::arn::EndpointGroupArn;
-use crate::endpoints::EndpointConfiguration;
+use crate::endpoints::{self, EndpointConfiguration};
 use crate::error::AcceleratorError;
 use crate::group_settings::{self, Given};
 use crate::ports::{self, Override};
@@ -34,6 +34,7 @@ judged_by!(endpoint_group_arn);
 impl Execute for Input {
     async fn execute(self, service: &Service, _: &Allowed) -> Result<Bytes, AcceleratorError> {
         let arn: EndpointGroupArn = arn("endpointGroupArn", self.endpoint_group_arn.as_ref())?;
+        endpoints::await_balancers(service, self.endpoint_configurations.as_deref()).await;
         let given = Given {
             endpoints: self.endpoint_configurations,
             dial: self.traffic_dial_percentage,
@@ -49,6 +50,8 @@ impl Execute for Input {
         let amended = service.amend(&arn.listener.accelerator, missing, |accelerator| {
             let mut group = accelerator.find_group(listener, &arn.group)?.clone();
             settings.apply(&mut group);
+            let whose = (accelerator.account, group.region);
+            endpoints::check_balancers(service, whose, &group.endpoints)?;
             // Its new overrides must go with all others', and not with its own of before.
             accelerator
                 .find_group(listener, &arn.group)?

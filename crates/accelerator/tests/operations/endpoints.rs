@@ -153,8 +153,13 @@ fn an_endpoint_is_an_address_that_may_be_one() {
     for (id, code, said) in [
         (
             "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/net/a/1",
-            "NotImplemented",
-            "load balancer",
+            "InvalidArgumentException",
+            "does not exist",
+        ),
+        (
+            "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/gwy/a/1",
+            "InvalidArgumentException",
+            "not an application or a network load balancer",
         ),
         ("eipalloc-0123456789abcdef0", "NotImplemented", "Elastic IP"),
         ("i-0123456789abcdef0", "NotImplemented", "instance"),

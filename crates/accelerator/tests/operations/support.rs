@@ -15,8 +15,9 @@ use aws::access::{Authorizer, Owner};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use types::{
-    AccountId, Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected,
-    ConfigurationView, Environment, Monotonic, Now, Proposal, Sleep, Timestamp,
+    AccountId, BalancerDirectory, Configuration, ConfigurationEdit, ConfigurationError,
+    ConfigurationExpected, ConfigurationView, Environment, Monotonic, Now, Proposal, Sleep,
+    Timestamp,
 };
 
 /// A clock that moves a millisecond with each look, and a counter for randomness.
@@ -155,6 +156,7 @@ impl Configuration for Memory {
 pub struct Nodes {
     pub served: AtomicU64,
     pub found: Mutex<BTreeMap<IpAddr, (HealthState, &'static str)>>,
+    pub balancers: Mutex<Arc<BalancerDirectory>>,
 }
 
 impl NodeView for Nodes {
@@ -168,7 +170,12 @@ impl NodeView for Nodes {
         _: &EndpointGroupId,
         target: &EndpointTarget,
     ) -> EndpointHealth {
-        let EndpointTarget::Address(address) = target;
+        let EndpointTarget::Address(address) = target else {
+            return EndpointHealth {
+                state: HealthState::Healthy,
+                reason: None,
+            };
+        };
         let found = self.found.lock().unwrap();
         match found.get(address) {
             Some((state, reason)) => EndpointHealth {
@@ -180,6 +187,10 @@ impl NodeView for Nodes {
                 reason: None,
             },
         }
+    }
+
+    fn balancers(&self) -> Arc<BalancerDirectory> {
+        self.balancers.lock().unwrap().clone()
     }
 }
 

@@ -3,11 +3,12 @@
 
 pub mod names;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -90,15 +91,18 @@ pub struct Lab {
     pub prober: Arc<Endpoints>,
 }
 
-/// Every endpoint there is: all of them answer, or none.
+/// Every endpoint there is: all of them answer, or none; but for some that never do.
 #[derive(Default)]
 pub struct Endpoints {
     pub answer: AtomicBool,
+    pub refuses: Mutex<BTreeSet<IpAddr>>,
 }
 
 impl Prober for Endpoints {
-    fn probe(&self, _: ProbeOrder) -> Pin<Box<dyn Future<Output = ProbeOutcome> + Send + '_>> {
-        let outcome = match self.answer.load(Ordering::Relaxed) {
+    fn probe(&self, order: ProbeOrder) -> Pin<Box<dyn Future<Output = ProbeOutcome> + Send + '_>> {
+        let refuses = self.refuses.lock().expect("no test panics with it");
+        let answers = self.answer.load(Ordering::Relaxed);
+        let outcome = match answers && !refuses.contains(&order.endpoint.ip()) {
             true => ProbeOutcome::Connected,
             false => ProbeOutcome::Refused,
         };

@@ -105,8 +105,8 @@ fn outside_faults(
     )];
     if !outside.is_zone(&alias.zone) {
         faults.push(format!(
-            "An alias to what isn't a record of zone {} or an accelerator is not built yet in \
-             Causeway: {} targets zone {}",
+            "An alias to what isn't a record of zone {}, an accelerator or a load balancer is not \
+             built yet in Causeway: {} targets zone {}",
             copy.zone.id, set.name, alias.zone
         ));
     } else if outside

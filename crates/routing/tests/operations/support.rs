@@ -12,8 +12,8 @@ use aws::access::{Authorizer, Owner};
 use bytes::Bytes;
 use http::{Request, Response};
 use routing::{
-    Name, NodeView, Observation, OutsideName, OutsideNames, OutsideZone, Service, ServiceConfig,
-    Targets, TestAnswer, TestQuestion, ZoneId,
+    Name, NodeView, Observation, OutsideAddress, OutsideAnswer, OutsideName, OutsideNames,
+    OutsideZone, Service, ServiceConfig, Targets, TestAnswer, TestQuestion, ZoneId,
 };
 use types::{
     AccountId, Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected,
@@ -182,12 +182,19 @@ impl NodeView for Nodes {
     }
 }
 
+fn of_accelerator(address: &str) -> OutsideAddress {
+    OutsideAddress {
+        address: address.parse().unwrap(),
+        check: HealthCheckId("accelerator/1".to_owned()),
+    }
+}
+
 /// One name of another service.
 fn outside() -> OutsideNames {
     let name = |text: &str| Name::parse(text).unwrap();
     let stands = OutsideName {
-        addresses: vec!["127.80.0.1".parse().unwrap(), "127.81.0.1".parse().unwrap()],
-        check: HealthCheckId("accelerator/1".to_owned()),
+        addresses: ["127.80.0.1", "127.81.0.1"].map(of_accelerator).into(),
+        answer: OutsideAnswer::One,
     };
     let zone = OutsideZone {
         name: name("awsglobalaccelerator.com"),

@@ -1,11 +1,12 @@
 //! Aliases to names that other services have. Each name is a group at a node of its own, which no
-//! question finds: an entry an address, all of one weight, so that an answer gives one of them;
-//! each healthy while anything is behind the name.
+//! question finds: an entry an address, of one weight where an answer gives one of them, of a
+//! multivalue group where it gives all that are healthy.
 
 use std::collections::BTreeMap;
 
-use crate::outside::OutsideName;
+use crate::outside::{OutsideAnswer, OutsideName};
 use crate::zone::build::Builder;
+use crate::zone::choose::MAX_GROUP;
 use crate::zone::{CompiledZone, Details, Entry, Group, NONE, Node, Rule};
 use crate::{Name, RecordKind, ZoneId};
 
@@ -66,9 +67,9 @@ impl Builder<'_> {
 
     fn outside_group(&mut self, node: u32, kind: RecordKind, ttl: u32, stands: &OutsideName) {
         let first = self.entries.len() as u32;
-        let check = self.board.slot(&stands.check);
-        for address in stands.of_kind(kind) {
-            let octets = match address {
+        for stands in stands.of_kind(kind).take(MAX_GROUP) {
+            let check = self.board.slot(&stands.check);
+            let octets = match stands.address {
                 std::net::IpAddr::V4(v4) => v4.octets().to_vec(),
                 std::net::IpAddr::V6(v6) => v6.octets().to_vec(),
             };
@@ -94,7 +95,10 @@ impl Builder<'_> {
         self.outside.entries += count as usize;
         self.groups.push(Group {
             kind,
-            rule: Rule::Weighted,
+            rule: match stands.answer {
+                OutsideAnswer::One => Rule::Weighted,
+                OutsideAnswer::AllHealthy => Rule::Multivalue,
+            },
             node,
             first,
             count: count as u16, // a name has a few addresses
