@@ -108,7 +108,7 @@ fn its_json_has_what_people_look_for() {
     assert_eq!(json["place"], "us-east-1");
     assert_eq!(json["groups"][0]["region"], "us-east-1");
     assert_eq!(json["groups"][0]["dial"], 50.0);
-    assert_eq!(json["groups"][0]["endpoints"][0]["tried"], true);
+    assert_eq!(json["groups"][0]["endpoints"][0]["nodes"][0]["tried"], true);
     assert_eq!(json["groups"][0]["endpoints"][0]["state"], "HEALTHY");
     assert_eq!(json["chosen"]["address"], "10.0.2.1:80");
     assert_eq!(json["chosen"]["preserves_client"], true);

@@ -147,6 +147,89 @@ fn a_group_has_ten_endpoints_at_most() {
     assert_eq!(fixture.held().len(), 10);
 }
 
+/// A load balancer of `us-east-1`, known to this site.
+fn known_balancer(fixture: &Fixture, kind: &str) -> String {
+    let region: types::Region = "us-east-1".parse().unwrap();
+    let arn =
+        format!("arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/{kind}/it/1");
+    let entry = types::BalancerEntry {
+        arn: arn.clone(),
+        dns_name: String::new(),
+        hosted_zone: String::new(),
+        nodes: Default::default(),
+        ports: Default::default(),
+        is_healthy: true,
+    };
+    let of = types::RegionBalancers {
+        region,
+        revision: 1,
+        balancers: [(arn.clone(), entry)].into(),
+    };
+    let mut known = fixture.api.nodes.balancers.lock().unwrap();
+    *known = types::BalancerDirectory([(region, of)].into()).into();
+    arn
+}
+
+#[test]
+fn a_load_balancer_of_the_group_s_region_and_account_is_an_endpoint() {
+    let fixture = fixture();
+    let arn = known_balancer(&fixture, "app");
+    let added = fixture.api.ok(
+        "AddEndpoints",
+        fixture.add(json!([{"EndpointId": arn, "Weight": 7}])),
+    );
+    assert_eq!(added["EndpointDescriptions"][0]["HealthState"], "HEALTHY");
+    assert_eq!(fixture.held(), [endpoint(&arn, 7, false)]);
+    fixture.api.ok(
+        "RemoveEndpoints",
+        fixture.remove(json!([{"EndpointId": arn}])),
+    );
+    assert_eq!(fixture.held(), []);
+
+    let preserving = json!([{"EndpointId": arn, "ClientIPPreservationEnabled": true}]);
+    let (code, said) = fixture
+        .api
+        .refused("AddEndpoints", fixture.add(preserving.clone()));
+    assert_eq!(code, "NotImplemented", "{said}");
+    let network = known_balancer(&fixture, "net");
+    let preserving = json!([{"EndpointId": network, "ClientIPPreservationEnabled": true}]);
+    fixture.api.ok("AddEndpoints", fixture.add(preserving));
+    assert_eq!(fixture.held(), [endpoint(&network, 128, true)]);
+}
+
+#[test]
+fn a_load_balancer_of_another_region_or_account_is_refused() {
+    let fixture = fixture();
+    let arn = known_balancer(&fixture, "app");
+    let listener = fixture.group.split("/endpoint-group/").next().unwrap();
+    let (code, said) = fixture.api.refused(
+        "CreateEndpointGroup",
+        json!({
+            "ListenerArn": listener, "EndpointGroupRegion": "us-west-2",
+            "IdempotencyToken": "t", "EndpointConfigurations": [{"EndpointId": arn}],
+        }),
+    );
+    assert_eq!(code, "InvalidArgumentException");
+    assert!(
+        said.contains("not in the endpoint group's Region, us-west-2"),
+        "{said}"
+    );
+    let other = arn.replace("111122223333", "444455556666");
+    let mut known = (**fixture.api.nodes.balancers.lock().unwrap()).clone();
+    for of in known.0.values_mut() {
+        let mut entry = of.balancers[&arn].clone();
+        entry.arn = other.clone();
+        of.balancers.insert(other.clone(), entry);
+    }
+    *fixture.api.nodes.balancers.lock().unwrap() = known.into();
+    let (code, said) = fixture
+        .api
+        .refused("AddEndpoints", fixture.add(json!([{"EndpointId": other}])));
+    assert_eq!(code, "InvalidArgumentException");
+    assert!(said.contains("does not exist"), "{said}");
+    assert_eq!(fixture.held(), []);
+}
+
 #[test]
 fn an_endpoint_is_an_address_that_may_be_one() {
     let fixture = fixture();

@@ -381,7 +381,7 @@ fn aliases_have_targets_of_the_zone_and_make_no_loop() {
         &[create(elsewhere)],
         &format!(
             "{}, An alias to what isn't a record of zone ZONE, an accelerator or a load \
-             built yet in Causeway: x.example.com. targets zone Z2FDTNDATAQYW2",
+             balancer is not built yet in Causeway: x.example.com. targets zone Z2FDTNDATAQYW2",
             missing("d.cloudfront.net.", "Z2FDTNDATAQYW2")
         ),
     );

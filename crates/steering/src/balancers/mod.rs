@@ -186,10 +186,12 @@ impl<E: Engine> Steering<E> {
             return true;
         };
         let known = lock(&self.balancers.known);
-        let revision = known.revision_of(region);
+        let Some(RegionBalancers { revision, .. }) = known.of(region) else {
+            return true;
+        };
         let mut connected = self.ports.iter();
         connected.all(|(site, port)| {
-            generation(port).is_none() || known.told.get(site) == Some(&revision)
+            generation(port).is_none() || known.told.get(site) == Some(revision)
         })
     }
 
