@@ -1,5 +1,5 @@
 //! Endpoints in requests: read by the rules, found among those of a group, and shown with their
-//! health. An endpoint is an address or a load balancer; what else AWS takes is refused by its name.
+//! health. An endpoint is an address or a load balancer; what else AWS takes is refused by name.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

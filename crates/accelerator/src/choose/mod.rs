@@ -14,9 +14,9 @@
 //! A load balancer is an endpoint at several nodes, one in each of its zones: the flow goes to one
 //! that is healthy, and if that refuses it, to the load balancer's next.
 //!
-//! An endpoint that was tried for this flow, at all of its nodes, counts as none; where 4 finds all tried, it goes on to
-//! the next nearest group. Where the guide is silent, these are this program's decisions: what the
-//! last dial leaves, all dials at 0, and what comes after failing open.
+//! An endpoint that was tried for this flow, at all of its nodes, counts as none; where 4 finds all
+//! tried, it goes on to the next nearest group. Where the guide is silent, these are this program's
+//! decisions: what the last dial leaves, all dials at 0, and what comes after failing open.
 
 mod choice;
 pub(crate) mod hash;

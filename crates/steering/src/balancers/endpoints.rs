@@ -25,7 +25,7 @@ const PREFIX: &str = "balancer/";
 pub(crate) const MAX_CHECKED_NODES: usize = 300;
 
 /// How often each site connects to each node, and how many times in a row change its mind: the
-/// shorter interval of accelerators, and fewer times, since a node answers for everything behind it.
+/// shorter interval of accelerators, and fewer times, since a node answers for all behind it.
 const INTERVAL: Span = Span::seconds(10);
 const THRESHOLD: u8 = 2;
 
