@@ -59,8 +59,9 @@ pub struct DnsEntry<'a> {
 impl Snapshot {
     /// Compiles the accelerators of the configuration, whose load balancers are where `directory`
     /// has them. Those that `previous` has as they are now are taken over from it. What can't be
-    /// read or served is left out, or kept as it was; `faults` says so. Whoever serves the snapshot has `board` let go of the checks that it
-    /// doesn't have, afterwards: [`crate::Node`] does.
+    /// read or served is left out, or kept as it was; `faults` says so. Whoever serves the
+    /// snapshot has `board` let go of the checks that it doesn't have, afterwards: [`crate::Node`]
+    /// does.
     pub fn compile(
         view: &dyn ConfigurationView,
         previous: Option<&Snapshot>,

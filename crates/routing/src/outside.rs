@@ -1,6 +1,6 @@
 //! Names that other services have made: an accelerator's, a load balancer's. They stand in a zone
-//! of their service's own, which no account has, and aliases of every zone may lead to them. The site says which there
-//! are; nothing here knows what they are the names of.
+//! of their service's own, which no account has, and aliases of every zone may lead to them. The
+//! site says which there are; nothing here knows what they are the names of.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -151,8 +151,8 @@ pub enum OpenBalancersError {
 
 impl<E: Engine> Steering<E> {
     /// These are this Region's load balancers from now on: every other site is told. The revision
-    /// that is given doesn't count: each change gets the wall clock's milliseconds, or one more than
-    /// the one before, so that a Region whose disk was wiped is believed again. What breaks
+    /// that is given doesn't count: each change gets the wall clock's milliseconds, or one more
+    /// than the one before, so that a Region whose disk was wiped is believed again. What breaks
     /// [`MAX_BALANCERS`] or [`MAX_PORTS`], or isn't named as a Region's load balancer is, is left
     /// out, which the log says. An edge, and another Region, has nothing to say: it is logged.
     pub fn publish_balancers(&self, mut state: RegionBalancers) {
