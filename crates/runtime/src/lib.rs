@@ -9,6 +9,7 @@
 
 mod balance;
 mod client;
+mod descriptors;
 mod dns;
 mod environment;
 mod flows;
@@ -32,9 +33,9 @@ pub use dns::{
 };
 pub use environment::{SystemEnvironment, fill_random, variable, variables_named};
 pub use flows::{
-    AdoptError, Attempt, FlowCounts, FlowEnd, FlowEvent, FlowKey, FlowLimits, FlowListener,
-    FlowOptions, FlowProtocol, FlowTotals, Flows, FlowsError, ListenerState, MAX_ATTEMPTS,
-    MAX_LISTENERS, Steer, Target, Tried,
+    AdoptError, Anycast, AnycastEnds, AnycastMember, AnycastState, Attempt, FlowCounts, FlowEnd,
+    FlowEvent, FlowKey, FlowLimits, FlowListener, FlowOptions, FlowProtocol, FlowTotals, Flows,
+    FlowsError, ListenerState, MAX_ATTEMPTS, MAX_LISTENERS, Steer, Target, Tried,
 };
 pub use http::{
     BodyError, DoorTls, Endpoint, FrontDoor, HostError, HttpLimits, HttpServer, ListenError,
@@ -46,7 +47,7 @@ pub use links::{LinkPeer, Links};
 pub use lock::{DirectoryLock, LockError};
 pub use probe::SystemProber;
 pub use process::{
-    CallError, Child, ChildSpec, CommandError, Exit, Guard, Handler, PipeServer, ProcessGroup,
-    ProgramSpec, guard_main, printed_by, raise_open_files,
+    CallError, Child, ChildSpec, CommandError, Exit, Guard, HandError, Handler, PipeServer,
+    ProcessGroup, ProgramSpec, guard_main, handed_over, printed_by, raise_open_files,
 };
 pub use tasks::{Spawner, Termination, run, spawn, spawn_vital, terminate, within};

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -41,11 +42,14 @@ pub(super) struct EdgeSite {
 }
 
 impl EdgeSite {
-    /// Opens the edge on the database in its directory, and answers from then on.
+    /// Opens the edge on the database in its directory, and answers from then on. `handed`: by
+    /// what it stands behind static addresses that the supervisor holds; with nothing, it listens
+    /// on them itself.
     pub(super) async fn open(
         config: &SiteConfig,
         environment: &Arc<SystemEnvironment>,
         ports: BTreeMap<SiteId, Arc<Port>>,
+        handed: Vec<OwnedFd>,
     ) -> Result<EdgeSite, Failure> {
         let settings = EdgeConfig {
             deployment: config.deployment.clone(),
@@ -63,7 +67,7 @@ impl EdgeSite {
         let place = site.map(|site| site.place);
         let place = place.ok_or_else(|| Failure::wrong_use("the edge is of no deployment"))?;
         let scale = config.delay_scale;
-        let flows = EdgeFlows::start(edge.steering(), place, Geography { scale })?;
+        let flows = EdgeFlows::start(edge.steering(), place, Geography { scale }, handed)?;
         let answers = Arc::new(Answers::of(edge.steering(), environment.random()));
         let at = [
             DnsAddress::open(addresses.address),

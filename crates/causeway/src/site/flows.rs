@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -11,8 +12,8 @@ use std::time::Duration;
 use accelerator::model::Protocol;
 use accelerator::{ChooseContext, Flow, ListensOn, Pools, Snapshot};
 use runtime::{
-    FlowCounts, FlowEvent, FlowKey, FlowLimits, FlowListener, FlowOptions, FlowProtocol, Flows,
-    MAX_LISTENERS, Steer, Target, Tried,
+    AnycastEnds, FlowCounts, FlowEvent, FlowKey, FlowLimits, FlowListener, FlowOptions,
+    FlowProtocol, Flows, MAX_LISTENERS, Steer, Target, Tried,
 };
 use serde_json::{Value, json};
 use steering::{AcceleratorsStatus, Carrier, Steering};
@@ -71,11 +72,13 @@ pub(super) struct EdgeFlows {
 }
 
 impl EdgeFlows {
-    /// Starts them; from then on they come in where the steering's configuration has listeners.
+    /// Starts them; from then on they come in where the steering's configuration has listeners: at
+    /// sockets of their own or, if something was handed over, behind whoever holds the addresses.
     pub(super) fn start(
         steering: &Arc<Steering<EmbeddedEngine>>,
         place: Region,
         geography: Geography,
+        handed: Vec<OwnedFd>,
     ) -> Result<EdgeFlows, Failure> {
         let way = Arc::new(Way {
             steering: Arc::clone(steering),
@@ -84,8 +87,11 @@ impl EdgeFlows {
             endpoints: RwLock::default(),
         });
         let steer: Arc<dyn Steer> = way.clone();
-        let flows = Flows::start(OPTIONS, steer).map_err(Failure::wrong_use)?;
-        let flows = Arc::new(flows);
+        let flows = match AnycastEnds::from_descriptors(handed) {
+            Some(ends) => Flows::start_behind(ends, OPTIONS, steer),
+            None => Flows::start(OPTIONS, steer),
+        };
+        let flows = Arc::new(flows.map_err(Failure::wrong_use)?);
         steering.carry(Arc::new(Listening(Arc::clone(&flows))));
         Ok(EdgeFlows { flows, way })
     }
@@ -194,17 +200,14 @@ impl EdgeFlows {
     }
 }
 
-/// What static addresses are drawn from; or why there are none. One edge holds them all itself. Of
-/// several each would have to hold all, which on one machine only one process can; handing their
-/// connections on to the nearest isn't built.
+/// What static addresses are drawn from; or why there are none.
 pub(super) fn pools(config: &SiteConfig) -> Result<Result<Pools, String>, Failure> {
     let sites = config.deployment.sites.iter();
     let edges = sites.filter(|site| site.name.region().is_none()).count();
-    if edges != 1 {
-        return Ok(Err(format!(
-            "This deployment has {edges} edges: accelerators are not built yet in Causeway for \
-             another number than one (start the lab with `causeway up --edges 1`)"
-        )));
+    if edges == 0 {
+        let why = "This deployment has no edge, which would carry an accelerator's flows (start \
+                   the lab with `causeway up --edges 1`)";
+        return Ok(Err(why.to_owned()));
     }
     let [one, other] = &config.accelerator_pools;
     let networks = [one.parse(), other.parse()];

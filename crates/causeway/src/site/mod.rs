@@ -80,8 +80,9 @@ pub fn run_region(config: &Path) -> Result<(), Failure> {
 
 /// The whole life of an edge's process.
 pub fn run_edge(config: &Path) -> Result<(), Failure> {
+    let handed = runtime::handed_over().map_err(Failure::did_not_hold)?;
     run(config, async |config, environment, ports, _| {
-        edge::EdgeSite::open(config, environment, ports).await
+        edge::EdgeSite::open(config, environment, ports, handed).await
     })
 }
 

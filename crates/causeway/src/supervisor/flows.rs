@@ -40,7 +40,11 @@ impl Supervisor {
             answer["edge"] = json!(name);
             answer
         });
-        json!({ "edges": edges.collect::<Vec<_>>(), "silent": silent })
+        json!({
+            "edges": edges.collect::<Vec<_>>(),
+            "addresses": self.addresses_state(),
+            "silent": silent,
+        })
     }
 
     /// The answers of the edges that answered, and who didn't, and why.

@@ -1,6 +1,7 @@
 //! The supervisor: starts a lab's sites, keeps the leases of its faults, answers the control API
 //! and passes everything else on. It holds no data of any site.
 
+mod addresses;
 mod app;
 mod certificates;
 mod compare;
@@ -34,6 +35,7 @@ use crate::failure::Failure;
 use crate::faults::FaultTable;
 use crate::lab::{Lab, OperatorKey};
 use crate::protocol::{AppConfig, Conditions, Secrets};
+use addresses::Addresses;
 use slot::Slot;
 
 pub use app::AppCommand;
@@ -61,6 +63,8 @@ pub struct Supervisor {
     /// The application in every Region.
     app: Option<AppCommand>,
     faults: Mutex<FaultTable>,
+    /// What accelerators' static addresses lead to.
+    addresses: Addresses,
     slots: BTreeMap<SiteName, Arc<Slot>>,
     begun: Monotonic,
     /// Rings when the fault table has changed: the next expiry may be another.
@@ -82,6 +86,7 @@ impl Supervisor {
         let mut random = Zeroizing::new([0; 32]);
         runtime::fill_random(&mut *random);
         let door = DoorSecret::new(&random);
+        let addresses = Addresses::of(&lab.settings)?;
         let sites = &lab.settings.sites;
         let slots = sites
             .iter()
@@ -97,6 +102,7 @@ impl Supervisor {
             door,
             app,
             faults: Mutex::new(FaultTable::default()),
+            addresses,
             slots,
             begun,
             leased: Notify::new(),

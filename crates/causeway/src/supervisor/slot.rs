@@ -175,6 +175,7 @@ impl Slot {
                 running.child.kill();
                 let gone = running.apps.kill();
                 running.child.ended().await;
+                lab.addresses.detach(self.site);
                 gone.await;
                 Ok(())
             }
@@ -191,7 +192,8 @@ impl Slot {
         let conditions = lab.conditions(self.site);
         let (spec, certificate) = prepare(lab, self.site, &conditions)?;
         let (sender, mut events) = mpsc::unbounded_channel();
-        let child = Child::spawn(&spec, &lab.guard, move |event| {
+        let handed = lab.addresses.attach(self.site)?;
+        let child = Child::spawn_with(&spec, handed, &lab.guard, move |event| {
             // Nobody listens any more once the site serves.
             sender.send(event).ok();
         });
@@ -216,6 +218,7 @@ impl Slot {
         if let Err(failure) = ready {
             child.kill();
             let exit = child.ended().await;
+            lab.addresses.detach(self.site);
             self.set(State::Crashed(exit));
             let log = spec.log.display();
             let (name, why) = (self.site.name, &failure.message);

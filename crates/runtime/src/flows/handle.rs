@@ -9,8 +9,7 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 
-use rustix::net::sockopt;
-
+use super::anycast::Taker;
 use super::counters::{Counters, FlowCounts, FlowTotals, ThreadCounters};
 use super::limits::{Budget, FlowOptions, MAX_LISTENERS};
 use super::poll::Waker;
@@ -63,12 +62,12 @@ pub struct ListenerState {
 
 /// Running flows. They end when this is dropped.
 pub struct Flows {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     /// Held while listeners are opened and closed.
     changing: Mutex<()>,
-    next_number: AtomicU32,
-    next_thread: AtomicUsize,
+    /// What stands behind addresses that another process holds, if that is so.
+    pub(super) taker: Option<Taker>,
 }
 
 /// What the handle and the threads share.
@@ -77,17 +76,21 @@ pub(super) struct Shared {
     pub(super) options: FlowOptions,
     pub(super) budget: Arc<Budget>,
     pub(super) mailboxes: Vec<Mailbox>,
-    registry: Mutex<Registry>,
+    pub(super) registry: Mutex<Registry>,
+    /// By which datagrams come to addresses that another process holds.
+    pub(super) relayed: Option<OwnedFd>,
+    next_number: AtomicU32,
+    pub(super) next_thread: AtomicUsize,
 }
 
 /// What is listened on.
 #[derive(Default)]
-struct Registry {
-    open: BTreeMap<FlowListener, Arc<Listening>>,
+pub(super) struct Registry {
+    pub(super) open: BTreeMap<FlowListener, Arc<Listening>>,
     /// Closed for new flows, but not yet left by the old ones.
     closing: BTreeMap<FlowListener, Weak<Listening>>,
     /// Where adopted connections had come to, with nothing open here.
-    adopted: BTreeMap<SocketAddr, Arc<Listening>>,
+    pub(super) adopted: BTreeMap<SocketAddr, Arc<Listening>>,
 }
 
 /// A way to tell a thread something.
@@ -122,6 +125,8 @@ pub(super) struct Listening {
     pub(super) sockets: Vec<OwnedFd>,
     /// One a thread.
     pub(super) counters: Vec<Arc<Counters>>,
+    /// Another process holds the address: nothing comes to these sockets, which only send.
+    pub(super) behind: bool,
     /// It was closed before: what waits at its sockets came in between.
     pub(super) was_closed: AtomicBool,
     budget: Arc<Budget>,
@@ -142,7 +147,7 @@ impl Mailbox {
         })
     }
 
-    fn tell(&self, command: Command) {
+    pub(super) fn tell(&self, command: Command) {
         lock(&self.commands).push(command);
         self.waker.wake();
     }
@@ -158,9 +163,36 @@ impl Shared {
     pub(super) fn open(&self) -> Vec<Arc<Listening>> {
         lock(&self.registry).open.values().cloned().collect()
     }
+
+    /// What was closed there, if the old flows haven't left it yet.
+    pub(super) fn still_closing(&self, listener: &FlowListener) -> Option<Arc<Listening>> {
+        let closing = lock(&self.registry).closing.get(listener).cloned();
+        closing?.upgrade()
+    }
+
+    /// Something that is listened on, by this process or by the one that it stands `behind`.
+    pub(super) fn listening(
+        &self,
+        protocol: FlowProtocol,
+        bound: SocketAddr,
+        sockets: Vec<OwnedFd>,
+        behind: bool,
+    ) -> Arc<Listening> {
+        let threads = self.options.threads;
+        Arc::new(Listening {
+            number: self.next_number.fetch_add(1, Ordering::Relaxed),
+            protocol,
+            bound,
+            sockets,
+            counters: (0..threads).map(|_| Arc::default()).collect(),
+            behind,
+            was_closed: AtomicBool::new(false),
+            budget: Arc::clone(&self.budget),
+        })
+    }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -168,6 +200,15 @@ impl Flows {
     /// Starts the threads; nothing is listened on yet. The process's limit of open files is
     /// raised as far as the system lets it.
     pub fn start(options: FlowOptions, steer: Arc<dyn Steer>) -> Result<Flows, FlowsError> {
+        Flows::start_with(options, steer, None)
+    }
+
+    /// `relayed`: by which datagrams come to addresses that another process holds.
+    pub(super) fn start_with(
+        options: FlowOptions,
+        steer: Arc<dyn Steer>,
+        relayed: Option<OwnedFd>,
+    ) -> Result<Flows, FlowsError> {
         if !(1..=MAX_THREADS).contains(&options.threads) {
             return Err(FlowsError::Threads(options.threads));
         }
@@ -180,13 +221,15 @@ impl Flows {
             budget: Arc::new(budget),
             mailboxes: mailboxes.collect::<Result<_, _>>()?,
             registry: Mutex::default(),
+            relayed,
+            next_number: AtomicU32::new(0),
+            next_thread: AtomicUsize::new(0),
         });
         let mut flows = Flows {
             shared: Arc::clone(&shared),
             threads: Vec::new(),
             changing: Mutex::new(()),
-            next_number: AtomicU32::new(0),
-            next_thread: AtomicUsize::new(0),
+            taker: None,
         };
         for thread in 0..options.threads {
             let prepared = worker::prepare(Arc::clone(&shared), thread)?;
@@ -206,6 +249,9 @@ impl Flows {
     pub fn listen(&self, wanted: &BTreeSet<FlowListener>) -> Vec<ListenError> {
         let _changing = lock(&self.changing);
         self.close_all_but(wanted);
+        if let Some(taker) = &self.taker {
+            return self.listen_behind(taker, wanted);
+        }
         let mut errors = Vec::new();
         for listener in wanted {
             let count = {
@@ -216,19 +262,22 @@ impl Flows {
                 registry.open.len()
             };
             match self.open(*listener, count) {
-                Ok(listening) => {
-                    let mut registry = lock(&self.shared.registry);
-                    registry.closing.remove(listener);
-                    registry.open.insert(*listener, Arc::clone(&listening));
-                    drop(registry);
-                    for mailbox in &self.shared.mailboxes {
-                        mailbox.tell(Command::Listen(Arc::clone(&listening)));
-                    }
-                }
+                Ok(listening) => self.enter(*listener, &listening),
                 Err(error) => errors.push(error),
             }
         }
         errors
+    }
+
+    /// From here on flows come in there.
+    pub(super) fn enter(&self, listener: FlowListener, listening: &Arc<Listening>) {
+        let mut registry = lock(&self.shared.registry);
+        registry.closing.remove(&listener);
+        registry.open.insert(listener, Arc::clone(listening));
+        drop(registry);
+        for mailbox in &self.shared.mailboxes {
+            mailbox.tell(Command::Listen(Arc::clone(listening)));
+        }
     }
 
     fn close_all_but(&self, wanted: &BTreeSet<FlowListener>) {
@@ -262,8 +311,7 @@ impl Flows {
     fn open(&self, listener: FlowListener, count: usize) -> Result<Arc<Listening>, ListenError> {
         let FlowListener { address, protocol } = listener;
         let failed = |cause| ListenError::Io { address, cause };
-        let closing = lock(&self.shared.registry).closing.get(&listener).cloned();
-        if let Some(listening) = closing.and_then(|listening| listening.upgrade()) {
+        if let Some(listening) = self.shared.still_closing(&listener) {
             return Ok(listening);
         }
         let threads = self.shared.options.threads;
@@ -285,67 +333,7 @@ impl Flows {
         let (sockets, bound) = opened.inspect_err(|_| {
             self.shared.budget.descriptors.give(descriptors);
         })?;
-        Ok(self.listening(protocol, bound, sockets))
-    }
-
-    fn listening(
-        &self,
-        protocol: FlowProtocol,
-        bound: SocketAddr,
-        sockets: Vec<OwnedFd>,
-    ) -> Arc<Listening> {
-        let threads = self.shared.options.threads;
-        Arc::new(Listening {
-            number: self.next_number.fetch_add(1, Ordering::Relaxed),
-            protocol,
-            bound,
-            sockets,
-            counters: (0..threads).map(|_| Arc::default()).collect(),
-            was_closed: AtomicBool::new(false),
-            budget: Arc::clone(&self.shared.budget),
-        })
-    }
-
-    /// Takes over a connection that was accepted elsewhere: a client's flow to the address that
-    /// it had come to. It is counted at the listener of that address or, if none is open here, at
-    /// one that [`listeners`](Self::listeners) shows from then on.
-    pub fn adopt(&self, connection: OwnedFd) -> Result<(), AdoptError> {
-        let (to, from) = prepare(&connection).map_err(AdoptError::NoConnection)?;
-        if !self.shared.budget.tcp_flows.take(1) {
-            return Err(AdoptError::Full);
-        }
-        if !self.shared.budget.descriptors.take(2) {
-            self.shared.budget.tcp_flows.give(1);
-            return Err(AdoptError::Full);
-        }
-        let turn = self.next_thread.fetch_add(1, Ordering::Relaxed);
-        let mailbox = &self.shared.mailboxes[turn % self.shared.mailboxes.len()];
-        mailbox.tell(Command::Adopt {
-            socket: connection,
-            from,
-            at: self.adopting(to),
-        });
-        Ok(())
-    }
-
-    /// What counts flows that had come to that address.
-    fn adopting(&self, to: SocketAddr) -> Arc<Listening> {
-        let mut registry = lock(&self.shared.registry);
-        let listener = FlowListener {
-            address: to,
-            protocol: FlowProtocol::Tcp,
-        };
-        if let Some(listening) = registry.open.get(&listener) {
-            return Arc::clone(listening);
-        }
-        if let Some(listening) = registry.adopted.get(&to) {
-            return Arc::clone(listening);
-        }
-        let listening = self.listening(FlowProtocol::Tcp, to, Vec::new());
-        if registry.adopted.len() < MAX_LISTENERS {
-            registry.adopted.insert(to, Arc::clone(&listening));
-        }
-        listening
+        Ok(self.shared.listening(protocol, bound, sockets, false))
     }
 
     /// What is listened on, with what has been counted there, by address; behind it the addresses
@@ -392,6 +380,8 @@ impl Flows {
 
 impl Drop for Flows {
     fn drop(&mut self) {
+        // Nothing more comes.
+        self.taker = None;
         for mailbox in &self.shared.mailboxes {
             mailbox.tell(Command::Stop);
         }
@@ -401,16 +391,4 @@ impl Drop for Flows {
             }
         }
     }
-}
-
-/// Readies a connection for a thread; the address that it had come to, and the client's.
-fn prepare(connection: &OwnedFd) -> std::io::Result<(SocketAddr, SocketAddr)> {
-    let to = sockets::bound(connection)?;
-    let from = rustix::net::getpeername(connection)?;
-    let from = from.ok_or(std::io::ErrorKind::NotConnected)?;
-    let from = SocketAddr::try_from(from)?;
-    rustix::io::ioctl_fionbio(connection, true)?;
-    // Only TCP has it: a datagram socket is found out here.
-    sockopt::set_tcp_nodelay(connection, true)?;
-    Ok((to, from))
 }

@@ -9,6 +9,8 @@
     reason = "flows of UDP, which are refused until then, use the rest"
 )]
 
+mod adopt;
+mod anycast;
 mod counters;
 mod handle;
 mod limits;
@@ -24,6 +26,7 @@ mod worker;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use anycast::{Anycast, AnycastEnds, AnycastMember, AnycastState};
 pub use counters::{FlowCounts, FlowTotals};
 pub use handle::{AdoptError, Flows, FlowsError, ListenerState};
 pub use limits::{FlowLimits, FlowOptions, MAX_ATTEMPTS, MAX_LISTENERS};

@@ -1,6 +1,6 @@
 //! Waiting for sockets: epoll(7) with a name for each, and a way to wake a thread that waits.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -25,6 +25,10 @@ pub(super) enum Name {
     UdpListener(u32),
     /// A socket that an endpoint's datagrams come to.
     UdpUpstream(u32),
+    /// What datagrams come by to addresses that another process holds.
+    Relayed,
+    /// A process behind addresses that are held here.
+    Member(u32),
 }
 
 impl Name {
@@ -36,6 +40,8 @@ impl Name {
             Name::Upstream(number) => (3, number),
             Name::UdpListener(number) => (4, number),
             Name::UdpUpstream(number) => (5, number),
+            Name::Relayed => (6, 0),
+            Name::Member(number) => (7, number),
         };
         EventData::new_u64(u64::from(number) << 8 | kind)
     }
@@ -48,6 +54,8 @@ impl Name {
             3 => Name::Upstream(number),
             4 => Name::UdpListener(number),
             5 => Name::UdpUpstream(number),
+            6 => Name::Relayed,
+            7 => Name::Member(number),
             _ => Name::Wake,
         }
     }
@@ -172,6 +180,11 @@ impl Waker {
         Ok(Waker(eventfd(0, flags)?))
     }
 
+    /// What becomes readable when it is woken.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
     /// The thread that waits on that is told of it.
     pub(super) fn watch(&self, poll: &Poll) -> std::io::Result<()> {
         poll.datagrams(&self.0, Name::Wake)
@@ -203,6 +216,8 @@ mod tests {
             Name::Upstream(0),
             Name::UdpListener(3),
             Name::UdpUpstream(1 << 24),
+            Name::Relayed,
+            Name::Member(9),
         ];
         for name in names {
             assert_eq!(Name::unpack(name.pack()), name);

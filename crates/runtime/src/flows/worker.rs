@@ -12,7 +12,7 @@ use super::limits::FlowLimits;
 use super::poll::{Events, Name, Poll};
 use super::steering::Steering;
 use super::tcp::Tcp;
-use super::udp::Udp;
+use super::udp::{self, Udp};
 
 /// Silent flows are looked for so many times in the time after which they end ...
 const SWEEPS: u32 = 16;
@@ -99,6 +99,13 @@ impl Worker {
         for listening in self.shared.open() {
             state.listen(listening, &self.context());
         }
+        // All of a client's datagrams must come to one thread.
+        if let Some(relayed) = &self.shared.relayed
+            && self.thread == udp::BEHIND
+            && let Err(cause) = self.poll.datagrams(relayed, Name::Relayed)
+        {
+            tracing::error!(%cause, "datagrams that are relayed here can't be waited for");
+        }
         state
     }
 
@@ -136,6 +143,12 @@ impl Worker {
                 Name::Upstream(number) => state.tcp.upstream(number, ready, &context),
                 Name::UdpListener(number) => state.udp.client_datagrams(number, &context),
                 Name::UdpUpstream(number) => state.udp.endpoint_datagrams(number, &context),
+                Name::Relayed => {
+                    if let Some(relayed) = &self.shared.relayed {
+                        state.udp.relayed_datagrams(relayed, &context);
+                    }
+                }
+                Name::Member(_) => {}
             }
         }
         state.tcp.turn(&context);

@@ -2,14 +2,16 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::group::{Exit, ProcessGroup, open_log};
 use super::guard::Guard;
+use super::hand;
 use super::pipe::{CallError, Caller};
 
 /// How to start a child.
@@ -42,17 +44,37 @@ impl Child {
         guard: &Guard,
         on_event: impl Fn(Value) + Send + 'static,
     ) -> io::Result<Child> {
+        Child::spawn_with(spec, Vec::new(), guard, on_event)
+    }
+
+    /// As [`Child::spawn`]; the child finds these with [`handed_over`](super::handed_over), and
+    /// this process keeps none of them. At most 8.
+    pub fn spawn_with(
+        spec: &ChildSpec,
+        handed: Vec<OwnedFd>,
+        guard: &Guard,
+        on_event: impl Fn(Value) + Send + 'static,
+    ) -> io::Result<Child> {
+        let (ours, theirs) = match handed.is_empty() {
+            true => (None, Stdio::piped()),
+            false => {
+                let (ours, theirs) = hand::pair(&handed)?;
+                (Some(ChildStdin::from(ours)), Stdio::from(theirs))
+            }
+        };
+        drop(handed);
         let mut command = Command::new(&spec.program);
         command
             .args(&spec.arguments)
-            .stdin(Stdio::piped())
+            .stdin(theirs)
             .stdout(Stdio::piped())
             .stderr(open_log(&spec.log)?);
         for name in &spec.withheld {
             command.env_remove(name);
         }
-        let (group, pipes) = ProcessGroup::start(command, guard)?;
-        let (stdin, stdout) = pipes.expect("both were asked for");
+        let (group, (stdin, stdout)) = ProcessGroup::start(command, guard)?;
+        let stdin = ours.or(stdin).expect("it was asked for or made");
+        let stdout = stdout.expect("it was asked for");
         let caller = Caller::start(stdin, stdout, on_event)?;
         Ok(Child { group, caller })
     }

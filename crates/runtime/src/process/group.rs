@@ -52,8 +52,8 @@ pub struct ProcessGroup {
     exit: watch::Receiver<Option<Exit>>,
 }
 
-/// The ends of the pipes to a process that was started with some.
-pub(super) type Pipes = Option<(ChildStdin, ChildStdout)>;
+/// The ends of the pipes to a process, of those that it was started with.
+pub(super) type Pipes = (Option<ChildStdin>, Option<ChildStdout>);
 
 impl ProcessGroup {
     /// Starts a program in the current directory, with nothing to read on its stdin.
@@ -89,7 +89,7 @@ impl ProcessGroup {
             .stack_size(128 * 1024)
             .spawn(move || match command.spawn() {
                 Ok(mut process) => {
-                    let pipes = process.stdin.take().zip(process.stdout.take());
+                    let pipes = (process.stdin.take(), process.stdout.take());
                     let group = group_of(&process);
                     let guarded = guard.add(group);
                     if started.send(guarded.map(|()| (group, pipes))).is_err() {

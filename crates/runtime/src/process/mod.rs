@@ -9,6 +9,7 @@ mod command;
 mod files;
 mod group;
 mod guard;
+mod hand;
 mod pipe;
 
 pub use child::{Child, ChildSpec};
@@ -16,4 +17,5 @@ pub use command::{CommandError, printed_by};
 pub use files::raise_open_files;
 pub use group::{Exit, ProcessGroup, ProgramSpec};
 pub use guard::{Guard, guard_main};
+pub use hand::{HandError, handed_over};
 pub use pipe::{CallError, Handler, PipeServer};

@@ -7,6 +7,7 @@
     reason = "a test plays clients and endpoints: it opens sockets and waits"
 )]
 
+mod anycast;
 mod bulk;
 mod room;
 mod stand;

@@ -12,19 +12,23 @@ use rustix::io::Errno;
 use socket2::SockAddr;
 
 use super::segments;
+use crate::flows::anycast::HEADER;
 
 /// Datagrams a system call. More gains nothing measurable: by then its cost is shared out.
-pub(super) const BATCH: usize = 32;
+pub(in crate::flows) const BATCH: usize = 32;
 
-/// Room for any datagram: its length is told in 16 bits (RFC 768).
-const DATAGRAM: usize = 65_536;
+/// Room for any datagram, whose length is told in 16 bits (RFC 768), and for what stands before one
+/// that is relayed.
+const DATAGRAM: usize = 65_536 + 64;
+
+const _: () = assert!(HEADER <= 64, "there is room for it");
 
 /// The distance between two buffers: a cache line apart, so that their beginnings, which are all
 /// that most datagrams use, don't fall into the same set of the processor's first cache.
 const BUFFER: usize = DATAGRAM + 64;
 
 /// Datagrams that were received.
-pub(super) struct Batch {
+pub(in crate::flows) struct Batch {
     /// Memory that nothing was written to takes no room.
     buffers: Box<[u8]>,
     senders: Box<[Name; BATCH]>,
@@ -36,6 +40,7 @@ pub(super) struct Batch {
 #[derive(Clone, Copy, Default)]
 struct Received {
     name: usize,
+    start: usize,
     length: usize,
 }
 
@@ -45,6 +50,13 @@ struct Received {
 struct Name([u8; size_of::<libc::sockaddr_in6>()]);
 
 impl Batch {
+    /// As [`new`](Self::new), for sockets that would take many datagrams for one.
+    pub(in crate::flows) fn without_segments() -> Batch {
+        let batch = Batch::new();
+        batch.segments.set(false);
+        batch
+    }
+
     pub(super) fn new() -> Batch {
         Batch {
             buffers: vec![0; BATCH * BUFFER].into_boxed_slice(),
@@ -59,7 +71,7 @@ impl Batch {
         unsafe_code,
         reason = "neither std nor rustix has a call that receives many datagrams at once"
     )]
-    pub(super) fn receive(&mut self, socket: &OwnedFd) -> Result<usize, Errno> {
+    pub(in crate::flows) fn receive(&mut self, socket: &OwnedFd) -> Result<usize, Errno> {
         let mut vectors = [EMPTY_VECTOR; BATCH];
         let mut headers = [EMPTY_HEADER; BATCH];
         let buffers = self.buffers.chunks_exact_mut(BUFFER);
@@ -90,6 +102,7 @@ impl Batch {
         for (received, header) in self.received.iter_mut().zip(&headers[..count]) {
             *received = Received {
                 name: header.msg_hdr.msg_namelen as usize,
+                start: 0,
                 length: header.msg_len as usize,
             };
         }
@@ -98,11 +111,21 @@ impl Batch {
 
     /// One of the datagrams that were counted.
     pub(super) fn datagram(&self, index: usize) -> &[u8] {
-        &self.buffers[index * BUFFER..][..self.received[index].length]
+        let Received { start, length, .. } = self.received[index];
+        &self.buffers[index * BUFFER + start..][..length]
+    }
+
+    /// Takes so many bytes from the beginning of one; none of one that is shorter.
+    pub(super) fn cut(&mut self, index: usize, count: usize) {
+        let received = &mut self.received[index];
+        if let Some(length) = received.length.checked_sub(count) {
+            received.start += count;
+            received.length = length;
+        }
     }
 
     /// Who sent it; none if that has no address to reply to.
-    pub(super) fn sender(&self, index: usize) -> Option<SocketAddr> {
+    pub(in crate::flows) fn sender(&self, index: usize) -> Option<SocketAddr> {
         self.senders[index].address(self.received[index].name)
     }
 
@@ -110,7 +133,7 @@ impl Batch {
     /// this header: to that address, or to whom the socket is connected to. Gives how many the
     /// network took, their bytes, and the last error. One that is refused doesn't hold up the
     /// others.
-    pub(super) fn send(
+    pub(in crate::flows) fn send(
         &self,
         socket: &OwnedFd,
         to: Option<&SockAddr>,
@@ -214,9 +237,9 @@ impl Batch {
 
 /// What became of datagrams that were sent.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(super) struct Sent {
+pub(in crate::flows) struct Sent {
     /// Those that the network took.
-    pub(super) count: usize,
+    pub(in crate::flows) count: usize,
     /// Their bytes, headers included.
     pub(super) bytes: usize,
     /// Why it didn't take the last of the others.

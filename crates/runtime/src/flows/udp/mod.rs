@@ -2,9 +2,11 @@
 //! the kernel spreads clients; each flow has a socket to its endpoint. Datagrams are taken and
 //! sent many at a time. One that can't be sent is dropped, as the network would.
 
+mod attempt;
 mod batch;
 mod flow;
 mod later;
+mod relayed;
 mod segments;
 
 use std::cell::Cell;
@@ -20,14 +22,14 @@ use rustix::io::Errno;
 
 use super::counters::Counters;
 use super::handle::Listening;
-use super::limits::{Budget, FlowLimits, MAX_ATTEMPTS};
+use super::limits::{Budget, FlowLimits};
 use super::poll::Name;
 use super::slots::Slots;
-use super::sockets::{self, Obstacle};
 use super::worker::Context;
-use super::{FlowEnd, FlowEvent, FlowKey, FlowProtocol, Target, Tried};
+use super::{FlowEnd, FlowEvent, FlowKey, FlowProtocol, Tried};
 use crate::dns::proxy::ROOM;
-use batch::{BATCH, Batch};
+use attempt::{attempt, ended};
+pub(super) use batch::{BATCH, Batch};
 use flow::{Caller, Flow};
 use later::{Later, Towards};
 
@@ -42,9 +44,14 @@ const UNANSWERED: Duration = Duration::from_secs(1);
 /// ... which is looked for no more often than this.
 const BETWEEN_CLEARINGS: Duration = Duration::from_millis(100);
 
+/// The thread that has the flows of addresses that another process holds.
+pub(super) const BEHIND: usize = 0;
+
 /// The flows of a thread.
 pub(super) struct Udp {
     doors: BTreeMap<u32, Rc<Door>>,
+    /// Those at addresses that another process holds.
+    behind: BTreeMap<SocketAddr, u32>,
     flows: Slots<Flow>,
     by_caller: HashMap<Caller, u32>,
     batch: Batch,
@@ -65,7 +72,7 @@ struct Door {
 
 impl Door {
     fn socket(&self) -> &OwnedFd {
-        // One socket a thread was opened.
+        // One socket a thread was opened, or there is one thread.
         &self.at.sockets[self.thread]
     }
 
@@ -78,6 +85,7 @@ impl Udp {
     pub(super) fn new(limits: FlowLimits, budget: Arc<Budget>) -> Udp {
         Udp {
             doors: BTreeMap::new(),
+            behind: BTreeMap::new(),
             flows: Slots::new(),
             by_caller: HashMap::new(),
             batch: Batch::new(),
@@ -94,12 +102,20 @@ impl Udp {
         if let Some(door) = self.doors.get(&number) {
             return door.closing.set(false);
         }
+        if at.behind && context.thread != BEHIND {
+            return;
+        }
         let door = Door {
             at,
             thread: context.thread,
             flows: Cell::new(0),
             closing: Cell::new(false),
         };
+        if door.at.behind {
+            self.behind.insert(door.at.bound, number);
+            self.doors.insert(number, Rc::new(door));
+            return;
+        }
         if door.at.was_closed.load(Ordering::Relaxed) {
             // What came while nobody was to be served isn't served now.
             let mut queued = 0..DRAINED;
@@ -126,7 +142,10 @@ impl Udp {
         if left.is_some_and(|door| door.closing.get() && door.flows.get() == 0)
             && let Some(door) = self.doors.remove(&number)
         {
-            context.poll.forget(door.socket());
+            match door.at.behind {
+                true => drop(self.behind.remove(&door.at.bound)),
+                false => context.poll.forget(door.socket()),
+            }
         }
     }
 
@@ -145,25 +164,30 @@ impl Udp {
         };
         let mut owners = [None; BATCH];
         for (index, owner) in owners[..count].iter_mut().enumerate() {
-            *owner = self.owner(&door, index, context);
+            let from = self.batch.sender(index);
+            *owner = from.and_then(|from| self.owner(&door, from, context));
             if owner.is_none() {
                 door.counters().dropped.add(1);
             }
         }
+        self.forward_all(&owners[..count], context);
+    }
+
+    /// Sends the datagrams of a batch, whose flows these are, to their endpoints.
+    fn forward_all(&mut self, owners: &[Option<u32>], context: &Context<'_>) {
         let mut done = 0;
-        for index in 0..count {
+        for index in 0..owners.len() {
             let Some(owner) = owners[index].filter(|_| done & 1 << index == 0) else {
                 continue;
             };
-            let chosen = bits(&owners[..count], owner);
+            let chosen = bits(owners, owner);
             done |= chosen;
             self.forward(owner, chosen, context);
         }
     }
 
     /// Whose a datagram is, or to be: the number of its flow; none if there is to be none.
-    fn owner(&mut self, door: &Rc<Door>, index: usize, context: &Context<'_>) -> Option<u32> {
-        let from = self.batch.sender(index)?;
+    fn owner(&mut self, door: &Rc<Door>, from: SocketAddr, context: &Context<'_>) -> Option<u32> {
         if let Some(number) = self.by_caller.get(&(door.at.number, from)).copied() {
             let flow = self.flows.at(number)?;
             flow.active = context.now;
@@ -434,56 +458,4 @@ fn bits(owners: &[Option<u32>], owner: u32) -> u32 {
     let owned = owners.iter().enumerate();
     let owned = owned.filter(|(_, candidate)| **candidate == Some(owner));
     owned.fold(0, |bits, (index, _)| bits | 1 << index)
-}
-
-/// What is told of a flow's end.
-fn ended(flow: &Flow, end: FlowEnd, now: Instant) -> FlowEvent {
-    FlowEvent::Ended {
-        to_endpoint: flow.to_endpoint,
-        to_client: flow.to_client,
-        lasted: now.saturating_duration_since(flow.since),
-        end,
-    }
-}
-
-/// An endpoint for a flow, and a socket to it.
-fn attempt(
-    key: &FlowKey,
-    counters: &Counters,
-    mut tried: Tried,
-    context: &Context<'_>,
-) -> Option<(Target, OwnedFd, Tried)> {
-    let mut lacking = false;
-    while tried.count() < MAX_ATTEMPTS {
-        let Some(target) = context.steering.steer(key, &tried) else {
-            break;
-        };
-        let cause = match sockets::associate(target.endpoint) {
-            Ok(upstream) => return Some((target, upstream, tried)),
-            Err(cause) => cause,
-        };
-        counters.failed_attempts.add(1);
-        tried.add(target.endpoint, target.token);
-        let obstacle = Obstacle::of(cause);
-        lacking = obstacle != Obstacle::Endpoint;
-        let event = match obstacle {
-            Obstacle::Endpoint => FlowEvent::Refused,
-            Obstacle::Ports | Obstacle::Descriptors => FlowEvent::Unable,
-        };
-        context.steering.note(target.token, event);
-        match obstacle {
-            Obstacle::Endpoint => {}
-            Obstacle::Ports => context.counters.no_ports.add(1),
-            Obstacle::Descriptors => {
-                context.counters.no_descriptors.add(1);
-                break;
-            }
-        }
-    }
-    match (lacking, tried.count()) {
-        (true, _) => counters.no_room.add(1),
-        (false, 0) => counters.no_endpoint.add(1),
-        (false, _) => counters.all_failed.add(1),
-    }
-    None
 }

@@ -1,0 +1,309 @@
+//! The thread that holds addresses: it accepts what comes to them, chooses a process for each
+//! connection and hands it over.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+
+use super::datagrams::Datagrams;
+use super::listeners::Held;
+use super::member::{Heard, Member};
+use super::{AnycastState, Command, Distance, Mailbox};
+use crate::flows::poll::{Events, Name, Poll};
+use crate::flows::{FlowListener, FlowProtocol, sockets};
+
+/// Connections that are accepted before others have their turn.
+const ACCEPTED: usize = 32;
+
+/// Connections that may wait for room in a process; with so many, no more are accepted.
+const MOST_WAITING: usize = 256;
+
+/// How often the processes are looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How soon what couldn't be done for want of room is tried again.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// A connection that no process has been given yet.
+pub(super) struct Waiting {
+    socket: OwnedFd,
+    from: SocketAddr,
+    listener: FlowListener,
+}
+
+/// What the thread has.
+pub(super) struct Holder {
+    mailbox: Arc<Mailbox>,
+    pub(super) poll: Poll,
+    pub(super) distance: Box<Distance>,
+    pub(super) members: BTreeMap<u32, Member>,
+    pub(super) held: BTreeMap<u32, Held>,
+    pub(super) numbers: BTreeMap<FlowListener, u32>,
+    pub(super) next_number: u32,
+    pub(super) datagrams: Datagrams,
+    waiting: VecDeque<Waiting>,
+    /// Accepting rests until then.
+    paused: Option<Instant>,
+    unserved: u64,
+    stopping: bool,
+}
+
+impl Holder {
+    pub(super) fn new(mailbox: Arc<Mailbox>, distance: Box<Distance>) -> std::io::Result<Holder> {
+        let poll = Poll::new()?;
+        mailbox.waker.watch(&poll)?;
+        Ok(Holder {
+            mailbox,
+            poll,
+            distance,
+            members: BTreeMap::new(),
+            held: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            next_number: 0,
+            datagrams: Datagrams::new(),
+            waiting: VecDeque::new(),
+            paused: None,
+            unserved: 0,
+            stopping: false,
+        })
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) fn run(mut self) {
+        let mut events = Events::new();
+        while !self.stopping {
+            let count = match self.poll.wait(&mut events, self.wait()) {
+                Ok(count) => count,
+                Err(cause) => {
+                    tracing::error!(%cause, "held addresses can't be waited for: trying again");
+                    std::thread::sleep(RETRY);
+                    0
+                }
+            };
+            let now = Instant::now();
+            for index in 0..count {
+                let (name, _) = events.get(index);
+                match name {
+                    Name::Wake => self.obey(now),
+                    Name::TcpListener(number) => self.accept(number, now),
+                    Name::UdpListener(number) => self.relay(number, now),
+                    Name::Member(number) => self.hear(number, now),
+                    Name::Client(_) | Name::Upstream(_) | Name::UdpUpstream(_) | Name::Relayed => {}
+                }
+            }
+            self.turn(now);
+        }
+    }
+
+    fn wait(&self) -> Option<Duration> {
+        let is_hurried = !self.waiting.is_empty()
+            || self.paused.is_some()
+            || self.members.values().any(Member::has_unsaid);
+        match (is_hurried, self.members.is_empty()) {
+            (true, _) => Some(RETRY),
+            (false, false) => Some(TICK),
+            (false, true) => None,
+        }
+    }
+
+    fn obey(&mut self, now: Instant) {
+        self.mailbox.waker.clear();
+        for command in self.mailbox.take() {
+            match command {
+                Command::Attach(number, ends, done) => {
+                    self.detach(number, now);
+                    let member = Member::new(*ends, now);
+                    let watched = self.poll.datagrams(member.control(), Name::Member(number));
+                    if let Err(cause) = watched {
+                        tracing::error!(%cause, "a process behind addresses can't be heard");
+                    }
+                    self.members.insert(number, member);
+                    done.send(()).ok();
+                }
+                Command::Detach(number, done) => {
+                    self.detach(number, now);
+                    done.send(()).ok();
+                }
+                Command::Tell(teller) => drop(teller.send(self.state())),
+                Command::Stop => self.stopping = true,
+            }
+        }
+    }
+
+    fn state(&self) -> AnycastState {
+        let members = self.members.iter();
+        AnycastState {
+            listeners: self.held.len(),
+            waiting: self.waiting.len(),
+            unserved: self.unserved,
+            dropped: self.datagrams.dropped,
+            members: members.map(|(number, it)| it.state(*number)).collect(),
+        }
+    }
+
+    fn hear(&mut self, number: u32, now: Instant) {
+        loop {
+            let Some(member) = self.members.get_mut(&number) else {
+                return;
+            };
+            match member.hear(now) {
+                Heard::Nothing => return,
+                Heard::Listen(asked, listeners) => self.listen(number, asked, listeners, now),
+                Heard::End => return self.detach(number, now),
+            }
+        }
+    }
+
+    /// A process is gone, or isn't believed any more.
+    pub(super) fn detach(&mut self, number: u32, now: Instant) {
+        let Some(mut member) = self.members.remove(&number) else {
+            return;
+        };
+        let left = member.take_back();
+        drop(member);
+        self.datagrams.forget(number, &mut self.held);
+        self.hand_again(left, now);
+        self.close_unwanted();
+    }
+
+    /// A listener has connections.
+    pub(super) fn accept(&mut self, number: u32, now: Instant) {
+        for _ in 0..ACCEPTED {
+            let Some(held) = self.held.get(&number) else {
+                return;
+            };
+            if held.listener.protocol != FlowProtocol::Tcp {
+                return;
+            }
+            if self.waiting.len() >= MOST_WAITING {
+                return self.pause(now);
+            }
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            let listener = held.listener;
+            match rustix::net::acceptfrom_with(&held.socket, flags) {
+                Ok((socket, from)) => {
+                    if let Some(Ok(from)) = from.map(SocketAddr::try_from) {
+                        self.hand(Waiting {
+                            socket,
+                            from,
+                            listener,
+                        });
+                    }
+                }
+                Err(Errno::AGAIN) => return,
+                Err(cause) if sockets::is_exhaustion(cause) => return self.pause(now),
+                // A client that has gone again, or an error of the network before it: the next
+                // may be better (accept(2)).
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Connections wait in the kernel for a while.
+    fn pause(&mut self, now: Instant) {
+        if self.paused.replace(now + RETRY).is_some() {
+            return;
+        }
+        let listeners = self.held.values();
+        let listeners = listeners.filter(|held| held.listener.protocol == FlowProtocol::Tcp);
+        listeners.for_each(|held| self.poll.forget(&held.socket));
+    }
+
+    fn resume(&mut self, now: Instant) {
+        if self.paused.is_none_or(|until| until > now) || self.waiting.len() >= MOST_WAITING {
+            return;
+        }
+        self.paused = None;
+        for (number, held) in &self.held {
+            held.watch(*number, &self.poll);
+        }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+
+    /// The process that is nearest of those that want it and are alive; if none is alive, the
+    /// nearest of those that may be again.
+    pub(super) fn choose(&self, from: SocketAddr, listener: &FlowListener) -> Option<u32> {
+        let members = self.members.iter();
+        let wanting = members.filter(|(_, member)| member.wants.contains(listener));
+        let nearest = wanting.min_by_key(|(number, member)| {
+            (member.silent, (self.distance)(from, **number), **number)
+        });
+        nearest.map(|(number, _)| *number)
+    }
+
+    fn hand(&mut self, connection: Waiting) {
+        let Some(number) = self.choose(connection.from, &connection.listener) else {
+            self.unserved += 1;
+            sockets::reset_when_closed(&connection.socket);
+            return;
+        };
+        let member = self.members.get_mut(&number);
+        if !member.is_some_and(|member| member.hand(&connection.socket)) {
+            self.waiting.push_back(connection);
+        }
+    }
+
+    /// Gives connections that were taken back to whoever is nearest now.
+    fn hand_again(&mut self, connections: Vec<OwnedFd>, _now: Instant) {
+        for socket in connections {
+            let from = rustix::net::getpeername(&socket).ok().flatten();
+            let from = from.and_then(|from| SocketAddr::try_from(from).ok());
+            // A client that has gone meanwhile needs nobody.
+            let (Some(from), Ok(address)) = (from, sockets::bound(&socket)) else {
+                continue;
+            };
+            let held = self
+                .held
+                .values()
+                .find(|held| held.bound == address && held.listener.protocol == FlowProtocol::Tcp);
+            match held.map(|held| held.listener) {
+                Some(listener) => self.hand(Waiting {
+                    socket,
+                    from,
+                    listener,
+                }),
+                None => sockets::reset_when_closed(&socket),
+            }
+        }
+    }
+
+    /// What is due: processes that hang, and what there was no room for.
+    fn turn(&mut self, now: Instant) {
+        let mut gone = Vec::new();
+        let mut silent = Vec::new();
+        for (number, member) in &mut self.members {
+            if !member.flush() {
+                gone.push(*number);
+            }
+            if member.look(now) {
+                silent.push(*number);
+            }
+        }
+        for number in gone {
+            self.detach(number, now);
+        }
+        for number in silent {
+            tracing::warn!(number, "a process behind addresses hangs");
+            let member = self.members.get_mut(&number);
+            let left = member.map(Member::take_back).unwrap_or_default();
+            self.hand_again(left, now);
+        }
+        for _ in 0..self.waiting.len() {
+            if let Some(connection) = self.waiting.pop_front() {
+                self.hand(connection);
+            }
+        }
+        self.resume(now);
+        if self.datagrams.expire(now, &mut self.held) {
+            self.close_unwanted();
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Flows behind addresses that another holds: the nearest has them, and the next when it is gone.
+
+use std::collections::BTreeSet;
+use std::io::{ErrorKind, Read};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use runtime::{
+    Anycast, AnycastEnds, FlowLimits, FlowListener, FlowOptions, FlowProtocol, Flows, Steer, Target,
+};
+
+use crate::stand::{InOrder, PATIENCE, connect, echo, exchange, target};
+
+fn on(protocol: FlowProtocol) -> FlowListener {
+    FlowListener {
+        address: "127.0.0.1:0".parse().unwrap(),
+        protocol,
+    }
+}
+
+/// Flows behind those ends, and what they listen on.
+fn behind(ends: AnycastEnds, limits: FlowLimits, targets: Vec<Target>) -> (Flows, Arc<InOrder>) {
+    let steer = Arc::new(InOrder::default());
+    *steer.targets.lock().unwrap() = targets;
+    let options = FlowOptions { threads: 2, limits };
+    let ends = AnycastEnds::from_descriptors(ends.into_descriptors()).unwrap();
+    let asked = Arc::clone(&steer) as Arc<dyn Steer>;
+    (Flows::start_behind(ends, options, asked).unwrap(), steer)
+}
+
+fn listen(flows: &Flows, wanted: &[FlowListener]) -> Vec<SocketAddr> {
+    let wanted: BTreeSet<_> = wanted.iter().copied().collect();
+    let errors = flows.listen(&wanted);
+    assert!(errors.is_empty(), "{errors:?}");
+    flows.listeners().iter().map(|state| state.bound).collect()
+}
+
+/// An endpoint that says this to whoever connects, and sends back what it gets.
+fn says(name: u8) -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            std::io::Write::write_all(&mut stream, &[name]).ok();
+            std::thread::spawn(move || echo(stream));
+        }
+    });
+    address
+}
+
+fn who(address: SocketAddr) -> u8 {
+    let mut name = [0];
+    connect(address).read_exact(&mut name).unwrap();
+    name[0]
+}
+
+/// Of two, the one with the number that this says is near.
+fn nearest(near: &Arc<AtomicU32>) -> Anycast {
+    let near = Arc::clone(near);
+    let far = move |_, number| u64::from(number != near.load(Ordering::Relaxed));
+    Anycast::start(far).unwrap()
+}
+
+#[test]
+fn a_connection_comes_to_the_nearest_and_to_the_next_when_it_is_gone() {
+    let near = Arc::new(AtomicU32::new(1));
+    let anycast = nearest(&near);
+    let usual = FlowLimits::USUAL;
+    let one = behind(anycast.attach(1).unwrap(), usual, vec![target(says(b'1'))]);
+    let two = behind(anycast.attach(2).unwrap(), usual, vec![target(says(b'2'))]);
+    let address = listen(&one.0, &[on(FlowProtocol::Tcp)])[0];
+    assert_eq!(who(address), b'1');
+    near.store(2, Ordering::Relaxed);
+    // The nearer one doesn't listen there yet.
+    assert_eq!(who(address), b'1');
+    assert_eq!(listen(&two.0, &[on(FlowProtocol::Tcp)]), [address]);
+    for _ in 0..20 {
+        assert_eq!(who(address), b'2');
+    }
+    assert_eq!(two.0.listeners()[0].counts.came, 20);
+    let asked = two.1.asked.lock().unwrap().clone();
+    assert!(asked.iter().all(|(key, _)| key.to == address));
+
+    let mut held = connect(address);
+    assert_eq!(exchange_after_name(&mut held, b"hello"), b"hello");
+    drop(two);
+    anycast.detach(2);
+    for _ in 0..20 {
+        assert_eq!(who(address), b'1');
+    }
+    // What it carried has ended with it.
+    let mut rest = [0; 8];
+    assert!(matches!(held.read(&mut rest), Ok(0) | Err(_)));
+
+    // Nobody listens there any more.
+    listen(&one.0, &[]);
+    let refused = std::net::TcpStream::connect(address).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(anycast.state().listeners, 0);
+}
+
+fn exchange_after_name(stream: &mut std::net::TcpStream, bytes: &[u8]) -> Vec<u8> {
+    stream.read_exact(&mut [0]).unwrap();
+    exchange(stream, bytes)
+}
+
+#[test]
+fn an_address_that_somebody_has_is_an_error_and_the_rest_is_listened_on() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = FlowListener {
+        address: listener.local_addr().unwrap(),
+        protocol: FlowProtocol::Tcp,
+    };
+    let anycast = Anycast::start(|_, _| 0).unwrap();
+    let usual = FlowLimits::USUAL;
+    let (flows, _) = behind(anycast.attach(1).unwrap(), usual, vec![target(says(b'1'))]);
+    let wanted = BTreeSet::from([on(FlowProtocol::Tcp), taken]);
+    let errors = flows.listen(&wanted);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].to_string().contains("taken by another process"));
+    assert_eq!(flows.listeners().len(), 1);
+    assert_eq!(who(flows.listeners()[0].bound), b'1');
+    // Free again, it is there with the next call.
+    drop(listener);
+    assert!(flows.listen(&wanted).is_empty());
+    assert_eq!(who(taken.address), b'1');
+}
+
+#[test]
+fn with_no_room_connections_wait_and_none_is_lost() {
+    let limits = FlowLimits {
+        // One is kept for the connection that comes next.
+        tcp_flows: 3,
+        ..FlowLimits::USUAL
+    };
+    let anycast = Anycast::start(|_, _| 0).unwrap();
+    let targets = vec![target(says(b'1'))];
+    let (flows, _) = behind(anycast.attach(1).unwrap(), limits, targets);
+    let address = listen(&flows, &[on(FlowProtocol::Tcp)])[0];
+    let mut open: Vec<_> = (0..12).map(|_| connect(address)).collect();
+    let mut served = 0;
+    while let Some(mut stream) = open.pop() {
+        // Whoever is served makes room for another.
+        stream
+            .set_read_timeout(Some(Duration::from_millis(50)))
+            .unwrap();
+        match stream.read(&mut [0]) {
+            Ok(1) => served += 1,
+            _ => open.insert(0, stream),
+        }
+    }
+    assert_eq!(served, 12);
+}
+
+/// An endpoint that answers each datagram with its name before it.
+fn datagrams(name: u8) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; 65_536];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            let length = length.min(65_506);
+            let answer = [&[name], &buffer[..length]].concat();
+            socket.send_to(&answer, from).unwrap();
+        }
+    });
+    address
+}
+
+fn ask(client: &UdpSocket, question: &[u8]) -> Vec<u8> {
+    let mut buffer = vec![0; 65_536];
+    client.send(question).unwrap();
+    let length = client.recv(&mut buffer).unwrap();
+    buffer.truncate(length);
+    buffer
+}
+
+#[test]
+fn datagrams_come_to_the_nearest_stay_with_it_and_their_answers_leave_from_the_address() {
+    let near = Arc::new(AtomicU32::new(1));
+    let anycast = nearest(&near);
+    let usual = FlowLimits::USUAL;
+    let one = behind(
+        anycast.attach(1).unwrap(),
+        usual,
+        vec![target(datagrams(b'1'))],
+    );
+    let two = behind(
+        anycast.attach(2).unwrap(),
+        usual,
+        vec![target(datagrams(b'2'))],
+    );
+    let address = listen(&one.0, &[on(FlowProtocol::Udp)])[0];
+    assert_eq!(listen(&two.0, &[on(FlowProtocol::Udp)]), [address]);
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.connect(address).unwrap();
+    for length in [0, 1, 1400, 65_506] {
+        let question = vec![length as u8; length];
+        assert_eq!(ask(&client, &question), [b"1", &question[..]].concat());
+    }
+    // Another is nearer now: what has begun stays.
+    near.store(2, Ordering::Relaxed);
+    assert_eq!(ask(&client, b"a"), b"1a");
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+    other.set_read_timeout(Some(PATIENCE)).unwrap();
+    other.connect(address).unwrap();
+    assert_eq!(ask(&other, b"b"), b"2b");
+    // Many at once, of two clients.
+    for number in 0..20_u8 {
+        client.send(&[number]).unwrap();
+        other.send(&[number]).unwrap();
+    }
+    let mut buffer = [0; 16];
+    for number in 0..20_u8 {
+        for (socket, name) in [(&client, b'1'), (&other, b'2')] {
+            let length = socket.recv(&mut buffer).unwrap();
+            assert_eq!(buffer[..length], [name, number]);
+        }
+    }
+    let members = anycast.state().members;
+    assert_eq!((members[0].datagrams, members[1].datagrams), (25, 21));
+    assert_eq!(anycast.state().dropped, 0);
+
+    // A conversation goes on where nothing is listened for any more.
+    listen(&two.0, &[]);
+    assert_eq!(ask(&other, b"c"), b"2c");
+    // With its process it moves.
+    drop(two);
+    anycast.detach(2);
+    assert_eq!(ask(&other, b"d"), b"1d");
+    listen(&one.0, &[]);
+    drop(one);
+    anycast.detach(1);
+    assert_eq!(anycast.state().listeners, 0);
+}
+
+#[test]
+fn listeners_that_are_closed_and_opened_again_serve_again() {
+    let anycast = Anycast::start(|_, _| 0).unwrap();
+    let usual = FlowLimits::USUAL;
+    let targets = vec![target(datagrams(b'1'))];
+    let (flows, _) = behind(anycast.attach(1).unwrap(), usual, targets);
+    let address = listen(&flows, &[on(FlowProtocol::Udp)])[0];
+    let fixed = FlowListener {
+        address,
+        protocol: FlowProtocol::Udp,
+    };
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.connect(address).unwrap();
+    assert_eq!(ask(&client, b"a"), b"1a");
+    listen(&flows, &[]);
+    assert_eq!(ask(&client, b"b"), b"1b");
+    // As any free port it was another listener: the address itself is taken until that is done.
+    assert_eq!(flows.listen(&BTreeSet::from([fixed])).len(), 1);
+    assert_eq!(listen(&flows, &[on(FlowProtocol::Udp)]), [address]);
+    assert_eq!(ask(&client, b"c"), b"1c");
+}
