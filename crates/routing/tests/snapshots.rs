@@ -384,6 +384,94 @@ fn an_alias_looks_whether_anything_is_healthy_behind_the_name() {
     assert_eq!(answer(&node), ["app.example.com. 300 A 127.80.0.1"]);
 }
 
+/// A load balancer's name with these addresses, each with a check of its own.
+fn balancer(addresses: &[&str]) -> Arc<OutsideNames> {
+    let stands = OutsideName {
+        addresses: addresses
+            .iter()
+            .map(|text| OutsideAddress {
+                address: text.parse().unwrap(),
+                check: HealthCheckId(format!("balancer/{text}")),
+            })
+            .collect(),
+        answer: OutsideAnswer::AllHealthy,
+    };
+    let zone = OutsideZone {
+        name: name("us-east-1.elb.amazonaws.com"),
+        ttl: 60,
+        names: [(name("it-1.us-east-1.elb.amazonaws.com"), stands)].into(),
+    };
+    let id = ZoneId::new("Z35SXDOTRQ7X7K").unwrap();
+    OutsideNames([(id, zone)].into()).into()
+}
+
+#[test]
+fn a_name_of_several_and_an_alias_of_it_answer_with_all_that_are_healthy() {
+    let zone = zone("Z1", "example.com");
+    let target = "it-1.us-east-1.elb.amazonaws.com";
+    let to_balancer = |owner: &str| {
+        let mut set = alias(owner, RecordKind::A, target, true);
+        if let routing::Content::Alias(alias) = &mut set.content {
+            alias.zone = ZoneId::new("Z35SXDOTRQ7X7K").unwrap();
+        }
+        set
+    };
+    let role = |set, id: &str, role| selected(set, id, Policy::Failover(role));
+    let first = role(
+        to_balancer("app.example.com"),
+        "1",
+        routing::FailoverRole::Primary,
+    );
+    let second = role(
+        set("app.example.com 60 A 192.0.2.9"),
+        "2",
+        routing::FailoverRole::Secondary,
+    );
+    let mut view = View::default();
+    view.change(|view| {
+        view.zone(&zone);
+        view.group(&zone, &[first, second]);
+        view.group(&zone, &[to_balancer("www.example.com")]);
+    });
+    let node = Node::new(Locator::new(None));
+    node.refresh_with(
+        &view,
+        &balancer(&["127.32.1.1", "127.33.1.1", "127.34.1.1"]),
+    );
+    assert_eq!(node.snapshot().faults(), &[] as &[String]);
+    let answers = |asked: &str| {
+        let mut answers = ask(&node, asked).answer;
+        answers.sort();
+        answers
+    };
+    let set = |at: &str, healthy| {
+        let check = HealthCheckId(format!("balancer/{at}"));
+        assert!(node.board().set(&check, healthy));
+    };
+    let all = ["127.32.1.1", "127.33.1.1", "127.34.1.1"];
+    let of = |asked: &str, which: &[&str]| -> Vec<String> {
+        let lines = which.iter().map(|at| format!("{asked}. 60 A {at}"));
+        lines.collect()
+    };
+    for asked in [target, "www.example.com", "app.example.com"] {
+        assert_eq!(answers(asked), of(asked, &all));
+    }
+    set("127.33.1.1", false);
+    for asked in [target, "www.example.com", "app.example.com"] {
+        assert_eq!(answers(asked), of(asked, &[all[0], all[2]]));
+    }
+    set("127.32.1.1", false);
+    set("127.34.1.1", false);
+    // None is healthy: all are answered, and whoever has another way takes that.
+    for asked in [target, "www.example.com"] {
+        assert_eq!(answers(asked), of(asked, &all));
+    }
+    assert_eq!(
+        answers("app.example.com"),
+        ["app.example.com. 60 A 192.0.2.9"]
+    );
+}
+
 #[test]
 fn of_two_zones_with_one_name_the_first_answers() {
     let (one, two) = (zone("Z1", "example.com"), zone("Z2", "example.com"));
