@@ -6,7 +6,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use types::{AccountId, ConfigurationView};
 
-use crate::model::{AccessKey, Account, Group, InstanceProfile, ManagedPolicy, Role, User};
+use crate::model::{
+    AccessKey, Account, Group, InstanceProfile, ManagedPolicy, Role, ServerCertificate, User,
+};
 
 /// The version of the bytes that this code writes, and the greatest it reads.
 pub const FORMAT_VERSION: u8 = 1;
@@ -42,6 +44,10 @@ impl Entry for ManagedPolicy {
 
 impl Entry for InstanceProfile {
     const NAME: &'static str = "instance-profile";
+}
+
+impl Entry for ServerCertificate {
+    const NAME: &'static str = "server-certificate";
 }
 
 impl Entry for AccessKey {

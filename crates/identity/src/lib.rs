@@ -28,6 +28,7 @@ mod principals;
 mod root_key;
 mod root_keys;
 mod sealer;
+mod server_certificate;
 mod service;
 mod session;
 mod sts;
@@ -49,4 +50,5 @@ pub use root_keys::{RootKeys, RootKeysError};
 pub use sealer::{
     NONCE_BYTES, OPERATOR_KEY_BYTES, OVERHEAD_BYTES, Purpose, SealError, Sealer, random,
 };
+pub use server_certificate::OpenedCertificate;
 pub use service::{Service, ServiceConfig};

@@ -197,6 +197,39 @@ pub struct InstanceProfile {
     pub tags: Tags,
 }
 
+/// A server certificate.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerCertificate {
+    /// The name, in the case it was given.
+    pub name: String,
+    /// `ASCA…`.
+    pub id: String,
+    /// Its path.
+    pub path: String,
+    /// When it was uploaded.
+    pub created: Milliseconds,
+    /// When it ends.
+    pub expires: Milliseconds,
+    /// The certificate itself, in PEM.
+    pub body: Box<str>,
+    /// Those between it and its authority, in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Box<str>>,
+    /// Its key in PEM, sealed with the operator's key for this very id; base64.
+    pub sealed: String,
+    /// Its tags.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: Tags,
+}
+
+impl ServerCertificate {
+    /// Its ARN, in that account.
+    pub fn arn(&self, account: AccountId) -> String {
+        arn(account, "server-certificate", &self.path, &self.name)
+    }
+}
+
 /// The ARN of something of IAM: `arn:aws:iam::111122223333:user/division/alice`.
 pub fn arn(account: AccountId, kind: &str, path: &str, name: &str) -> String {
     format!("arn:aws:iam::{account}:{kind}{path}{name}")

@@ -45,6 +45,8 @@ pub enum Purpose {
     Credentials,
     /// The key that a site keeps its contents under; the id is the site's name.
     SiteKey,
+    /// The key of a server certificate; the id is the certificate's unique id.
+    ServerCertificate,
 }
 
 impl Purpose {
@@ -56,6 +58,7 @@ impl Purpose {
             Purpose::Session => b"session",
             Purpose::Credentials => b"credentials",
             Purpose::SiteKey => b"site-key",
+            Purpose::ServerCertificate => b"server-certificate",
         }
     }
 }

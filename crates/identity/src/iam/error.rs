@@ -5,6 +5,7 @@ use aws::access::Denied;
 use aws::query::QueryFault;
 
 use crate::entries::EntryError;
+use crate::server_certificate::CertificateFault;
 
 /// Why an operation failed. It prints as the service's text, and never repeats a secret.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -33,6 +34,9 @@ pub(crate) enum IamError {
     /// A policy is no policy, and where.
     #[error("{0}")]
     MalformedPolicyDocument(String),
+    /// A server certificate isn't what it should be.
+    #[error("{0}")]
+    Certificate(CertificateFault),
     /// The policy is none that can be attached to that.
     #[error("{0}")]
     PolicyNotAttachable(String),
@@ -66,6 +70,12 @@ impl IamError {
 impl From<Denied> for IamError {
     fn from(denied: Denied) -> IamError {
         IamError::Denied(denied)
+    }
+}
+
+impl From<CertificateFault> for IamError {
+    fn from(fault: CertificateFault) -> IamError {
+        IamError::Certificate(fault)
     }
 }
 
@@ -105,6 +115,8 @@ impl From<IamError> for ServiceError {
             }
             IamError::LimitExceeded(_) => with_status(409, "LimitExceeded"),
             IamError::MalformedPolicyDocument(_) => with_status(400, "MalformedPolicyDocument"),
+            IamError::Certificate(CertificateFault::Pair) => with_status(400, "KeyPairMismatch"),
+            IamError::Certificate(_) => with_status(400, "MalformedCertificate"),
             IamError::PolicyNotAttachable(_) => with_status(400, "PolicyNotAttachable"),
             IamError::Unmodifiable(_) => with_status(400, "UnmodifiableEntity"),
             IamError::Denied(denied) => denied.in_xml(),

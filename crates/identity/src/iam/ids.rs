@@ -23,6 +23,8 @@ pub(crate) enum IdKind {
     Policy,
     /// An instance profile: `AIPA…`.
     InstanceProfile,
+    /// A server certificate: `ASCA…`.
+    ServerCertificate,
 }
 
 impl IdKind {
@@ -33,6 +35,7 @@ impl IdKind {
             IdKind::Role => "AROA",
             IdKind::Policy => "ANPA",
             IdKind::InstanceProfile => "AIPA",
+            IdKind::ServerCertificate => "ASCA",
         }
     }
 }
@@ -103,6 +106,7 @@ mod tests {
             (IdKind::Role, "AROA"),
             (IdKind::Policy, "ANPA"),
             (IdKind::InstanceProfile, "AIPA"),
+            (IdKind::ServerCertificate, "ASCA"),
         ] {
             let id = unique_id(&environment, kind);
             assert!(id.starts_with(prefix) && id.len() == 21, "{id}");

@@ -26,6 +26,9 @@ pub(crate) const POLICIES_PER_ACCOUNT: usize = 1_500;
 /// Instance profiles of an account: `InstanceProfilesPerAccount`.
 pub(crate) const INSTANCE_PROFILES_PER_ACCOUNT: usize = 1_000;
 
+/// Server certificates of an account: `ServerCertificatesPerAccount`.
+pub(crate) const SERVER_CERTIFICATES_PER_ACCOUNT: usize = 20;
+
 /// Versions of a managed policy: `VersionsPerPolicy`.
 pub(crate) const VERSIONS_PER_POLICY: usize = 5;
 

@@ -4,7 +4,7 @@
 use super::IamError;
 use super::request::IamRequest;
 use crate::entries::{self, Entry};
-use crate::model::{Group, InstanceProfile, User};
+use crate::model::{Group, InstanceProfile, ServerCertificate, User};
 
 /// The user of that name, with the revision that set it.
 ///
@@ -39,6 +39,20 @@ pub(crate) fn instance_profile(
 ) -> Result<(u64, InstanceProfile), IamError> {
     found(request, name, || {
         format!("Instance Profile {name} cannot be found.")
+    })
+}
+
+/// The server certificate of that name, with the revision that set it.
+///
+/// # Errors
+///
+/// `NoSuchEntity`.
+pub(crate) fn server_certificate(
+    request: &IamRequest<'_>,
+    name: &str,
+) -> Result<(u64, ServerCertificate), IamError> {
+    found(request, name, || {
+        format!("The Server Certificate with name {name} cannot be found.")
     })
 }
 

@@ -13,12 +13,12 @@ use super::error::IamError;
 use super::operations::{
     access_keys, account, attachments, authorization_details, credentials, groups, inline_policies,
     instance_profiles, memberships, policies, policy_entities, policy_versions, resource_tags,
-    role_changes, roles, service_linked_roles, simulate, user_tags, users,
+    role_changes, roles, server_certificates, service_linked_roles, simulate, user_tags, users,
 };
 use super::questions::{self, Gives, Resources};
 use super::request::IamRequest;
 use crate::Service;
-use crate::model::{Group, InstanceProfile, ManagedPolicy, Role, User};
+use crate::model::{Group, InstanceProfile, ManagedPolicy, Role, ServerCertificate, User};
 
 /// What an operation is on its way to.
 type Answer<'a> = Pin<Box<dyn Future<Output = Result<Reply, IamError>> + Send + 'a>>;
@@ -142,7 +142,11 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("DeleteRolePolicy", role, inline_policies::delete::<Role>),
     row!("DeleteSAMLProvider", everything),
     row!("DeleteSSHPublicKey", user),
-    row!("DeleteServerCertificate", everything),
+    row!(
+        "DeleteServerCertificate",
+        server_certificate,
+        server_certificates::delete
+    ),
     row!(
         "DeleteServiceLinkedRole",
         role,
@@ -226,7 +230,11 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("GetRolePolicy", role, inline_policies::get::<Role>),
     row!("GetSAMLProvider", everything),
     row!("GetSSHPublicKey", user),
-    row!("GetServerCertificate", everything),
+    row!(
+        "GetServerCertificate",
+        server_certificate,
+        server_certificates::get
+    ),
     row!("GetServiceLastAccessedDetails", everything),
     row!("GetServiceLastAccessedDetailsWithEntities", everything),
     row!(
@@ -288,11 +296,15 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("ListSAMLProviderTags", everything),
     row!("ListSAMLProviders", everything, credentials::saml_providers),
     row!("ListSSHPublicKeys", user, credentials::ssh_public_keys),
-    row!("ListServerCertificateTags", everything),
+    row!(
+        "ListServerCertificateTags",
+        server_certificate,
+        resource_tags::list::<ServerCertificate>
+    ),
     row!(
         "ListServerCertificates",
-        everything,
-        credentials::server_certificates
+        server_certificates,
+        server_certificates::list
     ),
     row!(
         "ListServiceSpecificCredentials",
@@ -362,7 +374,11 @@ pub(crate) const OPERATIONS: &[Row] = &[
     ),
     row!("TagRole", role + Tags, resource_tags::tag::<Role>),
     row!("TagSAMLProvider", everything),
-    row!("TagServerCertificate", everything),
+    row!(
+        "TagServerCertificate",
+        server_certificate + Tags,
+        resource_tags::tag::<ServerCertificate>
+    ),
     row!("TagUser", user + Tags, user_tags::tag),
     row!(
         "UntagInstanceProfile",
@@ -378,7 +394,11 @@ pub(crate) const OPERATIONS: &[Row] = &[
     ),
     row!("UntagRole", role + TagKeys, resource_tags::untag::<Role>),
     row!("UntagSAMLProvider", everything),
-    row!("UntagServerCertificate", everything),
+    row!(
+        "UntagServerCertificate",
+        server_certificate + TagKeys,
+        resource_tags::untag::<ServerCertificate>
+    ),
     row!("UntagUser", user + TagKeys, user_tags::untag),
     row!("UpdateAccessKey", user, access_keys::update),
     row!("UpdateAccountPasswordPolicy", everything),
@@ -395,11 +415,19 @@ pub(crate) const OPERATIONS: &[Row] = &[
     ),
     row!("UpdateSAMLProvider", everything),
     row!("UpdateSSHPublicKey", user),
-    row!("UpdateServerCertificate", everything),
+    row!(
+        "UpdateServerCertificate",
+        renamed_certificate,
+        server_certificates::update
+    ),
     row!("UpdateServiceSpecificCredential", user),
     row!("UpdateSigningCertificate", user),
     row!("UpdateUser", user_and_new_name, users::update),
     row!("UploadSSHPublicKey", user),
-    row!("UploadServerCertificate", everything),
+    row!(
+        "UploadServerCertificate",
+        new_server_certificate + Tags,
+        server_certificates::upload
+    ),
     row!("UploadSigningCertificate", user),
 ];

@@ -50,6 +50,8 @@ pub(crate) const ROLE_NAME: Parameter = name("RoleName", 64);
 pub(crate) const POLICY_NAME: Parameter = name("PolicyName", 128);
 /// An instance profile.
 pub(crate) const INSTANCE_PROFILE_NAME: Parameter = name("InstanceProfileName", 128);
+/// A server certificate.
+pub(crate) const SERVER_CERTIFICATE_NAME: Parameter = name("ServerCertificateName", 128);
 /// A path.
 pub(crate) const PATH: Parameter = Parameter {
     name: "Path",
@@ -99,6 +101,16 @@ pub(crate) const fn arn(name: &'static str) -> Parameter {
         name,
         shortest: 20,
         longest: 2048,
+        text: Text::Any,
+    }
+}
+
+/// A text in PEM, by its length.
+pub(crate) const fn pem(name: &'static str, longest: usize) -> Parameter {
+    Parameter {
+        name,
+        shortest: 1,
+        longest,
         text: Text::Any,
     }
 }

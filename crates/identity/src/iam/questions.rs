@@ -8,12 +8,14 @@ use aws::access::Question;
 use super::error::IamError;
 use super::parameters::{
     GROUP_NAME, INSTANCE_PROFILE_NAME, NEW_USER_NAME, PATH, PATH_PREFIX, PERMISSIONS_BOUNDARY,
-    POLICY_ARN, POLICY_NAME, Parameter, ROLE_NAME, USER_NAME, arn,
+    POLICY_ARN, POLICY_NAME, Parameter, ROLE_NAME, SERVER_CERTIFICATE_NAME, USER_NAME, arn,
 };
 use super::request::IamRequest;
 use super::service_linked::{self, LinkedService};
 use crate::entries::{self, Entry};
-use crate::model::{self, AccessKey, Group, InstanceProfile, ManagedPolicy, Role, Tags, User};
+use crate::model::{
+    self, AccessKey, Group, InstanceProfile, ManagedPolicy, Role, ServerCertificate, Tags, User,
+};
 
 /// What an operation's row finds in a request: everything that its caller must be allowed.
 #[derive(Clone, Copy)]
@@ -159,6 +161,23 @@ impl Named for InstanceProfile {
     }
 }
 
+impl Named for ServerCertificate {
+    const KIND: &'static str = "server-certificate";
+    const TAG_ACTION: Option<&'static str> = Some("iam:TagServerCertificate");
+
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn tags(&self) -> Option<&Tags> {
+        Some(&self.tags)
+    }
+}
+
 /// Done to nothing in particular.
 pub(crate) fn everything(request: &IamRequest<'_>, action: &'static str) -> Questions {
     Ok(vec![Question::new(action, "*", request.account())])
@@ -275,6 +294,29 @@ pub(crate) fn new_instance_profile(request: &IamRequest<'_>, action: &'static st
 /// Done to all instance profiles at `PathPrefix`.
 pub(crate) fn instance_profiles(request: &IamRequest<'_>, action: &'static str) -> Questions {
     all_at_path::<InstanceProfile>(request, action)
+}
+
+/// Done to the server certificate that `ServerCertificateName` names.
+pub(crate) fn server_certificate(request: &IamRequest<'_>, action: &'static str) -> Questions {
+    let name = request.required(&SERVER_CERTIFICATE_NAME)?;
+    named::<ServerCertificate>(request, action, name)
+}
+
+/// Done to a server certificate that is to be.
+pub(crate) fn new_server_certificate(request: &IamRequest<'_>, action: &'static str) -> Questions {
+    new::<ServerCertificate>(request, action, &SERVER_CERTIFICATE_NAME)
+}
+
+/// Done to a server certificate and to what it becomes.
+pub(crate) fn renamed_certificate(request: &IamRequest<'_>, action: &'static str) -> Questions {
+    let name = request.required(&SERVER_CERTIFICATE_NAME)?;
+    let new_name = SERVER_CERTIFICATE_NAME.named("NewServerCertificateName");
+    renamed::<ServerCertificate>(request, action, name, &new_name)
+}
+
+/// Done to all server certificates at `PathPrefix`.
+pub(crate) fn server_certificates(request: &IamRequest<'_>, action: &'static str) -> Questions {
+    all_at_path::<ServerCertificate>(request, action)
 }
 
 /// Done to the instance profile that `InstanceProfileName` names, and hands it the role that

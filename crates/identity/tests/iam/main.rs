@@ -18,6 +18,7 @@ mod integrity;
 mod managed_policies;
 mod questions;
 mod roles;
+mod server_certificates;
 mod simulations;
 mod support;
 mod table;

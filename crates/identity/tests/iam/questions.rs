@@ -22,7 +22,8 @@ fn one(api: &Api, operation: &str, parameters: &[(&str, &str)]) -> (String, Vec<
 }
 
 /// Parameters of all kinds: an operation takes those that it knows.
-const EVERY_NAME: [(&str, &str); 13] = [
+const EVERY_NAME: [(&str, &str); 14] = [
+    ("ServerCertificateName", "c"),
     ("UserName", "alice"),
     ("GroupName", "g"),
     ("AccountAlias", "abc"),
@@ -87,7 +88,9 @@ const GIVING: [Giving; 4] = [
             "TagInstanceProfile",
             "TagPolicy",
             "TagRole",
+            "TagServerCertificate",
             "TagUser",
+            "UploadServerCertificate",
         ],
     ),
     (
@@ -97,6 +100,7 @@ const GIVING: [Giving; 4] = [
             "UntagInstanceProfile",
             "UntagPolicy",
             "UntagRole",
+            "UntagServerCertificate",
             "UntagUser",
         ],
     ),

@@ -6,7 +6,7 @@ use aws::query::Reply;
 
 use crate::Service;
 use crate::iam::paging::{Page, Paging};
-use crate::iam::parameters::{PATH_PREFIX, USER_NAME, one_of};
+use crate::iam::parameters::{USER_NAME, one_of};
 use crate::iam::request::IamRequest;
 use crate::iam::{IamError, lookup};
 
@@ -75,15 +75,6 @@ pub(crate) async fn signing_certificates(
 ) -> Result<Reply, IamError> {
     check_user(request)?;
     nothing(request, "Certificates")
-}
-
-/// `ListServerCertificates`.
-pub(crate) async fn server_certificates(
-    _: &Service,
-    request: &IamRequest<'_>,
-) -> Result<Reply, IamError> {
-    request.optional(&PATH_PREFIX)?;
-    nothing(request, "ServerCertificateMetadataList")
 }
 
 /// `ListSAMLProviders`.

@@ -16,6 +16,7 @@ pub(super) mod policy_versions;
 pub(super) mod resource_tags;
 pub(super) mod role_changes;
 pub(super) mod roles;
+pub(super) mod server_certificates;
 pub(super) mod service_linked_roles;
 pub(super) mod simulate;
 pub(super) mod user_tags;

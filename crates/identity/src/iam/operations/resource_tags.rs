@@ -1,14 +1,17 @@
-//! Tags of roles, managed policies and instance profiles: to set, take away and list them.
+//! Tags of roles, managed policies, instance profiles and server certificates: to set, take away
+//! and list them.
 
 use aws::query::Reply;
 
 use crate::Service;
 use crate::entries::{self, Entry};
 use crate::iam::change::put;
-use crate::iam::parameters::{INSTANCE_PROFILE_NAME, POLICY_ARN, Parameter, ROLE_NAME};
+use crate::iam::parameters::{
+    INSTANCE_PROFILE_NAME, POLICY_ARN, Parameter, ROLE_NAME, SERVER_CERTIFICATE_NAME,
+};
 use crate::iam::request::IamRequest;
 use crate::iam::{IamError, holder, lookup, managed, tags};
-use crate::model::{InstanceProfile, ManagedPolicy, Role, Tags};
+use crate::model::{InstanceProfile, ManagedPolicy, Role, ServerCertificate, Tags};
 
 /// Something that has tags.
 pub(crate) trait Tagged: Entry {
@@ -97,7 +100,29 @@ impl Tagged for InstanceProfile {
     }
 }
 
-/// `TagRole`, `TagPolicy`, `TagInstanceProfile`: sets tags beside those that are there.
+impl Tagged for ServerCertificate {
+    const PARAMETER: Parameter = SERVER_CERTIFICATE_NAME;
+    const QUOTA: &'static str = "TagsPerServerCertificate";
+
+    fn modifiable(request: &IamRequest<'_>) -> Result<(u64, ServerCertificate), IamError> {
+        lookup::server_certificate(request, request.required(&SERVER_CERTIFICATE_NAME)?)
+    }
+
+    fn tags_of(request: &IamRequest<'_>) -> Result<Tags, IamError> {
+        Ok(ServerCertificate::modifiable(request)?.1.tags)
+    }
+
+    fn key(&self, request: &IamRequest<'_>) -> String {
+        entries::key::<ServerCertificate>(request.account(), &self.name)
+    }
+
+    fn tags_mut(&mut self) -> &mut Tags {
+        &mut self.tags
+    }
+}
+
+/// `TagRole`, `TagPolicy`, `TagInstanceProfile`, `TagServerCertificate`: sets tags beside those
+/// that are there.
 pub(crate) async fn tag<T: Tagged>(
     service: &Service,
     request: &IamRequest<'_>,
