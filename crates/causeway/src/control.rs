@@ -21,6 +21,7 @@ use crate::failure::{ExitCode, Failure};
 use crate::faults::{Fault, FaultId};
 use crate::listing::PageStart;
 use crate::protocol::{ExplainQuestion, FlowQuestion, LinkState};
+use crate::supervisor::EntryReport;
 
 /// The signing name of the control API.
 pub const SERVICE: &str = "causeway";
@@ -165,6 +166,8 @@ pub struct StatusReport {
     pub delay_scale: f64,
     /// How long it has been running.
     pub running_milliseconds: u64,
+    /// The application's entry, if there is an application.
+    pub entry: Option<EntryReport>,
     /// Its sites.
     pub sites: Vec<SiteReport>,
     /// Its links, each direction on its own.

@@ -13,6 +13,7 @@ use runtime::{
     SystemEnvironment, Termination, listen, listen_beside, look_at_datagrams,
 };
 use serde_json::json;
+use tokio::sync::oneshot;
 use types::{ByteSize, Environment, SiteName, Span, Timestamp, ZoneLetter};
 
 use crate::cli;
@@ -20,7 +21,7 @@ use crate::failure::{Cause, Failure};
 use crate::files;
 use crate::lab::{KEY_VARIABLE, Lab, OTHER_DIRECTORY, OperatorKey, Settings, Wishes};
 use crate::output;
-use crate::supervisor::{AppCommand, Door, Supervisor};
+use crate::supervisor::{AppCommand, Door, EntryReport, Supervisor};
 
 /// The file of a directory's lock, as [`DirectoryLock`] names it.
 const LOCK: &str = "lock";
@@ -45,6 +46,9 @@ const APP_ZONES: [ZoneLetter; 2] = [ZoneLetter::A, ZoneLetter::B];
 /// How long `up` waits, once every site serves, for the links between them. Regions serve without
 /// any, so what is missing then is only said.
 const LINKS_WAIT: Span = Span::seconds(1);
+
+/// How long `up` waits for the application's entry before it says where that is.
+const ENTRY_WAIT: Duration = Duration::from_secs(5);
 
 /// Runs a lab until it is asked to end.
 pub fn up(options: &cli::Up) -> Result<(), Failure> {
@@ -111,10 +115,12 @@ async fn run(
     runtime::spawn_vital("leases", Arc::clone(&supervisor).keep_leases());
     runtime::spawn_vital("majorities", Arc::clone(&supervisor).keep_majorities());
     runtime::spawn_vital("certificates", Arc::clone(&supervisor).keep_certificates());
+    let entry = start_entry(&supervisor);
     let ready = environment.now().monotonic - begun;
     let unconnected = supervisor.await_links(LINKS_WAIT).await;
     let connected = environment.now().monotonic - begun;
-    banner.print(ready, connected, &unconnected)?;
+    runtime::within(ENTRY_WAIT, entry).await;
+    banner.print(ready, connected, &unconnected, supervisor.entry())?;
     tokio::select! {
         signal = termination.next() => {
             output::note(format!("{signal}: stopping (again: at once)"));
@@ -127,6 +133,18 @@ async fn run(
     }
     stop(&supervisor, &mut termination).await;
     Ok(())
+}
+
+/// Begins to make the application's entry; rings when it is whole or given up.
+fn start_entry(supervisor: &Arc<Supervisor>) -> oneshot::Receiver<()> {
+    let (ring, rung) = oneshot::channel();
+    let entry = Arc::clone(supervisor).keep_entry();
+    runtime::spawn(async move {
+        entry.await;
+        // Nobody listens any more once `up` has said what there is.
+        ring.send(()).ok();
+    });
+    rung
 }
 
 /// The application that runs in every Region, if there is to be one.
@@ -357,9 +375,10 @@ impl Banner {
         ready: Span,
         connected: Span,
         unconnected: &[(SiteName, SiteName)],
+        entry: Option<EntryReport>,
     ) -> Result<(), Failure> {
         if self.json {
-            return self.print_json(ready, connected, unconnected);
+            return self.print_json(ready, connected, unconnected, entry);
         }
         let mut sites = String::new();
         for site in &self.sites {
@@ -369,6 +388,10 @@ impl Banner {
             Some(address) => format!("{address}, UDP and TCP, from the nearest edge"),
             None => "nobody answers: the lab has no edge".to_owned(),
         };
+        let entry = entry.iter().flat_map(EntryReport::lines);
+        let entry: String = entry
+            .map(|line| format!("  {:<16}{line}\n", "the application"))
+            .collect();
         let pairs = unconnected
             .iter()
             .map(|(from, to)| format!("{from} -> {to}"));
@@ -384,7 +407,7 @@ impl Banner {
 Ready after {ready:.2} s. Data in {data}. Ctrl-C stops everything.
 
   {all:<16}{front_door}
-{sites}  {names:<16}{dns}
+{sites}{entry}  {names:<16}{dns}
   {between:<16}{links}
 
 In another shell{variable}:
@@ -415,6 +438,7 @@ Then try:
         ready: Span,
         connected: Span,
         unconnected: &[(SiteName, SiteName)],
+        entry: Option<EntryReport>,
     ) -> Result<(), Failure> {
         let sites = self.sites.iter().map(|site| {
             json!({
@@ -432,6 +456,7 @@ Then try:
             "links_milliseconds": unconnected.is_empty().then_some(connected.0 / 1000),
             "endpoint": self.front_door,
             "dns": self.dns,
+            "entry": entry,
             "data": self.data,
             "sites": sites.collect::<Vec<_>>(),
             "unconnected": pairs.collect::<Vec<_>>(),

@@ -11,6 +11,7 @@ use crate::control::{Command, LinkReport, SiteReport, StatusReport};
 use crate::duration;
 use crate::failure::Failure;
 use crate::output::{self, Table};
+use crate::supervisor::EntryReport;
 
 /// Prints it.
 pub fn status(command: &Status) -> Result<(), Failure> {
@@ -58,6 +59,9 @@ fn render(report: &StatusReport) -> String {
     }
     if report.sites.iter().any(|site| !site.apps.is_empty()) {
         text.push_str(&format!("\n{}", apps(&report.sites)));
+    }
+    for line in report.entry.iter().flat_map(EntryReport::lines) {
+        text.push_str(&format!("entry: {line}\n"));
     }
     if !report.links.is_empty() {
         text.push_str(&format!("\n{}", links(&report.links)));

@@ -1,8 +1,7 @@
-//! The lab's AWS APIs as a game day calls them: DynamoDB, S3, IAM and Route 53 through the front
-//! door, signed with the lab's root key. One request a connection: it deploys and it counts, it is
-//! no load. It tries nothing again but what Route 53 asks to be sent later.
+//! The lab's AWS APIs as a game day and the supervisor call them: DynamoDB, S3, IAM, Route 53 and
+//! Global Accelerator through the front door, signed with the lab's root key. One request a
+//! connection: it deploys and it counts, it is no load. It tries nothing again but what Route 53 asks to be sent later.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use http::request::Builder;
 use http::{Method, Request, StatusCode};
 use identity::RootKey;
 use md5::{Digest, Md5};
-use runtime::{RequestError, SystemEnvironment};
+use runtime::{Endpoint, RequestError, SystemEnvironment};
 use serde_json::Value;
 use types::{Environment, Region, Span};
 
@@ -38,10 +37,13 @@ const ROUTE53: &str = "/2013-04-01";
 /// The Region that Route 53's requests are signed for, as AWS has it.
 const GLOBAL: &str = "us-east-1";
 
+/// The Region that Global Accelerator's requests are signed for, as AWS has it.
+const ACCELERATORS: &str = "us-west-2";
+
 /// A way to the lab's APIs.
 #[derive(Clone)]
 pub struct Api {
-    front_door: SocketAddr,
+    front_door: Endpoint,
     key: RootKey,
     environment: Arc<SystemEnvironment>,
 }
@@ -81,9 +83,13 @@ pub enum ApiError {
 
 impl Api {
     /// The APIs behind that front door, for whoever has that key.
-    pub fn new(front_door: SocketAddr, key: RootKey, environment: Arc<SystemEnvironment>) -> Api {
+    pub fn new(
+        front_door: impl Into<Endpoint>,
+        key: RootKey,
+        environment: Arc<SystemEnvironment>,
+    ) -> Api {
         Api {
-            front_door,
+            front_door: front_door.into(),
             key,
             environment,
         }
@@ -103,6 +109,26 @@ impl Api {
         let answer = self.call("dynamodb", region, &what, request, input.to_string());
         let answer = answer.await?;
         serde_json::from_str(&answer).map_err(|_| strange(&what, &answer))
+    }
+
+    /// Calls an operation of Global Accelerator.
+    pub async fn accelerators(&self, operation: &str, input: &Value) -> Result<Value, ApiError> {
+        let request = Request::post("/")
+            .header(
+                "x-amz-target",
+                format!("GlobalAccelerator_V20180706.{operation}"),
+            )
+            .header(CONTENT_TYPE, "application/x-amz-json-1.1");
+        let region = ACCELERATORS.parse().expect("it is in the table of Regions");
+        let answer = self.call(
+            "globalaccelerator",
+            region,
+            operation,
+            request,
+            input.to_string(),
+        );
+        let answer = answer.await?;
+        serde_json::from_str(&answer).map_err(|_| strange(operation, &answer))
     }
 
     /// Calls Route 53: the path from behind the version, as `/hostedzone`. Gives the XML. Tries
@@ -178,7 +204,7 @@ impl Api {
         request: Builder,
         body: String,
     ) -> Result<String, ApiError> {
-        let request = request.header(HOST, self.front_door.to_string());
+        let request = request.header(HOST, self.front_door.address.to_string());
         let request = request.body(Bytes::from(body));
         let (mut parts, body) = request.expect("constant parts make a request").into_parts();
         let rules = match service {
@@ -194,7 +220,7 @@ impl Api {
         let signed = sign(&mut parts, &body, &self.key.credentials(), &target, now);
         signed.expect("the root key and our own paths can be signed");
         let request = Request::from_parts(parts, body);
-        let response = runtime::request(self.front_door, request, WAIT).await;
+        let response = runtime::request(self.front_door.clone(), request, WAIT).await;
         let response = response.map_err(|cause| ApiError::Unanswered {
             operation: operation.to_owned(),
             cause,
@@ -249,6 +275,13 @@ pub fn elements<'a>(xml: &'a str, name: &str) -> impl Iterator<Item = String> + 
         let text = text.replace("&quot;", "\"").replace("&apos;", "'");
         Some(text.replace("&amp;", "&"))
     })
+}
+
+/// The text at that place of a JSON answer, which must have it.
+pub fn text_at(answer: &Value, path: &[&str]) -> Result<String, ApiError> {
+    let found = path.iter().fold(answer, |value, name| &value[*name]);
+    let found = found.as_str().map(str::to_owned);
+    found.ok_or_else(|| strange(&path.join("."), &answer.to_string()))
 }
 
 /// The text of an element that the answer must have.

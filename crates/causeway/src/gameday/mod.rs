@@ -2,7 +2,7 @@
 //! language, the plan, the figures and the report are the crate `gameday`'s; here is the way to
 //! real processes.
 
-mod api;
+pub(crate) mod api;
 mod buckets;
 mod deploy;
 mod lab;

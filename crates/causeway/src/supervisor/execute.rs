@@ -73,6 +73,7 @@ impl Supervisor {
                 .then(|| self.lab.settings.dns_address()),
             delay_scale: self.lab.settings.delay_scale,
             running_milliseconds: (now - self.begun).0 / 1000,
+            entry: self.entry(),
             sites,
             links: links
                 .into_iter()

@@ -7,6 +7,7 @@ mod certificates;
 mod compare;
 mod dns;
 mod door;
+mod entry;
 mod execute;
 mod flows;
 mod identity;
@@ -40,6 +41,7 @@ use slot::Slot;
 
 pub use app::AppCommand;
 pub use door::{Door, refusal_response};
+pub use entry::EntryReport;
 
 /// How long a site may take to stop before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
@@ -62,6 +64,8 @@ pub struct Supervisor {
     door: DoorSecret,
     /// The application in every Region.
     app: Option<AppCommand>,
+    /// How far the application's entry is, if there is one.
+    entry: Mutex<Option<EntryReport>>,
     faults: Mutex<FaultTable>,
     /// What accelerators' static addresses lead to.
     addresses: Addresses,
@@ -101,6 +105,7 @@ impl Supervisor {
             operator_key,
             door,
             app,
+            entry: Mutex::default(),
             faults: Mutex::new(FaultTable::default()),
             addresses,
             slots,
