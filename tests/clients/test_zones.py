@@ -81,12 +81,13 @@ class Application(unittest.TestCase):
         self.assertEqual(self.entry["name"], "app.test")
         server = ("127.0.0.1", self.lab.dns_port)
         named = eventually(lambda: dig(server, "app.test", "A"))
-        self.assertEqual(sorted(named), sorted(self.entry["addresses"]))
+        self.assertLessEqual(set(named), set(self.entry["addresses"]))
         self.lab.run("fault", "kill", VIRGINIA)
-        for address in named:
+        for address in self.entry["addresses"]:
             answered = self.zones(VIRGINIA, address)
             self.assertLessEqual(set(answered), {IRELAND + "a", IRELAND + "b"})
-        self.assertEqual(dig(server, "app.test", "A"), named)
+        named = dig(server, "app.test", "A")
+        self.assertTrue(named and set(named) <= set(self.entry["addresses"]), named)
 
     def test_an_application_dies_and_its_region_goes_on(self):
         self.lab.run("fault", "kill", f"{VIRGINIA}/app")
