@@ -88,3 +88,7 @@ pub fn decode<T: Stored>(bytes: &[u8]) -> Result<T, CodecError> {
     let read: Read<T> = serde_json::from_slice(bytes).map_err(malformed)?;
     Ok(read.row)
 }
+
+#[cfg(test)]
+#[path = "codec/tests.rs"]
+mod tests;

@@ -22,7 +22,11 @@ pub(crate) fn check_action(
     action: &Action,
 ) -> Result<(), BalancerError> {
     for arn in action.target_groups() {
-        let group = catalogue::group(view, arn)?;
+        // What isn't the load balancer's owner's isn't there.
+        let group = match arn.account == balancer.account {
+            true => catalogue::group(view, arn)?,
+            false => None,
+        };
         let (_, group) = group.ok_or_else(|| {
             let text = format!("Target group '{arn}' not found");
             BalancerError::refused(Refusal::TargetGroupNotFound, text)

@@ -12,6 +12,7 @@ use crate::arn::{ListenerArn, LoadBalancerArn, RuleArn, TargetGroupArn};
 use crate::error::BalancerError;
 use crate::limits::MAX_PAGE;
 use crate::operation_table::Row;
+use crate::service::{no_balancer, no_group, no_listener, no_rule};
 
 /// Characters of a bad value that an error repeats.
 const MAX_SHOWN: usize = 256;
@@ -31,26 +32,64 @@ pub(crate) trait Named: FromStr {
     const PARAMETER: &'static str;
     /// What refusals call it.
     const NOUN: &'static str;
+
+    /// Whose is what it names?
+    fn account(&self) -> AccountId;
+
+    /// What is said if there is nothing of that name.
+    fn missing(&self) -> BalancerError;
 }
 
 impl Named for LoadBalancerArn {
     const PARAMETER: &'static str = "LoadBalancerArn";
     const NOUN: &'static str = "load balancer";
+
+    fn account(&self) -> AccountId {
+        self.account
+    }
+
+    fn missing(&self) -> BalancerError {
+        no_balancer(self)
+    }
 }
 
 impl Named for ListenerArn {
     const PARAMETER: &'static str = "ListenerArn";
     const NOUN: &'static str = "listener";
+
+    fn account(&self) -> AccountId {
+        self.balancer.account
+    }
+
+    fn missing(&self) -> BalancerError {
+        no_listener()
+    }
 }
 
 impl Named for RuleArn {
     const PARAMETER: &'static str = "RuleArn";
     const NOUN: &'static str = "listener rule";
+
+    fn account(&self) -> AccountId {
+        self.listener.balancer.account
+    }
+
+    fn missing(&self) -> BalancerError {
+        no_rule()
+    }
 }
 
 impl Named for TargetGroupArn {
     const PARAMETER: &'static str = "TargetGroupArn";
     const NOUN: &'static str = "target group";
+
+    fn account(&self) -> AccountId {
+        self.account
+    }
+
+    fn missing(&self) -> BalancerError {
+        no_group(self)
+    }
 }
 
 impl<'a> BalancerRequest<'a> {
@@ -118,7 +157,7 @@ impl<'a> BalancerRequest<'a> {
         self.reply()
     }
 
-    /// The name that the operation asks for.
+    /// The name that the operation asks for. What isn't the caller's own isn't there.
     pub(crate) fn arn<T: Named>(&self) -> Result<T, BalancerError> {
         let found = self.optional_arn()?;
         found.ok_or_else(|| {
@@ -135,17 +174,23 @@ impl<'a> BalancerRequest<'a> {
     pub(crate) fn optional_arn<T: Named>(&self) -> Result<Option<T>, BalancerError> {
         let text = self.members().value(T::PARAMETER);
         text.filter(|text| !text.is_empty())
-            .map(parse_arn)
+            .map(|text| self.own(text))
             .transpose()
     }
 
     /// A list of names.
     pub(crate) fn arns<T: Named>(&self, list: &str) -> Result<Vec<T>, BalancerError> {
-        self.members()
-            .values(list)?
-            .into_iter()
-            .map(parse_arn)
-            .collect()
+        let texts = self.members().values(list)?;
+        texts.into_iter().map(|text| self.own(text)).collect()
+    }
+
+    /// A name of something of the caller's own.
+    pub(crate) fn own<T: Named>(&self, text: &str) -> Result<T, BalancerError> {
+        let arn: T = parse_arn(text)?;
+        match arn.account() == self.account() {
+            true => Ok(arn),
+            false => Err(arn.missing()),
+        }
     }
 
     /// A list of texts.

@@ -161,13 +161,8 @@ impl Service {
                 true => Vec::new(),
                 false => catalogue::replace_balancer(&before, &after),
             };
-            Ok((
-                edits,
-                Amended {
-                    row: after,
-                    outcome,
-                },
-            ))
+            let row = after;
+            Ok((edits, Amended { row, outcome }))
         };
         Ok(self.change(attempt).await?.0)
     }
@@ -191,13 +186,8 @@ impl Service {
                 true => Vec::new(),
                 false => vec![catalogue::replace_group(before.0, &after)],
             };
-            Ok((
-                edits,
-                Amended {
-                    row: after,
-                    outcome,
-                },
-            ))
+            let row = after;
+            Ok((edits, Amended { row, outcome }))
         };
         Ok(self.change(attempt).await?.0)
     }

@@ -11,7 +11,7 @@ use crate::error::{BalancerError, Refusal};
 use crate::input::{actions, conditions};
 use crate::limits::{MAX_PRIORITY, MAX_RULES};
 use crate::model::{Listener, LoadBalancer, LoadBalancerKind, Rule, RuleId};
-use crate::request::{BalancerRequest, Paging, number, parse_arn, required};
+use crate::request::{BalancerRequest, Paging, number, required};
 use crate::service::{Service, no_listener, no_rule};
 use crate::{forwarding, ids, shapes, tags};
 
@@ -287,7 +287,7 @@ fn read_priorities(request: &BalancerRequest<'_>) -> Result<BTreeMap<RuleArn, u3
     let mut priorities = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for pair in request.members().structures("RulePriorities")? {
-        let arn: RuleArn = parse_arn(required(&pair, "RuleArn")?)?;
+        let arn: RuleArn = request.own(required(&pair, "RuleArn")?)?;
         required(&pair, "Priority")?;
         let priority = number(&pair, "Priority", 1, MAX_PRIORITY)?.unwrap_or(MAX_PRIORITY);
         // Two listeners may each have a rule of one priority.

@@ -2,6 +2,13 @@
 //! answer in XML.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
-
+mod access;
+mod attributes;
 mod balancers;
+mod groups;
+mod history;
+mod listeners;
+mod refusals;
+mod rules;
+mod support;
+mod tags;
