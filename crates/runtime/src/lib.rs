@@ -21,10 +21,11 @@ mod process;
 mod tasks;
 
 pub use balance::{
-    Answer, Balance, BalanceListener, BalancerLimits, BalancerOptions, Certificate, Classification,
-    ClientVersion, DesyncMode, End, Exchange, Failure, ForwardedFor, HeaderField, HttpOptions,
-    HttpTarget, ListenerKind, ListenerTls, Next, Outcome, RefusedRequest, RequestHead,
-    TargetVersion, Tier, TlsFacts, TlsMinimum,
+    Answer, Balance, BalanceListener, Balancer, BalancerCounts, BalancerError, BalancerLimits,
+    BalancerListenerState, BalancerOptions, Certificate, Classification, ClientVersion, DesyncMode,
+    End, Exchange, Failure, ForwardedFor, HeaderField, HttpOptions, HttpTarget, ListenerKind,
+    ListenerTls, Next, Outcome, RefusedRequest, RequestHead, TargetVersion, Tier, TlsFacts,
+    TlsMinimum,
 };
 pub use client::{ClientConnection, ClientError, Lookup, LookupError, Resolved};
 pub use dns::{

@@ -7,9 +7,24 @@
 //! request's body before a target has taken the connection, and to hold a body whole.
 //! Where it stands to hyper: `docs/decisions/0009-balancer.md`.
 
-#![allow(dead_code, reason = "what moves the bytes comes with the next change")]
-
+mod answer;
+mod carry;
+mod counters;
+mod course;
+mod framing;
+mod give;
+mod h1;
+mod h2;
+mod handle;
+mod head;
+mod link;
 mod options;
+mod relay;
+mod request;
+mod rewrite;
+mod stream;
+mod targets;
+mod thread;
 mod tls;
 
 use std::fmt;
@@ -20,6 +35,8 @@ use bytes::Bytes;
 
 use crate::{FlowEvent, FlowKey, Target, Tried};
 
+pub use counters::BalancerCounts;
+pub use handle::{Balancer, BalancerError, BalancerListenerState};
 pub use options::{
     BalanceListener, BalancerLimits, BalancerOptions, DesyncMode, ForwardedFor, HttpOptions,
     ListenerKind,
@@ -127,7 +144,7 @@ impl fmt::Debug for HeaderField<'_> {
 
 /// What a client asked for.
 pub struct RequestHead<'a> {
-    /// The address that was listened on, as it was given to `Balancer::listen`.
+    /// The address that was listened on.
     pub listener: SocketAddr,
     /// The client's address.
     pub source: SocketAddr,
