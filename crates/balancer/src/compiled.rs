@@ -1,6 +1,7 @@
 //! A load balancer made ready to route by: its listeners' rules with their patterns, and the target
 //! groups that its actions name. As of one revision; it knows nothing of health.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use types::AvailabilityZone;
@@ -24,9 +25,17 @@ pub struct CompiledBalancer {
     /// As many as the row has, in its order.
     pub(crate) listeners: Vec<CompiledListener>,
     /// Every target group that an action of it names, in the order of their names.
-    pub(crate) groups: Vec<Arc<TargetSet>>,
+    pub(crate) groups: Vec<UsedGroup>,
     /// Groups that it names and that aren't there.
     pub(crate) missing: Vec<TargetGroupArn>,
+}
+
+/// A target group that an action of a load balancer names.
+#[derive(Debug)]
+pub(crate) struct UsedGroup {
+    pub(crate) set: Arc<TargetSet>,
+    /// For the node in each zone, the places of the targets that come into question.
+    places: BTreeMap<AvailabilityZone, Box<[u32]>>,
 }
 
 /// A listener.
@@ -48,7 +57,8 @@ pub(crate) enum CompiledAction {
 /// The target groups that share requests.
 #[derive(Clone, Debug)]
 pub(crate) struct CompiledForward {
-    pub(crate) groups: Vec<(Arc<TargetSet>, u16)>,
+    /// Their numbers among the load balancer's, and their weights.
+    pub(crate) groups: Vec<(usize, u16)>,
     /// For how many seconds a client stays with its group.
     pub(crate) stickiness: Option<u32>,
 }
@@ -59,16 +69,25 @@ pub(crate) fn compile(
     revision: u64,
     find: &dyn Fn(&TargetGroupArn) -> Option<Arc<TargetSet>>,
 ) -> CompiledBalancer {
-    let mut groups = Vec::new();
+    let cross_zone = row.is_cross_zone();
+    let mut groups: Vec<UsedGroup> = Vec::new();
+    let mut numbers = BTreeMap::new();
     let mut missing = Vec::new();
     for arn in row.target_groups() {
-        match find(arn) {
-            Some(set) => groups.push(set),
-            None => missing.push(arn.clone()),
-        }
+        let Some(set) = find(arn) else {
+            missing.push(arn.clone());
+            continue;
+        };
+        let zones = row.zones.keys();
+        let places = zones.map(|zone| (*zone, set.places(*zone, &row.zones, cross_zone)));
+        numbers.insert(arn.clone(), groups.len());
+        groups.push(UsedGroup {
+            places: places.collect(),
+            set,
+        });
     }
     let listeners = row.listeners.iter();
-    let listeners = listeners.map(|listener| compile_listener(listener, find));
+    let listeners = listeners.map(|listener| compile_listener(listener, &numbers));
     CompiledBalancer {
         listeners: listeners.collect(),
         arn: row.arn.to_string(),
@@ -79,41 +98,36 @@ pub(crate) fn compile(
     }
 }
 
-fn compile_listener(
-    listener: &Listener,
-    find: &dyn Fn(&TargetGroupArn) -> Option<Arc<TargetSet>>,
-) -> CompiledListener {
+/// Target groups that are there, by their numbers.
+type Numbers = BTreeMap<TargetGroupArn, usize>;
+
+fn compile_listener(listener: &Listener, numbers: &Numbers) -> CompiledListener {
     let rules = listener.rules.iter().map(|rule| Rule {
         priority: rule.priority,
         id: rule.id.clone(),
         conditions: rule.conditions.iter().map(Into::into).collect(),
-        action: compile_action(&rule.action, find),
+        action: compile_action(&rule.action, numbers),
     });
     CompiledListener {
         rules: Rules::new(rules.collect()),
         default_rule: listener.default_rule.clone(),
-        default_action: compile_action(&listener.default_action, find),
+        default_action: compile_action(&listener.default_action, numbers),
     }
 }
 
-fn compile_action(
-    action: &Action,
-    find: &dyn Fn(&TargetGroupArn) -> Option<Arc<TargetSet>>,
-) -> CompiledAction {
+fn compile_action(action: &Action, numbers: &Numbers) -> CompiledAction {
     match &action.kind {
-        ActionKind::Forward(forward) => CompiledAction::Forward(compile_forward(forward, find)),
+        ActionKind::Forward(forward) => CompiledAction::Forward(compile_forward(forward, numbers)),
         ActionKind::Redirect(redirect) => CompiledAction::Redirect(redirect.clone()),
         ActionKind::FixedResponse(fixed) => CompiledAction::Fixed(fixed.clone()),
     }
 }
 
 /// A group that isn't there takes nothing.
-fn compile_forward(
-    forward: &Forward,
-    find: &dyn Fn(&TargetGroupArn) -> Option<Arc<TargetSet>>,
-) -> CompiledForward {
+fn compile_forward(forward: &Forward, numbers: &Numbers) -> CompiledForward {
     let groups = forward.groups.iter();
-    let groups = groups.filter_map(|weighted| Some((find(&weighted.group)?, weighted.weight)));
+    let groups =
+        groups.filter_map(|weighted| Some((*numbers.get(&weighted.group)?, weighted.weight)));
     let stickiness = forward.stickiness.filter(|stickiness| stickiness.enabled);
     CompiledForward {
         groups: groups.collect(),
@@ -122,22 +136,22 @@ fn compile_forward(
 }
 
 impl CompiledBalancer {
-    /// The targets of a group that come into question for its node in that zone.
-    pub(crate) fn pool<'a>(&'a self, set: &'a TargetSet, node: AvailabilityZone) -> Pool<'a> {
-        let own = self.row.is_cross_zone();
+    /// The targets of a group, by its number, that come into question for the node in that zone.
+    pub(crate) fn pool(&self, group: usize, node: AvailabilityZone) -> Pool<'_> {
+        let used = &self.groups[group];
+        let places = used.places.get(&node);
         Pool {
-            set,
+            set: &used.set,
             node,
-            zones: &self.row.zones,
-            cross_zone: set.cross_zone.unwrap_or(own),
+            places: places.map_or(&[], |places| places),
         }
     }
 
     /// Has every target group enough healthy targets for the node in that zone to stay in DNS?
     pub(crate) fn is_healthy_in(&self, node: AvailabilityZone) -> bool {
-        let mut groups = self.groups.iter();
+        let mut groups = 0..self.groups.len();
         self.missing.is_empty()
             && !self.listeners.is_empty()
-            && groups.all(|set| self.pool(set, node).is_enough_for_dns())
+            && groups.all(|group| self.pool(group, node).is_enough_for_dns())
     }
 }

@@ -39,16 +39,6 @@ impl HeaderFields for http::HeaderMap {
     }
 }
 
-/// The first field of that name, if it is text.
-pub fn first(fields: &dyn HeaderFields, name: &str) -> Option<String> {
-    let mut found = None;
-    fields.any(name, &mut |value| {
-        found = std::str::from_utf8(value).ok().map(str::to_owned);
-        true
-    });
-    found
-}
-
 /// Is there a cookie of that name for which `test` holds? A client may send several of one name
 /// (RFC 6265 section 5.4); they are looked at in order. Names differ by case.
 pub fn any_cookie(

@@ -2,9 +2,6 @@
 //! configuration, compiled into decisions of where a request goes. It opens no socket, probes
 //! nothing, and moves no byte of a request.
 
-// Until the directory of other sites is computed of these.
-#![allow(dead_code)]
-
 mod access;
 mod access_log;
 mod action;
@@ -15,7 +12,9 @@ pub mod catalogue;
 mod cidr;
 mod codec;
 mod compiled;
+mod directory;
 mod error;
+mod explain;
 mod forwarding;
 pub mod headers;
 pub mod health;
@@ -52,6 +51,7 @@ pub use attributes::{
 pub use cidr::{Cidr, InvalidCidr};
 pub use codec::{CodecError, decode, encode};
 pub use compiled::CompiledBalancer;
+pub use explain::{ExplainedRule, ExplainedTarget, Explanation};
 pub use hosted_zones::hosted_zone;
 pub use listen::{Listening, Transport};
 pub use node::{NodeView, Surroundings, TargetHealth, TargetReason, TargetState};

@@ -17,7 +17,9 @@ use crate::listen::{Listening, Transport};
 use crate::model::{FixedResponse, RuleId, TargetKey};
 use crate::rules::Head;
 use crate::stickiness::{Bindings, CookieKind, CookieSealer, set_cookies};
-use crate::targets::{Choosing, Member, NoTarget, TargetSet, Tried, UnderWay, WhyTarget, by_hash};
+use crate::targets::{
+    Choosing, Member, NoTarget, Pool, TargetSet, Tried, UnderWay, WhyTarget, by_hash,
+};
 
 /// What decisions are made with.
 #[derive(Clone, Copy)]
@@ -65,7 +67,8 @@ pub enum Decision {
 pub struct Forwarding {
     balancer: Arc<CompiledBalancer>,
     zone: AvailabilityZone,
-    group: Arc<TargetSet>,
+    /// The group's number among the load balancer's.
+    group: usize,
     /// The client stays with its group: the bindings that it has, whose they are, and for how many
     /// seconds.
     group_cookie: Option<(Bindings, u64, u32)>,
@@ -142,13 +145,13 @@ impl Listening {
             let mut groups = forward.groups.iter().map(|(group, _)| group);
             // A group that it belongs to keeps it, even where its weight is 0 by now: the weight
             // is about clients that have no group.
-            groups.find(|group| group.number == number)
+            groups.find(|group| self.set(**group).number == number)
         });
         let group = bound.or_else(|| by_weight(&forward.groups, (with.random)()));
-        let Some(group) = group.cloned() else {
+        let Some(group) = group.copied() else {
             return Decision::Nowhere;
         };
-        let (bindings, sticky) = self.target_of(&group, head.headers, with);
+        let (bindings, sticky) = self.target_of(self.set(group), head.headers, with);
         Decision::Forward(Forwarding {
             balancer: self.balancer.clone(),
             zone: self.zone,
@@ -157,6 +160,10 @@ impl Listening {
             bindings,
             sticky,
         })
+    }
+
+    fn set(&self, group: usize) -> &TargetSet {
+        &self.balancer.groups[group].set
     }
 
     /// The bindings to targets that the client has, and the target of the group that it belongs
@@ -219,12 +226,12 @@ impl Listening {
             ports << 8 | transport,
         );
         let by = forward.stickiness.map_or(tuple, |_| client);
-        let group = by_weight(&forward.groups, draw(by, GROUP))?;
-        let is_sticky = group.stickiness == Some(Stickiness::SourceIp);
+        let group = *by_weight(&forward.groups, draw(by, GROUP))?;
+        let is_sticky = self.set(group).stickiness == Some(Stickiness::SourceIp);
         Some(FlowForwarding {
             balancer: self.balancer.clone(),
             zone: self.zone,
-            group: group.clone(),
+            group,
             hash: if is_sticky { client } else { tuple },
         })
     }
@@ -233,7 +240,12 @@ impl Listening {
 impl Forwarding {
     /// The target group.
     pub fn group(&self) -> &Arc<TargetSet> {
-        &self.group
+        &self.balancer.groups[self.group].set
+    }
+
+    /// The targets that come into question.
+    pub(crate) fn pool(&self) -> Pool<'_> {
+        self.balancer.pool(self.group, self.zone)
     }
 
     /// The target that gets the request, after those that were tried in vain.
@@ -243,14 +255,14 @@ impl Forwarding {
     /// [`NoTarget`] says whether there is none, or none is left.
     pub fn pick(&self, tried: &Tried, with: &Circumstances<'_>) -> Result<Picked, NoTarget> {
         let choosing = Choosing {
-            pool: self.balancer.pool(&self.group, self.zone),
+            pool: self.pool(),
             tried,
             now: with.now.monotonic,
             random: (with.random)(),
             sticky: self.sticky,
         };
         let (member, why) = choosing.choose()?;
-        Ok(picked(&self.group, member, why))
+        Ok(picked(self.group(), member, why))
     }
 
     /// The values of the Set-Cookie fields that the response of that target gets beside its own.
@@ -270,15 +282,15 @@ impl Forwarding {
         };
         if let Some((bindings, rule, duration)) = &self.group_cookie {
             let mut bindings = bindings.clone();
-            bindings.bind(*rule, self.group.number, *duration, now);
+            bindings.bind(*rule, self.group().number, *duration, now);
             add(CookieKind::Group, &bindings);
         }
         let bind = |duration: u32| {
             let mut bindings = self.bindings.clone();
-            bindings.bind(self.group.number, target.number, duration, now);
+            bindings.bind(self.group().number, target.number, duration, now);
             bindings
         };
-        match &self.group.stickiness {
+        match &self.group().stickiness {
             Some(Stickiness::BalancerCookie { duration }) => {
                 add(CookieKind::Target, &bind(*duration));
             }
@@ -298,14 +310,15 @@ impl Forwarding {
 pub struct FlowForwarding {
     balancer: Arc<CompiledBalancer>,
     zone: AvailabilityZone,
-    group: Arc<TargetSet>,
+    /// The group's number among the load balancer's.
+    group: usize,
     hash: u64,
 }
 
 impl FlowForwarding {
     /// The target group.
     pub fn group(&self) -> &Arc<TargetSet> {
-        &self.group
+        &self.balancer.groups[self.group].set
     }
 
     /// The target that gets the flow, after those that were tried in vain.
@@ -314,9 +327,9 @@ impl FlowForwarding {
     ///
     /// [`NoTarget`] says whether there is none, or none is left.
     pub fn pick(&self, tried: &Tried) -> Result<Picked, NoTarget> {
-        let pool = self.balancer.pool(&self.group, self.zone);
+        let pool = self.balancer.pool(self.group, self.zone);
         let (member, why) = by_hash(pool, self.hash, tried)?;
-        Ok(picked(&self.group, member, why))
+        Ok(picked(self.group(), member, why))
     }
 }
 

@@ -9,7 +9,7 @@ use types::{AvailabilityZone, ConfigurationView, Timestamp};
 
 use crate::arn::TargetGroupArn;
 use crate::codec::{CodecError, decode};
-use crate::compiled::{CompiledBalancer, compile};
+use crate::compiled::{CompiledBalancer, UsedGroup, compile};
 use crate::keys;
 use crate::listen::{Listening, Transport};
 use crate::model::{LoadBalancer, TargetGroup, TargetKey};
@@ -132,9 +132,9 @@ impl Snapshot {
 
     /// Are the target groups that the load balancer was compiled with those of this snapshot?
     fn has_groups_of(&self, balancer: &CompiledBalancer) -> bool {
-        let same = |set: &Arc<TargetSet>| {
-            let known = self.group(&set.arn);
-            known.is_some_and(|known| Arc::ptr_eq(known, set))
+        let same = |used: &UsedGroup| {
+            let known = self.group(&used.set.arn);
+            known.is_some_and(|known| Arc::ptr_eq(known, &used.set))
         };
         let still_missing = |arn: &TargetGroupArn| self.group(arn).is_none();
         balancer.groups.iter().all(same) && balancer.missing.iter().all(still_missing)
@@ -227,7 +227,7 @@ impl Snapshot {
         let balancers = self.balancers.values();
         balancers.filter(move |balancer| {
             let mut groups = balancer.groups.iter();
-            groups.any(|known| Arc::ptr_eq(known, set))
+            groups.any(|used| Arc::ptr_eq(&used.set, set))
         })
     }
 

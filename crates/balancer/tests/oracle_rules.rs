@@ -276,8 +276,8 @@ fn request(numbers: &Numbers) -> Request {
         chosen.push(*numbers.one(&fields));
     }
     Request {
-        method: *numbers.one(&["GET", "POST", "get", "PUT"]),
-        host: *numbers.one(&["a.example", "A.Example:80", "b.example", "bb", "b:8080", ""]),
+        method: numbers.one::<&str>(&["GET", "POST", "get", "PUT"]),
+        host: numbers.one::<&str>(&["a.example", "A.Example:80", "b.example", "bb", "b:8080", ""]),
         path: (*numbers.one(&["/", "/a", "/A", "/a/b", "/a/b/c", "/a/c", "/b", "/ab"])).to_owned(),
         query: numbers
             .one(&[

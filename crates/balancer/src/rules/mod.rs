@@ -94,11 +94,6 @@ impl<A> Rules<A> {
         let met = |rule: &&Rule<A>| rule.conditions.iter().all(|condition| condition.met(head));
         self.0.iter().find(met)
     }
-
-    /// All of them, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Rule<A>> {
-        self.0.iter()
-    }
 }
 
 #[cfg(test)]

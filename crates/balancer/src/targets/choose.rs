@@ -8,9 +8,7 @@
 //!    into question: the checks may not have seen yet that it is back. Where the guide is silent,
 //!    this is this program's decision.
 //!
-//! A target that drains, whose zone the load balancer isn't enabled in, or (without cross-zone
-//! load balancing) whose zone isn't the node's, doesn't come into question. Nothing is connected
-//! here.
+//! Which targets come into question at all, the pool says. Nothing is connected here.
 
 use types::Monotonic;
 

@@ -147,29 +147,44 @@ impl TargetSet {
     }
 }
 
-/// The targets of a group that come into question for a node.
+/// The targets of a group that come into question for a node of a load balancer: none that drains,
+/// that is in a zone which the load balancer isn't enabled in, or (without cross-zone load
+/// balancing) in another zone than the node.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pool<'a> {
     pub(crate) set: &'a TargetSet,
     /// The zone that the node is in.
     pub(crate) node: AvailabilityZone,
-    /// The zones that its load balancer is enabled in.
-    pub(crate) zones: &'a BTreeMap<AvailabilityZone, Ipv4Addr>,
-    /// Are targets of all those zones used?
-    pub(crate) cross_zone: bool,
+    /// Places of its targets among the group's, ascending.
+    pub(crate) places: &'a [u32],
+}
+
+impl TargetSet {
+    /// The places of the targets that come into question for a node in that zone of a load balancer
+    /// that is enabled in these.
+    pub(crate) fn places(
+        &self,
+        node: AvailabilityZone,
+        zones: &BTreeMap<AvailabilityZone, Ipv4Addr>,
+        cross_zone: bool,
+    ) -> Box<[u32]> {
+        let cross_zone = self.cross_zone.unwrap_or(cross_zone);
+        let reaches = |zone| zones.contains_key(&zone) && (cross_zone || zone == node);
+        let members = (0..).zip(&self.members);
+        let asked = members.filter(|(_, member)| {
+            member.draining_since.is_none() && member.zone.is_none_or(reaches)
+        });
+        asked.map(|(place, _)| place).collect()
+    }
 }
 
 impl<'a> Pool<'a> {
-    /// The targets that may be sent something new, whatever their health.
+    /// The targets, whatever their health.
     pub(crate) fn members(self) -> impl Iterator<Item = &'a Member> + Clone {
-        let members = self.set.members.iter();
-        members.filter(move |member| member.draining_since.is_none() && self.reaches(member.zone))
-    }
-
-    fn reaches(self, zone: Option<AvailabilityZone>) -> bool {
-        zone.is_none_or(|zone| {
-            self.zones.contains_key(&zone) && (self.cross_zone || zone == self.node)
-        })
+        let Pool { set, places, .. } = self;
+        places
+            .iter()
+            .map(move |place| &set.members[*place as usize])
     }
 
     /// How many of them are healthy, and how many there are.
