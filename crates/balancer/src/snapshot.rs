@@ -219,18 +219,6 @@ impl Snapshot {
         Some(&self.listening[place.ok()?])
     }
 
-    /// The load balancers whose actions name that target group.
-    pub(crate) fn users<'a>(
-        &'a self,
-        set: &'a Arc<TargetSet>,
-    ) -> impl Iterator<Item = &'a Arc<CompiledBalancer>> {
-        let balancers = self.balancers.values();
-        balancers.filter(move |balancer| {
-            let mut groups = balancer.groups.iter();
-            groups.any(|used| Arc::ptr_eq(&used.set, set))
-        })
-    }
-
     /// How a target is, as `DescribeTargetHealth` says it. `now` is the wall clock's.
     pub fn target_health(
         &self,
@@ -255,29 +243,41 @@ impl Snapshot {
                 false => unregistered(),
             };
         }
-        match self.why_unused(set, member) {
+        match why_unused(self.zones_of(set).as_ref(), member) {
             Some(unused) => unused,
             None => member.live.health(),
         }
     }
 
-    /// Why nothing would be sent to a target that is registered; none: it could be.
-    pub(crate) fn why_unused(&self, set: &Arc<TargetSet>, member: &Member) -> Option<TargetHealth> {
-        let mut zones: BTreeSet<AvailabilityZone> = BTreeSet::new();
-        let mut is_used = false;
-        for balancer in self.users(set) {
-            is_used = true;
+    /// The zones that the load balancers which use that target group are enabled in; none: no
+    /// load balancer uses it.
+    pub(crate) fn zones_of(&self, set: &Arc<TargetSet>) -> Option<BTreeSet<AvailabilityZone>> {
+        let users = self.balancers.values().filter(|balancer| {
+            let mut groups = balancer.groups.iter();
+            groups.any(|used| Arc::ptr_eq(&used.set, set))
+        });
+        let mut zones = None;
+        for balancer in users {
+            let zones = zones.get_or_insert_with(BTreeSet::new);
             zones.extend(balancer.row.zones.keys());
         }
-        let mut unused = because(TargetState::Unused, TargetReason::NotInUse);
-        if !is_used {
-            return Some(unused);
-        }
-        let reached = member.zone.is_none_or(|zone| zones.contains(&zone));
-        unused.description = Some(
-            "Target is in an Availability Zone that is not enabled for the load balancer"
-                .to_owned(),
-        );
-        (!reached).then_some(unused)
+        zones
     }
+}
+
+/// Why nothing would be sent to a target of a group that is used in these zones; none: it could
+/// be. Whether it drains isn't asked.
+pub(crate) fn why_unused(
+    zones: Option<&BTreeSet<AvailabilityZone>>,
+    member: &Member,
+) -> Option<TargetHealth> {
+    let mut unused = because(TargetState::Unused, TargetReason::NotInUse);
+    let Some(zones) = zones else {
+        return Some(unused);
+    };
+    let is_reached = member.zone.is_none_or(|zone| zones.contains(&zone));
+    unused.description = Some(
+        "Target is in an Availability Zone that is not enabled for the load balancer".to_owned(),
+    );
+    (!is_reached).then_some(unused)
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use balancer::headers::{HeaderFields, NoFields};
+use balancer::health::{HealthChecks, HealthSettings};
 use balancer::model::{
     Action, ActionKind, Condition, FixedResponse, QueryPattern, Redirect, RedirectStatus,
 };
@@ -14,10 +15,9 @@ use balancer::{
     Decision, Forwarding, Head, Listening, NoTarget, Snapshot, Transport, Tried, WhyTarget,
 };
 use common::{
-    Numbers, after, balancer, forward, group, listening, network, node, rule, sealer, snapshot,
-    target, target_address, target_key, with, with_targets, zone,
+    Numbers, after, at, balancer, forward, group, listening, network, node, rule, sealer, snapshot,
+    target, target_address, with, with_targets, zone,
 };
-use types::Monotonic;
 
 fn source() -> SocketAddr {
     SocketAddr::from(([127, 64, 1, 1], 4000))
@@ -414,33 +414,57 @@ fn requests_go_to_who_has_fewest_under_way() {
     }
 }
 
+/// A group with slow start, its targets 1 and 2 known from the start, target 3 registered later.
+fn slow() -> (std::sync::Arc<Snapshot>, HealthChecks) {
+    let set = [("slow_start.duration_seconds", "100")];
+    let rows = [balancer("a", forward(&[("g", 1)], None), Vec::new())];
+    let elders = [target(1, 'a'), target(2, 'a')];
+    let before = snapshot(&rows, &[with_targets(group("g", &set), &elders)]);
+    let mut checks = HealthChecks::new(HealthSettings::default());
+    common::probe_all(&mut checks, &before, 0, &[1, 2]);
+    let mut late = target(3, 'a');
+    late.registered = at(20).wall;
+    let targets = [elders.as_slice(), &[late]].concat();
+    let row = with_targets(group("g", &set), &targets);
+    (after(&rows, &[row], Some(&before)), checks)
+}
+
+/// How many of a thousand requests a target takes at those seconds.
+fn share(snapshot: &Snapshot, number: u8, seconds: u64) -> u32 {
+    let listening = listening(snapshot, 'a');
+    let mut count = 0;
+    for _ in 0..1000 {
+        let forwarding = forwarding(&listening, &NoFields, seconds);
+        let (address, _) = pick(&forwarding, &Tried::NONE, seconds).unwrap();
+        count += u32::from(address == target_address(number));
+    }
+    count
+}
+
 #[test]
 fn a_target_that_starts_slowly_takes_a_growing_share() {
-    let set = [("slow_start.duration_seconds", "100")];
-    let row = with_targets(group("g", &set), &[target(1, 'a'), target(2, 'a')]);
-    let rows = [balancer("a", forward(&[("g", 1)], None), Vec::new())];
-    let snapshot = snapshot(&rows, &[row]);
-    let mut checks = balancer::health::HealthChecks::new(Default::default());
-    common::probe_all(&mut checks, &snapshot, 0, &[1]);
-    common::probe_all(&mut checks, &snapshot, 30, &[1, 2]);
-    let listening = listening(&snapshot, 'a');
-    let share = |seconds: u64| {
-        let mut count = 0;
-        for _ in 0..1000 {
-            let forwarding = forwarding(&listening, &NoFields, seconds);
-            let (address, _) = pick(&forwarding, &Tried::NONE, seconds).unwrap();
-            count += u32::from(address == target_address(2));
-        }
-        count
-    };
-    // 10 of 110, 50 of 150, and half.
-    assert!((85..=97).contains(&share(40)), "{}", share(40));
-    assert!((328..=338).contains(&share(80)), "{}", share(80));
-    assert_eq!(share(130), 500);
-    // The first had nobody to leave its share to, and started at once.
-    let member = snapshot.group(&common::group_arn("g")).unwrap();
-    assert!(member.member(&target_key(1)).unwrap().live.is_healthy());
-    assert!(Monotonic(0) < common::at(0).monotonic);
+    let (snapshot, mut checks) = slow();
+    common::probe_all(&mut checks, &snapshot, 30, &[1, 2, 3]);
+    // 10 of 210, 50 of 250, and a third.
+    assert!((43..=53).contains(&share(&snapshot, 3, 40)));
+    assert!((195..=205).contains(&share(&snapshot, 3, 80)));
+    assert!((332..=335).contains(&share(&snapshot, 3, 130)));
+}
+
+#[test]
+fn after_a_restart_nobody_starts_slowly_and_after_a_failure_who_failed_does() {
+    let (snapshot, _) = slow();
+    let mut restarted = HealthChecks::new(HealthSettings::default());
+    common::probe_all(&mut restarted, &snapshot, 30, &[1, 2, 3]);
+    assert!((332..=335).contains(&share(&snapshot, 3, 31)));
+    for seconds in [60, 90] {
+        common::probe_all(&mut restarted, &snapshot, seconds, &[1, 3]);
+    }
+    assert_eq!(share(&snapshot, 2, 91), 0);
+    for seconds in [120, 150, 180] {
+        common::probe_all(&mut restarted, &snapshot, seconds, &[1, 2, 3]);
+    }
+    assert!((43..=53).contains(&share(&snapshot, 2, 190)));
 }
 
 #[test]

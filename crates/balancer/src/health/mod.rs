@@ -16,14 +16,14 @@ pub use order::{HealthSettings, InvalidInterval, MAXIMUM_INTERVAL, MINIMUM_INTER
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use types::{Monotonic, Now, ProbeOrder, ProbeOutcome, Span};
+use types::{Monotonic, Now, ProbeOrder, ProbeOutcome, Span, Timestamp};
 
 use self::watch::Watch;
 use crate::arn::TargetGroupArn;
 use crate::model::TargetKey;
 use crate::node::{TargetHealth, TargetReason, TargetState};
 use crate::slow_start;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, why_unused};
 use crate::targets::{Member, because};
 
 /// Probes under way at a time, at most; others wait for their turn.
@@ -70,6 +70,8 @@ type Place = (TargetGroupArn, TargetKey);
 pub struct HealthChecks {
     settings: HealthSettings,
     snapshot: Arc<Snapshot>,
+    /// When it served its first snapshot.
+    started: Option<Timestamp>,
     watches: BTreeMap<Place, Watch>,
     /// When each watch that has no probe under way is to be probed.
     due: BTreeSet<(Monotonic, Place)>,
@@ -84,6 +86,7 @@ impl HealthChecks {
         HealthChecks {
             settings,
             snapshot: Arc::default(),
+            started: None,
             watches: BTreeMap::new(),
             due: BTreeSet::new(),
             tickets: BTreeMap::new(),
@@ -121,9 +124,12 @@ impl HealthChecks {
         let mut kept = std::mem::take(&mut self.watches);
         let count: usize = snapshot.groups().map(|set| set.members.len()).sum();
         self.due.clear();
+        self.started.get_or_insert(now.wall);
         for set in snapshot.groups() {
+            let zones = snapshot.zones_of(set);
             for member in set.members() {
-                if member.draining_since.is_some() || snapshot.why_unused(set, member).is_some() {
+                let is_unused = why_unused(zones.as_ref(), member).is_some();
+                if member.draining_since.is_some() || is_unused {
                     continue;
                 }
                 if !set.health_check.enabled {
@@ -182,7 +188,8 @@ impl HealthChecks {
         if watch.ticket() != Some(ticket) {
             return;
         }
-        let was_healthy = watch.live.is_healthy();
+        let live = watch.live.clone();
+        let (was_healthy, was) = (live.is_healthy(), live.health().state);
         let changed = watch.judge(now, outcome, self.settings);
         if let Some(at) = watch.due() {
             self.due.insert((at, place.clone()));
@@ -190,31 +197,35 @@ impl HealthChecks {
         let Some(health) = changed else {
             return;
         };
-        if was_healthy != watch.live.is_healthy() {
-            let live = watch.live.clone();
-            let begins = !was_healthy && self.has_settled_target(&place, now);
+        if was_healthy != live.is_healthy() {
+            let begins = !was_healthy && self.starts_slowly(&place, was, now);
             live.set_slow_since(begins.then_some(now.monotonic));
         }
         outputs.push(Output::Changed(place.0, place.1, health));
     }
 
-    /// Has the group another target that is healthy and not in slow start? Without one a target
-    /// doesn't begin slowly: nobody could take the rest of its share.
-    fn has_settled_target(&self, (group, own): &Place, now: Now) -> bool {
-        let Some(set) = self.snapshot.group(group) else {
+    /// Does a target that became healthy take its share slowly? One that was unhealthy does, and
+    /// one that was registered since this machine started: after a restart all are as they were.
+    /// In both cases there must be another one to take the rest: healthy, not in slow start, and
+    /// not registered together with it (Application Load Balancers User Guide, "Slow start mode").
+    fn starts_slowly(&self, (group, own): &Place, was: TargetState, now: Now) -> bool {
+        let set = self.snapshot.group(group);
+        let Some((set, own)) = set.and_then(|set| Some((set, set.member(own)?))) else {
             return false;
         };
-        let settled = |member: &&Member| {
-            let is_slow = member
-                .live
-                .slow_since()
-                .is_some_and(|began| slow_start::lasts(began, set.slow_start, now.monotonic));
-            member.key != *own
-                && member.draining_since.is_none()
-                && member.live.is_healthy()
-                && !is_slow
+        let is_new = was == TargetState::Initial;
+        if is_new && self.started.is_none_or(|started| own.registered < started) {
+            return false;
+        }
+        let is_settled = |other: &Member| {
+            let began = other.live.slow_since();
+            let is_slow =
+                began.is_some_and(|began| slow_start::lasts(began, set.slow_start, now.monotonic));
+            let is_elder = !is_new || other.registered < own.registered;
+            is_elder && other.draining_since.is_none() && other.live.is_healthy() && !is_slow
         };
-        set.slow_start > Span::ZERO && set.members().any(|member| settled(&member))
+        let mut others = set.members().filter(|other| other.key != own.key);
+        set.slow_start > Span::ZERO && others.any(is_settled)
     }
 
     /// Probes of which nothing was heard in time have found nothing.
