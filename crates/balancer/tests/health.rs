@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use balancer::health::{HealthChecks, HealthSettings, Input, MAX_PROBES, Output, Ticket};
-use balancer::model::{HealthCheckPort, HealthCheckProtocol, Target, TargetGroup};
+use balancer::model::{
+    HealthCheckPort, HealthCheckProtocol, Matcher, ProtocolVersion, Target, TargetGroup,
+};
 use balancer::{Snapshot, TargetReason, TargetState};
 use common::{
     after, at, balancer, forward, group, group_arn, snapshot, target, target_key, with_targets,
@@ -215,6 +217,32 @@ fn orders_say_what_the_group_says() {
     for wrong in [0, 199, 300_001] {
         assert!(HealthSettings::new(Some(Span::milliseconds(wrong))).is_err());
     }
+}
+
+#[test]
+fn groups_of_grpc_are_called_and_judged_by_its_statuses() {
+    let mut row = one(&[target(1, 'a')]);
+    row.version = Some(ProtocolVersion::Grpc);
+    row.health_check.path = Some("/AWS.ALB/healthcheck".to_owned());
+    row.health_check.matcher = Some(Matcher::Grpc(Matcher::ranges("12").unwrap()));
+    let mut lab = Lab::new(row.clone(), own());
+    let (_, order) = &lab.probes["127.1.0.1:8080"];
+    assert!(matches!(order.probe, Probe::Grpc(_)), "{order:?}");
+    lab.probe(0, 1, ProbeOutcome::Grpc(12));
+    assert_eq!(lab.health(0, 1).0, TargetState::Healthy);
+    lab.probe(30, 1, ProbeOutcome::Grpc(14));
+    lab.probe(60, 1, ProbeOutcome::Grpc(14));
+    assert!(lab.health(60, 1).2.ends_with("[14]"));
+    // Statuses of HTTP are none of gRPC's.
+    row.health_check.matcher = Some(Matcher::Grpc(Matcher::ranges("0-999").unwrap()));
+    let mut lab = Lab::new(row.clone(), own());
+    lab.probe(0, 1, ProbeOutcome::Status(200));
+    lab.probe(30, 1, ProbeOutcome::Status(200));
+    assert_eq!(lab.health(30, 1).1, Some(TargetReason::FailedHealthChecks));
+    row.version = Some(ProtocolVersion::Http2);
+    let lab = Lab::new(row, own());
+    let (_, order) = &lab.probes["127.1.0.1:8080"];
+    assert!(matches!(order.probe, Probe::Http2(_)), "{order:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use types::{HealthCheck, Probe, ProbeOrder, ProbeTimeouts, Span, Tls};
+use types::{HealthCheck, HttpProbe, Probe, ProbeOrder, ProbeTimeouts, Span, Tls};
 
 use crate::limits::{
     BODY_TIMEOUT, HTTP_CONNECT_TIMEOUT, MAXIMUM_INTERVAL, MINIMUM_INTERVAL, RESPONSE_TIMEOUT,
@@ -65,7 +65,7 @@ impl Settings {
         });
         let connect = match check.probe {
             Probe::Tcp => TCP_CONNECT_TIMEOUT,
-            Probe::Http(_) => HTTP_CONNECT_TIMEOUT,
+            Probe::Http(_) | Probe::Http2(_) | Probe::Grpc(_) => HTTP_CONNECT_TIMEOUT,
         };
         ProbeTimeouts {
             connect: connect.min(fits),
@@ -109,14 +109,14 @@ pub fn fingerprint(check: &HealthCheck) -> u64 {
     hash.field(&check.port.to_be_bytes());
     match &check.probe {
         Probe::Tcp => hash.field(b"tcp"),
-        Probe::Http(http) => {
-            hash.field(match http.tls {
-                None => b"http",
-                Some(Tls { server_name: false }) => b"https",
-                Some(Tls { server_name: true }) => b"https with name",
-            });
-            hash.field(http.path.as_bytes());
-            hash.optional(http.search.as_deref());
+        Probe::Http(http) => hash.http(http),
+        Probe::Http2(http) => {
+            hash.field(b"http2");
+            hash.http(http);
+        }
+        Probe::Grpc(http) => {
+            hash.field(b"grpc");
+            hash.http(http);
         }
     }
     hash.0
@@ -132,6 +132,16 @@ impl Fnv {
         }
     }
 
+    fn http(&mut self, http: &HttpProbe) {
+        self.field(match http.tls {
+            None => b"http",
+            Some(Tls { server_name: false }) => b"https",
+            Some(Tls { server_name: true }) => b"https with name",
+        });
+        self.field(http.path.as_bytes());
+        self.optional(http.search.as_deref());
+    }
+
     fn optional(&mut self, text: Option<&str>) {
         self.field(&[u8::from(text.is_some())]);
         self.field(text.unwrap_or_default().as_bytes());
@@ -141,7 +151,7 @@ impl Fnv {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::{HealthCheckId, HttpProbe};
+    use types::HealthCheckId;
 
     fn check() -> HealthCheck {
         HealthCheck {
@@ -231,6 +241,15 @@ mod tests {
         other(&|check| check.name = Some(String::new()));
         other(&|check| check.port = 8081);
         other(&|check| check.probe = Probe::Tcp);
+        for by in [Probe::Http2, Probe::Grpc] {
+            other(&|check| {
+                check.probe = by(HttpProbe {
+                    tls: None,
+                    path: "/health".to_owned(),
+                    search: None,
+                });
+            });
+        }
         for tls in [false, true] {
             other(&|check| {
                 check.probe = Probe::Http(HttpProbe {

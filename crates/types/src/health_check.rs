@@ -21,6 +21,11 @@ pub enum Probe {
     Tcp,
     /// A request is answered with a status of 200 to 399.
     Http(HttpProbe),
+    /// The same by HTTP/2: agreed on in the handshake, or taken for granted where there is no TLS.
+    Http2(HttpProbe),
+    /// A gRPC call of the method that the path names, with an empty message, has a status. Nothing
+    /// is searched for.
+    Grpc(HttpProbe),
 }
 
 /// A probe by HTTP or HTTPS.

@@ -64,8 +64,10 @@ pub enum ProbeOutcome {
     Broken(String),
     /// The TLS handshake failed; in the words of TLS.
     Tls(String),
-    /// What came is no HTTP/1.1 response.
+    /// What came is no response of the HTTP that is asked for.
     NotHttp(String),
+    /// The gRPC call ended with this status; 0 is success.
+    Grpc(u16),
     /// The response's head is longer than 16,384 bytes or has too many fields.
     HeadTooLarge,
     /// The name has no IPv4 address.
@@ -107,6 +109,7 @@ impl ProbeOutcome {
         match self {
             ProbeOutcome::Connected => true,
             ProbeOutcome::Status(status) => (200..400).contains(status),
+            ProbeOutcome::Grpc(status) => *status == 0,
             _ => false,
         }
     }
@@ -216,6 +219,7 @@ impl fmt::Display for ProbeOutcome {
             ProbeOutcome::TimedOut(ProbeStep::Body) => f.write_str(
                 "Response timed out. The search string did not arrive in the response body.",
             ),
+            ProbeOutcome::Grpc(status) => write!(f, "gRPC Status Code {status}"),
             ProbeOutcome::Broken(cause) => write!(f, "Connection failed: {cause}"),
             ProbeOutcome::Tls(cause) => write!(f, "SSL {cause}"),
             ProbeOutcome::NotHttp(cause) => write!(f, "Invalid HTTP response: {cause}"),

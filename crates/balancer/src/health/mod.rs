@@ -5,8 +5,7 @@
 //! first success makes it healthy; from then on as many outcomes in a row as its group's
 //! thresholds say change its state (Elastic Load Balancing, "Health checks for target groups"). A
 //! target of a group that no listener uses isn't probed, nor is one that drains. One prober looks
-//! for all nodes of a Region. Checks of gRPC and HTTP/2 groups by those very protocols aren't
-//! built: they are probed by HTTP/1.1.
+//! for all nodes of a Region.
 
 mod order;
 mod watch;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use types::{HealthCheckId, HttpProbe, Probe, ProbeOrder, ProbeTimeouts, Span, Tls};
 
-use crate::model::{HealthCheckProtocol, HealthCheckSettings, TargetKey};
+use crate::model::{HealthCheckProtocol, HealthCheckSettings, ProtocolVersion, TargetKey};
 
 /// The shortest interval that a deployment can set for all checks.
 pub const MINIMUM_INTERVAL: Span = Span::milliseconds(200);
@@ -60,20 +60,25 @@ impl HealthSettings {
     }
 }
 
-/// The probe of a target that takes traffic at `traffic`.
+/// The probe of a target that takes traffic at `traffic`, by that version of HTTP.
 pub(super) fn order(
     target: &TargetKey,
-    traffic: SocketAddr,
+    (traffic, version): (SocketAddr, Option<ProtocolVersion>),
     check: &HealthCheckSettings,
     settings: HealthSettings,
 ) -> ProbeOrder {
     let timeout = settings.timeout(check);
     let http = |tls| {
-        Probe::Http(HttpProbe {
+        let http = HttpProbe {
             tls,
             path: check.path.clone().unwrap_or_else(|| "/".to_owned()),
             search: None,
-        })
+        };
+        match version {
+            None | Some(ProtocolVersion::Http1) => Probe::Http(http),
+            Some(ProtocolVersion::Http2) => Probe::Http2(http),
+            Some(ProtocolVersion::Grpc) => Probe::Grpc(http),
+        }
     };
     ProbeOrder {
         id: HealthCheckId(format!("{}:{}", target.id, target.port)),

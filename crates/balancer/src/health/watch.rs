@@ -8,7 +8,7 @@ use types::{Monotonic, Now, ProbeOrder, ProbeOutcome};
 
 use super::Ticket;
 use super::order::{HealthSettings, order};
-use crate::model::{HealthCheckSettings, TargetKey};
+use crate::model::{HealthCheckSettings, Matcher, ProtocolVersion, TargetKey};
 use crate::node::{TargetHealth, TargetReason, TargetState};
 use crate::targets::{LiveTarget, Member, TargetSet, because, initial};
 
@@ -21,7 +21,7 @@ pub(super) struct Watch {
     pub(super) check: HealthCheckSettings,
     pub(super) live: Arc<LiveTarget>,
     key: TargetKey,
-    traffic: SocketAddr,
+    traffic: (SocketAddr, Option<ProtocolVersion>),
     stage: Stage,
     /// What the last outcomes said, and how many in a row.
     run: (bool, u32),
@@ -43,7 +43,7 @@ impl Watch {
             check: set.health_check.clone(),
             live: member.live.clone(),
             key: member.key.clone(),
-            traffic: member.address,
+            traffic: (member.address, set.version),
             stage: Stage::Due(first),
             run: (false, 0),
             codes: Vec::new(),
@@ -114,7 +114,7 @@ impl Watch {
                 self.codes.clear();
             }
         }
-        if let ProbeOutcome::Status(code) = outcome
+        if let ProbeOutcome::Status(code) | ProbeOutcome::Grpc(code) = outcome
             && finding == Err(TargetReason::ResponseCodeMismatch)
             && self.codes.len() < MAX_CODES
             && !self.codes.contains(code)
@@ -128,10 +128,17 @@ impl Watch {
     /// What an outcome says by the group's matcher.
     fn finding(&self, outcome: &ProbeOutcome) -> Result<(), TargetReason> {
         match (outcome, &self.check.matcher) {
-            (ProbeOutcome::Status(code), Some(matcher)) => match matcher.matches(*code) {
-                true => Ok(()),
-                false => Err(TargetReason::ResponseCodeMismatch),
-            },
+            (ProbeOutcome::Status(code), Some(matcher @ Matcher::Http(_)))
+            | (ProbeOutcome::Grpc(code), Some(matcher @ Matcher::Grpc(_))) => {
+                match matcher.matches(*code) {
+                    true => Ok(()),
+                    false => Err(TargetReason::ResponseCodeMismatch),
+                }
+            }
+            // A call that didn't even come to a status of gRPC.
+            (ProbeOutcome::Status(_), Some(Matcher::Grpc(_))) => {
+                Err(TargetReason::FailedHealthChecks)
+            }
             (ProbeOutcome::TimedOut(_), _) => Err(TargetReason::Timeout),
             _ if outcome.passed() => Ok(()),
             _ => Err(TargetReason::FailedHealthChecks),

@@ -15,14 +15,14 @@ use types::{HttpProbe, ProbeOrder, ProbeOutcome};
 use super::Agent;
 
 /// Bytes of a response's head, status line and fields; the service's limit.
-const HEAD: usize = 16_384;
+pub(super) const HEAD: usize = 16_384;
 /// Fields of a response's head.
 const FIELDS: usize = 256;
 /// What a load balancer's health checks say that they are (Application Load Balancers User Guide,
 /// "Health checks for your target groups").
 const LOAD_BALANCER: &str = "ELB-HealthChecker/2.0";
 /// Bytes of a body that are searched; the service's limit.
-const SEARCHED: usize = 5_120;
+pub(super) const SEARCHED: usize = 5_120;
 
 /// What a request travels on.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -36,7 +36,7 @@ pub(super) struct Answer {
 }
 
 /// The task that moves the connection's bytes; it ends with the probe.
-struct Connection(JoinHandle<()>);
+pub(super) struct Connection(pub(super) JoinHandle<()>);
 
 impl Drop for Connection {
     fn drop(&mut self) {
@@ -116,10 +116,7 @@ fn request(
     http: &HttpProbe,
     agent: Agent,
 ) -> Result<Request<Empty<Bytes>>, http::Error> {
-    let agent = match agent {
-        Agent::HealthCheck => format!("Causeway-Health-Check-Service (ref {})", order.id),
-        Agent::LoadBalancer => LOAD_BALANCER.to_owned(),
-    };
+    let agent = user_agent(order, agent);
     Request::get(target(&http.path))
         .header(HOST, HeaderValue::try_from(host(order, http))?)
         .header(USER_AGENT, HeaderValue::try_from(agent)?)
@@ -128,9 +125,17 @@ fn request(
         .body(Empty::new())
 }
 
+/// What the request says of who makes it.
+pub(super) fn user_agent(order: &ProbeOrder, agent: Agent) -> String {
+    match agent {
+        Agent::HealthCheck => format!("Causeway-Health-Check-Service (ref {})", order.id),
+        Agent::LoadBalancer => LOAD_BALANCER.to_owned(),
+    }
+}
+
 /// The Host header, as the service has it: the name, or the address where there is none, and the
 /// port unless it is the protocol's own.
-fn host(order: &ProbeOrder, http: &HttpProbe) -> String {
+pub(super) fn host(order: &ProbeOrder, http: &HttpProbe) -> String {
     let port = order.endpoint.port();
     let usual = match http.tls {
         None => 80,
@@ -149,7 +154,7 @@ fn host(order: &ProbeOrder, http: &HttpProbe) -> String {
 
 /// The path and query as they are sent: from `/`, and with what a request line can't hold
 /// percent-encoded (RFC 3986, section 2.1).
-fn target(path: &str) -> String {
+pub(super) fn target(path: &str) -> String {
     let mut target = String::with_capacity(path.len() + 1);
     if !path.starts_with('/') {
         target.push('/');
@@ -166,7 +171,7 @@ fn target(path: &str) -> String {
 }
 
 /// How an exchange that failed is reported.
-fn failure(cause: &hyper::Error) -> ProbeOutcome {
+pub(super) fn failure(cause: &hyper::Error) -> ProbeOutcome {
     if cause.is_parse_too_large() {
         ProbeOutcome::HeadTooLarge
     } else if cause.is_parse() {

@@ -3,6 +3,7 @@
 //! sends is never more than a few kilobytes of memory, and never more time than the order allows.
 
 mod exchange;
+mod http2;
 mod tls;
 
 use std::future::Future;
@@ -16,12 +17,16 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use types::{HttpProbe, Probe, ProbeOrder, ProbeOutcome, ProbeStep, Prober, Span};
 
+use exchange::Stream;
+use http2::Call;
 use tls::Handshake;
 
 /// Probes over this machine's sockets.
 pub struct SystemProber {
     probes: Semaphore,
     handshake: Handshake,
+    /// Offers HTTP/2 alone.
+    http2_handshake: Handshake,
     agent: Agent,
 }
 
@@ -40,7 +45,8 @@ impl SystemProber {
     pub fn new(probes: usize) -> SystemProber {
         SystemProber {
             probes: Semaphore::new(probes.max(1)),
-            handshake: Handshake::new(),
+            handshake: Handshake::new(&[]),
+            http2_handshake: Handshake::new(&[b"h2"]),
             agent: Agent::HealthCheck,
         }
     }
@@ -58,6 +64,8 @@ impl SystemProber {
         let outcome = match &order.probe {
             Probe::Tcp => connect(&order).await.map(|_| ProbeOutcome::Connected),
             Probe::Http(http) => self.get(&order, http).await,
+            Probe::Http2(http) => self.exchange(&order, http, Call::Get).await,
+            Probe::Grpc(http) => self.exchange(&order, http, Call::Grpc).await,
         };
         outcome.unwrap_or_else(|failure| failure)
     }
@@ -91,6 +99,28 @@ impl SystemProber {
             true => Ok(outcome),
             false => Err(ProbeOutcome::NoMatch(response.status())),
         }
+    }
+}
+
+impl SystemProber {
+    /// By HTTP/2, where nothing is searched for.
+    async fn exchange(
+        &self,
+        order: &ProbeOrder,
+        http: &HttpProbe,
+        call: Call,
+    ) -> Result<ProbeOutcome, ProbeOutcome> {
+        let stream = connect(order).await?;
+        let by = deadline(order.timeouts.response);
+        let answered = async {
+            let stream: Box<dyn Stream> = match http.tls {
+                None => Box::new(stream),
+                Some(tls) => Box::new(self.http2_handshake.run(stream, order, tls).await?),
+            };
+            http2::answer(stream, order, http, (call, self.agent)).await
+        };
+        let answered = timeout_at(by, answered).await;
+        answered.unwrap_or(Err(ProbeOutcome::TimedOut(ProbeStep::Response)))
     }
 }
 

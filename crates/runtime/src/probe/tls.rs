@@ -28,8 +28,9 @@ pub(super) struct Handshake {
 }
 
 impl Handshake {
-    pub(super) fn new() -> Handshake {
-        let connector = |names| TlsConnector::from(Arc::new(config(names)));
+    /// Handshakes that offer these protocols, by ALPN.
+    pub(super) fn new(protocols: &[&[u8]]) -> Handshake {
+        let connector = |names| TlsConnector::from(Arc::new(config(names, protocols)));
         Handshake {
             named: connector(Names::Compared),
             nameless: connector(Names::Ignored),
@@ -67,7 +68,7 @@ fn dns_name(name: &str) -> Option<ServerName<'static>> {
     matches!(name, ServerName::DnsName(_)).then_some(name)
 }
 
-fn config(names: Names) -> ClientConfig {
+fn config(names: Names, protocols: &[&[u8]]) -> ClientConfig {
     let provider = Arc::new(ring::default_provider());
     let verifier = Unvalidated {
         provider: Arc::clone(&provider),
@@ -81,6 +82,7 @@ fn config(names: Names) -> ClientConfig {
         .with_no_client_auth();
     // Every probe makes a whole handshake: one resumed would prove less.
     config.resumption = Resumption::disabled();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     config
 }
 
