@@ -2,13 +2,14 @@
 //! written back. It judges no change.
 
 use std::net::Ipv4Addr;
+use std::str::FromStr;
 
 use types::{AccountId, ConfigurationEdit, ConfigurationExpected, ConfigurationView};
 
 use crate::arn::{LoadBalancerArn, TargetGroupArn};
 use crate::codec::{CodecError, decode, encode};
 use crate::keys;
-use crate::model::{LoadBalancer, TargetGroup};
+use crate::model::{LoadBalancer, LoadBalancerKind, TargetGroup};
 
 /// A row, and the revision that wrote it.
 pub type Row<T> = (u64, T);
@@ -43,6 +44,71 @@ pub fn group(
     };
     let group: TargetGroup = decode(&bytes)?;
     Ok((group.arn == *arn).then_some((revision, group)))
+}
+
+/// The load balancer that an account has under that name.
+///
+/// # Errors
+///
+/// It can't be read.
+pub(crate) fn balancer_named(
+    view: &dyn ConfigurationView,
+    account: AccountId,
+    name: &str,
+) -> Result<Option<Row<LoadBalancer>>, CodecError> {
+    match arn_at::<LoadBalancerArn>(view, &keys::balancer_name(account, name))? {
+        Some(arn) => balancer(view, &arn),
+        None => Ok(None),
+    }
+}
+
+/// The target group that an account has under that name.
+///
+/// # Errors
+///
+/// It can't be read.
+pub(crate) fn group_named(
+    view: &dyn ConfigurationView,
+    account: AccountId,
+    name: &str,
+) -> Result<Option<Row<TargetGroup>>, CodecError> {
+    match arn_at::<TargetGroupArn>(view, &keys::group_name(account, name))? {
+        Some(arn) => group(view, &arn),
+        None => Ok(None),
+    }
+}
+
+/// What a name stands for.
+fn arn_at<T: FromStr>(view: &dyn ConfigurationView, key: &str) -> Result<Option<T>, CodecError> {
+    let Some((_, bytes)) = view.get(key) else {
+        return Ok(None);
+    };
+    let text = std::str::from_utf8(&bytes).ok();
+    let arn = text.and_then(|text| text.parse().ok());
+    let malformed = || CodecError::Malformed("name", format!("{key} stands for nothing"));
+    arn.map(Some).ok_or_else(malformed)
+}
+
+/// How many load balancers of that kind an account has. Their rows aren't read.
+pub(crate) fn count_balancers(
+    view: &dyn ConfigurationView,
+    account: AccountId,
+    kind: LoadBalancerKind,
+) -> usize {
+    let path = format!(":loadbalancer/{}/", kind.path());
+    let mut count = 0;
+    view.visit(&keys::balancer_name(account, ""), &mut |_, _, arn| {
+        let is_of_kind = std::str::from_utf8(arn).is_ok_and(|arn| arn.contains(&path));
+        count += usize::from(is_of_kind);
+    });
+    count
+}
+
+/// How many target groups an account has. Their rows aren't read.
+pub(crate) fn count_groups(view: &dyn ConfigurationView, account: AccountId) -> usize {
+    let mut count = 0;
+    view.visit(&keys::group_name(account, ""), &mut |_, _, _| count += 1);
+    count
 }
 
 /// Visits every load balancer, whosever it is, in the order of their ids, with the revision that

@@ -1,27 +1,31 @@
 //! What must hold between a load balancer's actions and the target groups that they name. Judged
 //! on a view, when either changes.
 
+use std::collections::BTreeSet;
+
 use types::ConfigurationView;
 
 use crate::arn::{LoadBalancerArn, TargetGroupArn};
-use crate::catalogue;
-use crate::codec::CodecError;
+use crate::codec::{CodecError, decode};
 use crate::error::{BalancerError, Refusal};
 use crate::limits::MAX_GROUPS_PER_BALANCER;
 use crate::model::{Action, LoadBalancer, Protocol, ProtocolVersion, TargetGroup};
+use crate::{catalogue, keys};
 
-/// May a listener of that protocol forward as that action does?
+/// May a listener of that protocol, of that load balancer, forward as those actions do?
 ///
 /// # Errors
 ///
 /// A target group isn't there, speaks another protocol, or is another load balancer's.
-pub(crate) fn check_action(
+pub(crate) fn check<'a>(
     view: &dyn ConfigurationView,
     balancer: &LoadBalancerArn,
     protocol: Protocol,
-    action: &Action,
+    actions: impl IntoIterator<Item = &'a Action>,
 ) -> Result<(), BalancerError> {
-    for arn in action.target_groups() {
+    let actions = actions.into_iter();
+    let named: BTreeSet<&TargetGroupArn> = actions.flat_map(Action::target_groups).collect();
+    for arn in named {
         // What isn't the load balancer's owner's isn't there.
         let group = match arn.account == balancer.account {
             true => catalogue::group(view, arn)?,
@@ -32,8 +36,7 @@ pub(crate) fn check_action(
             BalancerError::refused(Refusal::TargetGroupNotFound, text)
         })?;
         check_protocol(protocol, &group)?;
-        let others = users(view, arn)?;
-        if others.iter().any(|other| other != balancer) {
+        if users(view, arn)?.iter().any(|other| other != balancer) {
             let text = format!(
                 "The following target groups cannot be associated with more than one load \
                  balancer: {arn}"
@@ -96,13 +99,24 @@ pub(crate) fn check_count(balancer: &LoadBalancer) -> Result<(), BalancerError> 
 ///
 /// # Errors
 ///
-/// A load balancer can't be read.
+/// A load balancer that seems to can't be read.
 pub(crate) fn users(
     view: &dyn ConfigurationView,
     group: &TargetGroupArn,
 ) -> Result<Vec<LoadBalancerArn>, CodecError> {
-    let held = catalogue::balancers_of(view, group.account)?;
-    let using = held.into_iter().map(|(_, balancer)| balancer);
-    let using = using.filter(|balancer| balancer.target_groups().contains(&group));
-    Ok(using.map(|balancer| balancer.arn).collect())
+    let mut found = Ok(Vec::new());
+    view.visit(keys::BALANCERS, &mut |_, _, bytes| {
+        // Reading a row costs far more than looking for an id in it, which few have.
+        let has_id = std::str::from_utf8(bytes).is_ok_and(|text| text.contains(&group.id.0));
+        let Ok(users) = &mut found else { return };
+        if !has_id {
+            return;
+        }
+        match decode::<LoadBalancer>(bytes) {
+            Ok(balancer) if balancer.target_groups().contains(&group) => users.push(balancer.arn),
+            Ok(_) => {}
+            Err(error) => found = Err(error),
+        }
+    });
+    found
 }

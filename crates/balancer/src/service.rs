@@ -147,12 +147,15 @@ impl Service {
     /// # Errors
     ///
     /// There is none of that name, and what `amend` says.
-    pub(crate) async fn amend_balancer<T>(
+    pub(crate) async fn amend_balancer<T, F>(
         &self,
         arn: &LoadBalancerArn,
         missing: impl Fn() -> BalancerError,
-        mut amend: impl FnMut(&dyn ConfigurationView, &mut LoadBalancer) -> Result<T, BalancerError>,
-    ) -> Result<Amended<LoadBalancer, T>, BalancerError> {
+        mut amend: F,
+    ) -> Result<Amended<LoadBalancer, T>, BalancerError>
+    where
+        F: FnMut(&dyn ConfigurationView, &mut LoadBalancer) -> Result<T, BalancerError>,
+    {
         let attempt = |view: &dyn ConfigurationView| {
             let before = catalogue::balancer(view, arn)?.ok_or_else(&missing)?;
             let mut after = before.1.clone();
@@ -173,11 +176,14 @@ impl Service {
     /// # Errors
     ///
     /// There is none of that name, and what `amend` says.
-    pub(crate) async fn amend_group<T>(
+    pub(crate) async fn amend_group<T, F>(
         &self,
         arn: &TargetGroupArn,
-        mut amend: impl FnMut(&dyn ConfigurationView, &mut TargetGroup) -> Result<T, BalancerError>,
-    ) -> Result<Amended<TargetGroup, T>, BalancerError> {
+        mut amend: F,
+    ) -> Result<Amended<TargetGroup, T>, BalancerError>
+    where
+        F: FnMut(&dyn ConfigurationView, &mut TargetGroup) -> Result<T, BalancerError>,
+    {
         let attempt = |view: &dyn ConfigurationView| {
             let before = catalogue::group(view, arn)?.ok_or_else(|| no_group(arn))?;
             let mut after = before.1.clone();

@@ -38,7 +38,7 @@ pub(crate) async fn create(
                 let text = format!("A load balancer can have at most {MAX_LISTENERS} listeners");
                 return Err(BalancerError::refused(Refusal::TooManyListeners, text));
             }
-            forwarding::check_action(view, &arn, wanted.protocol, &wanted.default_action)?;
+            forwarding::check(view, &arn, wanted.protocol, wanted.actions())?;
             balancer.listeners.push(wanted.clone());
             forwarding::check_count(balancer)?;
             Ok(wanted.id.clone())
@@ -347,9 +347,7 @@ pub(crate) async fn modify(
             }
             complete(listener)?;
             let changed = listener.clone();
-            for action in changed.actions() {
-                forwarding::check_action(view, &arn.balancer, changed.protocol, action)?;
-            }
+            forwarding::check(view, &arn.balancer, changed.protocol, changed.actions())?;
             if let Some(port) = port {
                 let is_other = |other: &&Listener| other.id != arn.listener && other.port == port;
                 if balancer.listeners.iter().find(is_other).is_some() {

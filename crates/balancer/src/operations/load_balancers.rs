@@ -13,7 +13,7 @@ use crate::limits::{MAX_BALANCERS, MAX_SECURITY_GROUPS};
 use crate::model::{Attributes, LoadBalancer, LoadBalancerId, LoadBalancerKind, Scheme};
 use crate::request::{BalancerRequest, Paging, required, shown, word};
 use crate::service::{Service, no_balancer};
-use crate::{catalogue, ids, keys, shapes, tags};
+use crate::{catalogue, ids, shapes, tags};
 
 /// `CreateLoadBalancer`: repeated with the same settings it makes nothing more.
 pub(crate) async fn create(
@@ -22,7 +22,9 @@ pub(crate) async fn create(
 ) -> Result<Reply, BalancerError> {
     let wanted = read(service, request)?;
     let attempt = |view: &dyn ConfigurationView| {
-        if let Some((revision, found)) = named(view, request, &wanted.arn.name)? {
+        if let Some((revision, found)) =
+            catalogue::balancer_named(view, request.account(), &wanted.arn.name)?
+        {
             if is_same(&found, &wanted) {
                 return Ok((Vec::new(), (found, Some(revision))));
             }
@@ -35,11 +37,8 @@ pub(crate) async fn create(
                 text,
             ));
         }
-        let held = catalogue::balancers_of(view, request.account())?;
-        let of_kind = held
-            .iter()
-            .filter(|(_, other)| other.kind() == wanted.kind());
-        if of_kind.count() >= MAX_BALANCERS {
+        let count = catalogue::count_balancers(view, request.account(), wanted.kind());
+        if count >= MAX_BALANCERS {
             let text = format!(
                 "The maximum number of load balancers has been reached: {MAX_BALANCERS} of type \
                  '{}'",
@@ -144,25 +143,6 @@ pub(super) fn security_groups(
         return Ok(vec![default]);
     }
     Ok(given.into_iter().map(str::to_owned).collect())
-}
-
-/// The caller's load balancer of that name.
-fn named(
-    view: &dyn ConfigurationView,
-    request: &BalancerRequest<'_>,
-    name: &str,
-) -> Result<Option<catalogue::Row<LoadBalancer>>, BalancerError> {
-    let Some((_, arn)) = view.get(&keys::balancer_name(request.account(), name)) else {
-        return Ok(None);
-    };
-    let arn = std::str::from_utf8(&arn)
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let arn: LoadBalancerArn = arn.ok_or_else(|| {
-        let text = "a load balancer's name stands for none".to_owned();
-        crate::codec::CodecError::Malformed("load balancer", text)
-    })?;
-    Ok(catalogue::balancer(view, &arn)?)
 }
 
 /// Were the two asked for by the same settings?

@@ -42,7 +42,7 @@ pub(crate) async fn create(
                 return Err(BalancerError::refused(Refusal::TooManyRules, text));
             }
             let action = actions::read(&actions, listener.protocol)?;
-            forwarding::check_action(view, &arn.balancer, listener.protocol, &action)?;
+            forwarding::check(view, &arn.balancer, listener.protocol, [&action])?;
             listener.rules.push(Rule {
                 id: id.clone(),
                 priority,
@@ -212,7 +212,7 @@ pub(crate) async fn modify(
             }
             if !actions.is_empty() {
                 rule.action = actions::read(&actions, protocol)?;
-                forwarding::check_action(view, &balancer, protocol, &rule.action)?;
+                forwarding::check(view, &balancer, protocol, [&rule.action])?;
             }
             forwarding::check_count(row)
         })

@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::request::{BalancerRequest, Paging, port, required, shown, word};
 use crate::service::{Service, no_balancer, no_group};
-use crate::{catalogue, forwarding, ids, keys, shapes, tags};
+use crate::{catalogue, forwarding, ids, shapes, tags};
 
 /// `CreateTargetGroup`: repeated with the same settings it makes nothing more.
 pub(crate) async fn create(
@@ -24,11 +24,10 @@ pub(crate) async fn create(
 ) -> Result<Reply, BalancerError> {
     let wanted = read(service, request)?;
     let attempt = |view: &dyn ConfigurationView| {
-        let held = catalogue::groups_of(view, request.account())?;
         let name = &wanted.arn.name;
-        if let Some((_, found)) = held.iter().find(|(_, group)| group.arn.name == *name) {
-            if is_same(found, &wanted) {
-                return Ok((Vec::new(), found.clone()));
+        if let Some((_, found)) = catalogue::group_named(view, request.account(), name)? {
+            if is_same(&found, &wanted) {
+                return Ok((Vec::new(), found));
             }
             let text = format!(
                 "A target group with the same name '{name}' exists, but with different settings"
@@ -38,7 +37,7 @@ pub(crate) async fn create(
                 text,
             ));
         }
-        if held.len() >= MAX_GROUPS {
+        if catalogue::count_groups(view, request.account()) >= MAX_GROUPS {
             let text =
                 format!("The maximum number of target groups has been reached: {MAX_GROUPS}");
             return Err(BalancerError::refused(Refusal::TooManyTargetGroups, text));
@@ -241,14 +240,8 @@ fn asked(
             let text = format!("Target groups '{}' not found", shown(name));
             BalancerError::refused(Refusal::TargetGroupNotFound, text)
         };
-        let (_, bytes) = view
-            .get(&keys::group_name(request.account(), name))
-            .ok_or_else(missing)?;
-        let arn = std::str::from_utf8(&bytes)
-            .ok()
-            .and_then(|text| text.parse().ok());
-        let arn: TargetGroupArn = arn.ok_or_else(missing)?;
-        found.push(catalogue::group(view, &arn)?.ok_or_else(missing)?.1);
+        let row = catalogue::group_named(view, request.account(), name)?;
+        found.push(row.ok_or_else(missing)?.1);
     }
     if arns.is_empty() && names.is_empty() {
         let held = catalogue::groups_of(view, request.account())?;
