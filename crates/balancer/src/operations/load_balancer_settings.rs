@@ -39,6 +39,10 @@ pub(crate) async fn set_security_groups(
     request: &BalancerRequest<'_>,
 ) -> Result<Reply, BalancerError> {
     let arn: LoadBalancerArn = request.arn()?;
+    const PRIVATE_LINK: &str = "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic";
+    if request.members().value(PRIVATE_LINK).is_some() {
+        return Err(BalancerError::not_built(PRIVATE_LINK));
+    }
     let groups = security_groups(service, request, arn.kind)?;
     let missing = || no_balancer(&arn);
     let amended = service

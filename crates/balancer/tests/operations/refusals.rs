@@ -228,31 +228,30 @@ fn what_can_t_be_kept_is_said_in_words_that_clients_know() {
 #[test]
 fn a_row_that_can_t_be_read_is_left_as_it_is() {
     let api = Api::new();
-    let balancer = api.balancer("shop");
-    api.memory.interfere(|view| {
-        for (key, (_, bytes)) in &mut view.entries {
-            if key.starts_with("balancer/load-balancer/") {
-                *bytes = "{\"format\":2}".into();
-            }
-        }
-    });
-    // The proposal of a change reaches it, and what was interfered with stays.
-    let _ = api.call("SetSecurityGroups", &[("LoadBalancerArn", &balancer)]);
-    let _ = api.call("DeleteLoadBalancer", &[("LoadBalancerArn", &balancer)]);
-    let before = api.memory.view_now();
-    for (operation, parameters) in [
-        ("DescribeLoadBalancers", vec![]),
-        (
-            "DeleteLoadBalancer",
-            vec![("LoadBalancerArn", balancer.as_str())],
-        ),
-    ] {
-        match api.call(operation, &parameters) {
-            Err((code, _)) => assert_eq!(code, "InternalFailure"),
-            Ok(_) => continue,
+    let (balancer, group) = (api.balancer("shop"), api.group("web", "HTTP"));
+    let mut view = api.memory.view_now();
+    for (key, (_, bytes)) in &mut view.entries {
+        if key.starts_with("balancer/load-balancer/") || key.starts_with("balancer/target-group/") {
+            *bytes = "{\"format\":2}".into();
         }
     }
-    assert_eq!(api.memory.view_now().entries.len(), before.entries.len());
+    api.memory.set(view);
+    for (operation, name, arn) in [
+        ("DescribeLoadBalancers", "Marker", ""),
+        ("DeleteLoadBalancer", "LoadBalancerArn", balancer.as_str()),
+        ("SetSecurityGroups", "LoadBalancerArn", &balancer),
+        ("DescribeTargetGroups", "Marker", ""),
+        ("DeleteTargetGroup", "TargetGroupArn", &group),
+        ("DescribeTargetHealth", "TargetGroupArn", &group),
+        ("DescribeTags", "ResourceArns.member.1", &group),
+    ] {
+        let (code, text) = api.refused(operation, &[(name, arn)]);
+        assert_eq!(code, "InternalFailure", "{operation}");
+        assert!(
+            text.contains("too old for this deployment"),
+            "{operation}: {text}"
+        );
+    }
 }
 
 #[test]

@@ -93,6 +93,11 @@ impl Memory {
         View::clone(&self.view.lock().unwrap())
     }
 
+    /// What stands there from now on.
+    pub fn set(&self, view: View) {
+        *self.view.lock().unwrap() = Arc::new(view);
+    }
+
     /// Before each proposal from now on, does this.
     pub fn interfere(&self, with: impl FnMut(&mut View) + Send + 'static) {
         *self.interference.lock().unwrap() = Some(Box::new(with));
