@@ -71,39 +71,28 @@ const APPLICATION: &[Attribute] = with_common![
     ),
 ];
 
-/// Of network load balancers: `connection_termination` when a target has drained, and
-/// `preserve_client_ip`, which differ by protocol.
-macro_rules! network {
-    ($terminates:literal, $preserves:literal, $unhealthy:literal) => {
-        with_common![
-            attribute(
-                "stickiness.type",
-                "source_ip",
-                Values::Words(&["source_ip"])
-            ),
-            attribute(
-                "deregistration_delay.connection_termination.enabled",
-                $terminates,
-                Values::Flag,
-            ),
-            attribute("preserve_client_ip.enabled", $preserves, Values::Default),
-            attribute("proxy_protocol_v2.enabled", "false", Values::Flag),
-            attribute(
-                "target_health_state.unhealthy.connection_termination.enabled",
-                $unhealthy,
-                Values::Flag,
-            ),
-            attribute(
-                "target_health_state.unhealthy.draining_interval_seconds",
-                "0",
-                Values::Default,
-            ),
-        ]
-    };
-}
+/// Of network load balancers. What their defaults are at AWS depends on the protocol: clients'
+/// addresses are preserved, and connections broken when a target becomes unhealthy or has drained,
+/// where that isn't said otherwise. None of it is built, so it is shown as off and can't be put on.
+const NETWORK: &[Attribute] = with_common![
+    attribute(
+        "stickiness.type",
+        "source_ip",
+        Values::Words(&["source_ip"])
+    ),
+    attribute(TERMINATES_DRAINED, "false", Values::Default),
+    attribute("preserve_client_ip.enabled", "false", Values::Default),
+    attribute("proxy_protocol_v2.enabled", "false", Values::Flag),
+    attribute(TERMINATES_UNHEALTHY, "false", Values::Default),
+    attribute(
+        "target_health_state.unhealthy.draining_interval_seconds",
+        "0",
+        Values::Default,
+    ),
+];
 
-const TCP: &[Attribute] = network!("false", "false", "true");
-const UDP: &[Attribute] = network!("true", "false", "false");
+const TERMINATES_DRAINED: &str = "deregistration_delay.connection_termination.enabled";
+const TERMINATES_UNHEALTHY: &str = "target_health_state.unhealthy.connection_termination.enabled";
 
 words! {
     /// How a target is chosen.
@@ -149,14 +138,13 @@ pub struct MinimumHealthy {
 pub(crate) fn table(protocol: Protocol) -> &'static [Attribute] {
     match protocol {
         Protocol::Http | Protocol::Https => APPLICATION,
-        Protocol::Tcp | Protocol::Tls => TCP,
-        Protocol::Udp | Protocol::TcpUdp => UDP,
+        Protocol::Tcp | Protocol::Tls | Protocol::Udp | Protocol::TcpUdp => NETWORK,
     }
 }
 
 #[cfg(test)]
-pub(super) fn tables() -> [&'static [Attribute]; 3] {
-    [APPLICATION, TCP, UDP]
+pub(super) fn tables() -> [&'static [Attribute]; 2] {
+    [APPLICATION, NETWORK]
 }
 
 impl MinimumHealthy {
@@ -190,12 +178,12 @@ impl TargetGroup {
 
     /// Are connections broken at the end of that delay?
     pub fn terminates_drained(&self) -> bool {
-        self.flag("deregistration_delay.connection_termination.enabled")
+        self.flag(TERMINATES_DRAINED)
     }
 
     /// Are connections to a target broken when it becomes unhealthy? Of network load balancers.
     pub fn terminates_unhealthy(&self) -> bool {
-        self.flag("target_health_state.unhealthy.connection_termination.enabled")
+        self.flag(TERMINATES_UNHEALTHY)
     }
 
     /// Are targets told who connected, by PROXY protocol version 2? Of network load balancers.

@@ -184,17 +184,23 @@ fn attributes_of_a_target_group_are_set_and_read() {
 }
 
 #[test]
-fn attributes_of_a_group_of_flows_are_by_its_protocol() {
+fn what_is_not_done_for_flows_can_t_be_asked_for() {
     let api = Api::new();
-    for (protocol, terminates) in [("TCP", "false"), ("TLS", "false"), ("UDP", "true")] {
-        let arn = api.group(&protocol.to_lowercase(), protocol);
+    let off = [
+        "deregistration_delay.connection_termination.enabled",
+        "target_health_state.unhealthy.connection_termination.enabled",
+        "preserve_client_ip.enabled",
+    ];
+    for protocol in ["TCP", "TLS", "UDP", "TCP_UDP"] {
+        let name = protocol.to_lowercase().replace('_', "-");
+        let arn = api.group(&name, protocol);
         let found = api.ok("DescribeTargetGroupAttributes", &[("TargetGroupArn", &arn)]);
         let found = shown(&found);
-        assert_eq!(
-            found["deregistration_delay.connection_termination.enabled"],
-            terminates
-        );
-        assert_eq!(found["preserve_client_ip.enabled"], "false");
+        for name in off {
+            assert_eq!(found[name], "false", "{protocol} {name}");
+            let refused = set(&api, "TargetGroup", &arn, &[(name, "true")]).unwrap_err();
+            assert_ne!(refused, "ValidationError", "it is a value, but not built");
+        }
         set(
             &api,
             "TargetGroup",
@@ -213,7 +219,7 @@ fn attributes_of_a_listener_are_by_its_protocol() {
     let header = "routing.http.response.strict_transport_security.header_value";
     let answer = set(&api, "Listener", &listener, &[(header, "max-age=60")]).unwrap();
     assert_eq!(shown(&answer)[header], "max-age=60");
-    let tcp = ("tcp.idle_timeout.seconds", "60");
+    let tcp = ("tcp.idle_timeout.seconds", "350");
     assert_eq!(
         set(&api, "Listener", &listener, &[tcp]).unwrap_err(),
         "ValidationError"
@@ -228,5 +234,8 @@ fn attributes_of_a_listener_are_by_its_protocol() {
     let listener = api.listener(&network, "TCP", "80", &flows);
     set(&api, "Listener", &listener, &[tcp]).unwrap();
     let found = api.ok("DescribeListenerAttributes", &[("ListenerArn", &listener)]);
-    assert_eq!(shown(&found)["tcp.idle_timeout.seconds"], "60");
+    assert_eq!(shown(&found)["tcp.idle_timeout.seconds"], "350");
+    let other = [("tcp.idle_timeout.seconds", "60")];
+    let refused = set(&api, "Listener", &listener, &other).unwrap_err();
+    assert_ne!(refused, "ValidationError", "it is a value, but not built");
 }

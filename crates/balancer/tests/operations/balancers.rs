@@ -340,3 +340,34 @@ fn what_the_lab_has_no_capacity_for_is_said() {
     );
     assert_eq!(zones().len(), 3);
 }
+
+#[test]
+fn security_policies_are_described_as_they_are_offered() {
+    let api = Api::new();
+    let all = api.ok("DescribeSSLPolicies", &[]);
+    assert_eq!(all.count("SslPolicies"), 17);
+    let strict = "ELBSecurityPolicy-TLS13-1-3-2021-06";
+    let some = api.ok(
+        "DescribeSSLPolicies",
+        &[
+            ("Names.member.1", strict),
+            ("Names.member.2", "ELBSecurityPolicy-2016-08"),
+        ],
+    );
+    assert_eq!(
+        some.each("SslPolicies", "Name"),
+        [strict, "ELBSecurityPolicy-2016-08"]
+    );
+    assert_eq!(some.count("SslPolicies/0/SslProtocols"), 1);
+    assert_eq!(some.count("SslPolicies/0/Ciphers"), 3);
+    assert_eq!(some.text("SslPolicies/1/SslProtocols/0"), "TLSv1.2");
+    assert_eq!(some.text("SslPolicies/1/Ciphers/8/Priority"), "9");
+    let unknown = [("Names.member.1", "ELBSecurityPolicy-1999")];
+    assert_eq!(
+        api.code("DescribeSSLPolicies", &unknown),
+        "SSLPolicyNotFound"
+    );
+    let limits = api.ok("DescribeAccountLimits", &[]);
+    assert_eq!(limits.text("Limits/0/Name"), "application-load-balancers");
+    assert_eq!(limits.text("Limits/0/Max"), "50");
+}
