@@ -10,7 +10,7 @@
 //!
 //! Which targets come into question at all, the pool says. Nothing is connected here.
 
-use types::Monotonic;
+use types::{Monotonic, Span};
 
 use super::{Member, Pool, Tried};
 use crate::algorithm::{FULL, at_random, draw, in_turn, least};
@@ -56,37 +56,52 @@ pub(crate) struct Choosing<'a> {
 impl<'a> Choosing<'a> {
     /// The target of a request.
     pub(crate) fn choose(&self) -> Result<(&'a Member, WhyTarget), NoTarget> {
-        let open = self.pool.fails_open();
-        let candidates = self
-            .untried()
-            .filter(|member| open || member.live.is_healthy());
+        // Each target's state is read once: it can change meanwhile.
+        let (mut good, mut healthy, mut all) = (Vec::new(), 0, 0);
+        for member in self.pool.members() {
+            all += 1;
+            if member.live.is_healthy() {
+                healthy += 1;
+                if !self.tried.contains(member.address) {
+                    good.push(member);
+                }
+            }
+        }
+        let open = !self.pool.set.for_routing.is_met(healthy, all);
+        if open {
+            good = self.untried();
+        }
         if let Some(sticky) = self.sticky
-            && let Some(member) = candidates.clone().find(|member| member.number == sticky)
+            && let Some(member) = good.iter().find(|member| member.number == sticky)
         {
-            return Ok((member, WhyTarget::Sticky));
+            return Ok((*member, WhyTarget::Sticky));
         }
         let why = match open {
             true => WhyTarget::FailOpen,
             false => WhyTarget::Healthy,
         };
-        // Whose turn it is moves on with a choice alone.
-        if candidates.clone().next().is_some() {
-            let chosen = self.by_algorithm(candidates);
-            return chosen
-                .map(|member| (member, why))
-                .ok_or_else(|| self.nobody());
+        if let Some(member) = self.by_algorithm(&good) {
+            return Ok((member, why));
         }
-        let rest = self.by_algorithm(self.untried());
-        rest.map(|member| (member, WhyTarget::LastResort))
-            .ok_or_else(|| self.nobody())
+        match self.by_algorithm(&self.untried()) {
+            Some(member) => Ok((member, WhyTarget::LastResort)),
+            None if all == 0 => Err(NoTarget::NoTargets),
+            None => Err(NoTarget::AllTried),
+        }
     }
 
-    fn by_algorithm(
-        &self,
-        members: impl Iterator<Item = &'a Member> + Clone,
-    ) -> Option<&'a Member> {
+    /// One of these by the group's algorithm. Whose turn it is moves on with a choice alone.
+    fn by_algorithm(&self, members: &[&'a Member]) -> Option<&'a Member> {
+        if members.is_empty() {
+            return None;
+        }
         let set = self.pool.set;
+        let members = members.iter().copied();
         match set.algorithm {
+            Algorithm::RoundRobin if set.slow_start == Span::ZERO => in_turn(
+                members.map(|member| (member, FULL)),
+                set.turn(self.pool.node),
+            ),
             Algorithm::RoundRobin => {
                 let weighted = members.map(|member| (member, self.weight(member)));
                 in_turn(weighted, set.turn(self.pool.node))
@@ -108,17 +123,11 @@ impl<'a> Choosing<'a> {
         })
     }
 
-    fn untried(&self) -> impl Iterator<Item = &'a Member> + Clone + use<'a> {
-        let tried = self.tried;
+    fn untried(&self) -> Vec<&'a Member> {
         let members = self.pool.members();
-        members.filter(move |member| !tried.contains(member.address))
-    }
-
-    fn nobody(&self) -> NoTarget {
-        match self.pool.members().next() {
-            None => NoTarget::NoTargets,
-            Some(_) => NoTarget::AllTried,
-        }
+        members
+            .filter(|member| !self.tried.contains(member.address))
+            .collect()
     }
 }
 
