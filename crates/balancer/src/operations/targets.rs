@@ -204,7 +204,7 @@ fn instance(
 }
 
 /// `DeregisterTargets`: they drain, if a load balancer uses the group; else they are gone at once.
-/// One named without a port is deregistered with every port that it has. One that isn't there is
+/// One that was registered with a port of its own is named with it. One that isn't there is
 /// deregistered already.
 pub(crate) async fn deregister(
     service: &Service,
@@ -218,13 +218,11 @@ pub(crate) async fn deregister(
             let drains = is_used && group.deregistration_delay() > 0;
             let now = service.now();
             for named in &named {
-                let keys: Vec<TargetKey> = matching(group, named).cloned().collect();
-                for key in keys {
-                    if !drains {
-                        group.targets.remove(&key);
-                    } else if let Some(target) = group.targets.get_mut(&key) {
-                        target.draining_since.get_or_insert(now);
-                    }
+                let key = meant(group, named);
+                if !drains {
+                    group.targets.remove(&key);
+                } else if let Some(target) = group.targets.get_mut(&key) {
+                    target.draining_since.get_or_insert(now);
                 }
             }
             forget_drained(service, group);
@@ -234,11 +232,12 @@ pub(crate) async fn deregister(
     Ok(request.done())
 }
 
-/// The targets that are meant by a name.
-fn matching<'a>(group: &'a TargetGroup, named: &Named<'_>) -> impl Iterator<Item = &'a TargetKey> {
-    let (id, port) = (canonical(named.id), named.port);
-    let keys = group.targets.keys();
-    keys.filter(move |key| key.id == id && port.is_none_or(|port| port == key.port))
+/// The target that is meant by a name: without a port the one at the group's own.
+fn meant(group: &TargetGroup, named: &Named<'_>) -> TargetKey {
+    TargetKey {
+        id: canonical(named.id),
+        port: named.port.unwrap_or(group.port),
+    }
 }
 
 /// An address as it is stored, however it is spelled.
@@ -277,21 +276,17 @@ pub(crate) async fn describe_health(
         }
     }
     for named in &named {
-        let keys: Vec<&TargetKey> = matching(&group, named).collect();
-        let meant: Vec<_> = held
-            .iter()
-            .filter(|target| keys.contains(&&target.key))
-            .collect();
-        for target in &meant {
-            describe(
-                writer,
-                &group,
-                target,
-                &health(service, &group, target, is_used),
-            );
-        }
-        if meant.is_empty() {
-            unregistered(writer, &group, named);
+        let key = meant(&group, named);
+        match held.iter().find(|target| target.key == key) {
+            Some(target) => {
+                describe(
+                    writer,
+                    &group,
+                    target,
+                    &health(service, &group, target, is_used),
+                );
+            }
+            None => unregistered(writer, &group, named),
         }
     }
     writer.close();

@@ -210,7 +210,8 @@ fn targets_are_registered_by_address_and_described() {
         &[
             ("TargetGroupArn", &group),
             ("Targets.member.1.Id", "127.1.1.12"),
-            ("Targets.member.2.Id", "127.1.1.99"),
+            ("Targets.member.1.Port", "9000"),
+            ("Targets.member.2.Id", "127.1.1.12"),
         ],
     );
     assert_eq!(some.each(list, "TargetHealth/State"), ["healthy", "unused"]);
