@@ -3,7 +3,8 @@
 //!
 //! TLS 1.0 and 1.1, and ciphers without authenticated encryption or forward secrecy, are never
 //! offered, and TLS 1.3 always is: a policy says whether TLS 1.2 is offered beside it, and each is
-//! described as what a listener here offers. Policies of FIPS modules and post-quantum key exchange aren't built: their names are unknown.
+//! described as what a listener here offers. Policies of FIPS modules and post-quantum key exchange
+//! aren't built: their names are unknown.
 
 /// A security policy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
