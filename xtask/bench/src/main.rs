@@ -8,6 +8,7 @@
               starts processes because that is what it measures"
 )]
 
+mod balancer;
 mod client;
 mod connection;
 mod dns;
@@ -35,7 +36,7 @@ use clap::Parser;
 #[command(name = "cargo xtask bench", max_term_width = 100)]
 pub struct Arguments {
     /// Only the scenario of that name: start, writes, replication, memory, cut, peers, dns,
-    /// steering, identity, objects, flows
+    /// steering, identity, objects, flows, balancer
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// How long one measured window of load is
@@ -81,6 +82,7 @@ fn main() -> Result<()> {
             return dns::serve::serve(texts(words));
         }
         Some(word) if word == dns::endpoint::ENDPOINT => return dns::endpoint::serve(),
+        Some(word) if word == balancer::SERVE => return balancer::serve(texts(words)),
         Some(word) if word == flows::serve::SERVE => return flows::serve::serve(texts(words)),
         Some(word) if word == flows::serve::ECHO => return flows::serve::echo(texts(words)),
         Some(word) if word == flows::datagrams::LOAD => {

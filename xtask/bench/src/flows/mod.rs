@@ -13,7 +13,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 /// A Debian program at one of the places where distributions have it, or what to install.
-fn program(places: &[&'static str], package: &str) -> Result<&'static Path> {
+pub fn program(places: &[&'static str], package: &str) -> Result<&'static Path> {
     let mut paths = places.iter().map(|place| Path::new(*place));
     let found = paths.find(|path| path.exists());
     found.with_context(|| {

@@ -11,6 +11,7 @@ use anyhow::Result;
 use super::backend::{NGINX, NGINX_PACKAGES, nginx_head};
 use super::serve::SERVE;
 use super::{free_address, program};
+use crate::balancer;
 use crate::dns::{pinned, processors};
 use crate::lab::Folder;
 use crate::process::{self, Server};
@@ -24,9 +25,15 @@ pub enum Kind {
     Nginx,
     /// Causeway's `runtime`, in a process of the bench: the code of an edge.
     Ours,
+    /// HAProxy in HTTP mode.
+    HaproxyHttp,
+    /// nginx as an HTTP proxy.
+    NginxHttp,
+    /// Causeway's `runtime`, in a process of the bench: the code of a Region's balancers.
+    OursHttp,
 }
 
-/// Every kind, in the order of the first round.
+/// Every kind that carries flows, in the order of the first round.
 pub const KINDS: [Kind; 3] = [Kind::Haproxy, Kind::Nginx, Kind::Ours];
 
 /// A started proxy.
@@ -47,7 +54,9 @@ impl Kind {
         match self {
             Kind::Haproxy => "HAProxy",
             Kind::Nginx => "nginx stream",
-            Kind::Ours => "Causeway",
+            Kind::HaproxyHttp => "HAProxy HTTP",
+            Kind::NginxHttp => "nginx HTTP",
+            Kind::Ours | Kind::OursHttp => "Causeway",
         }
     }
 
@@ -58,6 +67,16 @@ impl Kind {
         let (program, arguments) = match self {
             Kind::Haproxy => haproxy(folder.path(), address, backend)?,
             Kind::Nginx => nginx(folder.path(), address, backend)?,
+            Kind::HaproxyHttp => balancer::haproxy(folder.path(), address, backend)?,
+            Kind::NginxHttp => balancer::nginx(folder.path(), address, backend)?,
+            Kind::OursHttp => {
+                let own = std::env::current_exe()?.display().to_string();
+                let places = [address, backend].map(|place| place.to_string());
+                (
+                    own,
+                    [vec![balancer::SERVE.to_owned()], places.into()].concat(),
+                )
+            }
             Kind::Ours => {
                 let own = std::env::current_exe()?.display().to_string();
                 let words = [SERVE, "tcp"].map(str::to_owned);
@@ -82,7 +101,7 @@ impl Kind {
     }
 
     fn version(self, program: &str) -> String {
-        if self == Kind::Ours {
+        if matches!(self, Kind::Ours | Kind::OursHttp) {
             return String::new();
         }
         let output = Command::new(program).arg("-v").output();
@@ -124,7 +143,7 @@ impl Running {
 }
 
 /// A program and its arguments.
-type Words = (String, Vec<String>);
+pub type Words = (String, Vec<String>);
 
 fn haproxy(folder: &Path, address: SocketAddr, backend: SocketAddr) -> Result<Words> {
     let program = program(&["/usr/sbin/haproxy", "/usr/local/sbin/haproxy"], "haproxy")?;

@@ -31,21 +31,21 @@ const IDLE: usize = 8000;
 const IDLE_GOAL: f64 = 4.0;
 
 /// A kind of load, and what of it costs processor time.
-struct Kinds {
-    name: &'static str,
+pub(super) struct Kinds {
+    pub(super) name: &'static str,
     load: Load,
-    unit: Unit,
+    pub(super) unit: Unit,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Unit {
+pub(super) enum Unit {
     /// µs a request.
     Request,
     /// GiB a processor's second.
     Bytes,
 }
 
-const LOADS: [Kinds; 3] = [
+pub(super) const LOADS: [Kinds; 3] = [
     Kinds {
         name: "keep-alive requests",
         load: Load {
@@ -76,15 +76,15 @@ const LOADS: [Kinds; 3] = [
 ];
 
 /// What a window yielded.
-struct Window {
+pub(super) struct Window {
     /// In the unit of its load.
-    cost: f64,
-    rate: f64,
+    pub(super) cost: f64,
+    pub(super) rate: f64,
     errors: u64,
 }
 
 /// A proxy's windows of one load.
-type Series = Vec<Window>;
+pub(super) type Series = Vec<Window>;
 
 pub fn run(arguments: &Arguments) -> Result<Section> {
     let mut section = Section::default();
@@ -123,7 +123,7 @@ pub fn run(arguments: &Arguments) -> Result<Section> {
 }
 
 /// Every load on every proxy, in turn; by load, then by proxy.
-fn measure(arguments: &Arguments, proxies: &[Running]) -> Result<Vec<Vec<Series>>> {
+pub(super) fn measure(arguments: &Arguments, proxies: &[Running]) -> Result<Vec<Vec<Series>>> {
     let mut measured: Vec<Vec<Series>> = LOADS
         .iter()
         .map(|_| proxies.iter().map(|_| Vec::new()).collect())
@@ -165,7 +165,7 @@ fn window(seconds: u64, kind: &Kinds, proxy: &Running) -> Result<Window> {
     })
 }
 
-fn windows_table(section: &mut Section, proxies: &[Running], measured: &[Vec<Series>]) {
+pub(super) fn windows_table(section: &mut Section, proxies: &[Running], measured: &[Vec<Series>]) {
     let mut rows = Vec::new();
     for (kind, by_proxy) in LOADS.iter().zip(measured) {
         let (cost_unit, rate_unit) = match kind.unit {

@@ -1,5 +1,6 @@
 //! The scenarios, a file each: what is done, and the section of the report that comes of it.
 
+mod balancer;
 mod cut;
 mod dns;
 mod flows;
@@ -38,6 +39,7 @@ pub const ALL: &[(&str, Scenario)] = &[
     ("identity", identity::run),
     ("objects", objects::run),
     ("flows", flows::run),
+    ("balancer", balancer::run),
 ];
 
 /// How many connections load a server.
