@@ -182,8 +182,8 @@ fn an_answer_that_comes_too_late_is_none() {
 fn a_probe_that_is_never_heard_of_is_given_up_and_made_again() {
     let mut lab = Lab::new(one(&[target(1, 'a')]), own());
     let (lost, _) = lab.probes.remove("127.1.0.1:8080").unwrap();
-    assert_eq!(lab.checks.wake(), Some(at(10).monotonic));
-    lab.step(at(10), Input::Tick);
+    assert_eq!(lab.checks.wake(), Some(at(15).monotonic));
+    lab.step(at(15), Input::Tick);
     assert_eq!(lab.checks.wake(), Some(at(30).monotonic));
     lab.probe(30, 1, OK);
     lab.step(at(31), Input::Finished(lost, ProbeOutcome::Refused));
