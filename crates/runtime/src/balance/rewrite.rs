@@ -523,4 +523,100 @@ mod tests {
             ..field
         }]));
     }
+
+    /// Whatever is let through is read by the next reader as it was read here.
+    #[test]
+    fn what_is_sent_on_is_read_again_as_the_same_request() {
+        let pieces = [
+            "GET",
+            "POST",
+            " ",
+            "/",
+            "?",
+            "a",
+            "http://b",
+            "HTTP/1.1",
+            "HTTP/1.0",
+            "\r\n",
+            "\n",
+            "\r",
+            "Host",
+            ":",
+            ": ",
+            "\t",
+            "Content-Length",
+            "5",
+            "0",
+            "Transfer-Encoding",
+            "chunked",
+            "Connection",
+            "close",
+            ",",
+            "x",
+            "X-Forwarded-For",
+            "Upgrade",
+            "websocket",
+            "\0",
+            "\u{e9}",
+            "\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\n",
+            "Content-Length: 5\r\n",
+            "Transfer-Encoding: chunked\r\n",
+            "Connection: x\r\n",
+        ];
+        let mut traces = Traces { state: 7, base: 0 };
+        let mut passed = 0;
+        for _ in 0..40_000 {
+            let mut text = String::new();
+            if traces.draw() % 3 > 0 {
+                text.push_str(pieces[31 + (traces.draw() % 2) as usize]);
+            }
+            for _ in 0..traces.draw() % 8 {
+                text.push_str(pieces[(traces.draw() % pieces.len() as u64) as usize]);
+            }
+            text.push_str("\r\n\r\n");
+            let limits = head::HeadLimits {
+                first: 500,
+                line: 500,
+                whole: 5000,
+                fields: 50,
+            };
+            let Ok(Some(length)) = head::Scan::default().end(text.as_bytes(), &limits) else {
+                continue;
+            };
+            for mode in [
+                DesyncMode::Monitor,
+                DesyncMode::Defensive,
+                DesyncMode::Strictest,
+            ] {
+                let Ok(read) = request::read(&text.as_bytes()[..length], mode) else {
+                    continue;
+                };
+                passed += 1;
+                let asked = Asked {
+                    source: "192.0.2.7:1".parse().unwrap(),
+                    listener: "192.0.2.1:80".parse().unwrap(),
+                    tls: None,
+                };
+                let mut out = Vec::new();
+                request(&mut out, &read, "Root=1", &asked, &HttpOptions::USUAL);
+                let end = head::Scan::default().end(&out, &limits);
+                assert_eq!(end, Ok(Some(out.len())), "{text:?}");
+                if read.host.is_empty() {
+                    continue;
+                }
+                let again = request::read(&out, DesyncMode::Defensive);
+                let again = again.unwrap_or_else(|error| panic!("{text:?}: {error:?}"));
+                assert_eq!(again.length, read.length, "{text:?}");
+                assert_eq!(
+                    (again.path, again.query),
+                    (read.path, read.query),
+                    "{text:?}"
+                );
+                assert_eq!(again.line.method, read.line.method, "{text:?}");
+            }
+        }
+        assert!(passed > 1000, "{passed}");
+    }
 }

@@ -9,6 +9,7 @@
 
 mod bodies;
 mod closing;
+mod frames;
 mod http1;
 mod http2;
 mod rig;
