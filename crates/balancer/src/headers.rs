@@ -32,6 +32,12 @@ impl<const N: usize> HeaderFields for [(&str, &str); N] {
     }
 }
 
+impl HeaderFields for Vec<(&str, &str)> {
+    fn any(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        self.as_slice().any(name, test)
+    }
+}
+
 impl HeaderFields for http::HeaderMap {
     fn any(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         let mut named = self.get_all(name).iter();
