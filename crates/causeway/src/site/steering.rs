@@ -25,12 +25,13 @@ pub(super) fn options(config: &SiteConfig) -> Result<SteeringOptions, Failure> {
     };
     let sites = config.deployment.sites.iter();
     let addresses = sites.map(|site| (site.id, own_address(site.id)));
+    let prober = SystemProber::new(health::limits::MAX_CONCURRENT_PROBES);
     Ok(SteeringOptions {
         health: health::Settings::new(interval).map_err(Failure::wrong_use)?,
         targets: targets.map_err(Failure::wrong_use)?,
         locator: locator(config)?,
         addresses: addresses.collect(),
-        prober: Arc::new(SystemProber::new(health::limits::MAX_CONCURRENT_PROBES)),
+        prober: Arc::new(prober.of_site(config.site)),
     })
 }
 

@@ -49,7 +49,7 @@ pub(super) async fn respond(
     stream: Box<dyn Stream>,
     order: &ProbeOrder,
     http: &HttpProbe,
-    agent: Agent,
+    agent: &Agent,
 ) -> Result<Answer, ProbeOutcome> {
     let request = request(order, http, agent)
         .map_err(|cause| ProbeOutcome::Broken(ProbeOutcome::words(&cause)))?;
@@ -114,7 +114,7 @@ fn holds(bytes: &[u8], string: &[u8]) -> bool {
 fn request(
     order: &ProbeOrder,
     http: &HttpProbe,
-    agent: Agent,
+    agent: &Agent,
 ) -> Result<Request<Empty<Bytes>>, http::Error> {
     let agent = user_agent(order, agent);
     Request::get(target(&http.path))
@@ -126,9 +126,13 @@ fn request(
 }
 
 /// What the request says of who makes it.
-pub(super) fn user_agent(order: &ProbeOrder, agent: Agent) -> String {
+pub(super) fn user_agent(order: &ProbeOrder, agent: &Agent) -> String {
     match agent {
-        Agent::HealthCheck => format!("Causeway-Health-Check-Service (ref {})", order.id),
+        Agent::HealthCheck(site) => {
+            let from = site.as_ref().map(|site| format!("; from {site}"));
+            let from = from.unwrap_or_default();
+            format!("Causeway-Health-Check-Service (ref {}{from})", order.id)
+        }
         Agent::LoadBalancer => LOAD_BALANCER.to_owned(),
     }
 }
@@ -234,8 +238,10 @@ mod tests {
             let request = request(&order("127.0.0.1:80", None), &http, agent).unwrap();
             request.headers()[USER_AGENT].to_str().unwrap().to_owned()
         };
-        assert_eq!(agent(Agent::LoadBalancer), "ELB-HealthChecker/2.0");
-        assert!(agent(Agent::HealthCheck).ends_with("(ref one)"));
+        assert_eq!(agent(&Agent::LoadBalancer), "ELB-HealthChecker/2.0");
+        assert!(agent(&Agent::HealthCheck(None)).ends_with("(ref one)"));
+        let site = Some("edge-1".to_owned());
+        assert!(agent(&Agent::HealthCheck(site)).ends_with("(ref one; from edge-1)"));
     }
 
     #[test]

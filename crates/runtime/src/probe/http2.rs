@@ -31,7 +31,7 @@ pub(super) async fn answer(
     stream: Box<dyn Stream>,
     order: &ProbeOrder,
     http: &HttpProbe,
-    (call, agent): (Call, Agent),
+    (call, agent): (Call, &Agent),
 ) -> Result<ProbeOutcome, ProbeOutcome> {
     let request = request(order, http, call, agent)
         .map_err(|cause| ProbeOutcome::Broken(ProbeOutcome::words(&cause)))?;
@@ -88,7 +88,7 @@ fn request(
     order: &ProbeOrder,
     http: &HttpProbe,
     call: Call,
-    agent: Agent,
+    agent: &Agent,
 ) -> Result<Request<Full<Bytes>>, http::Error> {
     let scheme = match http.tls {
         None => "http",

@@ -31,10 +31,10 @@ pub struct SystemProber {
 }
 
 /// What a probe says of who makes it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 enum Agent {
-    /// A health check, by its id.
-    HealthCheck,
+    /// A health check, by its id, and at which site it is made.
+    HealthCheck(Option<String>),
     /// A load balancer.
     LoadBalancer,
 }
@@ -47,7 +47,7 @@ impl SystemProber {
             probes: Semaphore::new(probes.max(1)),
             handshake: Handshake::new(&[]),
             http2_handshake: Handshake::new(&[b"h2"]),
-            agent: Agent::HealthCheck,
+            agent: Agent::HealthCheck(None),
         }
     }
 
@@ -57,6 +57,13 @@ impl SystemProber {
             agent: Agent::LoadBalancer,
             ..SystemProber::new(probes)
         }
+    }
+
+    /// The same, saying in its requests' `User-Agent` that they are from that site: endpoints can
+    /// tell the checkers apart. A name of visible ASCII characters.
+    pub fn of_site(mut self, name: impl ToString) -> SystemProber {
+        self.agent = Agent::HealthCheck(Some(name.to_string()));
+        self
     }
 
     async fn carry_out(&self, order: ProbeOrder) -> ProbeOutcome {
@@ -77,12 +84,13 @@ impl SystemProber {
     ) -> Result<ProbeOutcome, ProbeOutcome> {
         let stream = connect(order).await?;
         let by = deadline(order.timeouts.response);
+        let agent = &self.agent;
         let responded = async {
             match http.tls {
-                None => exchange::respond(Box::new(stream), order, http, self.agent).await,
+                None => exchange::respond(Box::new(stream), order, http, agent).await,
                 Some(tls) => {
                     let secured = self.handshake.run(stream, order, tls).await?;
-                    exchange::respond(Box::new(secured), order, http, self.agent).await
+                    exchange::respond(Box::new(secured), order, http, agent).await
                 }
             }
         };
@@ -117,7 +125,7 @@ impl SystemProber {
                 None => Box::new(stream),
                 Some(tls) => Box::new(self.http2_handshake.run(stream, order, tls).await?),
             };
-            http2::answer(stream, order, http, (call, self.agent)).await
+            http2::answer(stream, order, http, (call, &self.agent)).await
         };
         let answered = timeout_at(by, answered).await;
         answered.unwrap_or(Err(ProbeOutcome::TimedOut(ProbeStep::Response)))
