@@ -3,14 +3,16 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use hyper::header::USER_AGENT;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
+use crate::broken::Broken;
 use crate::order::{Order, is_id};
 use crate::store::Store;
 
@@ -25,9 +27,16 @@ type Answer = (StatusCode, Value);
 /// Answers one request.
 pub async fn respond(
     store: Arc<Store>,
+    broken: Arc<Broken>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (status, body) = route(&store, request).await;
+    let (status, body) = match request.uri().path() {
+        "/broken" => fail_for_a_while(&broken, request).await,
+        path if broken.strikes(path, agent(&request), Instant::now()) => {
+            refuse(StatusCode::SERVICE_UNAVAILABLE, "it was told to fail")
+        }
+        _ => route(&store, request).await,
+    };
     let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -39,6 +48,44 @@ pub async fn respond(
         headers.insert("x-region", region);
     }
     Ok(response)
+}
+
+/// Who the request says to be from.
+fn agent(request: &Request<Incoming>) -> &str {
+    let agent = request.headers().get(USER_AGENT);
+    agent
+        .and_then(|agent| agent.to_str().ok())
+        .unwrap_or_default()
+}
+
+async fn fail_for_a_while(broken: &Broken, request: Request<Incoming>) -> Answer {
+    if request.method() != Method::POST {
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, "POST it");
+    }
+    let body = match whole(request).await {
+        Err(refused) => return refused,
+        Ok(body) => body,
+    };
+    match broken.take(&body, Instant::now()) {
+        Err(reason) => refuse(StatusCode::BAD_REQUEST, &reason),
+        Ok(()) => (StatusCode::OK, json!({})),
+    }
+}
+
+/// The body, as far as it is taken.
+async fn whole(request: Request<Incoming>) -> Result<Bytes, Answer> {
+    let body = Limited::new(request.into_body(), MAX_BODY).collect();
+    match tokio::time::timeout(BODY_WAIT, body).await {
+        Err(_) => Err(refuse(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body took too long",
+        )),
+        Ok(Err(_)) => Err(refuse(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "a body of 64 KiB at most",
+        )),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+    }
 }
 
 async fn route(store: &Store, request: Request<Incoming>) -> Answer {
@@ -71,11 +118,9 @@ async fn health(store: &Store) -> Answer {
 }
 
 async fn place(store: &Store, request: Request<Incoming>) -> Answer {
-    let body = Limited::new(request.into_body(), MAX_BODY).collect();
-    let body = match tokio::time::timeout(BODY_WAIT, body).await {
-        Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
-        Ok(Err(_)) => return refuse(StatusCode::PAYLOAD_TOO_LARGE, "a body of 64 KiB at most"),
-        Ok(Ok(body)) => body.to_bytes(),
+    let body = match whole(request).await {
+        Err(refused) => return refused,
+        Ok(body) => body,
     };
     match Order::parse(&body, &store.region) {
         Err(reason) => refuse(StatusCode::BAD_REQUEST, &reason),

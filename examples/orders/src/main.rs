@@ -3,7 +3,8 @@
 //! Rust: nothing in it knows Causeway.
 //!
 //! `POST /orders` takes an order, `GET /orders/ID` and `GET /orders` read them, `GET /health`
-//! says whether the store answers. Every answer names its Region in `x-region`.
+//! says whether the store answers. Every answer names its Region in `x-region`. `POST /broken` has
+//! it fail for a while, for those who rehearse that.
 //!
 //! It refuses to retry: a failure is the caller's to see, within a second. It speaks plain HTTP.
 #![allow(
@@ -12,6 +13,7 @@
     reason = "invariant 1 leaves examples out: a user's application opens its own sockets"
 )]
 
+mod broken;
 mod bucket;
 mod http;
 mod order;
@@ -19,6 +21,7 @@ mod settings;
 mod store;
 mod table;
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,10 +30,11 @@ use anyhow::{Context, Result};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 
+use broken::Broken;
 use settings::Settings;
 use store::Store;
 
@@ -59,16 +63,27 @@ fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Listens; so many connections wait to be accepted.
+fn listen(address: SocketAddr, backlog: u32) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(backlog)
+}
+
 /// Serves until SIGTERM or SIGINT, then lets open requests end.
 async fn serve(settings: Settings) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let address = settings.address;
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("can't listen on {address}"))?;
+    let listener =
+        listen(address, settings.backlog).with_context(|| format!("can't listen on {address}"))?;
     let address = listener.local_addr()?;
     let store = Arc::new(Store::new(&settings));
+    let broken = Arc::new(Broken::default());
     let kept_in = store.describe();
     println!("orders: {} on http://{address}, {kept_in}", store.region);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -86,7 +101,10 @@ async fn serve(settings: Settings) -> Result<()> {
             continue;
         };
         let store = Arc::clone(&store);
-        let service = service_fn(move |request| http::respond(Arc::clone(&store), request));
+        let broken = Arc::clone(&broken);
+        let service = service_fn(move |request| {
+            http::respond(Arc::clone(&store), Arc::clone(&broken), request)
+        });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_WAIT)

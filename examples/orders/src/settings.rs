@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail};
 
+/// How many connections wait to be accepted, unless the environment says.
+const BACKLOG: &str = "1024";
+
 /// Where to listen, and which table or bucket to use.
 pub struct Settings {
     /// `HOST` and `PORT`; port 0 picks a free one.
@@ -23,6 +26,8 @@ pub struct Settings {
     pub table: String,
     /// `BUCKET`: orders are objects of the bucket `BUCKET-REGION` in place of items.
     pub bucket: Option<String>,
+    /// `BACKLOG`: how many connections wait to be accepted; further ones are not answered.
+    pub backlog: u32,
 }
 
 impl Settings {
@@ -38,6 +43,10 @@ impl Settings {
         let port = std::env::var("PORT").unwrap_or_else(|_| "8080".to_owned());
         let host = host.parse().with_context(|| format!("HOST is {host}"))?;
         let port = port.parse().with_context(|| format!("PORT is {port}"))?;
+        let backlog = std::env::var("BACKLOG").unwrap_or_else(|_| BACKLOG.to_owned());
+        let backlog = backlog
+            .parse()
+            .with_context(|| format!("BACKLOG is {backlog}"))?;
         Ok(Self {
             address: SocketAddr::new(host, port),
             region: variable("AWS_REGION")?,
@@ -47,6 +56,7 @@ impl Settings {
             session_token: std::env::var("AWS_SESSION_TOKEN").ok(),
             table: std::env::var("TABLE").unwrap_or_else(|_| "Orders".to_owned()),
             bucket: std::env::var("BUCKET").ok(),
+            backlog,
         })
     }
 }
