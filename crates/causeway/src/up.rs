@@ -41,7 +41,7 @@ const DOOR_LIMITS: HttpLimits = HttpLimits {
 };
 
 /// Where the application runs unless other zones are named: in two, so that one can die.
-const APP_ZONES: [ZoneLetter; 2] = [ZoneLetter::A, ZoneLetter::B];
+pub const APP_ZONES: [ZoneLetter; 2] = [ZoneLetter::A, ZoneLetter::B];
 
 /// How long `up` waits, once every site serves, for the links between them. Regions serve without
 /// any, so what is missing then is only said.

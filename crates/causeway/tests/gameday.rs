@@ -154,6 +154,48 @@ fn a_replicated_bucket_is_cut_off_and_has_everything_once_in_the_end() {
 }
 
 #[test]
+fn users_of_an_accelerator_are_beside_users_of_a_name() {
+    let variables = [
+        "warm_up=4s",
+        "outage=14s",
+        "settle=4s",
+        "ttl=2s",
+        "hold=4s",
+        "rate=5",
+        "within=12",
+    ];
+    let report = run("accelerator-vs-dns", &variables);
+    let rto = |client: &str| report["metrics"][format!("rto_s.{client}")].clone();
+    assert_eq!(rto("stubborn"), "never");
+    let seconds = |client: &str| rto(client).as_f64().unwrap();
+    // Whoever asks the DNS waits for health checks at the very least.
+    assert!(
+        seconds("honours_ttl") > seconds("accelerator"),
+        "{}",
+        report["clients"]
+    );
+    let clients = report["clients"].as_array().unwrap();
+    assert_eq!(clients.len(), 6);
+}
+
+#[test]
+fn an_endpoint_that_refuses_hurts_only_what_was_under_way() {
+    let report = run("endpoint-refuses", &[]);
+    assert_eq!(report["moments"]["unserved"], "us-east-1");
+    assert!(report["moments"]["outage"].is_null());
+}
+
+#[test]
+fn an_endpoint_that_most_checkers_find_broken_goes_on_serving() {
+    run("checker-only-partition", &[]);
+}
+
+#[test]
+fn an_edge_that_is_alone_leads_away_from_a_dead_endpoint() {
+    run("control-plane-away", &[]);
+}
+
+#[test]
 fn an_expectation_that_cannot_hold_is_exit_code_1() {
     let _turn = Turn::take();
     let folder = tempfile::tempdir().unwrap();

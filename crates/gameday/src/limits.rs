@@ -17,6 +17,10 @@ pub const EDGES: u16 = 16;
 pub const TABLES: usize = 16;
 /// Zones.
 pub const ZONES: usize = 16;
+/// Accelerators, as the service's quota has it.
+pub const ACCELERATORS: usize = 20;
+/// Variables of the application's environment.
+pub const ENVIRONMENT: usize = 32;
 /// Health checks.
 pub const HEALTH_CHECKS: usize = 64;
 /// Records, and changes of records in one step.
@@ -67,7 +71,13 @@ pub const DELAY: (Span, Span) = (Span::milliseconds(1), Span::seconds(600));
 pub const CLOCK: Span = Span::seconds(24 * 3600);
 
 /// The lease of a fault.
-pub const LEASE: (Span, Span) = (Span::milliseconds(100), Span::seconds(24 * 3600));
+pub const LEASE: (Span, Span) = (Span::milliseconds(20), Span::seconds(24 * 3600));
+
+/// From one beginning of a fault that comes again to the next.
+pub const EVERY: (Span, Span) = (Span::milliseconds(50), Span::seconds(3600));
+
+/// How often a fault comes again.
+pub const TIMES: (i64, i64) = (2, 10_000);
 
 /// The time to live of a record, in seconds: RFC 2181, section 8.
 pub const TTL: (Span, Span) = (Span::ZERO, Span::seconds(2_147_483_647));

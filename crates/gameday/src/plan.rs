@@ -120,6 +120,7 @@ impl Plan {
             deed: Deed::End,
         });
         let looks = scenario.loads.iter();
+        let looks = looks.filter(|load| load.accelerator.is_none());
         let mut looks: Vec<Look> = looks
             .map(|load| Look {
                 place: load.place,
@@ -214,6 +215,15 @@ impl Plan {
         }
     }
 
+    /// The Region whose application serves nobody while the measured fault lasts.
+    pub fn unserved(&self) -> Option<Region> {
+        let fault = self.scenario.measure.fault?;
+        match &self.scenario.steps[fault].act {
+            Act::Fault { fault, .. } => fault.unserved(),
+            _ => None,
+        }
+    }
+
     /// The Regions that have the order table, once each; none if none is measured. Tables of one
     /// name in Regions apart are read as one.
     pub fn order_regions(&self) -> Vec<Region> {
@@ -288,12 +298,9 @@ fn mix(value: u64) -> u64 {
 /// When the fault of that step ends.
 pub(crate) fn end_of_fault(steps: &[Step], fault: usize, length: Span) -> Span {
     let step = &steps[fault];
-    let Act::Fault { lease, .. } = &step.act else {
-        return length;
-    };
     let mut end = length;
-    if let Some(lease) = lease {
-        end = end.min(Span(step.at.0.saturating_add(lease.0)));
+    if let Some(lasts) = step.act.lasts() {
+        end = end.min(Span(step.at.0.saturating_add(lasts.0)));
     }
     match healing_step(steps, fault) {
         Some(healing) => end.min(steps[healing].at),

@@ -2,11 +2,16 @@
 //! makes it of text.
 
 use serde::Serialize;
-use types::{FaultTarget, Region, SiteName, Span};
+use types::{FaultTarget, Region, Span};
 
 use crate::expectation::Expectation;
 
+mod accelerator;
 mod describe;
+mod fault;
+
+pub use accelerator::{Accelerator, Affinity, CheckKind, EndpointGroup};
+pub use fault::{Fault, Pair, Repeat};
 
 /// A game day as its file describes it. Every name in it refers to something that is there.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -29,6 +34,8 @@ pub struct Scenario {
     pub tables: Vec<Table>,
     /// The hosted zones.
     pub zones: Vec<Zone>,
+    /// The accelerators.
+    pub accelerators: Vec<Accelerator>,
     /// The health checks.
     pub health_checks: Vec<HealthCheck>,
     /// The records, in an order in which they can be made: no alias before its target.
@@ -58,6 +65,8 @@ pub struct Lab {
     pub app: Option<App>,
     /// The application's port; `None`: the runner takes a free one.
     pub app_port: Option<u16>,
+    /// What the application finds in its environment besides: names and values.
+    pub environment: Vec<(String, String)>,
 }
 
 /// An application.
@@ -197,6 +206,13 @@ pub enum Content {
         /// Seconds for which the answer may be held.
         ttl: u32,
     },
+    /// An accelerator's addresses.
+    Accelerator {
+        /// The accelerator's index in the scenario.
+        accelerator: usize,
+        /// Is its health the alias's own?
+        evaluate_target_health: bool,
+    },
     /// Another record of the zone.
     Alias {
         /// Its name, of the same type.
@@ -219,8 +235,10 @@ pub struct Load {
     pub rate: f64,
     /// What the requests do.
     pub work: Work,
-    /// The name that is asked for.
+    /// The name that is asked for; of a load on an accelerator, that one's name.
     pub target: String,
+    /// The index of the accelerator whose addresses are gone to, without any DNS.
+    pub accelerator: Option<usize>,
     /// How long a request may take.
     pub timeout: Span,
     /// When it begins, from the start of the load.
@@ -232,13 +250,14 @@ pub struct Load {
 /// A kind of client, and what reports and expectations call it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Client {
-    /// Its word: `honours_ttl`, `holds_60s`, `holds`, `never_resolves_again`, `pooled`.
+    /// Its word: `honours_ttl`, `holds_60s`, `holds`, `never_resolves_again`, `pooled`,
+    /// `accelerator`, `accelerator_pooled`.
     pub label: String,
     /// What it does.
     pub kind: ClientKind,
 }
 
-/// What a client does with an answer of the DNS.
+/// What a client does with an answer of the DNS, or in place of asking for one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientKind {
@@ -250,6 +269,10 @@ pub enum ClientKind {
     NeverResolvesAgain,
     /// Keeps its connections, and resolves (honouring the time to live) when it needs another.
     Pooled,
+    /// Goes to an accelerator's address; a connection for each request.
+    Accelerator,
+    /// Goes to an accelerator's address, and keeps its connections.
+    AcceleratorPooled,
 }
 
 /// What the requests of a load do.
@@ -296,11 +319,22 @@ pub enum Act {
         /// When it ends by itself; `None`: when it is healed, at the end of the load at the
         /// latest.
         lease: Option<Span>,
+        /// How often it comes again, each time for its lease.
+        repeat: Option<Repeat>,
     },
     /// What was killed is started.
     Start(FaultTarget),
     /// What was paused goes on.
     Resume(FaultTarget),
+    /// An endpoint group of an accelerator gets another traffic dial.
+    Dial {
+        /// The accelerator's index in the scenario.
+        accelerator: usize,
+        /// Its group's Region.
+        region: Region,
+        /// Percent.
+        dial: f64,
+    },
     /// The faults of that step end, or all.
     Heal {
         /// The step's index; `None`: every fault.
@@ -315,56 +349,6 @@ pub enum Act {
     },
     /// The order table is read in every Region that can be asked.
     Scan,
-}
-
-/// What can be broken.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fault {
-    /// A site is killed (`kill -9`) with everything that runs in it, or what a Region has in one
-    /// zone, or its application.
-    Kill(FaultTarget),
-    /// A site stands still, or a Region's application.
-    Pause(FaultTarget),
-    /// A link is cut.
-    Cut {
-        /// The link.
-        pair: Pair,
-        /// Connections break at once; else nothing says so.
-        reset: bool,
-    },
-    /// A link takes longer.
-    Delay {
-        /// The link.
-        pair: Pair,
-        /// So much longer, each way.
-        by: Span,
-    },
-    /// A link is throttled.
-    Rate {
-        /// The link.
-        pair: Pair,
-        /// Bytes a second, each way.
-        bytes_per_second: u64,
-    },
-    /// A site's clock is set off.
-    Clock {
-        /// The site.
-        site: SiteName,
-        /// Milliseconds ahead; below zero, behind.
-        milliseconds: i64,
-    },
-}
-
-/// The ends of a link.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-pub struct Pair {
-    /// One site.
-    pub from: SiteName,
-    /// The other.
-    pub to: SiteName,
-    /// Only what goes from the one to the other.
-    pub one_way: bool,
 }
 
 /// A change of a record.
@@ -419,6 +403,38 @@ impl Table {
     }
 }
 
+impl Act {
+    /// For how long a fault with a lease lasts in all, from when it is made; `None`: it has none,
+    /// or is no fault.
+    pub fn lasts(&self) -> Option<Span> {
+        let Act::Fault { lease, repeat, .. } = self else {
+            return None;
+        };
+        let again = repeat.map_or(0, |repeat| {
+            repeat
+                .every
+                .0
+                .saturating_mul(u64::from(repeat.times.saturating_sub(1)))
+        });
+        lease.map(|lease| Span(lease.0.saturating_add(again)))
+    }
+}
+
+impl ClientKind {
+    /// Does it go to an accelerator's address, whatever the DNS says?
+    pub fn is_accelerator(self) -> bool {
+        matches!(
+            self,
+            ClientKind::Accelerator | ClientKind::AcceleratorPooled
+        )
+    }
+
+    /// Does it keep its connections?
+    pub fn is_pooled(self) -> bool {
+        matches!(self, ClientKind::Pooled | ClientKind::AcceleratorPooled)
+    }
+}
+
 impl Policy {
     /// The word of the language.
     pub fn word(&self) -> &'static str {
@@ -429,27 +445,6 @@ impl Policy {
             Policy::Geolocation(_) => "geolocation",
             Policy::Weighted(_) => "weight",
             Policy::Multivalue => "multivalue",
-        }
-    }
-}
-
-impl Fault {
-    /// The site that it strikes, or strikes in, unless it strikes a link.
-    pub fn site(&self) -> Option<SiteName> {
-        match self {
-            Fault::Kill(target) | Fault::Pause(target) => Some(target.site()),
-            Fault::Clock { site, .. } => Some(*site),
-            Fault::Cut { .. } | Fault::Delay { .. } | Fault::Rate { .. } => None,
-        }
-    }
-
-    /// The Region that can't be reached while it lasts, if it is of that kind.
-    pub fn outage(&self) -> Option<Region> {
-        match self {
-            Fault::Kill(FaultTarget::Site(site)) | Fault::Pause(FaultTarget::Site(site)) => {
-                site.region()
-            }
-            _ => None,
         }
     }
 }

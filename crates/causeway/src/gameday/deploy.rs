@@ -1,6 +1,6 @@
 //! What a scenario wants in its lab before the load begins: tables and their replicas, health
-//! checks, zones and records, through the same APIs that anybody would use. It waits for each
-//! until it is in force, and changes nothing that it didn't make.
+//! checks, accelerators, zones and records, through the same APIs that anybody would use. It waits
+//! for each until it is in force, and changes nothing that it didn't make.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,11 +14,12 @@ use http::{Method, Request};
 use serde_json::json;
 use types::{Environment, Monotonic, Region, Span};
 
+use super::accelerators::{self, MadeAccelerator};
 use super::api::{Api, ApiError, elements, required};
 use super::buckets;
 use super::lab::TestLab;
 use super::load::Network;
-use super::records::Zones;
+use super::records::{Made, Zones};
 use crate::failure::Failure;
 
 /// How often is looked whether something is in force.
@@ -37,6 +38,8 @@ pub struct Deployed {
     pub zones: Zones,
     /// The ids of the health checks, by their index in the scenario.
     pub checks: Vec<String>,
+    /// The accelerators, by their index in the scenario.
+    pub accelerators: Vec<MadeAccelerator>,
 }
 
 /// A deployment under way.
@@ -168,9 +171,15 @@ impl<'a> Deployment<'a> {
         Ok(())
     }
 
-    /// Makes health checks, zones and records, and waits until every name server serves them.
+    /// Makes accelerators, health checks, zones and records, and waits until every name server
+    /// serves them.
     pub async fn routing(&self) -> Result<Deployed, Failure> {
         let mut made = Deployed::default();
+        for accelerator in &self.scenario.accelerators {
+            let done = accelerators::make(self, accelerator, |region| self.lab.instances(region));
+            let done = done.await?;
+            made.accelerators.push(done);
+        }
         for check in &self.scenario.health_checks {
             made.checks.push(self.create_check(check).await?);
         }
@@ -212,7 +221,12 @@ impl<'a> Deployment<'a> {
         changes: &[RecordChange],
     ) -> Result<Vec<String>, Failure> {
         let mut submitted = Vec::new();
-        for (zone, xml) in made.zones.batches(changes, &made.checks, &self.addresses()) {
+        let refers_to = Made {
+            checks: &made.checks,
+            addresses: &self.addresses(),
+            accelerators: &made.accelerators,
+        };
+        for (zone, xml) in made.zones.batches(changes, &refers_to) {
             let path = format!("/hostedzone/{zone}/rrset");
             let answer = api.route53(Method::POST, &path, xml).await?;
             let id = required(&answer, "Id", "ChangeResourceRecordSets")?;
@@ -246,15 +260,15 @@ impl<'a> Deployment<'a> {
             })
             .await?;
         }
-        Ok(())
+        accelerators::settle(self, &self.scenario.accelerators, &made.accelerators).await
     }
 
     /// Waits until the names that the loads ask for have addresses, asked from their places.
-    pub async fn names(&self, networks: &BTreeMap<String, Arc<Network>>) -> Result<(), Failure> {
-        for load in &self.scenario.loads {
-            let Some(network) = networks.get(&load.target) else {
+    pub async fn names(&self, networks: &[Arc<Network>]) -> Result<(), Failure> {
+        for (load, network) in self.scenario.loads.iter().zip(networks) {
+            if load.accelerator.is_some() {
                 continue;
-            };
+            }
             let place = types::Place(load.place).address(super::load::WATCHER);
             let what = format!("{} has an address, asked from {}", load.target, load.place);
             self.wait(&what, || async {
@@ -266,32 +280,48 @@ impl<'a> Deployment<'a> {
         Ok(())
     }
 
+    /// The APIs, through the front door.
+    pub(super) fn api(&self) -> &Api {
+        &self.api
+    }
+
     /// The address of each Region's application.
     fn addresses(&self) -> BTreeMap<Region, SocketAddr> {
         self.lab.applications().into_iter().collect()
     }
 
     /// A caller reference.
-    fn unique(&self) -> String {
+    pub(super) fn unique(&self) -> String {
         format!("gameday-{:016x}", self.lab.environment.random())
     }
 
-    /// Looks until it holds. What is refused meanwhile (a table that isn't there yet) is looked
-    /// at again; in the end it is told.
-    async fn wait<F: Future<Output = Result<bool, ApiError>>>(
+    /// Looks until it holds.
+    pub(super) async fn wait<F: Future<Output = Result<bool, ApiError>>>(
         &self,
         what: &str,
         look: impl Fn() -> F,
     ) -> Result<(), Failure> {
+        let found = self.obtain(what, || async { Ok(look().await?.then_some(())) });
+        found.await
+    }
+
+    /// Looks until there is something. What is refused meanwhile (a table that isn't there yet) is
+    /// looked at again; in the end it is told.
+    pub(super) async fn obtain<T, F: Future<Output = Result<Option<T>, ApiError>>>(
+        &self,
+        what: &str,
+        look: impl Fn() -> F,
+    ) -> Result<T, Failure> {
         loop {
-            let looked = look().await;
-            if let Ok(true) = looked {
-                return Ok(());
-            }
+            let looked = match look().await {
+                Ok(Some(found)) => return Ok(found),
+                Ok(None) => None,
+                Err(cause) => Some(cause),
+            };
             let now = self.lab.environment.now().monotonic;
             if now >= self.deadline {
                 let within = self.scenario.measure.deploy_within.0 / 1_000_000;
-                let why = looked.err().map(|cause| format!(" ({cause})"));
+                let why = looked.map(|cause| format!(" ({cause})"));
                 let why = why.unwrap_or_default();
                 return Err(Failure::nothing_running(format!(
                     "the lab is not ready after {within} s: not yet so that {what}{why}"

@@ -162,6 +162,23 @@ impl TestLab {
             .collect()
     }
 
+    /// Where the instances of a Region's application listen.
+    pub fn instances(&self, region: Region) -> Vec<SocketAddr> {
+        let Some(site) = self.lab.deployment().id_of(region) else {
+            return Vec::new();
+        };
+        let zones = crate::up::APP_ZONES.into_iter();
+        let addresses = zones.map(|zone| self.lab.instance_address(site, zone));
+        addresses.collect()
+    }
+
+    /// Where the edges are.
+    pub fn edges(&self) -> Vec<Region> {
+        let sites = self.lab.settings.sites.iter();
+        let edges = sites.filter(|site| site.name.region().is_none());
+        edges.map(|site| site.place).collect()
+    }
+
     /// Asks the control API.
     pub async fn ask<T: DeserializeOwned>(&self, command: &Command) -> Result<T, Failure> {
         let answer = self.ask_for_value(command).await?;

@@ -2,7 +2,9 @@
 //! language, the plan, the figures and the report are the crate `gameday`'s; here is the way to
 //! real processes.
 
+mod accelerators;
 pub(crate) mod api;
+mod breaks;
 mod buckets;
 mod deploy;
 mod lab;

@@ -10,6 +10,7 @@ use gameday::scenario::{
 };
 use types::Region;
 
+use super::accelerators::{self, MadeAccelerator};
 use super::api::{ApiError, escaped, required};
 
 /// The namespace of its documents.
@@ -17,6 +18,16 @@ const NAMESPACE: &str = aws::rest::ROUTE53.namespace;
 
 /// Where each Region's application listens.
 pub type Addresses = BTreeMap<Region, SocketAddr>;
+
+/// What records may refer to, by their indices in the scenario.
+pub struct Made<'a> {
+    /// The ids of the health checks.
+    pub checks: &'a [String],
+    /// Where each Region's application listens.
+    pub addresses: &'a Addresses,
+    /// The accelerators.
+    pub accelerators: &'a [MadeAccelerator],
+}
 
 /// The ids of the zones, by their index in the scenario.
 #[derive(Clone, Debug, Default)]
@@ -29,18 +40,17 @@ impl Zones {
     }
 
     /// The changes as a batch for each zone that they concern, in their order: the zone's id and
-    /// the document. `checks`: the ids of the scenario's health checks.
+    /// the document.
     pub fn batches<'a>(
         &'a self,
         changes: &[RecordChange],
-        checks: &[String],
-        addresses: &Addresses,
+        made: &Made<'_>,
     ) -> Vec<(&'a str, String)> {
         let zones = self.0.iter().enumerate();
         let batches = zones.filter_map(|(zone, id)| {
             let ours = changes.iter().filter(|change| change.record.zone == zone);
             let ours = ours.fold(String::new(), |mut xml, change| {
-                self.change(&mut xml, change, checks, addresses);
+                self.change(&mut xml, change, made);
                 xml
             });
             let xml = format!(
@@ -52,13 +62,7 @@ impl Zones {
         batches.collect()
     }
 
-    fn change(
-        &self,
-        xml: &mut String,
-        change: &RecordChange,
-        checks: &[String],
-        addresses: &Addresses,
-    ) {
+    fn change(&self, xml: &mut String, change: &RecordChange, made: &Made<'_>) {
         xml.push_str("<Change>");
         let action = match change.action {
             ChangeAction::Create => "CREATE",
@@ -67,11 +71,11 @@ impl Zones {
         };
         text(xml, "Action", action);
         xml.push_str("<ResourceRecordSet>");
-        self.record(xml, &change.record, checks, addresses);
+        self.record(xml, &change.record, made);
         xml.push_str("</ResourceRecordSet></Change>");
     }
 
-    fn record(&self, xml: &mut String, record: &Record, checks: &[String], addresses: &Addresses) {
+    fn record(&self, xml: &mut String, record: &Record, made: &Made<'_>) {
         text(xml, "Name", &record.name);
         text(xml, "Type", &record.kind);
         if let Some(identifier) = &record.identifier {
@@ -80,7 +84,7 @@ impl Zones {
         policy(xml, &record.policy);
         match &record.content {
             Content::Region { region, ttl } => {
-                let address = addresses.get(region);
+                let address = made.addresses.get(region);
                 let address = address.map(|address| address.ip().to_string());
                 values(xml, *ttl, address.iter().map(String::as_str));
             }
@@ -91,22 +95,19 @@ impl Zones {
                 target,
                 evaluate_target_health,
             } => {
-                xml.push_str("<AliasTarget>");
-                text(
-                    xml,
-                    "HostedZoneId",
-                    self.0.get(record.zone).map_or("", String::as_str),
-                );
-                text(xml, "DNSName", target);
-                text(
-                    xml,
-                    "EvaluateTargetHealth",
-                    &evaluate_target_health.to_string(),
-                );
-                xml.push_str("</AliasTarget>");
+                let zone = self.0.get(record.zone).map_or("", String::as_str);
+                alias(xml, zone, target, *evaluate_target_health);
+            }
+            Content::Accelerator {
+                accelerator,
+                evaluate_target_health,
+            } => {
+                let name = made.accelerators.get(*accelerator);
+                let name = name.map_or("", |accelerator| accelerator.name.as_str());
+                alias(xml, accelerators::ZONE, name, *evaluate_target_health);
             }
         }
-        if let Some(id) = record.health_check.and_then(|index| checks.get(index)) {
+        if let Some(id) = record.health_check.and_then(|index| made.checks.get(index)) {
             text(xml, "HealthCheckId", id);
         }
     }
@@ -202,6 +203,14 @@ fn policy(xml: &mut String, policy: &Policy) {
     }
 }
 
+fn alias(xml: &mut String, zone: &str, target: &str, evaluates: bool) {
+    xml.push_str("<AliasTarget>");
+    text(xml, "HostedZoneId", zone);
+    text(xml, "DNSName", target);
+    text(xml, "EvaluateTargetHealth", &evaluates.to_string());
+    xml.push_str("</AliasTarget>");
+}
+
 fn values<'a>(xml: &mut String, ttl: u32, values: impl Iterator<Item = &'a str>) {
     text(xml, "TTL", &ttl.to_string());
     xml.push_str("<ResourceRecords>");
@@ -253,7 +262,12 @@ mod tests {
             record: record(Policy::Secondary, content),
         };
         let checks = ["check-1".to_owned()];
-        let batches = zones.batches(&[change], &checks, &addresses());
+        let made = Made {
+            checks: &checks,
+            addresses: &addresses(),
+            accelerators: &[],
+        };
+        let batches = zones.batches(&[change], &made);
         assert_eq!(batches.len(), 1);
         assert_eq!(batches[0].0, "Z2");
         let expected = "<Change><Action>UPSERT</Action><ResourceRecordSet>\
@@ -275,12 +289,30 @@ mod tests {
         };
         let location = Location::State("CA".to_owned());
         let mut xml = String::new();
-        let record = record(Policy::Geolocation(location), content);
-        zones.record(&mut xml, &record, &[], &addresses());
+        let alias = record(Policy::Geolocation(location), content);
+        let made = Made {
+            checks: &[],
+            addresses: &addresses(),
+            accelerators: &[MadeAccelerator {
+                name: "a1.awsglobalaccelerator.com".to_owned(),
+                ..MadeAccelerator::default()
+            }],
+        };
+        zones.record(&mut xml, &alias, &made);
         let expected = "<GeoLocation><CountryCode>US</CountryCode>\
             <SubdivisionCode>CA</SubdivisionCode></GeoLocation>\
             <AliasTarget><HostedZoneId>Z2</HostedZoneId><DNSName>eu.example.com</DNSName>\
             <EvaluateTargetHealth>true</EvaluateTargetHealth></AliasTarget>";
+        assert!(xml.ends_with(expected), "{xml}");
+        let content = Content::Accelerator {
+            accelerator: 0,
+            evaluate_target_health: false,
+        };
+        let mut xml = String::new();
+        zones.record(&mut xml, &record(Policy::Primary, content), &made);
+        let expected = "<AliasTarget><HostedZoneId>Z2BJ6XQ5FK7U4H</HostedZoneId>\
+            <DNSName>a1.awsglobalaccelerator.com</DNSName>\
+            <EvaluateTargetHealth>false</EvaluateTargetHealth></AliasTarget>";
         assert!(xml.ends_with(expected), "{xml}");
     }
 

@@ -2,7 +2,7 @@
 //! and watched while its steps are carried out, the rest measured when it is over, and everything
 //! stopped. A signal ends it at any time, and leaves nothing behind either.
 
-use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use futures_util::future::FutureExt;
@@ -92,9 +92,10 @@ impl GameDay<'_> {
         let scenario = &self.plan.scenario;
         let environment = &self.lab.environment;
         let begun = environment.now().monotonic;
-        let networks = self.networks();
         let deployment = Deployment::new(self.lab, scenario);
-        let made = self.deploy(&deployment, &networks).await?;
+        let made = self.deploy(&deployment).await?;
+        let networks = self.networks(&made);
+        deployment.names(&networks).await?;
         let now = environment.now();
         let start = now.monotonic + LEAD;
         let started = types::Timestamp(now.wall.0 + LEAD.0 / 1000);
@@ -146,46 +147,47 @@ impl GameDay<'_> {
         })
     }
 
-    async fn deploy(
-        &self,
-        deployment: &Deployment<'_>,
-        networks: &BTreeMap<String, Arc<Network>>,
-    ) -> Result<Deployed, Failure> {
+    async fn deploy(&self, deployment: &Deployment<'_>) -> Result<Deployed, Failure> {
         self.progress.say("making tables and their replicas");
         deployment.tables().await?;
         self.progress
             .say("waiting for the application in every Region");
         deployment.applications().await?;
-        self.progress.say("making health checks, zones and records");
+        self.progress
+            .say("making health checks, accelerators, zones and records");
         let made = deployment.routing().await?;
         self.progress
             .say("waiting until every checker has found its endpoint");
         deployment.healthy(&made).await?;
-        deployment.names(networks).await?;
         Ok(made)
     }
 
-    /// The way to each name that loads ask for.
-    fn networks(&self) -> BTreeMap<String, Arc<Network>> {
+    /// The way of each load: to a name, or to an accelerator's addresses.
+    fn networks(&self, made: &Deployed) -> Vec<Arc<Network>> {
         let applications = self.lab.applications();
         let port = applications
             .first()
             .map_or(0, |(_, address)| address.port());
         let scale = self.plan.scenario.lab.delay_scale;
-        let targets = self.plan.scenario.loads.iter().map(|load| &load.target);
-        targets
-            .map(|name| {
-                let network = Network {
-                    dns: self.lab.dns(),
-                    name: name.clone(),
-                    port,
-                    places: places(&applications),
-                    geography: Geography { scale },
-                    environment: Arc::clone(&self.lab.environment),
-                };
-                (name.clone(), Arc::new(network))
+        let all = made.accelerators.iter();
+        let all: Vec<Ipv4Addr> = all.flat_map(|made| made.addresses.clone()).collect();
+        let loads = self.plan.scenario.loads.iter();
+        let networks = loads.map(|load| {
+            let accelerator = load
+                .accelerator
+                .and_then(|index| made.accelerators.get(index));
+            Arc::new(Network {
+                dns: self.lab.dns(),
+                name: accelerator.map_or(&load.target, |made| &made.name).clone(),
+                port: accelerator.map_or(port, |made| made.port),
+                places: places(&applications),
+                statics: accelerator.map_or(&all, |made| &made.addresses).clone(),
+                edges: self.lab.edges(),
+                geography: Geography { scale },
+                environment: Arc::clone(&self.lab.environment),
             })
-            .collect()
+        });
+        networks.collect()
     }
 
     /// After the load: everything is healed, the replicas come to agree, and what there is then

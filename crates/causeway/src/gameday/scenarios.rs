@@ -11,24 +11,32 @@ use super::options::List;
 use crate::failure::Failure;
 use crate::output::{self, Table};
 
-/// The shipped scenarios: name and text.
-const SHIPPED: [(&str, &str); 4] = [
-    (
-        "region-outage",
-        include_str!("../../../../gamedays/region-outage.toml"),
-    ),
-    (
-        "active-active-latency",
-        include_str!("../../../../gamedays/active-active-latency.toml"),
-    ),
-    (
-        "residency-geolocation",
-        include_str!("../../../../gamedays/residency-geolocation.toml"),
-    ),
-    (
-        "bucket-replication",
-        include_str!("../../../../gamedays/bucket-replication.toml"),
-    ),
+/// A shipped scenario: its name and text.
+macro_rules! shipped {
+    ($($name:literal),* $(,)?) => {
+        [$((
+            $name,
+            include_str!(concat!("../../../../gamedays/", $name, ".toml")),
+        )),*]
+    };
+}
+
+/// The shipped scenarios, in the order in which they are listed.
+const SHIPPED: [(&str, &str); 14] = shipped![
+    "region-outage",
+    "active-active-latency",
+    "residency-geolocation",
+    "bucket-replication",
+    "accelerator-vs-dns",
+    "endpoint-refuses",
+    "endpoint-hangs",
+    "endpoint-drops",
+    "endpoint-errors",
+    "endpoint-slow",
+    "endpoint-flaps",
+    "checker-only-partition",
+    "all-unhealthy",
+    "control-plane-away",
 ];
 
 /// The example application's file, beside this program's.
@@ -131,7 +139,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 pub fn application(scenario: &Scenario) -> Result<Option<String>, Failure> {
     match &scenario.lab.app {
         None => Ok(None),
-        Some(App::Command(command)) => Ok(Some(command.clone())),
+        Some(App::Command(command)) => Ok(Some(format!("{}{command}", exported(scenario)))),
         Some(App::Orders) => {
             let table = scenario
                 .measure
@@ -145,12 +153,27 @@ pub fn application(scenario: &Scenario) -> Result<Option<String>, Failure> {
             };
             let program = orders()?;
             let program = output::quoted(&program.to_string_lossy());
+            let set = set_variables(scenario);
             Ok(Some(format!(
-                "{kept_in}={} exec {program}",
+                "{set}{kept_in}={} exec {program}",
                 output::quoted(name)
             )))
         }
     }
+}
+
+/// The variables of the application's environment, before a command of the shell.
+fn set_variables(scenario: &Scenario) -> String {
+    let set = scenario.lab.environment.iter();
+    let set = set.map(|(name, value)| format!("{name}={} ", output::quoted(value)));
+    set.collect()
+}
+
+/// The same for a command that may be anything the shell understands.
+fn exported(scenario: &Scenario) -> String {
+    let set = scenario.lab.environment.iter();
+    let set = set.map(|(name, value)| format!("export {name}={}; ", output::quoted(value)));
+    set.collect()
 }
 
 fn orders() -> Result<PathBuf, Failure> {
@@ -183,6 +206,32 @@ mod tests {
                 "{name} expects something"
             );
         }
+    }
+
+    #[test]
+    fn every_file_of_the_project_s_folder_is_shipped() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../gamedays");
+        let mut lying: Vec<String> = files(&folder)
+            .unwrap()
+            .iter()
+            .map(|file| file.file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        let mut shipped: Vec<String> = SHIPPED.map(|(name, _)| name.to_owned()).to_vec();
+        lying.sort();
+        shipped.sort();
+        assert_eq!(lying, shipped);
+    }
+
+    #[test]
+    fn an_environment_stands_before_the_application_s_command() {
+        let text = "title = \"x\"\n[lab]\nregions = [\"us-east-1\"]\napp = \"serve | tee log\"\n\
+                    [lab.environment]\nLOG = \"a b\"\n[measure]\nlength = \"5s\"\n";
+        let scenario = Scenario::parse("x.toml", text, &[]).unwrap();
+        let command = application(&scenario).unwrap();
+        assert_eq!(
+            command.as_deref(),
+            Some("export LOG='a b'; serve | tee log")
+        );
     }
 
     #[test]

@@ -10,6 +10,8 @@ use gameday::scenario::{Act, Fault as Broken};
 use gameday::{Deed, EventKind, Plan};
 use types::Span;
 
+use super::accelerators;
+use super::breaks;
 use super::deploy::{Deployed, Deployment};
 use super::lab::TestLab;
 use super::recorder::Recorder;
@@ -29,7 +31,18 @@ pub struct Steps<'a> {
     deployment: &'a Deployment<'a>,
     made: &'a Deployed,
     recorder: &'a Recorder,
-    injected: Mutex<BTreeMap<usize, FaultId>>,
+    injected: Mutex<BTreeMap<usize, Injected>>,
+}
+
+/// What came of a step that breaks something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Injected {
+    /// The lab holds it under that number.
+    Lab(FaultId),
+    /// The application holds it itself.
+    Application,
+    /// It was ended, and doesn't come again.
+    Healed,
 }
 
 impl<'a> Steps<'a> {
@@ -67,12 +80,27 @@ impl<'a> Steps<'a> {
     /// Ends every fault that is still in force.
     pub async fn heal_all(&self) -> Result<(), Failure> {
         let at = self.recorder.elapsed();
+        let broken = self.end_all();
         let heal = Command::Heal { id: None };
         let ended: Vec<FaultView> = self.lab.ask(&heal).await?;
-        if !ended.is_empty() {
+        if !ended.is_empty() || !broken.is_empty() {
             self.recorder.healed(at);
         }
+        for step in broken {
+            self.mend(step).await?;
+        }
         Ok(())
+    }
+
+    /// Nothing comes again; gives the steps whose faults applications hold.
+    fn end_all(&self) -> Vec<usize> {
+        let mut injected = self.injected();
+        let held = injected
+            .iter()
+            .filter(|(_, it)| **it == Injected::Application);
+        let held = held.map(|(step, _)| *step).collect();
+        injected.values_mut().for_each(|it| *it = Injected::Healed);
+        held
     }
 
     async fn carry_out(&self, index: usize) {
@@ -87,16 +115,20 @@ impl<'a> Steps<'a> {
     async fn act(&self, index: usize) -> Result<(), Failure> {
         let step = &self.plan.scenario.steps[index];
         match &step.act {
-            Act::Fault { fault, lease } => self.inject(index, fault, *lease).await,
+            Act::Fault { .. } => self.inject(index).await,
             Act::Start(target) => self.ending(&Command::Start { target: *target }).await,
             Act::Resume(target) => self.ending(&Command::Resume { target: *target }).await,
-            Act::Heal { step: None } => self.ending(&Command::Heal { id: None }).await,
-            Act::Heal { step: Some(of) } => {
-                let id = self.injected().get(of).copied();
-                match id {
-                    Some(id) => self.ending(&Command::Heal { id: Some(id) }).await,
-                    None => Err(Failure::did_not_hold("that fault was never in force")),
-                }
+            Act::Heal { step: None } => self.heal_all().await,
+            Act::Heal { step: Some(of) } => self.heal(*of).await,
+            Act::Dial {
+                accelerator,
+                region,
+                dial,
+            } => {
+                let made = self.made.accelerators.get(*accelerator);
+                let group = made.and_then(|made| made.groups.get(region));
+                let group = group.ok_or_else(|| Failure::did_not_hold("there is no such group"))?;
+                Ok(accelerators::set_dial(&self.lab.api(), group, *dial).await?)
             }
             Act::ChangeRecords { through, changes } => {
                 let api = match through {
@@ -113,36 +145,101 @@ impl<'a> Steps<'a> {
         }
     }
 
-    async fn inject(
-        &self,
-        index: usize,
-        broken: &Broken,
-        lease: Option<Span>,
-    ) -> Result<(), Failure> {
+    /// Breaks what the step says, as often as it says.
+    async fn inject(&self, index: usize) -> Result<(), Failure> {
         let step = &self.plan.scenario.steps[index];
-        let rest = self
-            .plan
-            .scenario
-            .measure
-            .length
-            .0
-            .saturating_sub(step.at.0);
-        let lasting = lease.unwrap_or(Span(rest + LEASE_MARGIN.0));
-        let command = Command::Inject {
-            fault: as_injected(broken)?,
-            milliseconds: (lasting.0 / 1000).max(1),
+        let Act::Fault {
+            fault,
+            lease,
+            repeat,
+        } = &step.act
+        else {
+            return Ok(());
         };
-        let view: FaultView = self.lab.ask(&command).await?;
-        self.injected().insert(index, view.id);
-        if lease.is_some() {
-            let ends = Span(step.at.0 + lasting.0);
+        let length = self.plan.scenario.measure.length.0;
+        let rest = Span(length.saturating_sub(step.at.0) + LEASE_MARGIN.0);
+        let lasting = lease.unwrap_or(rest);
+        let times = repeat.map_or(1, |repeat| repeat.times);
+        let every = repeat.map_or(Span::ZERO, |repeat| repeat.every);
+        for time in 0..times {
+            let at = Span(step.at.0 + every.0 * u64::from(time));
+            self.recorder.wait_until(at).await;
+            if self.injected().get(&index) == Some(&Injected::Healed) {
+                return Ok(());
+            }
+            let injected = self.inject_once(index, fault, lasting).await?;
+            self.injected().insert(index, injected);
+        }
+        if let Some(lasts) = step.act.lasts() {
+            let ends = Span(step.at.0 + lasts.0);
             self.recorder.wait_until(ends).await;
             self.recorder.healed(ends);
         }
         Ok(())
     }
 
-    fn injected(&self) -> MutexGuard<'_, BTreeMap<usize, FaultId>> {
+    async fn inject_once(
+        &self,
+        index: usize,
+        fault: &Broken,
+        lasting: Span,
+    ) -> Result<Injected, Failure> {
+        if let Broken::Errors { region, .. } = fault {
+            let order = breaks::order(index, fault, lasting);
+            let order = order.expect("it is one of errors");
+            breaks::tell(&self.lab.instances(*region), &order).await?;
+            return Ok(Injected::Application);
+        }
+        let command = Command::Inject {
+            fault: as_injected(fault)?,
+            milliseconds: (lasting.0 / 1000).max(1),
+        };
+        let view: FaultView = self.lab.ask(&command).await?;
+        Ok(Injected::Lab(view.id))
+    }
+
+    /// Ends the fault of that step.
+    async fn heal(&self, of: usize) -> Result<(), Failure> {
+        let injected = self.injected().insert(of, Injected::Healed);
+        match injected {
+            Some(Injected::Lab(id)) => {
+                let comes_again = matches!(
+                    &self.plan.scenario.steps[of].act,
+                    Act::Fault {
+                        repeat: Some(_),
+                        ..
+                    }
+                );
+                let healed = self.ending(&Command::Heal { id: Some(id) }).await;
+                // The last time may be over already; what counts is that there is no next.
+                if comes_again { Ok(()) } else { healed }
+            }
+            Some(Injected::Application) => {
+                let at = self.recorder.elapsed();
+                self.mend(of).await?;
+                self.recorder.healed(at);
+                Ok(())
+            }
+            Some(Injected::Healed) => Ok(()),
+            None => Err(Failure::did_not_hold("that fault was never in force")),
+        }
+    }
+
+    /// Has the application end the errors of that step.
+    async fn mend(&self, step: usize) -> Result<(), Failure> {
+        let act = &self.plan.scenario.steps[step].act;
+        let Act::Fault { fault, .. } = act else {
+            return Ok(());
+        };
+        let (Broken::Errors { region, .. }, Some(order)) =
+            (fault, breaks::order(step, fault, Span::ZERO))
+        else {
+            return Ok(());
+        };
+        breaks::tell(&self.lab.instances(*region), &order).await
+    }
+
+    fn injected(&self) -> MutexGuard<'_, BTreeMap<usize, Injected>> {
         self.injected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -198,6 +295,9 @@ fn as_injected(broken: &Broken) -> Result<Fault, Failure> {
     Ok(match broken {
         Broken::Kill(target) => Fault::Kill { target: *target },
         Broken::Pause(target) => Fault::Pause { target: *target },
+        Broken::Errors { .. } => {
+            return Err(Failure::wrong_use("errors are the application's own"));
+        }
         Broken::Cut { pair, reset } => Fault::Cut {
             from: pair.from,
             to: pair.to,

@@ -15,6 +15,7 @@ use runtime::Lookup;
 use serde_json::Value;
 use types::{Place, Region, SiteName, Span};
 
+use super::accelerators;
 use super::deploy::Deployed;
 use super::lab::TestLab;
 use super::load::WATCHER;
@@ -70,7 +71,7 @@ impl<'a> Watch<'a> {
     /// Watches; never ends by itself.
     pub async fn run(&self) {
         let answers = join_all(self.plan.looks.iter().map(|look| self.answers(look)));
-        tokio::join!(answers, self.backlogs(), self.states());
+        tokio::join!(answers, self.backlogs(), self.states(), self.endpoints());
     }
 
     /// What has crossed since the first reading of the counters, after a last one.
@@ -140,6 +141,34 @@ impl<'a> Watch<'a> {
             }
             self.recorder.wait(STATES).await;
         }
+    }
+
+    /// Asks for the health of accelerators' endpoints, as anybody would, and notes when it changes.
+    async fn endpoints(&self) {
+        let accelerators = self.plan.scenario.accelerators.iter();
+        let accelerators = accelerators.zip(&self.made.accelerators);
+        let groups = accelerators.flat_map(|(accelerator, made)| {
+            let groups = made.groups.iter();
+            groups.map(|(region, arn)| (accelerator.check_name(*region), arn))
+        });
+        let api = self.lab.api();
+        let api = &api;
+        let looks = groups.map(|(check, arn)| async move {
+            let mut known = None;
+            loop {
+                let looked = accelerators::is_healthy(api, arn).await;
+                if let Ok(healthy) = looked {
+                    let before = known.replace(healthy);
+                    if before.is_some_and(|before| before != healthy) {
+                        let check = check.clone();
+                        let kind = EventKind::Verdict { check, healthy };
+                        self.recorder.event(self.recorder.elapsed(), kind);
+                    }
+                }
+                self.recorder.wait(STATES).await;
+            }
+        });
+        join_all(looks).await;
     }
 
     /// Notes when everything has arrived that waited while a fault was in force.

@@ -28,13 +28,15 @@ pub struct Moments {
     pub fault: Option<String>,
     /// The Region that could not be reached, if the fault is of that kind.
     pub outage: Option<Region>,
+    /// The Region whose application served nobody, be the Region itself there or not.
+    pub unserved: Option<Region>,
     /// When the fault was ordered.
     pub struck: When,
     /// When its end was ordered or its lease was over.
     pub ended: When,
     /// When the first health check of what broke turned unhealthy.
     pub detected: When,
-    /// When no place was answered with the Region that is down any more.
+    /// When no place was answered with the Region that serves nobody any more.
     pub answers_changed: When,
     /// When the load ended and every fault was healed.
     pub load_ended: When,
@@ -62,7 +64,7 @@ impl Moments {
             Act::Fault { fault, .. } => Some(fault),
             _ => None,
         });
-        let outage = plan.outage();
+        let unserved = plan.unserved();
         let struck = match fault {
             None => When::Unknown("nothing was broken"),
             Some(index) => match event(seen, |kind| *kind == EventKind::Step(index)) {
@@ -78,11 +80,12 @@ impl Moments {
         };
         Moments {
             fault: broken.map(Fault::to_string),
-            outage,
+            outage: plan.outage(),
+            unserved,
             struck,
             ended,
-            detected: detected(plan, seen, outage, struck),
-            answers_changed: answers_changed(seen, outage, struck, ended),
+            detected: detected(plan, seen, unserved, struck),
+            answers_changed: answers_changed(seen, unserved, struck, ended),
             load_ended,
             drained: drained(seen, ended),
             converged: converged(seen),
@@ -127,10 +130,8 @@ fn event(seen: &Observations, is_it: impl Fn(&EventKind) -> bool) -> Option<Span
 /// When the fault ended: what came first of its lease, the step that heals it and the end.
 fn end_of(plan: &Plan, seen: &Observations, fault: usize, struck: Span, load_ended: When) -> When {
     let steps = &plan.scenario.steps;
-    let lease = match &steps[fault].act {
-        Act::Fault { lease, .. } => lease.map(|lease| Span(struck.0.saturating_add(lease.0))),
-        _ => None,
-    };
+    let lease = steps[fault].act.lasts();
+    let lease = lease.map(|lasts| Span(struck.0.saturating_add(lasts.0)));
     let healed = healing_step(steps, fault);
     let healed = healed.and_then(|step| event(seen, |kind| *kind == EventKind::Step(step)));
     let last = match load_ended {
@@ -141,25 +142,30 @@ fn end_of(plan: &Plan, seen: &Observations, fault: usize, struck: Span, load_end
     first.map_or(When::Never, When::At)
 }
 
-fn detected(plan: &Plan, seen: &Observations, outage: Option<Region>, struck: When) -> When {
+fn detected(plan: &Plan, seen: &Observations, unserved: Option<Region>, struck: When) -> When {
     let When::At(struck) = struck else {
         return struck;
     };
-    let Some(outage) = outage else {
-        return When::Unknown("no Region is down");
+    let Some(unserved) = unserved else {
+        return When::Unknown("every Region serves");
     };
     let checks = plan.scenario.health_checks.iter();
-    let names: Vec<&str> = checks
-        .filter(|check| check.region == outage && !check.disabled)
-        .map(|check| check.name.as_str())
-        .collect();
+    let checks = checks.filter(|check| check.region == unserved && !check.disabled);
+    let mut names: Vec<String> = checks.map(|check| check.name.clone()).collect();
+    let accelerators = plan.scenario.accelerators.iter();
+    let of_endpoints = accelerators.flat_map(|accelerator| {
+        let groups = accelerator.groups.iter();
+        let groups = groups.filter(|group| group.region == unserved);
+        groups.map(|group| accelerator.check_name(group.region))
+    });
+    names.extend(of_endpoints);
     if names.is_empty() {
         return When::Unknown("no health check looks at it");
     }
     let turned = seen.events.iter().filter(|event| {
         event.at >= struck
             && matches!(&event.kind, EventKind::Verdict { check, healthy: false }
-                if names.contains(&check.as_str()))
+                if names.contains(check))
     });
     turned
         .map(|event| event.at)
@@ -167,14 +173,19 @@ fn detected(plan: &Plan, seen: &Observations, outage: Option<Region>, struck: Wh
         .map_or(When::Never, When::At)
 }
 
-/// Of every look that was answered with the Region when it died: when that ended, before the
+/// Of every look that was answered with the Region when it broke: when that ended, before the
 /// Region was back. The last of them.
-fn answers_changed(seen: &Observations, outage: Option<Region>, struck: When, ended: When) -> When {
+fn answers_changed(
+    seen: &Observations,
+    unserved: Option<Region>,
+    struck: When,
+    ended: When,
+) -> When {
     let When::At(struck) = struck else {
         return struck;
     };
-    let Some(outage) = outage else {
-        return When::Unknown("no Region is down");
+    let Some(unserved) = unserved else {
+        return When::Unknown("every Region serves");
     };
     let mut by_look: BTreeMap<_, Vec<&Answer>> = BTreeMap::new();
     for answer in &seen.answers {
@@ -183,10 +194,10 @@ fn answers_changed(seen: &Observations, outage: Option<Region>, struck: When, en
     let mut last = When::Unknown("no answer named it");
     for answers in by_look.values() {
         let before = answers.iter().rev().find(|answer| answer.at <= struck);
-        if !before.is_some_and(|answer| answer.regions.contains(&outage)) {
+        if !before.is_some_and(|answer| answer.regions.contains(&unserved)) {
             continue;
         }
-        let is_end = |answer: &&&Answer| answer.at > struck && !answer.regions.contains(&outage);
+        let is_end = |answer: &&&Answer| answer.at > struck && !answer.regions.contains(&unserved);
         let changed = answers.iter().find(is_end).map(|answer| answer.at);
         last = match (changed, last, ended) {
             (_, When::Never, _) | (None, _, _) => When::Never,
@@ -223,8 +234,11 @@ fn converged(seen: &Observations) -> When {
 
 /// Per Region the share of the load's time in which the answer at its place named the Region.
 pub(super) fn answered(plan: &Plan, seen: &Observations, load: &Load) -> BTreeMap<Region, f64> {
-    let is_its =
-        |answer: &&Answer| answer.look.place == load.place && answer.look.name == load.target;
+    let is_its = |answer: &&Answer| {
+        load.accelerator.is_none()
+            && answer.look.place == load.place
+            && answer.look.name == load.target
+    };
     let answers: Vec<&Answer> = seen.answers.iter().filter(is_its).collect();
     let end = plan.scenario.measure.length;
     let Some(first) = answers.first().map(|answer| answer.at.min(end)) else {

@@ -3,8 +3,8 @@
 use types::{FaultTarget, Region, SiteName, ZoneLetter};
 
 use super::problem::{listed, nearest};
-use super::reading::{Part, Section};
-use super::value::Value;
+use super::reading::{Constant, Part, Section};
+use super::value::{Value, variable_name};
 use crate::limits;
 use crate::scenario::{App, Lab, Table};
 
@@ -38,9 +38,53 @@ pub(super) fn read(root: &Section<'_, '_>) -> Option<Lab> {
         health_interval: interval.and_then(|value| value.span(limits::HEALTH_INTERVAL)),
         app: section.get("app").and_then(|value| app(&value)),
         app_port: app_port.and_then(|port| u16::try_from(port).ok()),
+        environment: environment(&section),
     };
     section.check_unknown();
     (!lab.regions.is_empty()).then_some(lab)
+}
+
+/// What the application finds in its environment: names in capitals, and values.
+fn environment(section: &Section<'_, '_>) -> Vec<(String, String)> {
+    let Some(inner) = section.section("environment", "[lab.environment]") else {
+        return Vec::new();
+    };
+    let keys = inner.keys();
+    if let Some((_, place)) = keys.get(limits::ENVIRONMENT) {
+        let most = limits::ENVIRONMENT;
+        let message = format!("at most {most} variables of an environment are allowed");
+        inner.reader.problem(place, message);
+    }
+    let mut set = Vec::new();
+    for (name, place) in keys.into_iter().take(limits::ENVIRONMENT) {
+        let is_part = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        if name.is_empty() || !name.bytes().all(is_part) || name.as_bytes()[0].is_ascii_digit() {
+            let message = format!("`{name}` is no name of the environment's");
+            inner.reader.problem_help(
+                &place,
+                message,
+                "capitals, digits and `_`: LOG_LEVEL = \"debug\"",
+            );
+            continue;
+        }
+        let value = inner.entry(name).and_then(|(_, value)| Value::plain(value));
+        let value = match &value {
+            Some(Constant::Text(text)) => match variable_name(text) {
+                Some(variable) => inner.reader.variable(variable, &place),
+                None => value,
+            },
+            _ => value,
+        };
+        match value {
+            Some(Constant::Text(text)) if !text.contains('\0') && text.len() <= 4_000 => {
+                set.push((name.to_owned(), text));
+            }
+            _ => inner
+                .reader
+                .problem(&place, "a variable of the environment is a text"),
+        }
+    }
+    set
 }
 
 /// The word for the shipped application.
@@ -147,7 +191,7 @@ fn table_name(value: &Value<'_, '_>) -> Option<String> {
 }
 
 /// A list of Regions, each once, those of the lab if it is given.
-fn distinct_regions(value: &Value<'_, '_>, lab: Option<&Lab>) -> Vec<Region> {
+pub(super) fn distinct_regions(value: &Value<'_, '_>, lab: Option<&Lab>) -> Vec<Region> {
     let mut regions = Vec::new();
     for item in value.list(limits::REGIONS).unwrap_or_default() {
         let found = match lab {

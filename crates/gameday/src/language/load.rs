@@ -2,6 +2,7 @@
 
 use types::Span;
 
+use super::accelerators;
 use super::lab;
 use super::names::{self, Context, Placed};
 use super::reading::{Part, Section, meant};
@@ -218,8 +219,7 @@ fn load(
     let rate = section.required("rate", "rate = 20 (requests a second)");
     let rate = rate.and_then(|value| value.decimal(limits::RATE));
     let work = work(section);
-    let target = section.required("target", "target = \"app.example.com\"");
-    let target = target.and_then(|value| target_of(&value, context, records));
+    let target = target(section, context, records, client.as_ref());
     let timeout = section.get("timeout");
     let timeout = timeout.map_or(Some(Span::seconds(1)), |value| value.span(limits::TIMEOUT));
     let whole = (Span::ZERO, limits::LENGTH.1);
@@ -247,13 +247,15 @@ fn load(
         let message = "the load goes on after the end of the measurement";
         section.reader.problem(&section.place_of("until"), message);
     }
+    let (target, accelerator) = target?;
     Some(Load {
         name: name?,
         place: place?,
         client: client?,
         rate: rate?,
         work: work?,
-        target: target?,
+        target,
+        accelerator,
         timeout: timeout?,
         from,
         until,
@@ -286,6 +288,8 @@ fn client(section: &Section<'_, '_>) -> Option<Client> {
         ("honours_ttl", _) => ClientKind::HonoursTtl,
         ("never_resolves_again", _) => ClientKind::NeverResolvesAgain,
         ("pooled", _) => ClientKind::Pooled,
+        ("accelerator", _) => ClientKind::Accelerator,
+        ("accelerator_pooled", _) => ClientKind::AcceleratorPooled,
         ("holds", _) => match span {
             None => {
                 value.problem("`holds` needs a span", "write hold = \"60s\" below it");
@@ -313,6 +317,8 @@ fn client(section: &Section<'_, '_>) -> Option<Client> {
                 "holds_60s",
                 "never_resolves_again",
                 "pooled",
+                "accelerator",
+                "accelerator_pooled",
             ];
             let message = format!("there is no kind of client `{label}`");
             section
@@ -368,6 +374,45 @@ fn work(section: &Section<'_, '_>) -> Option<Work> {
             Work::Get { path: path? }
         }
     })
+}
+
+/// What a load goes to: a name of the DNS, or an accelerator by its addresses.
+fn target(
+    section: &Section<'_, '_>,
+    context: &Context<'_>,
+    records: &[Placed],
+    client: Option<&Client>,
+) -> Option<(String, Option<usize>)> {
+    let accelerator = section.get("accelerator");
+    let goes_by_address = client.map(|client| client.kind.is_accelerator());
+    if let Some(value) = &accelerator {
+        if section.has("target") {
+            section.get("target");
+            let help = "leave out `target`, or `accelerator`";
+            value.problem("a load goes to one thing", help);
+            return None;
+        }
+        if goes_by_address == Some(false) {
+            let help = "write client = \"accelerator\" or \"accelerator_pooled\", or \
+                        `target` with the name of an alias to it";
+            value.problem("clients of this kind ask the DNS", help);
+            return None;
+        }
+        let index = accelerators::named(value, context)?;
+        return Some((context.accelerators[index].name.clone(), Some(index)));
+    }
+    if goes_by_address == Some(true) {
+        section.get("target");
+        let message = "clients of this kind go to an accelerator's addresses";
+        let help = "write accelerator = \"…\" in place of `target`";
+        section
+            .reader
+            .problem_help(&section.place_of("client"), message, help);
+        return None;
+    }
+    let target = section.required("target", "target = \"app.example.com\"");
+    let target = target.and_then(|value| target_of(&value, context, records));
+    Some((target?, None))
 }
 
 /// A name that an A record (a wildcard, perhaps) answers.

@@ -1,6 +1,7 @@
 //! The language of scenarios: one TOML file to a checked [`Scenario`], or everything that is wrong
 //! with it. `docs/gamedays.md` documents each word. It reads no file and looks at no clock.
 
+mod accelerators;
 mod codes;
 mod expect;
 mod lab;
@@ -115,10 +116,12 @@ fn read(root: &Section<'_, '_>, file: &str, text: &str, settings: &[Setting]) ->
     let measure = measure_section.as_ref().map(load::measure);
     let zones = reader.part(Part::Zones, || names::zones(root));
     let checks = reader.part(Part::HealthChecks, || names::health_checks(root, lab));
+    let accelerators = reader.part(Part::Accelerators, || accelerators::read(root, lab));
     let context = names::Context {
         lab,
         zones: &zones,
         checks: &checks,
+        accelerators: &accelerators,
     };
     let records = reader.part(Part::Records, || names::records(root, &context));
     let length = measure.as_ref().and_then(|measure| measure.length);
@@ -149,6 +152,7 @@ fn read(root: &Section<'_, '_>, file: &str, text: &str, settings: &[Setting]) ->
         lab: lab?.clone(),
         tables,
         zones,
+        accelerators,
         health_checks: checks,
         records: names::in_order(records),
         loads,

@@ -2,13 +2,14 @@
 
 use types::Span;
 
+use super::accelerators;
 use super::lab;
 use super::policy;
 use super::problem::listed;
 use super::reading::{Part, Place, Section};
 use super::value::Value;
 use crate::limits;
-use crate::scenario::{Content, HealthCheck, Lab, Policy, ProbeKind, Record, Zone};
+use crate::scenario::{Accelerator, Content, HealthCheck, Lab, Policy, ProbeKind, Record, Zone};
 
 /// What a record may refer to.
 #[derive(Clone, Copy)]
@@ -16,6 +17,7 @@ pub(super) struct Context<'c> {
     pub(super) lab: Option<&'c Lab>,
     pub(super) zones: &'c [Zone],
     pub(super) checks: &'c [HealthCheck],
+    pub(super) accelerators: &'c [Accelerator],
 }
 
 /// A record and where it stands.
@@ -312,17 +314,39 @@ fn content(section: &Section<'_, '_>, context: &Context<'_>, kind: &str) -> Opti
             "remove `ttl`",
         );
     }
-    let inner = alias?.section("an alias")?;
-    let target = inner.required("target", "target = \"other.example.com\"");
-    let target = target
-        .and_then(|value| in_zone(&value, context))
-        .map(|(name, _)| name);
+    alias_of(&alias?, context, kind)
+}
+
+/// What an alias leads to: a record of the zone, or an accelerator.
+fn alias_of(value: &Value<'_, '_>, context: &Context<'_>, kind: &str) -> Option<Content> {
+    let inner = value.section("an alias")?;
+    let accelerator = inner.get("accelerator");
+    let target = match accelerator {
+        Some(_) => inner.get("target"),
+        None => inner.required("target", "target = \"other.example.com\""),
+    };
     let evaluate = inner
         .get("evaluate_target_health")
         .map_or(Some(true), |value| value.flag());
     inner.check_unknown();
-    Some(Content::Alias {
-        target: target?,
+    let Some(accelerator) = accelerator else {
+        let target = target.and_then(|value| in_zone(&value, context));
+        return Some(Content::Alias {
+            target: target?.0,
+            evaluate_target_health: evaluate?,
+        });
+    };
+    if target.is_some() {
+        accelerator.problem("an alias leads to one thing", "remove `target`");
+        return None;
+    }
+    if kind != "A" {
+        let message = format!("an accelerator has no addresses of type {kind}");
+        accelerator.problem(message, "the alias is of type A");
+        return None;
+    }
+    Some(Content::Accelerator {
+        accelerator: accelerators::named(&accelerator, context)?,
         evaluate_target_health: evaluate?,
     })
 }

@@ -142,6 +142,7 @@ pub(super) fn identifier(
     let answers = match content {
         Content::Region { region, .. } => region.to_string(),
         Content::Alias { target, .. } => target.clone(),
+        Content::Accelerator { accelerator, .. } => format!("accelerator-{}", accelerator + 1),
         Content::Values { .. } => format!("line-{}", section.reader.line(section.place())),
     };
     match policy {
@@ -231,6 +232,13 @@ fn takes_same_part(one: &Policy, other: &Policy) -> bool {
 }
 
 fn check_alias(reader: &Reader<'_>, record: &Record, place: &Place, groups: &Groups<'_>) {
+    if let Content::Accelerator {
+        evaluate_target_health,
+        ..
+    } = &record.content
+    {
+        return check_failover_alias(reader, record, place, *evaluate_target_health);
+    }
     let Content::Alias {
         target,
         evaluate_target_health,
@@ -266,8 +274,12 @@ fn check_alias(reader: &Reader<'_>, record: &Record, place: &Place, groups: &Gro
             }
         }
     }
+    check_failover_alias(reader, record, place, *evaluate_target_health);
+}
+
+fn check_failover_alias(reader: &Reader<'_>, record: &Record, place: &Place, evaluates: bool) {
     let failover = matches!(record.policy, Policy::Primary | Policy::Secondary);
-    if failover && !evaluate_target_health {
+    if failover && !evaluates {
         let message = "a failover alias needs the health of its target";
         reader.problem_help(place, message, "write evaluate_target_health = true");
     }

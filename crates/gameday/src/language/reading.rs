@@ -51,6 +51,8 @@ pub(super) enum Part {
     Zones,
     /// `[[health_check]]`
     HealthChecks,
+    /// `[[accelerator]]`
+    Accelerators,
     /// `[[record]]`
     Records,
     /// `[[load]]`

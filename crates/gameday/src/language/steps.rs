@@ -2,13 +2,14 @@
 
 use types::{FaultTarget, SiteName, Span};
 
+use super::accelerators;
 use super::lab;
 use super::load;
 use super::names::{self, Context};
 use super::reading::{Part, Place, Section};
 use super::timeline;
 use crate::limits;
-use crate::scenario::{Act, ChangeAction, Fault, Pair, Record, RecordChange, Step};
+use crate::scenario::{Act, ChangeAction, Fault, Pair, Record, RecordChange, Repeat, Step};
 
 /// A step and where it stands.
 pub(super) type Placed = (Step, Place);
@@ -20,25 +21,29 @@ enum Verb {
     Start,
     Pause,
     Resume,
+    Errors,
     Cut,
     Delay,
     Rate,
     Clock,
     Heal,
+    Dial,
     ChangeRecords,
     Scan,
 }
 
-const VERBS: [(&str, Verb); 11] = [
+const VERBS: [(&str, Verb); 13] = [
     ("kill", Verb::Kill),
     ("start", Verb::Start),
     ("pause", Verb::Pause),
     ("resume", Verb::Resume),
+    ("errors", Verb::Errors),
     ("cut", Verb::Cut),
     ("delay", Verb::Delay),
     ("rate", Verb::Rate),
     ("clock", Verb::Clock),
     ("heal", Verb::Heal),
+    ("dial", Verb::Dial),
     ("change_records", Verb::ChangeRecords),
     ("scan", Verb::Scan),
 ];
@@ -94,17 +99,9 @@ fn step(
             step: healed(section, earlier)?,
         },
         Verb::Scan => Act::Scan,
+        Verb::Dial => dial(section, context)?,
         Verb::ChangeRecords => changes(section, context, working)?,
-        _ => {
-            let lease = section.get("for");
-            let lease = lease.map(|value| value.span(limits::LEASE));
-            let fault = fault(verb, section, context)?;
-            let lease = match lease {
-                None => None,
-                Some(lease) => Some(lease?),
-            };
-            Act::Fault { fault, lease }
-        }
+        _ => broken(verb, section, context)?,
     };
     let line = section.reader.line(section.place());
     Some(Step {
@@ -115,10 +112,79 @@ fn step(
     })
 }
 
+/// A fault with its lease and how often it comes.
+fn broken(verb: Verb, section: &Section<'_, '_>, context: &Context<'_>) -> Option<Act> {
+    let lease = section.get("for");
+    let lease = lease.map(|value| value.span(limits::LEASE));
+    let every = section.get("every");
+    let span = every.as_ref().map(|value| value.span(limits::EVERY));
+    let times = section.get("times");
+    let count = times.as_ref().map(|value| value.whole(limits::TIMES));
+    let fault = fault(verb, section, context)?;
+    let lease = match lease {
+        None => None,
+        Some(lease) => Some(lease?),
+    };
+    let repeat = match (&every, &times, lease) {
+        (None, None, _) => None,
+        (Some(value), _, None) | (None, Some(value), _) => {
+            let help = "write for = \"500ms\", every = \"1s\" and times = 5";
+            value.problem(
+                "a fault that comes again says how long, how often and when",
+                help,
+            );
+            return None;
+        }
+        (Some(value), _, Some(lease)) => {
+            let every = span??;
+            if every <= lease {
+                let help = "make `every` longer than `for`";
+                value.problem("the fault would come again before it has ended", help);
+                return None;
+            }
+            let Some(count) = count else {
+                value.problem("how often does it come?", "write times = 5");
+                return None;
+            };
+            let times = u32::try_from(count?).ok()?;
+            Some(Repeat { every, times })
+        }
+    };
+    Some(Act::Fault {
+        fault,
+        lease,
+        repeat,
+    })
+}
+
+/// Another traffic dial for a group.
+fn dial(section: &Section<'_, '_>, context: &Context<'_>) -> Option<Act> {
+    let accelerator = section.required("accelerator", "accelerator = \"orders\"");
+    let accelerator = accelerator.and_then(|value| accelerators::named(&value, context));
+    let region = section.required("region", "region = \"us-east-1\"");
+    let place = section.place_of("region");
+    let region = region.and_then(|value| lab::region_of(&value, context.lab?));
+    let dial = section.required("to", "to = 50 (percent)");
+    let dial = dial.and_then(|value| value.decimal((0.0, 100.0)));
+    let (accelerator, region) = (accelerator?, region?);
+    let mut groups = context.accelerators[accelerator].groups.iter();
+    if !groups.any(|group| group.region == region) {
+        let name = &context.accelerators[accelerator].name;
+        let message = format!("the accelerator {name} has no group in {region}");
+        section.reader.problem(&place, message);
+    }
+    Some(Act::Dial {
+        accelerator,
+        region,
+        dial: dial?,
+    })
+}
+
 fn fault(verb: Verb, section: &Section<'_, '_>, context: &Context<'_>) -> Option<Fault> {
     Some(match verb {
         Verb::Kill => Fault::Kill(target(section, context)?),
         Verb::Pause => Fault::Pause(pausable(section, context)?),
+        Verb::Errors => errors(section, context)?,
         Verb::Cut => {
             let reset = section
                 .get("reset")
@@ -153,6 +219,36 @@ fn fault(verb: Verb, section: &Section<'_, '_>, context: &Context<'_>) -> Option
                 milliseconds: by?,
             }
         }
+    })
+}
+
+/// A Region's application that answers with errors: to whom, and for what.
+fn errors(section: &Section<'_, '_>, context: &Context<'_>) -> Option<Fault> {
+    let region = section.required("region", "region = \"us-east-1\"");
+    let region = region.and_then(|value| lab::region_of(&value, context.lab?));
+    let path = section.get("path").map(|value| names::path(&value));
+    let checkers = section.get("checkers");
+    let path = match path {
+        None => None,
+        Some(path) => Some(path?),
+    };
+    let mut sites = Vec::new();
+    if let Some(value) = checkers {
+        for item in value.list(limits::REGIONS + usize::from(limits::EDGES))? {
+            sites.push(lab::site(&item, context.lab?)?);
+        }
+    }
+    if context.lab.is_some_and(|lab| lab.app.is_none()) {
+        let message = "the lab has no application to answer with errors";
+        section
+            .reader
+            .problem_help(section.place(), message, "write app = \"orders\" in [lab]");
+        return None;
+    }
+    Some(Fault::Errors {
+        region: region?,
+        path,
+        checkers: sites,
     })
 }
 

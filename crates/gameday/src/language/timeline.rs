@@ -49,15 +49,13 @@ fn check_end(reader: &Reader<'_>, step: &Step, place: &Place, length: Span) {
         reader.problem_help(place, message, help);
         return;
     }
-    if let Act::Fault {
-        lease: Some(lease), ..
-    } = &step.act
-        && Span(step.at.0.saturating_add(lease.0)) > length
+    if let Some(lasts) = step.act.lasts()
+        && Span(step.at.0.saturating_add(lasts.0)) > length
     {
         let rest = Span(length.0 - step.at.0);
         let message = format!(
             "the fault lasts {}, and the load ends {} after it",
-            span::show(*lease),
+            span::show(lasts),
             span::show(rest)
         );
         let help = "leave out `for`: every fault is healed when the load ends";
@@ -72,7 +70,13 @@ fn check_state(
     place: &Place,
     held: &mut BTreeMap<FaultTarget, Held>,
 ) {
-    let state = |target: &FaultTarget| held.get(target).map(|state| state.killed);
+    // What is held by itself, or as a part of what is.
+    let state = |target: &FaultTarget| {
+        let holders = held.iter().filter(|(holder, _)| holder.contains(*target));
+        let killed: Vec<bool> = holders.map(|(_, state)| state.killed).collect();
+        killed.iter().copied().reduce(|one, other| one || other)
+    };
+    let own = |target: &FaultTarget| held.get(target).map(|state| state.killed);
     let wrong = |message: String| reader.problem(place, message);
     match &step.act {
         Act::Fault {
@@ -84,13 +88,13 @@ fn check_state(
         Act::Fault {
             fault: Fault::Pause(target),
             ..
-        } if held.contains_key(target) => {
+        } if state(target).is_some() => {
             wrong(format!("{target} is killed or paused already"));
         }
-        Act::Start(target) if state(target) != Some(true) => {
+        Act::Start(target) if own(target) != Some(true) => {
             wrong(format!("{target} is not killed at that time"));
         }
-        Act::Resume(target) if state(target) != Some(false) => {
+        Act::Resume(target) if own(target) != Some(false) => {
             wrong(format!("{target} is not paused at that time"));
         }
         _ => {}
@@ -98,12 +102,13 @@ fn check_state(
     match &step.act {
         Act::Fault {
             fault: fault @ (Fault::Kill(target) | Fault::Pause(target)),
-            lease,
+            ..
         } => {
             let killed = matches!(fault, Fault::Kill(_));
             // A kill ends the pauses within.
             held.retain(|of, state| !killed || state.killed || !target.contains(*of));
-            let until = lease.map(|lease| Span(step.at.0.saturating_add(lease.0)));
+            let lasts = step.act.lasts();
+            let until = lasts.map(|lasts| Span(step.at.0.saturating_add(lasts.0)));
             held.insert(
                 *target,
                 Held {

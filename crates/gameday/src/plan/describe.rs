@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Deed, Plan};
 use crate::language::show_span;
-use crate::scenario::{Act, App, Content, Load, Policy, Record, Scenario, Work};
+use crate::scenario::{Accelerator, Act, App, Content, Lab, Load, Policy, Record, Scenario, Work};
 
 impl fmt::Display for Plan {
     /// What will happen, for people.
@@ -43,6 +43,9 @@ impl fmt::Display for Plan {
                 "  check   {name}: {region} {path} every {every} × {}",
                 check.threshold
             )?;
+        }
+        for accelerator in &self.scenario.accelerators {
+            writeln!(f, "  static  {}", describe_accelerator(accelerator, lab))?;
         }
         for record in &self.scenario.records {
             writeln!(f, "  record  {}", describe_record(record, &self.scenario))?;
@@ -105,6 +108,21 @@ pub(crate) fn describe_work(work: &Work) -> String {
     }
 }
 
+fn describe_accelerator(accelerator: &Accelerator, lab: &Lab) -> String {
+    let Accelerator { name, groups, .. } = accelerator;
+    let groups = groups.iter().map(|group| match group.dial {
+        100.0 => group.region.to_string(),
+        dial => format!("{} at {dial} %", group.region),
+    });
+    let groups: Vec<String> = groups.collect();
+    let every = show_span(lab.health_interval.unwrap_or(accelerator.interval));
+    let threshold = accelerator.threshold;
+    format!(
+        "{name}: {}, checked every {every} × {threshold}",
+        groups.join(", ")
+    )
+}
+
 fn describe_record(record: &Record, scenario: &Scenario) -> String {
     let policy = match &record.policy {
         Policy::Simple => "simple".to_owned(),
@@ -119,6 +137,11 @@ fn describe_record(record: &Record, scenario: &Scenario) -> String {
         Content::Region { region, ttl } => format!("{region}, held for {ttl}s"),
         Content::Values { values, ttl } => format!("{}, held for {ttl}s", values.join(" ")),
         Content::Alias { target, .. } => format!("alias of {target}"),
+        Content::Accelerator { accelerator, .. } => {
+            let accelerators = &scenario.accelerators;
+            let name = accelerators.get(*accelerator).map(|it| it.name.as_str());
+            format!("alias of the accelerator {}", name.unwrap_or_default())
+        }
     };
     let check = record
         .health_check

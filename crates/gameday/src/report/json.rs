@@ -99,6 +99,7 @@ fn moments(report: &Report<'_>) -> Value {
     json!({
         "fault": moments.fault,
         "outage": moments.outage,
+        "unserved": moments.unserved,
         "struck_s": when(moments.struck),
         "detected_s": when(moments.detected),
         "answers_changed_s": when(moments.answers_changed),

@@ -7,7 +7,7 @@ use super::{Report, counted, grouped, share, spoken};
 use crate::expectation::Measured;
 use crate::figures::{Fate, Stream, allowed_minutes, seconds};
 use crate::metric::{Metric, MetricName};
-use crate::scenario::{Client, ClientKind, Fault};
+use crate::scenario::{Client, ClientKind, Fault, Repeat};
 
 pub(super) fn tell(report: &Report<'_>) -> Vec<String> {
     let mut story = Vec::new();
@@ -74,16 +74,28 @@ fn fault(report: &Report<'_>) -> Option<String> {
     let scenario = &report.plan.scenario;
     let moments = &report.figures.moments;
     let step = &scenario.steps[scenario.measure.fault?];
-    let crate::scenario::Act::Fault { fault, .. } = &step.act else {
+    let crate::scenario::Act::Fault { fault, repeat, .. } = &step.act else {
         return None;
     };
     let struck = spoken(seconds(moments.struck.at()?));
     let (what, end) = match fault {
+        Fault::Kill(target) if target.is_app() => (
+            format!("{} was killed", named(target)),
+            "it was started again",
+        ),
         Fault::Kill(target) => (
             format!("{} was killed, as by a power cut,", named(target)),
             "it was started again",
         ),
         Fault::Pause(target) => (format!("{} stood still", named(target)), "it went on"),
+        Fault::Errors {
+            region,
+            path: None,
+            checkers,
+        } if checkers.is_empty() => (
+            format!("the application of {region} began to answer with errors"),
+            "that ended",
+        ),
         Fault::Cut { pair, .. } if pair.one_way => (
             format!("the link from {} to {} was cut", pair.from, pair.to),
             "it was healed",
@@ -93,6 +105,14 @@ fn fault(report: &Report<'_>) -> Option<String> {
             "it was healed",
         ),
         other => (format!("a fault was made ({other})"), "it ended"),
+    };
+    let (what, end) = match repeat {
+        None => (what, end),
+        Some(Repeat { every, times }) => {
+            let every = spoken(seconds(*every));
+            let again = format!("{what} {times} times, every {every}, the first time");
+            (again, "the last of it ended")
+        }
     };
     let end = match moments.ended.at() {
         Some(ended) => {
@@ -107,15 +127,15 @@ fn fault(report: &Report<'_>) -> Option<String> {
 fn named(target: &FaultTarget) -> String {
     match target {
         FaultTarget::Site(SiteName::Region(region)) => format!("the Region {region}"),
-        FaultTarget::Site(edge @ SiteName::Edge(_)) => format!("the edge {edge}"),
+        FaultTarget::Site(edge) => format!("the edge {edge}"),
         FaultTarget::Zone(zone) => format!("the zone {zone}"),
-        FaultTarget::App(region) => format!("the application in {region}"),
+        FaultTarget::App(region) => format!("the application of {region}"),
         FaultTarget::Instance(zone) => format!("the application's instance in {zone}"),
     }
 }
 
 fn detection(report: &Report<'_>) -> Option<String> {
-    let outage = report.figures.moments.outage?;
+    let unserved = report.figures.moments.unserved?;
     if report
         .figures
         .baseline
@@ -131,12 +151,12 @@ fn detection(report: &Report<'_>) -> Option<String> {
     Some(match value(report, MetricName::AnswersChangedS) {
         Measured::Number(after) => {
             format!(
-                "{detected}; after {} the DNS named {outage} to nobody any more.",
+                "{detected}; after {} the DNS named {unserved} to nobody any more.",
                 spoken(after)
             )
         }
         Measured::Never => {
-            format!("{detected}; the DNS went on naming {outage} to those it had named it to.")
+            format!("{detected}; the DNS went on naming {unserved} to those it had named it to.")
         }
         Measured::Unknown(_) => format!("{detected}."),
     })
@@ -151,6 +171,10 @@ pub(super) fn who(client: &Client) -> String {
         }
         ClientKind::NeverResolvesAgain => "clients that never resolve a name again".to_owned(),
         ClientKind::Pooled => "clients with pooled connections".to_owned(),
+        ClientKind::Accelerator => "clients of the accelerator".to_owned(),
+        ClientKind::AcceleratorPooled => {
+            "clients of the accelerator with pooled connections".to_owned()
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use types::Span;
 
-use super::{Act, ClientKind, Fault, Location, Pair, Step};
+use super::{Act, ClientKind, Fault, Location, Pair, Repeat, Step};
 use crate::language::show_span;
 
 impl fmt::Display for Location {
@@ -32,6 +32,23 @@ impl fmt::Display for Fault {
         match self {
             Fault::Kill(target) => write!(f, "kill {target}"),
             Fault::Pause(target) => write!(f, "pause {target}"),
+            Fault::Errors {
+                region,
+                path,
+                checkers,
+            } => {
+                let path = path.as_deref().map(|path| format!(" for {path}"));
+                write!(
+                    f,
+                    "errors from {region}'s application{}",
+                    path.unwrap_or_default()
+                )?;
+                let checkers: Vec<String> = checkers.iter().map(ToString::to_string).collect();
+                match checkers.is_empty() {
+                    true => Ok(()),
+                    false => write!(f, " to the health checks of {}", checkers.join(", ")),
+                }
+            }
             Fault::Cut { pair, .. } if pair.one_way => write!(f, "cut {pair}"),
             Fault::Cut { pair, .. } => write!(f, "cut {} from {}", pair.from, pair.to),
             Fault::Delay { pair, by } => write!(f, "delay {pair} by {}", show_span(*by)),
@@ -57,15 +74,24 @@ impl Act {
     /// What is done, as a line of a timeline; `steps` are those of the scenario.
     pub fn describe(&self, steps: &[Step]) -> String {
         match self {
-            Act::Fault { fault, lease: None } => fault.to_string(),
             Act::Fault {
                 fault,
-                lease: Some(lease),
+                lease,
+                repeat,
             } => {
-                format!("{fault} for {}", show_span(*lease))
+                let lease = lease.map(|lease| format!(" for {}", show_span(lease)));
+                let repeat = repeat.map(|Repeat { every, times }| {
+                    format!(", every {} {times} times", show_span(every))
+                });
+                format!(
+                    "{fault}{}{}",
+                    lease.unwrap_or_default(),
+                    repeat.unwrap_or_default()
+                )
             }
             Act::Start(target) => format!("start {target}"),
             Act::Resume(target) => format!("resume {target}"),
+            Act::Dial { region, dial, .. } => format!("set the dial of {region} to {dial} %"),
             Act::Heal { step: None } => "heal every fault".to_owned(),
             Act::Heal { step: Some(index) } => {
                 let step = steps.get(*index).and_then(|step| step.name.as_deref());
@@ -89,6 +115,10 @@ impl fmt::Display for ClientKind {
             }
             ClientKind::NeverResolvesAgain => f.write_str("never resolves again"),
             ClientKind::Pooled => f.write_str("keeps its connections"),
+            ClientKind::Accelerator => f.write_str("goes to the accelerator"),
+            ClientKind::AcceleratorPooled => {
+                f.write_str("goes to the accelerator, keeps its connections")
+            }
         }
     }
 }

@@ -494,7 +494,7 @@ fn steps_that_make_no_sense() {
     );
     after(
         "at = \"20s\"\ndo = \"kill\"\nsite = \"us-east-1\"\nfor = \"25h\"",
-        &["a span from 100ms to 24h"],
+        &["a span from 20ms to 24h"],
     );
     after(
         "at = \"20s\"\ndo = \"heal\"\nfault = \"outag\"",
@@ -976,8 +976,15 @@ fn every_word_is_documented() {
         texts.push(changed(header, &format!("{header}\nzzzzzz = 1")));
     }
     texts.push(BASE.replacen("[[record]]", "[[record]]\nzzzzzz = 1", 1));
+    let accelerator = "[[accelerator]]\nname = \"a\"\nregions = [\"us-east-1\"]\nzzzzzz = 1\n\n\
+                       [[record]]";
+    texts.push(BASE.replacen("[[record]]", accelerator, 1));
+    let group = "[[accelerator]]\nname = \"a\"\n[[accelerator.group]]\nregion = \"us-east-1\"\n\
+                 zzzzzz = 1\n\n[[record]]";
+    texts.push(BASE.replacen("[[record]]", group, 1));
     for text in [
         format!("do = \"kill\"\n{site}"),
+        "do = \"errors\"\nregion = \"us-east-1\"".to_owned(),
         format!("do = \"cut\"\n{between}"),
         format!("do = \"delay\"\n{between}\nby = \"1s\""),
         format!("do = \"rate\"\n{between}\nbytes_per_second = 9"),

@@ -1,5 +1,6 @@
 //! The language of scenarios as a user meets it: the shipped files, every error, and rubbish.
 
+mod accelerators;
 mod errors;
 mod plans;
 mod rubbish;

@@ -238,6 +238,7 @@ fn every_fault_has_its_words() {
     let Act::Fault {
         fault: Fault::Cut { pair, reset },
         lease: None,
+        repeat: None,
     } = &plan.scenario.steps[0].act
     else {
         panic!("{:?}", plan.scenario.steps[0]);

@@ -212,8 +212,10 @@ impl World {
             ClientKind::HonoursTtl | ClientKind::Pooled => ttl,
             ClientKind::Holds(span) => span.0,
             ClientKind::NeverResolvesAgain => u64::MAX,
+            // They ask nobody; the model's edge leads them as the DNS would at once.
+            ClientKind::Accelerator | ClientKind::AcceleratorPooled => 0,
         };
-        let pooled = spec.client.kind == ClientKind::Pooled;
+        let pooled = spec.client.kind.is_pooled();
         let fresh = |client: &Client| client.resolved.is_some_and(|(when, _)| at - when < hold);
         let keeps = pooled && client.connected.is_some();
         if !keeps && !fresh(client) {

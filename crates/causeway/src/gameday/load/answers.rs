@@ -52,6 +52,16 @@ impl Answers {
         }
     }
 
+    /// A client that asks for nothing: it knows where to go.
+    pub fn fixed(address: Ipv4Addr) -> Answers {
+        let until = None;
+        Answers {
+            belief: Belief::Always,
+            phase: None,
+            held: Some(Held { address, until }),
+        }
+    }
+
     /// The address to go to, unless the name has to be asked for.
     pub fn address(&self, now: Monotonic) -> Option<Ipv4Addr> {
         let held = self.held?;
@@ -115,6 +125,14 @@ mod tests {
         assert_eq!(ends(Belief::Ttl, WHOLE), [18, 26, 34]);
         assert_eq!(ends(Belief::For(Span::seconds(60)), WHOLE), [70, 130, 190]);
         assert_eq!(ends(Belief::Always, WHOLE), [1_000, 1_001, 1_002]);
+    }
+
+    #[test]
+    fn whoever_knows_where_to_go_never_asks() {
+        let answers = Answers::fixed(SECOND);
+        for seconds in [0, 1, 100_000] {
+            assert_eq!(answers.address(at(seconds)), Some(SECOND));
+        }
     }
 
     #[test]

@@ -9,7 +9,6 @@ mod orders;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -46,8 +45,8 @@ const REGION_HEADER: &str = "x-region";
 /// The loads of a game day.
 pub struct Loads {
     plan: Arc<Plan>,
-    /// The way to each name that a load asks for.
-    networks: BTreeMap<String, Arc<Network>>,
+    /// The way of each load.
+    networks: Vec<Arc<Network>>,
     orders: Orders,
     limit: u32,
     under_way: Arc<Semaphore>,
@@ -61,14 +60,14 @@ impl Loads {
     /// at once.
     pub fn new(
         plan: &Arc<Plan>,
-        networks: &BTreeMap<String, Arc<Network>>,
+        networks: &[Arc<Network>],
         start: Monotonic,
         limit: u32,
     ) -> Arc<Loads> {
         let expected = usize::try_from(plan.requests).unwrap_or(0);
         Arc::new(Loads {
             plan: Arc::clone(plan),
-            networks: networks.clone(),
+            networks: networks.to_vec(),
             orders: Orders::default(),
             limit,
             under_way: Arc::new(Semaphore::new(limit as usize)),
@@ -100,9 +99,9 @@ impl Loads {
     }
 
     async fn drive(self: &Arc<Self>, index: usize, load: &Load) {
-        let network = &self.networks[&load.target];
+        let network = &self.networks[index];
         let clients: Vec<Arc<Client>> = (0..CLIENTS)
-            .map(|number| Arc::new(new_client(index, number, load)))
+            .map(|number| Arc::new(new_client(index, number, load, network)))
             .collect();
         for number in 0..load.count() {
             let due = self.plan.due(index, number);
@@ -183,25 +182,31 @@ impl Loads {
     }
 }
 
-fn new_client(load: usize, number: usize, of: &Load) -> Client {
+fn new_client(load: usize, number: usize, of: &Load, network: &Network) -> Client {
     let last = (load * CLIENTS + number) % ADDRESSES + 1;
     let last = u8::try_from(last).expect("an octet");
     let address: Ipv4Addr = Place(of.place).address(last);
-    let (belief, keeps_connections) = match of.client.kind {
-        ClientKind::HonoursTtl => (Belief::Ttl, false),
-        ClientKind::Holds(span) => (Belief::For(span), false),
-        ClientKind::NeverResolvesAgain => (Belief::Always, false),
-        ClientKind::Pooled => (Belief::Ttl, true),
+    let belief = match of.client.kind {
+        ClientKind::HonoursTtl | ClientKind::Pooled => Belief::Ttl,
+        ClientKind::Holds(span) => Belief::For(span),
+        ClientKind::NeverResolvesAgain => Belief::Always,
+        // They know where to go: one half to the one address, one to the other.
+        ClientKind::Accelerator | ClientKind::AcceleratorPooled => Belief::Always,
     };
     let phase = Phase {
         part: number as u64 + 1,
         of: CLIENTS as u64,
     };
+    let fixed = network.statics.get(number % network.statics.len().max(1));
+    let answers = match fixed.filter(|_| of.accelerator.is_some()) {
+        Some(fixed) => Answers::fixed(*fixed),
+        None => Answers::new(belief, phase),
+    };
     Client::new(
         of.place,
         address,
-        Answers::new(belief, phase),
-        keeps_connections,
+        answers,
+        of.client.kind.is_pooled(),
         of.timeout,
     )
 }

@@ -29,6 +29,10 @@ pub struct Network {
     pub port: u16,
     /// The place of each Region's own address.
     pub places: BTreeMap<Ipv4Addr, Region>,
+    /// The static addresses of the lab's accelerators.
+    pub statics: Vec<Ipv4Addr>,
+    /// Where the edges are that hold those.
+    pub edges: Vec<Region>,
     /// The delays.
     pub geography: Geography,
     /// The clock.
@@ -66,11 +70,11 @@ impl Network {
         source: Ipv4Addr,
         to: Ipv4Addr,
     ) -> Result<Way, ClientError> {
-        let delay = self.delay(from, to);
-        self.wait(delay).await;
+        let (first, delay) = self.delays(from, to);
+        self.wait(first).await;
         let connection = ClientConnection::open(source, SocketAddr::new(IpAddr::V4(to), self.port));
         let connection = connection.await;
-        self.wait(delay).await;
+        self.wait(first).await;
         Ok(Way {
             connection: connection?,
             delay,
@@ -89,12 +93,17 @@ impl Network {
         answer
     }
 
-    /// One way from a place to a Region's own address; none to an address that isn't one's.
-    fn delay(&self, from: Region, to: Ipv4Addr) -> Span {
-        let place = self.places.get(&to);
-        place.map_or(Span::ZERO, |place| {
-            self.geography.one_way_delay(from, *place)
-        })
+    /// One way from a place to an address: while the connection is made, and after that. A Region's
+    /// own address is at the Region. A static one is at the nearest edge, which delays by itself
+    /// what it carries, but not the handshake. None to an address that is nobody's.
+    fn delays(&self, from: Region, to: Ipv4Addr) -> (Span, Span) {
+        let way = |place: &Region| self.geography.one_way_delay(from, *place);
+        if let Some(place) = self.places.get(&to) {
+            return (way(place), way(place));
+        }
+        let nearest = self.edges.iter().map(way).min();
+        let nearest = nearest.filter(|_| self.statics.contains(&to));
+        (nearest.unwrap_or(Span::ZERO), Span::ZERO)
     }
 
     async fn wait(&self, delay: Span) {
@@ -126,6 +135,32 @@ impl Way {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_static_address_is_as_far_as_the_nearest_edge_until_it_is_connected() {
+        let [virginia, ireland, ohio] =
+            ["us-east-1", "eu-west-1", "us-east-2"].map(|name| name.parse().unwrap());
+        let region = Ipv4Addr::new(127, 1, 2, 1);
+        let fixed = Ipv4Addr::new(127, 80, 0, 1);
+        let geography = Geography { scale: 1.0 };
+        let network = Network {
+            dns: "127.0.0.1:53".parse().unwrap(),
+            name: "orders".to_owned(),
+            port: 8080,
+            places: [(region, ireland)].into(),
+            statics: vec![fixed],
+            edges: vec![ireland, virginia],
+            geography,
+            environment: Arc::new(SystemEnvironment::new()),
+        };
+        let far = geography.one_way_delay(ohio, ireland);
+        let near = geography.one_way_delay(ohio, virginia);
+        assert!(near < far && near > Span::ZERO);
+        assert_eq!(network.delays(ohio, region), (far, far));
+        assert_eq!(network.delays(ohio, fixed), (near, Span::ZERO));
+        let nobody = Ipv4Addr::new(127, 0, 0, 1);
+        assert_eq!(network.delays(ohio, nobody), (Span::ZERO, Span::ZERO));
+    }
 
     #[test]
     fn a_silent_resolver_is_asked_until_the_request_s_own_end() {

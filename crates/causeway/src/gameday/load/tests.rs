@@ -169,10 +169,14 @@ async fn run(plan: &Arc<Plan>, servers: &Servers, limit: u32) -> Vec<Request> {
         name: "shop.example.com".to_owned(),
         port: servers.application.port(),
         places: [(APPLICATION, "eu-west-1".parse().unwrap())].into(),
+        statics: vec![APPLICATION],
+        edges: Vec::new(),
         geography: Geography { scale: 0.0 },
         environment: Arc::clone(&environment),
     };
-    let networks = [("shop.example.com".to_owned(), Arc::new(network))].into();
+    let network = Arc::new(network);
+    let loads = plan.scenario.loads.iter();
+    let networks: Vec<Arc<Network>> = loads.map(|_| Arc::clone(&network)).collect();
     let loads = Loads::new(plan, &networks, environment.now().monotonic, limit);
     loads.run().await;
     let (succeeded, failed) = loads.progress();
