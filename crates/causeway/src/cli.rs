@@ -53,7 +53,7 @@ pub enum Command {
         causeway up --app './orders' --health-interval 200ms\n  \
         causeway up --tls\n  causeway up --bind 0.0.0.0 --tls --tls-names lab.example.com"
     )]
-    Up(Up),
+    Up(Box<Up>),
     /// Print the lab's endpoint and credentials for the shell
     #[command(after_help = "Examples:\n  eval \"$(causeway env)\"\n  causeway env --json")]
     Env(Query),
@@ -103,6 +103,10 @@ pub enum Command {
     /// Show what the edges carry for accelerators: flows and bytes by listener and by endpoint
     #[command(after_help = "Examples:\n  causeway flows\n  causeway flows --json")]
     Flows(Query),
+    /// Show what the Regions' load balancers carry: requests, flows and bytes by listener of a
+    /// node, and targets with their health
+    #[command(after_help = "Examples:\n  causeway balancers\n  causeway balancers --json")]
+    Balancers(Query),
     /// Check every Region's data and that replicas agree
     #[command(
         after_help = "Exit code 0: everything was checked, is sound, and all replicas agree. \

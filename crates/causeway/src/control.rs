@@ -106,6 +106,8 @@ pub enum Command {
     ExplainFlow(FlowQuestion),
     /// What each edge carries for accelerators.
     Flows,
+    /// What each Region's load balancers carry.
+    Balancers,
     /// Who may call, and changes of it.
     Identity {
         /// What is asked.

@@ -56,6 +56,7 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
         Command::Explain(question) => commands::explain(question),
         Command::Accelerator(command) => commands::accelerator(command),
         Command::Flows(query) => commands::flows(query),
+        Command::Balancers(query) => commands::balancers(query),
         Command::Verify(query) => commands::verify(query),
         Command::Rotate(query) => commands::rotate(query),
         Command::Identity(command) => commands::identity(command),

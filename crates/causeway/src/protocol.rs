@@ -281,6 +281,8 @@ pub enum Question {
     ExplainFlow(FlowQuestion),
     /// What an edge carries.
     Flows,
+    /// What came to a Region's load balancers, and where it went.
+    Balancers,
     /// Who may call, and changes of it: an [`IdentityAnswer`].
     Identity(OperatorQuestion),
 }

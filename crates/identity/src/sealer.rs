@@ -47,6 +47,8 @@ pub enum Purpose {
     SiteKey,
     /// The key of a server certificate; the id is the certificate's unique id.
     ServerCertificate,
+    /// The key that a Region seals load balancers' cookies with; the id is the Region's name.
+    CookieKey,
 }
 
 impl Purpose {
@@ -59,6 +61,7 @@ impl Purpose {
             Purpose::Credentials => b"credentials",
             Purpose::SiteKey => b"site-key",
             Purpose::ServerCertificate => b"server-certificate",
+            Purpose::CookieKey => b"cookie-key",
         }
     }
 }

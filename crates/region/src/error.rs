@@ -41,6 +41,9 @@ pub enum OpenError {
     /// Its objects can't be opened.
     #[error("objects: {0}")]
     Objects(#[from] objects::ObjectError),
+    /// The key of its load balancers' cookies makes no sense.
+    #[error("the key of the load balancers' cookies: {0}")]
+    CookieKey(#[source] identity::SealError),
     /// What it has configured for itself makes no sense.
     #[error(transparent)]
     Regional(#[from] crate::regional::RegionalError),

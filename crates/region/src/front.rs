@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::LazyLock;
 
 use aws::json::{self, DYNAMODB, GLOBAL_ACCELERATOR};
-use aws::query::{self, IAM, QueryService, STS};
+use aws::query::{self, EC2, ELASTIC_LOAD_BALANCING, IAM, QueryService, STS};
 use aws::signature::{Expected, Rules, SignatureError};
 use aws::xml::{self, XmlErrors};
 use aws::{ServiceError, rest, signature};
@@ -21,7 +21,7 @@ use types::{Deployment, Span, Timestamp};
 
 use crate::client::Client;
 use crate::region::Region;
-use crate::{accelerator, route53};
+use crate::{accelerator, balancers, network, route53};
 
 /// The Regions that signatures for services without a home may name: any. AWS takes us-east-1
 /// alone for most of them (AWS General Reference, "Service endpoints and quotas"), which SDKs know
@@ -59,6 +59,8 @@ enum Addressee {
     Tables,
     Routing,
     Accelerators,
+    LoadBalancing,
+    Network,
     Iam,
     Sts,
     Objects,
@@ -75,6 +77,8 @@ impl Addressee {
                 "dynamodb" => Addressee::Tables,
                 route53::SERVICE => Addressee::Routing,
                 accelerator::SERVICE => Addressee::Accelerators,
+                balancers::SERVICE => Addressee::LoadBalancing,
+                network::SERVICE => Addressee::Network,
                 "iam" => Addressee::Iam,
                 "sts" => Addressee::Sts,
                 "s3" => Addressee::Objects,
@@ -128,6 +132,8 @@ impl<E: Engine> Region<E> {
                 Ok(answer) => json::success(&GLOBAL_ACCELERATOR, &request_id, answer),
                 Err(error) => json::failure(&GLOBAL_ACCELERATOR, &request_id, &error),
             },
+            Addressee::LoadBalancing => self.serve_regional(&letter, &ELASTIC_LOAD_BALANCING).await,
+            Addressee::Network => self.serve_regional(&letter, &EC2).await,
             Addressee::Iam => self.serve_identity(&letter, &IAM).await,
             Addressee::Sts => self.serve_identity(&letter, &STS).await,
             Addressee::Objects => {
@@ -184,6 +190,33 @@ impl<E: Engine> Region<E> {
         match self.admit(letter, &expected, GLOBAL_REGION) {
             Ok(call) => self.routing.execute(&call, parts, body, request_id).await,
             Err(refused) => rest::failure(request_id, &refused.in_xml()),
+        }
+    }
+
+    /// Elastic Load Balancing and EC2, whose settings are their Region's alone.
+    async fn serve_regional(&self, letter: &Letter<'_>, service: &QueryService) -> Response<Bytes> {
+        let expected = Expected {
+            service: service.service,
+            regions: &[self.name],
+            rules: Rules::QUERY,
+        };
+        let Letter {
+            parts,
+            body,
+            request_id,
+            ..
+        } = *letter;
+        let is_network = *service == EC2;
+        match self.admit(letter, &expected, self.name.name()) {
+            Ok(call) if is_network => self.network.execute(&call, parts, body, request_id).await,
+            Ok(call) => {
+                let answer = self.load_balancing.execute(&call, parts, body, request_id);
+                answer.await
+            }
+            Err(refused) if is_network => {
+                xml::failure(XmlErrors::Listed, request_id, &refused.in_xml())
+            }
+            Err(refused) => query::failure(request_id, &refused.in_xml()),
         }
     }
 

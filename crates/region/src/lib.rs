@@ -7,12 +7,14 @@
 mod accelerator;
 mod apply;
 mod asking;
+mod balancers;
 mod client;
 mod error;
 mod front;
 mod housekeeping;
 mod lag;
 mod message;
+mod network;
 mod objects;
 mod open;
 mod operator;
@@ -30,6 +32,9 @@ mod shipper;
 mod standing;
 mod status;
 
+pub use crate::balancers::{
+    BalancerCarrier, Balancers, BalancersOptions, BalancersStatus, LocalFacts,
+};
 pub use crate::objects::{
     ContentsVerified, EventStatus, LifecycleStatus, LostObject, LostObjects, ObjectsStatus,
     RuleLag, bucket_to_find,

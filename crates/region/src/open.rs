@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use accelerator::Pools;
 use aws::signature::Verifier;
+use balancer::CookieSealer;
 use bytes::Bytes;
 use council::{CouncilConfig, CouncilDriver, Timing};
 use event_listener::Event;
@@ -16,10 +17,11 @@ use s3::S3Service;
 use steering::{Steering, SteeringOptions};
 use store::{Batch, Engine, Snapshot, Space};
 use tables::{Tables, TablesConfig};
-use types::{AccountId, Deployment, Environment, SiteId};
+use types::{AccountId, Configuration, Deployment, Environment, SiteId};
 
 use crate::accelerator::Edges;
 use crate::asking::Asking;
+use crate::balancers::{self, Balancers, BalancersOptions};
 use crate::error::OpenError;
 use crate::message::{LogId, cursor_key, decode_cursor};
 use crate::objects::Around;
@@ -49,6 +51,8 @@ pub struct RegionConfig {
     /// What accelerators' static addresses are drawn from; or why there can be none here, in words
     /// for whoever makes one.
     pub accelerator_pools: Result<Pools, String>,
+    /// What its load balancers are given.
+    pub balancers: BalancersOptions,
     /// What its objects are given.
     pub objects: ObjectsOptions,
     /// A planted bug: for the simulation only.
@@ -134,6 +138,11 @@ impl<E: Engine> Region<E> {
         let steering =
             Steering::open(store, council.clone(), here, options, clocks, ports.clone()).await?;
         let regional = Arc::new(Regional::open(engine.clone()).await?);
+        let key = balancers::cookie_key(&engine, &secrets.sealer, &*environment, name).await?;
+        let sealer = CookieSealer::new(&key);
+        let (balancers, load_balancing) =
+            load_balancing(&environment, sealer, &regional, name, &config, &targets);
+        let network = network(&environment, &balancers, &regional, name, &config);
         let edges = (&environment, &council, &steering);
         let accelerators = accelerators(edges, &config, targets.clone());
         let routing = routing(edges, targets);
@@ -164,6 +173,9 @@ impl<E: Engine> Region<E> {
             council,
             steering,
             regional,
+            balancers,
+            load_balancing,
+            network,
             routing,
             accelerators,
             directory,
@@ -218,6 +230,57 @@ fn routing<E: Engine>(
             let steering = steering.clone();
             Arc::new(move |view| steering.outside_names(view))
         },
+    })
+}
+
+/// The load balancers and their API, over the Region's own settings.
+fn load_balancing<E: Engine>(
+    environment: &Arc<dyn Environment>,
+    sealer: CookieSealer,
+    regional: &Arc<Regional<E>>,
+    region: types::Region,
+    config: &RegionConfig,
+    targets: &health::TargetPolicy,
+) -> (Arc<Balancers>, balancer::Service) {
+    let options = &config.balancers;
+    let view = regional.view();
+    let balancers = Balancers::new(region, environment.clone(), sealer, options, &*view);
+    let balancers = Arc::new(balancers);
+    let service = balancer::Service::new(balancer::ServiceConfig {
+        environment: environment.clone(),
+        configuration: regional.clone(),
+        region,
+        nodes: Arc::new(balancers::Nodes(balancers.clone())),
+        surroundings: Arc::new(balancers::Around {
+            region,
+            account: config.account,
+            facts: options.facts.clone(),
+            policy: targets.clone(),
+            pools: options.pools.clone().ok(),
+            regional: regional.clone(),
+        }),
+        pools: options.pools.clone(),
+    });
+    (balancers, service)
+}
+
+/// EC2's part, over the Region's own settings.
+fn network<E: Engine>(
+    environment: &Arc<dyn Environment>,
+    balancers: &Arc<Balancers>,
+    regional: &Arc<Regional<E>>,
+    region: types::Region,
+    config: &RegionConfig,
+) -> ec2::Service {
+    ec2::Service::new(ec2::ServiceConfig {
+        region,
+        deployment: config.deployment.clone(),
+        environment: environment.clone(),
+        configuration: regional.clone(),
+        surroundings: Arc::new(crate::network::Around {
+            balancers: balancers.clone(),
+            facts: config.balancers.facts.clone(),
+        }),
     })
 }
 

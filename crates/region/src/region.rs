@@ -21,6 +21,7 @@ use tables::{TableName, Tables};
 use types::{Environment, SiteId};
 
 use crate::asking::{Asking, REGION_SERVICE};
+use crate::balancers::Balancers;
 use crate::message::{Answer, LogId, Message, Question};
 use crate::open::RegionConfig;
 use crate::peer::Peer;
@@ -52,8 +53,10 @@ pub struct Region<E: Engine> {
     pub(crate) council: Arc<CouncilDriver<E>>,
     pub(crate) steering: Arc<Steering<E>>,
     /// The configuration that is its own alone.
-    #[expect(dead_code, reason = "its services are wired next")]
     pub(crate) regional: Arc<Regional<E>>,
+    pub(crate) balancers: Arc<Balancers>,
+    pub(crate) load_balancing: balancer::Service,
+    pub(crate) network: ec2::Service,
     pub(crate) routing: routing::Service,
     pub(crate) accelerators: accelerator::Service,
     pub(crate) directory: identity::Service,
@@ -91,6 +94,9 @@ impl<E: Engine> Region<E> {
             Box::pin(self.clone().keep_lifecycles()),
             Box::pin(self.clone().sweep_contents()),
             Box::pin(self.clone().scrub_contents()),
+            Box::pin(self.clone().follow_balancers()),
+            Box::pin(self.clone().check_targets()),
+            Box::pin(self.clone().tell_balancers()),
         ];
         tasks.extend(self.steering.tasks());
         for peer in self.peers.values() {

@@ -90,7 +90,6 @@ impl<E: Engine> Regional<E> {
         })
     }
 
-    #[expect(dead_code, reason = "who follows it is wired next")]
     /// Waits for a view of a later revision than that.
     pub(crate) async fn after(&self, revision: u64) -> Arc<dyn ConfigurationView> {
         loop {

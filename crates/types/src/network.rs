@@ -35,6 +35,17 @@ pub fn default_security_group(region: Region) -> String {
     format!("sg-{}", digits("sg", region.name()))
 }
 
+/// The id of the application's instance in that zone: `i-` and 17 hexadecimal digits.
+pub fn instance(zone: AvailabilityZone) -> String {
+    format!("i-{}", digits("instance", &zone.to_string()))
+}
+
+/// The id of a network interface that a service made under that name: `eni-` and 17 hexadecimal
+/// digits.
+pub fn interface(name: &str) -> String {
+    format!("eni-{}", digits("interface", name))
+}
+
 /// 17 hexadecimal digits that follow from a kind and a name: FNV-1a of 64 bits, which has to be
 /// neither secret nor free of collisions made on purpose.
 fn digits(kind: &str, name: &str) -> String {
@@ -61,6 +72,7 @@ mod tests {
                 let subnet = default_subnet(zone);
                 assert_eq!(zone_of_subnet(region, &subnet), Some(zone));
                 assert!(ids.insert(subnet));
+                assert!(ids.insert(instance(zone)));
             }
         }
     }

@@ -12,7 +12,7 @@ use edge::{Edge, EdgeConfig};
 use link::Port;
 use objects::blob::MemoryBlobs;
 use objects::notify::NoWebhooks;
-use region::{ObjectsOptions, Region, RegionConfig, RegionSecrets};
+use region::{BalancersOptions, ObjectsOptions, Region, RegionConfig, RegionSecrets};
 use routing::Locator;
 use steering::SteeringOptions;
 use store::MemoryEngine;
@@ -48,6 +48,7 @@ impl Opening {
             site: self.site,
             account: AccountId::LAB,
             accelerator_pools: Err("a simulated world has no addresses".to_owned()),
+            balancers: BalancersOptions::none("a simulated world has no addresses"),
             objects: ObjectsOptions {
                 blobs: Arc::new(self.blobs.clone()),
                 webhooks: Arc::new(NoWebhooks),

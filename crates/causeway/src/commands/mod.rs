@@ -1,6 +1,7 @@
 //! What each command does, apart from `up`: one question to the running lab, and its answer in
 //! words or JSON.
 
+mod balancers;
 mod conflicts;
 mod council;
 mod env;
@@ -30,6 +31,7 @@ use crate::files;
 use crate::lab::Lab;
 use crate::output;
 
+pub use balancers::balancers;
 pub use conflicts::conflicts;
 pub use council::council;
 pub use env::env;

@@ -2,6 +2,7 @@
 //! and does what the supervisor says over the pipe. It outlives its supervisor by nothing.
 
 mod app;
+mod balancers;
 mod bytes;
 mod certificate;
 mod database;

@@ -24,10 +24,11 @@ use runtime::{Refusal, RequestBody, ResponseBody, Service, SystemEnvironment};
 use serde_json::{Value, json};
 use store::{EmbeddedEngine, Engine, Space};
 use tables::{ConflictCursor, ConflictFilter, ConflictId, NoConflictId, RestoreError, Tables};
-use types::{ByteSize, Deployment, Environment, SiteId, ZoneLetter};
+use types::{ByteSize, Deployment, Environment, Geography, SiteId, ZoneLetter};
 use zeroize::Zeroizing;
 
 use super::app::AppAddress;
+use super::balancers::{BalancersSite, Certificates, UploadedCertificates};
 use super::database::{count, open_engine};
 use super::dns::explain;
 use super::webhooks::AllowedWebhooks;
@@ -59,6 +60,7 @@ pub(super) struct RegionSite {
     zones: Arc<Zones>,
     /// Where the application is reached, if it has one.
     app: Option<AppAddress>,
+    balancers: BalancersSite,
 }
 
 impl RegionSite {
@@ -77,6 +79,11 @@ impl RegionSite {
         };
         let engine = open_engine(config).await?;
         let bytes = super::bytes::open(config, &engine, environment).await?;
+        let name = config.site.region();
+        let name = name.ok_or_else(|| Failure::wrong_use("the site is no Region"))?;
+        let files = config.certificates.clone();
+        let uploaded = Arc::new(UploadedCertificates::default());
+        let certificates = Certificates::new(files, name, &config.account, uploaded.clone());
         let settings = RegionConfig {
             deployment: config.deployment.clone(),
             site: config.id()?,
@@ -87,16 +94,23 @@ impl RegionSite {
                 webhooks: Arc::new(AllowedWebhooks(config.webhooks.clone())),
             },
             accelerator_pools: super::flows::pools(config)?,
+            balancers: super::balancers::options(config, name, &certificates)?,
             planted: None,
             planted_in_tables: None,
         };
         let clocks: Arc<dyn Environment> = environment.clone();
         let options = super::steering::options(config)?;
         let opened = Region::open(engine.clone(), settings, options, clocks, secrets, ports);
-        let region = opened.await;
+        let region = opened.await.map_err(opening_failed)?;
+        uploaded.are_of(&region);
         let zones = Arc::new(Zones::new(config.zones_down.clone()));
+        region.balancers().set_down(&config.zones_down);
+        let geography = Geography {
+            scale: config.delay_scale,
+        };
+        let balancers = BalancersSite::start(&region, environment, certificates, geography)?;
         Ok(RegionSite {
-            region: region.map_err(opening_failed)?,
+            region,
             door,
             is_secure: config.tls.is_some(),
             engine,
@@ -105,6 +119,7 @@ impl RegionSite {
             environment: Arc::clone(environment),
             app: AppAddress::open(config.app.as_ref(), &zones)?,
             zones,
+            balancers,
         })
     }
 
@@ -153,6 +168,11 @@ impl RegionSite {
         value["accelerators"] = super::flows::status(&steering.accelerators);
         value["zones_down"] = to_json(&self.zones.down())?;
         value["app_connections"] = json!(self.app.as_ref().map(AppAddress::open_connections));
+        let balancers = self.region.balancers().status();
+        let faults = balancers.faults.iter();
+        alarms.extend(faults.map(|fault| format!("load balancers: not served: {fault}")));
+        alarms.extend(self.balancers.trouble());
+        value["balancers"] = to_json(&balancers)?;
         value["alarms"] = json!(alarms);
         value["store_bytes"] = json!(self.engine.approximate_bytes());
         Ok(value)
@@ -276,6 +296,8 @@ impl RegionSite {
             counted("dynamodb", tables),
             counted("route53", routing::Service::operations()),
             counted("globalaccelerator", accelerator::Service::operations()),
+            counted("elasticloadbalancing", balancer::Service::operations()),
+            counted("ec2", ec2::Service::operations()),
             counted("iam", identity::Service::iam_operations()),
             counted("sts", identity::Service::sts_operations()),
             counted("s3", Region::<EmbeddedEngine>::s3_operations()),
@@ -344,11 +366,19 @@ impl Site for RegionSite {
         });
         let tasks = self.region.tasks().into_iter();
         let tasks = tasks.map(|task| ("region", task));
-        tasks.chain([("failure", failed)]).collect()
+        let certificates = self.balancers.follow_certificates();
+        let logs = self.balancers.write_logs(&self.region);
+        let own = [
+            ("failure", failed),
+            ("certificates", certificates),
+            ("logs", logs),
+        ];
+        tasks.chain(own).collect()
     }
 
     fn set_zones_down(&self, zones: &BTreeSet<ZoneLetter>) {
         self.zones.set_down(zones);
+        self.region.balancers().set_down(zones);
     }
 
     fn answer(&self, question: Question) -> Task<'_, Result<Value, String>> {
@@ -372,7 +402,11 @@ impl Site for RegionSite {
                     let lost = self.region.lost_objects(after.as_deref(), limit as usize);
                     to_json(&lost.await.map_err(|cause| cause.to_string())?)
                 }
-                Question::Metrics => Ok(json!(self.region.metrics())),
+                Question::Metrics => {
+                    let (own, balancers) = (self.region.metrics(), self.balancers.metrics());
+                    Ok(json!(format!("{own}{balancers}")))
+                }
+                Question::Balancers => Ok(self.balancers.counts()),
                 Question::Verify => self.verify().await,
                 Question::Replicas => {
                     let replicas = self.region.replicas().await;

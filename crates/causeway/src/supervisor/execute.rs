@@ -53,6 +53,7 @@ impl Supervisor {
             Command::Explain(question) => self.explain(question).await,
             Command::ExplainFlow(question) => self.explain_flow(question).await,
             Command::Flows => Ok(self.flows().await),
+            Command::Balancers => Ok(self.balancers().await),
             Command::Identity { question } => self.identity(question).await,
             Command::Rotate => Ok(json!({ "sites": self.rotate().await })),
         }

@@ -1,4 +1,5 @@
-//! What is asked of the edges about accelerators: where a flow would go, and what they carry.
+//! What is asked of the edges about accelerators, where a flow would go and what they carry, and of
+//! the Regions about load balancers.
 
 use futures_util::future::join_all;
 use runtime::CallError;
@@ -45,6 +46,16 @@ impl Supervisor {
             "addresses": self.addresses_state(),
             "silent": silent,
         })
+    }
+
+    /// What each Region's load balancers carry; who doesn't answer is named with the reason.
+    pub(super) async fn balancers(&self) -> Value {
+        let (answers, silent) = self.heard(&Question::Balancers).await;
+        let regions = answers.into_iter().map(|(name, mut answer)| {
+            answer["region"] = json!(name);
+            answer
+        });
+        json!({ "regions": regions.collect::<Vec<_>>(), "silent": silent })
     }
 
     /// The answers of the edges that answered, and who didn't, and why.

@@ -17,7 +17,9 @@ use http::{Request, Response};
 use identity::{RootKey, RootKeys, Sealer};
 use objects::blob::MemoryBlobs;
 use objects::notify::NoWebhooks;
-use region::{Client, ObjectsOptions, OpenError, Region, RegionConfig, RegionSecrets, Task};
+use region::{
+    BalancersOptions, Client, ObjectsOptions, OpenError, Region, RegionConfig, RegionSecrets, Task,
+};
 use routing::Locator;
 use steering::SteeringOptions;
 use store::{Direction, Engine, KeyRange, MemoryEngine, Snapshot, Space};
@@ -378,6 +380,7 @@ fn config() -> RegionConfig {
         site: SiteId(1),
         account: AccountId::LAB,
         accelerator_pools: Err("nobody carries flows here".to_owned()),
+        balancers: BalancersOptions::none("nobody carries requests here"),
         largest_round_trip: Span::milliseconds(1),
         objects: ObjectsOptions {
             blobs: Arc::new(MemoryBlobs::new()),
