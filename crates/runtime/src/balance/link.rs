@@ -18,7 +18,10 @@ use crate::http::tls::Connection;
 /// What is read at first ...
 const SMALL: usize = 4 * 1024;
 
-/// ... and what a buffer grows to when that is filled.
+/// ... so many times as much each time that it was filled ...
+const GROWTH: usize = 4;
+
+/// ... and this at most.
 const LARGE: usize = 64 * 1024;
 
 /// A connection.
@@ -145,6 +148,8 @@ pub(super) struct Buffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// The last read took all the room there was: there is more to come than was thought.
+    was_filled: bool,
 }
 
 impl Buffer {
@@ -190,10 +195,14 @@ impl Buffer {
         ready!(Pin::new(link).poll_read(context, &mut room))?;
         let count = room.filled().len();
         self.end += count;
+        self.was_filled = self.end == self.bytes.len();
         Poll::Ready(Ok(count))
     }
 
     fn make_room(&mut self) {
+        if self.was_filled && self.is_empty() && self.bytes.len() < LARGE {
+            self.bytes = vec![0; (self.bytes.len() * GROWTH).min(LARGE)];
+        }
         if self.end < self.bytes.len() {
             return;
         }
@@ -261,5 +270,52 @@ impl Timer {
     fn reset(&mut self, end: Instant) {
         self.set = end;
         self.sleep.as_mut().reset(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn much_is_read_in_large_pieces_and_little_in_little_room() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connected = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let mut link = Link::plain(connected);
+        let mut buffer = Buffer::default();
+        peer.write_all(b"little").await.unwrap();
+        assert_eq!(
+            poll_fn(|context| buffer.poll_fill(&mut link, context))
+                .await
+                .unwrap(),
+            6
+        );
+        assert_eq!(
+            (buffer.filled(), buffer.bytes.len()),
+            (&b"little"[..], SMALL)
+        );
+        buffer.consume(6);
+        let writing = tokio::spawn(async move { peer.write_all(&[7; 4_000_000]).await });
+        let (mut total, mut largest) = (0, 0);
+        while total < 4_000_000 {
+            let count = poll_fn(|context| buffer.poll_fill(&mut link, context))
+                .await
+                .unwrap();
+            assert!(count > 0 && buffer.filled().iter().all(|byte| *byte == 7));
+            buffer.consume(count);
+            (total, largest) = (total + count, largest.max(count));
+        }
+        writing.await.unwrap().unwrap();
+        assert_eq!(largest, LARGE);
+        buffer.shrink();
+        assert!(buffer.bytes.is_empty());
     }
 }

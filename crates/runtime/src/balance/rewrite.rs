@@ -569,7 +569,7 @@ mod tests {
         let mut passed = 0;
         for _ in 0..40_000 {
             let mut text = String::new();
-            if traces.draw() % 3 > 0 {
+            if !traces.draw().is_multiple_of(3) {
                 text.push_str(pieces[31 + (traces.draw() % 2) as usize]);
             }
             for _ in 0..traces.draw() % 8 {
