@@ -43,8 +43,9 @@ pub(crate) async fn upload(service: &Service, request: &IamRequest<'_>) -> Resul
         path: request.optional(&PATH)?.unwrap_or("/").to_owned(),
         created: service.now().0,
         expires,
-        body: body.into(),
-        chain: chain.map(Into::into),
+        // As clients compare them with what they have: without what stands around them in a file.
+        body: body.trim().into(),
+        chain: chain.map(|chain| chain.trim().into()),
         sealed: STANDARD.encode(sealed),
         tags: request.tags()?,
     };
