@@ -278,8 +278,8 @@ pub(crate) fn flag(of: &Members<'_>, name: &str) -> Result<Option<bool>, Balance
     }
 }
 
-/// One of the API's words. `not_built` are those of the model that mean something which isn't
-/// built here.
+/// One of the API's words; clients write the one that they don't choose as a text without letters.
+/// `not_built` are those of the model that mean something which isn't built here.
 pub(crate) fn word<T>(
     of: &Members<'_>,
     name: &str,
@@ -290,7 +290,7 @@ pub(crate) fn word<T>(
 where
     T: Copy,
 {
-    let Some(text) = of.value(name) else {
+    let Some(text) = of.value(name).filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
     if let Some(found) = all.iter().find(|one| spelled(**one) == text) {

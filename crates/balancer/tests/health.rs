@@ -182,8 +182,8 @@ fn an_answer_that_comes_too_late_is_none() {
 fn a_probe_that_is_never_heard_of_is_given_up_and_made_again() {
     let mut lab = Lab::new(one(&[target(1, 'a')]), own());
     let (lost, _) = lab.probes.remove("127.1.0.1:8080").unwrap();
-    assert_eq!(lab.checks.wake(), Some(at(10).monotonic));
-    lab.step(at(10), Input::Tick);
+    assert_eq!(lab.checks.wake(), Some(at(15).monotonic));
+    lab.step(at(15), Input::Tick);
     assert_eq!(lab.checks.wake(), Some(at(30).monotonic));
     lab.probe(30, 1, OK);
     lab.step(at(31), Input::Finished(lost, ProbeOutcome::Refused));
@@ -282,6 +282,19 @@ fn a_change_of_another_row_forgets_nothing_and_a_new_registration_everything() {
     again.registered = at(20).wall;
     lab.serve(20, one(&[again, target(2, 'b')]));
     assert_eq!(lab.health(20, 1).0, TargetState::Initial);
+    // An instance that is elsewhere is another target.
+    lab.probe(20, 1, OK);
+    let mut moved = target(1, 'a');
+    moved.registered = at(20).wall;
+    moved.address = [127, 1, 0, 77].into();
+    lab.serve(20, one(&[moved, target(2, 'b')]));
+    assert_eq!(lab.health(20, 1).0, TargetState::Initial);
+    lab.step(at(20), Input::Tick);
+    let (_, order) = &lab.probes["127.1.0.1:8080"];
+    assert_eq!(order.endpoint.to_string(), "127.1.0.77:8080");
+    let mut back = target(1, 'a');
+    back.registered = at(20).wall;
+    lab.serve(20, one(&[back, target(2, 'b')]));
     // Another way of checking keeps what is known, and looks at once.
     lab.probe(20, 1, OK);
     let mut other = one(&[target(1, 'a'), target(2, 'b')]);

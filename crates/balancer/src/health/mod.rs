@@ -28,7 +28,7 @@ use crate::targets::{Member, because};
 /// Probes under way at a time, at most; others wait for their turn.
 pub const MAX_PROBES: usize = 256;
 
-/// A probe of which nothing is heard so long after its time-out is given up.
+/// A probe of which nothing is heard so long after its steps' time-outs is given up.
 const LOST_AFTER: Span = Span::seconds(5);
 
 /// First probes of more targets than these are spread ...
@@ -164,7 +164,9 @@ impl HealthChecks {
             let ticket = Ticket(self.next_ticket);
             self.next_ticket += 1;
             let order = watch.begin(now, ticket, self.settings);
-            let lost = now.monotonic + self.settings.timeout(&watch.check) + LOST_AFTER;
+            let timeout = self.settings.timeout(&watch.check);
+            // Connecting may take all of it, and the response once more.
+            let lost = now.monotonic + timeout + timeout + LOST_AFTER;
             self.tickets.insert(ticket, (place, lost));
             outputs.push(Output::Probe(ticket, order));
         }

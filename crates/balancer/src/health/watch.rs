@@ -52,7 +52,10 @@ impl Watch {
 
     /// Is it of that very target, checked in that very way?
     pub(super) fn is_of(&self, set: &TargetSet, member: &Member) -> bool {
-        self.check == set.health_check && Arc::ptr_eq(&self.live, &member.live)
+        let traffic = (member.address, set.version);
+        self.check == set.health_check
+            && self.traffic == traffic
+            && Arc::ptr_eq(&self.live, &member.live)
     }
 
     /// It isn't checked any more: nothing is known of it.

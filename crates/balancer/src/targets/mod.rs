@@ -87,20 +87,22 @@ type Turns = [AtomicU64; 3];
 
 impl TargetSet {
     /// The group as that revision set it. How its targets are is taken over from `before`, but
-    /// for those that were registered anew since.
+    /// for those that were registered anew since, or whose instance is elsewhere now.
     pub(crate) fn compile(
         group: &TargetGroup,
         revision: u64,
         before: Option<&TargetSet>,
     ) -> TargetSet {
         let members = group.targets.values().map(|target| {
+            let address = SocketAddr::new(target.address.to_canonical(), target.key.port);
             let known = before.and_then(|before| before.member(&target.key));
-            let known = known.filter(|known| known.registered == target.registered);
+            let known = known
+                .filter(|known| known.registered == target.registered && known.address == address);
             let live = known.map(|known| known.live.clone());
             Member {
                 number: name(&format!("{} {}", target.key.id, target.key.port)),
                 key: target.key.clone(),
-                address: SocketAddr::new(target.address.to_canonical(), target.key.port),
+                address,
                 zone: target.zone,
                 registered: target.registered,
                 draining_since: target.draining_since,

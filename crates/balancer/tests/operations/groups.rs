@@ -17,6 +17,8 @@ fn a_group_has_the_service_s_defaults() {
             ("Protocol", "HTTP"),
             ("Port", "80"),
             ("VpcId", &vpc),
+            // As Terraform writes what it leaves to the service.
+            ("ProtocolVersion", ""),
         ],
     );
     let text = |member: &str| made.text(&format!("TargetGroups/0/{member}"));
