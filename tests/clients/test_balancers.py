@@ -3,6 +3,7 @@ nodes of application and network load balancers, and what dead targets and zones
 
 import collections
 import concurrent.futures
+import gzip
 import json
 import pathlib
 import shutil
@@ -13,7 +14,7 @@ import threading
 import time
 import unittest
 
-from accelerators import Endpoint, common_port, who
+from accelerators import Endpoint, common_port, decided, who
 from balancers import Balancers, Target, ask, certificate, curl, status
 from botocore.exceptions import ClientError
 from lab import Lab, eventually, free_port
@@ -320,6 +321,55 @@ class Application(Balancers, unittest.TestCase):
                 one.result()
         self.assertEqual(set(outcomes), {"200"}, outcomes)
 
+    def test_uploaded_certificates_serve_too(self):
+        _, port = self.targets("127.5.11.17")
+        balancer = self.balancer("uploaded")
+        group = self.group("uploaded", port, ["127.5.11.17"])
+        pem, key = certificate(self.folder.name, "uploaded", "up.test")
+        iam = self.lab.client(REGION, "iam")
+        made = decided(iam.upload_server_certificate, ServerCertificateName="up",
+                       CertificateBody=pem.read_text(), PrivateKey=key.read_text())
+        front = free_port()
+        arn = made["ServerCertificateMetadata"]["Arn"]
+        self.listener(balancer, front, group, Protocol="HTTPS",
+                      Certificates=[{"CertificateArn": arn}])
+        self.await_health(group)
+        node = self.nodes(balancer)[0]
+        code, said, error = curl(f"https://up.test:{front}/", "--cacert", str(pem),
+                                 "--resolve", f"up.test:{front}:{node}")
+        self.assertEqual(code, 0, error)
+        self.assertEqual(json.loads(said)["name"], "127.5.11.17")
+
+    def test_access_logs_arrive_in_a_bucket(self):
+        node, port, listener, group, _ = self.served("logged", ["127.5.11.18"])
+        s3 = self.lab.client(REGION, "s3")
+
+        def made():
+            # Just after a start the council has no leader yet.
+            try:
+                return s3.create_bucket(Bucket="balancer-logs")
+            except ClientError as error:
+                self.assertEqual(error.response["Error"]["Code"], "ServiceUnavailable")
+                return None
+
+        eventually(made)
+        arn = listener.replace(":listener/", ":loadbalancer/").rsplit("/", 1)[0]
+        self.elb().modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=[
+            {"Key": "access_logs.s3.enabled", "Value": "true"},
+            {"Key": "access_logs.s3.bucket", "Value": "balancer-logs"},
+            {"Key": "access_logs.s3.prefix", "Value": "shop"},
+        ])
+        ask(node, port, "/logged?a=b", "-A", "tests")
+        listed = lambda: s3.list_objects_v2(Bucket="balancer-logs").get("Contents")
+        keys = [found["Key"] for found in eventually(listed, 60)]
+        self.assertRegex(keys[0], r"^shop/AWSLogs/111122223333/elasticloadbalancing/us-east-1/"
+                                  r"[0-9]{4}/[0-9]{2}/[0-9]{2}/111122223333_elasticloadbalancing_"
+                                  r"us-east-1_app\.logged\.[0-9a-f]{16}_[0-9T]+Z_")
+        written = s3.get_object(Bucket="balancer-logs", Key=keys[0])["Body"].read()
+        line = gzip.decompress(written).decode().splitlines()[0]
+        self.assertTrue(line.startswith("http "), line)
+        self.assertIn(f'"GET http://{node}:{port}/logged?a=b HTTP/1.1" "tests" - - {group} ', line)
+
     def test_commands_show_what_load_balancers_carry(self):
         node, port, _, _, _ = self.served("shown", ["127.5.11.16"])
         for _ in range(3):
@@ -398,6 +448,42 @@ class Network(Balancers, unittest.TestCase):
                 return False
 
         eventually(said)
+
+
+class Zones(Balancers, unittest.TestCase):
+    """A zone dies with its nodes, and comes back with them."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = Lab("--regions", REGION, "--delay-scale", "0")
+        cls.addClassCleanup(cls.lab.close)
+
+    def test_a_zone_takes_its_nodes_and_no_others(self):
+        hosts = ["127.5.15.1"]
+        targets, port = self.targets(*hosts)
+        balancer = self.balancer("zones")
+        group = self.group("zones", port, hosts)
+        front = free_port()
+        self.listener(balancer, front, group)
+        self.await_health(group)
+        one, other = self.nodes(balancer)
+        dns = ("127.0.0.1", self.lab.dns_port)
+        eventually(lambda: resolve(dns, balancer["DNSName"]) == [one, other])
+        held = socket.create_connection((one, front), 5)
+        self.addCleanup(held.close)
+        held.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.assertTrue(held.recv(4096).startswith(b"HTTP/1.1 200"))
+        self.lab.run("fault", "kill", f"{REGION}/{REGION}a")
+        with self.assertRaises(ConnectionResetError):
+            while held.recv(4096):
+                pass
+            raise ConnectionAbortedError("it ended in order")
+        self.assertEqual(curl(f"http://{one}:{front}/")[0], 7)
+        self.assertEqual(ask(other, front)["name"], hosts[0])
+        eventually(lambda: resolve(dns, balancer["DNSName"]) == [other])
+        self.lab.run("fault", "heal")
+        eventually(lambda: resolve(dns, balancer["DNSName"]) == [one, other])
+        self.assertEqual(ask(one, front)["name"], hosts[0])
 
 
 class LastKnown(Balancers, unittest.TestCase):

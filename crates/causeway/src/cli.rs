@@ -1,6 +1,7 @@
 //! The command line: names, options, help. Values are parsed here, nothing is carried out.
 
 mod accelerator;
+mod council;
 mod endpoint;
 mod fault;
 mod identity;
@@ -23,6 +24,7 @@ use crate::lab::{HealthInterval, KeySource, Webhook};
 use crate::listing::PageStart;
 
 pub use accelerator::{AcceleratorCommand, ExplainFlow};
+pub use council::Council;
 pub use endpoint::EndpointArguments;
 pub use fault::{FaultCommand, LeaseArguments};
 pub use identity::{Explain as IdentityExplain, IdentityCommand, PolicyCommand};
@@ -385,18 +387,6 @@ pub enum Conflicts {
         #[command(flatten)]
         query: Query,
     },
-}
-
-#[derive(Subcommand, Debug)]
-pub enum Council {
-    /// When most voters have lost their disks: give every site the furthest records that are left
-    #[command(
-        after_help = "The lab must be stopped. A setting that was acknowledged and is in no log \
-        that is left is lost. Tables are not touched. Exit code 2: there is nothing to recover, \
-        or a majority remembers and needs no help.\n\nExample:\n  causeway down && causeway \
-        council recover && causeway up"
-    )]
-    Recover(Query),
 }
 
 #[derive(Args, Debug)]

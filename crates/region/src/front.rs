@@ -208,9 +208,17 @@ impl<E: Engine> Region<E> {
         } = *letter;
         let is_network = *service == EC2;
         match self.admit(letter, &expected, self.name.name()) {
-            Ok(call) if is_network => self.network.execute(&call, parts, body, request_id).await,
+            Ok(call) if is_network => {
+                self.own
+                    .network
+                    .execute(&call, parts, body, request_id)
+                    .await
+            }
             Ok(call) => {
-                let answer = self.load_balancing.execute(&call, parts, body, request_id);
+                let answer = self
+                    .own
+                    .load_balancing
+                    .execute(&call, parts, body, request_id);
                 answer.await
             }
             Err(refused) if is_network => {
@@ -374,6 +382,8 @@ mod tests {
         assert_eq!(signed("iam"), Addressee::Iam);
         assert_eq!(signed("sts"), Addressee::Sts);
         assert_eq!(signed("s3"), Addressee::Objects);
+        assert_eq!(signed("elasticloadbalancing"), Addressee::LoadBalancing);
+        assert_eq!(signed("ec2"), Addressee::Network);
         assert_eq!(signed("rds"), Addressee::Other("rds".to_owned()));
         let query = "/?X-Amz-Credential=AKIA%2F20260101%2Fus-east-1%2Fsts%2Faws4_request";
         assert_eq!(addressee(Request::get(query)), Addressee::Sts);

@@ -11,6 +11,7 @@ use council::{CouncilConfig, CouncilDriver, Timing};
 use event_listener::Event;
 use identity::{Bootstrap, RootKeys, Sealer};
 use link::{Admission, Port};
+use objects::Objects;
 use objects::blob::Blobs;
 use objects::notify::{EventTeller, Webhooks};
 use s3::S3Service;
@@ -129,39 +130,28 @@ impl<E: Engine> Region<E> {
         let snapshot = engine.snapshot();
         let admission = Admission::open();
         let (store, clocks) = (engine.clone(), environment.clone());
-        let asking = Asking::new(clocks.clone(), admission.clone(), ports.clone());
-        let asking = Arc::new(asking);
+        let asking = Arc::new(Asking::new(
+            clocks.clone(),
+            admission.clone(),
+            ports.clone(),
+        ));
         let tables = open_tables(&engine, config.tables(name, &environment), &asking).await?;
         let council = CouncilDriver::open(store.clone(), config.seat(), clocks.clone()).await?;
         let targets = options.targets.clone();
         let here = (config.deployment.clone(), config.site);
         let steering =
             Steering::open(store, council.clone(), here, options, clocks, ports.clone()).await?;
-        let regional = Arc::new(Regional::open(engine.clone()).await?);
-        let key = balancers::cookie_key(&engine, &secrets.sealer, &*environment, name).await?;
-        let sealer = CookieSealer::new(&key);
-        let (balancers, load_balancing) =
-            load_balancing(&environment, sealer, &regional, name, &config, &targets);
-        let network = network(&environment, &balancers, &regional, name, &config);
+        let around = (&engine, &environment, &*secrets.sealer);
+        let own = Own::open(around, name, &config, &targets).await?;
         let edges = (&environment, &council, &steering);
         let accelerators = accelerators(edges, &config, targets.clone());
         let routing = routing(edges, targets);
         let RegionSecrets { root_keys, sealer } = secrets;
         let bootstrap = config.bootstrap(root_keys);
-        let identity = crate::settings::last_known(&council, &sealer, &bootstrap)?;
-        let standing = Arc::new(Standing::new(identity, environment.now().monotonic));
+        let standing = standing(&council, &sealer, &bootstrap, &*environment)?;
         let directory = directory(&environment, &council, &sealer, &standing);
-        let around = Around {
-            config: &config,
-            region: name,
-            environment: &environment,
-            configuration: council.clone(),
-            sealer: &sealer,
-            standing: &standing,
-            asking: &asking,
-        };
-        let objects = crate::objects::open(&engine, around).await?;
-        let peers = open_peers(&snapshot, &config.deployment, &ports, log).await?;
+        let around = (&sealer, &standing, &asking);
+        let objects = open_objects(&engine, &config, name, &environment, &council, around).await?;
         let trimmed = crate::housekeeping::oldest(&snapshot, engine.log_head()).await?;
         Ok(Arc::new(Region {
             name,
@@ -172,10 +162,7 @@ impl<E: Engine> Region<E> {
             objects,
             council,
             steering,
-            regional,
-            balancers,
-            load_balancing,
-            network,
+            own,
             routing,
             accelerators,
             directory,
@@ -186,7 +173,7 @@ impl<E: Engine> Region<E> {
             verifier: Verifier::new(),
             admission,
             asking,
-            peers,
+            peers: open_peers(&snapshot, &config.deployment, &ports, log).await?,
             trimmed: Mutex::new(trimmed),
             planted: config.planted,
             failure: Mutex::default(),
@@ -233,55 +220,92 @@ fn routing<E: Engine>(
     })
 }
 
-/// The load balancers and their API, over the Region's own settings.
-fn load_balancing<E: Engine>(
-    environment: &Arc<dyn Environment>,
-    sealer: CookieSealer,
-    regional: &Arc<Regional<E>>,
-    region: types::Region,
-    config: &RegionConfig,
-    targets: &health::TargetPolicy,
-) -> (Arc<Balancers>, balancer::Service) {
-    let options = &config.balancers;
-    let view = regional.view();
-    let balancers = Balancers::new(region, environment.clone(), sealer, options, &*view);
-    let balancers = Arc::new(balancers);
-    let service = balancer::Service::new(balancer::ServiceConfig {
-        environment: environment.clone(),
-        configuration: regional.clone(),
-        region,
-        nodes: Arc::new(balancers::Nodes(balancers.clone())),
-        surroundings: Arc::new(balancers::Around {
-            region,
-            account: config.account,
-            facts: options.facts.clone(),
-            policy: targets.clone(),
-            pools: options.pools.clone().ok(),
-            regional: regional.clone(),
-        }),
-        pools: options.pools.clone(),
-    });
-    (balancers, service)
+/// Who may call, by what the disk has of it.
+fn standing<E: Engine>(
+    council: &Arc<CouncilDriver<E>>,
+    sealer: &Arc<Sealer>,
+    bootstrap: &Bootstrap,
+    environment: &dyn Environment,
+) -> Result<Arc<Standing>, OpenError> {
+    let identity = crate::settings::last_known(council, sealer, bootstrap)?;
+    let now = environment.now().monotonic;
+    Ok(Arc::new(Standing::new(identity, now)))
 }
 
-/// EC2's part, over the Region's own settings.
-fn network<E: Engine>(
-    environment: &Arc<dyn Environment>,
-    balancers: &Arc<Balancers>,
-    regional: &Arc<Regional<E>>,
-    region: types::Region,
+/// S3's objects, which ask peers about buckets by `asking`.
+async fn open_objects<E: Engine>(
+    engine: &E,
     config: &RegionConfig,
-) -> ec2::Service {
-    ec2::Service::new(ec2::ServiceConfig {
+    region: types::Region,
+    environment: &Arc<dyn Environment>,
+    council: &Arc<CouncilDriver<E>>,
+    (sealer, standing, asking): (&Arc<Sealer>, &Arc<Standing>, &Arc<Asking>),
+) -> Result<Arc<Objects<E>>, OpenError> {
+    let around = Around {
+        config,
         region,
-        deployment: config.deployment.clone(),
-        environment: environment.clone(),
-        configuration: regional.clone(),
-        surroundings: Arc::new(crate::network::Around {
-            balancers: balancers.clone(),
-            facts: config.balancers.facts.clone(),
-        }),
-    })
+        environment,
+        configuration: council.clone(),
+        sealer,
+        standing,
+        asking,
+    };
+    crate::objects::open(engine, around).await
+}
+
+/// What is the Region's alone: its configuration, and the services over it.
+pub(crate) struct Own<E: Engine> {
+    pub(crate) regional: Arc<Regional<E>>,
+    pub(crate) balancers: Arc<Balancers>,
+    pub(crate) load_balancing: balancer::Service,
+    pub(crate) network: ec2::Service,
+}
+
+impl<E: Engine> Own<E> {
+    async fn open(
+        (engine, environment, sealer): (&E, &Arc<dyn Environment>, &Sealer),
+        region: types::Region,
+        config: &RegionConfig,
+        targets: &health::TargetPolicy,
+    ) -> Result<Own<E>, OpenError> {
+        let options = &config.balancers;
+        let regional = Arc::new(Regional::open(engine.clone()).await?);
+        let key = balancers::cookie_key(engine, sealer, &**environment, region).await?;
+        let (sealer, view) = (CookieSealer::new(&key), regional.view());
+        let balancers = Balancers::new(region, environment.clone(), sealer, options, &*view);
+        let balancers = Arc::new(balancers);
+        let load_balancing = balancer::Service::new(balancer::ServiceConfig {
+            environment: environment.clone(),
+            configuration: regional.clone(),
+            region,
+            nodes: Arc::new(balancers::Nodes(balancers.clone())),
+            surroundings: Arc::new(balancers::Around {
+                region,
+                account: config.account,
+                facts: options.facts.clone(),
+                policy: targets.clone(),
+                pools: options.pools.clone().ok(),
+                regional: regional.clone(),
+            }),
+            pools: options.pools.clone(),
+        });
+        let network = ec2::Service::new(ec2::ServiceConfig {
+            region,
+            deployment: config.deployment.clone(),
+            environment: environment.clone(),
+            configuration: regional.clone(),
+            surroundings: Arc::new(crate::network::Around {
+                balancers: balancers.clone(),
+                facts: options.facts.clone(),
+            }),
+        });
+        Ok(Own {
+            regional,
+            balancers,
+            load_balancing,
+            network,
+        })
+    }
 }
 
 /// Global Accelerator, over the council's settings and what steering hears of the edges.

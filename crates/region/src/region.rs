@@ -21,12 +21,10 @@ use tables::{TableName, Tables};
 use types::{Environment, SiteId};
 
 use crate::asking::{Asking, REGION_SERVICE};
-use crate::balancers::Balancers;
 use crate::message::{Answer, LogId, Message, Question};
-use crate::open::RegionConfig;
+use crate::open::{Own, RegionConfig};
 use crate::peer::Peer;
 use crate::planted::PlantedBug;
-use crate::regional::Regional;
 use crate::shipper::CursorNews;
 use crate::standing::Standing;
 
@@ -52,11 +50,8 @@ pub struct Region<E: Engine> {
     pub(crate) events: EventTeller<E>,
     pub(crate) council: Arc<CouncilDriver<E>>,
     pub(crate) steering: Arc<Steering<E>>,
-    /// The configuration that is its own alone.
-    pub(crate) regional: Arc<Regional<E>>,
-    pub(crate) balancers: Arc<Balancers>,
-    pub(crate) load_balancing: balancer::Service,
-    pub(crate) network: ec2::Service,
+    /// What is its own alone.
+    pub(crate) own: Own<E>,
     pub(crate) routing: routing::Service,
     pub(crate) accelerators: accelerator::Service,
     pub(crate) directory: identity::Service,

@@ -1,6 +1,7 @@
 //! The process of one site: opens what the site is made of, drives its links, serves its API,
 //! and does what the supervisor says over the pipe. It outlives its supervisor by nothing.
 
+mod alarms;
 mod app;
 mod balancers;
 mod bytes;
@@ -9,6 +10,7 @@ mod database;
 mod dns;
 mod edge;
 mod flows;
+mod operations;
 mod region;
 mod steering;
 mod webhooks;

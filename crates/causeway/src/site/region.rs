@@ -17,8 +17,8 @@ use identity::{OPERATOR_KEY_BYTES, RootKeys, Sealer};
 use link::Port;
 use objects::blob::RemoteBlobs;
 use region::{
-    Client, DoorSecret, EventStatus, IdentityStatus, LifecycleStatus, ObjectsOptions,
-    ObjectsStatus, OpenError, OperatorQuestion, Region, RegionConfig, RegionSecrets,
+    Client, DoorSecret, ObjectsOptions, OpenError, OperatorQuestion, Region, RegionConfig,
+    RegionSecrets,
 };
 use runtime::{Refusal, RequestBody, ResponseBody, Service, SystemEnvironment};
 use serde_json::{Value, json};
@@ -27,6 +27,7 @@ use tables::{ConflictCursor, ConflictFilter, ConflictId, NoConflictId, RestoreEr
 use types::{ByteSize, Deployment, Environment, Geography, SiteId, ZoneLetter};
 use zeroize::Zeroizing;
 
+use super::alarms::{identity_alarms, objects_alarms};
 use super::app::AppAddress;
 use super::balancers::{BalancersSite, Certificates, UploadedCertificates};
 use super::database::{count, open_engine};
@@ -289,35 +290,6 @@ impl RegionSite {
         };
         to_json(&answer)
     }
-
-    fn operations() -> Value {
-        let tables = Tables::<EmbeddedEngine>::operations();
-        json!([
-            counted("dynamodb", tables),
-            counted("route53", routing::Service::operations()),
-            counted("globalaccelerator", accelerator::Service::operations()),
-            counted("elasticloadbalancing", balancer::Service::operations()),
-            counted("ec2", ec2::Service::operations()),
-            counted("iam", identity::Service::iam_operations()),
-            counted("sts", identity::Service::sts_operations()),
-            counted("s3", Region::<EmbeddedEngine>::s3_operations()),
-        ])
-    }
-}
-
-/// The operations of a service, those built and those not.
-fn counted(service: &str, operations: impl Iterator<Item = (&'static str, bool)>) -> Value {
-    let (built, not_built): (Vec<_>, Vec<_>) = operations.partition(|(_, built)| *built);
-    let names = |rows: &[(&'static str, bool)]| -> Vec<&'static str> {
-        rows.iter().map(|(name, _)| *name).collect()
-    };
-    json!({
-        "service": service,
-        "built": built.len(),
-        "not_built": not_built.len(),
-        "built_names": names(&built),
-        "not_built_names": names(&not_built),
-    })
 }
 
 impl Service for RegionSite {
@@ -412,7 +384,7 @@ impl Site for RegionSite {
                     let replicas = self.region.replicas().await;
                     to_json(&replicas.map_err(|cause| cause.to_string())?)
                 }
-                Question::Operations => Ok(RegionSite::operations()),
+                Question::Operations => Ok(super::operations::operations()),
                 Question::Majority => Ok(json!(self.region.council().status().majority)),
                 Question::Explain(question) => explain(self.region.steering(), &question),
                 Question::Identity(question) => self.identity(&question).await,
@@ -422,63 +394,6 @@ impl Site for RegionSite {
             }
         })
     }
-}
-
-/// What is to be said of who may call: how old it is without a majority, and what can't be read.
-fn identity_alarms(identity: &IdentityStatus) -> Vec<String> {
-    let mut alarms = Vec::new();
-    if let Some(age) = identity.age_milliseconds {
-        let age = duration::show(Duration::from_millis(age));
-        let before = if identity.older {
-            " and from before it started"
-        } else {
-            ""
-        };
-        alarms.push(format!(
-            "identity: last state of {age} ago{before}, no majority heard"
-        ));
-    }
-    for fault in &identity.faults {
-        alarms.push(format!("identity: unreadable: {fault}"));
-    }
-    let more = identity.unreadable.saturating_sub(identity.faults.len());
-    if more > 0 {
-        alarms.push(format!("identity: {more} more entries are unreadable"));
-    }
-    alarms
-}
-
-/// What is to be said of objects: bytes that aren't whole, and events that found nobody.
-fn objects_alarms(objects: &ObjectsStatus) -> Vec<String> {
-    let mut alarms = Vec::new();
-    if objects.damaged_count > 0 {
-        alarms.push(format!(
-            "objects: {} pieces of stored bytes are damaged; `causeway verify` names them",
-            objects.damaged_count
-        ));
-    }
-    for LifecycleStatus { bucket, reason, .. } in &objects.lifecycle {
-        alarms.push(format!(
-            "lifecycle of bucket {bucket} waits for the next pass: {reason}"
-        ));
-    }
-    for EventStatus {
-        target,
-        lost,
-        failing,
-        ..
-    } in &objects.events
-    {
-        if *lost > 0 {
-            alarms.push(format!("events for {target}: {lost} were given up"));
-        }
-        if *failing > 0 {
-            alarms.push(format!(
-                "events for {target}: {failing} attempts in a row failed"
-            ));
-        }
-    }
-    alarms
 }
 
 /// The sealer with the operator's key, in hexadecimal digits.

@@ -271,7 +271,7 @@ impl NodeView for Nodes {
 impl<E: Engine> Region<E> {
     /// Its load balancers.
     pub fn balancers(&self) -> &Arc<Balancers> {
-        &self.balancers
+        &self.own.balancers
     }
 
     /// The certificate of that ARN that was uploaded to IAM, with its key; as this Region knows it
@@ -282,17 +282,17 @@ impl<E: Engine> Region<E> {
 
     /// Serves every change of the Region's configuration.
     pub(crate) async fn follow_balancers(self: Arc<Self>) {
-        let mut revision = self.balancers.load().revision();
+        let mut revision = self.own.balancers.load().revision();
         loop {
-            let view = self.regional.after(revision).await;
+            let view = self.own.regional.after(revision).await;
             revision = view.revision();
-            self.balancers.serve(&*view);
+            self.own.balancers.serve(&*view);
         }
     }
 
     /// Checks targets, until the process ends.
     pub(crate) async fn check_targets(self: Arc<Self>) {
-        let balancers = &self.balancers;
+        let balancers = &self.own.balancers;
         balancers
             .checking
             .run(&*balancers.environment, &balancers.news)

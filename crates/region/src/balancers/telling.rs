@@ -28,9 +28,9 @@ impl<E: Engine> Region<E> {
     pub(crate) async fn tell_balancers(self: Arc<Self>) {
         let mut last: Option<RegionBalancers> = None;
         loop {
-            let news = self.balancers.news.listen();
+            let news = self.own.balancers.news.listen();
             let before = last.as_ref().map_or(0, |last| last.revision);
-            let told = self.balancers.told(before);
+            let told = self.own.balancers.told(before);
             if last.as_ref() != Some(&told) {
                 let told = RegionBalancers {
                     revision: self.environment.now().wall.0.max(before + 1),

@@ -1,5 +1,5 @@
-//! Flows of network load balancers, apart by zone: a zone that dies breaks its own off and leaves the
-//! others alone. A zone without such a listener has no thread.
+//! Flows of network load balancers, apart by zone: a zone that dies breaks its own off and leaves
+//! the others alone. A zone without such a listener has no thread.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
