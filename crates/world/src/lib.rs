@@ -4,8 +4,10 @@
 //! It simulates networks, disks, clocks and crashes. It can't show what the kernel, the real
 //! engine or PostgreSQL do: tests of real processes do that.
 
+mod accelerators;
 mod check;
 mod deployment;
+mod endpoints;
 mod executor;
 mod faults;
 mod history;
@@ -20,8 +22,10 @@ mod wires;
 mod workload;
 mod world;
 
+pub use accelerators::{AcceleratorsReport, WrongRule, simulate_accelerators};
 pub use check::{Conflict, HeldState, Holdings, Violation, check};
 pub use deployment::REGIONS;
+pub use endpoints::Endpoints;
 pub use executor::Executor;
 pub use faults::{Fault, schedule};
 pub use history::{History, Outcome, Write, WriteId};

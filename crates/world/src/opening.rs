@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -14,12 +13,11 @@ use objects::blob::MemoryBlobs;
 use objects::notify::NoWebhooks;
 use region::{BalancersOptions, ObjectsOptions, Region, RegionConfig, RegionSecrets};
 use routing::Locator;
-use steering::SteeringOptions;
+use steering::{Steering, SteeringOptions};
 use store::MemoryEngine;
-use types::{
-    AccountId, Deployment, Environment, Geography, ProbeOrder, ProbeOutcome, Prober, SiteId,
-};
+use types::{AccountId, Deployment, Environment, Geography, SiteId, Span};
 
+use crate::endpoints::Endpoints;
 use crate::slow::SlowEngine;
 use crate::world::PlantedBug;
 
@@ -34,10 +32,16 @@ pub(crate) struct Opening {
     pub(crate) site: SiteId,
     pub(crate) secrets: RegionSecrets,
     pub(crate) planted: Option<PlantedBug>,
+    pub(crate) endpoints: Arc<Endpoints>,
+    pub(crate) probes: Option<Span>,
 }
 
-/// The tasks of a site, and the Region if it is one.
-pub(crate) type Opened = (Vec<region::Task>, Option<Arc<Region<SlowEngine>>>);
+/// The tasks of a site, the Region if it is one, and what steers there.
+pub(crate) type Opened = (
+    Vec<region::Task>,
+    Option<Arc<Region<SlowEngine>>>,
+    Arc<Steering<SlowEngine>>,
+);
 
 impl Opening {
     /// Opens it as a Region.
@@ -69,13 +73,14 @@ impl Opening {
         let opening = Region::open(
             self.slow_engine(),
             config,
-            steering(),
+            self.steering(),
             self.environment.clone(),
             self.secrets.clone(),
             self.ports.clone(),
         );
         let region = finish(&self.engine, opening).expect("a Region opens on its own disk");
-        (region.tasks(), Some(region))
+        let steering = region.steering().clone();
+        (region.tasks(), Some(region), steering)
     }
 
     fn slow_engine(&self) -> SlowEngine {
@@ -89,7 +94,7 @@ impl Opening {
             largest_round_trip: largest_round_trip(&self.deployment, Geography { scale: 1.0 }),
             deployment: self.deployment.clone(),
             site: self.site,
-            steering: steering(),
+            steering: self.steering(),
         };
         let opening = Edge::open(
             self.slow_engine(),
@@ -98,26 +103,17 @@ impl Opening {
             self.ports.clone(),
         );
         let edge = finish(&self.engine, opening).expect("an edge opens on its own disk");
-        (edge.tasks(), None)
+        (edge.tasks(), None, edge.steering().clone())
     }
-}
 
-/// A world has no endpoints: whatever is probed refuses the connection.
-struct NoEndpoints;
-
-impl Prober for NoEndpoints {
-    fn probe(&self, _: ProbeOrder) -> Pin<Box<dyn Future<Output = ProbeOutcome> + Send + '_>> {
-        Box::pin(async { ProbeOutcome::Refused })
-    }
-}
-
-fn steering() -> SteeringOptions {
-    SteeringOptions {
-        health: health::Settings::new(None).expect("the service's own intervals"),
-        targets: health::TargetPolicy::lab(),
-        locator: Locator::new(None),
-        addresses: BTreeMap::new(),
-        prober: Arc::new(NoEndpoints),
+    fn steering(&self) -> SteeringOptions {
+        SteeringOptions {
+            health: health::Settings::new(self.probes).expect("an interval within bounds"),
+            targets: health::TargetPolicy::lab(),
+            locator: Locator::new(None),
+            addresses: BTreeMap::new(),
+            prober: Arc::new(self.endpoints.seen_from(self.site)),
+        }
     }
 }
 

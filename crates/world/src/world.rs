@@ -7,14 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use identity::{OPERATOR_KEY_BYTES, RootKey, RootKeys, Sealer};
-use link::{Link, LinkConfig, Port, Shape, Windows};
+use link::{Port, Shape};
 use objects::blob::MemoryBlobs;
 use region::{Region, RegionSecrets};
+use steering::Steering;
 use store::{Engine, MemoryEngine, SimulatedDisk};
 use types::{Deployment, Environment, Geography, Monotonic, Site, SiteId, Span};
 use zeroize::Zeroizing;
 
 use crate::deployment::deployment;
+use crate::endpoints::Endpoints;
 use crate::executor::Executor;
 use crate::faults::Fault;
 use crate::opening::Opening;
@@ -24,8 +26,7 @@ use crate::time::{SiteEnvironment, VirtualTime};
 use crate::trace::Trace;
 use crate::wires::Wire;
 
-/// Bytes a peer may have under way in each class.
-const WINDOW: usize = 4 << 20;
+mod links;
 
 /// The bug a world is given to see whether its checkers find it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +57,7 @@ enum State {
     Up {
         engine: MemoryEngine,
         region: Option<Arc<Region<SlowEngine>>>,
+        steering: Arc<Steering<SlowEngine>>,
     },
     Down {
         disk: SimulatedDisk,
@@ -73,6 +75,9 @@ pub struct World {
     key: RootKey,
     sealer: Arc<Sealer>,
     planted: Option<PlantedBug>,
+    /// What sites' checkers connect to, and how often if that is set.
+    endpoints: Arc<Endpoints>,
+    probes: Option<Span>,
     places: BTreeMap<SiteId, Place>,
     ports: BTreeMap<(SiteId, SiteId), Arc<Port>>,
     wires: BTreeMap<(SiteId, SiteId), Wire>,
@@ -82,8 +87,13 @@ pub struct World {
 }
 
 impl World {
-    /// A world of that seed, all its sites up.
+    /// A world of that seed, all its sites up, in which nothing can be connected to.
     pub fn new(seed: u64, planted: Option<PlantedBug>) -> World {
+        World::with_probes(seed, planted, None)
+    }
+
+    /// The same, in which each endpoint is probed so often by each site.
+    pub fn with_probes(seed: u64, planted: Option<PlantedBug>, probes: Option<Span>) -> World {
         let mut random = Random::new(seed);
         let time = VirtualTime::default();
         let deployment = deployment();
@@ -110,6 +120,8 @@ impl World {
             key: RootKey::generate(&Zeroizing::new([7; identity::RANDOM_BYTES])),
             sealer: Arc::new(Sealer::new(&Zeroizing::new([9; OPERATOR_KEY_BYTES]))),
             planted,
+            endpoints: Arc::default(),
+            probes,
             places,
             ports: BTreeMap::new(),
             wires: BTreeMap::new(),
@@ -139,6 +151,19 @@ impl World {
             State::Down { .. } => None,
         });
         up.collect()
+    }
+
+    /// What steers at a site that is up.
+    pub fn steering(&self, site: SiteId) -> Option<Arc<Steering<SlowEngine>>> {
+        match &self.places[&site].state {
+            State::Up { steering, .. } => Some(steering.clone()),
+            State::Down { .. } => None,
+        }
+    }
+
+    /// What sites' checkers connect to.
+    pub fn endpoints(&self) -> &Arc<Endpoints> {
+        &self.endpoints
     }
 
     /// Do all Regions that are up know the same settings?
@@ -385,18 +410,6 @@ impl World {
         place.state = State::Down { disk };
     }
 
-    /// The other ends notice that a site is gone: its kernel resets what it had open.
-    fn unplug(&mut self, site: SiteId) {
-        let now = self.now();
-        for (pair, wire) in &mut self.wires {
-            if pair.0 == site || pair.1 == site {
-                wire.break_all(now);
-            }
-        }
-        self.wires
-            .retain(|pair, _| pair.0 != site && pair.1 != site);
-    }
-
     /// Starts a site that is down on what its disk holds.
     fn start(&mut self, site: SiteId) {
         let State::Down { disk } = &self.places[&site].state else {
@@ -426,9 +439,11 @@ impl World {
                 sealer: self.sealer.clone(),
             },
             planted: self.planted,
+            endpoints: self.endpoints.clone(),
+            probes: self.probes,
         };
         let is_region = self.places[&site].site.name.region().is_some();
-        let (tasks, region) = if is_region {
+        let (tasks, region, steering) = if is_region {
             opening.region()
         } else {
             opening.edge()
@@ -437,64 +452,10 @@ impl World {
             self.executor.spawn(site, task);
         }
         let place = self.places.get_mut(&site).expect("a site of this world");
-        place.state = State::Up { engine, region };
-    }
-
-    /// New ports toward a starting site at both ends of each of its links: a dead process keeps
-    /// no link state, and a living peer's notices that the connection ended.
-    fn plug(&mut self, site: SiteId) {
-        for other in self.sites() {
-            if other == site {
-                continue;
-            }
-            let ours = self.port(site, other);
-            self.ports.insert((site, other), ours.clone());
-            let Some(theirs) = self.ports.get(&(other, site)).cloned() else {
-                continue;
-            };
-            if matches!(self.places[&other].state, State::Up { .. }) {
-                let pair = (site.min(other), site.max(other));
-                let ends = if site < other {
-                    [ours, theirs]
-                } else {
-                    [theirs, ours]
-                };
-                let random = self.random.split();
-                self.wires.insert(pair, Wire::new(ends, random));
-            }
-        }
-    }
-
-    fn port(&mut self, from: SiteId, to: SiteId) -> Arc<Port> {
-        let name = |site| {
-            self.deployment
-                .site(site)
-                .expect("a site of this deployment")
-                .name
+        place.state = State::Up {
+            engine,
+            region,
+            steering,
         };
-        let config = LinkConfig {
-            local: name(from),
-            peer: name(to),
-            windows: Windows {
-                control: WINDOW,
-                data: WINDOW,
-                bulk: WINDOW,
-            },
-            maximum_age: Span::seconds(20),
-            seed: self.random.bits(),
-        };
-        let now = self.now();
-        let mut link = Link::new(now, config);
-        let mut shape = Shape::delayed(self.geographic(from, to));
-        if self.cuts.contains(&(from, to)) {
-            shape = shape.with_cut(link::Cut::Blackhole);
-        }
-        link.set_shape(now, shape);
-        Arc::new(Port::new(name(to), link))
-    }
-
-    fn ports_of(&self, site: SiteId) -> BTreeMap<SiteId, Arc<Port>> {
-        let ours = self.ports.iter().filter(|((from, _), _)| *from == site);
-        ours.map(|((_, to), port)| (*to, port.clone())).collect()
     }
 }
