@@ -66,6 +66,33 @@ class Application(unittest.TestCase):
         address = address or cls.entry["addresses"][0]
         return collections.Counter(cls.curl(address, place(region)) for _ in range(times))
 
+    def test_each_region_has_a_load_balancer_whose_nodes_die_with_their_zones(self):
+        for region in (VIRGINIA, IRELAND):
+            [balancer] = self.lab.aws(region, "elbv2", "describe-load-balancers")["LoadBalancers"]
+            self.assertEqual((balancer["LoadBalancerName"], balancer["Type"]), ("app", "network"))
+            [group] = self.lab.aws(region, "elbv2", "describe-target-groups")["TargetGroups"]
+            states = lambda: {
+                target["Target"]["AvailabilityZone"]: target["TargetHealth"]["State"]
+                for target in self.lab.aws(
+                    region, "elbv2", "describe-target-health",
+                    "--target-group-arn", group["TargetGroupArn"],
+                )["TargetHealthDescriptions"]
+            }
+            both = {region + "a": "healthy", region + "b": "healthy"}
+            eventually(lambda: states() == both, 60)
+        nodes = {
+            row["zone"]: row["address"].rsplit(":", 1)[0]
+            for region in self.lab.json("balancers")["regions"] for row in region["listeners"]
+            if region["region"] == IRELAND
+        }
+        self.assertEqual(set(nodes), {IRELAND + "a", IRELAND + "b", IRELAND + "c"})
+        both = {IRELAND + "a", IRELAND + "b"}
+        self.assertLessEqual(set(self.zones(IRELAND, nodes[IRELAND + "c"])), both)
+        self.lab.run("fault", "kill", f"{IRELAND}/b")
+        self.assertEqual(
+            self.zones(IRELAND, nodes[IRELAND + "a"], times=6), {IRELAND + "a": 6})
+        self.assertIn("failed", self.curl(nodes[IRELAND + "b"], place(IRELAND)))
+
     def test_a_zone_dies_and_nobody_notices(self):
         self.lab.run("fault", "kill", f"{VIRGINIA}/a")
         for address in (*self.entry["addresses"], "127.1.1.1"):
@@ -93,7 +120,9 @@ class Application(unittest.TestCase):
         self.lab.run("fault", "kill", f"{VIRGINIA}/app")
         states = {site["site"]: site["state"] for site in self.lab.json("status")["sites"]}
         self.assertEqual(states[VIRGINIA], "running")
-        self.assertLessEqual(set(self.zones("us-west-2")), {IRELAND + "a", IRELAND + "b"})
+        # The load balancer takes connections until its checks have found its targets dead.
+        others = {IRELAND + "a", IRELAND + "b"}
+        eventually(lambda: set(self.zones("us-west-2")) <= others, 60)
 
     def test_a_second_start_makes_nothing_anew_and_deletes_nothing(self):
         groups = self.groups()

@@ -1,7 +1,7 @@
-//! The lab's AWS APIs as a game day and the supervisor call them: DynamoDB, S3, IAM, Route 53 and
-//! Global Accelerator through the front door, signed with the lab's root key. One request a
-//! connection: it deploys and it counts, it is no load. It tries nothing again but what Route 53
-//! asks to be sent later.
+//! The lab's AWS APIs as a game day and the supervisor call them: DynamoDB, S3, IAM, Route 53,
+//! Elastic Load Balancing and Global Accelerator through the front door, signed with the root key.
+//! One request a connection: it deploys and it counts, it is no load. It tries nothing again but
+//! what Route 53 asks to be sent later.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -188,6 +188,23 @@ impl Api {
         self.call("s3", region, &what, request, body).await
     }
 
+    /// Calls an operation of Elastic Load Balancing in that Region. Gives the XML.
+    pub async fn load_balancing(
+        &self,
+        region: Region,
+        operation: &str,
+        parameters: &[(String, String)],
+    ) -> Result<String, ApiError> {
+        let mut body = format!("Action={operation}&Version=2015-12-01");
+        for (name, value) in parameters {
+            body.push_str(&format!("&{name}={}", in_a_form(value)));
+        }
+        let request = Request::post("/").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let what = format!("{operation} in {region}");
+        let answer = self.call("elasticloadbalancing", region, &what, request, body);
+        answer.await
+    }
+
     /// Calls IAM with the parameters of a form, as they are written in one.
     pub async fn iam(&self, parameters: &str) -> Result<String, ApiError> {
         let body = format!("Version=2010-05-08&{parameters}");
@@ -252,6 +269,20 @@ fn strange(operation: &str, answer: &str) -> ApiError {
     }
 }
 
+/// Text as it stands in a form: all but what RFC 3986 calls unreserved is written in hexadecimal.
+fn in_a_form(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                written.push(char::from(byte));
+            }
+            _ => written.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    written
+}
+
 /// Text as it stands within an XML element.
 pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
@@ -303,5 +334,6 @@ mod tests {
         assert_eq!(statuses, ["Success <1> &amp;", "Failure"]);
         assert_eq!(element(xml, "Name"), None);
         assert_eq!(escaped("a<b>&c"), "a&lt;b&gt;&amp;c");
+        assert_eq!(in_a_form("a b/ü~"), "a%20b%2F%C3%BC~");
     }
 }

@@ -1,6 +1,7 @@
-//! The Region's one address for the user's application, 127.1.n.1: each connection is carried to an
-//! instance in a zone that lives, to the next one where one refuses. It looks into nothing and
-//! checks no health; that is a load balancer's.
+//! The Region's one address for the user's application, 127.1.n.1: each connection is carried to a
+//! node of the load balancer that `up --app` made, or, while there is none, to an instance in a zone
+//! that lives; to the next one where one refuses. It looks into nothing and checks no health; that
+//! is the load balancer's.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use runtime::{
     FlowEvent, FlowKey, FlowLimits, FlowListener, FlowOptions, FlowProtocol, Flows, Steer, Target,
     Tried,
 };
-use types::ZoneLetter;
+use types::{BalancerDirectory, Region, ZoneLetter};
 
 use super::zones::Zones;
 use crate::failure::{Cause, Failure};
@@ -23,6 +24,12 @@ const OPTIONS: FlowOptions = FlowOptions {
     limits: FlowLimits::USUAL,
 };
 
+/// What the load balancer of the application is called, as its ARN has it.
+const BALANCER: &str = ":loadbalancer/net/app/";
+
+/// What is known of load balancers at the moment.
+pub(super) type Directory = Arc<dyn Fn() -> Arc<BalancerDirectory> + Send + Sync>;
+
 /// The address, as long as this is held.
 pub(super) struct AppAddress(Flows);
 
@@ -30,14 +37,19 @@ impl AppAddress {
     /// Listens there, if the Region has an application.
     pub(super) fn open(
         config: Option<&AppConfig>,
+        region: Region,
         zones: &Arc<Zones>,
+        directory: Directory,
     ) -> Result<Option<AppAddress>, Failure> {
         let Some(config) = config else {
             return Ok(None);
         };
         let steer = Instances {
+            region,
+            port: config.address.port(),
             instances: config.instances.clone(),
             zones: Arc::clone(zones),
+            directory,
             next: AtomicUsize::new(0),
         };
         let flows = Flows::start(OPTIONS, Arc::new(steer)).map_err(Failure::wrong_use)?;
@@ -59,24 +71,44 @@ impl AppAddress {
     }
 }
 
-/// The instances, in turn.
+/// The nodes or the instances, in turn.
 struct Instances {
+    region: Region,
+    port: u16,
     instances: BTreeMap<ZoneLetter, SocketAddr>,
     zones: Arc<Zones>,
+    directory: Directory,
     next: AtomicUsize,
 }
 
 impl Instances {
-    /// Of those that live and weren't tried, the one whose turn it is.
+    /// Of those that live and weren't tried, the one whose turn it is: a node if there is one.
     fn choose(&self, tried: &Tried) -> Option<SocketAddr> {
-        let living = self.instances.iter();
-        let living = living.filter(|(zone, at)| self.zones.is_up(**zone) && !tried.contains(**at));
-        let living: Vec<SocketAddr> = living.map(|(_, at)| *at).collect();
         let turn = match tried.count() {
             0 => self.next.fetch_add(1, Ordering::Relaxed),
             _ => self.next.load(Ordering::Relaxed),
         };
-        living.get(turn.checked_rem(living.len())?).copied()
+        let in_turn = |of: BTreeMap<ZoneLetter, SocketAddr>| {
+            let living = of.into_iter();
+            let living =
+                living.filter(|(zone, at)| self.zones.is_up(*zone) && !tried.contains(*at));
+            let living: Vec<SocketAddr> = living.map(|(_, at)| at).collect();
+            living.get(turn.checked_rem(living.len())?).copied()
+        };
+        in_turn(self.nodes()).or_else(|| in_turn(self.instances.clone()))
+    }
+
+    /// The nodes of the application's load balancer, if it listens on the application's port.
+    fn nodes(&self) -> BTreeMap<ZoneLetter, SocketAddr> {
+        let directory = (self.directory)();
+        let known = directory.0.get(&self.region);
+        let mut known = known.into_iter().flat_map(|of| of.balancers.values());
+        let ours = known
+            .find(|entry| entry.arn.contains(BALANCER) && entry.ports.contains_key(&self.port));
+        let nodes = ours.into_iter().flat_map(|entry| &entry.nodes);
+        nodes
+            .map(|(zone, ip)| (zone.letter, SocketAddr::new(*ip, self.port)))
+            .collect()
     }
 }
 
@@ -96,15 +128,27 @@ impl Steer for Instances {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use types::{BalancerEntry, BalancerPort, RegionBalancers};
+
+    fn at(last: u8) -> SocketAddr {
+        SocketAddr::from(([127, 1, 1, last], 8080))
+    }
+
+    fn instances(directory: BalancerDirectory) -> Instances {
+        let directory = Arc::new(directory);
+        Instances {
+            region: "us-east-1".parse().unwrap(),
+            port: 8080,
+            instances: [(ZoneLetter::A, at(11)), (ZoneLetter::B, at(12))].into(),
+            zones: Arc::new(Zones::new([].into())),
+            directory: Arc::new(move || Arc::clone(&directory)),
+            next: AtomicUsize::new(0),
+        }
+    }
 
     #[test]
     fn instances_take_turns_and_those_in_dead_zones_are_left_out() {
-        let at = |last: u8| SocketAddr::from(([127, 1, 1, last], 8080));
-        let instances = Instances {
-            instances: [(ZoneLetter::A, at(11)), (ZoneLetter::B, at(12))].into(),
-            zones: Arc::new(Zones::new([].into())),
-            next: AtomicUsize::new(0),
-        };
+        let instances = instances(BalancerDirectory::default());
         let none = Tried::default();
         let mut first = [instances.choose(&none), instances.choose(&none)];
         first.sort();
@@ -124,5 +168,44 @@ mod tests {
             .zones
             .set_down(&[ZoneLetter::A, ZoneLetter::B].into());
         assert_eq!(instances.choose(&none), None);
+    }
+
+    #[test]
+    fn nodes_of_the_application_s_load_balancer_go_first() {
+        let region: Region = "us-east-1".parse().unwrap();
+        let entry = |name: &str, last: u8| {
+            let zone = "us-east-1a".parse().unwrap();
+            let entry = BalancerEntry {
+                arn: format!(
+                    "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/net/{name}/1"
+                ),
+                dns_name: String::new(),
+                hosted_zone: String::new(),
+                nodes: [(zone, at(last).ip())].into(),
+                ports: [(8080, BalancerPort::Tcp)].into(),
+                is_healthy: true,
+            };
+            (entry.arn.clone(), entry)
+        };
+        let directory = |entries: Vec<(String, BalancerEntry)>| {
+            let balancers = RegionBalancers {
+                region,
+                revision: 1,
+                balancers: entries.into_iter().collect(),
+            };
+            BalancerDirectory([(region, balancers)].into())
+        };
+        let ours = instances(directory(vec![entry("app", 77), entry("apple", 78)]));
+        let mut tried = Tried::default();
+        assert_eq!(ours.choose(&tried), Some(at(77)));
+        // Where the node refuses there are still the instances.
+        tried.add(at(77), 0);
+        assert!(ours.choose(&tried).is_some_and(|chosen| chosen != at(77)));
+        let others = instances(directory(vec![entry("orders", 78)]));
+        assert!(
+            others
+                .choose(&Tried::default())
+                .is_some_and(|chosen| chosen != at(78))
+        );
     }
 }

@@ -110,6 +110,8 @@ impl RegionSite {
             scale: config.delay_scale,
         };
         let balancers = BalancersSite::start(&region, environment, certificates, geography)?;
+        let steering = Arc::clone(region.steering());
+        let directory = Arc::new(move || steering.balancers());
         Ok(RegionSite {
             region,
             door,
@@ -118,7 +120,7 @@ impl RegionSite {
             remote: bytes.remote,
             deployment: config.deployment.clone(),
             environment: Arc::clone(environment),
-            app: AppAddress::open(config.app.as_ref(), &zones)?,
+            app: AppAddress::open(config.app.as_ref(), name, &zones, directory)?,
             zones,
             balancers,
         })

@@ -28,7 +28,7 @@ pub(super) struct MadeAccelerator {
 pub(super) async fn make(
     api: &Api,
     port: u16,
-    endpoints: &[(Region, Vec<IpAddr>)],
+    endpoints: &[(Region, String)],
 ) -> Result<MadeAccelerator, Failure> {
     let input = json!({ "Name": NAME, "IdempotencyToken": TOKEN });
     let answer = api.accelerators("CreateAccelerator", &input).await?;
@@ -38,11 +38,11 @@ pub(super) async fn make(
     let known = json!({ "ListenerArn": listener, "MaxResults": 100 });
     let known = api.accelerators("ListEndpointGroups", &known).await?;
     let known = rows(&known, "EndpointGroups");
-    for (region, endpoints) in endpoints {
+    for (region, endpoint) in endpoints {
         let mut groups = known.iter();
         let group = groups.find(|group| group["EndpointGroupRegion"] == region.name());
         let Some(group) = group else {
-            let input = new_group(&listener, *region, port, endpoints);
+            let input = new_group(&listener, *region, port, endpoint);
             api.accelerators("CreateEndpointGroup", &input).await?;
             continue;
         };
@@ -51,8 +51,8 @@ pub(super) async fn make(
             let input = json!({ "EndpointGroupArn": arn, "HealthCheckPort": port });
             api.accelerators("UpdateEndpointGroup", &input).await?;
         }
-        let added = configurations(&missing(group, endpoints));
-        if added.as_array().is_some_and(|added| !added.is_empty()) {
+        if !has(group, endpoint) {
+            let added = [configuration(endpoint)];
             let input = json!({ "EndpointGroupArn": arn, "EndpointConfigurations": added });
             api.accelerators("AddEndpoints", &input).await?;
         }
@@ -99,11 +99,11 @@ fn is_on(listener: &Value, port: u16) -> bool {
     listener["Protocol"] == "TCP" && ranges.any(is_within)
 }
 
-fn new_group(listener: &str, region: Region, port: u16, endpoints: &[IpAddr]) -> Value {
+fn new_group(listener: &str, region: Region, port: u16, endpoint: &str) -> Value {
     json!({
         "ListenerArn": listener,
         "EndpointGroupRegion": region.name(),
-        "EndpointConfigurations": configurations(endpoints),
+        "EndpointConfigurations": [configuration(endpoint)],
         "HealthCheckPort": port,
         "HealthCheckProtocol": "TCP",
         "HealthCheckIntervalSeconds": INTERVAL,
@@ -111,22 +111,13 @@ fn new_group(listener: &str, region: Region, port: u16, endpoints: &[IpAddr]) ->
     })
 }
 
-fn configurations(endpoints: &[IpAddr]) -> Value {
-    let all = endpoints.iter().map(|endpoint| {
-        json!({ "EndpointId": endpoint.to_string(), "ClientIPPreservationEnabled": false })
-    });
-    all.collect()
+fn configuration(endpoint: &str) -> Value {
+    json!({ "EndpointId": endpoint, "ClientIPPreservationEnabled": false })
 }
 
-/// Those that the group doesn't have.
-fn missing(group: &Value, endpoints: &[IpAddr]) -> Vec<IpAddr> {
+fn has(group: &Value, endpoint: &str) -> bool {
     let known = rows(group, "EndpointDescriptions");
-    let is_known = |endpoint: &IpAddr| {
-        let mut known = known.iter();
-        known.any(|known| known["EndpointId"] == endpoint.to_string())
-    };
-    let missing = endpoints.iter().filter(|endpoint| !is_known(endpoint));
-    missing.copied().collect()
+    known.iter().any(|known| known["EndpointId"] == endpoint)
 }
 
 fn rows(answer: &Value, name: &str) -> Vec<Value> {
@@ -159,11 +150,10 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_that_a_group_has_are_not_added_again() {
-        let group = json!({ "EndpointDescriptions": [{ "EndpointId": "127.1.1.11" }] });
-        let both = ["127.1.1.11", "127.1.1.12"].map(|ip| ip.parse::<IpAddr>().unwrap());
-        assert_eq!(missing(&group, &both), both[1..]);
-        assert_eq!(missing(&json!({}), &both), both);
+    fn an_endpoint_that_a_group_has_is_not_added_again() {
+        let group = json!({ "EndpointDescriptions": [{ "EndpointId": "arn:one" }] });
+        assert!(has(&group, "arn:one") && !has(&group, "arn:other"));
+        assert!(!has(&json!({}), "arn:one"));
     }
 
     #[test]

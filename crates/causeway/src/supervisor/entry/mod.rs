@@ -1,16 +1,18 @@
 //! The application's entry: what `up --app` makes in front of every Region's instances, so that one
-//! address and one name survive a Region: an accelerator before all of them, and a name that leads
-//! to it; through the public APIs, as anybody would, at each start what
+//! address and one name survive a Region: a load balancer in each, an accelerator before all of
+//! them, and a name that leads to it; through the public APIs, as anybody would, at each start what
 //! isn't there yet. What somebody has changed of it since stays as it is.
 
 mod accelerator;
+mod balancer;
 mod name;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError};
 
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
-use types::{Environment, Monotonic, Region, Span, ZoneLetter};
+use types::{AvailabilityZone, Environment, Monotonic, Region, SiteId, Span};
 
 use super::Supervisor;
 use crate::failure::Failure;
@@ -115,25 +117,40 @@ impl Supervisor {
     async fn make_entry(&self, report: &mut EntryReport) -> Result<(), Failure> {
         let key = self.lab.root_key.clone();
         let api = Api::new(self.lab.endpoint()?, key, Arc::clone(&self.environment));
-        let endpoints = self.instances();
+        let (mut endpoints, mut failed) = (Vec::new(), None);
+        for (region, made) in self.make_balancers(&api).await {
+            match made {
+                Ok(balancer) => endpoints.push((region, balancer)),
+                // The others are of use without it.
+                Err(failure) => failed = Some(failure),
+            }
+        }
         let made = accelerator::make(&api, report.port, &endpoints).await?;
         report.addresses = made.addresses;
         report.accelerator = Some(made.name.clone());
         let reference = format!("{:016x}", self.environment.random());
         name::make(&api, &made.name, &reference).await?;
         report.name = Some(ZONE.to_owned());
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
-    /// Where each Region's instances are.
-    fn instances(&self) -> Vec<(Region, Vec<IpAddr>)> {
-        let zones = self.app.iter().flat_map(|app| &app.zones);
-        let zones: Vec<ZoneLetter> = zones.copied().collect();
+    /// Each Region's load balancer, by its ARN.
+    async fn make_balancers(&self, api: &Api) -> Vec<(Region, Result<String, Failure>)> {
+        let port = self.lab.settings.app_port;
         let deployment = self.lab.deployment();
-        let instances = deployment.regions().map(|(site, region)| {
-            let addresses = zones.iter();
-            let addresses = addresses.map(|zone| self.lab.instance_address(site, *zone).ip());
-            (region, addresses.collect())
+        let made = deployment.regions().map(|(site, region)| async move {
+            let instances = self.instances(site, region);
+            (region, balancer::make(api, region, port, &instances).await)
+        });
+        join_all(made).await
+    }
+
+    /// Where that Region's instances are.
+    fn instances(&self, site: SiteId, region: Region) -> Vec<(AvailabilityZone, SocketAddr)> {
+        let letters = self.app.iter().flat_map(|app| app.zones.iter().copied());
+        let instances = letters.map(|letter| {
+            let zone = AvailabilityZone { region, letter };
+            (zone, self.lab.instance_address(site, letter))
         });
         instances.collect()
     }
