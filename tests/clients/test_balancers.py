@@ -9,6 +9,7 @@ import pathlib
 import shutil
 import socket
 import ssl
+import subprocess
 import tempfile
 import threading
 import time
@@ -277,6 +278,27 @@ class Application(Balancers, unittest.TestCase):
             self.listener(balancer, free_port(), group, Protocol="HTTPS",
                           Certificates=[{"CertificateArn": arn + "nobody"}])
         self.assertEqual(raised.exception.response["Error"]["Code"], "CertificateNotFound")
+
+    @unittest.skipUnless(shutil.which("chromium"), "NOT TESTED: chromium is not installed")
+    def test_a_browser_is_served(self):
+        _, port = self.targets("127.5.11.19")
+        balancer = self.balancer("browser")
+        group = self.group("browser", port, ["127.5.11.19"])
+        front = free_port()
+        arn = f"arn:aws:acm:{REGION}:111122223333:certificate/shop"
+        self.listener(balancer, front, group, Protocol="HTTPS",
+                      Certificates=[{"CertificateArn": arn}])
+        self.await_health(group)
+        node = self.nodes(balancer)[0]
+        with tempfile.TemporaryDirectory(prefix="causeway-browser-") as profile:
+            page = subprocess.run(
+                ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
+                 "--ignore-certificate-errors", f"--user-data-dir={profile}",
+                 f"--host-resolver-rules=MAP shop.test {node}", f"https://shop.test:{front}/page"],
+                capture_output=True, text=True, timeout=60,
+            ).stdout
+        self.assertIn('"name": "127.5.11.19"', page)
+        self.assertIn('"path": "/page"', page)
 
     def test_requests_that_lie_about_their_length_reach_nobody(self):
         node, port, _, _, targets = self.served("smuggling", ["127.5.11.13"])

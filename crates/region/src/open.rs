@@ -272,7 +272,8 @@ impl<E: Engine> Own<E> {
         let regional = Arc::new(Regional::open(engine.clone()).await?);
         let key = balancers::cookie_key(engine, sealer, &**environment, region).await?;
         let (sealer, view) = (CookieSealer::new(&key), regional.view());
-        let balancers = Balancers::new(region, environment.clone(), sealer, options, &*view);
+        let (clocks, policy) = (environment.clone(), targets.clone());
+        let balancers = Balancers::new(region, clocks, sealer, policy, options, &*view);
         let balancers = Arc::new(balancers);
         let load_balancing = balancer::Service::new(balancer::ServiceConfig {
             environment: environment.clone(),

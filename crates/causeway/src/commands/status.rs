@@ -57,6 +57,9 @@ fn render(report: &StatusReport) -> String {
     {
         text.push_str(&format!("\n{}", flows(&report.sites)));
     }
+    if report.sites.iter().any(has_balancers) {
+        text.push_str(&format!("\n{}", balancers(&report.sites)));
+    }
     if report.sites.iter().any(|site| !site.apps.is_empty()) {
         text.push_str(&format!("\n{}", apps(&report.sites)));
     }
@@ -256,6 +259,43 @@ fn flows(sites: &[SiteReport]) -> Table {
         ]);
     }
     table
+}
+
+/// The Regions' load balancers; `causeway balancers` has them by listener and by target.
+fn balancers(sites: &[SiteReport]) -> Table {
+    let mut table = Table::new([
+        "BALANCERS",
+        "NUMBER",
+        "LISTENERS",
+        "REVISION",
+        "GROUPS",
+        "HEALTHY TARGETS",
+        "OTHERS",
+    ]);
+    for site in sites.iter().filter(|site| has_balancers(site)) {
+        let known = &site.detail["balancers"];
+        let number = |name: &str| {
+            known[name]
+                .as_u64()
+                .map_or("-".to_owned(), |n| n.to_string())
+        };
+        table.row([
+            site.site.to_string(),
+            number("balancers"),
+            number("listeners"),
+            number("revision"),
+            number("groups"),
+            number("healthy"),
+            number("others"),
+        ]);
+    }
+    table
+}
+
+fn has_balancers(site: &SiteReport) -> bool {
+    site.detail["balancers"]["balancers"]
+        .as_u64()
+        .is_some_and(|count| count > 0)
 }
 
 fn apps(sites: &[SiteReport]) -> Table {

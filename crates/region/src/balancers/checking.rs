@@ -9,6 +9,7 @@ use balancer::health::{HealthChecks, HealthSettings, Input, Output, Ticket};
 use event_listener::Event;
 use futures_util::future::{Either, pending, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use health::TargetPolicy;
 use types::{Environment, ProbeOutcome, Prober};
 
 use super::lock;
@@ -20,6 +21,7 @@ type Errand = Pin<Box<dyn Future<Output = (Ticket, ProbeOutcome)> + Send>>;
 pub(super) struct Checking {
     prober: Arc<dyn Prober>,
     settings: HealthSettings,
+    policy: TargetPolicy,
     /// What is served and not yet checked by.
     served: Mutex<Option<Arc<Snapshot>>>,
     /// Rings when something is.
@@ -27,8 +29,13 @@ pub(super) struct Checking {
 }
 
 impl Checking {
-    pub(super) fn new(settings: HealthSettings, prober: Arc<dyn Prober>) -> Checking {
+    pub(super) fn new(
+        settings: HealthSettings,
+        prober: Arc<dyn Prober>,
+        policy: TargetPolicy,
+    ) -> Checking {
         Checking {
+            policy,
             prober,
             settings,
             served: Mutex::default(),
@@ -75,8 +82,12 @@ impl Checking {
         match output {
             Output::Probe(ticket, order) => {
                 let prober = self.prober.clone();
+                let is_allowed = self.policy.contains(order.endpoint.ip());
                 errands.push(Box::pin(async move {
-                    let outcome = prober.probe(order).await;
+                    let outcome = match is_allowed {
+                        true => prober.probe(order).await,
+                        false => ProbeOutcome::Forbidden,
+                    };
                     (ticket, outcome)
                 }));
             }

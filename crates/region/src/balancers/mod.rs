@@ -18,6 +18,7 @@ use balancer::health::HealthSettings;
 use balancer::model::TargetKey;
 use balancer::{CookieSealer, NodePools, NodeView, Snapshot, TargetGroupArn, TargetHealth};
 use event_listener::Event;
+use health::TargetPolicy;
 use identity::OpenedCertificate;
 use serde::{Deserialize, Serialize};
 use store::Engine;
@@ -102,6 +103,7 @@ pub struct Balancers {
     environment: Arc<dyn Environment>,
     snapshot: ArcSwap<Snapshot>,
     sealer: CookieSealer,
+    policy: TargetPolicy,
     carrying: Mutex<Carrying>,
     checking: Checking,
     /// Rings when there may be something to tell the other sites.
@@ -143,15 +145,17 @@ impl Balancers {
         region: Name,
         environment: Arc<dyn Environment>,
         sealer: CookieSealer,
+        policy: TargetPolicy,
         options: &BalancersOptions,
         view: &dyn ConfigurationView,
     ) -> Balancers {
         let balancers = Balancers {
             region,
-            checking: Checking::new(options.health, options.prober.clone()),
+            checking: Checking::new(options.health, options.prober.clone(), policy.clone()),
             environment,
             snapshot: ArcSwap::from_pointee(Snapshot::default()),
             sealer,
+            policy,
             carrying: Mutex::default(),
             news: Event::new(),
         };
@@ -172,6 +176,12 @@ impl Balancers {
     /// Seals and opens clients' cookies.
     pub fn sealer(&self) -> &CookieSealer {
         &self.sealer
+    }
+
+    /// May anything be sent to that address? Asked of every target that is chosen: it may have been
+    /// registered under other rules.
+    pub fn allows(&self, target: IpAddr) -> bool {
+        self.policy.contains(target)
     }
 
     /// Has requests and flows carried by that carrier, from this revision on.

@@ -311,7 +311,7 @@ impl Lab {
                 rules: match ask.service {
                     Service::DynamoDb => Rules::JSON,
                     Service::Route53 => Rules::REST,
-                    Service::Iam | Service::Sts => Rules::QUERY,
+                    Service::Iam | Service::Sts | Service::LoadBalancing => Rules::QUERY,
                 },
             };
             let now = self.clock.now().wall;

@@ -19,6 +19,7 @@ pub enum Service {
     Route53,
     Iam,
     Sts,
+    LoadBalancing,
 }
 
 impl Service {
@@ -29,6 +30,7 @@ impl Service {
             Service::Route53 => "route53",
             Service::Iam => "iam",
             Service::Sts => "sts",
+            Service::LoadBalancing => "elasticloadbalancing",
         }
     }
 }
@@ -134,6 +136,22 @@ pub fn every_row(place: &Place) -> Vec<Ask> {
             ..json(name, body(name))
         });
     }
+    for (name, built) in balancer::Service::operations() {
+        let resource = match name {
+            "ModifyTargetGroupAttributes" => "deregistration_delay.timeout_seconds",
+            _ => "idle_timeout.timeout_seconds",
+        };
+        let attribute = [
+            ("Attributes.member.1.Key", resource),
+            ("Attributes.member.1.Value", "30"),
+        ];
+        let parameters: Vec<(&str, &str)> =
+            LOAD_BALANCING.iter().copied().chain(attribute).collect();
+        asks.push(Ask {
+            built,
+            ..form("elasticloadbalancing", name, &parameters)
+        });
+    }
     let built = |name| {
         let mut rows = routing::Service::operations();
         rows.any(|(row, built)| row == name && built)
@@ -163,7 +181,7 @@ const STS: [(&str, &str); 3] = [
 ];
 
 /// Parameters of IAM: an operation takes those that it knows.
-const IAM: [(&str, &str); 26] = [
+const IAM: [(&str, &str); 29] = [
     ("UserName", "walk"),
     ("GroupName", "walk"),
     ("RoleName", "walk"),
@@ -193,7 +211,49 @@ const IAM: [(&str, &str); 26] = [
     ("NewPath", "/walked/"),
     ("MaxSessionDuration", "7200"),
     ("SetAsDefault", "true"),
+    ("ServerCertificateName", "walk"),
+    ("CertificateBody", "walk"),
+    ("PrivateKey", "walk"),
 ];
+
+/// Parameters of Elastic Load Balancing.
+const LOAD_BALANCING: [(&str, &str); 25] = [
+    ("LoadBalancerArn", BALANCER),
+    ("ListenerArn", LISTENER),
+    ("RuleArn", RULE),
+    ("TargetGroupArn", GROUP),
+    ("ResourceArn", BALANCER),
+    ("ResourceArns.member.1", BALANCER),
+    ("Name", "walk"),
+    ("Subnets.member.1", "subnet-0"),
+    ("SecurityGroups.member.1", "sg-0"),
+    ("IpAddressType", "ipv4"),
+    ("Protocol", "HTTP"),
+    ("Port", "80"),
+    ("Priority", "1"),
+    ("RulePriorities.member.1.RuleArn", RULE),
+    ("RulePriorities.member.1.Priority", "1"),
+    ("Conditions.member.1.Field", "path-pattern"),
+    ("Conditions.member.1.Values.member.1", "/walk"),
+    ("Actions.member.1.Type", "forward"),
+    ("Actions.member.1.TargetGroupArn", GROUP),
+    ("DefaultActions.member.1.Type", "forward"),
+    ("DefaultActions.member.1.TargetGroupArn", GROUP),
+    ("Certificates.member.1.CertificateArn", CERTIFICATE),
+    ("Targets.member.1.Id", "127.1.1.1"),
+    ("Tags.member.1.Key", "team"),
+    ("TagKeys.member.1", "team"),
+];
+
+const BALANCER: &str = "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/\
+    app/walk/0000000000000001";
+const LISTENER: &str = "arn:aws:elasticloadbalancing:us-east-1:111122223333:listener/\
+    app/walk/0000000000000001/0000000000000002";
+const RULE: &str = "arn:aws:elasticloadbalancing:us-east-1:111122223333:listener-rule/\
+    app/walk/0000000000000001/0000000000000002/0000000000000003";
+const GROUP: &str =
+    "arn:aws:elasticloadbalancing:us-east-1:111122223333:targetgroup/walk/0000000000000004";
+const CERTIFICATE: &str = "arn:aws:acm:us-east-1:111122223333:certificate/walk";
 
 impl Place {
     fn own(&self) -> [(&str, &str); 1] {
@@ -303,6 +363,7 @@ pub fn rest(name: &str, method: &'static str, path: &str, inner: &str) -> Ask {
 pub fn form(service: &str, name: &str, parameters: &[(&str, &str)]) -> Ask {
     let (service, version) = match service {
         "iam" => (Service::Iam, "2010-05-08"),
+        "elasticloadbalancing" => (Service::LoadBalancing, "2015-12-01"),
         _ => (Service::Sts, "2011-06-15"),
     };
     let mut body = format!("Action={name}&Version={version}");

@@ -106,7 +106,7 @@ fn kind(
     }
     let found = listener.certificates.iter();
     let found: Result<Vec<Certificate>, String> = found.map(|arn| certificates.find(arn)).collect();
-    let (found, minimum) = (found?, minimum(listener));
+    let (found, minimum) = (found?, minimum(listener.ssl_policy.as_deref()));
     let wrong = |cause: runtime::TlsError| cause.to_string();
     if listener.protocol == Protocol::Https {
         let tls = ListenerTls::https(&found, minimum, balancer.takes_http2()).map_err(wrong)?;
@@ -123,11 +123,10 @@ fn kind(
     Ok(ListenerKind::Tls(tls))
 }
 
-/// The oldest TLS that a listener's security policy has, of those that are spoken here. Policies of
-/// TLS 1.3 alone are named so.
-fn minimum(listener: &Listener) -> TlsMinimum {
-    let policy = listener.ssl_policy.as_deref().unwrap_or_default();
-    match policy.starts_with("ELBSecurityPolicy-TLS13-1-3-") {
+/// The oldest TLS that a security policy has, of those that are spoken here. Policies of TLS 1.3
+/// alone are named so.
+fn minimum(policy: Option<&str>) -> TlsMinimum {
+    match policy.is_some_and(|policy| policy.starts_with("ELBSecurityPolicy-TLS13-1-3-")) {
         true => TlsMinimum::Tls13,
         false => TlsMinimum::Tls12,
     }
@@ -153,5 +152,28 @@ fn options(balancer: &LoadBalancer, listener: &Listener) -> HttpOptions {
         forwarded_port: balancer.forwards_client_port(),
         tls_headers: balancer.tells_tls(),
         server_header: listener.shows_server(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_of_tls_1_3_alone_is_known_by_its_name() {
+        for (policy, expected) in [
+            (None, TlsMinimum::Tls12),
+            (Some("ELBSecurityPolicy-2016-08"), TlsMinimum::Tls12),
+            (
+                Some("ELBSecurityPolicy-TLS13-1-2-2021-06"),
+                TlsMinimum::Tls12,
+            ),
+            (
+                Some("ELBSecurityPolicy-TLS13-1-3-2021-06"),
+                TlsMinimum::Tls13,
+            ),
+        ] {
+            assert_eq!(minimum(policy), expected, "{policy:?}");
+        }
     }
 }

@@ -28,6 +28,10 @@ impl Way {
                 return None;
             }
         };
+        if !self.balancers.allows(picked.address.ip()) {
+            tracing::debug!(target = %picked.address, "no target may have this address any more");
+            return None;
+        }
         let group = forwarding.group();
         Some(Target {
             endpoint: picked.address,

@@ -61,7 +61,7 @@ pub(super) struct BalancersSite {
     way: Arc<Way>,
     certificates: Certificates,
     flows: Arc<ZoneFlows>,
-    _balancer: Arc<Balancer>,
+    balancer: Arc<Balancer>,
 }
 
 /// What a Region is opened with for them.
@@ -114,7 +114,7 @@ impl BalancersSite {
             way,
             certificates,
             flows,
-            _balancer: balancer,
+            balancer,
         })
     }
 
@@ -215,6 +215,16 @@ impl BalancersSite {
             row["target_statuses"] = json!(classes(&counters.targets));
             row["bytes_in"] = json!(counters.received.get());
             row["bytes_out"] = json!(counters.sent.get());
+        } else if listener.protocol == Protocol::Tls {
+            let states = self.balancer.listeners();
+            let found = states.iter().find(|state| state.address == place.address);
+            if let Some(state) = found {
+                let counts = &state.counts;
+                row["requests"] = json!(counts.requests);
+                row["open"] = json!(counts.open);
+                row["refused"] = json!(counts.handshakes_failed);
+                row["failed"] = json!(counts.failed_attempts);
+            }
         } else if let Some(counts) = flows {
             row["requests"] = json!(counts.came);
             row["open"] = json!(counts.live());

@@ -170,6 +170,10 @@ impl Exchange for Request {
             Leads::Answered(status) => return self.unserved(*status),
         };
         match self.way.with(|with| forwarding.pick(&self.tried, with)) {
+            Ok(picked) if !self.way.balancers.allows(picked.address.ip()) => {
+                tracing::debug!(target = %picked.address, "no target may have this address any more");
+                self.unserved(503)
+            }
             Ok(picked) => {
                 let group = &picked.group;
                 let target = HttpTarget {
