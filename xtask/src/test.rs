@@ -121,6 +121,7 @@ fn tools() -> Result<()> {
         ("dig", "bind9-dnsutils"),
         ("nsd", "nsd"),
         ("knotd", "knot"),
+        ("bird", "bird2"),
         ("rclone", "rclone"),
         ("s3cmd", "s3cmd"),
         ("node", "nodejs"),

@@ -1,5 +1,6 @@
 //! The `causeway` binary: reads the command line and carries out one command.
 
+mod announce;
 mod cli;
 mod commands;
 mod control;
@@ -63,6 +64,7 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
         Command::Fault(command) => commands::fault(command),
         Command::Council(command) => commands::council(command),
         Command::Gameday(command) => gameday::gameday(command),
+        Command::Announce(options) => announce::announce(options),
         Command::Region(arguments) => site::run_region(&arguments.config),
         Command::Edge(arguments) => site::run_edge(&arguments.config),
         Command::Guard => {
@@ -72,10 +74,14 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
     }
 }
 
-/// Logs go to stderr: a site's to its log file, which is all of them from `info` on; a command's
-/// to the terminal, from `warn` on. `CAUSEWAY_LOG` (as in `debug`, `runtime=debug`) says otherwise.
+/// Logs go to stderr: a site's to its log file, and those of what stands beside an edge, which is
+/// all of them from `info` on; a command's to the terminal, from `warn` on. `CAUSEWAY_LOG` (as in
+/// `debug`, `runtime=debug`) says otherwise.
 fn log(command: &Command) {
-    let is_site = matches!(command, Command::Region(_) | Command::Edge(_));
+    let is_site = matches!(
+        command,
+        Command::Region(_) | Command::Edge(_) | Command::Announce(_)
+    );
     let default = if is_site { "info" } else { "warn" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("CAUSEWAY_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));

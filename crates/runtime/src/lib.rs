@@ -7,7 +7,9 @@
               and starts processes, so that no other has to"
 )]
 
+mod alive;
 mod balance;
+mod bird;
 mod client;
 mod descriptors;
 mod dns;
@@ -20,6 +22,7 @@ mod probe;
 mod process;
 mod tasks;
 
+pub use alive::{AliveCheck, AliveError};
 pub use balance::{
     Answer, Balance, BalanceListener, Balancer, BalancerCounts, BalancerError, BalancerLimits,
     BalancerListenerState, BalancerOptions, Certificate, Classification, ClientVersion, DesyncMode,
@@ -27,6 +30,7 @@ pub use balance::{
     ListenerTls, Next, Outcome, RefusedRequest, RequestHead, TargetVersion, Tier, TlsFacts,
     TlsMinimum,
 };
+pub use bird::{BirdError, BirdLine, BirdSocket};
 pub use client::{ClientConnection, ClientError, Lookup, LookupError, Resolved};
 pub use dns::{
     DnsAddress, DnsCounts, DnsQuery, MAX_QUERY, MAX_TCP_REPLY, MAX_UDP_REPLY, Origin, Relay,

@@ -1,0 +1,286 @@
+//! Whether a site announces its addresses: what it sees of itself and of others goes in, what is to
+//! be told to the router comes out. Pure: no clock, no socket.
+//!
+//! A site withdraws only because it can't serve itself, never because it hears nobody else, and not
+//! while fewer than so many others are seen to serve: when all fail the same check, they all stay.
+
+use types::{Monotonic, Span};
+
+/// By what it is decided.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// So many failures in a row are an inability to serve.
+    pub failures: u32,
+    /// So many other sites must be seen to serve for this one to withdraw.
+    pub minimum_others: usize,
+    /// How long it must have served since it was withdrawn to be announced again; with each further
+    /// withdrawal twice as long ...
+    pub settle: Span,
+    /// ... but no longer than this ...
+    pub settle_most: Span,
+    /// ... until it was announced for so long without another.
+    pub calm: Span,
+}
+
+/// What is seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// This site serves.
+    pub serving: bool,
+    /// So many others do.
+    pub others: usize,
+}
+
+/// What the router is to be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// Clients may come here.
+    Announced,
+    /// They may not.
+    Withdrawn,
+}
+
+/// Why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// It serves.
+    Serves,
+    /// It failed so often in a row, which may be nothing.
+    Failing(u32),
+    /// It doesn't serve, but only so many others do: it stays as it is.
+    TooFewOthers(usize),
+    /// It doesn't serve.
+    Fails,
+    /// It serves again, and must do so for that long yet.
+    Settles(Span),
+}
+
+/// What is to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Verdict {
+    /// What the router is to be told; nothing as long as too little was seen since the start.
+    pub wanted: Option<Wanted>,
+    /// Why.
+    pub why: Why,
+}
+
+/// Decides for one site.
+#[derive(Clone, Debug)]
+pub struct Decider {
+    rules: Rules,
+    wanted: Option<Wanted>,
+    failed: u32,
+    serving_since: Option<Monotonic>,
+    withdrawals: u32,
+    withdrawn: Monotonic,
+}
+
+impl Decider {
+    /// One that has seen nothing.
+    pub fn new(rules: Rules) -> Decider {
+        Decider {
+            rules,
+            wanted: None,
+            failed: 0,
+            serving_since: None,
+            withdrawals: 0,
+            withdrawn: Monotonic(0),
+        }
+    }
+
+    /// What is to be after this was seen.
+    pub fn step(&mut self, now: Monotonic, seen: Seen) -> Verdict {
+        if now - self.withdrawn >= self.rules.calm {
+            let is_withdrawn = self.wanted == Some(Wanted::Withdrawn);
+            self.withdrawals = self.withdrawals.min(u32::from(is_withdrawn));
+        }
+        let why = match seen.serving {
+            true => self.serves(now, seen.others),
+            false => self.fails(now, seen.others),
+        };
+        let wanted = self.wanted;
+        Verdict { wanted, why }
+    }
+
+    fn serves(&mut self, now: Monotonic, others: usize) -> Why {
+        self.failed = 0;
+        let since = *self.serving_since.get_or_insert(now);
+        let settled = since + self.settle();
+        // Where others serve meanwhile there is no haste.
+        let must_settle = others >= self.rules.minimum_others;
+        if self.wanted == Some(Wanted::Withdrawn) && must_settle && now < settled {
+            return Why::Settles(settled - now);
+        }
+        self.wanted = Some(Wanted::Announced);
+        Why::Serves
+    }
+
+    fn fails(&mut self, now: Monotonic, others: usize) -> Why {
+        self.serving_since = None;
+        self.failed = self.failed.saturating_add(1);
+        if self.wanted == Some(Wanted::Withdrawn) {
+            return Why::Fails;
+        }
+        if self.failed < self.rules.failures {
+            return Why::Failing(self.failed);
+        }
+        if others < self.rules.minimum_others {
+            return Why::TooFewOthers(others);
+        }
+        // Before it has ever served there is nothing to be damped.
+        if self.wanted == Some(Wanted::Announced) {
+            self.withdrawals = self.withdrawals.saturating_add(1);
+            self.withdrawn = now;
+        }
+        self.wanted = Some(Wanted::Withdrawn);
+        Why::Fails
+    }
+
+    fn settle(&self) -> Span {
+        let Some(doublings) = self.withdrawals.checked_sub(1) else {
+            return Span::ZERO;
+        };
+        let factor = 1_u64.checked_shl(doublings).unwrap_or(u64::MAX);
+        let span = Span(self.rules.settle.0.saturating_mul(factor));
+        span.min(self.rules.settle_most)
+    }
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Why::Serves => f.write_str("it serves"),
+            Why::Failing(times) => write!(f, "it failed {times} times in a row"),
+            Why::TooFewOthers(others) => write!(
+                f,
+                "it doesn't serve, but only {others} other sites are seen to: it stays"
+            ),
+            Why::Fails => f.write_str("it doesn't serve"),
+            Why::Settles(left) => {
+                let seconds = left.as_milliseconds() / 1000.0;
+                write!(f, "it serves again, and must for {seconds:.1} s yet")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Rules = Rules {
+        failures: 3,
+        minimum_others: 1,
+        settle: Span::seconds(5),
+        settle_most: Span::seconds(60),
+        calm: Span::seconds(600),
+    };
+
+    const SERVES: Seen = Seen {
+        serving: true,
+        others: 2,
+    };
+
+    const FAILS: Seen = Seen {
+        serving: false,
+        others: 2,
+    };
+
+    /// A decider and its clock.
+    struct Stand(Decider, u64);
+
+    impl Stand {
+        fn new() -> Stand {
+            Stand(Decider::new(RULES), 1_000_000_000)
+        }
+
+        /// Sees that, so often, a second apart.
+        fn see(&mut self, times: usize, seen: Seen) -> Verdict {
+            let mut last = None;
+            for _ in 0..times {
+                self.1 += 1_000_000;
+                last = Some(self.0.step(Monotonic(self.1), seen));
+            }
+            last.unwrap()
+        }
+    }
+
+    #[test]
+    fn it_is_announced_once_it_serves_and_withdrawn_after_so_many_failures_in_a_row() {
+        let mut stand = Stand::new();
+        assert_eq!(stand.see(1, FAILS).wanted, None);
+        assert_eq!(stand.see(1, SERVES).wanted, Some(Wanted::Announced));
+        for _ in 0..5 {
+            assert_eq!(stand.see(2, FAILS).why, Why::Failing(2));
+            assert_eq!(stand.see(1, SERVES).wanted, Some(Wanted::Announced));
+        }
+        assert_eq!(stand.see(3, FAILS).wanted, Some(Wanted::Withdrawn));
+    }
+
+    #[test]
+    fn before_it_has_served_it_is_withdrawn_and_then_announced_at_once() {
+        let mut stand = Stand::new();
+        assert_eq!(stand.see(3, FAILS).wanted, Some(Wanted::Withdrawn));
+        assert_eq!(stand.see(1, SERVES).wanted, Some(Wanted::Announced));
+    }
+
+    #[test]
+    fn it_stays_while_too_few_others_are_seen_to_serve() {
+        let alone = Seen { others: 0, ..FAILS };
+        let mut stand = Stand::new();
+        stand.see(1, SERVES);
+        let verdict = stand.see(100, alone);
+        assert_eq!(verdict.wanted, Some(Wanted::Announced));
+        assert_eq!(verdict.why, Why::TooFewOthers(0));
+        assert_eq!(stand.see(1, FAILS).wanted, Some(Wanted::Withdrawn));
+        // What is withdrawn, and is all that's left, waits for nothing once it serves.
+        let alone = Seen {
+            others: 0,
+            ..SERVES
+        };
+        assert_eq!(stand.see(1, alone).wanted, Some(Wanted::Announced));
+    }
+
+    #[test]
+    fn hearing_nobody_is_no_reason_to_withdraw() {
+        let mut stand = Stand::new();
+        let alone = Seen {
+            others: 0,
+            ..SERVES
+        };
+        assert_eq!(stand.see(1000, alone).wanted, Some(Wanted::Announced));
+    }
+
+    #[test]
+    fn each_further_withdrawal_takes_twice_as_long_to_settle_until_it_is_calm() {
+        let mut stand = Stand::new();
+        stand.see(1, SERVES);
+        for seconds in [5, 10, 20, 40, 60, 60] {
+            stand.see(3, FAILS);
+            let first = stand.see(1, SERVES);
+            assert_eq!(first.why, Why::Settles(Span::seconds(seconds)));
+            // A failure meanwhile begins it anew.
+            stand.see(1, FAILS);
+            let settling = stand.see(seconds as usize, SERVES);
+            assert_eq!(settling.wanted, Some(Wanted::Withdrawn));
+            assert_eq!(stand.see(1, SERVES).wanted, Some(Wanted::Announced));
+        }
+        stand.see(700, SERVES);
+        stand.see(3, FAILS);
+        assert_eq!(stand.see(1, SERVES).why, Why::Settles(Span::seconds(5)));
+    }
+
+    #[test]
+    fn one_that_flaps_is_announced_ever_more_rarely() {
+        let mut stand = Stand::new();
+        let mut announced = 0;
+        let mut before = None;
+        for second in 0..600 {
+            let seen = if second / 6 % 2 == 0 { SERVES } else { FAILS };
+            let wanted = stand.see(1, seen).wanted;
+            announced += usize::from(wanted == Some(Wanted::Announced) && wanted != before);
+            before = wanted;
+        }
+        assert_eq!(announced, 2, "the first, and after five seconds once more");
+    }
+}

@@ -1,0 +1,224 @@
+//! `causeway announce`: beside an edge, tells BIRD to announce the site's addresses while it
+//! serves, and to withdraw them when it can't. It is the edge's watchdog: a process of its own, so
+//! that an edge that is dead or hangs is withdrawn all the same. It carries no flow and routes
+//! nothing.
+
+mod bird;
+mod decide;
+mod prefix;
+mod settings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::future::join_all;
+use runtime::{AliveCheck, BirdError, BirdSocket, SystemEnvironment, Termination};
+use types::{Environment, Monotonic, Span};
+
+use crate::cli;
+use crate::failure::Failure;
+use crate::files::{self, Readers};
+use crate::output;
+use decide::{Decider, Seen, Verdict, Wanted, Why};
+use settings::Plan;
+
+/// How long BIRD may take to answer.
+const BIRD_WAIT: Duration = Duration::from_secs(2);
+
+/// How often BIRD is told what is wanted though nothing has changed: it may have been restarted.
+const TELL_EVERY: Span = Span::seconds(1);
+
+/// How often others are looked at while this site serves.
+const OTHERS_EVERY: Span = Span::seconds(1);
+
+/// Announces until it is asked to end. What is announced then stays so.
+pub fn announce(options: &cli::Announce) -> Result<(), Failure> {
+    let plan = Plan::read(&options.config)?;
+    if options.print {
+        return output::print(bird::configuration(&plan));
+    }
+    let ended = runtime::run(0, run(Arc::new(plan)));
+    ended.map_err(anyhow::Error::from)?
+}
+
+async fn run(plan: Arc<Plan>) -> Result<(), Failure> {
+    let mut termination = Termination::listen().context("can't listen for signals")?;
+    let environment = Arc::new(SystemEnvironment::new());
+    let is_new = write_configuration(&plan)?;
+    let announcer = Announcer {
+        environment,
+        others: 0,
+        looked: None,
+        decider: Decider::new(plan.rules),
+        router: Router {
+            socket: None,
+            must_configure: is_new,
+            told: None,
+            was_reached: true,
+        },
+        said: None,
+        plan,
+    };
+    tokio::select! {
+        () = announcer.run() => {}
+        signal = termination.next() => {
+            tracing::info!("{signal}: what is announced stays so");
+        }
+    }
+    Ok(())
+}
+
+/// Writes BIRD's configuration; true if it is another now.
+fn write_configuration(plan: &Plan) -> Result<bool, Failure> {
+    let text = bird::configuration(plan);
+    let file = &plan.bird_configuration;
+    if file.exists() && files::read(file)? == text {
+        return Ok(false);
+    }
+    files::write(file, &text, Readers::Anyone)?;
+    Ok(true)
+}
+
+/// What looks after the site.
+struct Announcer {
+    plan: Arc<Plan>,
+    environment: Arc<SystemEnvironment>,
+    /// How many other sites are seen to serve, and since when that is known.
+    others: usize,
+    looked: Option<Monotonic>,
+    decider: Decider,
+    router: Router,
+    /// What was said last, for people.
+    said: Option<(Option<Wanted>, String)>,
+}
+
+impl Announcer {
+    async fn run(mut self) {
+        loop {
+            let failed = failures(&self.plan.checks, self.plan.wait).await;
+            self.look_at_others(!failed.is_empty()).await;
+            let now = self.environment.now().monotonic;
+            let seen = Seen {
+                serving: failed.is_empty(),
+                others: self.others,
+            };
+            let verdict = self.decider.step(now, seen);
+            self.say(&verdict, &failed);
+            if let Some(wanted) = verdict.wanted {
+                self.router.tell(&self.plan, wanted, now).await;
+            }
+            let next = self.environment.now().monotonic + self.plan.interval.into();
+            self.environment.sleep_until(next).await;
+        }
+    }
+
+    /// Counts the other sites that are seen to serve: now, if this one doesn't. What was seen
+    /// before it failed may have failed with it, and then nobody must withdraw.
+    async fn look_at_others(&mut self, must: bool) {
+        let now = self.environment.now().monotonic;
+        let is_known = self.looked.is_some_and(|at| now < at + OTHERS_EVERY);
+        if is_known && !must {
+            return;
+        }
+        let of = self.plan.others.len();
+        let serving = of - failures(&self.plan.others, self.plan.wait).await.len();
+        if self.others != serving {
+            tracing::info!("{serving} of {of} other sites are seen to serve");
+        }
+        self.others = serving;
+        self.looked = Some(now);
+    }
+
+    /// Says what changes, once each time.
+    fn say(&mut self, verdict: &Verdict, failed: &[String]) {
+        // How long it takes yet is another every time.
+        let why = match verdict.why {
+            Why::Settles(_) => "it serves again".to_owned(),
+            Why::Failing(_) => "it fails".to_owned(),
+            other => other.to_string(),
+        };
+        let said = Some((verdict.wanted, why));
+        if self.said == said {
+            return;
+        }
+        self.said = said;
+        let what = match verdict.wanted {
+            Some(Wanted::Announced) => "announced",
+            Some(Wanted::Withdrawn) => "withdrawn",
+            None => "as it was before",
+        };
+        let failed = failed.join("; ");
+        tracing::info!(failed, "{what}: {}", verdict.why);
+    }
+}
+
+/// Makes those checks, all at once; what failed, and why.
+async fn failures(checks: &[AliveCheck], wait: Duration) -> Vec<String> {
+    let asked = checks.iter().map(|check| async move {
+        let answer = check.ask(wait).await;
+        answer.err().map(|cause| format!("{check}: {cause}"))
+    });
+    let asked = join_all(asked).await;
+    asked.into_iter().flatten().collect()
+}
+
+/// BIRD, as it is told.
+struct Router {
+    socket: Option<BirdSocket>,
+    /// There is a new configuration that it hasn't read.
+    must_configure: bool,
+    /// What it was told last, and when.
+    told: Option<(Wanted, Monotonic)>,
+    was_reached: bool,
+}
+
+impl Router {
+    /// Tells it, if it hasn't been told just now. A failure is tried again with the next call.
+    async fn tell(&mut self, plan: &Plan, wanted: Wanted, now: Monotonic) {
+        let is_told = self
+            .told
+            .is_some_and(|(told, at)| told == wanted && now < at + TELL_EVERY);
+        if is_told {
+            return;
+        }
+        match self.try_telling(plan, wanted).await {
+            Ok(changed) => {
+                for change in changed {
+                    tracing::info!("BIRD: {change}");
+                }
+                self.told = Some((wanted, now));
+                self.was_reached = true;
+            }
+            Err(cause) => {
+                self.socket = None;
+                if self.was_reached {
+                    tracing::error!(%cause, "BIRD isn't told: trying again");
+                }
+                self.was_reached = false;
+            }
+        }
+    }
+
+    /// Gives what has changed.
+    async fn try_telling(&mut self, plan: &Plan, wanted: Wanted) -> Result<Vec<String>, BirdError> {
+        let mut socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => BirdSocket::connect(&plan.control_socket, BIRD_WAIT).await?,
+        };
+        let mut changed = Vec::new();
+        if self.must_configure {
+            let lines = socket.ask("configure").await?;
+            changed.extend(lines.into_iter().map(|line| line.text));
+            self.must_configure = false;
+        }
+        for command in bird::commands(plan, wanted) {
+            let lines = socket.ask(&command).await?;
+            // 9: disabled, 11: enabled; 8 and 10: it was so already.
+            let done = lines.into_iter().filter(|line| matches!(line.code, 9 | 11));
+            changed.extend(done.map(|line| line.text));
+        }
+        self.socket = Some(socket);
+        Ok(changed)
+    }
+}
