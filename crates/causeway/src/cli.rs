@@ -2,21 +2,23 @@
 
 mod accelerator;
 mod announce;
+mod balancer;
 mod conflicts;
 mod council;
 mod endpoint;
+mod explain;
 mod fault;
 mod identity;
 
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use types::{Place, Region, ZoneLetter};
+use types::{Region, ZoneLetter};
 
 use crate::duration;
 use crate::failure::Failure;
@@ -25,9 +27,11 @@ use crate::lab::{HealthInterval, KeySource, Webhook};
 
 pub use accelerator::{AcceleratorCommand, ExplainFlow};
 pub use announce::Announce;
+pub use balancer::{BalancerCommand, ExplainRequest};
 pub use conflicts::Conflicts;
 pub use council::Council;
 pub use endpoint::EndpointArguments;
+pub use explain::Explain;
 pub use fault::{FaultCommand, LeaseArguments};
 pub use identity::{Explain as IdentityExplain, IdentityCommand, PolicyCommand};
 
@@ -111,6 +115,13 @@ pub enum Command {
     /// node, and targets with their health
     #[command(after_help = "Examples:\n  causeway balancers\n  causeway balancers --json")]
     Balancers(Query),
+    /// Look into a load balancer
+    #[command(
+        subcommand,
+        after_help = "Load balancers are made through Elastic Load Balancing's own API, by any of \
+        its tools.\n\nExample:\n  causeway balancer explain 127.32.1.1:8088 --path /orders"
+    )]
+    Balancer(BalancerCommand),
     /// Check every Region's data and that replicas agree
     #[command(
         after_help = "Exit code 0: everything was checked, is sound, and all replicas agree. \
@@ -308,20 +319,6 @@ pub struct Status {
 }
 
 #[derive(Args, Debug)]
-pub struct Explain {
-    /// The name that is asked for
-    pub name: String,
-    /// The type of record
-    #[arg(long = "type", value_name = "TYPE", default_value = "A")]
-    pub kind: String,
-    /// Who asks: an address, or a place (`causeway places` lists them)
-    #[arg(long, value_name = "IP|PLACE", value_parser = client)]
-    pub from: Option<IpAddr>,
-    #[command(flatten)]
-    pub query: Query,
-}
-
-#[derive(Args, Debug)]
 pub struct Places {
     /// Print JSON
     #[arg(long)]
@@ -407,17 +404,6 @@ fn health_interval(text: &str) -> Result<HealthInterval, String> {
     }
 }
 
-/// An address, or the first one of a place.
-fn client(text: &str) -> Result<IpAddr, String> {
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
-    let place = text.parse().map(|region| Place(region).address(1).into());
-    place.map_err(|_| {
-        format!("'{text}' is neither an address nor a place; `causeway places` lists the places")
-    })
-}
-
 fn limit(text: &str) -> Result<u32, String> {
     whole(text, 1..=10_000, "the limit")
 }
@@ -480,6 +466,8 @@ mod tests {
             "causeway explain app.example.com --from 192.0.2.1",
             "causeway accelerator explain 127.80.1.2:443 --from eu-west-1 --json",
             "causeway accelerator explain 127.80.1.2:53 --from 192.0.2.1:4000 --udp",
+            "causeway balancer explain 127.32.1.1:80 --path /x?y --host a.test --from eu-west-1",
+            "causeway balancer explain 127.32.1.1:80 --header X-Kind:robot --method POST --json",
             "causeway flows --json",
             "causeway verify --json",
             "causeway rotate --json",

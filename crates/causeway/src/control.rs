@@ -20,7 +20,7 @@ use types::{AvailabilityZone, FaultTarget, Region, SiteName, Timestamp};
 use crate::failure::{ExitCode, Failure};
 use crate::faults::{Fault, FaultId};
 use crate::listing::PageStart;
-use crate::protocol::{ExplainQuestion, FlowQuestion, LinkState};
+use crate::protocol::{ExplainQuestion, FlowQuestion, LinkState, RequestQuestion};
 use crate::supervisor::EntryReport;
 
 /// The signing name of the control API.
@@ -108,6 +108,8 @@ pub enum Command {
     Flows,
     /// What each Region's load balancers carry.
     Balancers,
+    /// What a load balancer would do with that request.
+    ExplainRequest(RequestQuestion),
     /// Who may call, and changes of it.
     Identity {
         /// What is asked.

@@ -58,6 +58,7 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
         Command::Accelerator(command) => commands::accelerator(command),
         Command::Flows(query) => commands::flows(query),
         Command::Balancers(query) => commands::balancers(query),
+        Command::Balancer(command) => commands::balancer(command),
         Command::Verify(query) => commands::verify(query),
         Command::Rotate(query) => commands::rotate(query),
         Command::Identity(command) => commands::identity(command),

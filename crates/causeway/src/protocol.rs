@@ -283,6 +283,9 @@ pub enum Question {
     Flows,
     /// What came to a Region's load balancers, and where it went.
     Balancers,
+    /// What a load balancer's node of a Region would do with a request, and why; null: none of its
+    /// nodes listens there.
+    ExplainRequest(RequestQuestion),
     /// Who may call, and changes of it: an [`IdentityAnswer`].
     Identity(OperatorQuestion),
 }
@@ -323,6 +326,25 @@ pub struct FlowQuestion {
     pub to: SocketAddr,
     /// It is by UDP, not by TCP.
     pub datagrams: bool,
+}
+
+/// A request to a load balancer whose way is to be explained.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RequestQuestion {
+    /// The client; its port is 0 where none was named.
+    pub from: SocketAddr,
+    /// The node's address and the listener's port.
+    pub to: SocketAddr,
+    /// The method.
+    pub method: String,
+    /// The host that is asked; none: the address.
+    pub host: Option<String>,
+    /// The path from `/` on.
+    pub path: String,
+    /// What follows `?`.
+    pub query: Option<String>,
+    /// Further header fields.
+    pub headers: Vec<(String, String)>,
 }
 
 /// A part of one Region's ledger.

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use clap::{Args, Subcommand};
 
-use super::{Query, client};
+use super::Query;
+use super::explain::client;
 
 #[derive(Subcommand, Debug)]
 pub enum AcceleratorCommand {
@@ -35,13 +36,14 @@ pub struct ExplainFlow {
     pub query: Query,
 }
 
-fn socket(text: &str) -> Result<SocketAddr, String> {
+/// An address and a port.
+pub(super) fn socket(text: &str) -> Result<SocketAddr, String> {
     let wrong = || format!("'{text}' is not an address and a port, as in 127.80.4.7:443");
     text.parse().map_err(|_| wrong())
 }
 
 /// An address with its port; without one, or of a place, port 0.
-fn client_socket(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn client_socket(text: &str) -> Result<SocketAddr, String> {
     match text.parse() {
         Ok(address) => Ok(address),
         Err(_) => Ok(SocketAddr::new(client(text)?, 0)),

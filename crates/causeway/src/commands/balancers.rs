@@ -1,13 +1,20 @@
-//! `causeway balancers`: what came to load balancers' nodes, and how the targets behind are.
+//! `causeway balancers` and `causeway balancer explain`: what came to load balancers' nodes, how the
+//! targets behind are, and what would become of a request.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde_json::Value;
 use types::ByteSize;
 
-use super::{ask, rows};
-use crate::cli::Query;
+use super::{ask, read, rows};
+use crate::cli::{BalancerCommand, ExplainRequest, Query};
 use crate::control::Command;
 use crate::failure::Failure;
 use crate::output::{self, Table};
+use crate::protocol::RequestQuestion;
+
+/// Whose request it is where nobody is named: a client's on this machine that is in no place.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Prints the Regions' counters.
 pub fn balancers(query: &Query) -> Result<(), Failure> {
@@ -17,6 +24,38 @@ pub fn balancers(query: &Query) -> Result<(), Failure> {
     }
     let regions = rows(&answer, "regions");
     output::print(format!("{}\n{}", listeners(&regions), targets(&regions)))
+}
+
+/// Prints what is asked of load balancers.
+pub fn balancer(command: &BalancerCommand) -> Result<(), Failure> {
+    match command {
+        BalancerCommand::Explain(question) => explain(question),
+    }
+}
+
+fn explain(command: &ExplainRequest) -> Result<(), Failure> {
+    let (path, query) = match command.path.split_once('?') {
+        Some((path, query)) => (path, Some(query.to_owned())),
+        None => (command.path.as_str(), None),
+    };
+    let question = RequestQuestion {
+        to: command.to,
+        from: command.from.unwrap_or(NOBODY),
+        method: command.method.clone(),
+        host: command.host.clone(),
+        path: path.to_owned(),
+        query,
+        headers: command.headers.clone(),
+    };
+    let mut answer = ask(&command.query.lab, &Command::ExplainRequest(question))?;
+    let lines: Vec<String> = read(answer["lines"].take())?;
+    if command.query.json {
+        if let Some(members) = answer.as_object_mut() {
+            members.remove("lines");
+        }
+        return output::print_json(&answer);
+    }
+    output::print(format!("{}\n", lines.join("\n")))
 }
 
 fn listeners(regions: &[Value]) -> Table {

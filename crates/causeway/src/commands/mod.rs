@@ -31,7 +31,7 @@ use crate::files;
 use crate::lab::Lab;
 use crate::output;
 
-pub use balancers::balancers;
+pub use balancers::{balancer, balancers};
 pub use conflicts::conflicts;
 pub use council::council;
 pub use env::env;

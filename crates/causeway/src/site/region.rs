@@ -381,6 +381,7 @@ impl Site for RegionSite {
                     Ok(json!(format!("{own}{balancers}")))
                 }
                 Question::Balancers => Ok(self.balancers.counts()),
+                Question::ExplainRequest(question) => self.balancers.explain(&question),
                 Question::Verify => self.verify().await,
                 Question::Replicas => {
                     let replicas = self.region.replicas().await;

@@ -10,7 +10,7 @@ use super::Supervisor;
 use super::dns::place_of;
 use super::execute::{QUESTION_WAIT, STATUS_WAIT};
 use crate::failure::Failure;
-use crate::protocol::{FlowQuestion, Question, SiteCommand};
+use crate::protocol::{FlowQuestion, Question, RequestQuestion, SiteCommand};
 
 impl Supervisor {
     /// Has the edge that a client's flow would come to explain where it would go.
@@ -56,6 +56,32 @@ impl Supervisor {
             answer
         });
         json!({ "regions": regions.collect::<Vec<_>>(), "silent": silent })
+    }
+
+    /// Has the Region whose node listens there explain what it would do with a request.
+    pub(super) async fn explain_request(
+        &self,
+        question: RequestQuestion,
+    ) -> Result<Value, Failure> {
+        let to = question.to;
+        let question = Question::ExplainRequest(question);
+        let mut refusal = None;
+        for (name, answer) in self.ask_regions(&question, QUESTION_WAIT).await {
+            match answer {
+                Ok(Value::Null) => (),
+                Ok(mut explanation) => {
+                    explanation["region"] = json!(name);
+                    return Ok(explanation);
+                }
+                Err(CallError::Failed(why)) => refusal = Some(Failure::wrong_use(why)),
+                Err(_) => (),
+            }
+        }
+        let nobody = || {
+            let failure = format!("no load balancer of a Region that runs listens at {to}");
+            Failure::did_not_hold(failure).then("`causeway balancers` shows where they listen")
+        };
+        Err(refusal.unwrap_or_else(nobody))
     }
 
     /// The answers of the edges that answered, and who didn't, and why.

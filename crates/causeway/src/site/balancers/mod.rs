@@ -7,6 +7,7 @@ mod carrier;
 mod certificates;
 mod connections;
 mod counters;
+mod explain;
 mod facts;
 mod gzip;
 mod requests;

@@ -254,7 +254,7 @@ fn status_of(failure: Failure) -> u16 {
 
 impl Way {
     /// Decides with the time, randomness and the keys of cookies.
-    fn with<T>(&self, decide: impl FnOnce(&Circumstances<'_>) -> T) -> T {
+    pub(super) fn with<T>(&self, decide: impl FnOnce(&Circumstances<'_>) -> T) -> T {
         decide(&Circumstances {
             now: self.environment.now(),
             random: &|| self.environment.random(),
