@@ -408,6 +408,23 @@ class Application(Balancers, unittest.TestCase):
         self.assertIn(f"{node}:{port}", self.lab.run("balancers").stdout)
         self.assertIn("causeway_balancer_requests_total", self.lab.run("metrics").stdout)
 
+    def test_what_would_become_of_a_request_is_explained(self):
+        node, front, listener, group, _ = self.served("why", ["127.5.33.1", "127.5.33.2"])
+        self.rule(listener, 7, [{"Field": "path-pattern", "Values": ["/gone/*"]}], [
+            {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "410"}},
+        ])
+        explained = self.lab.json("balancer", "explain", f"{node}:{front}")
+        self.assertRegex(explained["decision"], r"^forwards to 127\.5\.33\.[12]:[0-9]+ of why: ")
+        self.assertEqual([rule["decides"] for rule in explained["rules"]], [False, True])
+        targets = explained["targets"]
+        self.assertEqual([target["state"] for target in targets], ["healthy", "healthy"])
+        self.assertEqual(sum(target["is_chosen"] for target in targets), 1)
+        said = self.lab.run("balancer", "explain", f"{node}:{front}", "--path", "/gone/x?y").stdout
+        self.assertIn("rule 7; path is /gone/*: yes (decides)\nanswers 410\n", said)
+        wrong = self.lab.run("balancer", "explain", f"{node}:{free_port()}", check=False)
+        self.assertEqual(wrong.returncode, 1, wrong.stderr)
+        self.assertIn("causeway balancers", wrong.stderr)
+
 
 class Network(Balancers, unittest.TestCase):
     """Network load balancers: TCP, UDP and TLS."""
