@@ -320,6 +320,95 @@ fn every_step_is_carried_out() {
     assert_eq!(report["failed_steps"].as_array().unwrap().len(), 0);
 }
 
+/// What can be done to an accelerator and to the application behind it.
+const BEHIND_AN_ACCELERATOR: &str = r#"
+title = "Behind an accelerator"
+[lab]
+regions = ["us-east-1", "eu-west-1"]
+delay_scale = 0
+health_interval = "200ms"
+app = "orders"
+[[table]]
+name = "Orders"
+regions = ["us-east-1", "eu-west-1"]
+[[accelerator]]
+name = "orders"
+regions = ["us-east-1", "eu-west-1"]
+check = "http"
+threshold = 1
+[[load]]
+name = "users"
+place = "us-east-1"
+client = "accelerator"
+rate = 20
+does = "get"
+path = "/health"
+accelerator = "orders"
+[[step]]
+at = "1s"
+do = "dial"
+accelerator = "orders"
+region = "us-east-1"
+to = 0
+[[step]]
+at = "3s"
+do = "dial"
+accelerator = "orders"
+region = "us-east-1"
+to = 100
+[[step]]
+at = "4s"
+do = "errors"
+region = "us-east-1"
+path = "/elsewhere"
+name = "errors"
+[[step]]
+at = "4500ms"
+do = "heal"
+fault = "errors"
+[[step]]
+at = "5s"
+do = "kill"
+site = "us-east-1/a/app"
+for = "300ms"
+every = "600ms"
+times = 3
+name = "flap"
+[[step]]
+at = "5800ms"
+do = "heal"
+fault = "flap"
+[[step]]
+at = "6s"
+do = "errors"
+region = "us-east-1"
+for = "500ms"
+[[step]]
+at = "7s"
+do = "pause"
+site = "us-east-1/app"
+[measure]
+length = "8s"
+sustained = "200ms"
+fault = "flap"
+[expect]
+that = [
+    "served_by.users.us-east-1 > 0",
+    "served_by.users.eu-west-1 > 0",
+    "requests == 160",
+]
+"#;
+
+#[test]
+fn dials_errors_and_flaps_are_carried_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "behind.toml", BEHIND_AN_ACCELERATOR);
+    let report = run(&file, &[]);
+    assert_eq!(report["failed_steps"].as_array().unwrap().len(), 0);
+    // Nobody asked the DNS for anything.
+    assert!(report["metrics"]["answered_percent.users.us-east-1"].is_null());
+}
+
 /// A scenario of one Region without an application.
 const SMALL: &str = r#"
 title = "Nothing happens"

@@ -22,7 +22,7 @@ macro_rules! shipped {
 }
 
 /// The shipped scenarios, in the order in which they are listed.
-const SHIPPED: [(&str, &str); 14] = shipped![
+const SHIPPED: [(&str, &str); 15] = shipped![
     "region-outage",
     "active-active-latency",
     "residency-geolocation",
@@ -37,6 +37,7 @@ const SHIPPED: [(&str, &str); 14] = shipped![
     "checker-only-partition",
     "all-unhealthy",
     "control-plane-away",
+    "edge-dies",
 ];
 
 /// The example application's file, beside this program's.
