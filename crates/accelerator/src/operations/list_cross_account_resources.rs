@@ -1,6 +1,6 @@
-//! `ListCrossAccountResources`: what an account may add as endpoints by other accounts' attachments.
-//! Attachments aren't built, so that nobody has given anybody any: the list is empty. Terraform asks
-//! for it wherever an endpoint is a load balancer.
+//! `ListCrossAccountResources`: what an account may add as endpoints by others' attachments. These
+//! aren't built, so that nobody has given anybody any: the list is empty. Terraform asks for it
+//! wherever an endpoint is a load balancer.
 
 use bytes::Bytes;
 use serde::Deserialize;
