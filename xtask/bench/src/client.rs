@@ -61,6 +61,28 @@ impl Client {
         self.signed(request, "dynamodb", Rules::JSON, body)
     }
 
+    /// Calls an operation of Global Accelerator; a status above 299 is an error with the server's
+    /// text.
+    pub fn accelerators(&self, operation: &str, input: &Value) -> Result<Value> {
+        let body = input.to_string();
+        let request = http::Request::post("/")
+            .header("host", self.address.to_string())
+            .header("content-type", "application/x-amz-json-1.1")
+            .header(
+                "x-amz-target",
+                format!("GlobalAccelerator_V20180706.{operation}"),
+            )
+            .body(())?;
+        let request = self.signed(request, "globalaccelerator", Rules::JSON, body.as_bytes())?;
+        let mut connection = Connection::new(self.address);
+        let (status, reply) = connection.exchange(&request)?;
+        if status > 299 {
+            let reply = String::from_utf8_lossy(reply);
+            bail!("{operation} was answered {status}: {reply}");
+        }
+        serde_json::from_slice(reply).context("the reply is no JSON")
+    }
+
     /// Calls an operation of a service of REST with XML; a status above 299 is an error with the
     /// server's text.
     pub fn rest(&self, service: &str, method: &str, path: &str, body: &str) -> Result<String> {

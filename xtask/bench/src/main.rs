@@ -13,6 +13,7 @@ mod client;
 mod connection;
 mod dns;
 mod engine;
+mod failover;
 mod flows;
 mod identity;
 mod items;
@@ -36,7 +37,7 @@ use clap::Parser;
 #[command(name = "cargo xtask bench", max_term_width = 100)]
 pub struct Arguments {
     /// Only the scenario of that name: start, writes, replication, memory, cut, peers, dns,
-    /// steering, identity, objects, flows, balancer
+    /// steering, identity, objects, flows, balancer, failover
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// How long one measured window of load is
@@ -85,6 +86,7 @@ fn main() -> Result<()> {
         Some(word) if word == balancer::SERVE => return balancer::serve(texts(words)),
         Some(word) if word == flows::serve::SERVE => return flows::serve::serve(texts(words)),
         Some(word) if word == flows::serve::ECHO => return flows::serve::echo(texts(words)),
+        Some(word) if word == failover::endpoint::SERVE => return failover::endpoint::serve(),
         Some(word) if word == flows::datagrams::LOAD => {
             return flows::datagrams::load(texts(words));
         }

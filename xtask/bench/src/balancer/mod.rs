@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use runtime::{
     Answer, Balance, BalanceListener, Balancer, BalancerLimits, BalancerOptions, Exchange, Failure,
     FlowEvent, FlowKey, HttpOptions, HttpTarget, ListenerKind, Next, Outcome, RefusedRequest,
-    RequestHead, StreamTarget, TargetVersion, Tried,
+    RequestHead, Target, TargetVersion, Tried,
 };
 
 use crate::flows::backend::{NGINX, NGINX_PACKAGES, nginx_head};
@@ -32,7 +32,7 @@ impl Balance for To {
 
     fn refused(&self, _: &RefusedRequest<'_>) {}
 
-    fn steer(&self, _: &FlowKey, _: &Tried) -> Option<StreamTarget> {
+    fn steer(&self, _: &FlowKey, _: &Tried) -> Option<Target> {
         None
     }
 

@@ -3,6 +3,7 @@
 mod balancer;
 mod cut;
 mod dns;
+mod failover;
 mod flows;
 mod identity;
 mod memory;
@@ -40,6 +41,7 @@ pub const ALL: &[(&str, Scenario)] = &[
     ("objects", objects::run),
     ("flows", flows::run),
     ("balancer", balancer::run),
+    ("failover", failover::run),
 ];
 
 /// How many connections load a server.
