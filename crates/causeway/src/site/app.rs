@@ -1,7 +1,7 @@
 //! The Region's one address for the user's application, 127.1.n.1: each connection is carried to a
-//! node of the load balancer that `up --app` made, or, while there is none, to an instance in a zone
-//! that lives; to the next one where one refuses. It looks into nothing and checks no health; that
-//! is the load balancer's.
+//! node of the load balancer that `up --app` made, or, while there is none, to an instance in a
+//! zone that lives; to the next one where one refuses. It looks into nothing and checks no health;
+//! that is the load balancer's.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

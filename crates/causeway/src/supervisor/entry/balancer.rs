@@ -12,8 +12,8 @@ use super::NAME;
 use crate::failure::Failure;
 use crate::gameday::api::{Api, ApiError, element, elements, required};
 
-/// Seconds between two checks of a target: the least that the service has (API, `CreateTargetGroup`,
-/// "HealthCheckIntervalSeconds").
+/// Seconds between two checks of a target: the least that the service has (API,
+/// `CreateTargetGroup`, "HealthCheckIntervalSeconds").
 const INTERVAL: u32 = 5;
 
 /// Seconds that a check may take.
