@@ -67,7 +67,7 @@ address, port, times = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 for _ in range(times):
     begun = time.monotonic()
     try:
-        with socket.create_connection((address, port), 0.2) as link:
+        with socket.create_connection((address, port), 0.5) as link:
             who = link.recv(10).decode() or "nobody"
     except OSError:
         who = "nobody"

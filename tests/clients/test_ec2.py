@@ -72,6 +72,8 @@ class Network(unittest.TestCase):
         cls.lab = Lab("--delay-scale", "0", "--regions", VIRGINIA)
         cls.addClassCleanup(cls.lab.close)
         cls.ec2 = cls.lab.client(VIRGINIA, "ec2")
+        # IAM's settings are the council's: from here on it decides.
+        cls.lab.route53(VIRGINIA)
 
     def test_the_operation_table_is_the_published_model(self):
         rows = self.lab.json("status", "--operations")
@@ -90,7 +92,7 @@ class Network(unittest.TestCase):
         subnets = self.ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])
         zones = [subnet["AvailabilityZone"] for subnet in subnets["Subnets"]]
         self.assertEqual(sorted(zones), ["us-east-1a", "us-east-1b", "us-east-1c"])
-        described = json.loads(self.lab.aws(VIRGINIA, "ec2", "describe-availability-zones").stdout)
+        described = self.lab.aws(VIRGINIA, "ec2", "describe-availability-zones")
         names = [zone["ZoneName"] for zone in described["AvailabilityZones"]]
         self.assertEqual(names, sorted(zones))
         answered = self.ec2.describe_vpc_attribute(VpcId=vpc, Attribute="enableDnsHostnames")

@@ -77,7 +77,7 @@ class Readme(unittest.TestCase):
             assigned = re.match(r"(\w+)=\$\(", command)
             if assigned:
                 value = self.shell(f"{command}; echo ${assigned[1]}").strip()
-                self.variables += f"{assigned[1]}={value}\n"
+                self.variables += f"{assigned[1]}='{value}'\n"
                 continue
             denied = command.startswith("causeway identity explain dynamodb:DeleteTable")
             printed = self.shell(command, expected=1 if denied else 0)

@@ -16,7 +16,12 @@ const JAVASCRIPT: &[&str] = &["@aws-sdk/client-s3@3.940.0", "@aws-sdk/lib-storag
 
 /// Tests that hardly compute and wait for minutes, as Terraform's provider does and requests that
 /// stand still: they run beside the others, each by itself.
-const WAITING: &[&str] = &["test_terraform_zones", "test_wire"];
+const WAITING: &[&str] = &[
+    "test_terraform_balancer_settings",
+    "test_terraform_balancers",
+    "test_terraform_zones",
+    "test_wire",
+];
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]

@@ -99,7 +99,11 @@ const OPERATIONS: &[Operation<Handler, Resources>] = &[
     not_built!("ListByoipCidrs", everything),
     not_built!("ListCrossAccountAttachments", everything),
     not_built!("ListCrossAccountResourceAccounts", everything),
-    not_built!("ListCrossAccountResources", everything),
+    built!(
+        "ListCrossAccountResources",
+        list_cross_account_resources,
+        everything
+    ),
     not_built!("ListCustomRoutingAccelerators", everything),
     not_built!("ListCustomRoutingEndpointGroups", named),
     not_built!("ListCustomRoutingListeners", named),

@@ -27,8 +27,8 @@ pub use balance::{
     Answer, Balance, BalanceListener, Balancer, BalancerCounts, BalancerError, BalancerLimits,
     BalancerListenerState, BalancerOptions, Certificate, Classification, ClientVersion, DesyncMode,
     End, Exchange, Failure, ForwardedFor, HeaderField, HttpOptions, HttpTarget, ListenerKind,
-    ListenerTls, Next, Outcome, RefusedRequest, RequestHead, TargetVersion, Tier, TlsFacts,
-    TlsMinimum,
+    ListenerTls, Next, Outcome, RefusedRequest, RequestHead, StreamTarget, TargetVersion, Tier,
+    TlsFacts, TlsMinimum,
 };
 pub use bird::{BirdError, BirdLine, BirdSocket};
 pub use client::{ClientConnection, ClientError, Lookup, LookupError, Resolved};

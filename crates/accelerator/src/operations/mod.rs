@@ -13,6 +13,7 @@ pub(crate) mod describe_accelerator_attributes;
 pub(crate) mod describe_endpoint_group;
 pub(crate) mod describe_listener;
 pub(crate) mod list_accelerators;
+pub(crate) mod list_cross_account_resources;
 pub(crate) mod list_endpoint_groups;
 pub(crate) mod list_listeners;
 pub(crate) mod list_tags_for_resource;

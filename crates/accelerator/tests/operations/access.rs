@@ -93,6 +93,11 @@ fn requests(api: &Api) -> Vec<(&'static str, Value, Vec<String>)> {
         ),
         ("ListAccelerators", json!({}), one(&"*".into())),
         (
+            "ListCrossAccountResources",
+            json!({"ResourceOwnerAwsAccountId": "111122223333"}),
+            one(&"*".into()),
+        ),
+        (
             "DescribeAccelerator",
             of(a, &accelerator),
             one(&accelerator),

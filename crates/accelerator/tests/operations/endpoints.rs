@@ -198,6 +198,28 @@ fn a_load_balancer_of_the_group_s_region_and_account_is_an_endpoint() {
 }
 
 #[test]
+fn nobody_is_given_anything_by_an_attachment() {
+    let fixture = fixture();
+    let of = |owner: &str| json!({"ResourceOwnerAwsAccountId": owner});
+    let api = &fixture.api;
+    let listed = api.ok("ListCrossAccountResources", of("111122223333"));
+    assert_eq!(listed, json!({"CrossAccountResources": []}));
+    for (body, code) in [
+        (json!({}), "InvalidArgumentException"),
+        (of("11112222333"), "InvalidArgumentException"),
+        (
+            json!({
+                "ResourceOwnerAwsAccountId": "111122223333",
+                "AcceleratorArn": "arn:aws:globalaccelerator::111122223333:accelerator/nowhere",
+            }),
+            "AcceleratorNotFoundException",
+        ),
+    ] {
+        assert_eq!(api.code("ListCrossAccountResources", body), code);
+    }
+}
+
+#[test]
 fn a_load_balancer_of_another_region_or_account_is_refused() {
     let fixture = fixture();
     let arn = known_balancer(&fixture, "app");

@@ -1,4 +1,5 @@
-//! The command line of a question to DNS whose answer is to be explained, and how a client is named.
+//! The command line of a question to DNS whose answer is to be explained, and how a client is
+//! named.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,5 @@
-//! `causeway balancers` and `causeway balancer explain`: what came to load balancers' nodes, how the
-//! targets behind are, and what would become of a request.
+//! `causeway balancers` and `causeway balancer explain`: what came to load balancers' nodes, how
+//! the targets behind are, and what would become of a request.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 

@@ -56,10 +56,20 @@ pub trait Balance: Send + Sync + 'static {
 
     /// Where a connection goes whose TLS was taken off, after these attempts; none if there is
     /// nowhere (else). As of flows' [`Steer`](crate::Steer).
-    fn steer(&self, flow: &FlowKey, tried: &Tried) -> Option<Target>;
+    fn steer(&self, flow: &FlowKey, tried: &Tried) -> Option<StreamTarget>;
 
     /// Something happened to a connection whose TLS was taken off, of the target with this token.
     fn note(&self, token: u32, event: FlowEvent);
+}
+
+/// Where a connection goes whose TLS was taken off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StreamTarget {
+    /// The target. A delay isn't added.
+    pub target: Target,
+    /// It is spoken to over TLS again, whatever certificate it shows (as Network Load Balancers
+    /// do). A PROXY header is sent before that.
+    pub tls: bool,
 }
 
 /// A request on its way, from its head to the end of its answer. Exactly one

@@ -11,13 +11,13 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
-use super::Failure;
 use super::framing::Length;
 use super::handle::Listening;
 use super::link::{Buffer, Link, Timer};
 use super::relay::{Relay, RelayError};
 use super::targets;
 use super::thread::{Local, Standing};
+use super::{Failure, StreamTarget};
 use crate::dns::proxy::{Header, ROOM};
 use crate::{FlowEnd, FlowEvent, FlowKey, FlowProtocol, MAX_ATTEMPTS, Target, Transport, Tried};
 
@@ -70,14 +70,6 @@ pub(super) async fn serve(
         to_client: 0,
         end: FlowEnd::Stopped,
     };
-    if target.proxy_header {
-        let mut room = [0; ROOM];
-        let length = Header::write(source, at.bound, Transport::Tcp, &mut room);
-        if upstream.write_all(&room[..length]).await.is_err() {
-            told.end = FlowEnd::ResetByEndpoint;
-            return;
-        }
-    }
     let (mut from_client, mut from_endpoint) = (Buffer::default(), Buffer::default());
     let mut up = Relay::new(Length::UntilClosed, false);
     let mut down = Relay::new(Length::UntilClosed, false);
@@ -115,16 +107,17 @@ async fn reach(local: &Local, at: &Listening, source: SocketAddr) -> Option<(Tar
     };
     let mut tried = Tried::default();
     while tried.count() < MAX_ATTEMPTS {
-        let target = local.balance.steer(&key, &tried)?;
+        let named = local.balance.steer(&key, &tried)?;
+        let target = named.target;
         let begun = Instant::now();
-        let made = tokio::time::timeout(local.limits.connect, targets::reach(target.endpoint));
+        let made = tokio::time::timeout(local.limits.connect, make(local, &key, &named));
         let event = match made.await.unwrap_or(Err(Failure::TimedOut)) {
-            Ok(stream) => {
+            Ok(link) => {
                 let after = begun.elapsed();
                 local
                     .balance
                     .note(target.token, FlowEvent::Connected { after });
-                return Some((target, Link::plain(stream)));
+                return Some((target, link));
             }
             Err(Failure::TimedOut) => FlowEvent::TimedOut,
             Err(Failure::Unable) => FlowEvent::Unable,
@@ -135,4 +128,24 @@ async fn reach(local: &Local, at: &Listening, source: SocketAddr) -> Option<(Tar
         tried.add(target.endpoint, target.token);
     }
     None
+}
+
+/// A connection to that target on which the client's bytes can follow.
+async fn make(local: &Local, key: &FlowKey, named: &StreamTarget) -> Result<Link, Failure> {
+    let mut stream = targets::reach(named.target.endpoint).await?;
+    if named.target.proxy_header {
+        let mut room = [0; ROOM];
+        let length = Header::write(key.from, key.to, Transport::Tcp, &mut room);
+        let written = stream.write_all(&room[..length]).await;
+        written.map_err(|_| Failure::Refused)?;
+    }
+    match named.tls {
+        true => {
+            local
+                .targets
+                .secure_stream(stream, named.target.endpoint)
+                .await
+        }
+        false => Ok(Link::plain(stream)),
+    }
 }

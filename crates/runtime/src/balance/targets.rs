@@ -14,7 +14,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tokio_rustls::{TlsConnector, TlsStream};
+use tokio_rustls::{TlsConnector, TlsStream, client};
 
 use super::link::{Buffer, Link};
 use super::tls::HTTP2;
@@ -49,13 +49,16 @@ pub(super) struct Targets {
 pub(super) struct Connectors {
     http1: TlsConnector,
     http2: TlsConnector,
+    /// For what isn't known to be HTTP.
+    stream: TlsConnector,
 }
 
 impl Connectors {
     pub(super) fn new() -> Result<Connectors, Error> {
         Ok(Connectors {
-            http1: connector(b"http/1.1")?,
-            http2: connector(HTTP2)?,
+            http1: connector(&[b"http/1.1"])?,
+            http2: connector(&[HTTP2])?,
+            stream: connector(&[])?,
         })
     }
 }
@@ -117,6 +120,16 @@ impl Targets {
         })
     }
 
+    /// TLS over that connection to a target, for what isn't known to be HTTP.
+    pub(super) async fn secure_stream(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+    ) -> Result<Link, Failure> {
+        let secured = secure(&self.connectors.stream, stream, address).await?;
+        Ok(Link::secure(TlsStream::Client(secured)))
+    }
+
     async fn make(&self, target: &HttpTarget) -> Result<Link, Failure> {
         let stream = reach(target.address).await?;
         if !target.tls {
@@ -127,17 +140,26 @@ impl Targets {
             true => &self.connectors.http2,
             false => &self.connectors.http1,
         };
-        let name = ServerName::from(target.address.ip());
-        let secured = connector.connect(name, stream).await;
-        let secured = secured.map_err(|cause| {
-            tracing::debug!(%cause, target = %target.address, "a target's handshake failed");
-            Failure::Handshake
-        })?;
+        let secured = secure(connector, stream, target.address).await?;
         if is_http2 && secured.get_ref().1.alpn_protocol() != Some(HTTP2) {
             return Err(Failure::Handshake);
         }
         Ok(Link::secure(TlsStream::Client(secured)))
     }
+}
+
+async fn secure(
+    connector: &TlsConnector,
+    stream: TcpStream,
+    address: SocketAddr,
+) -> Result<client::TlsStream<TcpStream>, Failure> {
+    let secured = connector
+        .connect(ServerName::from(address.ip()), stream)
+        .await;
+    secured.map_err(|cause| {
+        tracing::debug!(%cause, target = %address, "a target's handshake failed");
+        Failure::Handshake
+    })
 }
 
 /// A connection to that address, without a limit on how long it takes.
@@ -160,13 +182,13 @@ fn failure(cause: &io::Error) -> Failure {
     }
 }
 
-fn connector(protocol: &[u8]) -> Result<TlsConnector, Error> {
+fn connector(protocols: &[&[u8]]) -> Result<TlsConnector, Error> {
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13, &TLS12])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anybody(provider())))
         .with_no_client_auth();
-    config.alpn_protocols = vec![protocol.to_vec()];
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     config.enable_sni = false;
     Ok(TlsConnector::from(Arc::new(config)))
 }

@@ -67,7 +67,9 @@ async fn requests_that_come_at_once_are_answered_in_their_order() {
 #[tokio::test]
 async fn a_refused_or_silent_connect_is_offered_to_the_next_target() {
     let backend = Backend::usual().await;
-    let rig = Rig::new(&[refusing().await, refusing().await, backend.address]);
+    let refusing = [refusing(), refusing()];
+    let [first, second] = refusing.each_ref().map(|one| one.address);
+    let rig = Rig::new(&[first, second, backend.address]);
     let body = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc";
     let answer = rig.say(body).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
@@ -75,7 +77,7 @@ async fn a_refused_or_silent_connect_is_offered_to_the_next_target() {
     assert_eq!(*rig.book.failures.lock().unwrap(), [Failure::Refused; 2]);
     let outcomes = rig.outcomes(1).await;
     assert_eq!(outcomes[0].target, Some(backend.address));
-    let alone = Rig::new(&[refusing().await]);
+    let alone = Rig::new(&[first]);
     let answer = alone
         .say(GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"))
         .await;

@@ -45,7 +45,8 @@ fn rig(targets: &[HttpTarget]) -> Rig {
 #[tokio::test]
 async fn requests_go_on_by_http1_with_what_a_balancer_adds() {
     let backend = Backend::usual().await;
-    let rig = rig(&[plain(refusing().await), plain(backend.address)]);
+    let refusing = refusing();
+    let rig = rig(&[plain(refusing.address), plain(backend.address)]);
     *rig.book.added.lock().unwrap() = vec![("set-cookie".to_owned(), "AWSALB=x".to_owned())];
     let mut sender = connect(&rig).await;
     for _ in 0..3 {
@@ -190,6 +191,8 @@ async fn what_has_no_answer_is_answered_for() {
     let response = sender.send_request(get("/")).await.unwrap();
     assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
     drop(listener);
+    let refusing = refusing();
+    *rig.book.targets.lock().unwrap() = vec![plain(refusing.address)];
     let response = sender.send_request(get("/")).await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(response.headers()["server"], "awselb/2.0");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use runtime::{
     Answer, Balance, BalanceListener, Balancer, BalancerLimits, BalancerOptions, Exchange, Failure,
     FlowEvent, FlowKey, HeaderField, HttpOptions, HttpTarget, ListenerKind, Next, Outcome,
-    RefusedRequest, RequestHead, Target, TargetVersion, Tried,
+    RefusedRequest, RequestHead, StreamTarget, Target, TargetVersion, Tried,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -58,13 +58,17 @@ impl Balance for Decider {
         self.0.refusals.lock().unwrap().push(told);
     }
 
-    fn steer(&self, _: &FlowKey, tried: &Tried) -> Option<Target> {
+    fn steer(&self, _: &FlowKey, tried: &Tried) -> Option<StreamTarget> {
         let targets = self.0.targets.lock().unwrap();
-        targets.get(tried.count()).map(|target| Target {
-            endpoint: target.address,
-            delay: None,
-            proxy_header: false,
-            token: tried.count() as u32,
+        targets.get(tried.count()).map(|target| StreamTarget {
+            target: Target {
+                endpoint: target.address,
+                delay: None,
+                // Whom it is sent to in the clear is told.
+                proxy_header: target.tls,
+                token: tried.count() as u32,
+            },
+            tls: target.tls,
         })
     }
 
@@ -167,10 +171,20 @@ pub fn plain(address: SocketAddr) -> HttpTarget {
     }
 }
 
-/// An address that refuses.
-pub async fn refusing() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
+/// An address that refuses as long as this is there: nobody listens, and nobody else can.
+pub struct Refusing {
+    pub address: SocketAddr,
+    _socket: socket2::Socket,
+}
+
+pub fn refusing() -> Refusing {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    Refusing {
+        address: socket.local_addr().unwrap().as_socket().unwrap(),
+        _socket: socket,
+    }
 }
 
 pub async fn read_to_end(stream: &mut TcpStream) -> String {

@@ -183,8 +183,8 @@ async fn keys_are_never_shown_and_strangers_refused() {
     }
 }
 
-#[tokio::test]
-async fn targets_may_speak_tls_too_whatever_they_show() {
+/// What a target proves itself with.
+fn acceptor() -> TlsAcceptor {
     let own = certificate("whatever.test");
     let chain =
         <CertificateDer as rustls::pki_types::pem::PemObject>::from_pem_slice(own.chain.as_bytes());
@@ -197,7 +197,12 @@ async fn targets_may_speak_tls_too_whatever_they_show() {
         .with_no_client_auth()
         .with_single_cert(vec![chain.unwrap()], key.unwrap())
         .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    TlsAcceptor::from(Arc::new(config))
+}
+
+#[tokio::test]
+async fn targets_may_speak_tls_too_whatever_they_show() {
+    let acceptor = acceptor();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = HttpTarget {
         address: listener.local_addr().unwrap(),
@@ -240,7 +245,8 @@ async fn tls_is_taken_off_and_what_is_within_is_carried_on() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = plain(listener.local_addr().unwrap());
     let tls = ListenerTls::stream(&[certificate("a.test")], TlsMinimum::Tls12, &["postgresql"]);
-    let refused = plain(refusing().await);
+    let refusing = refusing();
+    let refused = plain(refusing.address);
     let rig = Rig::of(&[refused, target], ListenerKind::Tls(tls.unwrap()), LIMITS);
     let mut client = secured(&rig, "a.test", &["postgresql"], BOTH)
         .await
@@ -280,4 +286,27 @@ async fn tls_is_taken_off_and_what_is_within_is_carried_on() {
         )
     };
     assert!(ended(&events[2]), "{events:?}");
+}
+
+#[tokio::test]
+async fn tls_is_put_on_again_behind_a_proxy_header_where_the_target_speaks_it() {
+    let acceptor = acceptor();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = HttpTarget {
+        tls: true,
+        ..plain(listener.local_addr().unwrap())
+    };
+    let tls = ListenerTls::stream(&[certificate("a.test")], TlsMinimum::Tls12, &[]);
+    let rig = Rig::of(&[target], ListenerKind::Tls(tls.unwrap()), LIMITS);
+    let mut client = secured(&rig, "a.test", &[], BOTH).await.unwrap();
+    client.write_all(b"ping").await.unwrap();
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut header = [0; 28];
+    stream.read_exact(&mut header).await.unwrap();
+    assert!(header.starts_with(b"\r\n\r\n\0\r\nQUIT\n\x21\x11"));
+    let mut server = acceptor.accept(stream).await.unwrap();
+    read_until(&mut server, "ping").await;
+    server.write_all(b"pong").await.unwrap();
+    server.flush().await.unwrap();
+    read_until(&mut client, "pong").await;
 }

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use runtime::{
     Answer, Balance, BalanceListener, Balancer, BalancerLimits, BalancerOptions, Exchange, Failure,
     FlowEvent, FlowKey, HttpOptions, HttpTarget, ListenerKind, Next, Outcome, RefusedRequest,
-    RequestHead, Target, TargetVersion, Tried,
+    RequestHead, StreamTarget, TargetVersion, Tried,
 };
 
 use crate::flows::backend::{NGINX, NGINX_PACKAGES, nginx_head};
@@ -32,7 +32,7 @@ impl Balance for To {
 
     fn refused(&self, _: &RefusedRequest<'_>) {}
 
-    fn steer(&self, _: &FlowKey, _: &Tried) -> Option<Target> {
+    fn steer(&self, _: &FlowKey, _: &Tried) -> Option<StreamTarget> {
         None
     }
 

@@ -4,15 +4,16 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use balancer::model::Protocol;
 use balancer::{Transport, Tried};
-use runtime::{FlowEvent, FlowKey, FlowProtocol, Steer, Target};
+use runtime::{FlowEvent, FlowKey, FlowProtocol, Steer, StreamTarget, Target};
 use types::Place;
 
 use super::Way;
 
 impl Way {
     /// Where a flow goes.
-    pub(super) fn steer(&self, flow: &FlowKey, tried: &runtime::Tried) -> Option<Target> {
+    pub(super) fn steer(&self, flow: &FlowKey, tried: &runtime::Tried) -> Option<StreamTarget> {
         let transport = match flow.protocol {
             FlowProtocol::Tcp => Transport::Tcp,
             FlowProtocol::Udp => Transport::Udp,
@@ -33,11 +34,14 @@ impl Way {
             return None;
         }
         let group = forwarding.group();
-        Some(Target {
-            endpoint: picked.address,
-            delay: self.delay(flow.from),
-            proxy_header: group.sends_proxy_protocol,
-            token: self.counters.target(&group.arn, picked.address),
+        Some(StreamTarget {
+            target: Target {
+                endpoint: picked.address,
+                delay: self.delay(flow.from),
+                proxy_header: group.sends_proxy_protocol,
+                token: self.counters.target(&group.arn, picked.address),
+            },
+            tls: group.protocol == Protocol::Tls,
         })
     }
 
@@ -79,7 +83,7 @@ pub(super) struct Flowing(pub(super) std::sync::Arc<Way>);
 
 impl Steer for Flowing {
     fn steer(&self, flow: &FlowKey, tried: &runtime::Tried) -> Option<Target> {
-        self.0.steer(flow, tried)
+        self.0.steer(flow, tried).map(|named| named.target)
     }
 
     fn note(&self, token: u32, event: FlowEvent) {

@@ -11,7 +11,7 @@ use balancer::{
 use bytes::Bytes;
 use runtime::{
     Answer, Balance, Exchange, Failure, FlowEvent, FlowKey, HeaderField, HttpTarget, Next, Outcome,
-    RefusedRequest, RequestHead, Target, TargetVersion,
+    RefusedRequest, RequestHead, StreamTarget, TargetVersion,
 };
 use types::Environment;
 
@@ -85,7 +85,7 @@ impl Balance for Requesting {
         }
     }
 
-    fn steer(&self, flow: &FlowKey, tried: &runtime::Tried) -> Option<Target> {
+    fn steer(&self, flow: &FlowKey, tried: &runtime::Tried) -> Option<StreamTarget> {
         self.0.steer(flow, tried)
     }
 

@@ -27,6 +27,7 @@ pub(super) use message::{HEADER, read_header};
 pub(super) use taker::Taker;
 
 use super::poll::Waker;
+use crate::process::raise_open_files;
 use holder::Holder;
 
 /// How long the thread may take to do as it is told: it does nothing else that takes time.
@@ -119,13 +120,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Anycast {
     /// Starts a holder, which holds nothing until a process asks it to. Of the processes that want
     /// what came to an address, the one with the least `distance` from the client is chosen, of
-    /// several the one with the least number.
+    /// several the one with the least number. The process's limit of open files is raised as far as
+    /// the system lets it.
     ///
     /// # Errors
     /// The system has no thread or no descriptor for it.
     pub fn start(
         distance: impl Fn(SocketAddr, u32) -> u64 + Send + 'static,
     ) -> std::io::Result<Anycast> {
+        raise_open_files();
         let shared = Arc::new(Mailbox {
             commands: Mutex::default(),
             waker: Waker::new()?,
