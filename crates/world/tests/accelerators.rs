@@ -1,4 +1,4 @@
-//! Accelerators over many seeds, the guide's own example, and the proof that a wrong rule is seen.
+//! Accelerators over many seeds, and the proof that a wrong rule is seen.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
