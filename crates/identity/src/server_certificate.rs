@@ -7,7 +7,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::crypto::ring::sign::any_supported_type;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use types::AccountId;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -104,9 +104,15 @@ pub(crate) fn check(
         .saturating_mul(1_000))
 }
 
+/// The certificates of a text in PEM that holds nothing else. A key among them would be kept in the
+/// open, and shown to whoever may read the certificate.
 fn certificates(text: &str) -> Option<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_slice_iter(text.as_bytes());
-    read.take(LONGEST_CHAIN + 1).collect::<Result<_, _>>().ok()
+    let sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(text.as_bytes());
+    let certificates = sections.take(LONGEST_CHAIN + 1).map(|section| {
+        let (kind, der) = section.ok()?;
+        (kind == SectionKind::Certificate).then(|| CertificateDer::from(der))
+    });
+    certificates.collect()
 }
 
 fn parse<'d>(certificate: &'d CertificateDer<'_>) -> Option<X509Certificate<'d>> {

@@ -4,6 +4,7 @@
 
 mod account;
 mod balancer;
+mod balancer_zones;
 pub mod calendar;
 mod configuration;
 mod environment;
@@ -23,6 +24,7 @@ mod zone;
 
 pub use account::{AccountId, InvalidAccountId};
 pub use balancer::{BalancerDirectory, BalancerEntry, BalancerPort, RegionBalancers};
+pub use balancer_zones::{BalancerKind, balancer_zone};
 pub use configuration::{
     Configuration, ConfigurationEdit, ConfigurationEntry, ConfigurationError,
     ConfigurationExpected, ConfigurationView, Proposal,

@@ -1,6 +1,8 @@
 //! CreateTags, DeleteTags and DescribeTags: of security groups, of their rules, and of what is
 //! always there.
 
+use std::collections::BTreeSet;
+
 use types::network::{default_subnet, default_vpc};
 use types::{AvailabilityZone, ConfigurationEdit};
 
@@ -8,6 +10,7 @@ use crate::described::{Described, Members, Node, Tags};
 use crate::error::Ec2Error;
 use crate::filter::{filters, passes, shown};
 use crate::limits;
+use crate::model::Group;
 use crate::network;
 use crate::request::{Ec2Request, check_count, done, read_tags};
 use crate::settings::Settings;
@@ -26,17 +29,17 @@ enum Tagged {
 }
 
 impl Tagged {
-    fn find(settings: &Settings<'_>, id: &str) -> Result<Tagged, Ec2Error> {
+    fn find(settings: &Settings<'_>, groups: &[Group], id: &str) -> Result<Tagged, Ec2Error> {
         if let Some((kind, _)) = fixed(settings).into_iter().find(|(_, known)| known == id) {
             return Ok(Tagged::Fixed(kind, id.to_owned()));
         }
-        for group in settings.groups()? {
+        for group in groups {
             if group.id == id {
-                return Ok(Tagged::Group(group.id));
+                return Ok(Tagged::Group(group.id.clone()));
             }
             if group.rules.iter().any(|rule| rule.id == id) {
                 return Ok(Tagged::Rule {
-                    group: group.id,
+                    group: group.id.clone(),
                     rule: id.to_owned(),
                 });
             }
@@ -110,7 +113,12 @@ fn resources(request: &Ec2Request<'_>) -> Result<Vec<Tagged>, Ec2Error> {
         let words = format!("At most {} ids may be given", limits::IDS);
         return Err(Ec2Error::Invalid(words));
     }
-    let found = ids.into_iter().map(|id| Tagged::find(&settings, id));
+    // Read once, however many are named: whether the caller may is known only afterwards.
+    let groups = settings.groups()?;
+    let ids: BTreeSet<&str> = ids.into_iter().collect();
+    let found = ids
+        .into_iter()
+        .map(|id| Tagged::find(&settings, &groups, id));
     let found: Vec<Tagged> = found.collect::<Result<_, _>>()?;
     let arns: Vec<String> = found
         .iter()

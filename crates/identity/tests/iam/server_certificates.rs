@@ -135,6 +135,11 @@ fn what_does_not_belong_together_is_refused() {
     assert_eq!(code(&one.body, "x", ""), "MalformedCertificate");
     assert_eq!(code(&one.body, &one.body, ""), "MalformedCertificate");
     assert_eq!(code(&one.body, &one.key, "x"), "MalformedCertificate");
+    // A key that was put beside a certificate would be kept in the open.
+    let combined = format!("{}{}", one.body, one.key);
+    assert_eq!(code(&combined, &one.key, ""), "MalformedCertificate");
+    let chain = format!("{}{}", one.chain, other.key);
+    assert_eq!(code(&one.body, &one.key, &chain), "MalformedCertificate");
     // A chain that doesn't begin with who signed it.
     assert_eq!(code(&one.body, &one.key, &one.body), "MalformedCertificate");
     let long = "a".repeat(16_385);

@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use types::{AvailabilityZone, BalancerEntry, BalancerPort, Region, RegionBalancers, ZoneLetter};
+use types::{
+    AvailabilityZone, BalancerEntry, BalancerKind, BalancerPort, Region, RegionBalancers,
+    ZoneLetter, balancer_zone,
+};
 
 /// Load balancers of one Region that are told: the service's quotas are 50 application and 50
 /// network load balancers ("Quotas for your Application Load Balancers", "... Network ...").
@@ -149,17 +152,18 @@ fn is_sound(entry: &BalancerEntry, region: Region) -> bool {
         !(address.is_unspecified() || address.is_multicast() || broadcast)
     };
     let arn = format!("arn:aws:elasticloadbalancing:{region}:");
+    // Not another Region's zone, where its names would take the place of the others'.
+    let kind = match name.ends_with(&of_network) {
+        true => BalancerKind::Network,
+        false => BalancerKind::Application,
+    };
     entry.arn.starts_with(&arn)
         && entry.arn.len() <= MAX_TEXT
         && entry.arn.bytes().all(|byte| byte.is_ascii_graphic())
         && (name.ends_with(&of_application) || name.ends_with(&of_network))
         && name.len() <= MAX_TEXT
         && name.bytes().all(is_plain)
-        && (1..=32).contains(&entry.hosted_zone.len())
-        && entry
-            .hosted_zone
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric())
+        && entry.hosted_zone == balancer_zone(region, kind)
         && entry.nodes.keys().all(|zone| zone.region == region)
         && entry.nodes.values().all(is_one_host)
         && entry.ports.len() <= MAX_PORTS
@@ -418,7 +422,12 @@ mod tests {
         assert!(change(&|_| {}));
         assert!(change(&|it| {
             it.dns_name = "it-1.elb.us-east-1.amazonaws.com".to_owned();
+            it.hosted_zone = "Z26RNL4JYFTOTI".to_owned();
         }));
+        // Another Region's, and that of another kind.
+        for zone in ["Z32O12XQLNTSW2", "Z26RNL4JYFTOTI", "Z2BJ6XQ5FK7U4H"] {
+            assert!(!change(&|it| it.hosted_zone = zone.to_owned()), "{zone}");
+        }
         assert!(!change(&|it| {
             it.dns_name = "it-1.us-west-2.elb.amazonaws.com".to_owned();
         }));

@@ -10,7 +10,8 @@ use accelerator::model::{
     MadeBy, PortRange, Protocol, TrafficDial,
 };
 use types::{
-    AccountId, AvailabilityZone, BalancerEntry, BalancerPort, Region, RegionBalancers, Timestamp,
+    AccountId, AvailabilityZone, BalancerEntry, BalancerKind, BalancerPort, Region,
+    RegionBalancers, Timestamp, balancer_zone,
 };
 
 use crate::deployment::REGIONS;
@@ -158,7 +159,7 @@ pub(crate) fn balancers(random: &mut Random, site: u16) -> RegionBalancers {
         let entry = BalancerEntry {
             arn: arn(name, number),
             dns_name: format!("it-{number}.{name}.elb.amazonaws.com"),
-            hosted_zone: "Z1".to_owned(),
+            hosted_zone: balancer_zone(region, BalancerKind::Application).to_owned(),
             nodes: nodes.collect(),
             ports: [(PORT, BalancerPort::Tcp)].into(),
             is_healthy: !random.one_in(4),

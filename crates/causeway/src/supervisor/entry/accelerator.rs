@@ -34,7 +34,7 @@ pub(super) async fn make(
     let answer = api.accelerators("CreateAccelerator", &input).await?;
     let accelerator = &answer["Accelerator"];
     let arn = text_at(accelerator, &["AcceleratorArn"])?;
-    let listener = listener(api, &arn, port).await?;
+    let listener = listener(api, &arn, port, endpoints).await?;
     let known = json!({ "ListenerArn": listener, "MaxResults": 100 });
     let known = api.accelerators("ListEndpointGroups", &known).await?;
     let known = rows(&known, "EndpointGroups");
@@ -63,8 +63,14 @@ pub(super) async fn make(
     })
 }
 
-/// The ARN of the listener on that port: the first one is moved there if none is.
-async fn listener(api: &Api, accelerator: &str, port: u16) -> Result<String, Failure> {
+/// The ARN of the listener on that port: if none is, the one that leads to the application now is
+/// moved there. Others are the user's, and stay.
+async fn listener(
+    api: &Api,
+    accelerator: &str,
+    port: u16,
+    endpoints: &[(Region, String)],
+) -> Result<String, Failure> {
     let known = json!({ "AcceleratorArn": accelerator, "MaxResults": 100 });
     let known = api.accelerators("ListListeners", &known).await?;
     let known = rows(&known, "Listeners");
@@ -72,8 +78,16 @@ async fn listener(api: &Api, accelerator: &str, port: u16) -> Result<String, Fai
     if let Some(listener) = known.iter().find(|row| is_on(row, port)) {
         return Ok(text_at(listener, &["ListenerArn"])?);
     }
-    if let Some(listener) = known.first() {
+    for listener in known.iter().filter(|row| row["Protocol"] == "TCP") {
         let arn = text_at(listener, &["ListenerArn"])?;
+        let groups = json!({ "ListenerArn": arn, "MaxResults": 100 });
+        let groups = api.accelerators("ListEndpointGroups", &groups).await?;
+        let groups = rows(&groups, "EndpointGroups");
+        let leads =
+            |(_, endpoint): &(Region, String)| groups.iter().any(|group| has(group, endpoint));
+        if !endpoints.iter().any(leads) {
+            continue;
+        }
         let moved = json!({ "ListenerArn": arn, "PortRanges": ports });
         api.accelerators("UpdateListener", &moved).await?;
         return Ok(arn);
@@ -82,7 +96,7 @@ async fn listener(api: &Api, accelerator: &str, port: u16) -> Result<String, Fai
         "AcceleratorArn": accelerator,
         "Protocol": "TCP",
         "PortRanges": ports,
-        "IdempotencyToken": TOKEN,
+        "IdempotencyToken": format!("{TOKEN}-{port}"),
     });
     let made = api.accelerators("CreateListener", &input).await?;
     Ok(text_at(&made, &["Listener", "ListenerArn"])?)
