@@ -100,6 +100,24 @@ impl Arn {
     }
 }
 
+/// Whose the certificate is that an ARN of Certificate Manager's or IAM's names; `None`: it is no
+/// such ARN.
+pub fn certificate_account(arn: &str) -> Option<AccountId> {
+    let mut parts = arn.splitn(6, ':');
+    let mut next = || parts.next();
+    let (Some("arn"), Some("aws"), Some(service), Some(_), Some(account), Some(resource)) =
+        (next(), next(), next(), next(), next(), next())
+    else {
+        return None;
+    };
+    let is_one = match service {
+        "acm" => resource.starts_with("certificate/"),
+        "iam" => resource.starts_with("server-certificate/"),
+        _ => false,
+    };
+    account.parse().ok().filter(|_| is_one)
+}
+
 impl LoadBalancerArn {
     fn write(&self, f: &mut fmt::Formatter<'_>, what: &str) -> fmt::Result {
         let LoadBalancerArn {
@@ -279,6 +297,27 @@ mod tests {
         let arn: RuleArn = rule.parse().unwrap();
         assert_eq!(arn.listener.balancer.to_string(), BALANCER);
         assert_eq!(arn.listener.to_string(), listener);
+    }
+
+    #[test]
+    fn a_certificate_is_of_the_account_that_its_name_has() {
+        let account = |arn| certificate_account(arn).map(|account| account.to_string());
+        for arn in [
+            "arn:aws:acm:us-east-1:111122223333:certificate/shop",
+            "arn:aws:iam::111122223333:server-certificate/a/path/shop",
+        ] {
+            assert_eq!(account(arn).as_deref(), Some("111122223333"), "{arn}");
+        }
+        for arn in [
+            "",
+            "arn:x",
+            "arn:aws:iam:::server-certificate/shop",
+            "arn:aws:iam::111122223333:role/shop",
+            "arn:aws:acm:us-east-1:111122223333:server-certificate/shop",
+            "arn:aws:s3:us-east-1:111122223333:certificate/shop",
+        ] {
+            assert_eq!(account(arn), None, "{arn}");
+        }
     }
 
     #[test]

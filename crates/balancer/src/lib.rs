@@ -44,7 +44,9 @@ mod targets;
 mod words;
 
 pub use access_log::{AccessLogEntry, LogType, log_key, test_key};
-pub use arn::{Arn, InvalidArn, ListenerArn, LoadBalancerArn, RuleArn, TargetGroupArn};
+pub use arn::{
+    Arn, InvalidArn, ListenerArn, LoadBalancerArn, RuleArn, TargetGroupArn, certificate_account,
+};
 pub use attributes::{
     Algorithm, Attributes, DesyncMitigationMode, ForwardedForMode, MinimumHealthy, Stickiness,
 };

@@ -32,7 +32,7 @@ pub(crate) async fn add(
     let arn: ListenerArn = request.arn()?;
     let added = read(request)?;
     for certificate in &added {
-        check_certificate(service, certificate)?;
+        check_certificate(service, request, certificate)?;
     }
     service
         .amend_balancer(&arn.balancer, no_listener, |_, balancer| {

@@ -3,7 +3,7 @@
 use aws::query::Reply;
 use types::ConfigurationView;
 
-use crate::arn::{ListenerArn, LoadBalancerArn};
+use crate::arn::{ListenerArn, LoadBalancerArn, certificate_account};
 use crate::error::{BalancerError, Refusal};
 use crate::input::actions;
 use crate::limits::MAX_LISTENERS;
@@ -128,15 +128,21 @@ fn certificates(
     let arns = given.iter().map(|one| required(one, "CertificateArn"));
     let arns = arns.collect::<Result<Vec<_>, _>>()?;
     for arn in &arns {
-        check_certificate(service, arn)?;
+        check_certificate(service, request, arn)?;
     }
     let arns: Vec<String> = arns.into_iter().map(str::to_owned).collect();
     Ok((!arns.is_empty()).then_some(arns))
 }
 
-/// Is there such a certificate?
-pub(super) fn check_certificate(service: &Service, arn: &str) -> Result<(), BalancerError> {
-    if service.config.surroundings.has_certificate(arn) {
+/// Has the caller's account such a certificate? Those of others are none: whoever names one would
+/// serve with its key.
+pub(super) fn check_certificate(
+    service: &Service,
+    request: &BalancerRequest<'_>,
+    arn: &str,
+) -> Result<(), BalancerError> {
+    let is_own = certificate_account(arn) == Some(request.account());
+    if is_own && service.config.surroundings.has_certificate(arn) {
         return Ok(());
     }
     let text = format!("Certificate '{}' not found", shown(arn));

@@ -194,6 +194,32 @@ fn further_certificates_are_added_and_removed() {
 }
 
 #[test]
+fn nobody_serves_with_the_certificate_of_another_account() {
+    const FOREIGN: [&str; 2] = [
+        "arn:aws:iam::444455556666:server-certificate/shop",
+        "arn:aws:acm:us-east-1:444455556666:certificate/shop",
+    ];
+    let (api, balancer, group) = secured();
+    let mut known = api.around.certificates.lock().unwrap();
+    known.extend(FOREIGN.map(str::to_owned));
+    drop(known);
+    let own = [("Certificates.member.1.CertificateArn", CERTIFICATE)];
+    let made = api.ok("CreateListener", &https(&balancer, &group, &own));
+    let arn = made.text("Listeners/0/ListenerArn");
+    for certificate in FOREIGN {
+        let foreign = ("Certificates.member.1.CertificateArn", certificate);
+        let more = [foreign];
+        let mut created = https(&balancer, &group, &more);
+        created[2] = ("Port", "8443");
+        assert_eq!(api.code("CreateListener", &created), "CertificateNotFound");
+        let named = [("ListenerArn", arn.as_str()), foreign];
+        for operation in ["ModifyListener", "AddListenerCertificates"] {
+            assert_eq!(api.code(operation, &named), "CertificateNotFound");
+        }
+    }
+}
+
+#[test]
 fn listeners_forward_to_groups_that_speak_as_they_do() {
     let api = Api::new();
     let (application, network) = (api.balancer("app"), api.balancer_of("net", "network"));
