@@ -1,6 +1,6 @@
 //! Connections that were accepted elsewhere, and flows whose addresses another process holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -10,9 +10,51 @@ use rustix::net::sockopt;
 
 use super::anycast::{AnycastEnds, Taker};
 use super::handle::{AdoptError, Command, Flows, FlowsError, Listening, Shared, lock};
-use super::limits::{FlowOptions, MAX_LISTENERS};
+use super::limits::{Budget, FlowOptions, MAX_LISTENERS};
 use super::{FlowListener, FlowProtocol, Steer, sockets};
 use crate::http::ListenError;
+
+/// What a listener is opened with.
+enum Opening {
+    /// It is open.
+    Open,
+    /// It was closed, and old flows are still there.
+    Again(Arc<Listening>),
+    /// It needs nothing: connections come by themselves.
+    Tcp,
+    /// Room for what sends datagrams from there.
+    Udp(Room),
+}
+
+/// Room for a descriptor, given back unless it is kept.
+struct Room(Option<Arc<Budget>>);
+
+impl Room {
+    fn take(budget: &Arc<Budget>) -> Option<Room> {
+        let is_taken = budget.descriptors.take(1);
+        is_taken.then(|| Room(Some(Arc::clone(budget))))
+    }
+
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if let Some(budget) = &self.0 {
+            budget.descriptors.give(1);
+        }
+    }
+}
+
+fn no_descriptor(listener: &FlowListener) -> ListenError {
+    let cause = "there is no descriptor to send datagrams from there";
+    ListenError::Io {
+        address: listener.address,
+        cause: std::io::Error::other(cause),
+    }
+}
 
 impl Flows {
     /// Starts the threads behind addresses that an [`Anycast`](super::Anycast) holds: what
@@ -44,48 +86,81 @@ impl Flows {
         wanted: &BTreeSet<FlowListener>,
     ) -> Vec<ListenError> {
         let mut errors = Vec::new();
-        for (listener, answered) in taker.listen(wanted) {
-            let opened = answered.and_then(|bound| self.open_behind(taker, listener, bound));
-            if let Err(error) = opened {
-                errors.push(error);
+        // The holder isn't asked for what there is no room for here: it would pass on what comes
+        // there to be dropped, where another process could have served it.
+        let mut openings = BTreeMap::new();
+        for listener in wanted {
+            match self.opening(listener) {
+                Some(opening) => drop(openings.insert(*listener, opening)),
+                None => errors.push(no_descriptor(listener)),
             }
+        }
+        let mut asked: BTreeSet<_> = openings.keys().copied().collect();
+        let asked_at_first = asked.len();
+        for (listener, answered) in taker.listen(&asked.clone()) {
+            let opening = openings.remove(&listener);
+            match (answered, opening) {
+                (Ok(bound), Some(opening)) => {
+                    if !self.open_behind(taker, listener, bound, opening) {
+                        asked.remove(&listener);
+                        errors.push(no_descriptor(&listener));
+                    }
+                }
+                (Err(error), _) => errors.push(error),
+                (Ok(_), None) => {}
+            }
+        }
+        if asked.len() < asked_at_first {
+            // A socket got lost, which the holder sends once: it is to know that there is nobody,
+            // and to send another when it is asked the next time.
+            taker.listen(&asked);
         }
         errors
     }
 
+    /// What a listener is opened with; none if there is no descriptor for it.
+    fn opening(&self, listener: &FlowListener) -> Option<Opening> {
+        if lock(&self.shared.registry).open.contains_key(listener) {
+            return Some(Opening::Open);
+        }
+        if let Some(listening) = self.shared.still_closing(listener) {
+            return Some(Opening::Again(listening));
+        }
+        match listener.protocol {
+            FlowProtocol::Tcp => Some(Opening::Tcp),
+            FlowProtocol::Udp => Room::take(&self.shared.budget).map(Opening::Udp),
+        }
+    }
+
+    /// False if what sends datagrams from there didn't come.
     fn open_behind(
         &self,
         taker: &Taker,
         listener: FlowListener,
         bound: SocketAddr,
-    ) -> Result<(), ListenError> {
-        let is_open = lock(&self.shared.registry).open.contains_key(&listener);
-        if is_open {
-            return Ok(());
-        }
+        opening: Opening,
+    ) -> bool {
         let socket = taker.socket(&listener);
-        let listening = match (self.shared.still_closing(&listener), listener.protocol) {
-            (Some(listening), _) => listening,
-            (None, FlowProtocol::Tcp) => {
-                self.shared
-                    .listening(listener.protocol, bound, Vec::new(), true)
+        let protocol = listener.protocol;
+        let sockets = match opening {
+            Opening::Open => return true,
+            Opening::Again(listening) => {
+                self.enter(listener, &listening);
+                return true;
             }
-            (None, FlowProtocol::Udp) => {
-                let address = listener.address;
-                let failed = |cause| ListenError::Io { address, cause };
-                let has_room = self.shared.budget.descriptors.take(1);
-                let socket = socket.filter(|_| has_room).ok_or_else(|| {
-                    self.shared.budget.descriptors.give(usize::from(has_room));
-                    failed(std::io::Error::other(
-                        "there is no descriptor to send datagrams from there",
-                    ))
-                })?;
-                self.shared
-                    .listening(listener.protocol, bound, vec![socket], true)
+            Opening::Tcp => Vec::new(),
+            Opening::Udp(room) => {
+                let Some(socket) = socket else {
+                    return false;
+                };
+                // From here on it is the listener's.
+                room.keep();
+                vec![socket]
             }
         };
+        let listening = self.shared.listening(protocol, bound, sockets, true);
         self.enter(listener, &listening);
-        Ok(())
+        true
     }
 
     /// Takes over a connection that was accepted elsewhere: a client's flow to the address that

@@ -259,3 +259,36 @@ fn listeners_that_are_closed_and_opened_again_serve_again() {
     assert_eq!(listen(&flows, &[on(FlowProtocol::Udp)]), [address]);
     assert_eq!(ask(&client, b"c"), b"1c");
 }
+
+#[test]
+fn with_no_descriptor_to_answer_by_another_has_the_datagrams_until_there_is_one() {
+    let limits = FlowLimits {
+        // None is kept for a connection that comes next.
+        tcp_flows: 0,
+        descriptors: 2,
+        ..FlowLimits::USUAL
+    };
+    let anycast = nearest(&Arc::new(AtomicU32::new(1)));
+    let ends = (anycast.attach(1).unwrap(), anycast.attach(2).unwrap());
+    let (near, _) = behind(ends.0, limits, vec![target(datagrams(b'1'))]);
+    let (far, _) = behind(ends.1, FlowLimits::USUAL, vec![target(datagrams(b'2'))]);
+    let all = [1, 2, 3].map(|host| FlowListener {
+        address: SocketAddr::from(([127, 0, 0, host], 0)),
+        protocol: FlowProtocol::Udp,
+    });
+    let errors = near.listen(&BTreeSet::from(all));
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert_eq!(near.listeners().len(), 2);
+    let last = all[2];
+    let address = listen(&far, &[last])[0];
+    let client = || {
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.connect(address).unwrap();
+        client
+    };
+    assert_eq!(ask(&client(), b"a"), b"2a");
+    // The others' descriptors are free again.
+    assert_eq!(listen(&near, &[last]), [address]);
+    assert_eq!(ask(&client(), b"b"), b"1b");
+}
