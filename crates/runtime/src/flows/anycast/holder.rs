@@ -228,27 +228,48 @@ impl Holder {
         self.paused.is_some()
     }
 
+    /// The processes that want it: is it silent, how far is it, which is it. In this order the
+    /// first is the one to choose.
+    fn wanting(
+        &self,
+        from: SocketAddr,
+        listener: &FlowListener,
+    ) -> impl Iterator<Item = (bool, u64, u32)> {
+        let members = self.members.iter();
+        let wanting = members.filter(|(_, member)| member.wants.contains(listener));
+        wanting.map(move |(number, member)| {
+            let distance = (self.distance)(from, *number);
+            (member.silent, distance, *number)
+        })
+    }
+
     /// The process that is nearest of those that want it and are alive; if none is alive, the
     /// nearest of those that may be again.
     pub(super) fn choose(&self, from: SocketAddr, listener: &FlowListener) -> Option<u32> {
-        let members = self.members.iter();
-        let wanting = members.filter(|(_, member)| member.wants.contains(listener));
-        let nearest = wanting.min_by_key(|(number, member)| {
-            (member.silent, (self.distance)(from, **number), **number)
-        });
-        nearest.map(|(number, _)| *number)
+        let nearest = self.wanting(from, listener).min();
+        nearest.map(|(_, _, number)| number)
     }
 
+    /// Hands it to the nearest that has room: one that is full must hold up nobody whom another
+    /// can serve.
     fn hand(&mut self, connection: Waiting) {
-        let Some(number) = self.choose(connection.from, &connection.listener) else {
+        let wanting = self.wanting(connection.from, &connection.listener);
+        let mut wanting: Vec<_> = wanting.collect();
+        wanting.sort_unstable();
+        let Some((is_silent, _, _)) = wanting.first().copied() else {
             self.unserved += 1;
             sockets::reset_when_closed(&connection.socket);
             return;
         };
-        let member = self.members.get_mut(&number);
-        if !member.is_some_and(|member| member.hand(&connection.socket)) {
-            self.waiting.push_back(connection);
+        // While one is alive, none that hangs gets anything.
+        let alike = wanting.iter().filter(|(other, _, _)| *other == is_silent);
+        for (_, _, number) in alike {
+            let member = self.members.get_mut(number);
+            if member.is_some_and(|member| member.hand(&connection.socket)) {
+                return;
+            }
         }
+        self.waiting.push_back(connection);
     }
 
     /// Gives connections that were taken back to whoever is nearest now.
@@ -278,24 +299,18 @@ impl Holder {
     /// What is due: processes that hang, and what there was no room for.
     fn turn(&mut self, now: Instant) {
         let mut gone = Vec::new();
-        let mut silent = Vec::new();
         for (number, member) in &mut self.members {
             if !member.flush() {
                 gone.push(*number);
             }
             if member.look(now) {
-                silent.push(*number);
+                tracing::warn!(number, "a process behind addresses hangs");
             }
         }
         for number in gone {
             self.detach(number, now);
         }
-        for number in silent {
-            tracing::warn!(number, "a process behind addresses hangs");
-            let member = self.members.get_mut(&number);
-            let left = member.map(Member::take_back).unwrap_or_default();
-            self.hand_again(left, now);
-        }
+        self.take_back(now);
         for _ in 0..self.waiting.len() {
             if let Some(connection) = self.waiting.pop_front() {
                 self.hand(connection);
@@ -304,6 +319,22 @@ impl Holder {
         self.resume(now);
         if self.datagrams.expire(now, &mut self.held) {
             self.close_unwanted();
+        }
+    }
+    /// Takes from processes that hang what another can serve. Again and again: what came while all
+    /// hung lies with one of them when another is heard again.
+    fn take_back(&mut self, now: Instant) {
+        let (silent, alive): (Vec<_>, Vec<_>) =
+            self.members.iter().partition(|(_, member)| member.silent);
+        let replaced = silent.into_iter().filter(|(_, member)| {
+            let mut alive = alive.iter();
+            alive.any(|(_, other)| !other.wants.is_disjoint(&member.wants))
+        });
+        let replaced: Vec<u32> = replaced.map(|(number, _)| *number).collect();
+        for number in replaced {
+            let member = self.members.get_mut(&number);
+            let left = member.map(Member::take_back).unwrap_or_default();
+            self.hand_again(left, now);
         }
     }
 }

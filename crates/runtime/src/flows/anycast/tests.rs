@@ -109,6 +109,57 @@ fn what_one_that_hangs_has_not_taken_goes_to_another_and_it_is_chosen_again_when
 }
 
 #[test]
+fn what_came_while_all_hung_goes_to_the_first_that_is_heard_again() {
+    let anycast = Anycast::start(|_, number| u64::from(number)).unwrap();
+    let (near, far) = (anycast.attach(1).unwrap(), anycast.attach(2).unwrap());
+    let address = ask(&near);
+    ask(&far);
+    let begun = Instant::now();
+    while !anycast.state().members.iter().all(|member| member.silent) {
+        assert!(begun.elapsed() < WAIT);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let client = TcpStream::connect(address).unwrap();
+    while anycast.state().members[0].handed == 0 {
+        assert!(begun.elapsed() < WAIT);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let taken = loop {
+        alive(&far);
+        if let Ok(received) = descriptors::receive(&far.connections, &mut [0; 8]) {
+            break received;
+        }
+        assert!(begun.elapsed() < WAIT, "{:?}", anycast.state());
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let taken = TcpStream::from(taken.descriptors.into_iter().next().unwrap());
+    assert_eq!(taken.peer_addr().unwrap(), client.local_addr().unwrap());
+}
+
+#[test]
+fn one_that_is_full_holds_up_nobody_whom_another_can_serve() {
+    let anycast = Anycast::start(|_, number| u64::from(number)).unwrap();
+    let (near, far) = (anycast.attach(1).unwrap(), anycast.attach(2).unwrap());
+    let address = ask(&near);
+    ask(&far);
+    // The near one lives and takes nothing: its queue fills.
+    let begun = Instant::now();
+    loop {
+        alive(&near);
+        alive(&far);
+        // A client that goes at once fills it as well.
+        drop(TcpStream::connect(address).unwrap());
+        if descriptors::receive(&far.connections, &mut [0; 8]).is_ok() {
+            break;
+        }
+        assert!(begun.elapsed() < WAIT, "{:?}", anycast.state());
+    }
+    let state = anycast.state();
+    assert!(!state.members[0].silent && state.members[0].handed > 1);
+    assert_eq!((state.waiting, state.unserved), (0, 0));
+}
+
+#[test]
 fn with_nobody_else_connections_wait_for_one_that_hangs() {
     let anycast = Anycast::start(|_, _| 0).unwrap();
     let ends = anycast.attach(1).unwrap();
