@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::mem::discriminant;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
@@ -133,16 +134,13 @@ impl Balancer {
 
     /// Listens on these and on nothing else: opens what isn't open, gives what is open its new
     /// settings, closes what is no longer named; requests there end within
-    /// [`BalancerLimits::drain`](super::BalancerLimits::drain), idle connections at once. Gives
-    /// what couldn't be opened and why; the next call tries again. Blocks until the threads know.
+    /// [`BalancerLimits::drain`](super::BalancerLimits::drain), idle connections at once. What is
+    /// to speak another kind is closed so and opened anew: who came without TLS isn't served on
+    /// where it is asked for. Gives what couldn't be opened and why; the next call tries again.
+    /// Blocks until the threads know.
     pub fn listen(&self, wanted: &[BalanceListener]) -> Vec<ListenError> {
-        let addresses: BTreeSet<SocketAddr> = wanted.iter().map(|one| one.address).collect();
         let mut open = self.open();
-        let gone: Vec<_> = open
-            .extract_if(.., |address, _| !addresses.contains(address))
-            .map(|(_, listening)| listening)
-            .collect();
-        self.close(&gone, false);
+        self.end_all_but(&mut open, wanted);
         let mut errors = Vec::new();
         for listener in wanted {
             if let Some(listening) = open.get(&listener.address) {
@@ -161,6 +159,30 @@ impl Balancer {
             }
         }
         errors
+    }
+
+    /// Closes what [`listen`](Self::listen) would close, and opens nothing: for who has something
+    /// else listen there in between.
+    pub fn close_all_but(&self, wanted: &[BalanceListener]) {
+        self.end_all_but(&mut self.open(), wanted);
+    }
+
+    fn end_all_but(
+        &self,
+        open: &mut BTreeMap<SocketAddr, Arc<Listening>>,
+        wanted: &[BalanceListener],
+    ) {
+        let kinds: BTreeMap<SocketAddr, _> = wanted
+            .iter()
+            .map(|one| (one.address, discriminant(&one.kind)))
+            .collect();
+        let gone: Vec<_> = open
+            .extract_if(.., |address, listening| {
+                kinds.get(address) != Some(&discriminant(&listening.kind()))
+            })
+            .map(|(_, listening)| listening)
+            .collect();
+        self.close(&gone, false);
     }
 
     /// Closes what listens on these addresses (whatever the port) at once, and resets the

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rcgen::{CertificateParams, KeyPair};
 use runtime::{
-    Certificate, FlowEnd, FlowEvent, HttpOptions, HttpTarget, ListenerKind, ListenerTls,
-    TargetVersion, TlsMinimum,
+    BalanceListener, Certificate, FlowEnd, FlowEvent, HttpOptions, HttpTarget, ListenerKind,
+    ListenerTls, TargetVersion, TlsMinimum,
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::rig::{Backend, LIMITS, Rig, plain, refusing};
+use crate::rig::{Backend, LIMITS, Rig, plain, read_to_end, refusing};
 
 /// A certificate for that name, signed by itself.
 pub fn certificate(name: &str) -> Certificate {
@@ -309,4 +309,29 @@ async fn tls_is_put_on_again_behind_a_proxy_header_where_the_target_speaks_it() 
     server.write_all(b"pong").await.unwrap();
     server.flush().await.unwrap();
     read_until(&mut client, "pong").await;
+}
+
+#[tokio::test]
+async fn who_came_without_tls_is_not_served_on_where_it_is_asked_for() {
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let backend = Backend::usual().await;
+    let rig = Rig::new(&[backend.address]);
+    let mut client = rig.connect().await;
+    client.write_all(GET).await.unwrap();
+    read_until(&mut client, "hello").await;
+    // The very address, so that it is opened anew where it was.
+    let plain = ListenerKind::Http(Arc::new(HttpOptions::USUAL));
+    let listener = |kind| BalanceListener {
+        address: rig.address,
+        kind,
+    };
+    assert!(rig.balancer.listen(&[listener(plain)]).is_empty());
+    let mut client = rig.connect().await;
+    client.write_all(GET).await.unwrap();
+    read_until(&mut client, "hello").await;
+    let tls = ListenerTls::https(&[certificate("a")], TlsMinimum::Tls12, false).unwrap();
+    let secure = ListenerKind::Https(Arc::new(HttpOptions::USUAL), tls);
+    assert!(rig.balancer.listen(&[listener(secure)]).is_empty());
+    assert_eq!(read_to_end(&mut client).await, "");
+    assert!(secured(&rig, "a", &[], rustls::ALL_VERSIONS).await.is_ok());
 }
