@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::sockopt;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -23,6 +24,12 @@ use crate::http::tls::provider;
 
 /// A kept connection is used again for so long after its last use.
 const KEPT: Duration = Duration::from_secs(55);
+
+/// A shared connection that is silent is probed after so long, and again ...
+const PROBED: Duration = Duration::from_secs(10);
+
+/// ... and is dead when nothing sent on it was acknowledged for so long.
+const DEAD: Duration = Duration::from_secs(30);
 
 /// A connection to a target, and what it said that wasn't used yet.
 pub(super) struct Upstream {
@@ -132,10 +139,13 @@ impl Targets {
 
     async fn make(&self, target: &HttpTarget) -> Result<Link, Failure> {
         let stream = reach(target.address).await?;
+        let is_http2 = target.version != TargetVersion::Http1;
+        if is_http2 {
+            probe(&stream).map_err(|_| Failure::Refused)?;
+        }
         if !target.tls {
             return Ok(Link::plain(stream));
         }
-        let is_http2 = target.version != TargetVersion::Http1;
         let connector = match is_http2 {
             true => &self.connectors.http2,
             false => &self.connectors.http1,
@@ -170,6 +180,17 @@ pub(super) async fn reach(address: SocketAddr) -> Result<TcpStream, Failure> {
     })?;
     stream.set_nodelay(true).map_err(|_| Failure::Refused)?;
     Ok(stream)
+}
+
+/// Has the connection end when its other side has gone without a word: many requests would wait for
+/// it. TCP's probes, since gRPC's servers end connections that send HTTP/2's pings so often
+/// ("too_many_pings").
+fn probe(stream: &TcpStream) -> rustix::io::Result<()> {
+    let dead = u32::try_from(DEAD.as_millis()).unwrap_or(u32::MAX);
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, PROBED)?;
+    sockopt::set_tcp_keepintvl(stream, PROBED)?;
+    sockopt::set_tcp_user_timeout(stream, dead)
 }
 
 fn failure(cause: &io::Error) -> Failure {

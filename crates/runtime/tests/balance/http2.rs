@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use crate::rig::{Backend, Rig, plain, played, read_until, refusing};
 use crate::secure::{BOTH, certificate, https, secured};
 
-async fn connect(rig: &Rig) -> SendRequest<Full<Bytes>> {
+pub async fn connect(rig: &Rig) -> SendRequest<Full<Bytes>> {
     let stream = secured(rig, "a.test", &["h2", "http/1.1"], BOTH)
         .await
         .unwrap();
@@ -29,12 +29,12 @@ async fn connect(rig: &Rig) -> SendRequest<Full<Bytes>> {
     sender
 }
 
-fn get(path: &str) -> Request<Full<Bytes>> {
+pub fn get(path: &str) -> Request<Full<Bytes>> {
     let request = Request::get(format!("https://a.test{path}"));
     request.body(Full::new(Bytes::new())).unwrap()
 }
 
-async fn body(response: Response<Incoming>) -> Bytes {
+pub async fn body(response: Response<Incoming>) -> Bytes {
     response.into_body().collect().await.unwrap().to_bytes()
 }
 
@@ -114,7 +114,7 @@ async fn many_requests_at_a_time_have_bodies_of_their_own() {
 }
 
 /// Answers every request with its own body, by HTTP/2 or HTTP/1.1, and trailers behind it.
-async fn echo(listener: TcpListener, by_http2: bool) {
+pub async fn echo(listener: TcpListener, by_http2: bool) {
     while let Ok((stream, _)) = listener.accept().await {
         let service = service_fn(move |request: Request<Incoming>| async move {
             let version = request.version();

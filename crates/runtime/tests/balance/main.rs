@@ -12,6 +12,7 @@ mod closing;
 mod frames;
 mod http1;
 mod http2;
+mod lasting;
 mod rig;
 mod secure;
 mod smuggling;

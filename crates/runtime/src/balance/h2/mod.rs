@@ -2,10 +2,10 @@
 //! target by HTTP/1.1 or HTTP/2. What concerns routing, headers and outcomes is the same code as
 //! for HTTP/1.x.
 
+mod moving;
 mod passing;
 mod targets;
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -21,14 +21,16 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
 };
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::rt::Executor;
 use hyper::server::conn::http2 as server;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::Instant;
 
+use self::moving::{Active, LOOK, Sending, Streams};
 use self::passing::{AnswerBody, Passing};
+use self::targets::Answered;
 pub(super) use self::targets::Http2Targets;
 use super::course::Course;
 use super::handle::Listening;
@@ -46,6 +48,18 @@ const STREAMS: u32 = 128;
 
 /// What of a body may be under way on a stream.
 const WINDOW: u32 = 256 * 1024;
+
+/// A client that is silent is asked whether it is there.
+const ASKED: Duration = Duration::from_secs(30);
+
+/// Requests without a body that are sent again when a kept connection ends under them.
+const REPEATED: [Method; 5] = [
+    Method::GET,
+    Method::HEAD,
+    Method::OPTIONS,
+    Method::PUT,
+    Method::DELETE,
+];
 
 /// How often a request is offered, whatever its [`Exchange`](super::Exchange) says.
 const MOST_ATTEMPTS: usize = 32;
@@ -68,9 +82,7 @@ struct Session {
     at: Arc<Listening>,
     source: SocketAddr,
     tls: Option<TlsFacts>,
-    /// Requests under way, and when the last one began or ended.
-    active: Cell<usize>,
-    used: Cell<Instant>,
+    streams: Rc<Streams>,
 }
 
 /// Serves it to its end.
@@ -89,8 +101,7 @@ pub(super) async fn serve(
         at,
         source,
         tls,
-        active: Cell::new(0),
-        used: Cell::new(born),
+        streams: Streams::new(),
     });
     let builder = settings(&session.local.limits);
     let asked = Rc::clone(&session);
@@ -99,16 +110,14 @@ pub(super) async fn serve(
         async move { Ok::<_, Infallible>(session.serve(request).await) }
     });
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(link), service));
-    let mut is_ending = false;
+    let mut ending = None;
     loop {
         let options = session.at.options();
         let aged = born + options.keep_alive;
-        let next = match session.active.get() {
-            0 => (session.used.get() + options.idle).min(aged),
-            _ => aged,
-        };
         // Activity is looked at again after a while, since it wakes nobody here.
-        let look = next.min(Instant::now() + options.idle.min(Duration::from_secs(5)));
+        let soon = Instant::now() + options.idle.min(LOOK);
+        let due = session.streams.due(aged, ending, options.idle);
+        let look = due.map_or(soon, |due| due.min(soon));
         tokio::select! {
             biased;
             ended = connection.as_mut() => {
@@ -117,21 +126,24 @@ pub(super) async fn serve(
                 }
                 return;
             }
-            () = standing.drain.notified(), if !is_ending => {
-                is_ending = true;
+            () = standing.drain.notified(), if ending.is_none() => {
+                ending = Some(Instant::now());
                 connection.as_mut().graceful_shutdown();
             }
             () = tokio::time::sleep_until(look) => {
-                let now = Instant::now();
-                let is_silent = session.active.get() == 0
-                    && now >= session.used.get() + options.idle;
-                if is_silent && is_ending {
+                if session.streams.is_stuck(options.idle) {
+                    tracing::debug!(%source, "a client takes nothing of its answers");
                     return;
                 }
-                if (is_silent || now >= aged) && !is_ending {
-                    is_ending = true;
-                    connection.as_mut().graceful_shutdown();
+                let due = session.streams.due(aged, ending, options.idle);
+                if due.is_none_or(|due| Instant::now() < due) {
+                    continue;
                 }
+                if ending.is_some() {
+                    return;
+                }
+                ending = Some(Instant::now());
+                connection.as_mut().graceful_shutdown();
             }
         }
     }
@@ -143,6 +155,7 @@ fn settings(limits: &BalancerLimits) -> server::Builder<Here> {
     let mut builder = server::Builder::new(Here);
     builder
         .timer(TokioTimer::new())
+        .keep_alive_interval(ASKED)
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(head)
         .initial_stream_window_size(WINDOW)
@@ -151,27 +164,9 @@ fn settings(limits: &BalancerLimits) -> server::Builder<Here> {
     builder
 }
 
-/// Counts a request as under way.
-struct Active(Rc<Session>);
-
-impl Active {
-    fn new(session: &Rc<Session>) -> Active {
-        session.active.set(session.active.get() + 1);
-        session.used.set(Instant::now());
-        Active(Rc::clone(session))
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.0.active.set(self.0.active.get() - 1);
-        self.0.used.set(Instant::now());
-    }
-}
-
 impl Session {
     async fn serve(self: &Rc<Self>, request: Request<Incoming>) -> Response<AnswerBody> {
-        let active = Active::new(self);
+        let active = self.streams.begin();
         let options = self.at.options();
         let begun = Instant::now();
         self.at.counters.requests.count();
@@ -206,9 +201,10 @@ impl Session {
             .map(|field| field.name.len() + field.value.len() + 4);
         let head = size.sum::<usize>() + parts.uri.path().len();
         let mut course = Course::new(exchange, begun, head as u64);
-        let carried = self.carry(&mut course, &parts, &fields, &trace_id, incoming, &options);
+        let body = Sending::new(incoming, active.moved.clone());
+        let carried = self.carry(&mut course, &parts, &fields, &trace_id, body, &options);
         match carried.await {
-            Ok(response) => self.give(course, response, active, &options),
+            Ok(answered) => self.give(course, answered, active, &options),
             Err((page, end)) => {
                 course.answers(page.status);
                 course.outcome.sent = page.body.len() as u64;
@@ -239,11 +235,12 @@ impl Session {
         parts: &Parts,
         fields: &[HeaderField<'_>],
         trace_id: &str,
-        incoming: Incoming,
+        mut body: Sending,
         options: &HttpOptions,
-    ) -> Result<Response<Incoming>, (Answer, End)> {
+    ) -> Result<Answered, (Answer, End)> {
         let mut failed = None;
-        let mut body = incoming;
+        let moved = body.moved.clone();
+        let repeats = body.is_end_stream() && REPEATED.contains(&parts.method);
         for _ in 0..MOST_ATTEMPTS {
             let target = match course.next(failed.take()) {
                 Next::Forward(target) => target,
@@ -257,8 +254,9 @@ impl Session {
             let Some(mut head) = head else {
                 return Err((Answer::of(400), End::ClientBroke));
             };
+            let mut anew = false;
             loop {
-                let sender = self.local.http2.sender(&self.local, &target).await;
+                let sender = self.local.http2.sender(&self.local, &target, anew).await;
                 let (sender, reused) = match sender {
                     Ok(sender) => sender,
                     Err(failure) => {
@@ -267,19 +265,29 @@ impl Session {
                         break;
                     }
                 };
+                let carrier = sender.carrier();
                 let again = head.clone();
                 let request = Request::from_parts(head, body);
                 course.sent();
+                moved.note();
                 let sent = sender.send(request, &self.local.http2, target);
-                match tokio::time::timeout(options.idle, sent).await {
-                    Err(_) => return Err((Answer::of(504), End::TargetSilent)),
-                    Ok(Ok(response)) => return Ok(response),
-                    Ok(Err(Some(unsent))) if reused => {
-                        body = unsent.into_body();
-                        head = again;
+                let unsent = match moved.unless_silent(options.idle, sent).await {
+                    Some(Ok(answered)) => return Ok(answered),
+                    Some(Err(unsent)) => unsent,
+                    None => {
+                        // The next request isn't to wait for a connection that may be dead.
+                        if let Some(carrier) = carrier {
+                            carrier.leave();
+                        }
+                        return Err((Answer::of(504), End::TargetSilent));
                     }
-                    Ok(Err(_)) => return Err((Answer::of(502), End::TargetBroke)),
-                }
+                };
+                body = match unsent {
+                    Some(unsent) if reused => unsent.into_body(),
+                    None if reused && repeats => Sending::empty(moved.clone()),
+                    _ => return Err((Answer::of(502), End::TargetBroke)),
+                };
+                (head, anew) = (again, true);
             }
         }
         Err((Answer::of(502), End::TargetBroke))
@@ -353,7 +361,7 @@ impl Session {
     fn give(
         self: &Rc<Self>,
         mut course: Course,
-        response: Response<Incoming>,
+        (response, occupied): Answered,
         active: Active,
         options: &HttpOptions,
     ) -> Response<AnswerBody> {
@@ -378,7 +386,7 @@ impl Session {
             }
         }
         course.answers(status);
-        let body = Passing::new(incoming, course, active, options.idle);
+        let body = Passing::new(incoming, course, active, occupied, options.idle);
         let mut response = Response::new(AnswerBody::Passing(Box::new(body)));
         *response.status_mut() = parts.status;
         *response.headers_mut() = headers;

@@ -11,7 +11,8 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::Instant;
 
-use super::Active;
+use super::moving::Active;
+use super::targets::Occupied;
 use crate::balance::End;
 use crate::balance::course::Course;
 use crate::balance::link::Timer;
@@ -28,38 +29,48 @@ pub(super) enum AnswerBody {
 pub(super) struct Passing {
     incoming: Incoming,
     course: Course,
-    _active: Active,
+    active: Active,
+    _occupied: Option<Occupied>,
     timer: Timer,
     idle: Duration,
-    since: Instant,
 }
 
 impl Passing {
-    /// `idle`: how long nothing of it may come. `active` counts its request as under way.
+    /// `idle`: how long nothing may move. `active` counts its request as under way, `occupied`
+    /// counts it at the target.
     pub(super) fn new(
         incoming: Incoming,
         course: Course,
         active: Active,
+        occupied: Option<Occupied>,
         idle: Duration,
     ) -> Passing {
+        active.moved.note();
         Passing {
             incoming,
             course,
-            _active: active,
+            active,
+            _occupied: occupied,
             timer: Timer::new(),
             idle,
-            since: Instant::now(),
         }
     }
 }
 
 impl Drop for Passing {
     fn drop(&mut self) {
-        if self.incoming.is_end_stream() {
-            self.course.ends(End::Done);
-        } else if self.course.outcome.end == End::Stopped {
-            self.course.ends(End::ClientGone);
+        if self.course.outcome.end != End::Stopped {
+            return;
         }
+        // What was read last may wait for the client, which took nothing for so long that its
+        // connection was ended.
+        let is_stuck = self.active.moved.end(2 * self.idle) <= Instant::now();
+        self.course
+            .ends(match (is_stuck, self.incoming.is_end_stream()) {
+                (true, _) => End::ClientSilent,
+                (false, true) => End::Done,
+                (false, false) => End::ClientGone,
+            });
     }
 }
 
@@ -81,7 +92,7 @@ impl Body for AnswerBody {
         };
         match Pin::new(&mut passing.incoming).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
-                passing.since = Instant::now();
+                passing.active.moved.note();
                 passing.course.outcome.sent += frame.data_ref().map_or(0, Bytes::len) as u64;
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -94,7 +105,7 @@ impl Body for AnswerBody {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                let end = passing.since + passing.idle;
+                let end = passing.active.moved.end(passing.idle);
                 passing.timer.poll(end, context).map(|()| {
                     passing.course.ends(End::TargetSilent);
                     Some(Err("the target was silent for too long".into()))
