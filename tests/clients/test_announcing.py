@@ -2,6 +2,7 @@
 a client whose way to an address that both sites hold leads to the one that is announced. What
 serves at a site is a stand-in for an edge; the announcing, BIRD and the routes are real."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -15,7 +16,7 @@ import unittest
 from lab import CAUSEWAY, eventually
 
 # The addresses are of networks for documentation and benchmarks (RFC 5737, RFC 2544).
-SHARED, PREFIX = "203.0.113.53", "203.0.113.0/24"
+SHARED, PREFIX, FURTHER = "203.0.113.53", "203.0.113.0/24", "198.51.100.0/24"
 DNS_PORT, TCP_PORT = 5353, 8080
 
 # Sites by name, with the network between each and the router.
@@ -172,6 +173,9 @@ class Site:
         other = next(network for site, network in SITES.items() if site != name)
         self.config = net.path / f"{name}.toml"
         self.bird_file = net.path / f"{name}.conf"
+        # What BIRD is started with: a configuration that includes it, as one's own would.
+        self.own_file = net.path / f"{name}-own.conf"
+        self.own_file.write_text(f'include "{self.bird_file}";\n')
         self.config.write_text(f"""
             control_socket = "{net.path}/{name}.ctl"
             bird_configuration = "{self.bird_file}"
@@ -197,7 +201,17 @@ class Site:
 
     def route(self):
         eventually(self.bird_file.exists)
-        self.bird = self.net.bird(self.name, self.bird_file)
+        self.bird = self.net.bird(self.name, self.own_file)
+
+    def announce_anew(self, *prefixes):
+        """Has these announced, by an announcer that is started again."""
+        text = self.config.read_text()
+        lines = [f"prefixes = {json.dumps(prefixes)}" if "prefixes" in line else line
+                 for line in text.splitlines()]
+        self.announcer.kill()
+        self.announcer.wait(20)
+        self.config.write_text("\n".join(lines))
+        self.announce()
 
     def is_announced(self):
         return f"from {SITES[self.name]}.1" in self.net.birdc("router", "show", "route", "all") \
@@ -319,6 +333,57 @@ class Announcing(unittest.TestCase):
         eventually(lambda: self.who() == "b")
         site.route()
         eventually(lambda: self.who() == "a")
+
+    def test_a_configuration_that_bird_reads_withdraws_nobody(self):
+        site = self.sites[0]
+        client = subprocess.Popen(
+            ["ip", "netns", "exec", self.net.space("client"), sys.executable, "-c", ASK, SHARED,
+             str(TCP_PORT), "250"], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(site.announce_anew, PREFIX)
+        time.sleep(1)
+        # One that is the same, by somebody else; then another one.
+        self.net.birdc("a", "configure")
+        time.sleep(1)
+        site.announce_anew(PREFIX, FURTHER)
+        eventually(lambda: FURTHER in self.net.birdc("router", "show", "route"))
+        answers = {line.split()[1] for line in client.communicate(timeout=120)[0].splitlines()}
+        self.assertEqual(answers, {"a"})
+        # So it is while no announcer lives, and with what is withdrawn.
+        site.announcer.kill()
+        site.announcer.wait(20)
+        self.net.birdc("a", "configure")
+        time.sleep(1)
+        self.assertTrue(site.is_announced())
+        site.announce()
+        site.service.kill()
+        eventually(lambda: not site.is_announced())
+        site.announcer.kill()
+        site.announcer.wait(20)
+        self.net.birdc("a", "configure")
+        time.sleep(1)
+        self.assertFalse(site.is_announced())
+        site.service.wait(20)
+        site.serve()
+
+    def test_a_site_is_withdrawn_though_bird_refuses_its_configuration(self):
+        site = self.sites[0]
+        whole = site.own_file.read_text()
+        self.addCleanup(site.announce_anew, PREFIX)
+        self.addCleanup(site.own_file.write_text, whole)
+        site.own_file.write_text(whole + "this is nothing;\n")
+        refused = "doesn't take its configuration"
+        before = self.net.log("a", "announce").count(refused)
+        site.announce_anew(PREFIX, FURTHER)
+        eventually(lambda: self.net.log("a", "announce").count(refused) > before)
+        self.assertLess(self.gap(site.service.kill), WINDOW)
+        site.service.wait(20)
+        site.serve()
+        # It is taken as soon as it can be, also by an announcer that finds the file written.
+        site.announcer.kill()
+        site.announcer.wait(20)
+        site.own_file.write_text(whole)
+        site.announce()
+        eventually(lambda: FURTHER in self.net.birdc("router", "show", "route"))
 
     def test_the_configuration_is_printed_and_what_contradicts_itself_is_refused(self):
         printed = subprocess.run([CAUSEWAY, "announce", "--config", self.sites[0].config,

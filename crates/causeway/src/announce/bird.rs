@@ -1,6 +1,6 @@
-//! What BIRD is given: its configuration, in which nothing is announced until it is told so, and
-//! the commands that tell it. The grammar is that of BIRD 2 (BIRD 2.0 User's Guide, chapters 3, 5
-//! and 6).
+//! What BIRD is given: its configuration, in which nothing is announced unless a file beside the
+//! control socket says so, and the commands that switch what runs. The grammar is that of BIRD 2
+//! (BIRD 2.0 User's Guide, chapters 3, 5 and 6).
 
 use std::fmt::Write;
 
@@ -9,6 +9,18 @@ use super::settings::{Neighbor, Plan};
 
 /// How many messages of BFD are missed before a host is taken for dead.
 const BFD_MISSED: u32 = 3;
+
+/// Behind the control socket's name, the file that says that the networks are announced.
+pub const ANNOUNCED: &str = ".announced";
+
+/// [`ANNOUNCED`] as a pattern: one that matches nothing is no error, as a missing file would be.
+const ANNOUNCED_IF_THERE: &str = ".announce[d]";
+
+/// What that file says, of the protocol that includes it.
+pub const SWITCHED_ON: &str = "disabled no;\n";
+
+/// Behind the control socket's name, the file of what BIRD has read as its configuration.
+pub const APPLIED: &str = ".applied";
 
 /// The configuration.
 pub fn configuration(plan: &Plan) -> String {
@@ -21,10 +33,15 @@ pub fn configuration(plan: &Plan) -> String {
             format_args!("router id {router_id};\nprotocol device {{ }}\n"),
         );
     }
+    let socket = plan.control_socket.display();
     for (name, family) in families(plan) {
+        // What it is told lasts until BIRD's next `configure`, which goes by what is written.
         push(
             &mut text,
-            format_args!("\nprotocol static {name} {{\n    disabled;\n    {family} {{ }};\n"),
+            format_args!(
+                "\nprotocol static {name} {{\n    disabled;\n    \
+                 include \"{socket}{ANNOUNCED_IF_THERE}\";\n    {family} {{ }};\n"
+            ),
         );
         let is_ipv4 = family == "ipv4";
         for prefix in plan.prefixes.iter().filter(|it| it.is_ipv4() == is_ipv4) {
@@ -102,14 +119,15 @@ fn families(plan: &Plan) -> impl Iterator<Item = (&'static str, &'static str)> +
     there.map(|(name, family, _)| (name, family))
 }
 
-/// The commands that bring that about. They may be given again and again.
+/// The commands that bring that about. They may be given again and again. Withdrawn is whatever
+/// BIRD has of these protocols: it may not have read the configuration that this is of.
 pub fn commands(plan: &Plan, wanted: Wanted) -> Vec<String> {
-    let verb = match wanted {
-        Wanted::Announced => "enable",
-        Wanted::Withdrawn => "disable",
-    };
-    let commands = families(plan).map(|(name, _)| format!("{verb} {name}"));
-    commands.collect()
+    match wanted {
+        Wanted::Announced => families(plan)
+            .map(|(name, _)| format!("enable {name}"))
+            .collect(),
+        Wanted::Withdrawn => vec!["disable \"causeway?\"".to_owned()],
+    }
 }
 
 fn push(text: &mut String, what: std::fmt::Arguments<'_>) {
@@ -131,12 +149,14 @@ protocol device { }
 
 protocol static causeway4 {
     disabled;
+    include "/run/bird/bird.ctl.announce[d]";
     ipv4 { };
     route 203.0.113.0/24 blackhole;
 }
 
 protocol static causeway6 {
     disabled;
+    include "/run/bird/bird.ctl.announce[d]";
     ipv6 { };
     route 2001:db8:1::/48 blackhole;
 }
@@ -182,6 +202,9 @@ protocol bgp causeway_router1 {
             assert!(!written.contains(absent), "{absent}: {written}");
         }
         assert_eq!(commands(&plan, Wanted::Announced), ["enable causeway4"]);
-        assert_eq!(commands(&plan, Wanted::Withdrawn), ["disable causeway4"]);
+        assert_eq!(
+            commands(&plan, Wanted::Withdrawn),
+            ["disable \"causeway?\""]
+        );
     }
 }

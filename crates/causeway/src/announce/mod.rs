@@ -6,6 +6,7 @@
 mod bird;
 mod decide;
 mod prefix;
+mod router;
 mod settings;
 
 use std::sync::Arc;
@@ -13,21 +14,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::future::join_all;
-use runtime::{AliveCheck, BirdError, BirdSocket, SystemEnvironment, Termination};
+use runtime::{AliveCheck, SystemEnvironment, Termination};
 use types::{Environment, Monotonic, Span};
 
 use crate::cli;
 use crate::failure::Failure;
-use crate::files::{self, Readers};
 use crate::output;
 use decide::{Decider, Seen, Verdict, Wanted, Why};
+use router::Router;
 use settings::Plan;
-
-/// How long BIRD may take to answer.
-const BIRD_WAIT: Duration = Duration::from_secs(2);
-
-/// How often BIRD is told what is wanted though nothing has changed: it may have been restarted.
-const TELL_EVERY: Span = Span::seconds(1);
 
 /// How often others are looked at while this site serves.
 const OTHERS_EVERY: Span = Span::seconds(1);
@@ -45,18 +40,13 @@ pub fn announce(options: &cli::Announce) -> Result<(), Failure> {
 async fn run(plan: Arc<Plan>) -> Result<(), Failure> {
     let mut termination = Termination::listen().context("can't listen for signals")?;
     let environment = Arc::new(SystemEnvironment::new());
-    let is_new = write_configuration(&plan)?;
+    let router = Router::new(&plan, environment.now().monotonic)?;
     let announcer = Announcer {
         environment,
         others: 0,
         looked: None,
         decider: Decider::new(plan.rules),
-        router: Router {
-            socket: None,
-            must_configure: is_new,
-            told: None,
-            was_reached: true,
-        },
+        router,
         said: None,
         plan,
     };
@@ -67,17 +57,6 @@ async fn run(plan: Arc<Plan>) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// Writes BIRD's configuration; true if it is another now.
-fn write_configuration(plan: &Plan) -> Result<bool, Failure> {
-    let text = bird::configuration(plan);
-    let file = &plan.bird_configuration;
-    if file.exists() && files::read(file)? == text {
-        return Ok(false);
-    }
-    files::write(file, &text, Readers::Anyone)?;
-    Ok(true)
 }
 
 /// What looks after the site.
@@ -161,64 +140,4 @@ async fn failures(checks: &[AliveCheck], wait: Duration) -> Vec<String> {
     });
     let asked = join_all(asked).await;
     asked.into_iter().flatten().collect()
-}
-
-/// BIRD, as it is told.
-struct Router {
-    socket: Option<BirdSocket>,
-    /// There is a new configuration that it hasn't read.
-    must_configure: bool,
-    /// What it was told last, and when.
-    told: Option<(Wanted, Monotonic)>,
-    was_reached: bool,
-}
-
-impl Router {
-    /// Tells it, if it hasn't been told just now. A failure is tried again with the next call.
-    async fn tell(&mut self, plan: &Plan, wanted: Wanted, now: Monotonic) {
-        let is_told = self
-            .told
-            .is_some_and(|(told, at)| told == wanted && now < at + TELL_EVERY);
-        if is_told {
-            return;
-        }
-        match self.try_telling(plan, wanted).await {
-            Ok(changed) => {
-                for change in changed {
-                    tracing::info!("BIRD: {change}");
-                }
-                self.told = Some((wanted, now));
-                self.was_reached = true;
-            }
-            Err(cause) => {
-                self.socket = None;
-                if self.was_reached {
-                    tracing::error!(%cause, "BIRD isn't told: trying again");
-                }
-                self.was_reached = false;
-            }
-        }
-    }
-
-    /// Gives what has changed.
-    async fn try_telling(&mut self, plan: &Plan, wanted: Wanted) -> Result<Vec<String>, BirdError> {
-        let mut socket = match self.socket.take() {
-            Some(socket) => socket,
-            None => BirdSocket::connect(&plan.control_socket, BIRD_WAIT).await?,
-        };
-        let mut changed = Vec::new();
-        if self.must_configure {
-            let lines = socket.ask("configure").await?;
-            changed.extend(lines.into_iter().map(|line| line.text));
-            self.must_configure = false;
-        }
-        for command in bird::commands(plan, wanted) {
-            let lines = socket.ask(&command).await?;
-            // 9: disabled, 11: enabled; 8 and 10: it was so already.
-            let done = lines.into_iter().filter(|line| matches!(line.code, 9 | 11));
-            changed.extend(done.map(|line| line.text));
-        }
-        self.socket = Some(socket);
-        Ok(changed)
-    }
 }

@@ -255,11 +255,48 @@ impl Settings {
         if !self.neighbors.is_empty() && self.autonomous_system.is_none() {
             return Err("neighbors need to know autonomous_system".to_owned());
         }
+        check_socket(&self.control_socket)?;
+        for Neighbor { address, .. } in &self.neighbors {
+            check_neighbor(*address)?;
+        }
         let addresses: BTreeSet<IpAddr> = self.neighbors.iter().map(|it| it.address).collect();
         match addresses.len() == self.neighbors.len() {
             true => Ok(()),
             false => Err("a neighbor is named twice".to_owned()),
         }
+    }
+}
+
+/// Its name goes into BIRD's configuration, in quotes and as the start of a pattern.
+fn check_socket(path: &Path) -> Result<(), String> {
+    let is_plain = |text: &str| {
+        let mut bytes = text.bytes();
+        bytes.all(|byte| byte.is_ascii_alphanumeric() || b"/._-+@:,=".contains(&byte))
+    };
+    match path.is_absolute() && path.to_str().is_some_and(is_plain) {
+        true => Ok(()),
+        false => Err(format!(
+            "control_socket: {} is no absolute path of letters, digits and /._-+@:,=",
+            path.display()
+        )),
+    }
+}
+
+/// BIRD refuses the whole configuration for one of these.
+fn check_neighbor(address: IpAddr) -> Result<(), String> {
+    let is_local = match address {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    if is_local {
+        return Err(format!(
+            "{address} is one on every link, and no interface can be named: give the neighbor's \
+             own address"
+        ));
+    }
+    match address.is_unspecified() || address.is_multicast() {
+        true => Err(format!("{address} is no neighbor's address")),
+        false => Ok(()),
     }
 }
 
@@ -330,6 +367,10 @@ pub(super) mod tests {
                 "192.0.2.254; import all",
                 "invalid IP address",
             ),
+            ("192.0.2.254", "fe80::1", "is one on every link"),
+            ("192.0.2.254", "::", "no neighbor's address"),
+            ("/run/bird/bird.ctl", "bird.ctl", "no absolute path"),
+            ("/bird.ctl", "/bird*.ctl", "no absolute path"),
             ("192.0.2.1\"", "here\"", "invalid IPv4 address"),
             (
                 router,
