@@ -241,7 +241,12 @@ impl Supervisor {
     async fn reconcile_sites(self: &Arc<Self>, sites: &[SiteName]) -> Result<(), Failure> {
         let slots = sites.iter().filter_map(|site| self.slots.get(site));
         let done = join_all(slots.map(|slot| slot.reconcile(self))).await;
-        done.into_iter().collect()
+        let done: Result<(), Failure> = done.into_iter().collect();
+        if done.is_err() {
+            // Whoever asked is told; what is in force, or over, comes to the sites all the same.
+            runtime::spawn(Arc::clone(self).settle());
+        }
+        done
     }
 
     /// The faults in force, the oldest first.

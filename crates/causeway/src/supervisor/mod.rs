@@ -52,6 +52,9 @@ const MAJORITY_EVERY: Span = Span::milliseconds(500);
 /// How long one may take to say so.
 const MAJORITY_WAIT: Duration = Duration::from_millis(500);
 
+/// How soon a site that couldn't be brought to what the faults make of it is tried again.
+const SETTLE_EVERY: Span = Span::milliseconds(1000);
+
 /// A running lab.
 pub struct Supervisor {
     lab: Lab,
@@ -145,7 +148,7 @@ impl Supervisor {
             if !ended.is_empty() {
                 // Beside: a site that is slow to start must hold up no other lease.
                 let lab = Arc::clone(&self);
-                runtime::spawn(async move { lab.reconcile_all().await });
+                runtime::spawn(lab.settle());
             }
         }
     }
@@ -160,14 +163,37 @@ impl Supervisor {
         join_all(self.slots.values().map(|slot| slot.stop(GRACE))).await;
     }
 
-    /// Brings every site to what the faults in force make of it.
-    async fn reconcile_all(self: &Arc<Self>) {
+    /// Brings every site to what the faults in force make of it, and tries again until all are:
+    /// what is over must not last because a site didn't answer just then. One that doesn't run is
+    /// told when it starts.
+    async fn settle(self: Arc<Self>) {
+        let mut is_first = true;
+        while !self.reconcile_all(is_first).await {
+            is_first = false;
+            let now = self.environment.now().monotonic;
+            self.environment.sleep_until(now + SETTLE_EVERY).await;
+        }
+        if !is_first {
+            tracing::info!("all sites are as the faults in force make them");
+        }
+    }
+
+    /// Brings every site to what the faults in force make of it; false if one isn't.
+    async fn reconcile_all(self: &Arc<Self>, is_first: bool) -> bool {
         let all = self.slots.values().map(|slot| slot.reconcile(self));
+        let mut is_settled = true;
         for (slot, done) in self.slots.values().zip(join_all(all).await) {
-            if let Err(failure) = done {
-                tracing::warn!("{}: {failure}", slot.site.name);
+            let Err(failure) = done else {
+                continue;
+            };
+            is_settled = false;
+            let name = slot.site.name;
+            match is_first {
+                true => tracing::warn!("{name}: {failure}: trying again until it holds"),
+                false => tracing::debug!("{name}: {failure}"),
             }
         }
+        is_settled
     }
 
     fn faults(&self) -> MutexGuard<'_, FaultTable> {
