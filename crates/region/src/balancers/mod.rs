@@ -207,7 +207,13 @@ impl Balancers {
         !lock(&self.carrying).down.contains(&zone)
     }
 
-    /// Has what is listened on looked at again: a certificate's file may be another one.
+    /// Is there something that can't be listened on, or not with what it should be?
+    pub fn has_uncarried(&self) -> bool {
+        !lock(&self.carrying).uncarried.is_empty()
+    }
+
+    /// Has what is listened on looked at again: a certificate may be another one, and what was in
+    /// the way of a listener may have gone.
     pub fn carry_again(&self) {
         self.carry_out(&mut lock(&self.carrying));
     }
@@ -218,7 +224,7 @@ impl Balancers {
             let uncarried = carrier.carry(&snapshot, &carrying.down);
             let known = &carrying.uncarried;
             for fault in uncarried.iter().filter(|fault| !known.contains(fault)) {
-                tracing::warn!(fault, "a load balancer isn't listened for");
+                tracing::warn!(fault, "a load balancer isn't listened for as it should be");
             }
             carrying.uncarried = uncarried;
         }

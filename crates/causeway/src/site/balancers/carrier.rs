@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use balancer::model::{AlpnPolicy, Listener, LoadBalancer, Protocol};
@@ -15,7 +15,7 @@ use runtime::{
 };
 use types::ZoneLetter;
 
-use super::certificates::Certificates;
+use super::certificates::{self, Certificates, Kept};
 use super::counters::Counters;
 use super::zone_flows::ZoneFlows;
 
@@ -25,6 +25,8 @@ pub(super) struct Carrier {
     pub(super) flows: Arc<ZoneFlows>,
     pub(super) certificates: Certificates,
     pub(super) counters: Arc<Counters>,
+    /// What listeners prove themselves with.
+    pub(super) kept: Mutex<Kept>,
 }
 
 /// What is to be listened on.
@@ -39,6 +41,8 @@ struct Wanted {
 
 impl BalancerCarrier for Carrier {
     fn carry(&self, snapshot: &Snapshot, down: &BTreeSet<ZoneLetter>) -> Vec<String> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.refresh(&self.certificates, &certificates::named(snapshot));
         let mut wanted = Wanted::default();
         let mut dead = BTreeSet::new();
         for place in snapshot.listeners() {
@@ -46,22 +50,32 @@ impl BalancerCarrier for Carrier {
                 true => {
                     dead.insert(place.address.ip());
                 }
-                false => wanted.add(place, &self.certificates),
+                false => wanted.add(place, &kept),
             }
         }
+        drop(kept);
         // As a host that dies does it: nothing ends in order.
         self.balancer.reset(&dead);
+        self.listen(wanted, down)
+    }
+}
+
+impl Carrier {
+    /// Listens on that and nothing else. Each closes what it no longer has before the other opens
+    /// anything: a listener that becomes one of another kind keeps its address and port.
+    fn listen(&self, wanted: Wanted, down: &BTreeSet<ZoneLetter>) -> Vec<String> {
+        self.balancer.close_all_but(&wanted.requests);
         let mut faults = wanted.faults;
+        faults.extend(self.flows.listen(&wanted.flows, down));
         let failed = self.balancer.listen(&wanted.requests);
         faults.extend(failed.iter().map(ToString::to_string));
-        faults.extend(self.flows.listen(&wanted.flows, down));
         self.counters.retain(&wanted.addresses);
         faults
     }
 }
 
 impl Wanted {
-    fn add(&mut self, place: &Listening, certificates: &Certificates) {
+    fn add(&mut self, place: &Listening, kept: &Kept) {
         let address = place.address;
         if self.count >= MAX_LISTENERS {
             let most = format!("a Region listens on {MAX_LISTENERS} addresses and ports at most");
@@ -71,13 +85,15 @@ impl Wanted {
         self.count += 1;
         let kind = match place.listener().protocol {
             Protocol::Http | Protocol::Https | Protocol::Tls => {
-                match kind(&place.balancer.row, place.listener(), certificates) {
-                    Ok(kind) => kind,
-                    Err(cause) => {
-                        self.faults.push(format!("{address}: {cause}"));
-                        return;
-                    }
-                }
+                let mut faults = Vec::new();
+                let kind = kind(&place.balancer.row, place.listener(), kept, &mut faults);
+                let kind = kind.map_err(|cause| faults.push(cause)).ok();
+                let faults = faults.iter().map(|cause| format!("{address}: {cause}"));
+                self.faults.extend(faults);
+                let Some(kind) = kind else {
+                    return;
+                };
+                kind
             }
             Protocol::Tcp | Protocol::Udp | Protocol::TcpUdp => {
                 let protocol = match place.transport {
@@ -94,19 +110,42 @@ impl Wanted {
     }
 }
 
-/// How a listener takes what comes.
+/// The certificates of a listener, as far as they can be used: without its default one there is
+/// no listener, without another one there is.
+fn found(
+    balancer: &LoadBalancer,
+    listener: &Listener,
+    kept: &Kept,
+    faults: &mut Vec<String>,
+) -> Result<Vec<Certificate>, String> {
+    let mut found = Vec::with_capacity(listener.certificates.len());
+    for (place, arn) in listener.certificates.iter().enumerate() {
+        match kept.find(balancer.arn.account, arn) {
+            Ok((certificate, fault)) => {
+                found.push(certificate.clone());
+                let kept = "the certificate that was there before is still used";
+                faults.extend(fault.map(|cause| format!("{cause}: {kept}")));
+            }
+            Err(cause) if place == 0 => return Err(cause),
+            Err(cause) => faults.push(format!("it is without one certificate: {cause}")),
+        }
+    }
+    Ok(found)
+}
+
+/// How a listener takes what comes, and what is wrong with its certificates nevertheless.
 fn kind(
     balancer: &LoadBalancer,
     listener: &Listener,
-    certificates: &Certificates,
+    kept: &Kept,
+    faults: &mut Vec<String>,
 ) -> Result<ListenerKind, String> {
     let options = || Arc::new(options(balancer, listener));
     if listener.protocol == Protocol::Http {
         return Ok(ListenerKind::Http(options()));
     }
-    let found = listener.certificates.iter();
-    let found: Result<Vec<Certificate>, String> = found.map(|arn| certificates.find(arn)).collect();
-    let (found, minimum) = (found?, minimum(listener.ssl_policy.as_deref()));
+    let found = found(balancer, listener, kept, faults)?;
+    let minimum = minimum(listener.ssl_policy.as_deref());
     let wrong = |cause: runtime::TlsError| cause.to_string();
     if listener.protocol == Protocol::Https {
         let tls = ListenerTls::https(&found, minimum, balancer.takes_http2()).map_err(wrong)?;
@@ -157,6 +196,8 @@ fn options(balancer: &LoadBalancer, listener: &Listener) -> HttpOptions {
 
 #[cfg(test)]
 mod tests {
+    use runtime::FlowKey;
+
     use super::*;
 
     #[test]
@@ -174,6 +215,71 @@ mod tests {
             ),
         ] {
             assert_eq!(minimum(policy), expected, "{policy:?}");
+        }
+    }
+
+    /// Nobody comes.
+    struct Nowhere;
+
+    impl runtime::Balance for Nowhere {
+        fn route(&self, _: &runtime::RequestHead<'_>) -> Box<dyn runtime::Exchange> {
+            panic!("nothing is asked");
+        }
+
+        fn refused(&self, _: &runtime::RefusedRequest<'_>) {}
+
+        fn steer(&self, _: &FlowKey, _: &runtime::Tried) -> Option<runtime::StreamTarget> {
+            None
+        }
+
+        fn note(&self, _: u32, _: runtime::FlowEvent) {}
+    }
+
+    impl runtime::Steer for Nowhere {
+        fn steer(&self, _: &FlowKey, _: &runtime::Tried) -> Option<runtime::Target> {
+            None
+        }
+
+        fn note(&self, _: u32, _: runtime::FlowEvent) {}
+    }
+
+    #[test]
+    fn an_address_goes_from_bytes_to_requests_and_back() {
+        let balancer = Balancer::start(super::super::REQUESTS, Arc::new(Nowhere)).unwrap();
+        let region = "us-east-1".parse().unwrap();
+        let uploaded = Arc::new(super::super::UploadedCertificates::default());
+        let carrier = Carrier {
+            balancer: Arc::new(balancer),
+            flows: Arc::new(ZoneFlows::new(Arc::new(Nowhere))),
+            certificates: Certificates::new(None, region, "111122223333", uploaded),
+            counters: Arc::default(),
+            kept: Mutex::default(),
+        };
+        // A port that is free is found by listening at it once.
+        let picked = carrier.balancer.listen(&[BalanceListener {
+            address: "127.0.0.1:0".parse().unwrap(),
+            kind: ListenerKind::Http(Arc::new(HttpOptions::USUAL)),
+        }]);
+        assert!(picked.is_empty(), "{picked:?}");
+        let address = carrier.balancer.listeners()[0].bound;
+        for _ in 0..2 {
+            let protocol = FlowProtocol::Tcp;
+            let flows = BTreeSet::from([FlowListener { address, protocol }]);
+            let bytes = Wanted {
+                flows: BTreeMap::from([(ZoneLetter::ALL[0], flows)]),
+                ..Wanted::default()
+            };
+            let none = Vec::<String>::new();
+            assert_eq!(carrier.listen(bytes, &BTreeSet::new()), none);
+            assert!(carrier.balancer.listeners().is_empty());
+            let kind = ListenerKind::Http(Arc::new(HttpOptions::USUAL));
+            let requests = Wanted {
+                requests: vec![BalanceListener { address, kind }],
+                addresses: BTreeSet::from([address]),
+                ..Wanted::default()
+            };
+            assert_eq!(carrier.listen(requests, &BTreeSet::new()), none);
+            assert_eq!(carrier.balancer.listeners().len(), 1);
         }
     }
 }

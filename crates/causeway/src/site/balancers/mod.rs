@@ -13,7 +13,7 @@ mod gzip;
 mod requests;
 mod zone_flows;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use balancer::Listening;
 use balancer::model::Protocol;
@@ -41,7 +41,7 @@ const REQUESTS: BalancerOptions = BalancerOptions {
     limits: BalancerLimits::USUAL,
 };
 
-/// Between looks at the files of certificates.
+/// Between looks at certificates, and attempts to open what couldn't be opened.
 const CERTIFICATES: Span = Span::seconds(20);
 
 /// Probes of targets at once.
@@ -109,6 +109,7 @@ impl BalancersSite {
             flows: flows.clone(),
             certificates: certificates.clone(),
             counters: way.counters.clone(),
+            kept: Mutex::default(),
         };
         way.balancers.carry(Arc::new(carrier));
         Ok(BalancersSite {
@@ -137,16 +138,19 @@ impl BalancersSite {
         ))
     }
 
-    /// Takes certificates over whose files are replaced, until the process ends.
+    /// Takes certificates over that are replaced, and tries again to open what couldn't be, until
+    /// the process ends.
     pub(super) fn follow_certificates(&self) -> super::Task<'static, ()> {
         let (way, certificates) = (self.way.clone(), self.certificates.clone());
         Box::pin(async move {
-            let mut known = certificates.stamp();
+            // The first look takes over what was replaced since the start.
+            let mut known = None;
             loop {
                 let now = way.environment.now().monotonic;
                 way.environment.sleep_until(now + CERTIFICATES).await;
-                let stamp = certificates.stamp();
-                if stamp != known {
+                let named = certificates::named(&way.balancers.snapshot());
+                let stamp = Some(certificates.stamp(&named));
+                if stamp != known || way.balancers.has_uncarried() {
                     known = stamp;
                     way.balancers.carry_again();
                 }
