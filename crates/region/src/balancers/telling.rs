@@ -31,7 +31,10 @@ impl<E: Engine> Region<E> {
             let news = self.own.balancers.news.listen();
             let before = last.as_ref().map_or(0, |last| last.revision);
             let told = self.own.balancers.told(before);
-            if last.as_ref() != Some(&told) {
+            // One that has no addresses for any, and has none, has nothing to say.
+            let says_nothing =
+                last.is_none() && told.balancers.is_empty() && self.config.balancers.pools.is_err();
+            if !says_nothing && last.as_ref() != Some(&told) {
                 let told = RegionBalancers {
                     revision: self.environment.now().wall.0.max(before + 1),
                     ..told
