@@ -58,6 +58,8 @@ pub(super) struct Streams {
     next: Cell<u64>,
     /// When the last one began or ended.
     used: Cell<Instant>,
+    /// Is the connection ended for a client that takes nothing?
+    stuck: Cell<bool>,
 }
 
 impl Streams {
@@ -66,6 +68,7 @@ impl Streams {
             under_way: RefCell::default(),
             next: Cell::new(0),
             used: Cell::new(Instant::now()),
+            stuck: Cell::new(false),
         })
     }
 
@@ -101,11 +104,14 @@ impl Streams {
     }
 
     /// Has nothing of some request moved for longer than its target could be silent? Then the
-    /// client takes nothing of the answer, which nobody else looks at.
+    /// client takes nothing of the answer, which nobody else looks at. All that is under way ends
+    /// for this cause then, also what began a moment later.
     pub(super) fn is_stuck(&self, idle: Duration) -> bool {
         let now = Instant::now();
         let under_way = self.under_way.borrow();
-        under_way.values().any(|moved| moved.end(2 * idle) <= now)
+        let is_stuck = under_way.values().any(|moved| moved.end(2 * idle) <= now);
+        self.stuck.set(is_stuck);
+        is_stuck
     }
 }
 
@@ -114,6 +120,13 @@ pub(super) struct Active {
     streams: Rc<Streams>,
     number: u64,
     pub(super) moved: Moved,
+}
+
+impl Active {
+    /// Is its connection ended for a client that takes nothing?
+    pub(super) fn is_stuck(&self) -> bool {
+        self.streams.stuck.get()
+    }
 }
 
 impl Drop for Active {

@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::time::Instant;
 
 use super::moving::Active;
 use super::targets::Occupied;
@@ -64,9 +63,9 @@ impl Drop for Passing {
         }
         // What was read last may wait for the client, which took nothing for so long that its
         // connection was ended.
-        let is_stuck = self.active.moved.end(2 * self.idle) <= Instant::now();
+        let taken = self.incoming.is_end_stream();
         self.course
-            .ends(match (is_stuck, self.incoming.is_end_stream()) {
+            .ends(match (self.active.is_stuck(), taken) {
                 (true, _) => End::ClientSilent,
                 (false, true) => End::Done,
                 (false, false) => End::ClientGone,
