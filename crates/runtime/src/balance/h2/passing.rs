@@ -64,12 +64,11 @@ impl Drop for Passing {
         // What was read last may wait for the client, which took nothing for so long that its
         // connection was ended.
         let taken = self.incoming.is_end_stream();
-        self.course
-            .ends(match (self.active.is_stuck(), taken) {
-                (true, _) => End::ClientSilent,
-                (false, true) => End::Done,
-                (false, false) => End::ClientGone,
-            });
+        self.course.ends(match (self.active.is_stuck(), taken) {
+            (true, _) => End::ClientSilent,
+            (false, true) => End::Done,
+            (false, false) => End::ClientGone,
+        });
     }
 }
 

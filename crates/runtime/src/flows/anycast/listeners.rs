@@ -79,6 +79,11 @@ impl Holder {
             return;
         };
         member.wants = open;
+        // Before it hears: it may tell others that nobody listens there any more.
+        self.close_unwanted();
+        let Some(member) = self.members.get_mut(&number) else {
+            return;
+        };
         let mut hears = true;
         for (listener, socket) in sockets {
             hears &= member.say(&Told::Socket(listener), Some(socket));
@@ -88,9 +93,8 @@ impl Holder {
             outcomes,
         };
         hears &= member.say(&answer, None);
-        match hears {
-            true => self.close_unwanted(),
-            false => self.detach(number, now),
+        if !hears {
+            self.detach(number, now);
         }
     }
 
