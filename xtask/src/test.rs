@@ -19,6 +19,7 @@ const JAVASCRIPT: &[&str] = &["@aws-sdk/client-s3@3.940.0", "@aws-sdk/lib-storag
 const WAITING: &[&str] = &[
     "test_terraform_balancer_settings",
     "test_terraform_balancers",
+    "test_terraform_fronts",
     "test_terraform_zones",
     "test_wire",
 ];
