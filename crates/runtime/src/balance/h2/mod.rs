@@ -133,6 +133,7 @@ pub(super) async fn serve(
             () = tokio::time::sleep_until(look) => {
                 if session.streams.is_stuck(options.idle) {
                     tracing::debug!(%source, "a client takes nothing of its answers");
+                    session.streams.give_up();
                     return;
                 }
                 let due = session.streams.due(aged, ending, options.idle);

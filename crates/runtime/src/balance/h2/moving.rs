@@ -59,7 +59,7 @@ pub(super) struct Streams {
     /// When the last one began or ended.
     used: Cell<Instant>,
     /// Is the connection ended for a client that takes nothing?
-    stuck: Cell<bool>,
+    given_up: Cell<bool>,
 }
 
 impl Streams {
@@ -68,7 +68,7 @@ impl Streams {
             under_way: RefCell::default(),
             next: Cell::new(0),
             used: Cell::new(Instant::now()),
-            stuck: Cell::new(false),
+            given_up: Cell::new(false),
         })
     }
 
@@ -104,14 +104,17 @@ impl Streams {
     }
 
     /// Has nothing of some request moved for longer than its target could be silent? Then the
-    /// client takes nothing of the answer, which nobody else looks at. All that is under way ends
-    /// for this cause then, also what began a moment later.
+    /// client takes nothing of the answer, which nobody else looks at.
     pub(super) fn is_stuck(&self, idle: Duration) -> bool {
         let now = Instant::now();
         let under_way = self.under_way.borrow();
-        let is_stuck = under_way.values().any(|moved| moved.end(2 * idle) <= now);
-        self.stuck.set(is_stuck);
-        is_stuck
+        under_way.values().any(|moved| moved.end(2 * idle) <= now)
+    }
+
+    /// The connection ends because of that: so does all that is under way, also what began a
+    /// moment later.
+    pub(super) fn give_up(&self) {
+        self.given_up.set(true);
     }
 }
 
@@ -124,8 +127,8 @@ pub(super) struct Active {
 
 impl Active {
     /// Is its connection ended for a client that takes nothing?
-    pub(super) fn is_stuck(&self) -> bool {
-        self.streams.stuck.get()
+    pub(super) fn is_given_up(&self) -> bool {
+        self.streams.given_up.get()
     }
 }
 

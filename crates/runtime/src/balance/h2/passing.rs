@@ -63,12 +63,13 @@ impl Drop for Passing {
         }
         // What was read last may wait for the client, which took nothing for so long that its
         // connection was ended.
-        let taken = self.incoming.is_end_stream();
-        self.course.ends(match (self.active.is_stuck(), taken) {
-            (true, _) => End::ClientSilent,
-            (false, true) => End::Done,
-            (false, false) => End::ClientGone,
-        });
+        let is_given_up = self.active.is_given_up();
+        self.course
+            .ends(match (is_given_up, self.incoming.is_end_stream()) {
+                (true, _) => End::ClientSilent,
+                (false, true) => End::Done,
+                (false, false) => End::ClientGone,
+            });
     }
 }
 

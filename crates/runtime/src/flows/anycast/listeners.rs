@@ -75,10 +75,9 @@ impl Holder {
             .into_iter()
             .filter_map(|listener| Some((listener, self.socket_of(&listener)?)))
             .collect();
-        let Some(member) = self.members.get_mut(&number) else {
-            return;
-        };
-        member.wants = open;
+        if let Some(member) = self.members.get_mut(&number) {
+            member.wants = open;
+        }
         // Before it hears: it may tell others that nobody listens there any more.
         self.close_unwanted();
         let Some(member) = self.members.get_mut(&number) else {
