@@ -17,11 +17,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame};
 use runtime::{
-    BodyError, HttpLimits, HttpServer, Refusal, RequestBody, ResponseBody, Service, listen,
+    BodyError, FrontDoor, HttpLimits, HttpServer, Refusal, RequestBody, ResponseBody, Route,
+    Service, listen,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -42,8 +43,8 @@ const LIMITS: HttpLimits = HttpLimits {
 
 const PIECE: usize = 64 * 1024;
 
-/// Counts what it is sent and answers with the number; `/none` answers without reading; `/endless`
-/// answers without end.
+/// Counts what it is sent and answers with the number; `/none` answers without reading, `/refused`
+/// with an error; `/endless` answers without end.
 #[derive(Default)]
 struct Counting {
     ended: Mutex<Vec<Result<u64, BodyError>>>,
@@ -100,6 +101,11 @@ impl Service for Counting {
         let (head, mut body) = request.into_parts();
         match head.uri.path() {
             "/none" => return Response::new(whole("not read".to_owned())),
+            "/refused" => {
+                let mut response = Response::new(whole("not built".to_owned()));
+                *response.status_mut() = StatusCode::NOT_IMPLEMENTED;
+                return response;
+            }
             "/endless" => {
                 let endless = Endless {
                     pieces: Arc::clone(&self.pieces),
@@ -199,6 +205,60 @@ async fn who_waits_to_send_and_is_not_told_to_is_told_that_the_connection_ends()
         assert!(closes(answer(&mut stream).await), "{path}");
         let mut stream = begin(&server, &head(path, 0, "")).await;
         assert!(!closes(answer(&mut stream).await), "{path}");
+    }
+}
+
+/// A front door with everything behind it.
+struct Door(SocketAddr);
+
+impl Service for Door {
+    async fn call(&self, _client: SocketAddr, _request: Request<Bytes>) -> Response<Bytes> {
+        Response::new(Bytes::from_static(b"here"))
+    }
+
+    fn refuse(&self, _head: Option<&Parts>, _refusal: Refusal) -> Response<Bytes> {
+        Response::new(Bytes::from_static(b"refused"))
+    }
+}
+
+impl FrontDoor for Door {
+    async fn route(&self, _client: SocketAddr, _head: &Parts) -> Route {
+        Route::To(self.0)
+    }
+
+    fn vouch(&self, _client: SocketAddr, _headers: &mut HeaderMap) {}
+}
+
+/// Refused by its head, while its sender waits no longer to be told to send: it reads the refusal,
+/// however late its body comes.
+#[tokio::test]
+async fn who_waits_to_send_and_sends_anyway_reads_the_refusal() {
+    let (_, server) = start();
+    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let door = Door(server.address());
+    let door = HttpServer::open_door(listener, None, Arc::new(door), LIMITS).unwrap();
+    let body = vec![b'x'; 1 << 20];
+    let length = body.len();
+    let head = format!(
+        "PUT /refused HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n\
+         content-length: {length}\r\n\r\n"
+    );
+    for (address, pause) in [server.address(), door.address()]
+        .into_iter()
+        .flat_map(|address| [0, 20, 200].map(|pause| (address, pause)))
+    {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        for part in body.chunks(PIECE) {
+            stream.write_all(part).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        let text = text.trim_start_matches("HTTP/1.1 100 Continue\r\n\r\n");
+        assert!(text.starts_with("HTTP/1.1 501 "), "{text}");
+        assert!(text.ends_with("not built"), "{text}");
     }
 }
 

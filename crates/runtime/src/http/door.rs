@@ -27,6 +27,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::body::{self, BodyBudget};
+use super::linger::{LingerSwitch, Lingering};
 use super::server::{HttpServer, ServeConnection, Stage, settings};
 use super::socket::{ResetSwitch, ResettableStream};
 use super::stall::Impatient;
@@ -128,11 +129,14 @@ impl<D: FrontDoor> ServeConnection for Doorway<D> {
         mut stage: watch::Receiver<Stage>,
     ) {
         let shared = &self.0;
-        let switch = ResetSwitch::default();
-        let service =
-            service_fn(|request| pass(Arc::clone(shared), client, switch.clone(), request));
+        let (switch, linger) = (ResetSwitch::default(), LingerSwitch::default());
+        let service = service_fn(|request| {
+            let switches = (switch.clone(), linger.clone());
+            pass(Arc::clone(shared), client, switches, request)
+        });
         let stream = ResettableStream::new(stream, switch.clone());
-        let stream = TokioIo::new(Impatient::new(stream, shared.limits.answer_stall));
+        let stream = Impatient::new(stream, shared.limits.answer_stall);
+        let stream = TokioIo::new(Lingering::new(stream, linger.clone()));
         let connection = settings(&shared.limits).serve_connection(stream, service);
         let mut connection = std::pin::pin!(connection);
         loop {
@@ -165,7 +169,7 @@ struct Unreachable;
 async fn pass<D: FrontDoor>(
     shared: Arc<Shared<D>>,
     client: SocketAddr,
-    switch: ResetSwitch,
+    (switch, linger): (ResetSwitch, LingerSwitch),
     request: Request<Incoming>,
 ) -> Result<Response<DoorBody>, Unreachable> {
     let (head, incoming) = request.into_parts();
@@ -192,7 +196,7 @@ async fn pass<D: FrontDoor>(
         switch,
     });
     strip(response.headers_mut());
-    expectation.settle(&mut response);
+    expectation.settle(&mut response, &linger);
     Ok(response)
 }
 

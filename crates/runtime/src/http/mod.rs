@@ -5,6 +5,7 @@
 mod body;
 mod client;
 mod door;
+mod linger;
 mod listen;
 mod server;
 mod socket;

@@ -23,6 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::body::{self, BodyBudget};
+use super::linger::{LingerSwitch, Lingering};
 use super::stall::Impatient;
 use super::stream::{AnswerBody, Connected, Expectation, RequestBody};
 use super::tls::{Connection, ServerTls};
@@ -256,12 +257,14 @@ impl<S: Service> ServeConnection for Serve<S> {
         stage: watch::Receiver<Stage>,
     ) {
         let shared = &self.0;
-        let connected = Connected::new();
+        let (connected, linger) = (Connected::new(), LingerSwitch::default());
         let service = service_fn(|request| {
-            let answer = answer(Arc::clone(shared), client, connected.clone(), request);
+            let connection = (connected.clone(), linger.clone());
+            let answer = answer(Arc::clone(shared), client, connection, request);
             RunToEnd(Some(Box::pin(answer)))
         });
-        let stream = TokioIo::new(Impatient::new(stream, shared.limits.answer_stall));
+        let stream = Impatient::new(stream, shared.limits.answer_stall);
+        let stream = TokioIo::new(Lingering::new(stream, linger.clone()));
         let connection = settings(&shared.limits).serve_connection(stream, service);
         let mut connection = std::pin::pin!(connection);
         // Dropped first: what still reads a body then learns that this isn't its end.
@@ -294,7 +297,7 @@ impl<S: Service> ServeConnection for Serve<S> {
 async fn answer<S: Service>(
     shared: Arc<Shared<S>>,
     client: SocketAddr,
-    connected: Connected,
+    (connected, linger): (Connected, LingerSwitch),
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let (head, incoming) = request.into_parts();
@@ -307,7 +310,7 @@ async fn answer<S: Service>(
             .stream(client, Request::from_parts(head, body));
         // Boxed, so that it doesn't make every other request's future as large.
         let mut response = Box::pin(streamed).await;
-        expectation.settle(&mut response);
+        expectation.settle(&mut response, &linger);
         return Ok(response.map(AnswerBody::Streamed));
     }
     let read = body::read(&head.headers, incoming, &shared.limits, &shared.budget).await;
@@ -318,7 +321,7 @@ async fn answer<S: Service>(
         }
         Err(refusal) => shared.service.refuse(Some(&head), refusal),
     };
-    expectation.settle(&mut response);
+    expectation.settle(&mut response, &linger);
     Ok(response.map(|bytes| AnswerBody::Whole(Full::new(bytes))))
 }
 

@@ -21,6 +21,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use super::body;
+use super::linger::LingerSwitch;
 
 /// How long a body that nobody reads any more is read on, at most.
 const DISCARD_WAIT: Duration = Duration::from_secs(30);
@@ -166,13 +167,14 @@ impl Expectation {
 
     /// Where the answer may come without a "100 Continue" before it, it ends the connection: hyper
     /// says that of no empty body, and botocore, which sends the header with those too, reads the
-    /// next answer on the same connection wrongly.
-    pub(super) fn settle<B>(self, response: &mut Response<B>) {
-        let status = response.status();
-        let unread = status.is_client_error() || status.is_server_error();
+    /// next answer on the same connection wrongly. A sender that waited long enough sends its body
+    /// without one (RFC 9110, 10.1.1): the connection's close then waits for that.
+    pub(super) fn settle<B>(self, response: &mut Response<B>, linger: &LingerSwitch) {
+        let unread = !response.status().is_success();
         if self.waits && (self.is_empty || unread) {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
+            linger.throw();
         }
     }
 }
