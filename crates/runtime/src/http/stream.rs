@@ -174,7 +174,9 @@ impl Expectation {
         if self.waits && (self.is_empty || unread) {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
-            linger.throw();
+            if !self.is_empty {
+                linger.throw();
+            }
         }
     }
 }
