@@ -7,13 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// How long a close waits for the peer's end, at most.
-const LINGER_WAIT: Duration = Duration::from_secs(30);
+use super::stream::DISCARD_WAIT;
 
 /// Bytes that are thrown away at once.
 const LINGER_READ: usize = 8 * 1024;
@@ -97,7 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
         }
         let waiting = this
             .waiting
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER_WAIT)));
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(DISCARD_WAIT)));
         if waiting.as_mut().poll(context).is_ready() {
             return Poll::Ready(Ok(()));
         }

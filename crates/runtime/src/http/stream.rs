@@ -23,8 +23,9 @@ use tokio::time::{Instant, Sleep};
 use super::body;
 use super::linger::LingerSwitch;
 
-/// How long a body that nobody reads any more is read on, at most.
-const DISCARD_WAIT: Duration = Duration::from_secs(30);
+/// How long a body that nobody reads any more is read on, at most: one under way, and one that may
+/// still come before a close.
+pub(super) const DISCARD_WAIT: Duration = Duration::from_secs(30);
 
 /// An answer's body as its service gives it: whole or bit by bit. An error ends the connection.
 pub type ResponseBody = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
