@@ -6,9 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Accelerator, EndpointTarget};
 
-/// The newest version that this code reads, and the one that it writes of an accelerator with load
-/// balancers among its endpoints, which programs of before don't know.
-pub const FORMAT: u32 = 2;
+/// The newest version that this code reads, and the one that it writes of an accelerator whose
+/// flows are logged: programs of before would take it for one that isn't.
+pub const FORMAT: u32 = 3;
+
+/// The version that it writes of one with load balancers among its endpoints, which programs of
+/// format 1 don't know.
+const FORMAT_OF_BALANCERS: u32 = 2;
 
 /// The version that it writes of any other: programs of before read it.
 const FORMAT_OF_ADDRESSES: u32 = 1;
@@ -50,10 +54,7 @@ struct Read {
 /// The bytes of an accelerator.
 pub fn encode(accelerator: &Accelerator) -> Bytes {
     let written = Written {
-        format: match has_balancers(accelerator) {
-            true => FORMAT,
-            false => FORMAT_OF_ADDRESSES,
-        },
+        format: least_format(accelerator),
         accelerator,
     };
     let bytes = serde_json::to_vec(&written);
@@ -77,11 +78,20 @@ pub fn decode(bytes: &[u8]) -> Result<Accelerator, CodecError> {
         return Err(CodecError::Malformed("it has format 0".to_owned()));
     }
     let read: Read = serde_json::from_slice(bytes).map_err(malformed)?;
-    if version.format == FORMAT_OF_ADDRESSES && has_balancers(&read.accelerator) {
-        let what = "it has load balancers, which format 1 doesn't have";
-        return Err(CodecError::Malformed(what.to_owned()));
+    if version.format < least_format(&read.accelerator) {
+        let what = format!("it has what format {} doesn't have", version.format);
+        return Err(CodecError::Malformed(what));
     }
     Ok(read.accelerator)
+}
+
+/// The oldest version that has all that the accelerator has.
+fn least_format(accelerator: &Accelerator) -> u32 {
+    match (accelerator.flow_logs.enabled, has_balancers(accelerator)) {
+        (true, _) => FORMAT,
+        (false, true) => FORMAT_OF_BALANCERS,
+        (false, false) => FORMAT_OF_ADDRESSES,
+    }
 }
 
 fn has_balancers(accelerator: &Accelerator) -> bool {
@@ -145,6 +155,7 @@ mod tests {
             made_by: made_by("a"),
             tags: Default::default(),
             flow_logs: FlowLogs {
+                enabled: false,
                 bucket: Some("logs".to_owned()),
                 prefix: None,
             },
@@ -194,9 +205,26 @@ mod tests {
     }
 
     #[test]
+    fn the_golden_bytes_of_an_accelerator_whose_flows_are_logged() {
+        let mut logged = accelerator();
+        logged.flow_logs.enabled = true;
+        let golden = GOLDEN
+            .replace("\"format\":1", "\"format\":3")
+            .replace("{\"bucket\"", "{\"enabled\":true,\"bucket\"");
+        assert_eq!(std::str::from_utf8(&encode(&logged)), Ok(&*golden));
+        assert_eq!(decode(golden.as_bytes()), Ok(logged));
+        let older = golden.replace("\"format\":3", "\"format\":2");
+        let refused = decode(older.as_bytes());
+        assert!(
+            matches!(refused, Err(CodecError::Malformed(_))),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
     fn what_a_newer_program_wrote_is_refused_whatever_it_holds() {
-        let newer = br#"{"format":3,"accelerator":{"unheard":"of"}}"#;
-        assert_eq!(decode(newer), Err(CodecError::Newer(3)));
+        let newer = br#"{"format":4,"accelerator":{"unheard":"of"}}"#;
+        assert_eq!(decode(newer), Err(CodecError::Newer(4)));
         let text = decode(newer).unwrap_err().to_string();
         assert!(text.contains("too old for this deployment"), "{text}");
     }

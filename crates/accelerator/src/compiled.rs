@@ -10,6 +10,7 @@ use types::{BalancerDirectory, HealthCheckId, Region};
 use crate::board::{Board, Slot};
 use crate::checks;
 use crate::choose::hash;
+use crate::flow_log::FlowLogPlace;
 use crate::maglev::{FEW_ROWS, Member, ROWS, Table};
 use crate::model::{
     Accelerator, AcceleratorId, ClientAffinity, Endpoint, EndpointGroup, EndpointGroupId,
@@ -47,6 +48,8 @@ pub(crate) struct CompiledAccelerator {
     pub(crate) enabled: bool,
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) dns_label: String,
+    /// Where its flows are logged; none: they aren't.
+    pub(crate) flow_log: Option<Arc<FlowLogPlace>>,
     pub(crate) listeners: Vec<CompiledListener>,
     /// By protocol and first port: which listener takes these.
     ports: Vec<(Protocol, PortRange, usize)>,
@@ -197,6 +200,8 @@ pub(crate) fn compile(
     for listener in accelerator.listeners {
         listeners.push(compile_listener(listener, rows, before, around)?);
     }
+    let logs = &accelerator.flow_logs;
+    let flow_log = FlowLogPlace::of(accelerator.account, &accelerator.id, logs);
     Ok(CompiledAccelerator {
         id: accelerator.id,
         revision,
@@ -204,6 +209,7 @@ pub(crate) fn compile(
         enabled: accelerator.enabled,
         addresses: canonical(&accelerator.addresses),
         dns_label: accelerator.dns_label,
+        flow_log: flow_log.map(Arc::new),
         listeners,
         ports,
         balancers,

@@ -18,6 +18,18 @@ pub enum AcceleratorError {
     /// The caller may not.
     #[error("{0}")]
     Denied(Denied),
+    /// Logs are to go into a bucket whose policy doesn't let them.
+    #[error(
+        "Access denied for bucket: {0}. Its policy must allow delivery.logs.amazonaws.com \
+         s3:GetBucketAcl on the bucket and s3:PutObject on arn:aws:s3:::{0}/{1}*."
+    )]
+    BucketDenied(String, String),
+    /// Logs are to go into a bucket that isn't there.
+    #[error("The S3 bucket {0} doesn't exist.")]
+    NoBucket(String),
+    /// Logs are to go into a bucket whose Region can't be asked now.
+    #[error("Rate exceeded: the Region of the bucket {0} doesn't answer.")]
+    BucketUnreachable(String),
     /// An argument is against the rules.
     #[error("{0}")]
     Invalid(String),
@@ -146,9 +158,10 @@ impl From<AcceleratorError> for ServiceError {
             AcceleratorError::NotBuilt(part) => return aws::json::not_built(&part),
             AcceleratorError::UnknownOperation(_) => "UnknownOperationException",
             AcceleratorError::Serialization(_) => "SerializationException",
-            AcceleratorError::Invalid(_) | AcceleratorError::Refused(_) => {
-                "InvalidArgumentException"
-            }
+            AcceleratorError::BucketDenied(..) => "AccessDeniedException",
+            AcceleratorError::Invalid(_)
+            | AcceleratorError::Refused(_)
+            | AcceleratorError::NoBucket(_) => "InvalidArgumentException",
             AcceleratorError::PortRange(_) => "InvalidPortRangeException",
             AcceleratorError::Limit(_) | AcceleratorError::Full | AcceleratorError::TooLarge => {
                 "LimitExceededException"
@@ -163,7 +176,9 @@ impl From<AcceleratorError> for ServiceError {
             AcceleratorError::HasGroups => "AssociatedEndpointGroupFoundException",
             AcceleratorError::NextToken => "InvalidNextTokenException",
             AcceleratorError::Overtaken => "TransactionInProgressException",
-            AcceleratorError::Throttled(_) => "ThrottlingException",
+            AcceleratorError::Throttled(_) | AcceleratorError::BucketUnreachable(_) => {
+                "ThrottlingException"
+            }
             AcceleratorError::Stopped => {
                 return ServiceError {
                     status: 503,

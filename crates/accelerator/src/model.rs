@@ -50,7 +50,7 @@ pub struct Accelerator {
     pub made_by: MadeBy,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
-    /// Where its flow logs would go.
+    /// Where its flow logs go.
     pub flow_logs: FlowLogs,
     /// Its listeners, in the order in which they were made.
     pub listeners: Vec<Listener>,
@@ -66,9 +66,12 @@ pub struct MadeBy {
     pub digest: String,
 }
 
-/// Where an accelerator's flow logs would go. They are not built, so they are never enabled.
+/// Whether an accelerator's flows are logged, and where to.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct FlowLogs {
+    /// Are they? Then there are a bucket and a prefix.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub enabled: bool,
     /// The bucket.
     pub bucket: Option<String>,
     /// The prefix of the objects.

@@ -2,9 +2,10 @@
 //! are, and which addresses may be used for what. It finds none of it out itself.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use types::BalancerDirectory;
+use types::{AccountId, BalancerDirectory};
 
 use crate::model::{AcceleratorId, EndpointGroupId, EndpointTarget, HealthState};
 
@@ -42,4 +43,30 @@ pub struct Targets {
     pub allows: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
     /// The setting that says so, as the operator writes it.
     pub setting: String,
+}
+
+/// Why logs can't be delivered into a bucket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogRefusal {
+    /// There is no such bucket.
+    NoBucket,
+    /// Its policy doesn't let the delivery write there.
+    Denied,
+    /// Its Region can't be asked now.
+    Unreachable,
+}
+
+/// What is said of a bucket, on its way.
+pub type LogAnswer<'a> = Pin<Box<dyn Future<Output = Result<(), LogRefusal>> + Send + 'a>>;
+
+/// What the API asks of buckets that logs are to be delivered into. The site implements it.
+pub trait LogBuckets: Send + Sync + 'static {
+    /// May logs of that account be delivered into the bucket, wherever it is, under keys that begin
+    /// with `directory`?
+    fn may_deliver<'a>(
+        &'a self,
+        account: AccountId,
+        bucket: &'a str,
+        directory: &'a str,
+    ) -> LogAnswer<'a>;
 }

@@ -20,7 +20,7 @@ use crate::arn::AcceleratorArn;
 use crate::catalogue;
 use crate::error::AcceleratorError;
 use crate::model::Accelerator;
-use crate::node::{NodeView, Targets};
+use crate::node::{LogBuckets, NodeView, Targets};
 use crate::pools::Pools;
 
 /// Locks of changes; accelerators share them by hash.
@@ -40,6 +40,8 @@ pub struct ServiceConfig {
     pub pools: Result<Pools, String>,
     /// Which addresses may be endpoints.
     pub targets: Targets,
+    /// Which buckets take logs of flows.
+    pub log_buckets: Arc<dyn LogBuckets>,
 }
 
 /// The Global Accelerator API of one site.

@@ -95,7 +95,7 @@ pub(crate) fn accelerator(service: &Service, revision: u64, accelerator: &Accele
 
 /// `AcceleratorAttributes`.
 pub(crate) fn attributes(flow_logs: &FlowLogs) -> Value {
-    let mut shape = json!({"FlowLogsEnabled": false});
+    let mut shape = json!({"FlowLogsEnabled": flow_logs.enabled});
     if let Some(bucket) = &flow_logs.bucket {
         shape["FlowLogsS3Bucket"] = bucket.as_str().into();
     }

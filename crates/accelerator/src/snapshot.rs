@@ -10,6 +10,7 @@ use types::{BalancerDirectory, ConfigurationView, HealthCheckId};
 use crate::board::Board;
 use crate::checks::{MAX_CHECKS, is_accelerators};
 use crate::compiled::{Around, CompiledAccelerator, compile};
+use crate::flow_log::FlowLogPlace;
 use crate::model::{
     Accelerator, AcceleratorId, EndpointGroupId, EndpointTarget, HealthState, ListenerId,
     PortRange, Protocol,
@@ -236,6 +237,19 @@ impl Snapshot {
                 })
             })
         })
+    }
+
+    /// The static addresses to which flows come that are logged. Those of a disabled accelerator
+    /// are among them: it may have flows yet.
+    pub fn logged_addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let served = self.addresses.iter();
+        let logged = served.filter(|(_, accelerator)| accelerator.flow_log.is_some());
+        logged.map(|(address, _)| *address)
+    }
+
+    /// Where flows to that static address are logged; none: they aren't.
+    pub fn flow_log_at(&self, address: IpAddr) -> Option<&Arc<FlowLogPlace>> {
+        self.at(address)?.flow_log.as_ref()
     }
 
     /// The DNS names of all accelerators.

@@ -1,4 +1,4 @@
-//! `DescribeAcceleratorAttributes`: where flow logs would go.
+//! `DescribeAcceleratorAttributes`: whether flows are logged, and where to.
 
 use bytes::Bytes;
 use serde::Deserialize;

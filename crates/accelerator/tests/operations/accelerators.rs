@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
+use accelerator::LogRefusal;
 use aws::access::Owner;
 use serde_json::{Value, json};
 use types::ConfigurationError;
@@ -163,11 +164,6 @@ fn what_is_not_built_is_refused_by_name() {
             "UpdateAccelerator",
             json!({"IpAddresses": ["192.0.2.1"]}),
             "BYOIP",
-        ),
-        (
-            "UpdateAcceleratorAttributes",
-            json!({"FlowLogsEnabled": true}),
-            "flow log",
         ),
     ] {
         body["Name"] = "y".into();
@@ -332,7 +328,7 @@ fn a_listing_is_the_account_s_own_by_pages() {
 }
 
 #[test]
-fn attributes_keep_where_flow_logs_would_go() {
+fn attributes_keep_where_flow_logs_go() {
     let api = Api::new();
     let arn = api.accelerator("a");
     let describe = || {
@@ -357,6 +353,101 @@ fn attributes_keep_where_flow_logs_would_go() {
     assert_eq!(update(json!({})), set, "what is left out stays");
     let emptied = update(json!({"FlowLogsS3Bucket": "", "FlowLogsS3Prefix": ""}));
     assert_eq!(emptied, off);
+}
+
+#[test]
+fn flows_are_logged_where_logs_can_be_delivered() {
+    let api = Api::new();
+    let arn = api.accelerator("a");
+    let directory = "logs/AWSLogs/111122223333/globalaccelerator/us-west-2/";
+    let mut buckets = api.buckets.0.lock().unwrap();
+    buckets.insert("open".to_owned(), Ok(directory.to_owned()));
+    buckets.insert("shut".to_owned(), Err(LogRefusal::Denied));
+    buckets.insert("away".to_owned(), Err(LogRefusal::Unreachable));
+    drop(buckets);
+    let body = |more: Value| {
+        let mut body = json!({"AcceleratorArn": arn});
+        crate::support::merge(&mut body, more);
+        body
+    };
+    let enabled = |bucket: &str, prefix: &str| {
+        body(json!({
+            "FlowLogsEnabled": true, "FlowLogsS3Bucket": bucket, "FlowLogsS3Prefix": prefix,
+        }))
+    };
+    let operation = "UpdateAcceleratorAttributes";
+    let long = "\u{10000}".repeat(255);
+    for (request, code, part) in [
+        (
+            body(json!({"FlowLogsEnabled": true})),
+            "InvalidArgumentException",
+            "FlowLogsS3Bucket must be specified",
+        ),
+        (
+            body(json!({"FlowLogsEnabled": true, "FlowLogsS3Bucket": "open"})),
+            "InvalidArgumentException",
+            "FlowLogsS3Prefix must be specified",
+        ),
+        (
+            enabled("none", "logs"),
+            "InvalidArgumentException",
+            "none doesn't exist",
+        ),
+        (
+            enabled("open", &"p".repeat(256)),
+            "InvalidArgumentException",
+            "less than or equal to 255",
+        ),
+        (
+            enabled("shut", "logs"),
+            "AccessDeniedException",
+            "Access denied for bucket: shut.",
+        ),
+        (
+            enabled("open", "elsewhere"),
+            "AccessDeniedException",
+            "arn:aws:s3:::open/elsewhere/AWSLogs/111122223333/",
+        ),
+        (
+            enabled("away", "logs"),
+            "ThrottlingException",
+            "doesn't answer",
+        ),
+        (
+            enabled("open", &long),
+            "InvalidArgumentException",
+            "longer than 1024 bytes",
+        ),
+    ] {
+        let (refused, message) = api.refused(operation, request);
+        assert_eq!(refused, code, "{message}");
+        assert!(message.contains(part), "{message}");
+    }
+    let describe = || api.ok("DescribeAcceleratorAttributes", body(json!({})));
+    let off = json!({"AcceleratorAttributes": {"FlowLogsEnabled": false}});
+    assert_eq!(describe(), off, "what was refused changed nothing");
+
+    let on = json!({"AcceleratorAttributes": {
+        "FlowLogsEnabled": true, "FlowLogsS3Bucket": "open", "FlowLogsS3Prefix": "logs",
+    }});
+    assert_eq!(api.ok(operation, enabled("open", "logs")), on);
+    assert_eq!(describe(), on);
+    assert_eq!(api.ok(operation, body(json!({}))), on);
+    // While it is enabled, neither can go.
+    let emptied = body(json!({"FlowLogsS3Bucket": ""}));
+    assert_eq!(api.code(operation, emptied), "InvalidArgumentException");
+    // It can be switched off whatever has become of the bucket, and on again by what stayed.
+    let mut buckets = api.buckets.0.lock().unwrap();
+    buckets.insert("open".to_owned(), Err(LogRefusal::Denied));
+    drop(buckets);
+    let disabled = api.ok(operation, body(json!({"FlowLogsEnabled": false})));
+    assert_eq!(
+        disabled["AcceleratorAttributes"]["FlowLogsS3Bucket"],
+        "open"
+    );
+    let again = body(json!({"FlowLogsEnabled": true}));
+    assert_eq!(api.code(operation, again), "AccessDeniedException");
+    assert_eq!(describe(), disabled);
 }
 
 #[test]

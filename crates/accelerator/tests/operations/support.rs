@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use accelerator::model::{AcceleratorId, EndpointGroupId, EndpointTarget, HealthState};
-use accelerator::{EndpointHealth, NodeView, Pools, Service, ServiceConfig, Targets};
+use accelerator::{
+    EndpointHealth, LogAnswer, LogBuckets, LogRefusal, NodeView, Pools, Service, ServiceConfig,
+    Targets,
+};
 use aws::ServiceError;
 use aws::access::{Authorizer, Owner};
 use bytes::Bytes;
@@ -194,11 +197,34 @@ impl NodeView for Nodes {
     }
 }
 
+/// Buckets that take logs under these directories, or say why not.
+#[derive(Default)]
+pub struct Buckets(pub Mutex<BTreeMap<String, Result<String, LogRefusal>>>);
+
+impl LogBuckets for Buckets {
+    fn may_deliver<'a>(
+        &'a self,
+        account: AccountId,
+        bucket: &'a str,
+        directory: &'a str,
+    ) -> LogAnswer<'a> {
+        assert!(directory.contains(&account.to_string()));
+        let known = self.0.lock().unwrap().get(bucket).cloned();
+        let answer = match known.unwrap_or(Err(LogRefusal::NoBucket)) {
+            Ok(allowed) if allowed == directory => Ok(()),
+            Ok(_) => Err(LogRefusal::Denied),
+            Err(refusal) => Err(refusal),
+        };
+        Box::pin(async move { answer })
+    }
+}
+
 /// A site's API and what stands behind it.
 pub struct Api {
     pub service: Service,
     pub memory: Arc<Memory>,
     pub nodes: Arc<Nodes>,
+    pub buckets: Arc<Buckets>,
 }
 
 impl Api {
@@ -213,6 +239,7 @@ impl Api {
     /// A site whose randomness is its own.
     pub fn at_site(site: u64, pools: Result<Pools, String>) -> Api {
         let (memory, nodes) = (Arc::<Memory>::default(), Arc::<Nodes>::default());
+        let buckets = Arc::<Buckets>::default();
         let service = Service::new(ServiceConfig {
             environment: Arc::new(StillEnvironment {
                 looks: AtomicU64::new(0),
@@ -225,11 +252,13 @@ impl Api {
                 allows: Arc::new(|address: IpAddr| address.is_loopback()),
                 setting: "accelerator.targets".to_owned(),
             },
+            log_buckets: buckets.clone(),
         });
         Api {
             service,
             memory,
             nodes,
+            buckets,
         }
     }
 
