@@ -30,6 +30,7 @@ mod root_keys;
 mod sealer;
 mod server_certificate;
 mod service;
+mod service_principal;
 mod session;
 mod sts;
 
