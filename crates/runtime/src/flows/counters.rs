@@ -1,7 +1,7 @@
 //! What flows have done, counted so cheaply that every byte can be: each thread has counters of
 //! its own for each listener, which no other thread writes.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What has been counted at a listener since it was opened. Flows that are no longer there count
 /// until the listener is closed, even those that live on after it.
@@ -89,9 +89,21 @@ pub(super) struct Counters {
     pub(super) datagrams_to_endpoint: Counter,
     pub(super) datagrams_to_client: Counter,
     pub(super) dropped: Counter,
+    /// Are flows recorded here? It is hardly ever written.
+    recorded: AtomicBool,
 }
 
 impl Counters {
+    /// Are flows recorded here?
+    pub(super) fn is_recorded(&self) -> bool {
+        self.recorded.load(Ordering::Relaxed)
+    }
+
+    /// From now on they are, or aren't.
+    pub(super) fn set_recorded(&self, recorded: bool) {
+        self.recorded.store(recorded, Ordering::Relaxed);
+    }
+
     /// Adds what they stand at to these counts.
     pub(super) fn add_to(&self, counts: &mut FlowCounts) {
         let pairs = [

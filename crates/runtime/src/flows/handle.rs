@@ -2,7 +2,7 @@
 //! were accepted elsewhere, and ends them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
@@ -79,6 +79,9 @@ pub(super) struct Shared {
     pub(super) registry: Mutex<Registry>,
     /// By which datagrams come to addresses that another process holds.
     pub(super) relayed: Option<OwnedFd>,
+    /// The addresses to which flows come that are recorded. It is held within the registry's lock
+    /// alone.
+    recorded: Mutex<BTreeSet<IpAddr>>,
     next_number: AtomicU32,
     pub(super) next_thread: AtomicUsize,
 }
@@ -132,6 +135,16 @@ pub(super) struct Listening {
     budget: Arc<Budget>,
 }
 
+impl Listening {
+    /// Its flows are recorded from now on if it is at one of these addresses.
+    fn record(&self, addresses: &BTreeSet<IpAddr>) {
+        let recorded = addresses.contains(&self.bound.ip());
+        for counters in &self.counters {
+            counters.set_recorded(recorded);
+        }
+    }
+}
+
 impl Drop for Listening {
     fn drop(&mut self) {
         self.budget.descriptors.give(self.sockets.len());
@@ -179,7 +192,7 @@ impl Shared {
         behind: bool,
     ) -> Arc<Listening> {
         let threads = self.options.threads;
-        Arc::new(Listening {
+        let listening = Listening {
             number: self.next_number.fetch_add(1, Ordering::Relaxed),
             protocol,
             bound,
@@ -188,7 +201,9 @@ impl Shared {
             behind,
             was_closed: AtomicBool::new(false),
             budget: Arc::clone(&self.budget),
-        })
+        };
+        listening.record(&lock(&self.recorded));
+        Arc::new(listening)
     }
 }
 
@@ -222,6 +237,7 @@ impl Flows {
             mailboxes: mailboxes.collect::<Result<_, _>>()?,
             registry: Mutex::default(),
             relayed,
+            recorded: Mutex::default(),
             next_number: AtomicU32::new(0),
             next_thread: AtomicUsize::new(0),
         });
@@ -267,6 +283,22 @@ impl Flows {
             }
         }
         errors
+    }
+
+    /// From now on flows that come to these addresses are recorded, those that are there included,
+    /// and others aren't: [`Steer::record`] is told of them. What is listened on doesn't change.
+    pub fn record(&self, addresses: BTreeSet<IpAddr>) {
+        let _changing = lock(&self.changing);
+        let registry = lock(&self.shared.registry);
+        let closing = registry.closing.values().filter_map(Weak::upgrade);
+        for listening in closing {
+            listening.record(&addresses);
+        }
+        let open = registry.open.values();
+        for listening in open.chain(registry.adopted.values()) {
+            listening.record(&addresses);
+        }
+        *lock(&self.shared.recorded) = addresses;
     }
 
     /// From here on flows come in there.

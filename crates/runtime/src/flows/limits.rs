@@ -49,6 +49,8 @@ pub struct FlowLimits {
     pub in_flight: usize,
     /// Bytes under way in a thread, of all that is delayed there.
     pub thread_in_flight: usize,
+    /// How long a window of a flow that is recorded is, at most (Global Accelerator: a minute).
+    pub window: Duration,
 }
 
 impl FlowLimits {
@@ -64,6 +66,7 @@ impl FlowLimits {
         udp_idle: Duration::from_secs(30),
         in_flight: 1024 * 1024,
         thread_in_flight: 64 * 1024 * 1024,
+        window: Duration::from_secs(60),
     };
 }
 

@@ -15,6 +15,7 @@ mod counters;
 mod handle;
 mod limits;
 mod poll;
+mod records;
 mod slots;
 mod sockets;
 mod steering;
@@ -30,6 +31,7 @@ pub use anycast::{Anycast, AnycastEnds, AnycastMember, AnycastState};
 pub use counters::{FlowCounts, FlowTotals};
 pub use handle::{AdoptError, Flows, FlowsError, ListenerState};
 pub use limits::{FlowLimits, FlowOptions, MAX_ATTEMPTS, MAX_LISTENERS};
+pub use records::{FlowRecord, Moved};
 
 /// What travels in a flow.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -170,6 +172,11 @@ pub trait Steer: Send + Sync + 'static {
 
     /// Something happened to a flow of the target with this token.
     fn note(&self, token: u32, event: FlowEvent);
+
+    /// What a flow moved in a window that ends now: of flows that came to an address of which
+    /// [records are wanted](Flows::record), each once in [`FlowLimits::window`] and at its end. By
+    /// default nobody wants any.
+    fn record(&self, _: &FlowRecord) {}
 }
 
 #[cfg(test)]

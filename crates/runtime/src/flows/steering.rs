@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::counters::ThreadCounters;
-use super::{FlowEvent, FlowKey, Steer, Target, Tried};
+use super::{FlowEvent, FlowKey, FlowRecord, Steer, Target, Tried};
 
 /// Who steers, as a thread asks it.
 pub(super) struct Steering {
@@ -38,6 +38,13 @@ impl Steering {
     /// Tells what happened to a flow.
     pub(super) fn note(&self, token: u32, event: FlowEvent) {
         if catch_unwind(AssertUnwindSafe(|| self.steer.note(token, event))).is_err() {
+            self.lost();
+        }
+    }
+
+    /// Tells what a flow moved in a window.
+    pub(super) fn record(&self, record: &FlowRecord) {
+        if catch_unwind(AssertUnwindSafe(|| self.steer.record(record))).is_err() {
             self.lost();
         }
     }

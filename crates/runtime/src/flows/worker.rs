@@ -17,6 +17,9 @@ use super::udp::{self, Udp};
 /// Silent flows are looked for so many times in the time after which they end ...
 const SWEEPS: u32 = 16;
 
+/// ... and so many times in a window of a recorded flow ...
+const SWEEPS_OF_A_WINDOW: u32 = 8;
+
 /// ... but no more often than this ...
 const SHORTEST_SWEEP: Duration = Duration::from_millis(5);
 
@@ -34,6 +37,10 @@ pub(super) struct Context<'a> {
     /// Which thread it is.
     pub(super) thread: usize,
     pub(super) now: Instant,
+    /// How long it is until flows are swept the next time.
+    pub(super) sweep: Duration,
+    /// How long a window of a recorded flow is, at most.
+    pub(super) window: Duration,
 }
 
 /// A thread that can run.
@@ -116,6 +123,8 @@ impl Worker {
             counters: &self.counters,
             thread: self.thread,
             now: Instant::now(),
+            sweep: sweep_after(&self.shared.options.limits),
+            window: self.shared.options.limits.window,
         }
     }
 
@@ -202,5 +211,6 @@ impl State {
 /// How long after each other silent flows are looked for.
 fn sweep_after(limits: &FlowLimits) -> Duration {
     let shorter = limits.tcp_idle.min(limits.udp_idle) / SWEEPS;
+    let shorter = shorter.min(limits.window / SWEEPS_OF_A_WINDOW);
     shorter.clamp(SHORTEST_SWEEP, LONGEST_SWEEP)
 }

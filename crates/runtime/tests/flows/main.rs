@@ -9,6 +9,7 @@
 
 mod anycast;
 mod bulk;
+mod records;
 mod room;
 mod stand;
 mod tcp;

@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use runtime::{
-    FlowCounts, FlowEvent, FlowKey, FlowLimits, FlowListener, FlowOptions, FlowProtocol, Flows,
-    Steer, Target, Tried,
+    FlowCounts, FlowEvent, FlowKey, FlowLimits, FlowListener, FlowOptions, FlowProtocol,
+    FlowRecord, Flows, Steer, Target, Tried,
 };
 use socket2::{Domain, Socket, Type};
 
@@ -22,6 +22,7 @@ pub struct InOrder {
     pub targets: Mutex<Vec<Target>>,
     pub asked: Mutex<Vec<(FlowKey, Tried)>>,
     pub events: Mutex<Vec<(u32, FlowEvent)>>,
+    pub records: Mutex<Vec<FlowRecord>>,
 }
 
 impl Steer for InOrder {
@@ -38,6 +39,10 @@ impl Steer for InOrder {
 
     fn note(&self, token: u32, event: FlowEvent) {
         self.events.lock().unwrap().push((token, event));
+    }
+
+    fn record(&self, record: &FlowRecord) {
+        self.records.lock().unwrap().push(*record);
     }
 }
 

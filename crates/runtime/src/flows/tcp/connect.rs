@@ -15,6 +15,7 @@ use crate::dns::proxy::{Header, ROOM};
 use crate::flows::counters::Counters;
 use crate::flows::limits::MAX_ATTEMPTS;
 use crate::flows::poll::Name;
+use crate::flows::records::{Recording, Totals};
 use crate::flows::sockets::{self, Obstacle};
 use crate::flows::worker::Context;
 use crate::flows::{FlowEvent, FlowKey, Target, Tried};
@@ -241,7 +242,12 @@ impl Tcp {
         {
             return self.refused(number, context);
         }
-        flow.stage = Stage::Open(Open::new(&target, context.now));
+        let mut open = Open::new(&target, context.now);
+        if flow.counters.is_recorded() {
+            let (upstream, now) = (&flow.upstream.socket, context.now);
+            open.recording = Some(Recording::begin(upstream, Totals::default(), now));
+        }
+        flow.stage = Stage::Open(open);
         flow.counters.connected.add(1);
         let after = context.now.saturating_duration_since(since);
         let event = FlowEvent::Connected { after };

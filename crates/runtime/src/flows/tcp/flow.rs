@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::counters::Counters;
+use super::super::records::Recording;
 use super::super::{FlowEnd, FlowKey, Target, Tried};
 use super::delay::{Lines, Looks, Room};
 use super::store::Store;
@@ -51,7 +52,9 @@ pub(super) struct Open {
     broken: Option<(FlowEnd, u64)>,
     /// What moves its bytes instead, if they arrive later.
     lines: Option<Box<Lines>>,
-    pub(super) token: u32,
+    pub(super) target: Target,
+    /// What is kept of it if it is recorded.
+    pub(super) recording: Option<Box<Recording>>,
     /// When it came there.
     pub(super) since: Instant,
     /// When a byte was moved last.
@@ -83,7 +86,8 @@ impl Open {
             down: Way::new(),
             broken: None,
             lines: delay.map(|delay| Box::new(Lines::new(delay))),
-            token: target.token,
+            target: *target,
+            recording: None,
             since: now,
             active: now,
         }

@@ -5,6 +5,7 @@
 mod connect;
 mod delay;
 mod flow;
+mod recording;
 mod store;
 mod way;
 
@@ -20,6 +21,7 @@ use rustix::net::SocketFlags;
 use super::handle::Listening;
 use super::limits::{Budget, FlowLimits};
 use super::poll::{Name, Poll, Ready};
+use super::records::A_SWEEP;
 use super::slots::{Id, Slots};
 use super::timers::Timers;
 use super::worker::Context;
@@ -254,6 +256,7 @@ impl Tcp {
         let Stage::Open(open) = &mut flow.stage else {
             return;
         };
+        recording::finish(&flow.key, &flow.client, open, context);
         open.abandon(&mut self.means);
         match end {
             FlowEnd::Closed | FlowEnd::Stopped => {}
@@ -273,7 +276,7 @@ impl Tcp {
             lasted: context.now.saturating_duration_since(open.since),
             end,
         };
-        context.steering.note(open.token, event);
+        context.steering.note(open.target.token, event);
         drop(flow);
         self.give_room();
     }
@@ -310,8 +313,9 @@ impl Tcp {
         paused.into_iter().chain(timer).min()
     }
 
-    /// Ends the flows that were silent for too long.
+    /// Ends the flows that were silent for too long, and records those of which that is wanted.
     pub(super) fn sweep(&mut self, context: &Context<'_>) {
+        let mut records = 0;
         for number in 0..self.flows.numbers() {
             let idle = self.flows.at(number).is_some_and(|flow| match &flow.stage {
                 Stage::Open(open) => open.silent_for(context.now) >= self.limits.tcp_idle,
@@ -319,6 +323,8 @@ impl Tcp {
             });
             if idle {
                 self.end(number, FlowEnd::Idle, context);
+            } else if records < A_SWEEP {
+                records += usize::from(self.record(number, context));
             }
         }
     }

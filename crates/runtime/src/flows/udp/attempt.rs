@@ -13,8 +13,8 @@ use crate::flows::{FlowEnd, FlowEvent, FlowKey, Target, Tried};
 /// What is told of a flow's end.
 pub(super) fn ended(flow: &Flow, end: FlowEnd, now: Instant) -> FlowEvent {
     FlowEvent::Ended {
-        to_endpoint: flow.to_endpoint,
-        to_client: flow.to_client,
+        to_endpoint: flow.to_endpoint.bytes,
+        to_client: flow.to_client.bytes,
         lasted: now.saturating_duration_since(flow.since),
         end,
     }

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 use socket2::SockAddr;
 
+use super::super::records::{Moved, Recording};
 use super::super::{FlowKey, Target, Tried};
 use super::Door;
 use super::later::Towards;
@@ -33,8 +34,10 @@ pub(super) struct Flow {
     pub(super) refused: bool,
     pub(super) since: Instant,
     pub(super) active: Instant,
-    pub(super) to_endpoint: u64,
-    pub(super) to_client: u64,
+    pub(super) to_endpoint: Moved,
+    pub(super) to_client: Moved,
+    /// What is kept of it if it is recorded.
+    pub(super) recording: Option<Box<Recording>>,
 }
 
 impl Flow {
@@ -56,7 +59,7 @@ impl Flow {
         let counters = self.door.counters();
         counters.datagrams_to_endpoint.add(datagrams as u64);
         counters.to_endpoint.add(bytes);
-        self.to_endpoint += bytes;
+        self.to_endpoint.add(datagrams, bytes);
     }
 
     /// So many datagrams, and their bytes, were sent to the client.
@@ -64,7 +67,7 @@ impl Flow {
         let counters = self.door.counters();
         counters.datagrams_to_client.add(datagrams as u64);
         counters.to_client.add(bytes);
-        self.to_client += bytes;
+        self.to_client.add(datagrams, bytes);
     }
 
     /// Sends a datagram that has arrived.

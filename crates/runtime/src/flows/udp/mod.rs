@@ -6,6 +6,7 @@ mod attempt;
 mod batch;
 mod flow;
 mod later;
+mod recording;
 mod relayed;
 mod segments;
 
@@ -24,6 +25,7 @@ use super::counters::Counters;
 use super::handle::Listening;
 use super::limits::{Budget, FlowLimits};
 use super::poll::Name;
+use super::records::{A_SWEEP, Moved};
 use super::slots::Slots;
 use super::worker::Context;
 use super::{FlowEnd, FlowEvent, FlowKey, FlowProtocol, Tried};
@@ -231,8 +233,9 @@ impl Udp {
             refused: false,
             since: context.now,
             active: context.now,
-            to_endpoint: 0,
-            to_client: 0,
+            to_endpoint: Moved::default(),
+            to_client: Moved::default(),
+            recording: None,
         };
         let number = self.flows.insert(flow).number;
         self.by_caller.insert((door.at.number, from), number);
@@ -245,6 +248,7 @@ impl Udp {
         let flow = self.flows.at(number)?;
         let (door, token) = (Rc::clone(&flow.door), flow.target.token);
         door.counters().connected.add(1);
+        recording::begin(flow, context);
         let after = Duration::ZERO;
         context.steering.note(token, FlowEvent::Connected { after });
         let name = Name::UdpUpstream(number);
@@ -268,6 +272,8 @@ impl Udp {
             return None;
         };
         // It ended there, and begins here.
+        recording::finish(flow, context);
+        flow.recording = None;
         let event = ended(flow, FlowEnd::ResetByEndpoint, context.now);
         context.steering.note(flow.target.token, event);
         door.counters().ended.add(1);
@@ -276,7 +282,7 @@ impl Udp {
         flow.tried = tried;
         flow.refused = false;
         flow.since = context.now;
-        (flow.to_endpoint, flow.to_client) = (0, 0);
+        (flow.to_endpoint, flow.to_client) = Default::default();
         self.connected(number, context)
     }
 
@@ -362,9 +368,10 @@ impl Udp {
     }
 
     fn end(&mut self, number: u32, end: FlowEnd, context: &Context<'_>) {
-        let Some(flow) = self.flows.remove(number) else {
+        let Some(mut flow) = self.flows.remove(number) else {
             return;
         };
+        recording::finish(&mut flow, context);
         let door = Rc::clone(&flow.door);
         self.by_caller.remove(&(door.at.number, flow.key.from));
         door.counters().ended.add(1);
@@ -431,12 +438,15 @@ impl Udp {
         self.later.wait(now)
     }
 
-    /// Ends the flows that were silent for too long.
+    /// Ends the flows that were silent for too long, and records those of which that is wanted.
     pub(super) fn sweep(&mut self, context: &Context<'_>) {
+        let mut records = 0;
         for number in 0..self.flows.numbers() {
             let flow = self.flows.at(number);
             if flow.is_some_and(|flow| flow.silent_for(context.now) >= self.limits.udp_idle) {
                 self.end(number, FlowEnd::Idle, context);
+            } else if records < A_SWEEP {
+                records += usize::from(self.record(number, context));
             }
         }
     }
