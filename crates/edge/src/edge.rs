@@ -266,6 +266,7 @@ impl<E: Engine> Edge<E> {
                 true
             }
             Lane::Health => self.steering.receive(peer.site.id, service, payload),
+            Lane::Request => self.steering.receive_log(peer.site.id, service, payload),
             _ => false,
         };
         if !is_taken {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use accelerator::Pools;
+use accelerator::{LogBuckets, Pools};
 use aws::signature::Verifier;
 use balancer::CookieSealer;
 use bytes::Bytes;
@@ -24,6 +24,7 @@ use crate::accelerator::Edges;
 use crate::asking::Asking;
 use crate::balancers::{self, Balancers, BalancersOptions};
 use crate::error::OpenError;
+use crate::flow_logs::LogDelivery;
 use crate::message::{LogId, cursor_key, decode_cursor};
 use crate::objects::Around;
 use crate::peer::Peer;
@@ -143,15 +144,16 @@ impl<E: Engine> Region<E> {
             Steering::open(store, council.clone(), here, options, clocks, ports.clone()).await?;
         let around = (&engine, &environment, &*secrets.sealer);
         let own = Own::open(around, name, &config, &targets).await?;
-        let edges = (&environment, &council, &steering);
-        let accelerators = accelerators(edges, &config, targets.clone());
-        let routing = routing(edges, targets);
         let RegionSecrets { root_keys, sealer } = secrets;
         let bootstrap = config.bootstrap(root_keys);
         let standing = standing(&council, &sealer, &bootstrap, &*environment)?;
         let directory = directory(&environment, &council, &sealer, &standing);
         let around = (&sealer, &standing, &asking);
         let objects = open_objects(&engine, &config, name, &environment, &council, around).await?;
+        let edges = (&environment, &council, &steering);
+        let log_delivery = log_delivery(edges, &config, name, (&objects, &standing));
+        let accelerators = accelerators(edges, &config, targets.clone(), log_delivery.clone());
+        let routing = routing(edges, targets);
         let trimmed = crate::housekeeping::oldest(&snapshot, engine.log_head()).await?;
         Ok(Arc::new(Region {
             name,
@@ -165,6 +167,7 @@ impl<E: Engine> Region<E> {
             own,
             routing,
             accelerators,
+            log_delivery,
             directory,
             sealer,
             bootstrap,
@@ -314,6 +317,7 @@ fn accelerators<E: Engine>(
     (environment, council, steering): AroundEdges<'_, E>,
     config: &RegionConfig,
     targets: health::TargetPolicy,
+    log_buckets: Arc<dyn LogBuckets>,
 ) -> accelerator::Service {
     accelerator::Service::new(accelerator::ServiceConfig {
         environment: environment.clone(),
@@ -321,6 +325,24 @@ fn accelerators<E: Engine>(
         nodes: Arc::new(Edges(steering.clone())),
         pools: config.accelerator_pools.clone(),
         targets: crate::accelerator::targets(targets),
+        log_buckets,
+    })
+}
+
+/// What writes logs into the Region's buckets.
+fn log_delivery<E: Engine>(
+    (environment, _, steering): AroundEdges<'_, E>,
+    config: &RegionConfig,
+    region: types::Region,
+    (objects, standing): (&Arc<Objects<E>>, &Arc<Standing>),
+) -> Arc<LogDelivery<E>> {
+    Arc::new(LogDelivery {
+        region,
+        deployment: config.deployment.clone(),
+        environment: environment.clone(),
+        objects: objects.clone(),
+        standing: standing.clone(),
+        steering: steering.clone(),
     })
 }
 

@@ -21,6 +21,7 @@ use tables::{TableName, Tables};
 use types::{Environment, SiteId};
 
 use crate::asking::{Asking, REGION_SERVICE};
+use crate::flow_logs::{LogDelivery, WORKERS};
 use crate::message::{Answer, LogId, Message, Question};
 use crate::open::{Own, RegionConfig};
 use crate::peer::Peer;
@@ -54,6 +55,7 @@ pub struct Region<E: Engine> {
     pub(crate) own: Own<E>,
     pub(crate) routing: routing::Service,
     pub(crate) accelerators: accelerator::Service,
+    pub(crate) log_delivery: Arc<LogDelivery<E>>,
     pub(crate) directory: identity::Service,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) bootstrap: Bootstrap,
@@ -94,6 +96,9 @@ impl<E: Engine> Region<E> {
             Box::pin(self.clone().tell_balancers()),
         ];
         tasks.extend(self.steering.tasks());
+        for _ in 0..WORKERS {
+            tasks.push(Box::pin(self.clone().deliver_flow_logs()));
+        }
         for peer in self.peers.values() {
             tasks.push(Box::pin(self.clone().listen(peer.clone())));
             if peer.is_region() {
@@ -236,6 +241,14 @@ impl<E: Engine> Region<E> {
             if !self.steering.receive(peer.site.id, service, payload) {
                 tracing::warn!(peer = %peer.site.name, service = service.0, "no such service");
             }
+            peer.port.consumed(now.monotonic, receipt);
+            return;
+        }
+        if lane == Lane::Request
+            && self
+                .steering
+                .receive_log(peer.site.id, service, payload.clone())
+        {
             peer.port.consumed(now.monotonic, receipt);
             return;
         }

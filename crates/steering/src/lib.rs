@@ -6,6 +6,7 @@
 mod accelerators;
 mod balancers;
 mod checking;
+mod flow_logs;
 mod names;
 mod routes;
 mod serving;
@@ -13,6 +14,7 @@ mod steering;
 
 pub use accelerators::{ACCELERATOR_ZONE, AcceleratorsStatus, Carrier};
 pub use balancers::{MAX_BALANCERS, MAX_PORTS, MessageError, OpenBalancersError, TELL_EVERY};
+pub use flow_logs::{FLOW_LOGS, LogAsked, LogOutcome, LogRequest, LogWanted, MAX_LOG_FILE};
 pub use serving::{EdgeServing, SERVING_EVERY, SERVING_FRESHNESS};
 pub use steering::{
     LinkWatch, MAX_FAULTS, OpenError, Steering, SteeringOptions, SteeringStatus, Task,

@@ -19,6 +19,7 @@ use types::{Deployment, Environment, HealthCheckId, Prober, Region, Site, SiteId
 use crate::accelerators::{Accelerators, AcceleratorsStatus};
 use crate::balancers::{BALANCERS, Balancers, OpenBalancersError};
 use crate::checking::{Checking, HEALTH, KEPT};
+use crate::flow_logs::FlowLogs;
 use crate::serving::{Heard, SERVING};
 
 /// A task that runs as long as its site.
@@ -69,6 +70,7 @@ pub struct Steering<E: Engine> {
     pub(crate) node: Node,
     pub(crate) accelerators: Accelerators,
     pub(crate) balancers: Balancers,
+    pub(crate) flow_logs: FlowLogs,
     /// Rings when another snapshot is served.
     pub(crate) swapped: Event,
     /// Rings when a link came, went, or came anew.
@@ -156,6 +158,7 @@ impl<E: Engine> Steering<E> {
             node: Node::new(options.locator),
             accelerators: Accelerators::default(),
             balancers,
+            flow_logs: FlowLogs::default(),
             swapped: Event::new(),
             links_changed: Event::new(),
             checking: Checking::new(monitor),

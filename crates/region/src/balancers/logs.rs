@@ -2,14 +2,11 @@
 //! nothing and decides nothing.
 
 use bytes::Bytes;
-use objects::content::{Expected, Ingest, IngestOptions};
-use objects::notify::Origin;
-use objects::{
-    BucketName, Cause, Creation, Metadata, NewContent, NewObject, ObjectKey, WriteConditions,
-};
+use objects::{BucketName, ObjectKey};
 use store::Engine;
 use types::AccountId;
 
+use crate::log_files;
 use crate::region::Region;
 
 /// Who puts logs, as events of the bucket say it (the service's own principal).
@@ -35,40 +32,6 @@ impl<E: Engine> Region<E> {
         if found.entry.owner != account {
             return Err(wrong(&"it is another account's"));
         }
-        let length = file.len() as u64;
-        let mut ingest = Ingest::new(
-            self.objects.contents(),
-            IngestOptions {
-                length: Some(length),
-                limit: length,
-                expected: Expected::default(),
-                customer_key: None,
-            },
-        );
-        ingest.push(file).await.map_err(|cause| wrong(&cause))?;
-        let ingested = ingest.finish(Vec::new()).await;
-        let new = NewObject {
-            owner: account,
-            content: NewContent::Whole(ingested.map_err(|cause| wrong(&cause))?),
-            metadata: Metadata {
-                content_type: Some("application/octet-stream".to_owned()),
-                ..Metadata::default()
-            },
-            storage_class: "STANDARD".to_owned(),
-            tags: Default::default(),
-            acl: None,
-            retention: None,
-            legal_hold: false,
-            conditions: WriteConditions::default(),
-            how: Creation::Put,
-            cause: Cause::Request(Origin {
-                principal: PRINCIPAL.to_owned(),
-                source_address: "127.0.0.1".to_owned(),
-                request_id: String::new(),
-                host_id: String::new(),
-            }),
-        };
-        let put = self.objects.put(&found, &key, new).await;
-        put.map(drop).map_err(|cause| wrong(&cause))
+        log_files::put(&self.objects, &found, &key, file, PRINCIPAL).await
     }
 }
