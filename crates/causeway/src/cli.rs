@@ -236,6 +236,14 @@ pub struct Up {
         allow_negative_numbers = true
     )]
     pub health_interval: Option<HealthInterval>,
+    /// How often flow logs of accelerators are delivered, 1s to 1h [default: as before, or 300s]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        value_parser = flow_log_interval,
+        allow_negative_numbers = true
+    )]
+    pub flow_log_interval: Option<u64>,
     /// The networks that health checks may look at, with commas between [default: as before, or
     /// 127.0.0.0/8,::1]
     #[arg(long, value_delimiter = ',', value_name = "NETWORKS")]
@@ -369,6 +377,10 @@ pub fn failure(error: &clap::Error) -> Failure {
 const HEALTH_INTERVALS: RangeInclusive<Duration> =
     Duration::from_millis(200)..=Duration::from_secs(30);
 
+/// How often flow logs can be delivered.
+const FLOW_LOG_INTERVALS: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(3600);
+
 fn delay_scale(text: &str) -> Result<f64, String> {
     let scale = text.parse::<f64>().ok();
     let scale = scale.filter(|scale| (0.0..=100.0).contains(scale));
@@ -401,6 +413,14 @@ fn health_interval(text: &str) -> Result<HealthInterval, String> {
     match HEALTH_INTERVALS.contains(&span) {
         true => Ok(HealthInterval::Milliseconds(span.as_millis() as u64)),
         false => Err("the interval of probes is from 200ms to 30s, or off".to_owned()),
+    }
+}
+
+fn flow_log_interval(text: &str) -> Result<u64, String> {
+    let span = duration::parse(text)?;
+    match FLOW_LOG_INTERVALS.contains(&span) {
+        true => Ok(span.as_millis() as u64),
+        false => Err("the interval of flow logs is from 1s to 1h".to_owned()),
     }
 }
 
@@ -444,7 +464,7 @@ mod tests {
             "causeway up --regions us-east-1,eu-west-1 --edges 2 --data d --delay-scale 0.5 \
              --api-port 1 --dns-port 5300 --console-port 4567 --app x --app-port 8081 \
              --app-zones a,b,c \
-             --health-interval 200ms --geo-database places.mmdb \
+             --health-interval 200ms --flow-log-interval 2s --geo-database places.mmdb \
              --health-targets 127.0.0.0/8,10.0.0.0/8 --webhooks orders=http://127.0.0.1:9000/hook",
             "causeway up --bind 0.0.0.0 --tls --tls-names lab.example.com,192.0.2.1",
             "causeway up --bind :: --allow-plain-http --tls=false",
@@ -554,6 +574,8 @@ mod tests {
             ("up --health-interval 199ms", "from 200ms to 30s, or off"),
             ("up --health-interval 31s", "from 200ms to 30s, or off"),
             ("up --health-interval 5", span),
+            ("up --flow-log-interval 999ms", "from 1s to 1h"),
+            ("up --flow-log-interval 61m", "from 1s to 1h"),
             ("fault delay us-east-1 eu-west-1 -5", delay),
             ("fault delay us-east-1 eu-west-1 0", delay),
             ("fault delay us-east-1 eu-west-1 1.5", delay),

@@ -57,6 +57,10 @@ pub struct SiteConfig {
     pub delay_scale: f64,
     /// How often endpoints are probed, in milliseconds; without it, as each health check says.
     pub health_interval_milliseconds: Option<u64>,
+    /// How often flow logs are delivered, in milliseconds; without it, every five minutes. (A
+    /// Region has none.)
+    #[serde(default)]
+    pub flow_log_interval_milliseconds: Option<u64>,
     /// The networks that health checks may look at; without them, loopback.
     pub health_targets: Option<Vec<String>>,
     /// Where events of buckets may go, by the names or ARNs of targets.
@@ -460,6 +464,7 @@ mod tests {
             clock_offset_milliseconds: -5,
             delay_scale: 0.5,
             health_interval_milliseconds: Some(200),
+            flow_log_interval_milliseconds: Some(2000),
             health_targets: Some(vec!["127.0.0.0/8".to_owned()]),
             webhooks: Webhooks::new(),
             blob_store: Some("store.toml".into()),

@@ -468,6 +468,7 @@ mod tests {
             dns_port: Some(5400),
             app_port: Some(9000),
             health_interval: Some(HealthInterval::Milliseconds(200)),
+            flow_log_interval: Some(2000),
             health_targets: Some(vec!["10.0.0.0/8".to_owned()]),
             ..Wishes::default()
         };
@@ -476,6 +477,7 @@ mod tests {
         let second = make(&data, &Wishes::default()).unwrap().settings;
         assert_eq!(second.dns_port, 5400);
         assert_eq!(second.health_interval_milliseconds, Some(200));
+        assert_eq!(second.flow_log_interval_milliseconds, Some(2000));
         assert_eq!(second.health_targets, Some(vec!["10.0.0.0/8".to_owned()]));
         let edge = second.sites.last().unwrap();
         let dns = second.edge_dns(edge).unwrap();

@@ -57,6 +57,8 @@ pub struct Wishes {
     pub delay_scale: Option<f64>,
     /// How often endpoints are probed.
     pub health_interval: Option<HealthInterval>,
+    /// How often flow logs of accelerators are delivered, in milliseconds.
+    pub flow_log_interval: Option<u64>,
     /// The networks that health checks may look at.
     pub health_targets: Option<Vec<String>>,
     /// Where events of buckets may go, all of it.
@@ -99,6 +101,10 @@ pub struct Settings {
     /// How often endpoints are probed, in milliseconds; without it, as each health check says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_interval_milliseconds: Option<u64>,
+    /// How often flow logs of accelerators are delivered, in milliseconds; without it, every five
+    /// minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow_log_interval_milliseconds: Option<u64>,
     /// The networks that health checks may look at; without them, loopback: all lab addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_targets: Option<Vec<String>>,
@@ -169,6 +175,7 @@ impl Settings {
             app_port: APP_PORT,
             delay_scale: 1.0,
             health_interval_milliseconds: None,
+            flow_log_interval_milliseconds: None,
             health_targets: None,
             webhooks: Webhooks::new(),
             blob_store: None,
@@ -194,6 +201,9 @@ impl Settings {
             }
             Some(HealthInterval::AsConfigured) => self.health_interval_milliseconds = None,
             None => {}
+        }
+        if let Some(interval) = wishes.flow_log_interval {
+            self.flow_log_interval_milliseconds = Some(interval);
         }
         if let Some(targets) = &wishes.health_targets {
             TargetPolicy::parse(targets.iter().map(String::as_str)).map_err(|cause| {

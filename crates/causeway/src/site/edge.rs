@@ -20,7 +20,7 @@ use types::{Environment, Geography, SiteId, ZoneLetter};
 
 use super::database::open_engine;
 use super::dns::{Answers, explain};
-use super::flows::EdgeFlows;
+use super::flows::{EdgeFlows, Surroundings};
 use super::{Site, Task};
 use crate::failure::Failure;
 use crate::protocol::{DnsAddresses, Question, SiteConfig};
@@ -67,7 +67,14 @@ impl EdgeSite {
         let place = site.map(|site| site.place);
         let place = place.ok_or_else(|| Failure::wrong_use("the edge is of no deployment"))?;
         let scale = config.delay_scale;
-        let flows = EdgeFlows::start(edge.steering(), place, Geography { scale }, handed)?;
+        let surroundings = Surroundings {
+            edge: config.site,
+            place,
+            geography: Geography { scale },
+            flow_log_interval: config.flow_log_interval_milliseconds,
+            environment: environment.clone(),
+        };
+        let flows = EdgeFlows::start(edge.steering(), surroundings, handed)?;
         let answers = Arc::new(Answers::of(edge.steering(), environment.random()));
         let at = [
             DnsAddress::open(addresses.address),
@@ -96,6 +103,7 @@ impl EdgeSite {
         let faults = status.steering.faults.iter();
         let faults = faults.chain(&status.steering.accelerators.faults);
         alarms.extend(faults.map(|fault| format!("not served: {fault}")));
+        alarms.extend(self.flows.logs().trouble());
         let counts = self.datagrams.counts().plus(self.connections.counts());
         json!({
             "council": {
@@ -148,7 +156,8 @@ impl Site for EdgeSite {
         });
         let tasks = self.edge.tasks().into_iter();
         let tasks = tasks.map(|task| ("edge", task));
-        tasks.chain([("failure", failed)]).collect()
+        let logs = self.flows.logs().tasks();
+        tasks.chain(logs).chain([("failure", failed)]).collect()
     }
 
     /// An edge is in no zone.

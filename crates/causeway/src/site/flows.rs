@@ -13,25 +13,35 @@ use accelerator::model::Protocol;
 use accelerator::{ChooseContext, Flow, ListensOn, Pools, Snapshot};
 use runtime::{
     AnycastEnds, FlowCounts, FlowEvent, FlowKey, FlowLimits, FlowListener, FlowOptions,
-    FlowProtocol, Flows, MAX_LISTENERS, Steer, Target, Tried,
+    FlowProtocol, FlowRecord, Flows, MAX_LISTENERS, Steer, SystemEnvironment, Target, Tried,
 };
 use serde_json::{Value, json};
 use steering::{AcceleratorsStatus, Carrier, Steering};
 use store::EmbeddedEngine;
 use types::{Geography, Place, Region, SiteName};
 
+use super::flow_logs::FlowLogs;
+use super::tokens::{MAX_NUMBERS, number_of, region_of, token};
 use crate::failure::Failure;
 use crate::protocol::{FlowQuestion, SiteConfig};
 
-/// How flows are carried: a lab shares its machine with all of its sites and the application.
-const OPTIONS: FlowOptions = FlowOptions {
-    threads: 1,
-    limits: FlowLimits::USUAL,
-};
+/// How flows are carried where logs are delivered every so many milliseconds: a lab shares its
+/// machine with all of its sites and the application.
+fn options(flow_log_interval: Option<u64>) -> FlowOptions {
+    FlowOptions {
+        threads: 1,
+        limits: FlowLimits {
+            window: super::flow_logs::window(flow_log_interval),
+            ..FlowLimits::USUAL
+        },
+    }
+}
 
 /// Endpoints that are counted apart; those beyond are counted together. The quotas of an account
 /// allow 8,400 at the very most.
 const MAX_ENDPOINTS: usize = 16 * 1024;
+
+const _: () = assert!(MAX_ENDPOINTS <= MAX_NUMBERS);
 
 /// A family of counters: its name, what it is, and where it stands.
 type Family = (&'static str, &'static str, fn(&FlowCounts) -> u64);
@@ -71,29 +81,56 @@ pub(super) struct EdgeFlows {
     way: Arc<Way>,
 }
 
+/// Where an edge is, and what it is told of its flows.
+pub(super) struct Surroundings {
+    /// Its name.
+    pub(super) edge: SiteName,
+    /// Where it is.
+    pub(super) place: Region,
+    /// What delays there are.
+    pub(super) geography: Geography,
+    /// How often flow logs are delivered, in milliseconds; none: as usual.
+    pub(super) flow_log_interval: Option<u64>,
+    /// Its clocks.
+    pub(super) environment: Arc<SystemEnvironment>,
+}
+
 impl EdgeFlows {
     /// Starts them; from then on they come in where the steering's configuration has listeners: at
     /// sockets of their own or, if something was handed over, behind whoever holds the addresses.
     pub(super) fn start(
         steering: &Arc<Steering<EmbeddedEngine>>,
-        place: Region,
-        geography: Geography,
+        surroundings: Surroundings,
         handed: Vec<OwnedFd>,
     ) -> Result<EdgeFlows, Failure> {
+        let Surroundings {
+            edge,
+            place,
+            geography,
+            flow_log_interval,
+            environment,
+        } = surroundings;
+        let logs = FlowLogs::new(edge, flow_log_interval, environment, Arc::clone(steering));
         let way = Arc::new(Way {
             steering: Arc::clone(steering),
             place,
             geography,
             endpoints: RwLock::default(),
+            logs: Arc::new(logs),
         });
         let steer: Arc<dyn Steer> = way.clone();
         let flows = match AnycastEnds::from_descriptors(handed) {
-            Some(ends) => Flows::start_behind(ends, OPTIONS, steer),
-            None => Flows::start(OPTIONS, steer),
+            Some(ends) => Flows::start_behind(ends, options(flow_log_interval), steer),
+            None => Flows::start(options(flow_log_interval), steer),
         };
         let flows = Arc::new(flows.map_err(Failure::wrong_use)?);
         steering.carry(Arc::new(Listening(Arc::clone(&flows))));
         Ok(EdgeFlows { flows, way })
+    }
+
+    /// Its flow logs.
+    pub(super) fn logs(&self) -> &Arc<FlowLogs> {
+        &self.way.logs
     }
 
     /// What has been counted, by listener and by endpoint.
@@ -125,6 +162,7 @@ impl EdgeFlows {
         json!({
             "listeners": listeners.collect::<Vec<_>>(),
             "endpoints": self.way.counts(),
+            "flow_logs": self.way.logs.counts(),
             "pauses": totals.pauses,
             "no_descriptors": totals.no_descriptors,
             "no_ports": totals.no_ports,
@@ -161,7 +199,7 @@ impl EdgeFlows {
             let labels = format!("edge=\"{edge}\",state=\"{state}\"");
             text.push_str(&format!("{name}{{{labels}}} {count}\n"));
         }
-        text
+        text + &self.way.logs.metrics()
     }
 
     /// What a status says of them.
@@ -175,6 +213,7 @@ impl EdgeFlows {
             "flows": sum(|counts| counts.came),
             "failed_attempts": sum(|counts| counts.failed_attempts),
             "unserved": sum(|counts| counts.no_endpoint + counts.all_failed + counts.no_room),
+            "logs": self.way.logs.counts(),
         })
     }
 
@@ -234,6 +273,7 @@ struct Listening(Arc<Flows>);
 
 impl Carrier for Listening {
     fn carry(&self, snapshot: &Snapshot) -> Vec<String> {
+        self.0.record(snapshot.logged_addresses().collect());
         let (wanted, mut faults) = wanted(snapshot.listeners());
         let failed = self.0.listen(&wanted);
         faults.extend(failed.iter().map(ToString::to_string));
@@ -278,6 +318,7 @@ struct Way {
     place: Region,
     geography: Geography,
     endpoints: RwLock<Endpoints>,
+    logs: Arc<FlowLogs>,
 }
 
 /// The endpoints that flows went to, each with a number.
@@ -393,7 +434,7 @@ impl Steer for Way {
             endpoint: choice.address,
             delay: self.delay(flow.from, choice.region),
             proxy_header: choice.preserves_client,
-            token: self.number(choice.address, flow.protocol),
+            token: token(self.number(choice.address, flow.protocol), choice.region),
         })
     }
 
@@ -402,7 +443,7 @@ impl Steer for Way {
             .endpoints
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        let Some(counters) = known.counters.get(token as usize) else {
+        let Some(counters) = known.counters.get(number_of(token)) else {
             return;
         };
         let add = |counter: &AtomicU64, count| counter.fetch_add(count, Ordering::Relaxed);
@@ -422,9 +463,15 @@ impl Steer for Way {
             }
         };
     }
+
+    fn record(&self, record: &FlowRecord) {
+        if let Some(region) = region_of(record.target.token) {
+            self.logs.add(record, region);
+        }
+    }
 }
 
-fn protocol_of(protocol: FlowProtocol) -> Protocol {
+pub(super) fn protocol_of(protocol: FlowProtocol) -> Protocol {
     match protocol {
         FlowProtocol::Tcp => Protocol::Tcp,
         FlowProtocol::Udp => Protocol::Udp,

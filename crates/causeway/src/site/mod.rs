@@ -9,10 +9,13 @@ mod certificate;
 mod database;
 mod dns;
 mod edge;
+mod flow_logs;
 mod flows;
+mod gzip;
 mod operations;
 mod region;
 mod steering;
+mod tokens;
 mod webhooks;
 mod zones;
 

@@ -392,6 +392,7 @@ fn prepare(
         clock_offset_milliseconds: conditions.clock_offset_milliseconds,
         delay_scale: settings.delay_scale,
         health_interval_milliseconds: settings.health_interval_milliseconds,
+        flow_log_interval_milliseconds: settings.flow_log_interval_milliseconds,
         health_targets: settings.health_targets.clone(),
         webhooks: settings.webhooks.clone(),
         blob_store: site.name.region().and(settings.blob_store.clone()),

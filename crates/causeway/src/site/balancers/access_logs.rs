@@ -18,7 +18,7 @@ use store::EmbeddedEngine;
 use types::{Environment, Monotonic, Span, Timestamp};
 
 use super::counters::Counter;
-use super::gzip::gzip;
+use crate::site::gzip::gzip;
 
 /// How long lines wait at most; the service takes five minutes.
 const WAIT: Span = Span::seconds(15);

@@ -9,7 +9,6 @@ mod connections;
 mod counters;
 mod explain;
 mod facts;
-mod gzip;
 mod requests;
 mod zone_flows;
 
