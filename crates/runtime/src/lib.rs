@@ -40,8 +40,8 @@ pub use environment::{SystemEnvironment, fill_random, variable, variables_named}
 pub use flows::{
     AdoptError, Anycast, AnycastEnds, AnycastMember, AnycastState, Attempt, FlowCounts, FlowEnd,
     FlowEvent, FlowKey, FlowLimits, FlowListener, FlowOptions, FlowProtocol, FlowRecord,
-    FlowTotals, Flows, FlowsError, ListenerState, MAX_ATTEMPTS, MAX_LISTENERS, Moved, Steer,
-    Target, Tried,
+    FlowTotals, Flows, FlowsError, FlowsLeft, ListenerState, MAX_ATTEMPTS, MAX_LISTENERS, Moved,
+    Steer, Target, Tried,
 };
 pub use http::{
     BodyError, DoorTls, Endpoint, FrontDoor, HostError, HttpLimits, HttpServer, ListenError,

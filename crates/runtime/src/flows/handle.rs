@@ -68,6 +68,18 @@ pub struct Flows {
     changing: Mutex<()>,
     /// What stands behind addresses that another process holds, if that is so.
     pub(super) taker: Option<Taker>,
+    /// Nothing new is taken, whatever is asked to be listened on.
+    leaving: AtomicBool,
+}
+
+/// Flows that are here, or on their way.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct FlowsLeft {
+    /// Flows that are here, at all listeners, also at those that are closed by now; the ones that
+    /// have no endpoint yet are among them.
+    pub here: u64,
+    /// Connections that whoever holds the addresses has handed over, and that have come.
+    pub taken: u64,
 }
 
 /// What the handle and the threads share.
@@ -246,6 +258,7 @@ impl Flows {
             threads: Vec::new(),
             changing: Mutex::new(()),
             taker: None,
+            leaving: AtomicBool::new(false),
         };
         for thread in 0..options.threads {
             let prepared = worker::prepare(Arc::clone(&shared), thread)?;
@@ -264,10 +277,16 @@ impl Flows {
     /// the [`Steer`] holds them up.
     pub fn listen(&self, wanted: &BTreeSet<FlowListener>) -> Vec<ListenError> {
         let _changing = lock(&self.changing);
-        self.close_all_but(wanted);
         if let Some(taker) = &self.taker {
+            self.close_all_but(wanted);
             return self.listen_behind(taker, wanted);
         }
+        let nothing = BTreeSet::new();
+        let wanted = match self.leaving.load(Ordering::SeqCst) {
+            true => &nothing,
+            false => wanted,
+        };
+        self.close_all_but(wanted);
         let mut errors = Vec::new();
         for listener in wanted {
             let count = {
@@ -299,6 +318,45 @@ impl Flows {
             listening.record(&addresses);
         }
         *lock(&self.shared.recorded) = addresses;
+    }
+
+    /// This process will end: no new flow comes here from soon after this on, whatever it is told
+    /// to listen on. Flows that are here live on. Behind addresses that another process holds,
+    /// that gives what is new to others; listeners of its own are closed.
+    ///
+    /// # Errors
+    /// Whoever holds the addresses can't be told.
+    pub fn leave(&self) -> std::io::Result<()> {
+        self.leaving.store(true, Ordering::SeqCst);
+        match &self.taker {
+            Some(taker) => taker.leave(),
+            None => {
+                self.listen(&BTreeSet::new());
+                Ok(())
+            }
+        }
+    }
+
+    /// Is it leaving?
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::SeqCst)
+    }
+
+    /// Flows that are here, and connections that were handed over: of those that another process
+    /// has handed over and that haven't come, none is missed by who reads what it has handed over
+    /// after this.
+    pub fn left(&self) -> FlowsLeft {
+        let taken = self.taker.as_ref().map_or(0, Taker::taken);
+        // In this order: what is taken between is counted twice, and nothing is missed.
+        let reserved = self.taker.as_ref().is_some_and(Taker::reserves);
+        let (limits, budget) = (&self.shared.options.limits, &self.shared.budget);
+        let connections = limits.tcp_flows.saturating_sub(budget.tcp_flows.left());
+        let connections = connections.saturating_sub(usize::from(reserved));
+        let conversations = limits.udp_flows.saturating_sub(budget.udp_flows.left());
+        FlowsLeft {
+            here: (connections + conversations) as u64,
+            taken,
+        }
     }
 
     /// From here on flows come in there.

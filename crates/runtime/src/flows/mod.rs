@@ -29,7 +29,7 @@ use std::time::Duration;
 
 pub use anycast::{Anycast, AnycastEnds, AnycastMember, AnycastState};
 pub use counters::{FlowCounts, FlowTotals};
-pub use handle::{AdoptError, Flows, FlowsError, ListenerState};
+pub use handle::{AdoptError, Flows, FlowsError, FlowsLeft, ListenerState};
 pub use limits::{FlowLimits, FlowOptions, MAX_ATTEMPTS, MAX_LISTENERS};
 pub use records::{FlowRecord, Moved};
 

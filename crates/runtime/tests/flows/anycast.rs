@@ -292,3 +292,108 @@ fn with_no_descriptor_to_answer_by_another_has_the_datagrams_until_there_is_one(
     assert_eq!(listen(&near, &[last]), [address]);
     assert_eq!(ask(&client(), b"b"), b"1b");
 }
+
+/// Waits until the flows say this of what is left there.
+fn left(flows: &Flows, here: u64) {
+    let begun = std::time::Instant::now();
+    while flows.left().here != here {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", flows.left());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn one_that_is_drained_keeps_what_it_has_and_what_is_new_comes_to_the_next() {
+    let anycast = nearest(&Arc::new(AtomicU32::new(1)));
+    let ends = (anycast.attach(1).unwrap(), anycast.attach(2).unwrap());
+    let usual = FlowLimits::USUAL;
+    let one = behind(ends.0, usual, vec![target(says(b'1'))]).0;
+    let two = behind(ends.1, usual, vec![target(says(b'2'))]).0;
+    let address = listen(&one, &[on(FlowProtocol::Tcp)])[0];
+    listen(&two, &[on(FlowProtocol::Tcp)]);
+    let mut held = connect(address);
+    assert_eq!(exchange_after_name(&mut held, b"before"), b"before");
+    left(&one, 1);
+
+    anycast.drain(1, true);
+    for _ in 0..20 {
+        assert_eq!(who(address), b'2');
+    }
+    assert_eq!(exchange(&mut held, b"still"), b"still");
+    let states = anycast.state().members;
+    assert_eq!([states[0].draining, states[1].draining], [true, false]);
+    assert_eq!(states[0].handed, one.left().taken, "nothing is on its way");
+    drop(held);
+    left(&one, 0);
+    left(&two, 0);
+
+    // One that is started again in its place is drained, too.
+    drop(one);
+    anycast.detach(1);
+    let ends = anycast.attach(1).unwrap();
+    let one = behind(ends, usual, vec![target(says(b'1'))]).0;
+    listen(&one, &[on(FlowProtocol::Tcp)]);
+    assert_eq!(who(address), b'2');
+    // With nobody else, it is given nothing all the same.
+    anycast.drain(2, true);
+    assert!(connect(address).read_exact(&mut [0]).is_err());
+    assert!(anycast.state().unserved > 0);
+    anycast.drain(1, false);
+    assert_eq!(who(address), b'1');
+}
+
+#[test]
+fn datagrams_that_have_begun_stay_with_one_that_is_drained() {
+    let anycast = nearest(&Arc::new(AtomicU32::new(1)));
+    let ends = (anycast.attach(1).unwrap(), anycast.attach(2).unwrap());
+    let limits = FlowLimits {
+        udp_idle: Duration::from_millis(300),
+        ..FlowLimits::USUAL
+    };
+    let one = behind(ends.0, limits, vec![target(datagrams(b'1'))]).0;
+    let two = behind(ends.1, limits, vec![target(datagrams(b'2'))]).0;
+    let address = listen(&one, &[on(FlowProtocol::Udp)])[0];
+    listen(&two, &[on(FlowProtocol::Udp)]);
+    let client = || {
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.connect(address).unwrap();
+        client
+    };
+    let old = client();
+    assert_eq!(ask(&old, b"a"), b"1a");
+    left(&one, 1);
+    anycast.drain(1, true);
+    assert_eq!(ask(&client(), b"b"), b"2b");
+    assert_eq!(ask(&old, b"c"), b"1c");
+    left(&one, 0);
+    anycast.drain(1, false);
+    assert_eq!(ask(&client(), b"d"), b"1d");
+}
+
+#[test]
+fn one_that_leaves_is_given_nothing_new_and_keeps_what_it_has() {
+    let anycast = nearest(&Arc::new(AtomicU32::new(1)));
+    let ends = (anycast.attach(1).unwrap(), anycast.attach(2).unwrap());
+    let usual = FlowLimits::USUAL;
+    let one = behind(ends.0, usual, vec![target(says(b'1'))]).0;
+    let two = behind(ends.1, usual, vec![target(says(b'2'))]).0;
+    let address = listen(&one, &[on(FlowProtocol::Tcp)])[0];
+    listen(&two, &[on(FlowProtocol::Tcp)]);
+    let mut held = connect(address);
+    assert_eq!(exchange_after_name(&mut held, b"before"), b"before");
+    one.leave().unwrap();
+    while !anycast.state().members[0].draining {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // Also when it listens anew, as it does when its configuration changes.
+    listen(&one, &[on(FlowProtocol::Tcp)]);
+    assert_eq!(who(address), b'2');
+    assert_eq!(exchange(&mut held, b"still"), b"still");
+    // Whoever comes in its place is given what is new.
+    drop(one);
+    let ends = anycast.attach(1).unwrap();
+    let one = behind(ends, usual, vec![target(says(b'1'))]).0;
+    listen(&one, &[on(FlowProtocol::Tcp)]);
+    assert_eq!(who(address), b'1');
+}

@@ -415,6 +415,28 @@ fn flows_live_on_when_their_listener_is_closed() {
 }
 
 #[test]
+fn flows_that_leave_take_no_others_whatever_they_are_told_to_listen_on() {
+    let stand = Stand::new(FlowLimits::USUAL, 2, vec![target(echoes())]);
+    let mut client = stand.connect();
+    assert_eq!(exchange(&mut client, b"before"), b"before");
+    assert_eq!(stand.flows.left().here, 1);
+    stand.flows.leave().unwrap();
+    assert!(stand.flows.is_leaving());
+    let again = BTreeSet::from([stand.listener]);
+    assert!(stand.flows.listen(&again).is_empty());
+    let error = TcpStream::connect(stand.address).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(exchange(&mut client, b"after"), b"after");
+    assert_eq!(stand.flows.left().here, 1);
+    drop(client);
+    let started = Instant::now();
+    while stand.flows.left().here > 0 {
+        assert!(started.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
 fn an_address_that_cannot_be_had_is_told_and_tried_again() {
     let stand = Stand::usual(vec![target(echoes())]);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -14,6 +14,10 @@ use crate::flows::udp::{BATCH, Batch};
 /// (Global Accelerator: 30 s), even if its last datagram was on its way for a while.
 const FORGOTTEN: Duration = Duration::from_secs(35);
 
+/// Who is drained keeps a client that was silent for less than this: by then its flow has ended, and
+/// what comes is new (Global Accelerator: 30 s).
+const ENDED: Duration = Duration::from_secs(30);
+
 /// How often silent clients are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -108,8 +112,13 @@ impl Holder {
         now: Instant,
     ) -> Option<u32> {
         let known = self.held.get(&number)?.callers.get(&from);
-        let known = known.map(|(owner, _)| *owner);
         let members = &self.members;
+        let is_open = |owner: u32| {
+            let member = members.get(&owner);
+            member.is_some_and(|member| self.is_open(owner, member))
+        };
+        let known = known.filter(|(owner, last)| *last + ENDED > now || is_open(*owner));
+        let known = known.map(|(owner, _)| *owner);
         let lives = |owner: &u32| members.get(owner).is_some_and(|member| !member.silent);
         let owner = known.filter(lives).or_else(|| self.choose(from, listener));
         // Of one that hangs, nothing is lost by waiting.

@@ -1,7 +1,7 @@
 //! The thread that holds addresses: it accepts what comes to them, chooses a process for each
 //! connection and hands it over.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub(super) struct Holder {
     pub(super) poll: Poll,
     pub(super) distance: Box<Distance>,
     pub(super) members: BTreeMap<u32, Member>,
+    /// Who is given nothing new, whether or not it is there now.
+    drained: BTreeSet<u32>,
     pub(super) held: BTreeMap<u32, Held>,
     pub(super) numbers: BTreeMap<FlowListener, u32>,
     pub(super) next_number: u32,
@@ -62,6 +64,7 @@ impl Holder {
             poll,
             distance,
             members: BTreeMap::new(),
+            drained: BTreeSet::new(),
             held: BTreeMap::new(),
             numbers: BTreeMap::new(),
             next_number: 0,
@@ -129,6 +132,13 @@ impl Holder {
                     self.detach(number, now);
                     done.send(()).ok();
                 }
+                Command::Drain(number, is_drained, done) => {
+                    match is_drained {
+                        true => self.drained.insert(number),
+                        false => self.drained.remove(&number),
+                    };
+                    done.send(()).ok();
+                }
                 Command::Tell(teller) => drop(teller.send(self.state())),
                 Command::Stop => self.stopping = true,
             }
@@ -137,12 +147,13 @@ impl Holder {
 
     fn state(&self) -> AnycastState {
         let members = self.members.iter();
+        let members = members.map(|(number, it)| it.state(*number, self.drained.contains(number)));
         AnycastState {
             listeners: self.held.len(),
             waiting: self.waiting.len(),
             unserved: self.unserved,
             dropped: self.datagrams.dropped,
-            members: members.map(|(number, it)| it.state(*number)).collect(),
+            members: members.collect(),
         }
     }
 
@@ -228,15 +239,22 @@ impl Holder {
         self.paused.is_some()
     }
 
-    /// The processes that want it: is it silent, how far is it, which is it. In this order the
-    /// first is the one to choose.
+    /// Is that process given what is new?
+    pub(super) fn is_open(&self, number: u32, member: &Member) -> bool {
+        !member.leaving && !self.drained.contains(&number)
+    }
+
+    /// The processes that want it and aren't drained: is it silent, how far is it, which is it. In
+    /// this order the first is the one to choose.
     fn wanting(
         &self,
         from: SocketAddr,
         listener: &FlowListener,
     ) -> impl Iterator<Item = (bool, u64, u32)> {
         let members = self.members.iter();
-        let wanting = members.filter(|(_, member)| member.wants.contains(listener));
+        let wanting = members.filter(|(number, member)| {
+            member.wants.contains(listener) && self.is_open(**number, member)
+        });
         wanting.map(move |(number, member)| {
             let distance = (self.distance)(from, *number);
             (member.silent, distance, *number)
@@ -328,7 +346,9 @@ impl Holder {
             self.members.iter().partition(|(_, member)| member.silent);
         let replaced = silent.into_iter().filter(|(_, member)| {
             let mut alive = alive.iter();
-            alive.any(|(_, other)| !other.wants.is_disjoint(&member.wants))
+            alive.any(|(number, other)| {
+                self.is_open(**number, other) && !other.wants.is_disjoint(&member.wants)
+            })
         });
         let replaced: Vec<u32> = replaced.map(|(number, _)| *number).collect();
         for number in replaced {

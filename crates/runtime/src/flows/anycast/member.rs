@@ -28,6 +28,8 @@ pub(super) struct Member {
     /// Until then it needn't be heard.
     heard_until: Instant,
     pub(super) silent: bool,
+    /// It has said that it will end.
+    pub(super) leaving: bool,
     pub(super) handed: u64,
     pub(super) taken_back: u64,
     pub(super) datagrams: u64,
@@ -51,6 +53,7 @@ impl Member {
             unsaid: VecDeque::new(),
             heard_until: now + STARTING,
             silent: false,
+            leaving: false,
             handed: 0,
             taken_back: 0,
             datagrams: 0,
@@ -85,6 +88,7 @@ impl Member {
             self.heard_until = now + SILENT;
             match Asked::decode(&room[..received.length]) {
                 Some(Asked::Alive) => {}
+                Some(Asked::Leaving) => self.leaving = true,
                 Some(Asked::Listen { number, listeners }) => {
                     return Heard::Listen(number, listeners);
                 }
@@ -157,10 +161,12 @@ impl Member {
         connections
     }
 
-    pub(super) fn state(&self, number: u32) -> AnycastMember {
+    /// How it is; `drained`: others have it drained.
+    pub(super) fn state(&self, number: u32, drained: bool) -> AnycastMember {
         AnycastMember {
             number,
             silent: self.silent,
+            draining: drained || self.leaving,
             listeners: self.wants.len(),
             handed: self.handed,
             taken_back: self.taken_back,

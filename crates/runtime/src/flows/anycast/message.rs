@@ -29,6 +29,8 @@ pub(super) const ROOM: usize = 5 + MAX_LISTENERS * LISTENER;
 pub(super) enum Asked {
     /// It is there.
     Alive,
+    /// It will end, and wants nothing new from now on.
+    Leaving,
     /// What comes to these and nothing else is for it, from now on.
     Listen {
         /// What it is answered by.
@@ -69,6 +71,7 @@ impl Asked {
     pub(super) fn encode(&self) -> Vec<u8> {
         match self {
             Asked::Alive => vec![1],
+            Asked::Leaving => vec![5],
             Asked::Listen { number, listeners } => {
                 let mut bytes = vec![2];
                 bytes.extend(number.to_be_bytes());
@@ -81,6 +84,7 @@ impl Asked {
     pub(super) fn decode(bytes: &[u8]) -> Option<Asked> {
         match bytes {
             [1] => Some(Asked::Alive),
+            [5] => Some(Asked::Leaving),
             [2, rest @ ..] => {
                 let (number, rest) = rest.split_first_chunk()?;
                 let (listeners, []) = rest.as_chunks::<LISTENER>() else {
@@ -227,6 +231,7 @@ mod tests {
         ];
         for asked in [
             Asked::Alive,
+            Asked::Leaving,
             Asked::Listen {
                 number: 7,
                 listeners: listeners.clone(),

@@ -5,6 +5,7 @@
 //!
 //! A process says again and again that it is alive. What was handed to one that hangs, and which it
 //! hasn't taken yet, is taken back and goes to another: nobody waits for a process that is stopped.
+//! One that is drained, or says that it will end, keeps what it has and is given nothing new.
 
 mod channels;
 mod datagrams;
@@ -74,6 +75,8 @@ pub struct AnycastMember {
     pub number: u32,
     /// It hasn't been heard for a second: nothing goes there while there is another.
     pub silent: bool,
+    /// Nothing new goes there, whether or not there is another.
+    pub draining: bool,
     /// Addresses and ports that it wants.
     pub listeners: usize,
     /// Connections that were handed to it ...
@@ -96,6 +99,8 @@ enum Command {
     Attach(u32, Box<channels::HolderEnds>, Sender<()>),
     /// It is gone.
     Detach(u32, Sender<()>),
+    /// Whoever has that number is given nothing new, or is again.
+    Drain(u32, bool, Sender<()>),
     /// Says how it is.
     Tell(Sender<AnycastState>),
     /// Ends.
@@ -166,6 +171,15 @@ impl Anycast {
         let (done, detached) = mpsc::channel();
         self.shared.tell(Command::Detach(number, done));
         detached.recv_timeout(PATIENCE).ok();
+    }
+
+    /// Whoever has that number, now or later, is given no new connection and no new client's
+    /// datagrams from when this returns; or is again. What it has stays with it, and what was
+    /// handed to it before this comes there. Where nobody else is, new connections are broken off.
+    pub fn drain(&self, number: u32, is_drained: bool) {
+        let (done, drained) = mpsc::channel();
+        self.shared.tell(Command::Drain(number, is_drained, done));
+        drained.recv_timeout(PATIENCE).ok();
     }
 
     /// How it is. Blocks for as long as it takes the thread to say so, which is no time.

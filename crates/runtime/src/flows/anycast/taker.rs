@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -51,6 +51,10 @@ struct Ends {
     connections: OwnedFd,
     waker: Waker,
     stopping: AtomicBool,
+    /// Room for the next connection is taken before it is.
+    reserved: AtomicBool,
+    /// Connections that have come.
+    taken: AtomicU64,
     /// By which datagrams are sent from those addresses; taken out once.
     sockets: Mutex<BTreeMap<FlowListener, OwnedFd>>,
 }
@@ -66,6 +70,8 @@ impl Taker {
             connections,
             waker: Waker::new()?,
             stopping: AtomicBool::new(false),
+            reserved: AtomicBool::new(false),
+            taken: AtomicU64::new(0),
             sockets: Mutex::default(),
         });
         let (teller, answers) = mpsc::channel();
@@ -73,7 +79,6 @@ impl Taker {
             ends: Arc::clone(&ends),
             flows,
             teller,
-            reserved: false,
             next_alive: Instant::now(),
         };
         let thread = std::thread::Builder::new()
@@ -128,6 +133,24 @@ impl Taker {
                 Err(cause) => return Err(cause.into()),
             }
         }
+    }
+
+    /// Nothing new comes here from soon after this on; the holder must have room to hear it.
+    ///
+    /// # Errors
+    /// It isn't there, or reads nothing.
+    pub(in crate::flows) fn leave(&self) -> io::Result<()> {
+        self.ask(&Asked::Leaving.encode())
+    }
+
+    /// Is room taken for a flow that isn't there yet?
+    pub(in crate::flows) fn reserves(&self) -> bool {
+        self.ends.reserved.load(Ordering::SeqCst)
+    }
+
+    /// Connections that have come by now.
+    pub(in crate::flows) fn taken(&self) -> u64 {
+        self.ends.taken.load(Ordering::SeqCst)
     }
 
     /// What sends datagrams from that address, if it was told to listen there since that was last
@@ -185,8 +208,6 @@ struct Taking {
     ends: Arc<Ends>,
     flows: Arc<Shared>,
     teller: Sender<(u32, Vec<Outcome>)>,
-    /// Room for the next connection is taken before it is.
-    reserved: bool,
     next_alive: Instant,
 }
 
@@ -199,8 +220,8 @@ impl Taking {
                 // One that has no room now has not read the last ones either.
                 descriptors::send(&self.ends.control, &Asked::Alive.encode(), &[]).ok();
             }
-            self.reserved = self.reserved || self.flows.reserve();
-            if let Err(cause) = self.wait(now) {
+            let has_room = self.reserve();
+            if let Err(cause) = self.wait(now, has_room) {
                 tracing::error!(%cause, "held addresses can't be waited for: trying again");
                 std::thread::sleep(RETRY);
             }
@@ -210,18 +231,27 @@ impl Taking {
             }
             self.take();
         }
-        if self.reserved {
+        if self.ends.reserved.swap(false, Ordering::SeqCst) {
             self.flows.give_room();
         }
     }
 
-    fn wait(&self, now: Instant) -> io::Result<()> {
+    /// Takes room for the next connection, if none is taken; false if there is none.
+    fn reserve(&self) -> bool {
+        let reserved = &self.ends.reserved;
+        if !reserved.load(Ordering::SeqCst) {
+            reserved.store(self.flows.reserve(), Ordering::SeqCst);
+        }
+        reserved.load(Ordering::SeqCst)
+    }
+
+    fn wait(&self, now: Instant, has_room: bool) -> io::Result<()> {
         let mut wait = self.next_alive.saturating_duration_since(now);
         let mut watched = vec![
             PollFd::new(&self.ends.control, PollFlags::IN),
             PollFd::from_borrowed_fd(self.ends.waker.as_fd(), PollFlags::IN),
         ];
-        match self.reserved {
+        match has_room {
             true => watched.push(PollFd::new(&self.ends.connections, PollFlags::IN)),
             false => wait = wait.min(RETRY),
         }
@@ -268,10 +298,9 @@ impl Taking {
     }
 
     /// Takes connections for as long as there is room.
-    fn take(&mut self) {
+    fn take(&self) {
         for _ in 0..TAKEN {
-            self.reserved = self.reserved || self.flows.reserve();
-            if !self.reserved {
+            if !self.reserve() {
                 return;
             }
             let received = match descriptors::receive(&self.ends.connections, &mut [0; 8]) {
@@ -285,11 +314,16 @@ impl Taking {
             if received.length == 0 {
                 return;
             }
-            let Some(connection) = received.descriptors.into_iter().next() else {
+            let connection = received.descriptors.into_iter().next();
+            // In this order: whoever asks how many flows are left to come or there misses none.
+            if connection.is_some() {
+                self.ends.reserved.store(false, Ordering::SeqCst);
+            }
+            self.ends.taken.fetch_add(1, Ordering::SeqCst);
+            let Some(connection) = connection else {
                 tracing::warn!("a connection came without its descriptor: are there any left?");
                 continue;
             };
-            self.reserved = false;
             if let Err(cause) = self.flows.adopt(connection) {
                 tracing::debug!(%cause, "a connection that was handed over is gone");
             }
