@@ -362,6 +362,32 @@ class Application(Balancers, unittest.TestCase):
         self.assertEqual(code, 0, error)
         self.assertEqual(json.loads(said)["name"], "127.5.11.17")
 
+    def test_a_certificate_in_use_is_not_deleted(self):
+        balancer = self.balancer("keeps")
+        pem, key = certificate(self.folder.name, "kept", "kept.test")
+        iam = self.lab.client(REGION, "iam")
+        made = decided(iam.upload_server_certificate, ServerCertificateName="kept",
+                       CertificateBody=pem.read_text(), PrivateKey=key.read_text())
+        made = made["ServerCertificateMetadata"]
+        group = self.group("keeps", free_port(), ["127.5.11.19"])
+        shop = f"arn:aws:acm:{REGION}:111122223333:certificate/shop"
+        # One beside the default one is used, too.
+        listener = self.listener(balancer, free_port(), group, Protocol="HTTPS",
+                                 Certificates=[{"CertificateArn": shop}])
+        extra = [{"CertificateArn": made["Arn"]}]
+        self.elb().add_listener_certificates(ListenerArn=listener, Certificates=extra)
+        with self.assertRaises(ClientError) as refused:
+            iam.delete_server_certificate(ServerCertificateName="kept")
+        error = refused.exception.response["Error"]
+        self.assertEqual(error["Code"], "DeleteConflict")
+        arn = listener.replace(":listener/", ":loadbalancer/").rsplit("/", 1)[0]
+        self.assertEqual(error["Message"], f"Certificate: {made['ServerCertificateId']} is "
+                         f"currently in use by {arn}. Please remove it first before deleting it "
+                         "from IAM.")
+        # Free at once in the listener's own Region.
+        self.elb().remove_listener_certificates(ListenerArn=listener, Certificates=extra)
+        iam.delete_server_certificate(ServerCertificateName="kept")
+
     def test_access_logs_arrive_in_a_bucket(self):
         node, port, listener, group, _ = self.served("logged", ["127.5.11.18"])
         s3 = self.lab.client(REGION, "s3")
@@ -552,6 +578,66 @@ class LastKnown(Balancers, unittest.TestCase):
         self.lab.run("fault", "start", REGION)
         self.assertEqual(ask(node, front)["name"], hosts[0])
 
+
+class CertificatesElsewhere(Balancers, unittest.TestCase):
+    """A listener of one Region, and whoever deletes its certificate in another."""
+
+    region = "eu-west-1"
+
+    def test_a_certificate_that_another_region_uses_is_not_deleted_though_that_is_away(self):
+        folder = tempfile.TemporaryDirectory(prefix="causeway-certificates-")
+        self.addCleanup(folder.cleanup)
+        pem, key = certificate(folder.name, "there", "there.test")
+        type(self).lab = Lab("--regions", "us-east-1,eu-west-1,ap-southeast-1",
+                             "--delay-scale", "0")
+        self.addCleanup(self.lab.close)
+        iam = self.lab.client(REGION, "iam")
+        made = decided(iam.upload_server_certificate, ServerCertificateName="there",
+                       CertificateBody=pem.read_text(), PrivateKey=key.read_text())
+        arn = made["ServerCertificateMetadata"]["Arn"]
+        name = {"ServerCertificateName": "there"}
+
+        def known():
+            found = self.lab.client(self.region, "iam").list_server_certificates()
+            return [one for one in found["ServerCertificateMetadataList"] if one["Arn"] == arn]
+
+        eventually(known)
+        balancer = self.balancer("there")
+        group = self.group("there", free_port(), ["127.5.11.20"])
+        listener = self.elb().create_listener(
+            LoadBalancerArn=balancer["LoadBalancerArn"], Protocol="HTTPS", Port=free_port(),
+            Certificates=[{"CertificateArn": arn}],
+            DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+        )["Listeners"][0]["ListenerArn"]
+        # Every Region says each second what it has.
+        time.sleep(2)
+        address = "http://{}:{}".format(*self.lab.address(REGION))
+        iam = self.lab.client(REGION, "iam", endpoint_url=address)
+
+        def refused():
+            with self.assertRaises(ClientError) as raised:
+                iam.delete_server_certificate(**name)
+            error = raised.exception.response["Error"]
+            self.assertEqual(error["Code"], "DeleteConflict", error)
+            self.assertIn(f"in use by {balancer['LoadBalancerArn']}.", error["Message"])
+
+        refused()
+        # What it last said counts while it is away.
+        self.lab.run("fault", "kill", self.region)
+        refused()
+        self.lab.run("fault", "heal")
+        self.elb().delete_listener(ListenerArn=listener)
+
+        def deleted():
+            try:
+                return iam.delete_server_certificate(**name)
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code != "DeleteConflict" and "Throttling" not in code:
+                    raise
+                return None
+
+        eventually(deleted)
 
 if __name__ == "__main__":
     unittest.main()

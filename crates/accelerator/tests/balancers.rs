@@ -40,6 +40,7 @@ fn directory(regions: &[(&str, &[&str])]) -> BalancerDirectory {
             region: region(at),
             revision: 1,
             balancers: [(arn(at), entry)].into(),
+            certificates: BTreeMap::new(),
         }
     };
     let regions = regions

@@ -10,6 +10,9 @@ use crate::compiled::CompiledBalancer;
 use crate::hosted_zones::hosted_zone;
 use crate::snapshot::Snapshot;
 
+/// How the ARNs of IAM's certificates begin.
+const IAM: &str = "arn:aws:iam::";
+
 impl Snapshot {
     /// What is told of the load balancers of that Region, where the nodes of `dead` zones don't
     /// serve. `revision` is the teller's.
@@ -27,7 +30,27 @@ impl Snapshot {
             region,
             revision,
             balancers: entries.collect(),
+            certificates: self.iam_certificates().collect(),
         }
+    }
+
+    /// The ARN of a load balancer with a listener that uses the certificate of that ARN, which is
+    /// one of IAM.
+    pub fn certificate_user(&self, certificate: &str) -> Option<String> {
+        let mut used = self.iam_certificates();
+        used.find_map(|(used, user)| (used == certificate).then_some(user))
+    }
+
+    /// The certificates of IAM that listeners use, and by whom each is used. What of others can't
+    /// be deleted by anybody but the operator, who has them in a directory.
+    fn iam_certificates(&self) -> impl Iterator<Item = (String, String)> {
+        self.balancers().flat_map(|balancer| {
+            let row = &balancer.row;
+            let listeners = row.listeners.iter();
+            let used = listeners.flat_map(|listener| &listener.certificates);
+            let used = used.filter(|arn| arn.starts_with(IAM));
+            used.map(move |arn| (arn.clone(), row.arn.to_string()))
+        })
     }
 }
 

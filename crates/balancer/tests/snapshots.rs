@@ -234,3 +234,20 @@ fn an_entry_has_what_names_and_endpoints_need() {
     let ports = BTreeMap::from([(PORT, BalancerPort::TcpUdp), (81, BalancerPort::TcpUdp)]);
     assert_eq!(entry.ports, ports);
 }
+
+#[test]
+fn the_certificates_of_iam_that_listeners_use_are_told_with_who_uses_them() {
+    let (mut row, group) = one();
+    let arn = |name: &str| format!("arn:aws:iam::111122223333:server-certificate/{name}");
+    let in_a_directory = "arn:aws:acm:us-east-1:111122223333:certificate/shop".to_owned();
+    row.listeners[0].certificates = vec![in_a_directory.clone(), arn("one"), arn("two")];
+    let user = row.arn.to_string();
+    let snapshot = Snapshot::of_rows(vec![row], vec![group], None);
+    let told = snapshot.directory(zone('a').region, &BTreeSet::new(), 1);
+    let expected = BTreeMap::from([(arn("one"), user.clone()), (arn("two"), user.clone())]);
+    assert_eq!(told.certificates, expected);
+    assert_eq!(snapshot.certificate_user(&arn("two")), Some(user));
+    for unused in [in_a_directory, arn("three"), arn("on")] {
+        assert_eq!(snapshot.certificate_user(&unused), None);
+    }
+}

@@ -66,6 +66,7 @@ fn state(region: Region, entries: Vec<BalancerEntry>) -> RegionBalancers {
         region,
         revision: 0,
         balancers: entries.into_iter().map(|it| (it.arn.clone(), it)).collect(),
+        certificates: Default::default(),
     }
 }
 

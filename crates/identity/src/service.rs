@@ -32,6 +32,8 @@ pub struct ServiceConfig {
     pub sealer: Arc<Sealer>,
     /// The identity in effect at this site.
     pub identity: Arc<dyn Fn() -> Arc<Identity> + Send + Sync>,
+    /// Who uses the server certificate of that ARN, as far as this site knows: the ARN of one.
+    pub certificate_user: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
 }
 
 /// IAM and STS of one site.

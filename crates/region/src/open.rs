@@ -147,7 +147,8 @@ impl<E: Engine> Region<E> {
         let RegionSecrets { root_keys, sealer } = secrets;
         let bootstrap = config.bootstrap(root_keys);
         let standing = standing(&council, &sealer, &bootstrap, &*environment)?;
-        let directory = directory(&environment, &council, &sealer, &standing);
+        let user = certificate_user(name, &own.regional, &steering);
+        let directory = directory(&environment, &council, &sealer, &standing, user);
         let around = (&sealer, &standing, &asking);
         let objects = open_objects(&engine, &config, name, &environment, &council, around).await?;
         let edges = (&environment, &council, &steering);
@@ -346,12 +347,30 @@ fn log_delivery<E: Engine>(
     })
 }
 
+/// The ARN of a load balancer that uses the certificate of that ARN.
+type CertificateUser = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// By this Region's own configuration as it is now, and by what the others last told of theirs.
+fn certificate_user<E: Engine>(
+    region: types::Region,
+    regional: &Arc<Regional<E>>,
+    steering: &Arc<Steering<E>>,
+) -> CertificateUser {
+    let (regional, steering) = (regional.clone(), steering.clone());
+    Arc::new(move |arn: &str| {
+        let own = balancer::Snapshot::compile(&*regional.view(), None);
+        let told = || steering.balancers().certificate_user(arn, region).cloned();
+        own.certificate_user(arn).or_else(told)
+    })
+}
+
 /// IAM and STS, over the council's settings.
 fn directory<E: Engine>(
     environment: &Arc<dyn Environment>,
     council: &Arc<CouncilDriver<E>>,
     sealer: &Arc<Sealer>,
     standing: &Arc<Standing>,
+    certificate_user: CertificateUser,
 ) -> identity::Service {
     let standing = standing.clone();
     identity::Service::new(identity::ServiceConfig {
@@ -359,6 +378,7 @@ fn directory<E: Engine>(
         configuration: council.clone(),
         sealer: sealer.clone(),
         identity: Arc::new(move || standing.identity()),
+        certificate_user,
     })
 }
 

@@ -13,7 +13,9 @@ mod serving;
 mod steering;
 
 pub use accelerators::{ACCELERATOR_ZONE, AcceleratorsStatus, Carrier};
-pub use balancers::{MAX_BALANCERS, MAX_PORTS, MessageError, OpenBalancersError, TELL_EVERY};
+pub use balancers::{
+    MAX_BALANCERS, MAX_CERTIFICATES, MAX_PORTS, MessageError, OpenBalancersError, TELL_EVERY,
+};
 pub use flow_logs::{FLOW_LOGS, LogAsked, LogOutcome, LogRequest, LogWanted, MAX_LOG_FILE};
 pub use serving::{EdgeServing, SERVING_EVERY, SERVING_FRESHNESS};
 pub use steering::{

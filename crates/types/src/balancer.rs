@@ -51,6 +51,9 @@ pub struct RegionBalancers {
     pub revision: u64,
     /// All of its load balancers, by their Amazon Resource Names.
     pub balancers: BTreeMap<String, BalancerEntry>,
+    /// The certificates of IAM that listeners use, by their ARNs, and for each one of these load
+    /// balancers that has such a listener.
+    pub certificates: BTreeMap<String, String>,
 }
 
 /// What is known of all Regions' load balancers.
@@ -62,5 +65,12 @@ impl BalancerDirectory {
     pub fn find(&self, arn: &str) -> Option<(Region, &BalancerEntry)> {
         let mut regions = self.0.values();
         regions.find_map(|of| Some((of.region, of.balancers.get(arn)?)))
+    }
+
+    /// The ARN of a load balancer, of any Region but this one, with a listener that uses the
+    /// certificate of that ARN.
+    pub fn certificate_user(&self, certificate: &str, except: Region) -> Option<&String> {
+        let mut regions = self.0.values().filter(|of| of.region != except);
+        regions.find_map(|of| of.certificates.get(certificate))
     }
 }

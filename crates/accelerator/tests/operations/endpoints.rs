@@ -164,6 +164,7 @@ fn known_balancer(fixture: &Fixture, kind: &str) -> String {
         region,
         revision: 1,
         balancers: [(arn.clone(), entry)].into(),
+        certificates: Default::default(),
     };
     let mut known = fixture.api.nodes.balancers.lock().unwrap();
     *known = types::BalancerDirectory([(region, of)].into()).into();

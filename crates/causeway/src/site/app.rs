@@ -192,6 +192,7 @@ mod tests {
                 region,
                 revision: 1,
                 balancers: entries.into_iter().collect(),
+                certificates: BTreeMap::new(),
             };
             BalancerDirectory([(region, balancers)].into())
         };

@@ -25,6 +25,12 @@ pub(crate) enum IamError {
     /// Something else must be taken away before.
     #[error("Cannot delete entity, must {0}.")]
     DeleteConflict(&'static str),
+    /// A server certificate is used: its id, and the ARN of who uses it.
+    #[error(
+        "Certificate: {0} is currently in use by {1}. Please remove it first before deleting it \
+         from IAM."
+    )]
+    CertificateInUse(String, String),
     /// A policy is used, or one of its versions is.
     #[error("{0}")]
     PolicyInUse(&'static str),
@@ -110,9 +116,9 @@ impl From<IamError> for ServiceError {
             IamError::InvalidInput(_) => with_status(400, "InvalidInput"),
             IamError::NoSuchEntity(_) => with_status(404, "NoSuchEntity"),
             IamError::EntityAlreadyExists(_) => with_status(409, "EntityAlreadyExists"),
-            IamError::DeleteConflict(_) | IamError::PolicyInUse(_) => {
-                with_status(409, "DeleteConflict")
-            }
+            IamError::DeleteConflict(_)
+            | IamError::CertificateInUse(..)
+            | IamError::PolicyInUse(_) => with_status(409, "DeleteConflict"),
             IamError::LimitExceeded(_) => with_status(409, "LimitExceeded"),
             IamError::MalformedPolicyDocument(_) => with_status(400, "MalformedPolicyDocument"),
             IamError::Certificate(CertificateFault::Pair) => with_status(400, "KeyPairMismatch"),

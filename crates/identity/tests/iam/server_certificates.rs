@@ -145,3 +145,25 @@ fn what_does_not_belong_together_is_refused() {
     let long = "a".repeat(16_385);
     assert_eq!(code(&long, &one.key, ""), "ValidationError");
 }
+
+#[test]
+fn a_certificate_that_a_listener_uses_is_not_deleted() {
+    let (api, pair) = (Api::new(), pair());
+    let made = api.call("UploadServerCertificate", &upload(&pair)).ok();
+    let user = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:loadbalancer/app/shop/1234";
+    api.used
+        .lock()
+        .unwrap()
+        .insert(ARN.to_owned(), user.to_owned());
+    let (code, message) = api.refused("DeleteServerCertificate", &[NAME]);
+    assert_eq!(code, "DeleteConflict");
+    let id = made.one("ServerCertificateId");
+    let words = format!(
+        "Certificate: {id} is currently in use by {user}. Please remove it first before deleting \
+         it from IAM."
+    );
+    assert_eq!(message, words);
+    api.call("GetServerCertificate", &[NAME]).ok();
+    api.used.lock().unwrap().clear();
+    api.call("DeleteServerCertificate", &[NAME]).ok();
+}

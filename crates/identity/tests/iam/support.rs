@@ -276,6 +276,8 @@ impl Authorizer for Somebody {
 pub struct Api {
     pub service: Service,
     pub memory: Arc<Memory>,
+    /// Who uses which server certificate, by their ARNs.
+    pub used: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 /// What an operation answered.
@@ -333,22 +335,28 @@ impl Api {
 
     /// The same Region, with a configuration of its own.
     pub fn on(self, memory: Arc<Memory>) -> Api {
-        Api {
-            memory: memory.clone(),
-            service: Api::of(memory).service,
-        }
+        Api::of(memory)
     }
 
     fn of(memory: Arc<Memory>) -> Api {
         let sealer = Arc::new(Sealer::new(&Zeroizing::new([9; 32])));
         let (view, opener) = (memory.clone(), sealer.clone());
+        let used = Arc::new(Mutex::default());
         let service = Service::new(ServiceConfig {
             environment: Arc::new(StillEnvironment::default()),
             configuration: memory.clone(),
             sealer,
             identity: Arc::new(move || Arc::new(identity_of(&view, &opener))),
+            certificate_user: {
+                let used = used.clone();
+                Arc::new(move |arn: &str| used.lock().unwrap().get(arn).cloned())
+            },
         });
-        Api { service, memory }
+        Api {
+            service,
+            memory,
+            used,
+        }
     }
 
     /// Sends a form's text as that caller.

@@ -6,7 +6,11 @@
 //! its number of load balancers (2) and, for each: ARN, DNS name, hosted zone (a text is its length
 //! (1) and its bytes), 0 unhealthy / 1 healthy, the number of nodes (1) and for each its zone (1),
 //! 4 or 6, and its address, the number of ports (2) and for each the port (2) and 1 TCP / 2 UDP /
-//! 3 both. Load balancers are in the order of their ARNs, nodes and ports ascending.
+//! 3 both. Then the number of certificates (2) and for each its ARN (its length (2) and its bytes)
+//! and which of these load balancers uses it (2), counted from 0. Load balancers and certificates
+//! are in the order of their ARNs, nodes and ports ascending.
+//!
+//! Version 1 had no certificates, and is read as if none were used.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -24,6 +28,13 @@ pub const MAX_BALANCERS: usize = 256;
 /// Ports of one load balancer that are told: its quota is 50 listeners.
 pub const MAX_PORTS: usize = 128;
 
+/// Certificates of one Region that are told: IAM's quota is 20 of an account.
+pub const MAX_CERTIFICATES: usize = 256;
+
+/// Bytes of a certificate's ARN: its path has 512 at most, its name 128 (IAM API Reference,
+/// `UploadServerCertificate`).
+const MAX_CERTIFICATE: usize = 700;
+
 /// Bytes of a text.
 const MAX_TEXT: usize = 255;
 
@@ -31,12 +42,17 @@ const MAX_TEXT: usize = 255;
 pub(crate) const MAX_MESSAGE: usize = 512 * 1024;
 
 /// The format's version, the first byte.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// The first version, which is still read.
+const WITHOUT_CERTIFICATES: u8 = 1;
 
 /// The largest load balancer, with three texts, its nodes and its ports.
 const MAX_ENTRY: usize = 3 * (1 + MAX_TEXT) + 2 + 3 * 18 + 2 + MAX_PORTS * 3;
 
-const _: () = assert!(12 + MAX_BALANCERS * MAX_ENTRY < MAX_MESSAGE);
+const _: () = assert!(
+    14 + MAX_BALANCERS * MAX_ENTRY + MAX_CERTIFICATES * (4 + MAX_CERTIFICATE) < MAX_MESSAGE
+);
 
 /// Kind numbers, the second byte. Never reused.
 mod kind {
@@ -91,6 +107,7 @@ impl Message {
             for entry in state.balancers.values() {
                 put_entry(&mut out, entry);
             }
+            put_certificates(&mut out, state);
         }
         out.freeze()
     }
@@ -105,17 +122,25 @@ impl Message {
         }
         let bytes = &mut bytes;
         let version = byte(bytes)?;
-        if version != VERSION {
+        if !(WITHOUT_CERTIFICATES..=VERSION).contains(&version) {
             return Err(MessageError::Version(version));
         }
         let kind = byte(bytes)?;
         let revision = bytes.try_get_u64().map_err(|_| MessageError::Length)?;
         let message = match kind {
-            kind::STATE => Message::State(RegionBalancers {
-                region,
-                revision,
-                balancers: entries(bytes, region)?,
-            }),
+            kind::STATE => {
+                let balancers = entries(bytes, region)?;
+                let certificates = match version {
+                    WITHOUT_CERTIFICATES => BTreeMap::new(),
+                    _ => certificates(bytes, &balancers)?,
+                };
+                Message::State(RegionBalancers {
+                    region,
+                    revision,
+                    balancers,
+                    certificates,
+                })
+            }
             kind::OWN => Message::Own(revision),
             kind::HAVE => Message::Have(revision),
             other => return Err(MessageError::Kind(other)),
@@ -138,7 +163,21 @@ pub(crate) fn bounded(state: &mut RegionBalancers) -> usize {
     while state.balancers.len() > MAX_BALANCERS {
         state.balancers.pop_last();
     }
-    before - state.balancers.len()
+    let left_out = before - state.balancers.len();
+    let (balancers, certificates) = (&state.balancers, &mut state.certificates);
+    let before = certificates.len();
+    certificates.retain(|arn, user| is_certificate(arn) && balancers.contains_key(&*user));
+    while certificates.len() > MAX_CERTIFICATES {
+        certificates.pop_last();
+    }
+    left_out + before - certificates.len()
+}
+
+/// Can that be the ARN of one of IAM's certificates?
+fn is_certificate(arn: &str) -> bool {
+    arn.starts_with("arn:aws:iam::")
+        && arn.len() <= MAX_CERTIFICATE
+        && arn.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// May a Region have such a load balancer? A Region speaks for its own names alone.
@@ -199,6 +238,43 @@ fn put_entry(out: &mut BytesMut, entry: &BalancerEntry) {
             BalancerPort::TcpUdp => 3,
         });
     }
+}
+
+fn put_certificates(out: &mut BytesMut, state: &RegionBalancers) {
+    let places = state.balancers.keys().zip(0_u16..);
+    let places: BTreeMap<&String, u16> = places.collect();
+    let count = u16::try_from(state.certificates.len());
+    out.put_u16(count.expect("a state has at most MAX_CERTIFICATES"));
+    for (arn, user) in &state.certificates {
+        let length = u16::try_from(arn.len());
+        out.put_u16(length.expect("an ARN has at most MAX_CERTIFICATE bytes"));
+        out.put_slice(arn.as_bytes());
+        out.put_u16(places[user]);
+    }
+}
+
+fn certificates(
+    bytes: &mut &[u8],
+    balancers: &Entries,
+) -> Result<BTreeMap<String, String>, MessageError> {
+    let count = usize::from(short(bytes)?);
+    if count > MAX_CERTIFICATES {
+        return Err(MessageError::Field);
+    }
+    let users: Vec<&String> = balancers.keys().collect();
+    let mut certificates = BTreeMap::new();
+    for _ in 0..count {
+        let length = usize::from(short(bytes)?);
+        let arn = text_of(bytes, length)?;
+        let user = users.get(usize::from(short(bytes)?));
+        let user = user.ok_or(MessageError::Field)?;
+        let last = certificates.last_key_value();
+        if !is_certificate(&arn) || last.is_some_and(|(last, _)| *last >= arn) {
+            return Err(MessageError::Field);
+        }
+        certificates.insert(arn, (*user).clone());
+    }
+    Ok(certificates)
 }
 
 type Entries = BTreeMap<String, BalancerEntry>;
@@ -285,6 +361,10 @@ fn ports(bytes: &mut &[u8]) -> Result<BTreeMap<u16, BalancerPort>, MessageError>
 
 fn text(bytes: &mut &[u8]) -> Result<String, MessageError> {
     let length = usize::from(byte(bytes)?);
+    text_of(bytes, length)
+}
+
+fn text_of(bytes: &mut &[u8], length: usize) -> Result<String, MessageError> {
     let (text, rest) = bytes.split_at_checked(length).ok_or(MessageError::Length)?;
     *bytes = rest;
     let text = std::str::from_utf8(text).map_err(|_| MessageError::Field)?;
@@ -340,16 +420,26 @@ mod tests {
             region: region(),
             revision: 0x0102,
             balancers: entries.map(|entry| (entry.arn.clone(), entry)).collect(),
+            certificates: BTreeMap::new(),
         }
+    }
+
+    /// The same, with such certificates of the first.
+    fn with_certificates(mut state: RegionBalancers, names: &[&str]) -> RegionBalancers {
+        let user = state.balancers.keys().next().unwrap().clone();
+        let arn = |name: &&str| format!("arn:aws:iam::111122223333:server-certificate/{name}");
+        let used = names.iter().map(|name| (arn(name), user.clone()));
+        state.certificates = used.collect();
+        state
     }
 
     #[test]
     fn the_golden_bytes_of_messages() {
-        let own = [1, 2, 0, 0, 0, 0, 0, 0, 1, 2];
+        let own = [2, 2, 0, 0, 0, 0, 0, 0, 1, 2];
         assert_eq!(Message::Own(0x0102).encode().as_ref(), own);
-        let have = [1, 3, 0, 0, 0, 0, 0, 0, 1, 2];
+        let have = [2, 3, 0, 0, 0, 0, 0, 0, 1, 2];
         assert_eq!(Message::Have(0x0102).encode().as_ref(), have);
-        let mut golden = vec![1, 1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1, 75];
+        let mut golden = vec![2, 1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1, 75];
         golden.extend(b"arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/it/1");
         golden[12] = (golden.len() - 13) as u8;
         golden.push(34);
@@ -361,14 +451,26 @@ mod tests {
         golden.extend([1, 2, 0, 4, 127, 32, 1, 1, 2, 6]);
         golden.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
         golden.extend([0, 2, 0, 53, 3, 0, 80, 1]);
-        let state = Message::State(state(&["it"]));
+        let mut first = golden.clone();
+        golden.extend([0, 1, 0, 47]);
+        golden.extend(b"arn:aws:iam::111122223333:server-certificate/up");
+        golden.extend([0, 0]);
+        let without = state(&["it"]);
+        let state = Message::State(with_certificates(without.clone(), &["up"]));
         assert_eq!(state.encode().as_ref(), golden);
         assert_eq!(Message::decode(&golden, region()), Ok(state));
+        // What a disk has of the first version.
+        first[0] = 1;
+        assert_eq!(
+            Message::decode(&first, region()),
+            Ok(Message::State(without))
+        );
     }
 
     #[test]
     fn what_is_changed_anywhere_is_refused_or_read_as_it_is_written() {
-        let bytes = Message::State(state(&["one", "two"])).encode();
+        let state = with_certificates(state(&["one", "two"]), &["a", "b"]);
+        let bytes = Message::State(state).encode();
         for length in 0..bytes.len() {
             assert!(Message::decode(&bytes[..length], region()).is_err());
         }
@@ -382,13 +484,16 @@ mod tests {
                 let mut changed = bytes.to_vec();
                 changed[at] = value;
                 if let Ok(read) = Message::decode(&changed, region()) {
+                    // It is written in this version, whichever it was read of.
+                    changed[0] = VERSION;
                     assert_eq!(read.encode().as_ref(), changed, "at {at}");
                 }
             }
         }
-        let newer = [2, 9];
-        let refused = Message::decode(&newer, region());
-        assert_eq!(refused, Err(MessageError::Version(2)));
+        for other in [0, VERSION + 1] {
+            let refused = Message::decode(&[other, 9], region());
+            assert_eq!(refused, Err(MessageError::Version(other)));
+        }
     }
 
     #[test]
@@ -401,7 +506,13 @@ mod tests {
                 .map(|port| (port, BalancerPort::Tcp))
                 .collect();
         }
-        assert_eq!(bounded(&mut many), 3);
+        let long = "x".repeat(600);
+        let names: Vec<String> = (0..MAX_CERTIFICATES + 2)
+            .map(|n| format!("{n:03}{long}"))
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        many = with_certificates(many, &names);
+        assert_eq!(bounded(&mut many), 3 + 2);
         let bytes = Message::State(many.clone()).encode();
         assert_eq!(
             Message::decode(&bytes, region()),
@@ -409,7 +520,20 @@ mod tests {
         );
         let first = many.balancers.values_mut().next().unwrap();
         first.ports.insert(60_000, BalancerPort::Udp);
-        assert_eq!(bounded(&mut many), 1);
+        // With it go the certificates that it was said to use.
+        assert_eq!(bounded(&mut many), 1 + MAX_CERTIFICATES);
+    }
+
+    #[test]
+    fn what_is_no_certificate_of_iam_or_is_used_by_nobody_is_not_told() {
+        let mut state = with_certificates(state(&["it"]), &["good"]);
+        let user = state.balancers.keys().next().unwrap().clone();
+        let foreign = "arn:aws:acm:us-east-1:111122223333:certificate/shop".to_owned();
+        state.certificates.insert(foreign, user);
+        let unused = "arn:aws:iam::111122223333:server-certificate/unused".to_owned();
+        state.certificates.insert(unused, "nobody".to_owned());
+        assert_eq!(bounded(&mut state), 2);
+        assert_eq!(state.certificates.len(), 1);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use store::{Batch, Engine, ReadError, Snapshot, Space};
 use types::{BalancerDirectory, Deployment, Region, RegionBalancers, SiteId, Span, Timestamp};
 
 pub(crate) use endpoints::{Endpoints, checks, is_balancers};
-pub use message::{MAX_BALANCERS, MAX_PORTS, MessageError};
+pub use message::{MAX_BALANCERS, MAX_CERTIFICATES, MAX_PORTS, MessageError};
 pub(crate) use names::add_names;
 
 use crate::checking::lock;
@@ -153,8 +153,8 @@ impl<E: Engine> Steering<E> {
     /// These are this Region's load balancers from now on: every other site is told. The revision
     /// that is given doesn't count: each change gets the wall clock's milliseconds, or one more
     /// than the one before, so that a Region whose disk was wiped is believed again. What breaks
-    /// [`MAX_BALANCERS`] or [`MAX_PORTS`], or isn't named as a Region's load balancer is, is left
-    /// out, which the log says. An edge, and another Region, has nothing to say: it is logged.
+    /// [`MAX_BALANCERS`], [`MAX_PORTS`] or [`MAX_CERTIFICATES`], or isn't named as a Region's load
+    /// balancer or a certificate of IAM is, is left out, which the log says. An edge, and another Region, has nothing to say: it is logged.
     pub fn publish_balancers(&self, mut state: RegionBalancers) {
         if self.site.name.region() != Some(state.region) {
             tracing::error!(region = %state.region, "another site's load balancers were published");
@@ -162,11 +162,17 @@ impl<E: Engine> Steering<E> {
         }
         let left_out = bounded(&mut state);
         if left_out > 0 {
-            tracing::error!(left_out, "load balancers that other sites can't be told of");
+            tracing::error!(
+                left_out,
+                "load balancers and certificates that other sites can't be told of"
+            );
         }
         let mut known = lock(&self.balancers.known);
         let before = known.of(state.region);
-        if before.is_some_and(|before| before.balancers == state.balancers) {
+        let is_same = |before: &RegionBalancers| {
+            before.balancers == state.balancers && before.certificates == state.certificates
+        };
+        if before.is_some_and(is_same) {
             return;
         }
         let least = known.revision_of(state.region).saturating_add(1);

@@ -94,6 +94,7 @@ mod tests {
                     region,
                     revision: 1,
                     balancers: balancers.collect(),
+                    certificates: Default::default(),
                 },
             )]
             .into(),

@@ -170,6 +170,7 @@ pub(crate) fn balancers(random: &mut Random, site: u16) -> RegionBalancers {
         region,
         revision: 0,
         balancers,
+        certificates: BTreeMap::new(),
     }
 }
 

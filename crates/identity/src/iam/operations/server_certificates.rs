@@ -2,7 +2,8 @@
 //! against its key once; the key is kept sealed and is in no answer.
 //!
 //! IAM is every Region's, and load balancers are their Region's alone: whether a listener uses a
-//! certificate isn't known here, so `DeleteServerCertificate` deletes it though one does.
+//! certificate is known of this site's Region, and of the others as they last said. What a Region
+//! hasn't told yet doesn't keep `DeleteServerCertificate` from deleting it.
 
 use aws::query::Reply;
 use aws::xml::XmlWriter;
@@ -174,7 +175,11 @@ pub(crate) async fn delete(service: &Service, request: &IamRequest<'_>) -> Resul
     let key = entries::key::<ServerCertificate>(request.account(), name);
     service
         .change_for(request, &key, |request| {
-            let (revision, _) = lookup::server_certificate(request, name)?;
+            let (revision, certificate) = lookup::server_certificate(request, name)?;
+            let arn = certificate.arn(request.account()).to_string();
+            if let Some(user) = (service.config.certificate_user)(&arn) {
+                return Err(IamError::CertificateInUse(certificate.id, user));
+            }
             Ok((vec![change::remove(key.clone(), revision)], ()))
         })
         .await?;
