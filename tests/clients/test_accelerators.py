@@ -161,6 +161,66 @@ class Sdk(Accelerators, unittest.TestCase):
         while not received.endswith(b"still there"):
             received += held.recv(64)
 
+    def test_established_flows_stay_whatever_becomes_of_weights_dials_and_endpoints(self):
+        near, far = self.hosts[0], self.hosts[2]
+        _, port = self.endpoints(datagrams=True)
+        accelerator = self.accelerator()
+        groups = {}
+        for protocol in ("TCP", "UDP"):
+            listener = self.listener(accelerator, port, Protocol=protocol)
+            groups[protocol] = self.two_groups(listener)[0]["EndpointGroupArn"]
+        self.await_deployed(accelerator)
+        address = addresses(accelerator)[0]
+        source = place(VIRGINIA)
+
+        def datagrams():
+            link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.addCleanup(link.close)
+            link.bind((source, 0))
+            link.settimeout(5)
+            link.connect((address, port))
+            return link
+
+        def asked(link):
+            link.send(b"?")
+            return link.recv(64).decode().split()[0]
+
+        held = socket.create_connection((address, port), 5, (source, 0))
+        self.addCleanup(held.close)
+        held.settimeout(5)
+        self.assertEqual(held.recv(64).decode().strip(), near)
+        talk = datagrams()
+        self.assertEqual(asked(talk), near)
+
+        def stays(said):
+            """New flows go elsewhere, and the old ones are where they were."""
+            eventually(lambda: who(address, port, source) == far)
+            eventually(lambda: asked(datagrams()) == far)
+            held.sendall(said)
+            received = b""
+            while len(received) < len(said):
+                received += held.recv(64)
+            self.assertEqual(received, said)
+            self.assertEqual(asked(talk), near)
+
+        def both(call, **changes):
+            for arn in groups.values():
+                getattr(self.client(), call)(EndpointGroupArn=arn, **changes)
+
+        weight = lambda weight: [{"EndpointId": near, "Weight": weight}]
+        both("update_endpoint_group", EndpointConfigurations=weight(0))
+        stays(b"without a weight")
+        both("update_endpoint_group", EndpointConfigurations=weight(128))
+        eventually(lambda: who(address, port, source) == near)
+        both("update_endpoint_group", TrafficDialPercentage=0.0)
+        stays(b"with its dial at 0")
+        both("update_endpoint_group", TrafficDialPercentage=100.0)
+        eventually(lambda: who(address, port, source) == near)
+        both("remove_endpoints", EndpointIdentifiers=[{"EndpointId": near}])
+        stays(b"removed")
+        both("delete_endpoint_group")
+        stays(b"without its group")
+
     def test_dials_spill_half_of_each_coast(self):
         _, port = self.endpoints()
         accelerator = self.accelerator()
