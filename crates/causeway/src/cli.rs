@@ -5,6 +5,7 @@ mod announce;
 mod balancer;
 mod conflicts;
 mod council;
+mod edge;
 mod endpoint;
 mod explain;
 mod fault;
@@ -30,6 +31,7 @@ pub use announce::Announce;
 pub use balancer::{BalancerCommand, ExplainRequest};
 pub use conflicts::Conflicts;
 pub use council::Council;
+pub use edge::{DrainArguments, EdgeCommand, UndrainArguments};
 pub use endpoint::EndpointArguments;
 pub use explain::Explain;
 pub use fault::{FaultCommand, LeaseArguments};
@@ -111,6 +113,13 @@ pub enum Command {
     /// Show what the edges carry for accelerators: flows and bytes by listener and by endpoint
     #[command(after_help = "Examples:\n  causeway flows\n  causeway flows --json")]
     Flows(Query),
+    /// Drain an edge before it is stopped, and bring it back
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  causeway edge drain edge-2 --within 60s\n  \
+        causeway edge undrain edge-2"
+    )]
+    Edge(EdgeCommand),
     /// Show what the Regions' load balancers carry: requests, flows and bytes by listener of a
     /// node, and targets with their health
     #[command(after_help = "Examples:\n  causeway balancers\n  causeway balancers --json")]
@@ -179,9 +188,6 @@ pub enum Command {
     /// Run one site (started by `up`)
     #[command(hide = true)]
     Region(SiteArguments),
-    /// Run one edge (started by `up`)
-    #[command(hide = true)]
-    Edge(SiteArguments),
     /// End what a supervisor leaves behind (started by `up`)
     #[command(hide = true)]
     Guard,
@@ -489,6 +495,10 @@ mod tests {
             "causeway balancer explain 127.32.1.1:80 --path /x?y --host a.test --from eu-west-1",
             "causeway balancer explain 127.32.1.1:80 --header X-Kind:robot --method POST --json",
             "causeway flows --json",
+            "causeway edge drain edge-2",
+            "causeway edge drain eu-west-1 --within 60s --force --json",
+            "causeway edge undrain edge-2 --json",
+            "causeway edge run --config site.toml",
             "causeway verify --json",
             "causeway rotate --json",
             "causeway fault kill eu-west-1 --for 5m",
@@ -595,6 +605,10 @@ mod tests {
             ("fault kill eu-west-1 --for 0s", span),
             ("fault kill eu-west-1 --for 24h1s", "a day (24h) at most"),
             ("fault heal -1", "a whole number from 1 to"),
+            ("edge drain edge-1 --within 0s", span),
+            ("edge drain edge-1 --within -5s", span),
+            ("edge drain edge-1 --within 24h1s", "a day (24h) at most"),
+            ("edge drain nowhere", "causeway places"),
             ("conflicts list --limit 0", "a whole number from 1 to 10000"),
             (
                 "conflicts list --limit -1",

@@ -106,6 +106,25 @@ pub enum Command {
     ExplainFlow(FlowQuestion),
     /// What each edge carries for accelerators.
     Flows,
+    /// Give an edge nothing new, and let what it has end: a [`DrainView`] at once.
+    Drain {
+        /// It, or the place that it is in.
+        edge: SiteName,
+        /// How many milliseconds its flows may take.
+        milliseconds: u64,
+        /// Also if no other edge is there.
+        forced: bool,
+    },
+    /// How far that is: a [`DrainView`].
+    Drained {
+        /// The edge, or the place that it is in.
+        edge: SiteName,
+    },
+    /// Give an edge what is new again: a [`DrainView`].
+    Undrain {
+        /// It, or the place that it is in.
+        edge: SiteName,
+    },
     /// What each Region's load balancers carry.
     Balancers,
     /// What a load balancer would do with that request.
@@ -127,6 +146,31 @@ pub struct FaultView {
     pub fault: Fault,
     /// In how many milliseconds it ends by itself.
     pub remaining_milliseconds: u64,
+}
+
+/// How far an edge's drain is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DrainView {
+    /// The edge.
+    pub edge: SiteName,
+    /// Whether new flows come to it.
+    pub state: DrainState,
+    /// The flows that it has, or had when it was drained; none while it doesn't say.
+    pub flows_left: Option<u64>,
+    /// In how many milliseconds it is drained at the latest.
+    pub remaining_milliseconds: u64,
+}
+
+/// Whether new flows come to an edge.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DrainState {
+    /// They do.
+    Serving,
+    /// They don't, and it is waited for those that it has.
+    Draining,
+    /// They don't, and its flows are gone or the deadline has passed.
+    Drained,
 }
 
 /// A site's new certificate, or why it has none.
@@ -211,7 +255,8 @@ pub struct SiteReport {
     pub site: SiteName,
     /// Its number.
     pub id: u16,
-    /// `stopped`, `starting`, `running`, `paused`, `killed`, `crashed`.
+    /// `stopped`, `starting`, `running`, `paused`, `killed`, `crashed`; of an edge that runs also
+    /// `draining`, `drained`.
     pub state: String,
     /// Why, where it isn't running; or what else is wrong.
     pub reason: Option<String>,

@@ -4,6 +4,7 @@ mod announce;
 mod cli;
 mod commands;
 mod control;
+mod drain;
 mod duration;
 mod failure;
 mod faults;
@@ -20,7 +21,7 @@ mod up;
 use std::ffi::OsString;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, EdgeCommand};
 use failure::{ExitCode, Failure};
 
 fn main() -> std::process::ExitCode {
@@ -57,6 +58,7 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
         Command::Explain(question) => commands::explain(question),
         Command::Accelerator(command) => commands::accelerator(command),
         Command::Flows(query) => commands::flows(query),
+        Command::Edge(command) => commands::edge(command),
         Command::Balancers(query) => commands::balancers(query),
         Command::Balancer(command) => commands::balancer(command),
         Command::Verify(query) => commands::verify(query),
@@ -67,7 +69,6 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
         Command::Gameday(command) => gameday::gameday(command),
         Command::Announce(options) => announce::announce(options),
         Command::Region(arguments) => site::run_region(&arguments.config),
-        Command::Edge(arguments) => site::run_edge(&arguments.config),
         Command::Guard => {
             runtime::guard_main();
             Ok(())
@@ -81,7 +82,7 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
 fn log(command: &Command) {
     let is_site = matches!(
         command,
-        Command::Region(_) | Command::Edge(_) | Command::Announce(_)
+        Command::Region(_) | Command::Edge(EdgeCommand::Run(_)) | Command::Announce(_)
     );
     let default = if is_site { "info" } else { "warn" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("CAUSEWAY_LOG")

@@ -285,6 +285,8 @@ pub enum Question {
     ExplainFlow(FlowQuestion),
     /// What an edge carries.
     Flows,
+    /// How many flows an edge has: a [`FlowsHere`].
+    FlowsHere,
     /// What came to a Region's load balancers, and where it went.
     Balancers,
     /// What a load balancer's node of a Region would do with a request, and why; null: none of its
@@ -330,6 +332,15 @@ pub struct FlowQuestion {
     pub to: SocketAddr,
     /// It is by UDP, not by TCP.
     pub datagrams: bool,
+}
+
+/// How many flows an edge has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FlowsHere {
+    /// Flows of both protocols.
+    pub here: u64,
+    /// Connections that the supervisor has handed over and that have come, since it started.
+    pub taken: u64,
 }
 
 /// A request to a load balancer whose way is to be explained.

@@ -1,8 +1,9 @@
 //! Whether a site announces its addresses: what it sees of itself and of others goes in, what is to
 //! be told to the router comes out. Pure: no clock, no socket.
 //!
-//! A site withdraws only because it can't serve itself, never because it hears nobody else, and not
-//! while fewer than so many others are seen to serve: when all fail the same check, they all stay.
+//! A site withdraws only because it can't serve itself or its edge is drained, never because it hears
+//! nobody else, and not while fewer than so many others are seen to serve: when all fail the same
+//! check, they all stay.
 
 use types::{Monotonic, Span};
 
@@ -29,6 +30,17 @@ pub struct Seen {
     pub serving: bool,
     /// So many others do.
     pub others: usize,
+    /// Its edge shall be given nothing new, if that is so.
+    pub drain: Option<Drain>,
+}
+
+/// How an edge is drained.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Drain {
+    /// If others are there.
+    Asked,
+    /// Also with nobody else there.
+    Forced,
 }
 
 /// What the router is to be told.
@@ -53,6 +65,10 @@ pub enum Why {
     Fails,
     /// It serves again, and must do so for that long yet.
     Settles(Span),
+    /// Its edge is drained.
+    Drains,
+    /// Its edge shall be drained, but only so many others serve: it stays as it is.
+    DrainsAlone(usize),
 }
 
 /// What is to be.
@@ -69,6 +85,8 @@ pub struct Verdict {
 pub struct Decider {
     rules: Rules,
     wanted: Option<Wanted>,
+    /// It was withdrawn for the drain that there is: it stays so, whatever becomes of others.
+    drained: bool,
     failed: u32,
     serving_since: Option<Monotonic>,
     withdrawals: u32,
@@ -81,6 +99,7 @@ impl Decider {
         Decider {
             rules,
             wanted: None,
+            drained: false,
             failed: 0,
             serving_since: None,
             withdrawals: 0,
@@ -94,9 +113,20 @@ impl Decider {
             let is_withdrawn = self.wanted == Some(Wanted::Withdrawn);
             self.withdrawals = self.withdrawals.min(u32::from(is_withdrawn));
         }
+        let may_drain = seen.others >= self.rules.minimum_others;
+        self.drained = match seen.drain {
+            Some(Drain::Forced) => true,
+            Some(Drain::Asked) => self.drained || may_drain,
+            None => false,
+        };
         let why = match seen.serving {
+            _ if self.drained => self.drains(now, seen.serving),
             true => self.serves(now, seen.others),
             false => self.fails(now, seen.others),
+        };
+        let why = match seen.drain {
+            Some(_) if !self.drained => Why::DrainsAlone(seen.others),
+            _ => why,
         };
         let wanted = self.wanted;
         Verdict { wanted, why }
@@ -113,6 +143,22 @@ impl Decider {
         }
         self.wanted = Some(Wanted::Announced);
         Why::Serves
+    }
+
+    /// Nobody's failure: nothing is damped afterwards, if it has served meanwhile.
+    fn drains(&mut self, now: Monotonic, is_serving: bool) -> Why {
+        self.wanted = Some(Wanted::Withdrawn);
+        match is_serving {
+            true => {
+                self.failed = 0;
+                self.serving_since.get_or_insert(now);
+            }
+            false => {
+                self.failed = self.failed.saturating_add(1);
+                self.serving_since = None;
+            }
+        }
+        Why::Drains
     }
 
     fn fails(&mut self, now: Monotonic, others: usize) -> Why {
@@ -160,6 +206,12 @@ impl std::fmt::Display for Why {
                 let seconds = left.as_milliseconds() / 1000.0;
                 write!(f, "it serves again, and must for {seconds:.1} s yet")
             }
+            Why::Drains => f.write_str("its edge is drained"),
+            Why::DrainsAlone(others) => write!(
+                f,
+                "its edge shall be drained, but only {others} other sites are seen to serve: it \
+                 stays"
+            ),
         }
     }
 }
@@ -179,11 +231,13 @@ mod tests {
     const SERVES: Seen = Seen {
         serving: true,
         others: 2,
+        drain: None,
     };
 
     const FAILS: Seen = Seen {
         serving: false,
         others: 2,
+        drain: None,
     };
 
     /// A decider and its clock.
@@ -282,5 +336,54 @@ mod tests {
             before = wanted;
         }
         assert_eq!(announced, 2, "the first, and after five seconds once more");
+    }
+
+    #[test]
+    fn a_drained_edge_is_withdrawn_at_once_and_announced_at_once_when_that_is_over() {
+        let drains = Seen {
+            drain: Some(Drain::Asked),
+            ..SERVES
+        };
+        let mut stand = Stand::new();
+        stand.see(1, SERVES);
+        let verdict = stand.see(1, drains);
+        assert_eq!(verdict.wanted, Some(Wanted::Withdrawn));
+        assert_eq!(verdict.why, Why::Drains);
+        // It stays so though others fail, and itself.
+        let alone = Seen {
+            others: 0,
+            ..drains
+        };
+        assert_eq!(stand.see(50, alone).wanted, Some(Wanted::Withdrawn));
+        let fails = Seen {
+            drain: drains.drain,
+            ..FAILS
+        };
+        assert_eq!(stand.see(9, fails).why, Why::Drains);
+        // After it, one that fails isn't announced, and one that serves is, with nothing damped.
+        assert_eq!(stand.see(1, FAILS).wanted, Some(Wanted::Withdrawn));
+        assert_eq!(stand.see(1, SERVES).wanted, Some(Wanted::Announced));
+    }
+
+    #[test]
+    fn with_too_few_others_only_a_forced_drain_withdraws() {
+        let asked = Seen {
+            others: 0,
+            drain: Some(Drain::Asked),
+            ..SERVES
+        };
+        let mut stand = Stand::new();
+        stand.see(1, SERVES);
+        let verdict = stand.see(20, asked);
+        assert_eq!(verdict.wanted, Some(Wanted::Announced));
+        assert_eq!(verdict.why, Why::DrainsAlone(0));
+        let forced = Seen {
+            drain: Some(Drain::Forced),
+            ..asked
+        };
+        assert_eq!(stand.see(1, forced).wanted, Some(Wanted::Withdrawn));
+        // An announcer that starts beside a drained edge announces nothing.
+        let mut stand = Stand::new();
+        assert_eq!(stand.see(1, forced).wanted, Some(Wanted::Withdrawn));
     }
 }

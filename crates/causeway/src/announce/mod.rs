@@ -18,9 +18,10 @@ use runtime::{AliveCheck, SystemEnvironment, Termination};
 use types::{Environment, Monotonic, Span};
 
 use crate::cli;
+use crate::drain::{self, Record};
 use crate::failure::Failure;
 use crate::output;
-use decide::{Decider, Seen, Verdict, Wanted, Why};
+use decide::{Decider, Drain, Seen, Verdict, Wanted, Why};
 use router::Router;
 use settings::Plan;
 
@@ -48,6 +49,8 @@ async fn run(plan: Arc<Plan>) -> Result<(), Failure> {
         decider: Decider::new(plan.rules),
         router,
         said: None,
+        drain: None,
+        unheard: None,
         plan,
     };
     tokio::select! {
@@ -70,26 +73,69 @@ struct Announcer {
     router: Router,
     /// What was said last, for people.
     said: Option<(Option<Wanted>, String)>,
+    /// Whether the edge beside is drained, as it said last.
+    drain: Option<Drain>,
+    /// Why the edge beside can't be heard or told, as it was said last.
+    unheard: Option<String>,
 }
 
 impl Announcer {
     async fn run(mut self) {
         loop {
             let failed = failures(&self.plan.checks, self.plan.wait).await;
-            self.look_at_others(!failed.is_empty()).await;
+            self.hear_edge();
+            let must = !failed.is_empty() || self.drain.is_some();
+            self.look_at_others(must).await;
             let now = self.environment.now().monotonic;
             let seen = Seen {
                 serving: failed.is_empty(),
                 others: self.others,
+                drain: self.drain,
             };
             let verdict = self.decider.step(now, seen);
             self.say(&verdict, &failed);
             if let Some(wanted) = verdict.wanted {
                 self.router.tell(&self.plan, wanted, now).await;
+                self.tell_edge();
             }
             let next = self.environment.now().monotonic + self.plan.interval.into();
             self.environment.sleep_until(next).await;
         }
+    }
+
+    /// Looks whether the edge beside is to be given nothing new. While that can't be read it is as
+    /// it was.
+    fn hear_edge(&mut self) {
+        let Some(directory) = &self.plan.edge else {
+            return;
+        };
+        match Record::read(directory) {
+            Ok(record) => {
+                self.drain = record.map(|record| match record.forced {
+                    true => Drain::Forced,
+                    false => Drain::Asked,
+                });
+            }
+            Err(cause) => self.say_unheard(format!("the edge's drain can't be read: {cause:#}")),
+        }
+    }
+
+    /// Tells the edge beside whether its addresses are announced, as BIRD has taken it.
+    fn tell_edge(&mut self) {
+        let Some((directory, told)) = self.plan.edge.as_ref().zip(self.router.told()) else {
+            return;
+        };
+        if let Err(cause) = drain::say_announced(directory, told == Wanted::Announced) {
+            self.say_unheard(format!("the edge isn't told what is announced: {cause:#}"));
+        }
+    }
+
+    /// Says it once.
+    fn say_unheard(&mut self, why: String) {
+        if self.unheard.as_ref() != Some(&why) {
+            tracing::error!("{why}");
+        }
+        self.unheard = Some(why);
     }
 
     /// Counts the other sites that are seen to serve: now, if this one doesn't. What was seen

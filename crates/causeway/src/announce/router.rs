@@ -74,6 +74,11 @@ impl Router {
         }
     }
 
+    /// What it was told last and took.
+    pub fn told(&self) -> Option<Wanted> {
+        self.told.map(|(wanted, _)| wanted)
+    }
+
     async fn try_telling(
         &mut self,
         plan: &Plan,

@@ -34,6 +34,10 @@ pub struct Settings {
     router_id: Option<Ipv4Addr>,
     /// The networks that the site's addresses are in.
     prefixes: Vec<String>,
+    /// The directory of the edge that this stands beside (`DATA/edge-1`): its addresses are
+    /// withdrawn when it is drained. Without it, nobody's drain is heard of.
+    #[serde(default)]
+    edge: Option<PathBuf>,
     /// The number of this site's autonomous system.
     #[serde(default)]
     autonomous_system: Option<u32>,
@@ -143,6 +147,8 @@ pub struct Plan {
     pub router_id: Option<Ipv4Addr>,
     /// The networks.
     pub prefixes: BTreeSet<Prefix>,
+    /// The directory of the edge whose drain withdraws them.
+    pub edge: Option<PathBuf>,
     /// The number of this site's autonomous system; 0 without a router that is told.
     pub autonomous_system: u32,
     /// The routers.
@@ -188,6 +194,7 @@ impl Plan {
         }
         Ok(Plan {
             prefixes,
+            edge: settings.edge,
             autonomous_system: settings.autonomous_system.unwrap_or_default(),
             checks: own,
             others,

@@ -300,7 +300,13 @@ impl Settings {
 
     /// Has the lab an edge that would answer DNS?
     pub fn has_edges(&self) -> bool {
-        self.sites.iter().any(|site| site.name.region().is_none())
+        self.edges().next().is_some()
+    }
+
+    /// Its edges.
+    pub fn edges(&self) -> impl Iterator<Item = &Site> {
+        let sites = self.sites.iter();
+        sites.filter(|site| site.name.region().is_none())
     }
 
     /// Where that edge answers DNS; none if it is a Region.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,16 +13,18 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use link::Port;
 use runtime::{
-    DnsAddress, Refusal, Service, SystemEnvironment, TcpLimits, TcpServer, UdpOptions, UdpServer,
+    DnsAddress, Refusal, Service, SystemEnvironment, TcpLimits, TcpServer, Termination, UdpOptions,
+    UdpServer,
 };
 use serde_json::{Value, json};
 use store::EmbeddedEngine;
-use types::{Environment, Geography, SiteId, ZoneLetter};
+use types::{Environment, Geography, SiteId, Span, ZoneLetter};
 
 use super::database::open_engine;
 use super::dns::{Answers, explain};
 use super::flows::{EdgeFlows, Surroundings};
 use super::{Site, Task};
+use crate::drain::{self, By, Record};
 use crate::failure::Failure;
 use crate::protocol::{DnsAddresses, Question, SiteConfig};
 
@@ -32,8 +35,15 @@ const UDP: UdpOptions = UdpOptions {
     pinned: false,
 };
 
+/// How long whoever holds the addresses may take to hear that this edge leaves and to hand over
+/// what it had accepted before: it does nothing else that takes time.
+const HEARD: Span = Span::milliseconds(500);
+
 /// An edge in its process.
 pub(super) struct EdgeSite {
+    environment: Arc<SystemEnvironment>,
+    /// Its own, where it says that it drains.
+    directory: PathBuf,
     edge: Arc<Edge<EmbeddedEngine>>,
     addresses: DnsAddresses,
     datagrams: UdpServer,
@@ -83,12 +93,45 @@ impl EdgeSite {
         let datagrams = UdpServer::start(&at, UDP, Arc::clone(&answers));
         let connections = TcpServer::start(&at, TcpLimits::MODEST, answers);
         Ok(EdgeSite {
+            environment: Arc::clone(environment),
+            directory: config.directory.clone(),
             edge,
             addresses,
             datagrams: datagrams.map_err(Failure::wrong_use)?,
             connections: connections.map_err(Failure::wrong_use)?,
             flows,
         })
+    }
+
+    /// Gives up what is new and waits for what it has, for as long as a drain takes unless another
+    /// span is asked for.
+    async fn drain(&self) {
+        if let Err(cause) = self.note_drain() {
+            tracing::error!("whoever announces this edge isn't told that it ends: {cause:#}");
+        }
+        if !drain::withdrawn(&self.directory, &*self.environment).await {
+            tracing::error!("this edge ends though its addresses are still announced");
+        }
+        self.flows.leave();
+        let until = self.environment.now().monotonic + drain::USUAL.into();
+        loop {
+            let now = self.environment.now().monotonic;
+            // First: what was handed over before the holder heard it has come by the next time.
+            self.environment.sleep_until(now + HEARD).await;
+            let left = self.flows.here().here;
+            if left == 0 || now >= until {
+                tracing::info!(left, "drained");
+                return;
+            }
+        }
+    }
+
+    /// Says so in its directory, unless the operator had it drained before.
+    fn note_drain(&self) -> anyhow::Result<()> {
+        match Record::read(&self.directory)? {
+            Some(_) => Ok(()),
+            None => Record::new(By::Signal, false).write(&self.directory),
+        }
     }
 
     fn status(&self) -> Value {
@@ -160,6 +203,25 @@ impl Site for EdgeSite {
         tasks.chain(logs).chain([("failure", failed)]).collect()
     }
 
+    /// Ends when it has drained after a signal; at once after a second one.
+    fn leaves(&self) -> Task<'_, ()> {
+        Box::pin(async move {
+            let mut termination = match Termination::listen() {
+                Ok(termination) => termination,
+                Err(cause) => {
+                    tracing::error!(%cause, "signals end this edge without draining it");
+                    return std::future::pending().await;
+                }
+            };
+            let signal = termination.next().await;
+            tracing::info!("{signal}: draining (again: at once)");
+            tokio::select! {
+                () = self.drain() => {}
+                signal = termination.next() => tracing::info!("{signal}: at once"),
+            }
+        })
+    }
+
     /// An edge is in no zone.
     fn set_zones_down(&self, _zones: &BTreeSet<ZoneLetter>) {}
 
@@ -170,6 +232,7 @@ impl Site for EdgeSite {
                 Question::Explain(question) => explain(self.edge.steering(), &question),
                 Question::ExplainFlow(question) => self.flows.explain(&question),
                 Question::Flows => Ok(self.flows.counts()),
+                Question::FlowsHere => Ok(json!(self.flows.here())),
                 Question::Metrics => Ok(json!(self.flows.metrics(self.edge.name()))),
                 other => Err(format!("an edge has no answer about {other:?}")),
             }

@@ -23,7 +23,7 @@ use types::{Geography, Place, Region, SiteName};
 use super::flow_logs::FlowLogs;
 use super::tokens::{MAX_NUMBERS, number_of, region_of, token};
 use crate::failure::Failure;
-use crate::protocol::{FlowQuestion, SiteConfig};
+use crate::protocol::{FlowQuestion, FlowsHere, SiteConfig};
 
 /// How flows are carried where logs are delivered every so many milliseconds: a lab shares its
 /// machine with all of its sites and the application.
@@ -133,6 +133,22 @@ impl EdgeFlows {
         &self.way.logs
     }
 
+    /// Nothing new comes from soon after this on.
+    pub(super) fn leave(&self) {
+        if let Err(cause) = self.flows.leave() {
+            tracing::error!(%cause, "new flows may come until this process has ended");
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn here(&self) -> FlowsHere {
+        let left = self.flows.left();
+        FlowsHere {
+            here: left.here,
+            taken: left.taken,
+        }
+    }
+
     /// What has been counted, by listener and by endpoint.
     pub(super) fn counts(&self) -> Value {
         let snapshot = self.way.steering.accelerators().snapshot();
@@ -214,6 +230,7 @@ impl EdgeFlows {
             "failed_attempts": sum(|counts| counts.failed_attempts),
             "unserved": sum(|counts| counts.no_endpoint + counts.all_failed + counts.no_room),
             "logs": self.way.logs.counts(),
+            "leaving": self.flows.is_leaving(),
         })
     }
 

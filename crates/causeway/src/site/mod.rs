@@ -69,6 +69,10 @@ pub trait Site: runtime::Service {
     /// What goes on in it by itself. When one of them ends, the process does.
     fn tasks(&self) -> Vec<(&'static str, Task<'static, ()>)>;
 
+    /// Ends when the process may end because a signal asked it to; never, where signals end it by
+    /// themselves.
+    fn leaves(&self) -> Task<'_, ()>;
+
     /// Those zones of the Region are down, and no others: nothing of it may serve there.
     fn set_zones_down(&self, zones: &BTreeSet<ZoneLetter>);
 
@@ -171,7 +175,7 @@ async fn serve<S: Site>(
         SiteName::Edge(_) => None,
     };
     let serving = Serving {
-        site,
+        site: Arc::clone(&site),
         links: Arc::downgrade(&links),
     };
     let is_first = desk.serving.set(serving).is_ok();
@@ -179,7 +183,10 @@ async fn serve<S: Site>(
     pipe.event(json(&SiteEvent::Ready));
     tracing::info!(site = %config.site, "ready");
     // Ends when the supervisor says so; its death ends this process by other means.
-    stops.recv().await;
+    tokio::select! {
+        _ = stops.recv() => {}
+        () = site.leaves() => {}
+    }
     if let Some(server) = server {
         server.stop().await;
     }

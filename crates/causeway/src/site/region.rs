@@ -350,6 +350,11 @@ impl Site for RegionSite {
         tasks.chain(own).collect()
     }
 
+    /// A signal ends a Region at once: what was acknowledged is on disk.
+    fn leaves(&self) -> Task<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+
     fn set_zones_down(&self, zones: &BTreeSet<ZoneLetter>) {
         self.zones.set_down(zones);
         self.region.balancers().set_down(zones);
@@ -391,7 +396,7 @@ impl Site for RegionSite {
                 Question::Majority => Ok(json!(self.region.council().status().majority)),
                 Question::Explain(question) => explain(self.region.steering(), &question),
                 Question::Identity(question) => self.identity(&question).await,
-                other @ (Question::ExplainFlow(_) | Question::Flows) => {
+                other @ (Question::ExplainFlow(_) | Question::Flows | Question::FlowsHere) => {
                     Err(format!("a Region has no answer about {other:?}"))
                 }
             }

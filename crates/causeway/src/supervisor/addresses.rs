@@ -41,6 +41,19 @@ impl Addresses {
         }
     }
 
+    /// That edge is given nothing new from when this returns, whether or not it runs; or is again.
+    pub(super) fn drain(&self, edge: SiteId, is_drained: bool) {
+        if let Some(anycast) = &self.0 {
+            anycast.drain(u32::from(edge.0), is_drained);
+        }
+    }
+
+    /// How those are that stand behind the addresses.
+    pub(super) fn members(&self) -> Vec<AnycastMember> {
+        let state = self.0.as_ref().map(Anycast::state);
+        state.map(|state| state.members).unwrap_or_default()
+    }
+
     /// That site's process is gone.
     pub(super) fn detach(&self, site: Site) {
         if let Some(anycast) = &self.0
@@ -74,6 +87,7 @@ impl Supervisor {
             let AnycastMember {
                 number,
                 silent,
+                draining,
                 listeners,
                 handed,
                 taken_back,
@@ -85,6 +99,7 @@ impl Supervisor {
             json!({
                 "edge": site.map(|site| site.name),
                 "silent": silent,
+                "draining": draining,
                 "listeners": listeners,
                 "handed": handed,
                 "taken_back": taken_back,

@@ -28,9 +28,11 @@ impl Supervisor {
 
     /// Has the edge that a client's query would go to explain its answer.
     pub(super) async fn explain(&self, question: ExplainQuestion) -> Result<Value, Failure> {
-        let (edge, _) = self.living_edge(place_of(question.client)).ok_or_else(|| {
+        let place = place_of(question.client);
+        let answers = |edge: &Site| self.answers_names(edge.name);
+        let (edge, _) = self.living_edge(place, answers).ok_or_else(|| {
             let failure = match self.lab.settings.has_edges() {
-                true => "no edge runs that could answer",
+                true => "no edge runs that could answer, or all are drained",
                 false => "this lab has no edge, so nobody answers DNS",
             };
             Failure::did_not_hold(failure).then("`causeway status` shows the sites")
@@ -51,19 +53,23 @@ impl Supervisor {
 
     /// The living edge that a client's query goes to.
     fn edge_for(&self, client: SocketAddr) -> Option<RelayTarget> {
-        let (edge, delay) = self.living_edge(place_of(client.ip()))?;
+        let answers = |edge: &Site| self.answers_names(edge.name);
+        let (edge, delay) = self.living_edge(place_of(client.ip()), answers)?;
         Some(RelayTarget {
             address: self.lab.settings.edge_dns(&edge)?.relayed,
             one_way_delay: delay,
         })
     }
 
-    /// The living edge nearest to that place, and the delay on the way there; the first one, next
-    /// door, for whoever is in no place.
-    pub(super) fn living_edge(&self, place: Option<Region>) -> Option<(Site, Duration)> {
-        let sites = self.lab.settings.sites.iter();
-        let mut living = sites
-            .filter(|site| site.name.region().is_none() && self.slots[&site.name].is_serving());
+    /// The living edge nearest to that place of those that `serves` is true of, and the delay on
+    /// the way there; the first one, next door, for whoever is in no place.
+    pub(super) fn living_edge(
+        &self,
+        place: Option<Region>,
+        serves: impl Fn(&Site) -> bool,
+    ) -> Option<(Site, Duration)> {
+        let edges = self.lab.settings.edges();
+        let mut living = edges.filter(|site| self.slots[&site.name].is_serving() && serves(site));
         let Some(place) = place else {
             return living.next().map(|edge| (*edge, Duration::ZERO));
         };

@@ -53,6 +53,13 @@ impl Supervisor {
             Command::Explain(question) => self.explain(question).await,
             Command::ExplainFlow(question) => self.explain_flow(question).await,
             Command::Flows => Ok(self.flows().await),
+            Command::Drain {
+                edge,
+                milliseconds,
+                forced,
+            } => self.drain(edge, milliseconds, forced).await,
+            Command::Drained { edge } => self.drained(edge),
+            Command::Undrain { edge } => self.undrain(edge),
             Command::Balancers => Ok(self.balancers().await),
             Command::ExplainRequest(question) => self.explain_request(question).await,
             Command::Identity { question } => self.identity(question).await,
@@ -113,6 +120,7 @@ impl Supervisor {
             State::Running(running) => running,
             other => {
                 (report.state, report.reason) = describe(&other);
+                self.note_drain(&mut report);
                 return (report, Vec::new());
             }
         };
@@ -133,6 +141,7 @@ impl Supervisor {
         report.reason = not_renewed.map(|why| format!("it has no new certificate: {why}"));
         if running.paused {
             report.state = "paused".to_owned();
+            self.note_drain(&mut report);
             return (report, Vec::new());
         }
         let question = Question::Status;
@@ -141,6 +150,7 @@ impl Supervisor {
             Ok(detail) => report.detail = detail,
             Err(cause) => report.reason = Some(cause.to_string()),
         }
+        self.note_drain(&mut report);
         let links = slot.call(&SiteCommand::Links, STATUS_WAIT).await;
         let links = links
             .ok()

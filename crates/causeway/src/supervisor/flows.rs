@@ -16,9 +16,11 @@ impl Supervisor {
     /// Has the edge that a client's flow would come to explain where it would go.
     pub(super) async fn explain_flow(&self, question: FlowQuestion) -> Result<Value, Failure> {
         let place = place_of(question.from.ip());
-        let (edge, _) = self.living_edge(place).ok_or_else(|| {
+        let is_closed = self.closed_edges();
+        let takes = |edge: &types::Site| !is_closed.contains(&edge.name);
+        let (edge, _) = self.living_edge(place, takes).ok_or_else(|| {
             let failure = match self.lab.settings.has_edges() {
-                true => "no edge runs that could carry it",
+                true => "no edge runs that could carry it, or all are drained",
                 false => "this lab has no edge, so nobody carries flows of accelerators",
             };
             Failure::did_not_hold(failure).then("`causeway status` shows the sites")
@@ -89,8 +91,7 @@ impl Supervisor {
         &self,
         question: &Question,
     ) -> (Vec<(SiteName, Value)>, Vec<Value>) {
-        let sites = self.lab.settings.sites.iter();
-        let edges = sites.filter(|site| site.name.region().is_none());
+        let edges = self.lab.settings.edges();
         let asked = edges.map(|site| async move {
             let question = question.clone();
             let command = SiteCommand::Ask { question };

@@ -7,6 +7,7 @@ mod certificates;
 mod compare;
 mod dns;
 mod door;
+mod drains;
 mod entry;
 mod execute;
 mod flows;
@@ -37,6 +38,7 @@ use crate::faults::FaultTable;
 use crate::lab::{Lab, OperatorKey};
 use crate::protocol::{AppConfig, Conditions, Secrets};
 use addresses::Addresses;
+use drains::Drains;
 use slot::Slot;
 
 pub use app::AppCommand;
@@ -72,6 +74,8 @@ pub struct Supervisor {
     faults: Mutex<FaultTable>,
     /// What accelerators' static addresses lead to.
     addresses: Addresses,
+    /// The edges that are given nothing new.
+    drains: Mutex<Drains>,
     slots: BTreeMap<SiteName, Arc<Slot>>,
     begun: Monotonic,
     /// Rings when the fault table has changed: the next expiry may be another.
@@ -94,6 +98,10 @@ impl Supervisor {
         runtime::fill_random(&mut *random);
         let door = DoorSecret::new(&random);
         let addresses = Addresses::of(&lab.settings)?;
+        let drains = Drains::kept(&lab)?;
+        for edge in lab.settings.edges() {
+            addresses.drain(edge.id, drains.is_closed(edge.name));
+        }
         let sites = &lab.settings.sites;
         let slots = sites
             .iter()
@@ -111,6 +119,7 @@ impl Supervisor {
             entry: Mutex::default(),
             faults: Mutex::new(FaultTable::default()),
             addresses,
+            drains: Mutex::new(drains),
             slots,
             begun,
             leased: Notify::new(),

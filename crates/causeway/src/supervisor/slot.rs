@@ -1,6 +1,7 @@
 //! One site as its supervisor sees it: its process, what was done to it, and the way from the
 //! one state to the other.
 
+use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::Supervisor;
 use super::app::Apps;
 use super::certificates::{self, Renew};
 use crate::control::Renewal;
+use crate::drain::Record;
 use crate::failure::Failure;
 use crate::faults::InstanceWish;
 use crate::files;
@@ -362,6 +364,7 @@ fn prepare(
     let directory = lab.lab.site_directory(site.name);
     files::create_directory(&directory)?;
     let certificate = certificates::write(lab, site, &directory)?;
+    Record::start_anew(&directory)?;
     // Older versions left the root key there, in the open.
     files::remove(&directory.join("credentials"))?;
     let deployment = lab.lab.deployment();
@@ -401,13 +404,15 @@ fn prepare(
         deployment,
     };
     let file = config.write()?;
-    let role = match site.name {
-        SiteName::Region(_) => "region",
-        SiteName::Edge(_) => "edge",
+    let role: &[&str] = match site.name {
+        SiteName::Region(_) => &["region"],
+        SiteName::Edge(_) => &["edge", "run"],
     };
+    let mut arguments: Vec<OsString> = role.iter().map(Into::into).collect();
+    arguments.extend(["--config".into(), file.into()]);
     let spec = ChildSpec {
         program: std::env::current_exe().context("can't find this program's own file")?,
-        arguments: vec![role.into(), "--config".into(), file.into()],
+        arguments,
         log: directory.join("log"),
         // A Region is told the key over its pipe, an edge never.
         withheld: vec![KEY_VARIABLE],

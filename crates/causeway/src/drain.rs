@@ -1,0 +1,201 @@
+//! What an edge's directory says of its drain, for those that know of each other by nothing else:
+//! the supervisor, the edge's own process, and `causeway announce` beside it. It drains nothing.
+//!
+//! `drain.toml` is there while nothing new shall come to the edge; `announced` while the announcer
+//! beside it, if there is one, hasn't withdrawn the edge's addresses.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use types::{Environment, Span};
+
+use crate::failure::Failure;
+use crate::files::{self, Readers};
+
+/// How long flows may take to end unless another span is asked for: a TCP flow that is silent for
+/// so long has ended (Global Accelerator's idle time).
+pub const USUAL: Duration = Duration::from_secs(340);
+
+/// The longest span that can be asked for.
+pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// How often it is looked how many flows are left.
+pub const EVERY: Span = Span::milliseconds(200);
+
+/// How long an announcer may take to withdraw: BIRD has 2 s to answer, and is asked again.
+const WITHDRAW_WAIT: Span = Span::seconds(10);
+
+/// How long routers may take to know it, during which what comes is new and taken.
+const ROUTERS_WAIT: Span = Span::seconds(1);
+
+/// The version of `drain.toml` that this binary writes, and the greatest it reads.
+const FORMAT: u32 = 1;
+
+/// Why nothing new shall come to an edge.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// The operator said so: until the operator says otherwise, also across restarts.
+    Operator,
+    /// Its process was asked to end: until it starts again.
+    Signal,
+}
+
+/// `drain.toml`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The version of this file.
+    format: u32,
+    /// Why.
+    pub by: By,
+    /// Also if nobody else is left to take what is new.
+    pub forced: bool,
+}
+
+impl Record {
+    /// One of this version.
+    pub fn new(by: By, forced: bool) -> Record {
+        Record {
+            format: FORMAT,
+            by,
+            forced,
+        }
+    }
+
+    /// What the edge's directory says; none if new flows may come.
+    ///
+    /// # Errors
+    /// The file can't be read or understood, or a newer program wrote it.
+    pub fn read(directory: &Path) -> anyhow::Result<Option<Record>> {
+        let file = file(directory);
+        if !file.try_exists()? {
+            return Ok(None);
+        }
+        let text = files::read(&file)?;
+        let wrong = |cause: &dyn std::fmt::Display| {
+            let name = file.display();
+            Failure::wrong_use(format!("{name} can't be understood: {cause}"))
+                .then("remove it, and drain the edge again if it shall be")
+        };
+        /// What every version of the file has.
+        #[derive(Deserialize)]
+        struct Versioned {
+            format: u32,
+        }
+        let Versioned { format } = toml::from_str(&text).map_err(|cause| wrong(&cause))?;
+        if format > FORMAT {
+            let newer = format!("it has format {format}, which a newer Causeway wrote");
+            return Err(wrong(&newer).into());
+        }
+        Ok(Some(toml::from_str(&text).map_err(|cause| wrong(&cause))?))
+    }
+
+    /// Puts it there.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn write(&self, directory: &Path) -> anyhow::Result<()> {
+        let text = toml::to_string(self)?;
+        let text = format!("# Nothing new shall come to this edge (`causeway edge`).\n{text}");
+        files::write(&file(directory), &text, Readers::Anyone)
+    }
+
+    /// The edge's process is about to start: what a signal asked of the one before is over.
+    ///
+    /// # Errors
+    /// As those of [`read`](Self::read), or the disk refuses.
+    pub fn start_anew(directory: &Path) -> anyhow::Result<()> {
+        match Record::read(directory)? {
+            Some(record) if record.by == By::Signal => Record::remove(directory),
+            _ => Ok(()),
+        }
+    }
+
+    /// New flows may come again.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn remove(directory: &Path) -> anyhow::Result<()> {
+        files::remove(&file(directory))
+    }
+}
+
+fn file(directory: &Path) -> PathBuf {
+    directory.join("drain.toml")
+}
+
+/// The file that is there while an announcer's addresses may be announced.
+fn announced(directory: &Path) -> PathBuf {
+    directory.join("announced")
+}
+
+/// The announcer beside that edge says whether the addresses are announced.
+///
+/// # Errors
+/// The disk refuses.
+pub fn say_announced(directory: &Path, is_announced: bool) -> anyhow::Result<()> {
+    let file = announced(directory);
+    match is_announced {
+        true if file.exists() => Ok(()),
+        true => files::write(&file, "by `causeway announce`\n", Readers::Anyone),
+        false => files::remove(&file),
+    }
+}
+
+/// Waits until nobody announces that edge's addresses: at once where nobody does. Gives false if
+/// they still are announced after 10 s.
+pub async fn withdrawn(directory: &Path, environment: &dyn Environment) -> bool {
+    let file = announced(directory);
+    if !file.exists() {
+        return true;
+    }
+    let until = environment.now().monotonic + WITHDRAW_WAIT;
+    loop {
+        let now = environment.now().monotonic;
+        if !file.exists() {
+            environment.sleep_until(now + ROUTERS_WAIT).await;
+            return true;
+        }
+        if now >= until {
+            return false;
+        }
+        environment.sleep_until(now + EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_as_it_was_written_and_a_newer_one_is_refused_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        assert_eq!(Record::read(path).unwrap(), None);
+        for record in [
+            Record::new(By::Operator, true),
+            Record::new(By::Signal, false),
+        ] {
+            record.write(path).unwrap();
+            assert_eq!(Record::read(path).unwrap(), Some(record));
+        }
+        let text = std::fs::read_to_string(file(path)).unwrap();
+        for (from, to, word) in [
+            ("format = 1", "format = 2", "newer"),
+            ("signal", "nobody", "nobody"),
+            ("forced", "forcde", "forcde"),
+        ] {
+            let changed = text.replace(from, to);
+            assert_ne!(changed, text);
+            std::fs::write(file(path), changed).unwrap();
+            let refused = Record::read(path).unwrap_err().to_string();
+            assert!(refused.contains("drain.toml"), "{refused}");
+            assert!(refused.contains(word), "{refused}");
+        }
+        Record::remove(path).unwrap();
+        Record::remove(path).unwrap();
+        assert_eq!(Record::read(path).unwrap(), None);
+    }
+}
