@@ -584,13 +584,15 @@ class CertificatesElsewhere(Balancers, unittest.TestCase):
 
     region = "eu-west-1"
 
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="causeway-certificates-")
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.lab = Lab("--regions", f"{REGION},eu-west-1,ap-southeast-1", "--delay-scale", "0")
+        cls.addClassCleanup(cls.lab.close)
+
     def test_a_certificate_that_another_region_uses_is_not_deleted_though_that_is_away(self):
-        folder = tempfile.TemporaryDirectory(prefix="causeway-certificates-")
-        self.addCleanup(folder.cleanup)
-        pem, key = certificate(folder.name, "there", "there.test")
-        type(self).lab = Lab("--regions", "us-east-1,eu-west-1,ap-southeast-1",
-                             "--delay-scale", "0")
-        self.addCleanup(self.lab.close)
+        pem, key = certificate(self.folder.name, "there", "there.test")
         iam = self.lab.client(REGION, "iam")
         made = decided(iam.upload_server_certificate, ServerCertificateName="there",
                        CertificateBody=pem.read_text(), PrivateKey=key.read_text())
