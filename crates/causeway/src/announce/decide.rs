@@ -1,9 +1,9 @@
 //! Whether a site announces its addresses: what it sees of itself and of others goes in, what is to
 //! be told to the router comes out. Pure: no clock, no socket.
 //!
-//! A site withdraws only because it can't serve itself or its edge is drained, never because it hears
-//! nobody else, and not while fewer than so many others are seen to serve: when all fail the same
-//! check, they all stay.
+//! A site withdraws only because it can't serve itself or its edge is drained, never because it
+//! hears nobody else, and not while fewer than so many others are seen to serve: when all fail the
+//! same check, they all stay.
 
 use types::{Monotonic, Span};
 

@@ -341,7 +341,7 @@ impl Api {
     fn of(memory: Arc<Memory>) -> Api {
         let sealer = Arc::new(Sealer::new(&Zeroizing::new([9; 32])));
         let (view, opener) = (memory.clone(), sealer.clone());
-        let used = Arc::new(Mutex::default());
+        let used: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
         let service = Service::new(ServiceConfig {
             environment: Arc::new(StillEnvironment::default()),
             configuration: memory.clone(),

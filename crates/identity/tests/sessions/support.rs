@@ -208,7 +208,7 @@ impl Deployment {
             configuration: memory.clone(),
             sealer: sealer.clone(),
             identity: Arc::new(move || known.lock().unwrap().clone()),
-            certificate_user: Arc::new(|_| None),
+            certificate_user: Arc::new(|_: &str| None),
         });
         Deployment {
             memory,

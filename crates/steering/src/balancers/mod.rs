@@ -154,7 +154,8 @@ impl<E: Engine> Steering<E> {
     /// that is given doesn't count: each change gets the wall clock's milliseconds, or one more
     /// than the one before, so that a Region whose disk was wiped is believed again. What breaks
     /// [`MAX_BALANCERS`], [`MAX_PORTS`] or [`MAX_CERTIFICATES`], or isn't named as a Region's load
-    /// balancer or a certificate of IAM is, is left out, which the log says. An edge, and another Region, has nothing to say: it is logged.
+    /// balancer or a certificate of IAM is, is left out, which the log says. An edge, and another
+    /// Region, has nothing to say: it is logged.
     pub fn publish_balancers(&self, mut state: RegionBalancers) {
         if self.site.name.region() != Some(state.region) {
             tracing::error!(region = %state.region, "another site's load balancers were published");

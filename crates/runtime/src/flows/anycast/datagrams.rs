@@ -14,8 +14,8 @@ use crate::flows::udp::{BATCH, Batch};
 /// (Global Accelerator: 30 s), even if its last datagram was on its way for a while.
 const FORGOTTEN: Duration = Duration::from_secs(35);
 
-/// Who is drained keeps a client that was silent for less than this: by then its flow has ended, and
-/// what comes is new (Global Accelerator: 30 s).
+/// Who is drained keeps a client that was silent for less than this: by then its flow has ended,
+/// and what comes is new (Global Accelerator: 30 s).
 const ENDED: Duration = Duration::from_secs(30);
 
 /// How often silent clients are looked for.
