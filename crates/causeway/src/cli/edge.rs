@@ -37,7 +37,7 @@ pub struct DrainArguments {
     pub edge: SiteName,
     /// How long its flows may take to end, a day (24h) at most [default: 340s, after which a
     /// silent TCP flow ends]
-    #[arg(long, value_name = "SPAN", value_parser = within, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SPAN", value_parser = within, allow_hyphen_values = true)]
     pub within: Option<Duration>,
     /// Also if no other edge is there to take new flows
     #[arg(long)]
