@@ -52,4 +52,4 @@ pub use sealer::{
     NONCE_BYTES, OPERATOR_KEY_BYTES, OVERHEAD_BYTES, Purpose, SealError, Sealer, random,
 };
 pub use server_certificate::OpenedCertificate;
-pub use service::{Service, ServiceConfig};
+pub use service::{CertificateUser, Service, ServiceConfig};

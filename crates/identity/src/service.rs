@@ -21,6 +21,9 @@ use crate::{Identity, Sealer, sealer};
 /// Locks of changes; subjects share them by hash.
 const LOCKS: usize = 64;
 
+/// Who uses the server certificate of that ARN, as far as this site knows: the ARN of one.
+pub type CertificateUser = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 /// What the service is told when it is made.
 #[derive(Clone)]
 pub struct ServiceConfig {
@@ -32,8 +35,8 @@ pub struct ServiceConfig {
     pub sealer: Arc<Sealer>,
     /// The identity in effect at this site.
     pub identity: Arc<dyn Fn() -> Arc<Identity> + Send + Sync>,
-    /// Who uses the server certificate of that ARN, as far as this site knows: the ARN of one.
-    pub certificate_user: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    /// Finds who uses a server certificate.
+    pub certificate_user: Arc<CertificateUser>,
 }
 
 /// IAM and STS of one site.

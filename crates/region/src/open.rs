@@ -9,7 +9,7 @@ use balancer::CookieSealer;
 use bytes::Bytes;
 use council::{CouncilConfig, CouncilDriver, Timing};
 use event_listener::Event;
-use identity::{Bootstrap, RootKeys, Sealer};
+use identity::{Bootstrap, CertificateUser, RootKeys, Sealer};
 use link::{Admission, Port};
 use objects::Objects;
 use objects::blob::Blobs;
@@ -347,15 +347,13 @@ fn log_delivery<E: Engine>(
     })
 }
 
-/// The ARN of a load balancer that uses the certificate of that ARN.
-type CertificateUser = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
-
-/// By this Region's own configuration as it is now, and by what the others last told of theirs.
+/// The ARN of a load balancer that uses a certificate: by this Region's own configuration as it is
+/// now, and by what the others last told of theirs.
 fn certificate_user<E: Engine>(
     region: types::Region,
     regional: &Arc<Regional<E>>,
     steering: &Arc<Steering<E>>,
-) -> CertificateUser {
+) -> Arc<CertificateUser> {
     let (regional, steering) = (regional.clone(), steering.clone());
     Arc::new(move |arn: &str| {
         let own = balancer::Snapshot::compile(&*regional.view(), None);
@@ -370,7 +368,7 @@ fn directory<E: Engine>(
     council: &Arc<CouncilDriver<E>>,
     sealer: &Arc<Sealer>,
     standing: &Arc<Standing>,
-    certificate_user: CertificateUser,
+    certificate_user: Arc<CertificateUser>,
 ) -> identity::Service {
     let standing = standing.clone();
     identity::Service::new(identity::ServiceConfig {
