@@ -6,11 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use accelerator::flow_log::{ClosedLog, Direction, FlowLogBook, FlowLogRecord};
 use bytes::Bytes;
-use runtime::{FlowRecord, Moved, SystemEnvironment};
+use runtime::{FlowLimits, FlowOptions, FlowRecord, Moved, SystemEnvironment};
 use serde_json::{Value, json};
 use steering::{LogOutcome, LogRequest, LogWanted, MAX_LOG_FILE, Steering};
 use store::EmbeddedEngine;
@@ -72,9 +71,16 @@ struct Waiting {
     file: Bytes,
 }
 
-/// How long a window of a flow is, where logs are delivered every so many milliseconds.
-pub(super) fn window(interval: Option<u64>) -> Duration {
-    interval_of(interval).min(WINDOW).into()
+/// How flows are carried where logs are delivered every so many milliseconds: a lab shares its
+/// machine with all of its sites and the application.
+pub(super) fn options(interval: Option<u64>) -> FlowOptions {
+    FlowOptions {
+        threads: 1,
+        limits: FlowLimits {
+            window: interval_of(interval).min(WINDOW).into(),
+            ..FlowLimits::USUAL
+        },
+    }
 }
 
 fn interval_of(milliseconds: Option<u64>) -> Span {
@@ -388,6 +394,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use accelerator::flow_log::FlowLogPlace;
     use accelerator::model::AcceleratorId;
@@ -445,6 +453,7 @@ mod tests {
 
     #[test]
     fn a_window_is_never_longer_than_the_time_between_files() {
+        let window = |interval| options(interval).limits.window;
         assert_eq!(window(None), Duration::from_secs(60));
         assert_eq!(window(Some(90_000)), Duration::from_secs(60));
         assert_eq!(window(Some(2_000)), Duration::from_secs(2));

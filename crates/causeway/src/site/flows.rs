@@ -12,30 +12,18 @@ use std::time::Duration;
 use accelerator::model::Protocol;
 use accelerator::{ChooseContext, Flow, ListensOn, Pools, Snapshot};
 use runtime::{
-    AnycastEnds, FlowCounts, FlowEvent, FlowKey, FlowLimits, FlowListener, FlowOptions,
-    FlowProtocol, FlowRecord, Flows, MAX_LISTENERS, Steer, SystemEnvironment, Target, Tried,
+    AnycastEnds, FlowCounts, FlowEvent, FlowKey, FlowListener, FlowProtocol, FlowRecord, Flows,
+    MAX_LISTENERS, Steer, SystemEnvironment, Target, Tried,
 };
 use serde_json::{Value, json};
 use steering::{AcceleratorsStatus, Carrier, Steering};
 use store::EmbeddedEngine;
 use types::{Geography, Place, Region, SiteName};
 
-use super::flow_logs::FlowLogs;
+use super::flow_logs::{self, FlowLogs};
 use super::tokens::{MAX_NUMBERS, number_of, region_of, token};
 use crate::failure::Failure;
 use crate::protocol::{FlowQuestion, FlowsHere, SiteConfig};
-
-/// How flows are carried where logs are delivered every so many milliseconds: a lab shares its
-/// machine with all of its sites and the application.
-fn options(flow_log_interval: Option<u64>) -> FlowOptions {
-    FlowOptions {
-        threads: 1,
-        limits: FlowLimits {
-            window: super::flow_logs::window(flow_log_interval),
-            ..FlowLimits::USUAL
-        },
-    }
-}
 
 /// Endpoints that are counted apart; those beyond are counted together. The quotas of an account
 /// allow 8,400 at the very most.
@@ -120,8 +108,8 @@ impl EdgeFlows {
         });
         let steer: Arc<dyn Steer> = way.clone();
         let flows = match AnycastEnds::from_descriptors(handed) {
-            Some(ends) => Flows::start_behind(ends, options(flow_log_interval), steer),
-            None => Flows::start(options(flow_log_interval), steer),
+            Some(ends) => Flows::start_behind(ends, flow_logs::options(flow_log_interval), steer),
+            None => Flows::start(flow_logs::options(flow_log_interval), steer),
         };
         let flows = Arc::new(flows.map_err(Failure::wrong_use)?);
         steering.carry(Arc::new(Listening(Arc::clone(&flows))));
