@@ -33,14 +33,9 @@ pub(crate) struct Asking {
     environment: Arc<dyn Environment>,
     admission: Admission,
     ports: BTreeMap<SiteId, Arc<Port>>,
-    open: Mutex<Open>,
+    /// What is asked now: of whom, by which number, and the answer once it is there.
+    open: Mutex<BTreeMap<(SiteId, u64), Option<Answer>>>,
     answered: Event,
-}
-
-#[derive(Default)]
-struct Open {
-    next: u64,
-    answers: BTreeMap<u64, Option<Answer>>,
 }
 
 /// The peer didn't answer: cut off, dead, or too busy.
@@ -66,26 +61,31 @@ impl Asking {
     /// Asks a peer and waits for its answer.
     pub async fn ask(&self, peer: SiteId, question: Question) -> Result<Answer, NoAnswer> {
         let port = self.ports.get(&peer).ok_or(NoAnswer)?;
-        let number = {
+        // Drawn, so that an answer to a question of before a restart, which the link may still
+        // repeat, isn't taken for one to a question of now.
+        let number = self.environment.random();
+        {
             let mut open = self.open.lock().expect("nothing panics inside");
-            if open.answers.len() >= MAX_OPEN {
+            if open.len() >= MAX_OPEN || open.contains_key(&(peer, number)) {
                 return Err(NoAnswer);
             }
-            open.next += 1;
-            let number = open.next;
-            open.answers.insert(number, None);
-            number
-        };
-        let answer = self.wait(port, number, question).await;
+            open.insert((peer, number), None);
+        }
+        let answer = self.wait(peer, port, number, question).await;
         self.open
             .lock()
             .expect("nothing panics inside")
-            .answers
-            .remove(&number);
+            .remove(&(peer, number));
         answer
     }
 
-    async fn wait(&self, port: &Port, number: u64, question: Question) -> Result<Answer, NoAnswer> {
+    async fn wait(
+        &self,
+        peer: SiteId,
+        port: &Port,
+        number: u64,
+        question: Question,
+    ) -> Result<Answer, NoAnswer> {
         let payload = Message::Question { number, question }.encode();
         let mut asked = None;
         let begun = self.environment.now().monotonic;
@@ -93,7 +93,7 @@ impl Asking {
         loop {
             let answered = self.answered.listen();
             let changed = port.site_bell();
-            if let Some(answer) = self.taken(number) {
+            if let Some(answer) = self.taken(peer, number) {
                 return Ok(answer);
             }
             let now = self.environment.now().monotonic;
@@ -133,17 +133,55 @@ impl Asking {
         port.is_connected(Lane::Request).then_some(generation)
     }
 
-    fn taken(&self, number: u64) -> Option<Answer> {
+    fn taken(&self, peer: SiteId, number: u64) -> Option<Answer> {
         let open = self.open.lock().expect("nothing panics inside");
-        open.answers.get(&number).cloned().flatten()
+        open.get(&(peer, number)).cloned().flatten()
     }
 
-    /// An answer arrived. One that nobody waits for is dropped: its question timed out.
-    pub fn answered(&self, number: u64, answer: Answer) {
+    /// That peer answered. What nobody waits for is dropped: its question timed out, or was asked
+    /// of another.
+    pub fn answered(&self, peer: SiteId, number: u64, answer: Answer) {
         let mut open = self.open.lock().expect("nothing panics inside");
-        if let Some(slot) = open.answers.get_mut(&number) {
+        if let Some(slot) = open.get_mut(&(peer, number)) {
             *slot = Some(answer);
             self.answered.notify(usize::MAX);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{Monotonic, Now, Sleep};
+
+    use super::*;
+
+    /// Where no time passes.
+    struct Still;
+
+    impl Environment for Still {
+        fn now(&self) -> Now {
+            Now::default()
+        }
+
+        fn random(&self) -> u64 {
+            7
+        }
+
+        fn sleep_until(&self, _: Monotonic) -> Sleep {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[test]
+    fn an_answer_is_taken_only_from_the_peer_that_was_asked() {
+        let asking = Asking::new(Arc::new(Still), Admission::open(), BTreeMap::new());
+        let (asked, other) = (SiteId(2), SiteId(3));
+        asking.open.lock().unwrap().insert((asked, 7), None);
+        asking.answered(other, 7, Answer::Bucket(None));
+        assert_eq!(asking.taken(asked, 7), None);
+        asking.answered(asked, 8, Answer::Bucket(None));
+        assert_eq!(asking.taken(asked, 7), None);
+        asking.answered(asked, 7, Answer::Bucket(None));
+        assert_eq!(asking.taken(asked, 7), Some(Answer::Bucket(None)));
     }
 }

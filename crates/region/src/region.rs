@@ -305,7 +305,7 @@ impl<E: Engine> Region<E> {
                 self.answer(peer, *number, question);
             }
             (Lane::Request, Message::Answer { number, answer }) => {
-                self.asking.answered(*number, answer.clone());
+                self.asking.answered(peer.site.id, *number, answer.clone());
             }
             _ => return false,
         }
