@@ -281,7 +281,7 @@ class Announced(Drained, unittest.TestCase):
             router_id = "192.0.2.1"
             prefixes = ["203.0.113.0/24"]
             edge = "{cls.lab.data}/edge-2"
-            checks = ["dns:{dns["edge-2"]}", "tcp:{cls.address}:{cls.port}"]
+            checks = ["dns:{dns["edge-2"]}"]
             others = ["dns:{dns["edge-1"]}"]
         """)
         cls.log = open(path / "log", "ab")
