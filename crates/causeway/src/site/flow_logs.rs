@@ -35,6 +35,9 @@ const MAX_PENDING: usize = 32 * 1024;
 /// Bytes of files that wait for a Region; with more, the oldest are lost.
 const MAX_WAITING: usize = 16 * 1024 * 1024;
 
+/// Buckets of which it is kept what is wrong with them.
+const MAX_TROUBLES: usize = 64;
+
 /// An edge's flow logs.
 pub(super) struct FlowLogs {
     edge: SiteName,
@@ -60,8 +63,8 @@ struct Files {
     written: u64,
     delivered: u64,
     lost: u64,
-    /// Why the last file wasn't delivered; none: it was.
-    trouble: Option<String>,
+    /// What is wrong, by bucket; of [`MAX_TROUBLES`] at most.
+    troubles: BTreeMap<String, &'static str>,
 }
 
 /// A file that waits for a Region.
@@ -107,7 +110,7 @@ impl FlowLogs {
                 written: 0,
                 delivered: 0,
                 lost: 0,
-                trouble: None,
+                troubles: BTreeMap::new(),
             }),
         }
     }
@@ -150,7 +153,7 @@ impl FlowLogs {
         });
         files.close(now, || self.environment.random());
         if files.book.is_empty() && files.waiting.is_empty() {
-            files.trouble = None;
+            files.troubles.clear();
         }
     }
 
@@ -187,7 +190,9 @@ impl FlowLogs {
             let mut unreached = BTreeSet::new();
             for file in &waiting {
                 let bucket = file.log.place.bucket.as_str();
-                if !unreached.contains(bucket) && !self.hand(file).await {
+                // What was too much meanwhile is lost, and told so.
+                let waits = lock(&self.files).place_of(file).is_some();
+                if waits && !unreached.contains(bucket) && !self.hand(file).await {
                     unreached.insert(bucket);
                 }
             }
@@ -199,7 +204,8 @@ impl FlowLogs {
     /// Hands a file to the nearest Region that can do something with it; false if none can now.
     async fn hand(&self, file: &Arc<Waiting>) -> bool {
         let place = &file.log.place;
-        let mut cause = "no Region is reached";
+        let mut cause = None;
+        let mut is_known_nowhere = false;
         for region in self.steering.log_takers() {
             let request = LogRequest {
                 account: place.account,
@@ -211,20 +217,24 @@ impl FlowLogs {
             };
             let refusal = match self.steering.ask_log(region, false, request).await {
                 Some(LogOutcome::Done) => None,
-                Some(LogOutcome::NoBucket) => Some("there is no such bucket"),
+                Some(LogOutcome::NoBucket) => {
+                    // It may know less than the next one.
+                    is_known_nowhere = true;
+                    continue;
+                }
                 Some(LogOutcome::Denied) => {
                     Some("its policy does not let delivery.logs.amazonaws.com write")
                 }
                 Some(LogOutcome::Unreachable) => {
-                    cause = "its Region is not reached";
+                    cause = Some("its Region is not reached");
                     continue;
                 }
                 Some(LogOutcome::Failed) => {
-                    cause = "its Region could not write";
+                    cause = Some("its Region could not write");
                     continue;
                 }
                 None => {
-                    cause = "a Region did not answer";
+                    cause = Some("a Region did not answer");
                     continue;
                 }
             };
@@ -232,7 +242,14 @@ impl FlowLogs {
             lock(&self.files).settle(file, refusal, now);
             return true;
         }
-        lock(&self.files).trouble = Some(format!("bucket {}: {cause}", place.bucket));
+        let mut files = lock(&self.files);
+        if is_known_nowhere && cause.is_none() {
+            let refusal = Some("there is no such bucket");
+            files.settle(file, refusal, self.environment.now());
+            return true;
+        }
+        let cause = cause.unwrap_or("no Region is reached");
+        files.note(&place.bucket, cause);
         false
     }
 
@@ -245,7 +262,7 @@ impl FlowLogs {
             "waiting_files": files.waiting.len(),
             "waiting_bytes": files.waiting_bytes,
             "lost_records": files.lost,
-            "trouble": files.trouble,
+            "trouble": files.trouble(),
         })
     }
 
@@ -253,7 +270,7 @@ impl FlowLogs {
     pub(super) fn trouble(&self) -> Option<String> {
         let files = lock(&self.files);
         let (lost, waiting) = (files.lost, files.waiting.len());
-        let why = files.trouble.as_deref()?;
+        let why = files.trouble()?;
         Some(format!(
             "flow logs of accelerators: {lost} records are lost, {waiting} files wait: {why}"
         ))
@@ -335,20 +352,43 @@ impl Files {
         }
     }
 
+    /// Where among those that wait a file is.
+    fn place_of(&self, file: &Arc<Waiting>) -> Option<usize> {
+        self.waiting.iter().position(|it| Arc::ptr_eq(it, file))
+    }
+
+    fn note(&mut self, bucket: &str, why: &'static str) {
+        if self.troubles.len() < MAX_TROUBLES || self.troubles.contains_key(bucket) {
+            self.troubles.insert(bucket.to_owned(), why);
+        }
+    }
+
+    /// What is wrong with buckets: of one, and with how many more something is.
+    fn trouble(&self) -> Option<String> {
+        let (bucket, why) = self.troubles.first_key_value()?;
+        let more = match self.troubles.len() {
+            1 => String::new(),
+            all => format!(" (and {} more buckets)", all - 1),
+        };
+        Some(format!("bucket {bucket}: {why}{more}"))
+    }
+
     /// A file is done with: delivered, or refused for that reason. One that went meanwhile is
     /// counted already.
-    fn settle(&mut self, file: &Arc<Waiting>, refusal: Option<&str>, now: Now) {
-        let place = self.waiting.iter().position(|it| Arc::ptr_eq(it, file));
-        let Some(place) = place else {
+    fn settle(&mut self, file: &Arc<Waiting>, refusal: Option<&'static str>, now: Now) {
+        let Some(place) = self.place_of(file) else {
             return;
         };
         self.waiting.remove(place);
         self.waiting_bytes -= file.file.len();
         let bucket = &file.log.place.bucket;
-        self.trouble = refusal.map(|why| format!("bucket {bucket}: {why}"));
         match refusal {
-            None => self.delivered += 1,
+            None => {
+                self.delivered += 1;
+                self.troubles.remove(bucket);
+            }
             Some(why) => {
+                self.note(bucket, why);
                 tracing::warn!(bucket, why, "a flow log is lost");
                 self.lose(file, now);
             }
@@ -443,7 +483,7 @@ mod tests {
             written: 0,
             delivered: 0,
             lost: 0,
-            trouble: None,
+            troubles: BTreeMap::new(),
         }
     }
 
@@ -518,7 +558,7 @@ mod tests {
         let second = files.waiting.front().cloned().unwrap();
         files.settle(&second, Some("there is no such bucket"), now(200_000));
         assert_eq!(files.lost, lost + second.log.records());
-        let trouble = files.trouble.clone().unwrap();
+        let trouble = files.trouble().unwrap();
         assert_eq!(trouble, "bucket logs: there is no such bucket");
         files.close(now(210_000), || 0);
         let last = files.waiting.back().unwrap();

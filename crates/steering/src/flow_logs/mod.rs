@@ -39,16 +39,10 @@ const MAX_OPEN: usize = 64;
 /// What a site knows of files under way.
 #[derive(Default)]
 pub(crate) struct FlowLogs {
-    open: Mutex<Open>,
+    open: Mutex<BTreeMap<(SiteId, u64), Option<LogOutcome>>>,
     answered: Event,
     waiting: Mutex<VecDeque<LogAsked>>,
     arrived: Event,
-}
-
-#[derive(Default)]
-struct Open {
-    next: u64,
-    answers: BTreeMap<u64, Option<LogOutcome>>,
 }
 
 /// A request as it came.
@@ -87,16 +81,15 @@ impl<E: Engine> Steering<E> {
         relayed: bool,
         request: LogRequest,
     ) -> Option<LogOutcome> {
-        let number = {
+        // Drawn, so that an answer to a request of before a restart isn't taken for one of now.
+        let number = self.environment.random();
+        {
             let mut open = lock(&self.flow_logs.open);
-            if open.answers.len() >= MAX_OPEN {
+            if open.len() >= MAX_OPEN || open.contains_key(&(region, number)) {
                 return None;
             }
-            open.next += 1;
-            let number = open.next;
-            open.answers.insert(number, None);
-            number
-        };
+            open.insert((region, number), None);
+        }
         let message = Message::Request {
             number,
             relayed,
@@ -106,7 +99,7 @@ impl<E: Engine> Steering<E> {
             true => self.await_log(region, relayed, number).await,
             false => None,
         };
-        lock(&self.flow_logs.open).answers.remove(&number);
+        lock(&self.flow_logs.open).remove(&(region, number));
         outcome
     }
 
@@ -121,7 +114,7 @@ impl<E: Engine> Steering<E> {
         let mut deadline = self.environment.sleep_until(now + round_trip + patience);
         loop {
             let answered = self.flow_logs.answered.listen();
-            let outcome = lock(&self.flow_logs.open).answers.get(&number).copied();
+            let outcome = lock(&self.flow_logs.open).get(&(region, number)).copied();
             if let Some(outcome) = outcome.flatten() {
                 return Some(outcome);
             }
@@ -140,8 +133,8 @@ impl<E: Engine> Steering<E> {
         match Message::decode(payload) {
             Ok(Message::Answer { number, outcome }) => {
                 let mut open = lock(&self.flow_logs.open);
-                // One that nobody waits for came too late.
-                if let Some(slot) = open.answers.get_mut(&number) {
+                // One that nobody waits for came too late, or was asked of another.
+                if let Some(slot) = open.get_mut(&(from, number)) {
                     *slot = Some(outcome);
                     self.flow_logs.answered.notify(usize::MAX);
                 }
