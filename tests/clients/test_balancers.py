@@ -611,8 +611,8 @@ class CertificatesElsewhere(Balancers, unittest.TestCase):
             Certificates=[{"CertificateArn": arn}],
             DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
         )["Listeners"][0]["ListenerArn"]
-        # Every Region says each second what it has.
-        time.sleep(2)
+        # Every Region says each second what it has; busy machines are slow.
+        time.sleep(6)
         address = "http://{}:{}".format(*self.lab.address(REGION))
         iam = self.lab.client(REGION, "iam", endpoint_url=address)
 
