@@ -4,6 +4,7 @@
 mod balancers;
 mod conflicts;
 mod council;
+mod databases;
 mod env;
 mod explain;
 mod fault;
@@ -34,6 +35,7 @@ use crate::output;
 pub use balancers::{balancer, balancers};
 pub use conflicts::conflicts;
 pub use council::council;
+pub use databases::databases;
 pub use env::env;
 pub use explain::explain;
 pub use fault::fault;

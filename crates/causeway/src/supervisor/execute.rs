@@ -54,6 +54,7 @@ impl Supervisor {
             Command::ExplainFlow(question) => self.explain_flow(question).await,
             Command::Flows => Ok(self.flows().await),
             Command::Balancers => Ok(self.balancers().await),
+            Command::Databases => self.databases().await,
             Command::ExplainRequest(question) => self.explain_request(question).await,
             Command::Identity { question } => self.identity(question).await,
             Command::Rotate => Ok(json!({ "sites": self.rotate().await })),

@@ -22,7 +22,7 @@ use crate::files;
 use crate::lab::KEY_VARIABLE;
 use crate::protocol::{
     Conditions, PeerConfig, Question, SiteCommand, SiteConfig, SiteEvent, accelerator_pools,
-    balancer_pools,
+    balancer_pools, database_pool,
 };
 
 /// How long a site may take from its start until it serves. Recovery of a large store is the
@@ -386,6 +386,7 @@ fn prepare(
         dns: settings.edge_dns(&site),
         accelerator_pools: accelerator_pools(),
         balancer_pools: site.name.region().map(|_| balancer_pools(site.id)),
+        database_pool: site.name.region().map(|_| database_pool(site.id)),
         certificates: site.name.region().and(settings.certificates.clone()),
         app: lab.app_front(&site),
         zones_down: conditions.zones_down.clone(),
