@@ -43,6 +43,11 @@ pub struct SiteConfig {
     /// no databases. (An edge has none.)
     #[serde(default)]
     pub database_pool: Option<String>,
+    /// The directory of databases' servers and snapshots: apart from the site's own, since the
+    /// servers' user has to pass through the directories on the way. Without it, it is in the
+    /// site's. (An edge has none.)
+    #[serde(default)]
+    pub databases: Option<PathBuf>,
     /// The directory of certificates that listeners may name; without it, only uploaded ones. (An
     /// edge has none.)
     #[serde(default)]
@@ -457,6 +462,7 @@ mod tests {
             accelerator_pools: ["10.0.0.0/24".to_owned(), "10.0.1.0/24".to_owned()],
             balancer_pools: Some(balancer_pools(SiteId(1))),
             database_pool: Some(database_pool(SiteId(1))),
+            databases: Some("db/us-east-1".into()),
             certificates: Some("certificates".into()),
             app: Some(AppConfig {
                 address: "127.1.1.1:8080".parse().unwrap(),

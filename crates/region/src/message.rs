@@ -6,7 +6,7 @@ use objects::{BucketFacts, BucketName};
 use store::LogPosition;
 use types::{SiteId, Timestamp};
 
-use crate::databases::{self, DatabaseAnswer, DatabaseQuestion};
+use crate::databases::{DatabaseAnswer, DatabaseQuestion, put, take};
 use crate::objects::{put_facts, take_facts};
 
 /// The format's version, the first byte of every message.
@@ -317,7 +317,7 @@ fn put_question(number: u64, question: &Question, out: &mut BytesMut) {
     match question {
         Question::TableExists { name } => out.put_slice(name.as_bytes()),
         Question::Bucket { name } => out.put_slice(name.as_str().as_bytes()),
-        Question::Database(question) => databases::put(question, out),
+        Question::Database(question) => put(question, out),
     }
 }
 
@@ -340,7 +340,7 @@ fn put_answer(number: u64, answer: &Answer, out: &mut BytesMut) {
         Answer::Database(answer) => {
             out.put_u8(kind::DATABASE_ANSWER);
             out.put_u64(number);
-            databases::put(answer, out);
+            put(answer, out);
         }
     }
 }
@@ -357,14 +357,14 @@ fn bucket_answer(bytes: &mut Bytes) -> Result<Message, MessageError> {
 
 fn database_question(bytes: &mut Bytes) -> Result<Message, MessageError> {
     let number = number(bytes)?;
-    let question = databases::take(bytes).ok_or(MessageError::Field)?;
+    let question = take(bytes).ok_or(MessageError::Field)?;
     let question = Question::Database(question);
     Ok(Message::Question { number, question })
 }
 
 fn database_answer(bytes: &mut Bytes) -> Result<Message, MessageError> {
     let number = number(bytes)?;
-    let answer = databases::take(bytes).ok_or(MessageError::Field)?;
+    let answer = take(bytes).ok_or(MessageError::Field)?;
     let answer = Answer::Database(answer);
     Ok(Message::Answer { number, answer })
 }

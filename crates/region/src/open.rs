@@ -23,6 +23,7 @@ use types::{AccountId, Configuration, Deployment, Environment, SiteId};
 use crate::accelerator::Edges;
 use crate::asking::Asking;
 use crate::balancers::{self, Balancers, BalancersOptions};
+use crate::databases::{Databases, DatabasesOptions, Sources};
 use crate::error::OpenError;
 use crate::message::{LogId, cursor_key, decode_cursor};
 use crate::objects::Around;
@@ -54,6 +55,8 @@ pub struct RegionConfig {
     pub accelerator_pools: Result<Pools, String>,
     /// What its load balancers are given.
     pub balancers: BalancersOptions,
+    /// What its databases are given.
+    pub databases: DatabasesOptions,
     /// What its objects are given.
     pub objects: ObjectsOptions,
     /// A planted bug: for the simulation only.
@@ -142,7 +145,7 @@ impl<E: Engine> Region<E> {
         let steering =
             Steering::open(store, council.clone(), here, options, clocks, ports.clone()).await?;
         let around = (&engine, &environment, &*secrets.sealer);
-        let own = Own::open(around, name, &config, &targets).await?;
+        let own = Own::open(around, name, &config, (&targets, &asking)).await?;
         let edges = (&environment, &council, &steering);
         let accelerators = accelerators(edges, &config, targets.clone());
         let routing = routing(edges, targets);
@@ -259,6 +262,7 @@ pub(crate) struct Own<E: Engine> {
     pub(crate) balancers: Arc<Balancers>,
     pub(crate) load_balancing: balancer::Service,
     pub(crate) network: ec2::Service,
+    pub(crate) databases: Databases,
 }
 
 impl<E: Engine> Own<E> {
@@ -266,7 +270,7 @@ impl<E: Engine> Own<E> {
         (engine, environment, sealer): (&E, &Arc<dyn Environment>, &Sealer),
         region: types::Region,
         config: &RegionConfig,
-        targets: &health::TargetPolicy,
+        (targets, asking): (&health::TargetPolicy, &Arc<Asking>),
     ) -> Result<Own<E>, OpenError> {
         let options = &config.balancers;
         let regional = Arc::new(Regional::open(engine.clone()).await?);
@@ -300,7 +304,15 @@ impl<E: Engine> Own<E> {
                 facts: options.facts.clone(),
             }),
         });
+        let sources = Sources {
+            asking: asking.clone(),
+            deployment: config.deployment.clone(),
+        };
+        let whose = (region, config.account);
+        let (clocks, settings) = (environment.clone(), regional.clone());
+        let databases = Databases::new(clocks, settings, whose, sources, &config.databases);
         Ok(Own {
+            databases,
             regional,
             balancers,
             load_balancing,

@@ -92,6 +92,8 @@ impl<E: Engine> Region<E> {
             Box::pin(self.clone().follow_balancers()),
             Box::pin(self.clone().check_targets()),
             Box::pin(self.clone().tell_balancers()),
+            Box::pin(self.clone().answer_databases()),
+            Box::pin(self.clone().say_farewells()),
         ];
         tasks.extend(self.steering.tasks());
         for peer in self.peers.values() {
@@ -353,6 +355,10 @@ impl<E: Engine> Region<E> {
             Question::Bucket { name } => {
                 let answer = Answer::Bucket(self.objects.bucket_facts(name));
                 (OBJECTS, name.to_string(), answer)
+            }
+            // Answered later: something may have to be written down first.
+            Question::Database(question) => {
+                return self.take_database_question(peer.site.id, number, question);
             }
         };
         let payload = Message::Answer { number, answer }.encode();

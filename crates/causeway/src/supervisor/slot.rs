@@ -387,6 +387,7 @@ fn prepare(
         accelerator_pools: accelerator_pools(),
         balancer_pools: site.name.region().map(|_| balancer_pools(site.id)),
         database_pool: site.name.region().map(|_| database_pool(site.id)),
+        databases: databases_directory(lab, site)?,
         certificates: site.name.region().and(settings.certificates.clone()),
         app: lab.app_front(&site),
         zones_down: conditions.zones_down.clone(),
@@ -413,6 +414,21 @@ fn prepare(
         withheld: vec![KEY_VARIABLE],
     };
     Ok((spec, certificate))
+}
+
+/// Where a Region's databases are, with the directories on the way open to pass through, and to
+/// nothing more: as root, servers run as a user of their own.
+fn databases_directory(lab: &Supervisor, site: Site) -> anyhow::Result<Option<PathBuf>> {
+    let Some(region) = site.name.region() else {
+        return Ok(None);
+    };
+    let all = lab.lab.directory.join("db");
+    for directory in [&lab.lab.directory, &all] {
+        files::create_directory(directory)?;
+        files::let_pass(directory)?;
+    }
+    let directory = all.join(region.name());
+    Ok(Some(std::path::absolute(directory)?))
 }
 
 pub(super) fn to_json(command: &SiteCommand) -> Value {

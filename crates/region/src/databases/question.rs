@@ -6,9 +6,8 @@
 use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use databases::arn::InstanceArn;
 use databases::model::{Farewell, ResourceId};
-use databases::{AttachRefusal, AttachRequest, SourceFacts};
+use databases::{AttachRefusal, AttachRequest, InstanceArn, SourceFacts};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use databases::arn::InstanceArn;
 use databases::model::Farewell;
-use databases::{AttachRefusal, AttachRequest, SourceAnswer, SourceError, SourceFacts, SourceView};
+use databases::{
+    AttachRefusal, AttachRequest, InstanceArn, SourceAnswer, SourceError, SourceFacts, SourceView,
+};
 use types::{Deployment, Region as Name, SiteId};
 
 use super::question::{DatabaseAnswer, DatabaseQuestion, Leave, LeaveRefusal, LeaveRequest};

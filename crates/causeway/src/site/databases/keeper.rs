@@ -2,12 +2,13 @@
 //! carried out, and looks again. Nothing is remembered that could be seen: a process that dies at
 //! any moment goes on from what is on disk. A step that takes long holds up nobody else.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use databases::catalogue;
 use databases::model::{Instance, Power, ResourceId};
 use databases::plan::{
-    FailureKind, Home, Next, Observed, Role, ServerSeen, Step, StepFailure, StepKind, Wanted,
+    FailureKind, Home, Next, Observed, Role, ServerSeen, Step, StepFailure, StepKind, Upstream, Wanted,
     next_step,
 };
 use runtime::{HomeState, Server, Stop, StreamPort};
@@ -30,6 +31,9 @@ const LOOK_AT_NOTHING: Span = Span::seconds(5);
 /// Between two heartbeats of a primary that has replicas.
 const HEARTBEAT: Span = Span::milliseconds(100);
 
+/// A server that ends by itself within this time counts as one that couldn't be started.
+const SOON: Span = Span::seconds(60);
+
 /// How long a server may take to say how it is.
 const OBSERVE_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -46,8 +50,10 @@ pub(super) struct Running {
     pub(super) master_set: Option<u64>,
     /// Of a standby: the link's end that its WAL comes through; none where its source is here.
     pub(super) port: Option<StreamPort>,
-    /// Was it told whom to follow?
-    pub(super) attached: bool,
+    /// Whom it was told to follow, as it is reached from here.
+    pub(super) reached: Option<runtime::Upstream>,
+    /// When it was started.
+    pub(super) since: Monotonic,
 }
 
 /// Keeps one instance.
@@ -56,10 +62,18 @@ pub(super) struct Keeper {
     pub(super) id: ResourceId,
     pub(super) seen: Arc<Seen>,
     pub(super) running: Option<Running>,
-    pub(super) failure: Option<StepFailure>,
+    /// The last failure of each kind of step.
+    failures: BTreeMap<StepKind, StepFailure>,
     door: Door,
     /// Not before then is leave asked for again.
     ask_again: Monotonic,
+}
+
+/// Whom a standby that runs is to follow and doesn't yet.
+pub(super) fn followed(wanted: &Wanted, running: Option<&Running>) -> Option<Upstream> {
+    let running = running.filter(|running| running.reached.is_none())?;
+    wanted.instance.follows()?;
+    running.settings.upstream.clone()
 }
 
 /// Why a keeper stops what it is at.
@@ -82,7 +96,7 @@ impl Keeper {
             door: Door::new(seen.clone()),
             seen,
             running: None,
-            failure: None,
+            failures: BTreeMap::new(),
             ask_again: Monotonic::default(),
         }
     }
@@ -143,10 +157,9 @@ impl Keeper {
 
     /// All that there is to see.
     async fn observe(&mut self, wanted: &Wanted) -> Observed {
-        let gone = |running: &Running| !running.server.is_running();
-        if self.running.as_ref().is_some_and(gone) {
-            tracing::warn!(instance = %self.id, "a database server has ended by itself");
-            self.running = None;
+        let gone = self.running.take_if(|running| !running.server.is_running());
+        if let Some(gone) = gone {
+            self.ended_by_itself(&gone);
         }
         let home = match self.seen.home.state() {
             HomeState::Absent => Home::Absent,
@@ -166,7 +179,7 @@ impl Keeper {
             home,
             server,
             snapshots: self.around.snapshots.seen(ids),
-            failure: self.failure.clone(),
+            failures: self.failures.clone(),
         }
     }
 
@@ -213,9 +226,9 @@ impl Keeper {
         let mut state = self.seen.state();
         state.connections = self.door.connections();
         state.trouble = self.door.trouble().or_else(|| {
-            let failure = self.failure.as_ref()?;
-            Some(format!("{:?} failed {} times: {}", failure.step.kind(), failure.attempts,
-                failure.reason))
+            let failure = self.failures.values().max_by_key(|failure| failure.at)?;
+            let (kind, attempts) = (failure.step.kind(), failure.attempts);
+            Some(format!("{kind:?} failed {attempts} times: {}", failure.reason))
         });
         state.standing.observed = observed.clone();
         state.standing.doing = doing;
@@ -242,7 +255,7 @@ impl Keeper {
     /// As its zone does: the server ends at once, and nothing listens.
     fn fall(&mut self) {
         self.running = None;
-        self.failure = None;
+        self.failures.clear();
         self.door.close();
         let mut state = self.seen.state();
         state.look = None;
@@ -268,30 +281,47 @@ impl Keeper {
             }
         };
         match outcome {
-            Ok(()) => self.failure = None,
+            Ok(()) => {
+                self.failures.remove(&step.kind());
+            }
             Err(Failed { kind, reason }) => self.failed(step, kind, reason),
         }
     }
 
     fn failed(&mut self, step: Step, kind: FailureKind, reason: String) {
-        let before = self.failure.take().filter(|failure| failure.step == step);
+        let before = self.failures.remove(&step.kind());
+        let before = before.filter(|failure| failure.step == step);
         let attempts = before.map_or(0, |failure| failure.attempts) + 1;
         tracing::warn!(instance = %self.id, kind = ?step.kind(), attempts, reason, "a step failed");
-        self.failure = Some(StepFailure {
+        let failure = StepFailure {
             step,
             attempts,
             at: self.now().monotonic,
             kind,
             reason,
-        });
+        };
+        self.failures.insert(failure.step.kind(), failure);
+    }
+
+    /// A server that ends soon after its start can't live: the next start waits longer.
+    fn ended_by_itself(&mut self, running: &Running) {
+        tracing::warn!(instance = %self.id, "a database server has ended by itself");
+        if self.now().monotonic - running.since < SOON {
+            let step = Step::Start {
+                generation: running.generation,
+                settings: running.settings.clone(),
+            };
+            let reason = "the server ended by itself soon after its start".to_owned();
+            self.failed(step, FailureKind::Other, reason);
+        }
     }
 
     /// Has a standby that runs follow its source, once that gives leave.
     async fn attach(&mut self, wanted: &Wanted, observed: &Observed) {
         let is_standby = observed.server.as_ref().is_some_and(|it| it.role == Some(Role::Standby));
-        let is_attached = self.running.as_ref().is_none_or(|running| running.attached);
+        let is_alone = followed(wanted, self.running.as_ref()).is_some();
         let now = self.now().monotonic;
-        if !is_standby || is_attached || now < self.ask_again {
+        if !is_standby || !is_alone || now < self.ask_again {
             return;
         }
         self.ask_again = now + LOOK_AT_PRIMARY;
