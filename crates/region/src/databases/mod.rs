@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use databases::model::ResourceId;
-use databases::{Engine as Installed, EndpointPool, ServerView, SourceView, catalogue};
+use databases::{EndpointPool, Engine as Installed, ServerView, SourceView, catalogue};
 use event_listener::Event;
 use link::{Lane, Plain};
 use store::Engine;
@@ -229,9 +229,10 @@ impl<E: Engine> Region<E> {
     pub(crate) async fn answer_databases(self: Arc<Self>) {
         loop {
             let (peer, number, question) = self.own.databases.waiting.next().await;
-            let (Some(peer), Some(region)) =
-                (self.peers.get(&peer), self.config.deployment.region_of(peer))
-            else {
+            let (Some(peer), Some(region)) = (
+                self.peers.get(&peer),
+                self.config.deployment.region_of(peer),
+            ) else {
                 continue;
             };
             let answer = match sources::may_ask(region, self.name, &question) {

@@ -18,7 +18,8 @@ use identity::{RootKey, RootKeys, Sealer};
 use objects::blob::MemoryBlobs;
 use objects::notify::NoWebhooks;
 use region::{
-    BalancersOptions, Client, DatabasesOptions, ObjectsOptions, OpenError, Region, RegionConfig, RegionSecrets, Task,
+    BalancersOptions, Client, DatabasesOptions, ObjectsOptions, OpenError, Region, RegionConfig,
+    RegionSecrets, Task,
 };
 use routing::Locator;
 use steering::SteeringOptions;

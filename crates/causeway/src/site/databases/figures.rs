@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use databases::catalogue;
 use databases::model::Instance;
-use runtime::{Lsn, Observation};
+use runtime::postgres::{Lsn, Observation};
 use serde_json::{Value, json};
 use types::{Environment, Span};
 
@@ -70,7 +70,10 @@ impl DatabasesSite {
 
     fn add_state(&self, instance: &Instance, state: &State, row: &mut Value) {
         row["connections"] = json!(state.connections);
-        let doing = state.standing.doing.map(|kind| format!("{kind:?}").to_lowercase());
+        let doing = state
+            .standing
+            .doing
+            .map(|kind| format!("{kind:?}").to_lowercase());
         row["doing"] = json!(doing);
         row["trouble"] = json!(state.trouble.clone().or_else(|| instance.failure.clone()));
         let Some(look) = &state.look else {
@@ -94,7 +97,9 @@ impl DatabasesSite {
             });
             row["received"] = json!(said.written.to_string());
             row["replayed"] = json!(said.replayed.map(|lsn| lsn.to_string()));
-            let behind = said.replayed.map(|Lsn(lsn)| said.written.0.saturating_sub(lsn));
+            let behind = said
+                .replayed
+                .map(|Lsn(lsn)| said.written.0.saturating_sub(lsn));
             row["bytes_to_replay"] = json!(behind);
             row["lag_milliseconds"] = json!(self.lag(look));
         }
@@ -164,8 +169,8 @@ impl DatabasesSite {
 
 fn role(said: &Observation) -> &'static str {
     match said.role {
-        runtime::Role::Primary => "primary",
-        runtime::Role::Standby => "standby",
+        runtime::postgres::Role::Primary => "primary",
+        runtime::postgres::Role::Standby => "standby",
     }
 }
 

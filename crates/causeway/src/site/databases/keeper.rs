@@ -8,10 +8,11 @@ use std::sync::Arc;
 use databases::catalogue;
 use databases::model::{Instance, Power, ResourceId};
 use databases::plan::{
-    FailureKind, Home, Next, Observed, Role, ServerSeen, Step, StepFailure, StepKind, Upstream, Wanted,
-    next_step,
+    FailureKind, Home, Next, Observed, Role, ServerSeen, Step, StepFailure, StepKind, Upstream,
+    Wanted, next_step,
 };
-use runtime::{HomeState, Server, Stop, StreamPort};
+use runtime::StreamPort;
+use runtime::postgres::{HomeState, Server, Stop};
 use types::{Environment, Monotonic, Now, Span};
 
 use super::Around;
@@ -51,7 +52,7 @@ pub(super) struct Running {
     /// Of a standby: the link's end that its WAL comes through; none where its source is here.
     pub(super) port: Option<StreamPort>,
     /// Whom it was told to follow, as it is reached from here.
-    pub(super) reached: Option<runtime::Upstream>,
+    pub(super) reached: Option<runtime::postgres::Upstream>,
     /// When it was started.
     pub(super) since: Monotonic,
 }
@@ -116,13 +117,15 @@ impl Keeper {
                 }
                 Err(cause) => {
                     self.trouble(&cause.to_string());
-                    self.wait(self.now().monotonic + LOOK_AT_NOTHING, false).await;
+                    self.wait(self.now().monotonic + LOOK_AT_NOTHING, false)
+                        .await;
                     continue;
                 }
             };
             if !self.around.zones.is_up(wanted.instance.zone.letter) {
                 self.fall();
-                self.wait(self.now().monotonic + LOOK_AT_NOTHING, false).await;
+                self.wait(self.now().monotonic + LOOK_AT_NOTHING, false)
+                    .await;
                 continue;
             }
             self.turn(&wanted).await;
@@ -196,8 +199,8 @@ impl Keeper {
             None => None,
         };
         let role = observation.as_ref().map(|it| match it.role {
-            runtime::Role::Primary => Role::Primary,
-            runtime::Role::Standby => Role::Standby,
+            runtime::postgres::Role::Primary => Role::Primary,
+            runtime::postgres::Role::Standby => Role::Standby,
         });
         let slots = observation.iter().flat_map(|it| &it.slots);
         let slots = slots.map(|slot| slot.name.clone());
@@ -228,7 +231,10 @@ impl Keeper {
         state.trouble = self.door.trouble().or_else(|| {
             let failure = self.failures.values().max_by_key(|failure| failure.at)?;
             let (kind, attempts) = (failure.step.kind(), failure.attempts);
-            Some(format!("{kind:?} failed {attempts} times: {}", failure.reason))
+            Some(format!(
+                "{kind:?} failed {attempts} times: {}",
+                failure.reason
+            ))
         });
         state.standing.observed = observed.clone();
         state.standing.doing = doing;
@@ -318,7 +324,10 @@ impl Keeper {
 
     /// Has a standby that runs follow its source, once that gives leave.
     async fn attach(&mut self, wanted: &Wanted, observed: &Observed) {
-        let is_standby = observed.server.as_ref().is_some_and(|it| it.role == Some(Role::Standby));
+        let is_standby = observed
+            .server
+            .as_ref()
+            .is_some_and(|it| it.role == Some(Role::Standby));
         let is_alone = followed(wanted, self.running.as_ref()).is_some();
         let now = self.now().monotonic;
         if !is_standby || !is_alone || now < self.ask_again {

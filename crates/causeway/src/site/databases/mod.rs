@@ -17,9 +17,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use databases::model::{ResourceId, SnapshotState};
-use databases::{Engine, EndpointPool, catalogue};
+use databases::{EndpointPool, Engine, catalogue};
 use region::{DatabasesOptions, Region};
-use runtime::{Postgres, PostgresMissing, Streams, SystemEnvironment};
+use runtime::postgres::{Postgres, PostgresMissing};
+use runtime::{Streams, SystemEnvironment};
 use store::EmbeddedEngine;
 use tokio::sync::{Semaphore, watch};
 use types::{Deployment, Environment, Span};
@@ -96,21 +97,28 @@ pub(super) fn prepare(config: &SiteConfig) -> Result<Prepared, Failure> {
         options,
         postgres,
         servers,
-        directory: config.databases.clone().unwrap_or_else(|| config.directory.join("databases")),
+        directory: config
+            .databases
+            .clone()
+            .unwrap_or_else(|| config.directory.join("databases")),
     })
 }
 
 /// What endpoints' addresses are drawn from; or why there are none.
 fn pool(config: &SiteConfig) -> Result<Result<EndpointPool, String>, Failure> {
     let Some(network) = &config.database_pool else {
-        return Ok(Err("This Region has no addresses for databases: database_pool of its \
+        return Ok(Err(
+            "This Region has no addresses for databases: database_pool of its \
                        configuration names none"
-            .to_owned()));
+                .to_owned(),
+        ));
     };
     let wrong = |cause: &dyn std::fmt::Display| {
         Failure::wrong_use(format!("database_pool: {network}: {cause}"))
     };
-    let (first, prefix) = network.split_once('/').ok_or_else(|| wrong(&"it has no prefix"))?;
+    let (first, prefix) = network
+        .split_once('/')
+        .ok_or_else(|| wrong(&"it has no prefix"))?;
     let first = first.parse().map_err(|cause| wrong(&cause))?;
     let prefix = prefix.parse().map_err(|cause| wrong(&cause))?;
     let pool = EndpointPool::new(first, prefix).map_err(|cause| wrong(&cause))?;
@@ -217,7 +225,8 @@ impl Around {
     /// the 26 letters of the resource id.
     fn home(&self, id: &ResourceId) -> PathBuf {
         let name = id.0.trim_start_matches("db-");
-        self.directory.join(name.get(..12).unwrap_or(name).to_ascii_lowercase())
+        self.directory
+            .join(name.get(..12).unwrap_or(name).to_ascii_lowercase())
     }
 
     /// Removes snapshots that are to be removed.

@@ -61,9 +61,11 @@ impl Snapshots {
             let facts = fs::read(self.whole(id).join(FACTS)).ok();
             let facts = facts.and_then(|text| serde_json::from_slice::<Facts>(&text).ok());
             return Some(match facts {
-                Some(Facts { format, bytes, taken }) if format == FORMAT => {
-                    SnapshotSeen::Whole { bytes, taken }
-                }
+                Some(Facts {
+                    format,
+                    bytes,
+                    taken,
+                }) if format == FORMAT => SnapshotSeen::Whole { bytes, taken },
                 _ => SnapshotSeen::Unfinished,
             });
         }

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use databases::model::SnapshotId;
 use databases::plan::{FailureKind, Settings, Step, Upstream as Followed, Wanted};
 use region::{LeaveError, LeaveRequest};
-use runtime::{
-    NewServer, Postgres, PostgresError, ServerSettings, Stop, StreamPort, Upstream as Reached,
+use runtime::StreamPort;
+use runtime::postgres::{
+    NewServer, Postgres, PostgresError, ServerSettings, Stop, Upstream as Reached,
 };
 use types::Environment;
 
@@ -306,7 +307,9 @@ async fn take_snapshot(keeper: &Keeper, id: &SnapshotId) -> Result<(), Failed> {
     let _turn = around.makers.acquire().await;
     let server = keeper.running.as_ref().map(|running| &running.server);
     let to = around.snapshots.unfinished(id);
-    let size = postgres(keeper)?.snapshot(&keeper.seen.home, server, &to).await?;
+    let size = postgres(keeper)?
+        .snapshot(&keeper.seen.home, server, &to)
+        .await?;
     let taken = around.environment.now().wall;
     Ok(around.snapshots.finish(id, size.bytes.0, taken)?)
 }
