@@ -5,22 +5,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use databases::model::Instance;
-use runtime::{DatabaseEndpoint, EndpointLimits};
+use runtime::{DatabaseEndpoint, EndpointLimits, EndpointTls};
 
 use super::servers::{Behind, Seen};
 
 /// The endpoint of one instance.
 pub(super) struct Door {
     seen: Arc<Seen>,
+    tls: Option<EndpointTls>,
     open: Option<(SocketAddr, DatabaseEndpoint)>,
     trouble: Option<String>,
 }
 
 impl Door {
-    /// Closed yet.
-    pub(super) fn new(seen: Arc<Seen>) -> Door {
+    /// Closed yet; it will speak TLS with clients that ask for it, if there is a certificate.
+    pub(super) fn new(seen: Arc<Seen>, tls: Option<EndpointTls>) -> Door {
         Door {
             seen,
+            tls,
             open: None,
             trouble: None,
         }
@@ -34,7 +36,7 @@ impl Door {
         }
         self.open = None;
         let behind = Arc::new(Behind(self.seen.clone()));
-        match DatabaseEndpoint::listen(address, None, behind, EndpointLimits::STANDARD) {
+        match DatabaseEndpoint::listen(address, self.tls.clone(), behind, EndpointLimits::STANDARD) {
             Ok(endpoint) => {
                 self.open = Some((address, endpoint));
                 self.trouble = None;

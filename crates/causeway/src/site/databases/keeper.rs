@@ -92,9 +92,9 @@ impl Keeper {
     /// Of that instance.
     pub(super) fn new(around: Arc<Around>, id: ResourceId, seen: Arc<Seen>) -> Keeper {
         Keeper {
+            door: Door::new(seen.clone(), around.tls.clone()),
             around,
             id,
-            door: Door::new(seen.clone()),
             seen,
             running: None,
             failures: BTreeMap::new(),

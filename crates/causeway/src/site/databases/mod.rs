@@ -20,16 +20,17 @@ use databases::model::{ResourceId, SnapshotState};
 use databases::{EndpointPool, Engine, catalogue};
 use region::{DatabasesOptions, Region};
 use runtime::postgres::{Postgres, PostgresMissing};
-use runtime::{Streams, SystemEnvironment};
+use runtime::{EndpointTls, Streams, SystemEnvironment};
 use store::EmbeddedEngine;
 use tokio::sync::{Semaphore, watch};
 use types::{Deployment, Environment, Span};
+use zeroize::Zeroizing;
 
 use super::Task;
 use super::zones::Zones;
 use crate::failure::Failure;
 use crate::files;
-use crate::protocol::SiteConfig;
+use crate::protocol::{SiteConfig, TlsFiles};
 use keeper::Keeper;
 use peers::Peers;
 use servers::Servers;
@@ -53,6 +54,8 @@ struct Around {
     postgres: Result<Postgres, PostgresMissing>,
     streams: Streams,
     servers: Arc<Servers>,
+    /// What endpoints prove themselves with.
+    tls: Option<EndpointTls>,
     zones: Arc<Zones>,
     /// Where homes are.
     directory: PathBuf,
@@ -66,6 +69,7 @@ pub(super) struct Prepared {
     pub(super) options: DatabasesOptions,
     postgres: Result<Postgres, PostgresMissing>,
     servers: Arc<Servers>,
+    tls: Option<EndpointTls>,
     directory: PathBuf,
 }
 
@@ -97,6 +101,7 @@ pub(super) fn prepare(config: &SiteConfig) -> Result<Prepared, Failure> {
         options,
         postgres,
         servers,
+        tls: config.tls.as_ref().map(endpoint_tls).transpose()?,
         directory: config
             .databases
             .clone()
@@ -123,6 +128,13 @@ fn pool(config: &SiteConfig) -> Result<Result<EndpointPool, String>, Failure> {
     let prefix = prefix.parse().map_err(|cause| wrong(&cause))?;
     let pool = EndpointPool::new(first, prefix).map_err(|cause| wrong(&cause))?;
     Ok(Ok(pool))
+}
+
+/// The lab's certificate, for endpoints.
+fn endpoint_tls(tls: &TlsFiles) -> Result<EndpointTls, Failure> {
+    let certificates = files::read(&tls.certificate).map_err(Failure::wrong_use)?;
+    let key = Zeroizing::new(files::read(&tls.key).map_err(Failure::wrong_use)?);
+    EndpointTls::from_pem(&certificates, &key).map_err(Failure::wrong_use)
 }
 
 /// Makes a directory that the servers' user can pass through and nobody else can read, if it isn't
@@ -155,6 +167,7 @@ impl DatabasesSite {
             postgres: prepared.postgres,
             streams,
             servers,
+            tls: prepared.tls,
             zones,
             snapshots: Snapshots::new(prepared.directory.join("snapshots")),
             directory: prepared.directory,
