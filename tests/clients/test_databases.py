@@ -2,13 +2,18 @@
 servers are PostgreSQL's own; nothing of them is left when the Region ends."""
 
 import os
+import pathlib
+import shlex
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
 
+import lab
 import psycopg
 from botocore.exceptions import ClientError
 from databases import (
@@ -299,9 +304,11 @@ class Restarts(unittest.TestCase):
         self.assertEqual(again["DbiResourceId"], self.orders["DbiResourceId"])
         eventually(lambda: OneRegion.reached(self, again), 30)
         self.assertEqual(value(again, "select count(*) from kept"), 1000)
-        log = (self.lab.data / "sites" / REGION / "log").read_text() \
-            if (self.lab.data / "sites" / REGION / "log").exists() else ""
-        self.assertNotIn(PASSWORD, log)
+        logs = [*self.lab.data.rglob("log"), *self.lab.data.rglob("log.old")]
+        self.assertGreater(len(logs), 1)
+        for log in logs:
+            self.assertNotIn(PASSWORD.encode(), log.read_bytes(), log)
+            self.assertNotIn(b"SCRAM-SHA-256$", log.read_bytes(), log)
 
     def test_a_region_that_is_killed_leaves_no_server_and_loses_no_acknowledged_row(self):
         with connect(self.orders) as connection:
@@ -338,13 +345,41 @@ class Restarts(unittest.TestCase):
         self.assertEqual(set(acknowledged) - kept, set())
 
 
-@unittest.skipUnless(shutil.which("unshare"), "NOT TESTED: no unshare")
-@unittest.skipUnless(POSTGRES, NOT_TESTED)
+def can_hide():
+    """May this process mount something over a directory, for itself alone?"""
+    tried = ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return shutil.which("unshare") and subprocess.run(tried, capture_output=True).returncode == 0
+
+
+# Starts a lab that doesn't see Debian's PostgreSQL; anything else is as ever.
+HIDING = """#!/bin/sh
+[ "$1" = up ] || exec {0} "$@"
+exec unshare --mount sh -c \
+    'mount -t tmpfs none /usr/lib/postgresql && exec "$0" "$@"' {0} "$@"
+"""
+
+
+@unittest.skipUnless(pathlib.Path("/usr/lib/postgresql").is_dir() and can_hide(),
+                     "NOT TESTED: only root can hide PostgreSQL from a process")
 class Missing(unittest.TestCase):
     """A machine without PostgreSQL."""
 
     def test_who_makes_an_instance_is_told_what_to_install(self):
-        self.skipTest("NOT TESTED: to be written with the executor")
+        folder = tempfile.TemporaryDirectory(prefix="causeway-hiding-")
+        self.addCleanup(folder.cleanup)
+        program = pathlib.Path(folder.name, "causeway")
+        program.write_text(HIDING.format(shlex.quote(lab.CAUSEWAY)))
+        program.chmod(0o755)
+        with unittest.mock.patch.object(lab, "CAUSEWAY", str(program)):
+            here = Lab("--delay-scale", "0", "--regions", REGION)
+            self.addCleanup(here.close)
+            client = here.client(REGION, "rds")
+            self.assertEqual(client.describe_db_instances()["DBInstances"], [])
+            with self.assertRaises(ClientError) as refused:
+                create(client, "orders")
+            self.assertIn("apt-get install postgresql", str(refused.exception))
+            self.assertLess(refused.exception.response["ResponseMetadata"]["HTTPStatusCode"], 500)
+            self.assertEqual(client.describe_db_instances()["DBInstances"], [])
 
 
 if __name__ == "__main__":

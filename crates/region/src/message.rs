@@ -489,6 +489,14 @@ mod tests {
                 number: 5,
                 answer: Answer::Bucket(None),
             },
+            Message::Question {
+                number: 6,
+                question: Question::Database(crate::databases::tests::leave()),
+            },
+            Message::Answer {
+                number: 6,
+                answer: Answer::Database(crate::databases::tests::left()),
+            },
         ]
     }
 

@@ -335,3 +335,6 @@ impl<E: Engine> Region<E> {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -10,6 +10,8 @@ use std::process::Command;
 
 use rustix::fs::{Gid, Uid, fchown};
 
+use crate::SocketOwner;
+
 /// The user that packages of PostgreSQL make.
 const NAME: &str = "postgres";
 
@@ -43,6 +45,14 @@ impl Account {
             user,
             group,
             switch: true,
+        })
+    }
+
+    /// Whom a socket must belong to that this user is to connect to; `None`: it needs no change.
+    pub(super) fn socket_owner(&self) -> Option<SocketOwner> {
+        self.switch.then_some(SocketOwner {
+            user: self.user,
+            group: self.group,
         })
     }
 

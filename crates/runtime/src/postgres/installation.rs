@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::account::Account;
 use super::error::{PostgresError, PostgresMissing};
+use crate::SocketOwner;
 use crate::process::{Exit, ProcessGroup};
 
 /// The one major version: roles' powers, on which the guard of `roles` rests, differ in others.
@@ -78,6 +79,12 @@ impl Postgres {
     /// Its version, as `15.14`.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Whom a socket must belong to that a server here is to connect to; `None`: this process's
+    /// own user, who runs them.
+    pub fn socket_owner(&self) -> Option<SocketOwner> {
+        self.account.socket_owner()
     }
 
     pub(super) fn account(&self) -> &Account {

@@ -2,22 +2,24 @@
 //! carried out, and looks again. Nothing is remembered that could be seen: a process that dies at
 //! any moment goes on from what is on disk. A step that takes long holds up nobody else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use databases::catalogue;
-use databases::model::{Instance, Power, ResourceId};
+use databases::model::{Instance, ResourceId};
 use databases::plan::{
-    FailureKind, Home, Next, Observed, Role, ServerSeen, Step, StepFailure, StepKind, Upstream,
-    Wanted, next_step,
+    FailureKind, Home, Next, Observed, Role, ServerSeen, Step, StepFailure, StepKind, Wanted,
+    next_step,
 };
-use runtime::StreamPort;
 use runtime::postgres::{HomeState, Server, Stop};
-use types::{Environment, Monotonic, Now, Span};
+use runtime::{StreamPort, SystemEnvironment};
+use tokio::sync::watch;
+use types::{Environment, Monotonic, Now, Span, ZoneLetter};
 
 use super::Around;
 use super::door::Door;
-use super::servers::{Look, Seen, away};
+use super::servers::{Look, Seen};
 use super::steps::Failed;
 
 /// Between two looks at a primary that nothing happens to.
@@ -35,19 +37,25 @@ const HEARTBEAT: Span = Span::milliseconds(100);
 /// A server that ends by itself within this time counts as one that couldn't be started.
 const SOON: Span = Span::seconds(60);
 
+/// Between two questions to the source of a standby that receives nothing.
+const ASK_SOURCE: Span = Span::seconds(2);
+
+/// Between two looks whether an instance that is being made is to be deleted.
+const LOOK_FOR_DELETION: Span = Span::milliseconds(500);
+
 /// How long a server may take to say how it is.
-const OBSERVE_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+const OBSERVE_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a server may take to stop in order when its process ends: the supervisor gives a site
 /// 10 s in all.
-const FAREWELL_WAIT: std::time::Duration = std::time::Duration::from_secs(7);
+const FAREWELL_WAIT: Duration = Duration::from_secs(7);
 
 /// A running server, and what it was told.
 pub(super) struct Running {
-    pub(super) server: Server,
+    pub(super) server: Arc<Server>,
     pub(super) generation: u64,
     pub(super) settings: databases::plan::Settings,
-    pub(super) awaits_restart: std::collections::BTreeSet<String>,
+    pub(super) awaits_restart: BTreeSet<String>,
     pub(super) master_set: Option<u64>,
     /// Of a standby: the link's end that its WAL comes through; none where its source is here.
     pub(super) port: Option<StreamPort>,
@@ -66,15 +74,10 @@ pub(super) struct Keeper {
     /// The last failure of each kind of step.
     failures: BTreeMap<StepKind, StepFailure>,
     door: Door,
+    closing: watch::Receiver<bool>,
+    zones: watch::Receiver<BTreeSet<ZoneLetter>>,
     /// Not before then is leave asked for again.
     ask_again: Monotonic,
-}
-
-/// Whom a standby that runs is to follow and doesn't yet.
-pub(super) fn followed(wanted: &Wanted, running: Option<&Running>) -> Option<Upstream> {
-    let running = running.filter(|running| running.reached.is_none())?;
-    wanted.instance.follows()?;
-    running.settings.upstream.clone()
 }
 
 /// Why a keeper stops what it is at.
@@ -92,7 +95,9 @@ impl Keeper {
     /// Of that instance.
     pub(super) fn new(around: Arc<Around>, id: ResourceId, seen: Arc<Seen>) -> Keeper {
         Keeper {
-            door: Door::new(seen.clone(), around.tls.clone()),
+            door: Door::new(around.clone(), id.clone(), seen.clone()),
+            closing: around.closing.clone(),
+            zones: around.zones.subscribe(),
             around,
             id,
             seen,
@@ -105,7 +110,7 @@ impl Keeper {
     /// Until the instance is gone or the process ends.
     pub(super) async fn run(mut self) {
         loop {
-            if *self.around.closing.borrow() {
+            if *self.closing.borrow_and_update() {
                 return self.close().await;
             }
             let view = self.around.region.regional_view();
@@ -122,7 +127,8 @@ impl Keeper {
                     continue;
                 }
             };
-            if !self.around.zones.is_up(wanted.instance.zone.letter) {
+            let zone = wanted.instance.zone.letter;
+            if self.zones.borrow_and_update().contains(&zone) {
                 self.fall();
                 self.wait(self.now().monotonic + LOOK_AT_NOTHING, false)
                     .await;
@@ -136,14 +142,14 @@ impl Keeper {
     async fn turn(&mut self, wanted: &Wanted) {
         self.door.open(&wanted.instance);
         let observed = self.observe(wanted).await;
-        self.show(wanted, &observed, None);
+        self.show(&observed, None);
         self.attach(wanted, &observed).await;
         let now = self.now();
         let has_replicas = !wanted.instance.replicas.is_empty();
         let is_standby = wanted.instance.source.is_some();
         match next_step(wanted, &observed, now) {
             Next::Step(step) => {
-                self.show(wanted, &observed, Some(step.kind()));
+                self.show(&observed, Some(step.kind()));
                 self.carry_out(wanted, step).await;
             }
             Next::WaitUntil(at) => self.wait(at, has_replicas).await,
@@ -224,8 +230,7 @@ impl Keeper {
     }
 
     /// Tells everybody else how it stands.
-    fn show(&self, wanted: &Wanted, observed: &Observed, doing: Option<StepKind>) {
-        let answers = observed.server.as_ref().is_some_and(|it| it.role.is_some());
+    fn show(&self, observed: &Observed, doing: Option<StepKind>) {
         let mut state = self.seen.state();
         state.connections = self.door.connections();
         state.trouble = self.door.trouble().or_else(|| {
@@ -238,16 +243,6 @@ impl Keeper {
         });
         state.standing.observed = observed.clone();
         state.standing.doing = doing;
-        state.backend = match (answers, doing) {
-            (_, Some(StepKind::Stop)) => away("the database system is shutting down"),
-            (true, _) => runtime::Backend::Server {
-                socket: self.seen.socket(),
-            },
-            (false, _) => away(match wanted.instance.power {
-                Power::Stopped => "the DB instance is stopped",
-                Power::Running => "the database system is starting up",
-            }),
-        };
     }
 
     fn trouble(&self, trouble: &str) {
@@ -268,21 +263,23 @@ impl Keeper {
         state.connections = 0;
         state.standing.observed.server = None;
         state.standing.doing = None;
-        state.backend = away("the zone of this DB instance is down");
         state.trouble = Some("its zone is down".to_owned());
     }
 
     /// Carries out a step unless something comes between.
     async fn carry_out(&mut self, wanted: &Wanted, step: Step) {
-        let around = self.around.clone();
-        let (zone, id) = (wanted.instance.zone.letter, self.id.clone());
+        let stops = Stops::of(self, wanted);
         let is_making = matches!(step, Step::Make { .. } | Step::Copy(_) | Step::Restore(_));
-        let beats = wanted.instance.replicas.len();
-        tracing::debug!(instance = %id, kind = ?step.kind(), "a step");
+        let has_replicas = !wanted.instance.replicas.is_empty();
+        let server = self.running.as_ref().map(|running| running.server.clone());
+        // Whoever stops a server has it for himself.
+        let server = server.filter(|_| has_replicas && step != Step::Stop);
+        tracing::debug!(instance = %self.id, kind = ?step.kind(), "a step");
         let outcome = tokio::select! {
             outcome = super::steps::carry_out(self, wanted, &step) => outcome,
-            why = interruption(&around, zone, &id, is_making && beats == 0) => {
-                tracing::info!(instance = %id, kind = ?step.kind(), ?why, "a step was let go");
+            () = beat(server, stops.around.environment.clone()) => unreachable!("it never ends"),
+            why = stops.interruption(is_making) => {
+                tracing::info!(instance = %stops.id, kind = ?step.kind(), ?why, "let go of a step");
                 return;
             }
         };
@@ -322,52 +319,52 @@ impl Keeper {
         }
     }
 
-    /// Has a standby that runs follow its source, once that gives leave.
+    /// Has a standby that runs and receives nothing follow its source, once that gives leave; and
+    /// learns whether there still is one.
     async fn attach(&mut self, wanted: &Wanted, observed: &Observed) {
-        let is_standby = observed
-            .server
-            .as_ref()
-            .is_some_and(|it| it.role == Some(Role::Standby));
-        let is_alone = followed(wanted, self.running.as_ref()).is_some();
+        let is_idle = |it: &ServerSeen| it.role == Some(Role::Standby) && !it.receives;
+        let followed = self.running.as_ref().and_then(|running| {
+            wanted.instance.follows()?;
+            running.settings.upstream.clone()
+        });
         let now = self.now().monotonic;
-        if !is_standby || !is_alone || now < self.ask_again {
+        let (Some(followed), true) = (followed, observed.server.as_ref().is_some_and(is_idle))
+        else {
+            self.seen.state().standing.source_gone = false;
+            return;
+        };
+        if now < self.ask_again {
             return;
         }
-        self.ask_again = now + LOOK_AT_PRIMARY;
-        let outcome = super::steps::attach(self, wanted).await;
-        if let Err(Failed { kind, reason }) = outcome {
+        self.ask_again = now + ASK_SOURCE;
+        let stops = Stops::of(self, wanted);
+        let outcome = tokio::select! {
+            outcome = super::steps::attach(self, &followed) => outcome,
+            _ = stops.interruption(true) => return,
+        };
+        let is_gone = matches!(&outcome, Err(failed) if failed.kind == FailureKind::SourceGone);
+        if let Err(Failed { reason, .. }) = outcome {
             tracing::debug!(instance = %self.id, reason, "no leave to follow the source");
-            let is_gone = kind == FailureKind::SourceGone;
-            if is_gone {
-                self.ask_again = now + Span::seconds(30);
-            }
-            self.seen.state().standing.source_gone = is_gone;
         }
+        self.seen.state().standing.source_gone = is_gone;
     }
 
     /// Until that time, or until something changes; the server's heart beats meanwhile if it has
     /// replicas.
     async fn wait(&mut self, at: Monotonic, has_replicas: bool) {
         let environment = self.around.environment.clone();
-        let mut closing = self.around.closing.clone();
-        let mut zones = self.around.zones.subscribe();
-        zones.mark_unchanged();
-        let seen = self.seen.clone();
-        let beats = async {
-            if let (Some(running), true) = (&self.running, has_replicas) {
-                beat(&running.server, &*environment).await;
-            }
-            std::future::pending::<()>().await;
-        };
+        let (mut closing, mut zones) = (self.closing.clone(), self.zones.clone());
+        let server = self.running.as_ref().map(|running| running.server.clone());
+        let beats = beat(server.clone().filter(|_| has_replicas), environment.clone());
         let ended = async {
-            match &self.running {
-                Some(running) => running.server.ended().await,
+            match &server {
+                Some(server) => server.ended().await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             () = environment.sleep_until(at) => {}
-            () = seen.wake.notified() => {}
+            () = self.seen.wake.notified() => {}
             () = ended => {}
             () = beats => {}
             _ = closing.changed() => {}
@@ -377,9 +374,10 @@ impl Keeper {
 
     /// Stops the server in order, if it can be done in time.
     async fn close(mut self) {
-        self.seen.state().backend = away("the database system is shutting down");
-        if let Some(running) = self.running.take() {
-            let stopped = running.server.stop(Stop::Fast);
+        self.seen.state().standing.observed.server = None;
+        let server = self.running.take().map(|running| running.server);
+        if let Some(server) = server.and_then(Arc::into_inner) {
+            let stopped = server.stop(Stop::Fast);
             match runtime::within(FAREWELL_WAIT, stopped).await {
                 Some(Ok(())) => {}
                 Some(Err(cause)) => {
@@ -396,52 +394,68 @@ impl Keeper {
     }
 }
 
-/// Writes heartbeats until one fails: then the server is looked at anyway.
-async fn beat(server: &Server, environment: &dyn Environment) {
+/// Writes a server's heartbeats; without a server it does nothing. It never ends.
+async fn beat(server: Option<Arc<Server>>, environment: Arc<SystemEnvironment>) {
+    let Some(server) = server else {
+        return std::future::pending().await;
+    };
     loop {
         let now = environment.now();
         if let Err(cause) = server.beat(now.wall).await {
             tracing::debug!(%cause, "a heartbeat wasn't written");
-            return;
         }
         environment.sleep_until(now.monotonic + HEARTBEAT).await;
     }
 }
 
-/// Ends when a step of that instance is to be let go.
-async fn interruption(
-    around: &Around,
-    zone: types::ZoneLetter,
-    id: &ResourceId,
-    is_making: bool,
-) -> Interruption {
-    let mut closing = around.closing.clone();
-    let mut zones = around.zones.subscribe();
-    loop {
-        if *closing.borrow_and_update() {
-            return Interruption::Closing;
-        }
-        if zones.borrow_and_update().contains(&zone) {
-            return Interruption::ZoneDown;
-        }
-        if is_making && is_deleted(around, id) {
-            return Interruption::Deleted;
-        }
-        let soon = around.environment.now().monotonic + Span::milliseconds(500);
-        tokio::select! {
-            () = around.environment.sleep_until(soon) => {}
-            _ = closing.changed() => {}
-            _ = zones.changed() => {}
-        }
-    }
+/// What a step of an instance is let go for.
+struct Stops {
+    around: Arc<Around>,
+    id: ResourceId,
+    zone: ZoneLetter,
+    closing: watch::Receiver<bool>,
+    zones: watch::Receiver<BTreeSet<ZoneLetter>>,
 }
 
-fn is_deleted(around: &Around, id: &ResourceId) -> bool {
-    let view = around.region.regional_view();
-    let found = catalogue::instance(&*view, id);
-    match found {
-        Ok(Some((_, Instance { deletion, .. }))) => deletion.is_some(),
-        Ok(None) => true,
-        Err(_) => false,
+impl Stops {
+    fn of(keeper: &Keeper, wanted: &Wanted) -> Stops {
+        Stops {
+            around: keeper.around.clone(),
+            id: keeper.id.clone(),
+            zone: wanted.instance.zone.letter,
+            closing: keeper.closing.clone(),
+            zones: keeper.zones.clone(),
+        }
+    }
+
+    /// Ends when a step is to be let go; for the instance's deletion only where `is_making`.
+    async fn interruption(&self, is_making: bool) -> Interruption {
+        let (mut closing, mut zones) = (self.closing.clone(), self.zones.clone());
+        loop {
+            if *closing.borrow_and_update() {
+                return Interruption::Closing;
+            }
+            if zones.borrow_and_update().contains(&self.zone) {
+                return Interruption::ZoneDown;
+            }
+            if is_making && self.is_deleted() {
+                return Interruption::Deleted;
+            }
+            let soon = self.around.environment.now().monotonic + LOOK_FOR_DELETION;
+            tokio::select! {
+                () = self.around.environment.sleep_until(soon) => {}
+                _ = closing.changed() => {}
+                _ = zones.changed() => {}
+            }
+        }
+    }
+
+    fn is_deleted(&self) -> bool {
+        let view = self.around.region.regional_view();
+        match catalogue::instance(&*view, &self.id) {
+            Ok(Some((_, Instance { deletion, .. }))) => deletion.is_some(),
+            Ok(None) => true,
+            Err(_) => false,
+        }
     }
 }

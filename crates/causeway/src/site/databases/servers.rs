@@ -1,5 +1,5 @@
-//! The servers of this process, as everybody but their keepers sees them: how each stands, where a
-//! connection that begins now goes, and which peer may have which stream. It starts and stops none.
+//! The servers of this process, as everybody but their keepers sees them: how each stands. It starts
+//! and stops none.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,14 +10,9 @@ use databases::plan::Observed;
 use databases::{ServerView, Standing};
 use region::DatabaseServers;
 use runtime::postgres::{Observation, ServerHome};
-use runtime::{Away, Backend, EndpointDirectory};
 use tokio::sync::Notify;
 use types::{Monotonic, Timestamp};
 use zeroize::Zeroizing;
-
-/// PostgreSQL's code for a server that can't be connected to now: drivers try again (PostgreSQL's
-/// documentation, appendix A, class 57).
-const CANNOT_CONNECT_NOW: [u8; 5] = *b"57P03";
 
 /// All of them.
 #[derive(Default)]
@@ -38,7 +33,6 @@ pub(super) struct Seen {
 /// What was seen.
 pub(super) struct State {
     pub(super) standing: Standing,
-    pub(super) backend: Backend,
     /// What its server said last, and when; none while it has none that answers.
     pub(super) look: Option<Look>,
     /// Sessions through the endpoint now.
@@ -68,7 +62,6 @@ impl Servers {
                         doing: None,
                         source_gone: false,
                     },
-                    backend: away("the database system is starting up"),
                     look: None,
                     connections: 0,
                     trouble: None,
@@ -135,23 +128,6 @@ impl Seen {
     pub(super) fn socket(&self) -> PathBuf {
         self.home.socket_directory().join(".s.PGSQL.5432")
     }
-}
-
-/// What is behind an instance's endpoint.
-pub(super) struct Behind(pub(super) Arc<Seen>);
-
-impl EndpointDirectory for Behind {
-    fn backend(&self) -> Backend {
-        self.0.state().backend.clone()
-    }
-}
-
-/// Nothing is behind it, for that reason.
-pub(super) fn away(message: &str) -> Backend {
-    Backend::Away(Away {
-        sqlstate: CANNOT_CONNECT_NOW,
-        message: message.to_owned(),
-    })
 }
 
 /// A panic elsewhere while the lock was held leaves plain data: it is still good to use.

@@ -3,20 +3,23 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use databases::model::SnapshotId;
 use databases::plan::{FailureKind, Settings, Step, Upstream as Followed, Wanted};
-use region::{LeaveError, LeaveRequest};
+use region::{DatabaseServers, LeaveError, LeaveRequest};
 use runtime::StreamPort;
 use runtime::postgres::{
     NewServer, Postgres, PostgresError, ServerSettings, Stop, Upstream as Reached,
 };
 use types::Environment;
+use zeroize::Zeroizing;
 
 use super::keeper::{Keeper, Running};
 
 /// How long a step that only asks the server something may take.
-const ASK_WAIT: std::time::Duration = std::time::Duration::from_secs(90);
+const ASK_WAIT: Duration = Duration::from_secs(90);
 
 /// A step failed.
 pub(super) struct Failed {
@@ -71,10 +74,13 @@ pub(super) async fn carry_out(
             generation,
             settings,
         } => start(keeper, wanted, *generation, settings).await,
-        Step::Stop => match keeper.running.take() {
-            Some(running) => Ok(running.server.stop(Stop::Fast).await?),
-            None => Ok(()),
-        },
+        Step::Stop => {
+            let server = keeper.running.take().map(|running| running.server);
+            match server.and_then(Arc::into_inner) {
+                Some(server) => Ok(server.stop(Stop::Fast).await?),
+                None => Ok(()),
+            }
+        }
         Step::TakeSnapshot(id) => take_snapshot(keeper, id).await,
         Step::DiscardSnapshot(id) => Ok(keeper.around.snapshots.remove(id)?),
         Step::Record(record) => {
@@ -175,7 +181,7 @@ async fn start(
     let at = keeper.around.environment.now().monotonic;
     tracing::info!(instance = %wanted.instance.arn, generation, "a database server runs");
     keeper.running = Some(Running {
-        server,
+        server: Arc::new(server),
         generation,
         settings: settings.clone(),
         awaits_restart: Default::default(),
@@ -187,12 +193,14 @@ async fn start(
     Ok(())
 }
 
-/// Tells a standby that runs by itself whom to follow.
-pub(super) async fn attach(keeper: &mut Keeper, wanted: &Wanted) -> Result<(), Failed> {
-    let Some(followed) = super::keeper::followed(wanted, keeper.running.as_ref()) else {
-        return Ok(());
-    };
-    let way = way(keeper, &followed).await?;
+/// Tells a standby that runs by itself whom to follow; of one that was told, whether its source is
+/// still there.
+pub(super) async fn attach(keeper: &mut Keeper, followed: &Followed) -> Result<(), Failed> {
+    let is_told = |running: &Running| running.reached.is_some();
+    if keeper.running.as_ref().is_some_and(is_told) {
+        return leave(keeper, followed).await.map(drop);
+    }
+    let way = way(keeper, followed).await?;
     let Some(running) = keeper.running.as_mut() else {
         return Ok(());
     };
@@ -206,30 +214,48 @@ pub(super) async fn attach(keeper: &mut Keeper, wanted: &Wanted) -> Result<(), F
     Ok(())
 }
 
-/// How the source is reached: its own socket if it is here; else the link's end of a stream to it,
-/// and a password for which its Region is asked.
+/// How the source is reached: its own socket if it is here, else the link's end of a stream to it.
 async fn way(keeper: &Keeper, followed: &Followed) -> Result<Way, Failed> {
     let around = &keeper.around;
-    let gone = |why: String| Failed::new(FailureKind::SourceGone, why);
-    let not_now = |why: String| Failed::new(FailureKind::Source, why);
-    let (slot, application_name) = (followed.slot.clone(), followed.application_name.clone());
+    let password = leave(keeper, followed).await?;
+    let reached = |socket_directory| Reached {
+        socket_directory,
+        slot: followed.slot.clone(),
+        password,
+        application_name: followed.application_name.clone(),
+    };
+    let region = followed.source.region;
+    if region == around.region.name() {
+        let source = around.servers.find(&followed.source_id).ok_or_else(gone)?;
+        return Ok(Way {
+            upstream: reached(source.home.socket_directory().to_owned()),
+            port: None,
+        });
+    }
+    let site = around.deployment.id_of(region).ok_or_else(gone)?;
+    let owner = postgres(keeper)?.socket_owner();
+    let directory = stream_directory(keeper);
+    let target = &followed.source_id.0;
+    let port = around.streams.listen(site, target, &directory, owner);
+    let port = port.map_err(|cause| Failed::new(FailureKind::Other, cause))?;
+    Ok(Way {
+        upstream: reached(directory),
+        port: Some(port),
+    })
+}
+
+/// What a replica logs in to its source with: read if the source is here, else its Region is asked.
+pub(super) async fn leave(
+    keeper: &Keeper,
+    followed: &Followed,
+) -> Result<Zeroizing<String>, Failed> {
+    let around = &keeper.around;
     if followed.source.region == around.region.name() {
-        let source = around.servers.find(&followed.source_id);
-        let source = source.ok_or_else(|| gone("its source is gone".to_owned()))?;
-        let password = region::DatabaseServers::replication_password(
-            &*around.servers,
-            &followed.source_id,
-            &slot,
-        );
-        let password = password.ok_or_else(|| not_now("its source isn't ready".to_owned()))?;
-        let upstream = Reached {
-            socket_directory: source.home.socket_directory().to_owned(),
-            slot,
-            password,
-            application_name,
-        };
-        let port = None;
-        return Ok(Way { upstream, port });
+        around.servers.find(&followed.source_id).ok_or_else(gone)?;
+        let (source, slot) = (&followed.source_id, &followed.slot);
+        let password = around.servers.replication_password(source, slot);
+        let not_ready = || Failed::new(FailureKind::Source, "its source isn't ready");
+        return password.ok_or_else(not_ready);
     }
     let request = LeaveRequest {
         source: followed.source.clone(),
@@ -238,25 +264,14 @@ async fn way(keeper: &Keeper, followed: &Followed) -> Result<Way, Failed> {
     };
     let leave = around.region.database_leave(request).await;
     let leave = leave.map_err(|cause| match cause {
-        LeaveError::Gone(why) => gone(why),
-        LeaveError::NotNow(why) => not_now(why),
+        LeaveError::Gone(why) => Failed::new(FailureKind::SourceGone, why),
+        LeaveError::NotNow(why) => Failed::new(FailureKind::Source, why),
     })?;
-    let site = around.deployment.id_of(followed.source.region);
-    let site = site.ok_or_else(|| gone(format!("{} is no Region here", followed.source.region)))?;
-    let owner = postgres(keeper)?.socket_owner();
-    let directory = stream_directory(keeper);
-    let port = around
-        .streams
-        .listen(site, &followed.source_id.0, &directory, owner)
-        .map_err(|cause| Failed::new(FailureKind::Other, cause))?;
-    let upstream = Reached {
-        socket_directory: directory,
-        slot,
-        password: leave.password.0,
-        application_name,
-    };
-    let port = Some(port);
-    Ok(Way { upstream, port })
+    Ok(leave.password.0)
+}
+
+fn gone() -> Failed {
+    Failed::new(FailureKind::SourceGone, "its source is gone")
 }
 
 /// Where the link's end is that a standby's WAL comes through: beside its home.
@@ -305,7 +320,7 @@ async fn take_snapshot(keeper: &Keeper, id: &SnapshotId) -> Result<(), Failed> {
     let around = &keeper.around;
     around.snapshots.prepare()?;
     let _turn = around.makers.acquire().await;
-    let server = keeper.running.as_ref().map(|running| &running.server);
+    let server = keeper.running.as_ref().map(|running| &*running.server);
     let to = around.snapshots.unfinished(id);
     let size = postgres(keeper)?
         .snapshot(&keeper.seen.home, server, &to)
