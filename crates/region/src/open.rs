@@ -173,7 +173,7 @@ impl<E: Engine> Region<E> {
             verifier: Verifier::new(),
             admission,
             asking,
-            peers: open_peers(&snapshot, &config.deployment, &ports, log).await?,
+            peers: open_peers(&snapshot, &config.deployment, &ports, (log, &environment)).await?,
             trimmed: Mutex::new(trimmed),
             planted: config.planted,
             failure: Mutex::default(),
@@ -345,7 +345,7 @@ async fn open_peers<S: Snapshot>(
     snapshot: &S,
     deployment: &Deployment,
     ports: &BTreeMap<SiteId, Arc<Port>>,
-    log: LogId,
+    (log, environment): (LogId, &Arc<dyn Environment>),
 ) -> Result<BTreeMap<SiteId, Arc<Peer>>, OpenError> {
     let mut peers = BTreeMap::new();
     for (site, port) in ports {
@@ -364,7 +364,13 @@ async fn open_peers<S: Snapshot>(
         };
         peers.insert(
             site.id,
-            Arc::new(Peer::new(site, port.clone(), log, cursor)),
+            Arc::new(Peer::new(
+                site,
+                port.clone(),
+                log,
+                cursor,
+                environment.clone(),
+            )),
         );
     }
     Ok(peers)

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use council::CouncilDriver;
 use event_listener::Event;
 use identity::{Bootstrap, Sealer};
-use link::{Admission, Class, Delivery, Lane, Plain, Service};
+use link::{Admission, Class, Delivery, Lane, Plain, Service, StreamExchange};
 use objects::Objects;
 use objects::notify::EventTeller;
 use s3::S3Service;
@@ -33,6 +33,9 @@ pub(crate) const TABLES: u8 = 1;
 
 /// The tag of objects on envelopes.
 pub(crate) const OBJECTS: u8 = 2;
+
+/// The tag of databases on envelopes.
+pub(crate) const DATABASES: u8 = 5;
 
 /// A task that runs as long as its Region.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -101,6 +104,7 @@ impl<E: Engine> Region<E> {
                 tasks.push(Box::pin(self.clone().apply(peer.clone())));
                 tasks.push(Box::pin(self.clone().ship_objects(peer.clone())));
                 tasks.push(Box::pin(self.clone().receive_objects(peer.clone())));
+                tasks.push(Box::pin(self.clone().ship_streams(peer.clone())));
             }
         }
         tasks
@@ -129,6 +133,13 @@ impl<E: Engine> Region<E> {
     /// Its routing state, its health checks, and what it knows of the edges.
     pub fn steering(&self) -> &Arc<Steering<E>> {
         &self.steering
+    }
+
+    /// Its streams with each other Region: what drives local connections opens and takes them.
+    pub fn streams(&self) -> BTreeMap<SiteId, Arc<StreamExchange>> {
+        let regions = self.peers.iter().filter(|(_, peer)| peer.is_region());
+        let streams = regions.map(|(site, peer)| (*site, peer.streams.clone()));
+        streams.collect()
     }
 
     /// Ends when the Region can't go on, with the reason: the process must end then, since what
@@ -186,6 +197,7 @@ impl<E: Engine> Region<E> {
             if health.has_changed(&peer.port) {
                 self.steering.look_at_links();
             }
+            peer.streams.follow(&peer.port);
             let current = peer.port.generation(Class::Data);
             if peer.port.is_connected(Lane::Changes) && generation != Some(current) {
                 generation = Some(current);
@@ -201,6 +213,14 @@ impl<E: Engine> Region<E> {
             }
             bell.await;
         }
+    }
+
+    /// Sends what streams have to say to a peer, as the link takes it.
+    async fn ship_streams(self: Arc<Self>, peer: Arc<Peer>) {
+        let shipped = peer
+            .streams
+            .ship(&peer.port, &self.admission, Service(DATABASES));
+        shipped.await;
     }
 
     fn reconnected(&self, peer: &Peer) {
@@ -230,6 +250,11 @@ impl<E: Engine> Region<E> {
         }
         if lane == Lane::Objects && service == Service(OBJECTS) && peer.is_region() {
             peer.objects.push(payload, receipt);
+            return;
+        }
+        if lane == Lane::Stream && service == Service(DATABASES) && peer.is_region() {
+            peer.streams.receive(payload);
+            peer.port.consumed(now.monotonic, receipt);
             return;
         }
         if lane == Lane::Health && service != REGION_SERVICE {
