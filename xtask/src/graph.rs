@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("routing", &["types", "aws"]),
     ("accelerator", &["types", "aws"]),
     ("balancer", &["types", "aws"]),
+    ("databases", &["types", "aws"]),
     ("ec2", &["types", "aws"]),
     ("gameday", &["types"]),
     (
@@ -135,6 +136,7 @@ const SERVICES: &[&str] = &[
     "routing",
     "accelerator",
     "balancer",
+    "databases",
     "ec2",
 ];
 
