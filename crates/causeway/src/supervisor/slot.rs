@@ -1,6 +1,7 @@
 //! One site as its supervisor sees it: its process, what was done to it, and the way from the
 //! one state to the other.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
