@@ -251,37 +251,3 @@ async fn cancel(connection: &str) {
     );
     assert!(begun.elapsed() < Duration::from_secs(50));
 }
-
-/// Figures of pgbench's, directly and through an endpoint.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "measures: run it alone, with --nocapture"]
-async fn pgbench_directly_and_through_an_endpoint() {
-    let Some(server) = tokio::task::spawn_blocking(server).await.unwrap() else {
-        return;
-    };
-    let (_endpoint, through) = endpoint(&server, None);
-    let directory = server.directory.path().display();
-    let direct = format!("host={directory} dbname=postgres user=alice");
-    let (done, said) = client("pgbench", direct.clone(), &["-i", "-q", "-s", "2"]).await;
-    assert!(done, "{said}");
-    let kinds = [
-        ("one client, select", vec!["-n", "-S", "-c", "1", "-T", "5"]),
-        (
-            "8 clients, TPC-B-like",
-            vec!["-n", "-c", "8", "-j", "2", "-T", "5"],
-        ),
-    ];
-    for (kind, arguments) in kinds {
-        for _ in 0..3 {
-            for (way, connection) in [("direct", &direct), ("endpoint", &through)] {
-                let (done, said) = client("pgbench", connection.clone(), &arguments).await;
-                assert!(done, "{said}");
-                let figures = said
-                    .lines()
-                    .filter(|line| line.starts_with("tps") || line.starts_with("latency average"));
-                let figures: Vec<_> = figures.collect();
-                println!("{kind}, {way}: {}", figures.join("; "));
-            }
-        }
-    }
-}

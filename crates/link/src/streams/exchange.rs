@@ -16,7 +16,8 @@ use event_listener::{Event, EventListener};
 use types::{Environment, Monotonic, SiteName};
 
 use super::message::{StreamId, StreamReset};
-use super::multiplexer::{LinkStanding, Multiplexer, OpenStreamError, StreamCounts, StreamMessage};
+use super::multiplexer::{Multiplexer, StreamMessage};
+use super::standing::{LinkStanding, OpenStreamError, StreamCounts};
 use super::stream::StreamRead;
 use crate::{Admission, Lane, Plain, Port, PortError, QUEUE_BYTES, SendError, Service};
 
@@ -292,8 +293,7 @@ impl StreamEnd {
     pub async fn read(&self) -> Result<Option<Bytes>, StreamReset> {
         loop {
             let bell = self.bell.listen();
-            let now = self.exchange.now();
-            let read = |multiplexer: &mut Multiplexer| multiplexer.read(now, self.id);
+            let read = |multiplexer: &mut Multiplexer| multiplexer.read(self.id);
             match self.exchange.change(read)? {
                 StreamRead::Bytes(bytes) => return Ok(Some(bytes)),
                 StreamRead::End => return Ok(None),

@@ -100,7 +100,12 @@ pub(crate) enum Said {
     /// It begins; each end may send `FIRST_WINDOW` bytes without being asked.
     Open { target: String },
     /// Bytes, the first of which is the stream's byte of that number, counted from 0.
-    Data { offset: u64, bytes: Bytes },
+    /// With them its sender's credit may be used up (`is_held`).
+    Data {
+        offset: u64,
+        is_held: bool,
+        bytes: Bytes,
+    },
     /// The receiver may send up to byte `total`. As it is also said when nothing else is, it has
     /// where its sender's own direction stands: so the loss of a last message shows.
     Credit {
@@ -152,7 +157,7 @@ pub(crate) fn is_target(target: &str) -> bool {
 pub(crate) fn encode(id: StreamId, said: &Said) -> Bytes {
     let length = match said {
         Said::Open { target } => target.len(),
-        Said::Data { bytes, .. } => 8 + bytes.len(),
+        Said::Data { bytes, .. } => 9 + bytes.len(),
         Said::Credit { .. } | Said::Finish { .. } | Said::Reset { .. } => 17,
     };
     let mut out = BytesMut::with_capacity(HEAD + length);
@@ -169,8 +174,13 @@ pub(crate) fn encode(id: StreamId, said: &Said) -> Bytes {
     out.put_u64(id.number);
     match said {
         Said::Open { target } => out.put_slice(target.as_bytes()),
-        Said::Data { offset, bytes } => {
+        Said::Data {
+            offset,
+            is_held,
+            bytes,
+        } => {
             out.put_u64(*offset);
+            out.put_u8(u8::from(*is_held));
             out.put_slice(bytes);
         }
         Said::Credit {
@@ -208,7 +218,7 @@ pub(crate) fn decode(mut bytes: Bytes) -> Result<(StreamId, Said), StreamMessage
     };
     let expected = match kind {
         kind::OPEN => None,
-        kind::DATA => (bytes.len() < 9).then_some(9),
+        kind::DATA => (bytes.len() < 10).then_some(10),
         kind::CREDIT => Some(17),
         kind::FINISH => Some(8),
         kind::RESET => Some(1),
@@ -221,10 +231,15 @@ pub(crate) fn decode(mut bytes: Bytes) -> Result<(StreamId, Said), StreamMessage
         kind::OPEN => open(bytes)?,
         kind::DATA => {
             let offset = bytes.get_u64();
+            let is_held = flag(&mut bytes)?;
             if bytes.len() > MAXIMUM_CHUNK {
                 return Err(StreamMessageError::Length);
             }
-            Said::Data { offset, bytes }
+            Said::Data {
+                offset,
+                is_held,
+                bytes,
+            }
         }
         kind::CREDIT => Said::Credit {
             total: bytes.get_u64(),
@@ -276,6 +291,7 @@ mod tests {
             },
             Said::Data {
                 offset: 258,
+                is_held: true,
                 bytes: Bytes::from_static(b"wal"),
             },
             Said::Credit {
@@ -307,7 +323,7 @@ mod tests {
         let head = [1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 9];
         let tails: [(u8, &[u8]); 5] = [
             (1, b"db-1"),
-            (2, &[0, 0, 0, 0, 0, 0, 1, 2, b'w', b'a', b'l']),
+            (2, &[0, 0, 0, 0, 0, 0, 1, 2, 1, b'w', b'a', b'l']),
             (3, &[0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 3, 1]),
             (4, &[0, 0, 0, 0, 0, 0, 1, 2]),
             (5, &[7]),
@@ -347,6 +363,7 @@ mod tests {
     fn what_breaks_a_limit_is_refused() {
         let nothing = Said::Data {
             offset: 0,
+            is_held: false,
             bytes: Bytes::new(),
         };
         assert_eq!(
@@ -355,6 +372,7 @@ mod tests {
         );
         let much = Said::Data {
             offset: 0,
+            is_held: false,
             bytes: Bytes::from(vec![0; MAXIMUM_CHUNK + 1]),
         };
         assert_eq!(decode(encode(ID, &much)), Err(StreamMessageError::Length));

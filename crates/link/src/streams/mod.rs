@@ -13,12 +13,11 @@
 mod exchange;
 mod message;
 mod multiplexer;
+mod standing;
 mod stream;
 
 pub use exchange::{StreamEnd, StreamExchange, StreamOffer};
 pub use message::{MAXIMUM_CHUNK, MAXIMUM_TARGET, StreamId, StreamMessageError, StreamReset};
-pub use multiplexer::{
-    KEEP_ALIVE, LinkStanding, MAXIMUM_STREAMS, Multiplexer, OpenStreamError, STREAM_SILENCE,
-    StreamCounts, StreamMessage,
-};
+pub use multiplexer::{KEEP_ALIVE, MAXIMUM_STREAMS, Multiplexer, STREAM_SILENCE, StreamMessage};
+pub use standing::{LinkStanding, OpenStreamError, StreamCounts};
 pub use stream::{FIRST_WINDOW, MAXIMUM_WINDOW, SEND_BUFFER, StreamRead, WINDOW_BUDGET};

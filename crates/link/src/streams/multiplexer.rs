@@ -8,6 +8,7 @@ use bytes::Bytes;
 use types::{Monotonic, Span};
 
 use super::message::{Said, StreamId, StreamMessageError, StreamReset, decode, encode, is_target};
+use super::standing::{LinkStanding, OpenStreamError, StreamCounts};
 use super::stream::{Stream, StreamRead, WINDOW_BUDGET};
 
 /// Streams that each end may have opened at once: 64.
@@ -22,19 +23,12 @@ pub const STREAM_SILENCE: Span = Span::seconds(10);
 /// Resets that wait to be told, at most. One that isn't told shows when the peer goes on.
 const MAXIMUM_OWED: usize = 256;
 
+/// Streams that came to both their ends and are remembered: what is still said of them is no
+/// stranger's.
+const REMEMBERED_COMPLETE: usize = 2 * MAXIMUM_STREAMS;
+
 /// Earlier incarnations of the peer that are remembered: what they opened is not opened again.
 const REMEMBERED: usize = 8;
-
-/// How the link stands: as its port says.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct LinkStanding {
-    /// `Port::generation` of the lane's class.
-    pub generation: u64,
-    /// Whether there is a connection for the lane.
-    pub is_connected: bool,
-    /// The round trip, while it is known.
-    pub round_trip: Span,
-}
 
 /// A message for the peer: the payload of an envelope of lane `stream`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,35 +38,6 @@ pub struct StreamMessage {
     /// The payload.
     pub payload: Bytes,
     pub(crate) stream: StreamId,
-}
-
-/// Why no stream was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum OpenStreamError {
-    /// There is no connection to the peer.
-    #[error("there is no connection to the peer")]
-    NotConnected,
-    /// As many are open as may be.
-    #[error("{MAXIMUM_STREAMS} streams to the peer are open already")]
-    TooMany,
-    /// The target is empty, or longer than `MAXIMUM_TARGET`.
-    #[error("a target has 1 to {} bytes", super::MAXIMUM_TARGET)]
-    Target,
-}
-
-/// What has happened with a peer's streams since the start.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct StreamCounts {
-    /// Streams that are known here now.
-    pub open: u64,
-    /// Streams that were opened here.
-    pub opened: u64,
-    /// Streams that the peer opened and this end offered to be taken.
-    pub offered: u64,
-    /// Streams that ended in disorder, whoever was the cause.
-    pub resets: u64,
-    /// Messages that couldn't be read.
-    pub unreadable: u64,
 }
 
 /// One end of all streams with one peer.
@@ -85,6 +50,7 @@ pub struct Multiplexer {
     retired: VecDeque<u64>,
     standing: Option<LinkStanding>,
     streams: BTreeMap<StreamId, Stream>,
+    complete: VecDeque<StreamId>,
     /// Whose turn it was.
     turn: Option<StreamId>,
     owed: VecDeque<(StreamId, String, StreamReset)>,
@@ -119,6 +85,7 @@ impl Multiplexer {
             retired: VecDeque::new(),
             standing: None,
             streams: BTreeMap::new(),
+            complete: VecDeque::new(),
             turn: None,
             owed: VecDeque::new(),
             offers: VecDeque::new(),
@@ -189,18 +156,17 @@ impl Multiplexer {
     ///
     /// # Errors
     /// The stream is over, and all that came of it was read.
-    pub fn read(&mut self, now: Monotonic, id: StreamId) -> Result<StreamRead, StreamReset> {
-        let round_trip = self.standing.unwrap_or_default().round_trip;
+    pub fn read(&mut self, id: StreamId) -> Result<StreamRead, StreamReset> {
         let stream = self.streams.get_mut(&id).ok_or(StreamReset::Unknown)?;
         let read = stream.receiving.pop();
         match (&read, stream.reset) {
             (StreamRead::Nothing, Some(reason)) => return Err(reason),
-            (StreamRead::Bytes(_), None) => {
-                if stream.receiving.grant(now, round_trip, &mut self.budget) {
-                    stream.owes_credit = true;
-                }
-            }
-            _ => {}
+            (_, Some(_)) => return Ok(read),
+            (_, None) => {}
+        }
+        let has_read = matches!(read, StreamRead::Bytes(_));
+        if has_read && stream.receiving.grant(&mut self.budget) {
+            stream.owes_credit = true;
         }
         Ok(read)
     }
@@ -255,7 +221,7 @@ impl Multiplexer {
             return Ok(());
         }
         let Some(stream) = self.streams.get_mut(&id) else {
-            if !matches!(said, Said::Reset { .. }) {
+            if !matches!(said, Said::Reset { .. }) && !self.complete.contains(&id) {
                 self.owe(id, String::new(), StreamReset::Unknown);
             }
             return Ok(());
@@ -489,6 +455,12 @@ impl Multiplexer {
     fn forget(&mut self, id: StreamId) {
         if let Some(gone) = self.streams.remove(&id) {
             self.budget += gone.receiving.borrowed();
+            if gone.is_complete() {
+                self.complete.push_back(id);
+                if self.complete.len() > REMEMBERED_COMPLETE {
+                    self.complete.pop_front();
+                }
+            }
             self.offers.retain(|(offered, _)| *offered != id);
         }
     }

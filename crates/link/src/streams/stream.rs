@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use types::{Monotonic, Span};
+use types::Monotonic;
 
 use super::message::{MAXIMUM_CHUNK, Said, StreamReset};
 
@@ -24,9 +24,6 @@ pub const SEND_BUFFER: usize = 256 << 10;
 
 /// Pieces shorter than this are joined: memory follows the bytes, however they are cut.
 const SMALL: usize = 4 << 10;
-
-/// A window that is used up within two round trips and this bounds the stream: it grows.
-const BUSY: Span = Span::milliseconds(20);
 
 /// What there is to read of a stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -83,8 +80,8 @@ pub(super) struct Receiving {
     read: u64,
     granted: u64,
     pub(super) window: u64,
-    /// When, and at which byte, it was begun to count how fast the window is used up.
-    mark: (Monotonic, u64),
+    /// What came last used its sender's credit up.
+    is_held: bool,
     /// Its end came.
     pub(super) is_finished: bool,
 }
@@ -107,7 +104,7 @@ impl Stream {
                 read: 0,
                 granted: FIRST_WINDOW,
                 window: FIRST_WINDOW,
-                mark: (now, 0),
+                is_held: false,
                 is_finished: false,
             },
             heard: now,
@@ -175,7 +172,11 @@ impl Stream {
         self.heard = now;
         let receiving = &mut self.receiving;
         match said {
-            Said::Data { offset, bytes } => receiving.push(offset, bytes),
+            Said::Data {
+                offset,
+                is_held,
+                bytes,
+            } => receiving.push(offset, is_held, bytes),
             Said::Finish { offset } => {
                 if receiving.is_finished || offset != receiving.received {
                     return Err(StreamReset::Sequence);
@@ -236,8 +237,11 @@ impl Sending {
         let offset = self.sent;
         if allowed > 0 {
             self.sent += allowed as u64;
-            let bytes = self.buffer.split_to(allowed).freeze();
-            return Some(Said::Data { offset, bytes });
+            return Some(Said::Data {
+                offset,
+                is_held: self.sent == self.credit,
+                bytes: self.buffer.split_to(allowed).freeze(),
+            });
         }
         if !self.has_next() {
             return None;
@@ -253,7 +257,7 @@ impl Receiving {
         self.received - self.read
     }
 
-    fn push(&mut self, offset: u64, bytes: Bytes) -> Result<(), StreamReset> {
+    fn push(&mut self, offset: u64, is_held: bool, bytes: Bytes) -> Result<(), StreamReset> {
         if self.is_finished || offset != self.received {
             return Err(StreamReset::Sequence);
         }
@@ -262,6 +266,7 @@ impl Receiving {
             return Err(StreamReset::Credit);
         }
         self.received = received;
+        self.is_held = is_held;
         if bytes.len() < SMALL {
             self.tail.extend_from_slice(&bytes);
             return Ok(());
@@ -285,21 +290,20 @@ impl Receiving {
         StreamRead::Bytes(piece)
     }
 
-    /// Grants what was read again, and more if the window is what bounds the stream: at most
-    /// `budget` more, which what it takes is taken from. Whether it is worth a message.
-    pub(super) fn grant(&mut self, now: Monotonic, round_trip: Span, budget: &mut u64) -> bool {
+    /// Grants what was read again, and twice the window if that is what bounds the stream: its
+    /// sender has used its credit up and its reader has read all that came. What a window gains is
+    /// taken from `budget`. Whether it is worth a message.
+    pub(super) fn grant(&mut self, budget: &mut u64) -> bool {
         if self.is_finished {
             return false;
         }
-        let (since, from) = self.mark;
-        if self.read - from >= self.window {
-            self.mark = (now, self.read);
-            let patience = round_trip.0.saturating_mul(2).saturating_add(BUSY.0);
-            let is_busy = now - since <= Span(patience);
-            if is_busy && self.window < MAXIMUM_WINDOW && *budget >= self.window {
-                *budget -= self.window;
-                self.window *= 2;
-            }
+        if self.unread() == 0
+            && std::mem::take(&mut self.is_held)
+            && self.window < MAXIMUM_WINDOW
+            && *budget >= self.window
+        {
+            *budget -= self.window;
+            self.window *= 2;
         }
         let target = self.read + self.window;
         let is_worth_it = target - self.granted >= self.window / 4;
@@ -324,6 +328,7 @@ mod tests {
     fn data(offset: u64, length: usize) -> Said {
         Said::Data {
             offset,
+            is_held: false,
             bytes: Bytes::from(vec![7; length]),
         }
     }
@@ -363,9 +368,18 @@ mod tests {
         assert_eq!(stream.sending.write(&bytes), SEND_BUFFER);
         assert_eq!(stream.sending.write(&bytes), 0);
         let mut sent = 0;
-        while let Some(Said::Data { offset, bytes }) = stream.next(NOW) {
+        while let Some(said) = stream.next(NOW) {
+            let Said::Data {
+                offset,
+                is_held,
+                bytes,
+            } = said
+            else {
+                panic!("there is nothing else to say");
+            };
             assert_eq!(offset, sent);
             sent += bytes.len() as u64;
+            assert_eq!(is_held, sent == FIRST_WINDOW);
         }
         assert_eq!(sent, FIRST_WINDOW);
         assert_eq!(stream.sending.write(&bytes[..10]), 10);
@@ -376,7 +390,12 @@ mod tests {
             finished: false,
         };
         assert_eq!(stream.take(NOW, credit), Ok(()));
-        assert_eq!(stream.next(NOW), Some(data(FIRST_WINDOW, 4)));
+        let last = Said::Data {
+            offset: FIRST_WINDOW,
+            is_held: true,
+            bytes: Bytes::from(vec![7; 4]),
+        };
+        assert_eq!(stream.next(NOW), Some(last));
         stream.sending.end();
         assert_eq!(stream.next(NOW), None, "its end comes behind its bytes");
     }
@@ -399,25 +418,38 @@ mod tests {
     #[test]
     fn a_window_grows_while_it_bounds_the_stream_and_the_budget_lasts() {
         let mut budget = FIRST_WINDOW * 3;
-        let mut stream = Stream::new(NOW, "db".to_owned(), true);
+        let mut receiving = Stream::new(NOW, "db".to_owned(), true).receiving;
         let mut offset = 0;
-        let mut window_used = |stream: &mut Stream, now: Monotonic, budget: &mut u64| {
-            let until = offset + stream.receiving.window;
-            while offset < until {
-                stream.take(now, data(offset, 64 << 10)).unwrap();
+        let mut use_window = |receiving: &mut Receiving, held: bool, left: usize| {
+            let pieces = receiving.window / (64 << 10);
+            for piece in 1..=pieces {
+                let bytes = Bytes::from(vec![7; 64 << 10]);
+                let is_held = held && piece == pieces;
+                receiving.push(offset, is_held, bytes).unwrap();
                 offset += 64 << 10;
-                stream.receiving.pop();
-                stream.receiving.grant(now, Span::milliseconds(100), budget);
             }
+            while receiving.pieces.len() > left {
+                receiving.pop();
+                receiving.grant(&mut budget);
+            }
+            receiving.window / FIRST_WINDOW
         };
-        // Slowly: nothing is gained by a larger one.
-        window_used(&mut stream, NOW + Span::seconds(1), &mut budget);
-        assert_eq!(stream.receiving.window, FIRST_WINDOW);
-        window_used(&mut stream, NOW + Span::milliseconds(1100), &mut budget);
-        assert_eq!(stream.receiving.window, 2 * FIRST_WINDOW);
-        window_used(&mut stream, NOW + Span::milliseconds(1200), &mut budget);
-        assert_eq!((stream.receiving.window, budget), (4 * FIRST_WINDOW, 0));
-        window_used(&mut stream, NOW + Span::milliseconds(1300), &mut budget);
-        assert_eq!(stream.receiving.borrowed(), 3 * FIRST_WINDOW);
+        assert_eq!(
+            use_window(&mut receiving, false, 0),
+            1,
+            "its sender isn't held"
+        );
+        assert_eq!(use_window(&mut receiving, true, 1), 1, "its reader is late");
+        receiving.pop();
+        receiving.grant(&mut 0);
+        assert_eq!(use_window(&mut receiving, true, 0), 2);
+        assert_eq!(use_window(&mut receiving, true, 0), 4);
+        assert_eq!(
+            use_window(&mut receiving, true, 0),
+            4,
+            "the budget is used up"
+        );
+        assert_eq!(receiving.borrowed(), 3 * FIRST_WINDOW);
+        assert_eq!(budget, 0);
     }
 }
