@@ -18,6 +18,7 @@ mod flows;
 mod http;
 mod links;
 mod lock;
+pub mod postgres;
 mod probe;
 mod process;
 mod tasks;

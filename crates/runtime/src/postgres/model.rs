@@ -22,6 +22,9 @@ pub enum HomeState {
         /// It is a standby, and follows its upstream when it is started with one.
         standby: bool,
     },
+    /// It was whole once, yet what says so or its control file can't be read, or is of a newer
+    /// Causeway. Nothing is done to it but on its owner's word: it may hold data.
+    Damaged,
 }
 
 /// A server that is made anew.
@@ -205,7 +208,18 @@ mod tests {
             assert_eq!(text.parse(), Ok(Lsn(value)));
             assert_eq!(Lsn(value).to_string(), text);
         }
-        for text in ["", "1", "/", "1/", "/1", "+1/2", "1/100000000", "1/2/3", "g/1", " 1/2"] {
+        for text in [
+            "",
+            "1",
+            "/",
+            "1/",
+            "/1",
+            "+1/2",
+            "1/100000000",
+            "1/2/3",
+            "g/1",
+            " 1/2",
+        ] {
             assert!(text.parse::<Lsn>().is_err(), "{text}");
         }
     }

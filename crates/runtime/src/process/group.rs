@@ -53,7 +53,7 @@ pub struct ProcessGroup {
 }
 
 /// The ends of the pipes to a process, of those that it was started with.
-pub(super) type Pipes = (Option<ChildStdin>, Option<ChildStdout>);
+pub(crate) type Pipes = (Option<ChildStdin>, Option<ChildStdout>);
 
 impl ProcessGroup {
     /// Starts a program in the current directory, with nothing to read on its stdin.
@@ -71,17 +71,21 @@ impl ProcessGroup {
                 None => command.env_remove(name),
             };
         }
-        let (group, _) = ProcessGroup::start(command, guard)?;
+        let (group, _) = ProcessGroup::start(command, Some(guard))?;
         Ok(group)
     }
 
-    /// Starts the command as the leader of a new group.
-    pub(super) fn start(mut command: Command, guard: &Guard) -> io::Result<(ProcessGroup, Pipes)> {
+    /// Starts the command as the leader of a new group. Without a guard only the leader goes when
+    /// this process is killed: whoever starts it so sees to what it starts.
+    pub(crate) fn start(
+        mut command: Command,
+        guard: Option<&Guard>,
+    ) -> io::Result<(ProcessGroup, Pipes)> {
         command.process_group(0);
         die_with_parent(&mut command);
         let (started, start) = mpsc::channel();
         let (ended, exit) = watch::channel(None);
-        let guard = guard.clone();
+        let guard = guard.cloned();
         // The parent-death signal is sent when the *thread* that started a process ends
         // (prctl(2)): this one stays until the leader is gone.
         std::thread::Builder::new()
@@ -91,11 +95,11 @@ impl ProcessGroup {
                 Ok(mut process) => {
                     let pipes = (process.stdin.take(), process.stdout.take());
                     let group = group_of(&process);
-                    let guarded = guard.add(group);
+                    let guarded = guard.as_ref().map_or(Ok(()), |guard| guard.add(group));
                     if started.send(guarded.map(|()| (group, pipes))).is_err() {
                         kill(group);
                     }
-                    ended.send_replace(Some(keep(group, process, &guard)));
+                    ended.send_replace(Some(keep(group, process, guard.as_ref())));
                 }
                 Err(cause) => drop(started.send(Err(cause))),
             })?;
@@ -130,7 +134,8 @@ impl ProcessGroup {
         self.signal(Signal::CONT);
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends the signal to all of it.
+    pub(crate) fn signal(&self, signal: Signal) {
         if !self.has_ended()
             && let Err(cause) = kill_process_group(self.number, signal)
         {
@@ -138,7 +143,8 @@ impl ProcessGroup {
         }
     }
 
-    fn has_ended(&self) -> bool {
+    /// Has its leader ended?
+    pub(crate) fn has_ended(&self) -> bool {
         self.exit.borrow().is_some()
     }
 
@@ -178,7 +184,7 @@ impl From<ExitStatus> for Exit {
 }
 
 /// The log of a process, to be added to.
-pub(super) fn open_log(path: &Path) -> io::Result<File> {
+pub(crate) fn open_log(path: &Path) -> io::Result<File> {
     if std::fs::metadata(path).is_ok_and(|log| log.len() > LOG_LIMIT.0) {
         std::fs::rename(path, path.with_extension("old"))?;
     }
@@ -214,11 +220,11 @@ fn group_of(process: &std::process::Child) -> Pid {
 
 /// Waits for the leader's end, then ends the rest of its group. The leader is reaped last: until
 /// then the group's number can't be given to anyone else.
-fn keep(group: Pid, mut process: std::process::Child, guard: &Guard) -> Exit {
+fn keep(group: Pid, mut process: std::process::Child, guard: Option<&Guard>) -> Exit {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(group), options) {}
     kill(group);
-    if let Err(cause) = guard.remove(group) {
+    if let Some(Err(cause)) = guard.map(|guard| guard.remove(group)) {
         tracing::warn!(%cause, "the guard can't be started again");
     }
     match process.wait() {
