@@ -5,6 +5,7 @@
     reason = "invariant 1 leaves xtask out: it starts programs and reads the environment"
 )]
 
+mod again;
 mod bench;
 mod graph;
 mod run;

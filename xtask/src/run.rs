@@ -17,8 +17,15 @@ pub fn root() -> PathBuf {
 
 /// Runs cargo with these arguments.
 pub fn cargo(arguments: &[&str]) -> Result<()> {
+    command(&mut cargo_command(arguments))
+}
+
+/// Cargo, to be run with these arguments.
+pub fn cargo_command(arguments: &[&str]) -> Command {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    command(Command::new(cargo).args(arguments))
+    let mut command = Command::new(cargo);
+    command.args(arguments);
+    command
 }
 
 /// Runs a command in the root, printing it first; an exit code other than 0 is an error.
@@ -36,23 +43,6 @@ pub fn command(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command in the root beside others: what it prints is shown when it ends.
-pub fn quietly(command: &mut Command) -> Result<()> {
-    let started = Instant::now();
-    let output = command
-        .current_dir(root())
-        .output()
-        .with_context(|| format!("can't start {}", shown(command)))?;
-    eprintln!("+ {}", shown(command));
-    eprint!("{}", String::from_utf8_lossy(&output.stdout));
-    eprint!("{}", String::from_utf8_lossy(&output.stderr));
-    eprintln!("  {:.0} s", started.elapsed().as_secs_f64());
-    if !output.status.success() {
-        bail!("{} ended with {}", shown(command), output.status);
-    }
-    Ok(())
-}
-
 /// Is there a program of that name on the path, or where daemons are?
 pub fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -62,7 +52,8 @@ pub fn has(program: &str) -> bool {
         .any(|directory| directory.join(program).is_file())
 }
 
-fn shown(command: &Command) -> String {
+/// A command as one would type it.
+pub fn shown(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
     words.extend(
         command

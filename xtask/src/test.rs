@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::again::{self, Kind, Shown};
 use crate::{run, tidy};
 
 /// What drives the lab as a user would: pinned, from PyPI.
@@ -74,6 +75,7 @@ pub fn test(arguments: &Arguments) -> Result<()> {
         step()?;
         done += 1;
     }
+    again::tell_unsteady();
     println!("cargo xtask test: {done} steps passed");
     Ok(())
 }
@@ -112,15 +114,17 @@ fn unit() -> Result<()> {
         std::fs::create_dir_all(run::root().join("target/debug"))?;
         std::fs::copy(made, wanted)?;
     }
-    run::cargo(&[
-        "test",
-        "--workspace",
-        "--exclude",
-        "world",
-        "--exclude",
-        "orders",
-        "--quiet",
-    ])
+    let mut all = run::cargo_command(&["test", "--workspace", "--quiet", "--no-fail-fast"]);
+    all.args(["--exclude", "world", "--exclude", "orders"]);
+    let kind = Kind {
+        failed: again::failed_targets,
+        one: Box::new(|target| {
+            let mut one = run::cargo_command(&["test", "--quiet"]);
+            one.args(target.split(' '));
+            one
+        }),
+    };
+    again::run(&mut all, &kind, Shown::AsItComes)
 }
 
 /// Makes sure that what the tests call is there; as root it is installed.
@@ -199,7 +203,7 @@ fn clients() -> Result<()> {
     }
     busy.retain(|module| !WAITING.contains(&module.as_str()));
     busy.sort();
-    let command = || {
+    let command = move || {
         let mut command = Command::new(&python);
         command
             .args(["-m", "unittest", "--verbose"])
@@ -207,13 +211,28 @@ fn clients() -> Result<()> {
             .env("CAUSEWAY", run::root().join("target/release/causeway"));
         command
     };
+    let kind = {
+        let command = command.clone();
+        move || {
+            let command = command.clone();
+            Kind {
+                failed: again::failed_cases,
+                one: Box::new(move |case| {
+                    let mut one = command();
+                    one.arg(case);
+                    one
+                }),
+            }
+        }
+    };
     let beside = WAITING.iter().map(|module| {
         let mut command = command();
         command.arg(module);
-        std::thread::spawn(move || run::quietly(&mut command))
+        let kind = kind();
+        std::thread::spawn(move || again::run(&mut command, &kind, Shown::AtItsEnd))
     });
     let beside: Vec<_> = beside.collect();
-    let mut outcome = run::command(command().args(busy));
+    let mut outcome = again::run(command().args(busy), &kind(), Shown::AsItComes);
     for waiting in beside {
         outcome = outcome.and(waiting.join().expect("it doesn't panic"));
     }

@@ -1,17 +1,26 @@
-//! Questions to peers over the link, and the wait for their answers.
+//! Questions to peers over the link, and the wait for their answers. A question only reads, so it
+//! is asked again when the connection that carried it is lost.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use event_listener::Event;
 use futures_util::future::{Either, select};
-use link::{Admission, Lane, Plain, Port, Service};
+use link::{Admission, Class, Lane, Plain, Port, Service};
 use types::{Environment, SiteId, Span};
 
 use crate::message::{Answer, Message, Question};
 
-/// How long an answer may take beyond the round trip.
-const PATIENCE: Span = Span::seconds(2);
+/// How long an answer may take beyond the round trip: a Region whose disk or processor is busy
+/// takes its time, and to go on without its answer is worse than to wait.
+const PATIENCE: Span = Span::seconds(5);
+
+/// How long a peer that lives takes at most to be connected again: a dial each
+/// [`link::MAXIMUM_BACKOFF`], and its handshake. One that isn't by then is away.
+const RECONNECTING: Span = Span::seconds(1);
+
+/// How long a question may take in all, however often it is asked again.
+const LONGEST: Span = Span::seconds(12);
 
 /// Questions under way at once, at most.
 const MAX_OPEN: usize = 1_024;
@@ -77,28 +86,56 @@ impl Asking {
     }
 
     async fn wait(&self, port: &Port, number: u64, question: Question) -> Result<Answer, NoAnswer> {
-        let now = self.environment.now().monotonic;
-        let round_trip = port.round_trip().unwrap_or_default();
         let payload = Message::Question { number, question }.encode();
-        let plain = Plain::new(port.peer(), Lane::Request, REGION_SERVICE, "", payload);
-        let plain = plain.map_err(|_| NoAnswer)?;
-        port.send(now, &self.admission, plain)
-            .map_err(|_| NoAnswer)?;
-        let mut deadline = self.environment.sleep_until(now + round_trip + PATIENCE);
+        let mut asked = None;
+        let begun = self.environment.now().monotonic;
+        let mut until = begun + RECONNECTING;
         loop {
             let answered = self.answered.listen();
-            let taken = {
-                let open = self.open.lock().expect("nothing panics inside");
-                open.answers.get(&number).cloned().flatten()
-            };
-            if let Some(answer) = taken {
+            let changed = port.site_bell();
+            if let Some(answer) = self.taken(number) {
                 return Ok(answer);
             }
-            match select(answered, deadline).await {
-                Either::Left(((), rest)) => deadline = rest,
+            let now = self.environment.now().monotonic;
+            let connection = self.connection(port);
+            if connection.is_some() && connection != asked {
+                let plain = Plain::new(
+                    port.peer(),
+                    Lane::Request,
+                    REGION_SERVICE,
+                    "",
+                    payload.clone(),
+                );
+                let plain = plain.map_err(|_| NoAnswer)?;
+                port.send(now, &self.admission, plain)
+                    .map_err(|_| NoAnswer)?;
+                until = now + port.round_trip().unwrap_or_default() + PATIENCE;
+            } else if connection.is_none() && asked.is_some() {
+                until = until.min(now + RECONNECTING);
+            }
+            asked = connection;
+            let news = select(answered, changed);
+            match select(
+                news,
+                self.environment.sleep_until(until.min(begun + LONGEST)),
+            )
+            .await
+            {
+                Either::Left(_) => {}
                 Either::Right(_) => return Err(NoAnswer),
             }
         }
+    }
+
+    /// The connection that carries questions now: it is another one when its generation is.
+    fn connection(&self, port: &Port) -> Option<u64> {
+        let generation = port.generation(Class::Data);
+        port.is_connected(Lane::Request).then_some(generation)
+    }
+
+    fn taken(&self, number: u64) -> Option<Answer> {
+        let open = self.open.lock().expect("nothing panics inside");
+        open.answers.get(&number).cloned().flatten()
     }
 
     /// An answer arrived. One that nobody waits for is dropped: its question timed out.

@@ -138,7 +138,7 @@ impl<E: Engine> Region<E> {
     }
 
     /// Its streams with each other Region: what drives local connections opens and takes them.
-    pub fn streams(&self) -> BTreeMap<SiteId, Arc<StreamExchange>> {
+    pub fn peer_streams(&self) -> BTreeMap<SiteId, Arc<StreamExchange>> {
         let regions = self.peers.iter().filter(|(_, peer)| peer.is_region());
         let streams = regions.map(|(site, peer)| (*site, peer.streams.clone()));
         streams.collect()

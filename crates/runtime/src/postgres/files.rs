@@ -152,7 +152,7 @@ pub(super) fn copy_tree(
                     copy_tree(&inner, &copy, owner, &[], copied)?;
                 }
             }
-            FileType::RegularFile if skipped => {}
+            _ if skipped => {}
             FileType::RegularFile => {
                 copied.bytes += copy_file(from, to, &name, owner)?;
                 copied.files += 1;

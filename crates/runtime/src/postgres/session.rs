@@ -125,6 +125,10 @@ async fn connect(home: &ServerHome, secrets: &Secrets) -> Result<Client, Postgre
 
 fn said(error: tokio_postgres::Error) -> PostgresError {
     match error.as_db_error() {
+        // SQLSTATE 57P01 and 57P02: the server ends, or had to end this session.
+        Some(said) if ["57P01", "57P02"].contains(&said.code().code()) => {
+            PostgresError::Gone(said.message().to_owned())
+        }
         Some(said) => PostgresError::Sql {
             sqlstate: said.code().code().to_owned(),
             message: said.message().to_owned(),

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use types::ByteSize;
 
@@ -24,6 +25,13 @@ const WHOLE: &str = "snapshot";
 
 /// Its contents in the one format there is.
 const FORMAT: &[u8] = b"causeway postgres snapshot 1\n";
+
+/// How often an unfinished snapshot is removed that a program still writes to while it is being
+/// killed ...
+const REMOVALS: u32 = 20;
+
+/// ... and how long after each other.
+const BETWEEN_REMOVALS: Duration = Duration::from_millis(10);
 
 /// What a server leaves in its data that means nothing to another (as pg_basebackup does).
 const SKIPPED: &[&str] = &[
@@ -154,9 +162,14 @@ struct Unfinished(Option<std::path::PathBuf>);
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        if let Some(path) = self.0.take()
-            && let Err(cause) = std::fs::remove_dir_all(&path)
-        {
+        let Some(path) = self.0.take() else { return };
+        for _ in 1..REMOVALS {
+            match std::fs::remove_dir_all(&path) {
+                Ok(()) => return,
+                Err(_) => std::thread::sleep(BETWEEN_REMOVALS),
+            }
+        }
+        if let Err(cause) = std::fs::remove_dir_all(&path) {
             tracing::warn!(path = %path.display(), %cause, "an unfinished snapshot stays behind");
         }
     }

@@ -203,7 +203,7 @@ mod tests {
         for bad in [
             "geheim",
             "",
-            "SCRAM-SHA-256$",
+            "SCRAM-SHA-256$4096",
             &good.replace("4096", "0"),
             &good.replace("4096", "-1"),
             &good.replace("SHA-256", "SHA-1"),

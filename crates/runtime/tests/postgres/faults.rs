@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::time::Duration;
 
 use runtime::postgres::{HomeState, PostgresError, ServerHome, ServerSettings, Stop, Upstream};
 use tokio::net::UnixListener;
@@ -73,21 +72,28 @@ async fn a_copy_that_was_cut_off_is_unfinished_and_is_made_anew() {
 async fn a_making_that_was_cut_off_is_unfinished_and_leaves_no_process() {
     let Some(rig) = rig() else { return };
     let home = rig.home("one");
-    for wait in [30, 300, 900] {
-        let new = new();
-        let made = rig.postgres.create(&home, &new);
-        let cut = tokio::time::timeout(Duration::from_millis(wait), made).await;
-        if cut.is_ok() {
-            break;
+    let new = new();
+    // As soon as each of these is there: before, amid and after what initdb makes.
+    for sight in [
+        "data",
+        "data/PG_VERSION",
+        "data/global/pg_control",
+        "postgresql.conf",
+    ] {
+        let sight = home.directory().join(sight);
+        tokio::select! {
+            done = rig.postgres.create(&home, &new) => panic!("{done:?} before {sight:?}"),
+            () = eventually("it is begun", || async { sight.exists() }) => {}
         }
         eventually("its programs are gone", || async {
             processes(&home).is_empty()
         })
         .await;
-        assert_eq!(home.state(), HomeState::Unfinished, "after {wait} ms");
+        assert_eq!(home.state(), HomeState::Unfinished, "cut off at {sight:?}");
         home.remove().await.unwrap();
+        assert_eq!(home.state(), HomeState::Absent);
     }
-    assert!(!home.directory().exists() || matches!(home.state(), HomeState::Whole { .. }));
+    rig.postgres.create(&home, &new).await.unwrap();
 }
 
 #[tokio::test]

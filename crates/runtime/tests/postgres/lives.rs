@@ -225,7 +225,7 @@ async fn settings_are_taken_refused_or_wait_for_a_restart() {
     // What PostgreSQL's check of the settings doesn't see, its log says.
     let refused = rig
         .postgres
-        .start(&home, &settings(&[("max_connections", "5")]))
+        .start(&home, &settings(&[("max_connections", "3")]))
         .await;
     let said = refused.err().unwrap().to_string();
     assert!(said.contains("superuser_reserved_connections"), "{said}");

@@ -52,7 +52,7 @@ const ATTEMPTS: &[(&str, &[&str])] = &[
     ("GRANT pg_read_server_files TO CURRENT_USER", &["42501"]),
     ("GRANT pg_write_server_files TO CURRENT_USER", &["42501"]),
     ("GRANT pg_write_server_files TO rds_superuser", &["42501"]),
-    ("GRANT pg_database_owner TO CURRENT_USER", &["0LP01"]),
+    ("GRANT pg_database_owner TO CURRENT_USER", &["XX000"]),
     ("SET ROLE causeway_admin", &["42501"]),
     ("SET ROLE pg_execute_server_program", &["42501"]),
     ("SET SESSION AUTHORIZATION causeway_admin", &["42501"]),

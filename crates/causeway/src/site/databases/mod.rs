@@ -154,7 +154,7 @@ impl DatabasesSite {
         prepared: Prepared,
     ) -> DatabasesSite {
         let (closing, watched) = watch::channel(false);
-        let streams = Streams::start(region.streams());
+        let streams = Streams::start(region.peer_streams());
         let servers = prepared.servers;
         streams.serve(Arc::new(Peers {
             region: region.clone(),
