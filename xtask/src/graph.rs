@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("routing", &["types", "aws"]),
     ("accelerator", &["types", "aws"]),
     ("balancer", &["types", "aws"]),
+    ("databases", &["types", "aws"]),
     ("ec2", &["types", "aws"]),
     ("gameday", &["types"]),
     (
@@ -133,6 +134,7 @@ const SERVICES: &[&str] = &[
     "routing",
     "accelerator",
     "balancer",
+    "databases",
     "ec2",
 ];
 

@@ -122,33 +122,18 @@ pub(crate) fn snapshots_of(
 pub(crate) trait Group: Stored + Clone + PartialEq {
     /// Its kind.
     const KIND: Kind;
-
-    /// Its name.
-    fn arn(&self) -> &GroupArn;
 }
 
 impl Group for SubnetGroup {
     const KIND: Kind = Kind::SubnetGroup;
-
-    fn arn(&self) -> &GroupArn {
-        &self.arn
-    }
 }
 
 impl Group for ParameterGroup {
     const KIND: Kind = Kind::ParameterGroup;
-
-    fn arn(&self) -> &GroupArn {
-        &self.arn
-    }
 }
 
 impl Group for OptionGroup {
     const KIND: Kind = Kind::OptionGroup;
-
-    fn arn(&self) -> &GroupArn {
-        &self.arn
-    }
 }
 
 /// The group of that name that is kept, and the revision that wrote it. Default ones are not.

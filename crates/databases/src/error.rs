@@ -75,6 +75,8 @@ words! {
         ResourceNotFound = "ResourceNotFoundFault",
         /// There would be too many snapshots.
         SnapshotQuotaExceeded = "SnapshotQuotaExceeded",
+        /// An instance is in that subnet.
+        SubnetAlreadyInUse = "SubnetAlreadyInUse",
         /// There is no such storage.
         StorageTypeNotSupported = "StorageTypeNotSupported",
     }

@@ -41,6 +41,26 @@ pub struct Wanted {
     pub snapshots: Vec<WantedSnapshot>,
 }
 
+impl Wanted {
+    /// What a running server is told to load; `None`: it has all that it can have before its next
+    /// start. Its upstream is changed by its promotion alone.
+    pub(crate) fn reloaded(&self, server: &ServerSeen) -> Option<Settings> {
+        // A group that it was given since its start is in force from its next one on.
+        if self.instance.parameter_group_since >= server.generation {
+            return None;
+        }
+        let held = &server.settings.parameters;
+        let mut parameters = self.parameters.clone();
+        parameters.retain(|name, _| !self.at_restart.contains(name));
+        let kept = held.iter().filter(|(name, _)| self.at_restart.contains(*name));
+        parameters.extend(kept.map(|(name, value)| (name.clone(), value.clone())));
+        (parameters != *held).then(|| Settings {
+            parameters,
+            upstream: server.settings.upstream.clone(),
+        })
+    }
+}
+
 /// What comes next.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Next {
@@ -243,7 +263,7 @@ fn run(wanted: &Wanted, observed: &Observed, server: &ServerSeen, now: Now) -> N
     if let Some(step) = role_step(instance, role) {
         return Next::Step(step);
     }
-    if let Some(settings) = reloaded(wanted, server) {
+    if let Some(settings) = wanted.reloaded(server) {
         return Next::Step(Step::Reload(settings));
     }
     if role == Role::Primary
@@ -259,24 +279,6 @@ fn run(wanted: &Wanted, observed: &Observed, server: &ServerSeen, now: Now) -> N
         return Next::Step(Step::Record(Record::PendingApplied));
     }
     Next::Settled
-}
-
-/// What a running server is told to load; `None`: it has all that it can have before its next
-/// start. Its upstream is changed by its promotion alone.
-fn reloaded(wanted: &Wanted, server: &ServerSeen) -> Option<Settings> {
-    // A group that it was given since its start is in force from its next one on.
-    if wanted.instance.parameter_group_since >= server.generation {
-        return None;
-    }
-    let held = &server.settings.parameters;
-    let mut parameters = wanted.parameters.clone();
-    parameters.retain(|name, _| !wanted.at_restart.contains(name));
-    let kept = held.iter().filter(|(name, _)| wanted.at_restart.contains(*name));
-    parameters.extend(kept.map(|(name, value)| (name.clone(), value.clone())));
-    (parameters != *held).then(|| Settings {
-        parameters,
-        upstream: server.settings.upstream.clone(),
-    })
 }
 
 /// What is to be done so that its role is the one that it is to have.
