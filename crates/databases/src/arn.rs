@@ -84,7 +84,11 @@ pub struct GroupArn {
 impl fmt::Display for Arn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (region, account) = (self.region, self.account);
-        write!(f, "arn:aws:rds:{region}:{account}:{}:{}", self.kind, self.name)
+        write!(
+            f,
+            "arn:aws:rds:{region}:{account}:{}:{}",
+            self.kind, self.name
+        )
     }
 }
 

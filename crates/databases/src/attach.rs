@@ -98,7 +98,9 @@ pub(crate) fn take(
         && source.deletion.is_none()
         && source.failure.is_none();
     if !is_able {
-        return refuse(format!("Source database instance {name} is not in available state."));
+        return refuse(format!(
+            "Source database instance {name} is not in available state."
+        ));
     }
     if source.backup_retention == 0 {
         let text = "Automated backups are not enabled for this database instance. To enable \

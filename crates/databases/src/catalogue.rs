@@ -25,13 +25,14 @@ fn row<T: Stored>(view: &dyn ConfigurationView, key: &str) -> Result<Option<Row<
 
 fn rows<T: Stored>(view: &dyn ConfigurationView, prefix: &str) -> Result<Vec<Row<T>>, CodecError> {
     let mut found = Ok(Vec::new());
-    view.visit(prefix, &mut |_, revision, bytes| {
-        match (found.as_mut(), decode(bytes)) {
+    view.visit(
+        prefix,
+        &mut |_, revision, bytes| match (found.as_mut(), decode(bytes)) {
             (Ok(rows), Ok(row)) => rows.push((revision, row)),
             (Ok(_), Err(error)) => found = Err(error),
             (Err(_), _) => {}
-        }
-    });
+        },
+    );
     found
 }
 
@@ -166,10 +167,7 @@ pub fn farewells(view: &dyn ConfigurationView) -> Result<Vec<Row<Farewell>>, Cod
 /// # Errors
 ///
 /// Something that belongs to it can't be read: nothing is done with it.
-pub fn wanted(
-    view: &dyn ConfigurationView,
-    id: &ResourceId,
-) -> Result<Option<Wanted>, CodecError> {
+pub fn wanted(view: &dyn ConfigurationView, id: &ResourceId) -> Result<Option<Wanted>, CodecError> {
     let Some((_, instance)) = instance(view, id)? else {
         return Ok(None);
     };

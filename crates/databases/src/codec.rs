@@ -5,9 +5,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{
-    Event, Farewell, Instance, OptionGroup, ParameterGroup, Snapshot, SubnetGroup,
-};
+use crate::model::{Event, Farewell, Instance, OptionGroup, ParameterGroup, Snapshot, SubnetGroup};
 
 /// The version that this code writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;

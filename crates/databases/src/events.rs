@@ -140,15 +140,16 @@ pub(crate) fn held(
 ) -> Result<Vec<(String, Event)>, CodecError> {
     let oldest = now.0.saturating_sub(EVENT_DAYS * DAY);
     let mut found = Ok(Vec::new());
-    view.visit(keys::EVENTS, &mut |key, _, bytes| {
-        match (found.as_mut(), decode::<Event>(bytes)) {
+    view.visit(
+        keys::EVENTS,
+        &mut |key, _, bytes| match (found.as_mut(), decode::<Event>(bytes)) {
             (Ok(events), Ok(event)) if event.date.0 >= oldest => {
                 events.push((key.to_owned(), event));
             }
             (Ok(_), Err(error)) => found = Err(error),
             _ => {}
-        }
-    });
+        },
+    );
     found
 }
 
@@ -158,7 +159,12 @@ pub(crate) fn write(writer: &mut XmlWriter, event: &Event) {
         .value("SourceIdentifier", &event.source)
         .value("SourceType", event.source_type)
         .value("Message", &event.message);
-    shapes::texts(writer, "EventCategories", "EventCategory", &event.categories);
+    shapes::texts(
+        writer,
+        "EventCategories",
+        "EventCategory",
+        &event.categories,
+    );
     writer
         .value("Date", shapes::time(event.date))
         .value("SourceArn", &event.source_arn);

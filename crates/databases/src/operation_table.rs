@@ -11,11 +11,13 @@ use aws::access::Access;
 use aws::query::Reply;
 
 use crate::access::{
-    Resources, everything, instance, option_group, parameter_group, replica, snapshot, subnet_group, tagged,
+    Resources, everything, instance, option_group, parameter_group, replica, snapshot,
+    subnet_group, tagged,
 };
 use crate::error::DatabasesError;
 use crate::operations::{
-    descriptions, events, instances, modify, option_groups, parameter_groups, parameters, power, replicas, restore, snapshots, subnet_groups, tags,
+    descriptions, events, instances, modify, option_groups, parameter_groups, parameters, power,
+    replicas, restore, snapshots, subnet_groups, tags,
 };
 use crate::request::DatabasesRequest;
 use crate::service::Service;
@@ -74,7 +76,11 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("CreateDBClusterSnapshot", everything),
     row!("CreateDBInstance", instance, instances::create),
     row!("CreateDBInstanceReadReplica", replica, replicas::create),
-    row!("CreateDBParameterGroup", parameter_group, parameter_groups::create),
+    row!(
+        "CreateDBParameterGroup",
+        parameter_group,
+        parameter_groups::create
+    ),
     row!("CreateDBProxy", everything),
     row!("CreateDBProxyEndpoint", everything),
     row!("CreateDBSecurityGroup", everything),
@@ -95,7 +101,11 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("DeleteDBClusterSnapshot", everything),
     row!("DeleteDBInstance", instance, instances::delete),
     row!("DeleteDBInstanceAutomatedBackup", everything),
-    row!("DeleteDBParameterGroup", parameter_group, parameter_groups::delete),
+    row!(
+        "DeleteDBParameterGroup",
+        parameter_group,
+        parameter_groups::delete
+    ),
     row!("DeleteDBProxy", everything),
     row!("DeleteDBProxyEndpoint", everything),
     row!("DeleteDBSecurityGroup", everything),
@@ -108,9 +118,17 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("DeleteOptionGroup", option_group, option_groups::delete),
     row!("DeleteTenantDatabase", everything),
     row!("DeregisterDBProxyTargets", everything),
-    row!("DescribeAccountAttributes", everything, descriptions::account_attributes),
+    row!(
+        "DescribeAccountAttributes",
+        everything,
+        descriptions::account_attributes
+    ),
     row!("DescribeBlueGreenDeployments", everything),
-    row!("DescribeCertificates", everything, descriptions::certificates),
+    row!(
+        "DescribeCertificates",
+        everything,
+        descriptions::certificates
+    ),
     row!("DescribeDBClusterAutomatedBackups", everything),
     row!("DescribeDBClusterBacktracks", everything),
     row!("DescribeDBClusterEndpoints", everything),
@@ -119,13 +137,25 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("DescribeDBClusterSnapshotAttributes", everything),
     row!("DescribeDBClusterSnapshots", everything),
     row!("DescribeDBClusters", everything),
-    row!("DescribeDBEngineVersions", everything, descriptions::engine_versions),
+    row!(
+        "DescribeDBEngineVersions",
+        everything,
+        descriptions::engine_versions
+    ),
     row!("DescribeDBInstanceAutomatedBackups", everything),
     row!("DescribeDBInstances", instance, instances::describe),
     row!("DescribeDBLogFiles", everything),
     row!("DescribeDBMajorEngineVersions", everything),
-    row!("DescribeDBParameterGroups", parameter_group, parameter_groups::describe),
-    row!("DescribeDBParameters", parameter_group, parameters::describe),
+    row!(
+        "DescribeDBParameterGroups",
+        parameter_group,
+        parameter_groups::describe
+    ),
+    row!(
+        "DescribeDBParameters",
+        parameter_group,
+        parameters::describe
+    ),
     row!("DescribeDBProxies", everything),
     row!("DescribeDBProxyEndpoints", everything),
     row!("DescribeDBProxyTargetGroups", everything),
@@ -136,19 +166,39 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("DescribeDBSnapshotAttributes", everything),
     row!("DescribeDBSnapshotTenantDatabases", everything),
     row!("DescribeDBSnapshots", snapshot, snapshots::describe),
-    row!("DescribeDBSubnetGroups", subnet_group, subnet_groups::describe),
+    row!(
+        "DescribeDBSubnetGroups",
+        subnet_group,
+        subnet_groups::describe
+    ),
     row!("DescribeEngineDefaultClusterParameters", everything),
     row!("DescribeEngineDefaultParameters", everything),
-    row!("DescribeEventCategories", everything, events::describe_categories),
+    row!(
+        "DescribeEventCategories",
+        everything,
+        events::describe_categories
+    ),
     row!("DescribeEventSubscriptions", everything),
     row!("DescribeEvents", everything, events::describe),
     row!("DescribeExportTasks", everything),
     row!("DescribeGlobalClusters", everything),
     row!("DescribeIntegrations", everything),
     row!("DescribeOptionGroupOptions", everything),
-    row!("DescribeOptionGroups", option_group, option_groups::describe),
-    row!("DescribeOrderableDBInstanceOptions", everything, descriptions::orderable),
-    row!("DescribePendingMaintenanceActions", everything, descriptions::pending_maintenance),
+    row!(
+        "DescribeOptionGroups",
+        option_group,
+        option_groups::describe
+    ),
+    row!(
+        "DescribeOrderableDBInstanceOptions",
+        everything,
+        descriptions::orderable
+    ),
+    row!(
+        "DescribePendingMaintenanceActions",
+        everything,
+        descriptions::pending_maintenance
+    ),
     row!("DescribeReservedDBInstances", everything),
     row!("DescribeReservedDBInstancesOfferings", everything),
     row!("DescribeServerlessV2PlatformVersions", everything),
@@ -170,7 +220,11 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("ModifyDBClusterParameterGroup", everything),
     row!("ModifyDBClusterSnapshotAttribute", everything),
     row!("ModifyDBInstance", instance, modify::modify),
-    row!("ModifyDBParameterGroup", parameter_group, parameter_groups::modify),
+    row!(
+        "ModifyDBParameterGroup",
+        parameter_group,
+        parameter_groups::modify
+    ),
     row!("ModifyDBProxy", everything),
     row!("ModifyDBProxyEndpoint", everything),
     row!("ModifyDBProxyTargetGroup", everything),
@@ -197,11 +251,19 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("RemoveSourceIdentifierFromSubscription", everything),
     row!("RemoveTagsFromResource", tagged, tags::remove),
     row!("ResetDBClusterParameterGroup", everything),
-    row!("ResetDBParameterGroup", parameter_group, parameter_groups::reset),
+    row!(
+        "ResetDBParameterGroup",
+        parameter_group,
+        parameter_groups::reset
+    ),
     row!("RestoreDBClusterFromS3", everything),
     row!("RestoreDBClusterFromSnapshot", everything),
     row!("RestoreDBClusterToPointInTime", everything),
-    row!("RestoreDBInstanceFromDBSnapshot", instance, restore::restore),
+    row!(
+        "RestoreDBInstanceFromDBSnapshot",
+        instance,
+        restore::restore
+    ),
     row!("RestoreDBInstanceFromS3", everything),
     row!("RestoreDBInstanceToPointInTime", everything),
     row!("RevokeDBSecurityGroupIngress", everything),

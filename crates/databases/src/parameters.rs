@@ -122,10 +122,16 @@ impl Parameter {
 }
 
 fn is_within<T: std::str::FromStr + PartialOrd>(value: &str, least: &str, most: &str) -> bool {
-    let is_plain = value.bytes().all(|byte| byte.is_ascii_digit() || b"-.e+".contains(&byte));
+    let is_plain = value
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || b"-.e+".contains(&byte));
     let is_plain = is_plain && !value.starts_with('+');
     let number = |text: &str| text.parse::<T>().ok();
-    match (number(value).filter(|_| is_plain), number(least), number(most)) {
+    match (
+        number(value).filter(|_| is_plain),
+        number(least),
+        number(most),
+    ) {
         (Some(value), Some(least), Some(most)) => least <= value && value <= most,
         _ => false,
     }
@@ -192,9 +198,16 @@ mod tests {
         assert_eq!(all().filter(|it| it.is_modifiable).count(), 188);
         for parameter in all().filter(|it| it.is_modifiable) {
             let name = &parameter.name;
-            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
+            assert!(
+                name.bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+                "{name}"
+            );
             let (least, most) = parameter.values.split_once("..").unwrap_or_default();
-            assert_eq!(parameter.takes(least), !least.is_empty() || parameter.allowed().is_none());
+            assert_eq!(
+                parameter.takes(least),
+                !least.is_empty() || parameter.allowed().is_none()
+            );
             assert!(least.is_empty() || parameter.takes(most), "{name}");
         }
         assert!(find("TimeZone").is_some() && find("no_such").is_none());
@@ -203,11 +216,36 @@ mod tests {
     #[test]
     fn nothing_that_reaches_the_host_or_bears_replication_can_be_set() {
         let dangerous = [
-            "_command", "_library", "_libraries", "_file", "_directory", "_directories", "_path",
-            "primary_", "recovery_", "archive_", "ssl", "unix_", "listen_", "syslog", "krb_",
-            "wal_level", "hot_standby_off", "fsync", "full_page", "synchronous_standby", "port",
-            "max_wal_senders", "max_replication_slots", "max_slot", "wal_sender", "wal_receiver",
-            "password_encryption", "standard_conforming", "_preload", "jit_provider",
+            "_command",
+            "_library",
+            "_libraries",
+            "_file",
+            "_directory",
+            "_directories",
+            "_path",
+            "primary_",
+            "recovery_",
+            "archive_",
+            "ssl",
+            "unix_",
+            "listen_",
+            "syslog",
+            "krb_",
+            "wal_level",
+            "hot_standby_off",
+            "fsync",
+            "full_page",
+            "synchronous_standby",
+            "port",
+            "max_wal_senders",
+            "max_replication_slots",
+            "max_slot",
+            "wal_sender",
+            "wal_receiver",
+            "password_encryption",
+            "standard_conforming",
+            "_preload",
+            "jit_provider",
         ];
         for parameter in all().filter(|it| it.is_modifiable) {
             let is = dangerous.iter().any(|part| parameter.name.contains(part));

@@ -106,7 +106,11 @@ mod tests {
     #[test]
     fn pools_are_networks_of_ipv4() {
         assert!(EndpointPool::new([127, 48, 1, 0].into(), 24).is_ok());
-        for (first, prefix) in [([127, 48, 1, 0], 7), ([127, 48, 1, 0], 31), ([127, 48, 1, 1], 24)] {
+        for (first, prefix) in [
+            ([127, 48, 1, 0], 7),
+            ([127, 48, 1, 0], 31),
+            ([127, 48, 1, 1], 24),
+        ] {
             assert!(EndpointPool::new(first.into(), prefix).is_err());
         }
     }
@@ -114,7 +118,11 @@ mod tests {
     #[test]
     fn every_free_address_is_drawn_and_none_that_is_taken() {
         let pool = EndpointPool::new([192, 0, 2, 0].into(), 29).unwrap();
-        let mut view = Taken(["192.0.3.9", "192.0.1.9"].map(|it| it.parse().unwrap()).into());
+        let mut view = Taken(
+            ["192.0.3.9", "192.0.1.9"]
+                .map(|it| it.parse().unwrap())
+                .into(),
+        );
         for left in (1..=6u64).rev() {
             let draw = |random| pool.draw(&view, random).unwrap();
             let drawn: BTreeSet<Ipv4Addr> = (0..left).map(draw).collect();

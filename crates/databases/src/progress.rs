@@ -34,10 +34,13 @@ impl Service {
     /// [`ProgressError`]: nothing was written.
     pub async fn record(&self, id: &ResourceId, record: &Record) -> Result<(), ProgressError> {
         let now = self.now();
-        let made = self.change(|view: &dyn ConfigurationView| match catalogue::instance(view, id)? {
-            Some(row) => written(view, &row, record, now),
-            None => Ok((Vec::new(), ())),
-        });
+        let made =
+            self.change(
+                |view: &dyn ConfigurationView| match catalogue::instance(view, id)? {
+                    Some(row) => written(view, &row, record, now),
+                    None => Ok((Vec::new(), ())),
+                },
+            );
         made.await?;
         self.look_at(id);
         Ok(())
@@ -57,14 +60,14 @@ impl Service {
         let now = self.now();
         let made = self.change(|view: &dyn ConfigurationView| {
             let found = catalogue::snapshot(view, arn)?;
-            let is_it = |row: &Row<Snapshot>| {
-                row.1.id == *id && row.1.state == SnapshotState::Deleting
-            };
+            let is_it =
+                |row: &Row<Snapshot>| row.1.id == *id && row.1.state == SnapshotState::Deleting;
             let Some((revision, snapshot)) = found.filter(is_it) else {
                 return Ok((Vec::new(), ()));
             };
             let mut edits = vec![catalogue::remove(keys::snapshot(arn), revision)];
-            let told = Telling::of_snapshot(&snapshot, Category::Notification, "Deleted manual snapshot");
+            let told =
+                Telling::of_snapshot(&snapshot, Category::Notification, "Deleted manual snapshot");
             edits.extend(events::edits(view, now, vec![told]));
             Ok((edits, ()))
         });
@@ -131,21 +134,11 @@ fn written(
                 snapshot.bytes = *bytes;
                 snapshot.taken = Some(*taken);
             };
-            others.extend(snapshot(view, &instance, id, done, &mut told, "Manual snapshot created")?);
+            let text = "Manual snapshot created";
+            others.extend(snapshot(view, &instance, id, done, &mut told, text)?);
         }
         Record::SnapshotFailed { id, reason } => {
-            let failed = |snapshot: &mut Snapshot| {
-                snapshot.state = SnapshotState::Failed;
-                snapshot.failure = Some(reason.clone());
-            };
-            let text = "Manual snapshot failed";
-            others.extend(snapshot(view, &instance, id, failed, &mut told, text)?);
-            let last = instance.deletion.as_ref();
-            if last.is_some_and(|last| last.final_snapshot.as_ref() == Some(id)) {
-                instance.deletion = None;
-                let text = format!("Not deleted, since its final snapshot failed: {reason}");
-                told.push(Telling::of_instance(&instance, Category::Failure, text));
-            }
+            others.extend(snapshot_failed(view, &mut instance, id, reason, &mut told)?);
         }
         Record::PendingApplied => told.extend(apply_pending(&mut instance)),
         Record::Removed => return removed(view, row, now),
@@ -233,6 +226,28 @@ fn snapshot(
     Ok(Some(catalogue::replace(key, revision, &snapshot)))
 }
 
+/// A snapshot can't be taken. An instance that was to be deleted after it stays.
+fn snapshot_failed(
+    view: &dyn ConfigurationView,
+    instance: &mut Instance,
+    id: &SnapshotId,
+    reason: &str,
+    told: &mut Vec<Telling>,
+) -> Result<Option<ConfigurationEdit>, DatabasesError> {
+    let failed = |snapshot: &mut Snapshot| {
+        snapshot.state = SnapshotState::Failed;
+        snapshot.failure = Some(reason.to_owned());
+    };
+    let edit = snapshot(view, instance, id, failed, told, "Manual snapshot failed")?;
+    let last = instance.deletion.as_ref();
+    if last.is_some_and(|last| last.final_snapshot.as_ref() == Some(id)) {
+        instance.deletion = None;
+        let text = format!("Not deleted, since its final snapshot failed: {reason}");
+        told.push(Telling::of_instance(instance, Category::Failure, text));
+    }
+    Ok(edit)
+}
+
 /// Nothing is left of an instance that was to be deleted.
 fn removed(view: &dyn ConfigurationView, row: &Row<Instance>, now: Timestamp) -> Attempt<()> {
     let instance = &row.1;
@@ -271,5 +286,9 @@ fn part(
     };
     let key = keys::farewell(&replica.resource_id);
     let value = Some(crate::codec::encode(&farewell));
-    Ok(Some(catalogue::edit(key, ConfigurationExpected::Any, value)))
+    Ok(Some(catalogue::edit(
+        key,
+        ConfigurationExpected::Any,
+        value,
+    )))
 }

@@ -30,7 +30,13 @@ fn with_salt(password: &str, salt: &[u8; SALT]) -> Verifier {
     let iterations = NonZeroU32::new(ITERATIONS).expect("it is more than none");
     let mut salted = Zeroizing::new([0; digest::SHA256_OUTPUT_LEN]);
     let algorithm = pbkdf2::PBKDF2_HMAC_SHA256;
-    pbkdf2::derive(algorithm, iterations, salt, password.as_bytes(), &mut *salted);
+    pbkdf2::derive(
+        algorithm,
+        iterations,
+        salt,
+        password.as_bytes(),
+        &mut *salted,
+    );
     let key = hmac::Key::new(hmac::HMAC_SHA256, &*salted);
     let client = hmac::sign(&key, b"Client Key");
     let stored = digest::digest(&digest::SHA256, client.as_ref());
@@ -40,7 +46,9 @@ fn with_salt(password: &str, salt: &[u8; SALT]) -> Verifier {
         STANDARD.encode(stored),
         STANDARD.encode(server),
     );
-    Verifier(format!("SCRAM-SHA-256${ITERATIONS}:{salt}${stored}:{server}"))
+    Verifier(format!(
+        "SCRAM-SHA-256${ITERATIONS}:{salt}${stored}:{server}"
+    ))
 }
 
 #[cfg(test)]

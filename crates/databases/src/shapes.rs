@@ -80,7 +80,10 @@ pub(crate) fn instance(writer: &mut XmlWriter, shown: &Shown<'_>) {
     writer
         .value("MultiAZ", false)
         .value("EngineVersion", &instance.engine_version)
-        .value("AutoMinorVersionUpgrade", instance.auto_minor_version_upgrade);
+        .value(
+            "AutoMinorVersionUpgrade",
+            instance.auto_minor_version_upgrade,
+        );
     replication(writer, instance, shown.standing);
     writer
         .value("LicenseModel", LICENCE)
@@ -175,12 +178,14 @@ fn replication(writer: &mut XmlWriter, instance: &Instance, standing: Option<&St
         };
         writer.value("ReadReplicaSourceDBInstanceIdentifier", name);
     }
-    let named = instance.replicas.values().map(|replica| {
-        match replica.arn.region == instance.arn.region {
-            true => replica.arn.identifier.clone(),
-            false => replica.arn.to_string(),
-        }
-    });
+    let named =
+        instance
+            .replicas
+            .values()
+            .map(|replica| match replica.arn.region == instance.arn.region {
+                true => replica.arn.identifier.clone(),
+                false => replica.arn.to_string(),
+            });
     texts(
         writer,
         "ReadReplicaDBInstanceIdentifiers",
@@ -250,9 +255,7 @@ pub(crate) fn subnet_group(writer: &mut XmlWriter, group: &SubnetGroup) {
     for zone in &group.zones {
         subnet(writer, *zone);
     }
-    writer
-        .close()
-        .value("DBSubnetGroupArn", &group.arn);
+    writer.close().value("DBSubnetGroupArn", &group.arn);
     texts(writer, "SupportedNetworkTypes", "member", ["IPV4"]);
 }
 

@@ -178,7 +178,11 @@ pub(crate) fn replication(
         })
     };
     let Some(standing) = standing else {
-        return told(false, "stopped", Some("Nothing is known of its server yet.".to_owned()));
+        return told(
+            false,
+            "stopped",
+            Some("Nothing is known of its server yet.".to_owned()),
+        );
     };
     if standing.source_gone {
         let text = "Its source is gone. Promote it to use it on its own.".to_owned();

@@ -29,7 +29,9 @@ fn time_of_day(text: &str) -> Option<u32> {
 /// Minutes since the week's beginning, on a Thursday, of `ddd:hh:mm`.
 fn time_of_week(text: &str) -> Option<u32> {
     let (day, time) = text.split_once(':')?;
-    let day = DAYS.iter().position(|known| known.eq_ignore_ascii_case(day))?;
+    let day = DAYS
+        .iter()
+        .position(|known| known.eq_ignore_ascii_case(day))?;
     Some(u32::try_from(day).ok()? * DAY + time_of_day(time)?)
 }
 
@@ -99,13 +101,29 @@ mod tests {
         for text in ["00:00-00:30", "23:30-00:15", "05:00-06:00"] {
             assert!(is_daily(text), "{text}");
         }
-        for text in ["", "00:00", "0:00-1:00", "24:00-01:00", "00:00-00:29", "00:00-00:00"] {
+        for text in [
+            "",
+            "00:00",
+            "0:00-1:00",
+            "24:00-01:00",
+            "00:00-00:29",
+            "00:00-00:00",
+        ] {
             assert!(!is_daily(text), "{text}");
         }
-        for text in ["mon:00:00-mon:00:30", "Sun:23:30-Mon:00:30", "wed:23:45-thu:00:15"] {
+        for text in [
+            "mon:00:00-mon:00:30",
+            "Sun:23:30-Mon:00:30",
+            "wed:23:45-thu:00:15",
+        ] {
             assert!(is_weekly(text), "{text}");
         }
-        for text in ["", "mon:00:00-mon:00:20", "mun:00:00-mon:01:00", "mon:00:00-wed:00:00"] {
+        for text in [
+            "",
+            "mon:00:00-mon:00:20",
+            "mun:00:00-mon:01:00",
+            "mon:00:00-wed:00:00",
+        ] {
             assert!(!is_weekly(text), "{text}");
         }
     }

@@ -39,7 +39,9 @@ const RESERVED_DATABASES: &[&str] = &["rdsadmin", "template0", "template1"];
 fn is_identifier(name: &str, most: usize) -> bool {
     (1..=most).contains(&name.len())
         && name.starts_with(|first: char| first.is_ascii_alphabetic())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         && !name.ends_with('-')
         && !name.contains("--")
 }
@@ -103,7 +105,9 @@ pub(crate) fn description(parameter: &str, text: &str) -> Result<String, Databas
 fn is_word(name: &str) -> bool {
     (1..=MAX_SHORT).contains(&name.len())
         && name.starts_with(|first: char| first.is_ascii_alphabetic())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// A new instance's first user.
@@ -117,7 +121,9 @@ pub(crate) fn master(name: &str) -> Result<String, DatabasesError> {
     }
     let small = name.to_ascii_lowercase();
     let is_reserved = RESERVED_USERS.contains(&small.as_str())
-        || RESERVED_PREFIXES.iter().any(|prefix| small.starts_with(prefix));
+        || RESERVED_PREFIXES
+            .iter()
+            .any(|prefix| small.starts_with(prefix));
     if is_reserved {
         let name = shown(name);
         return Err(DatabasesError::value(format!(
@@ -152,7 +158,9 @@ mod tests {
     fn identifiers_are_by_the_rules_and_in_small_letters() {
         assert_eq!(instance("I", "Shop-1").unwrap(), "shop-1");
         let long_name = "a".repeat(64);
-        for name in ["", "1a", "a-", "a--b", "a_b", "ä", "a b", "a/b", "-a", &long_name] {
+        for name in [
+            "", "1a", "a-", "a--b", "a_b", "ä", "a b", "a/b", "-a", &long_name,
+        ] {
             assert!(instance("I", name).is_err(), "{name}");
         }
         assert!(long("S", &long_name).is_ok());
@@ -165,7 +173,16 @@ mod tests {
     #[test]
     fn users_that_others_are_can_t_be_the_master() {
         assert_eq!(master("Postgres").unwrap(), "postgres");
-        for name in ["", "1a", "a-b", "admin", "ADMIN", "causeway_admin", "pg_monitor", "a\"b"] {
+        for name in [
+            "",
+            "1a",
+            "a-b",
+            "admin",
+            "ADMIN",
+            "causeway_admin",
+            "pg_monitor",
+            "a\"b",
+        ] {
             assert!(master(name).is_err(), "{name}");
         }
         assert_eq!(database("Shop").unwrap().as_deref(), Some("shop"));

@@ -89,7 +89,10 @@ pub(crate) fn security_groups(
     let default = network::default_security_group(request.region());
     for group in &given {
         if *group != default && !service.config.surroundings.has_security_group(group) {
-            let text = format!("Invalid security group , groupId= {}, groupName=.", shown(group));
+            let text = format!(
+                "Invalid security group , groupId= {}, groupName=.",
+                shown(group)
+            );
             return Err(DatabasesError::value(text));
         }
     }

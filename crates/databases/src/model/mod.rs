@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 pub use event::{Event, SourceType};
 pub use groups::{Applied, OptionGroup, ParameterGroup, SubnetGroup};
 pub use instance::{
-    Cause, Deletion, Farewell, Instance, Master, Origin, Pending, Power, Promotion, Replica, Source,
-    StorageType,
+    Cause, Deletion, Farewell, Instance, Master, Origin, Pending, Power, Promotion, Replica,
+    Source, StorageType,
 };
 pub use snapshot::{Snapshot, SnapshotState};
 

@@ -103,7 +103,10 @@ pub(super) fn refuse_unbuilt(request: &DatabasesRequest<'_>) -> Result<(), Datab
                 "The network type {} is not built yet in Causeway.",
                 shown(other)
             );
-            Err(DatabasesError::refused(Refusal::NetworkTypeNotSupported, text))
+            Err(DatabasesError::refused(
+                Refusal::NetworkTypeNotSupported,
+                text,
+            ))
         }
     }
 }
@@ -236,18 +239,13 @@ pub(super) fn new_instance(
     let view = service.view();
     let identifier = request.required("DBInstanceIdentifier")?;
     let identifier = names::instance("DBInstanceIdentifier", identifier)?;
-    let class = match class(request)?.or(inherited.class) {
-        Some(class) => class,
-        None => return Err(request.required("DBInstanceClass").err().unwrap_or_else(no_class)),
-    };
+    let class = class(request)?.or(inherited.class).ok_or_else(no_class)?;
     let subnets = request.text("DBSubnetGroupName");
     let subnets = subnets.unwrap_or(place::DEFAULT_SUBNET_GROUP);
     let subnets = place::subnet_group(&*view, request, subnets)?;
     let zone: AvailabilityZone = place::zone(request, &subnets, environment.random())?;
     let (backup_window, maintenance_window) = windows::read_new(request, environment.random())?;
-    let port = request.number("Port", PORTS)?.and_then(|port| u16::try_from(port).ok());
-    let retention = request.number("BackupRetentionPeriod", (0, MAX_RETENTION))?;
-    let retention = retention.and_then(|days| u8::try_from(days).ok());
+    let (port, retention) = port_and_retention(request)?;
     let default = || vec![network::default_security_group(request.region())];
     let parameter_group = parameter_group(&*view, request, engine)?
         .or(inherited.parameter_group)
@@ -296,7 +294,20 @@ pub(super) fn new_instance(
 }
 
 fn no_class() -> DatabasesError {
-    DatabasesError::value("Invalid DB Instance class")
+    let text = "The request must contain the parameter DBInstanceClass.";
+    DatabasesError::refused(Refusal::MissingParameter, text)
+}
+
+/// The port and the retention of backups that a request gives.
+fn port_and_retention(
+    request: &DatabasesRequest<'_>,
+) -> Result<(Option<u16>, Option<u8>), DatabasesError> {
+    let port = request.number("Port", PORTS)?;
+    let days = request.number("BackupRetentionPeriod", (0, MAX_RETENTION))?;
+    Ok((
+        port.and_then(|port| u16::try_from(port).ok()),
+        days.and_then(|days| u8::try_from(days).ok()),
+    ))
 }
 
 /// The edits that make an instance, once its name is free and it has an address.
@@ -309,11 +320,13 @@ pub(super) fn create(
     still_there(view, instance)?;
     if catalogue::instances_of(view, instance.arn.account)?.len() >= MAX_INSTANCES {
         let text = format!("Instance quota exceeded: {MAX_INSTANCES} DB instances");
-        return Err(DatabasesError::refused(Refusal::InstanceQuotaExceeded, text));
+        return Err(DatabasesError::refused(
+            Refusal::InstanceQuotaExceeded,
+            text,
+        ));
     }
-    let no_room = |text: String| {
-        DatabasesError::refused(Refusal::InsufficientDbInstanceCapacity, text)
-    };
+    let no_room =
+        |text: String| DatabasesError::refused(Refusal::InsufficientDbInstanceCapacity, text);
     let pool = service.config.pool.as_ref();
     let pool = pool.map_err(|why| no_room(why.clone()))?;
     let drawn = pool.draw(view, service.environment().random());
@@ -447,7 +460,14 @@ pub(super) fn reply(
     let snapshots = catalogue::snapshots_of(&*view, instance.arn.account)?;
     let mut reply = request.reply();
     reply.writer().open("DBInstance");
-    show(service, &*view, request, reply.writer(), instance, &snapshots)?;
+    show(
+        service,
+        &*view,
+        request,
+        reply.writer(),
+        instance,
+        &snapshots,
+    )?;
     reply.writer().close();
     Ok(reply)
 }

@@ -24,7 +24,13 @@ pub(crate) async fn engine_versions(
     service: &Service,
     request: &DatabasesRequest<'_>,
 ) -> Result<Reply, DatabasesError> {
-    let known = ["db-parameter-group-family", "engine", "engine-mode", "engine-version", "status"];
+    let known = [
+        "db-parameter-group-family",
+        "engine",
+        "engine-mode",
+        "engine-version",
+        "status",
+    ];
     let filters = Filters::of(request, &known)?;
     let paging = Paging::of(request)?;
     for name in [
@@ -38,8 +44,12 @@ pub(crate) async fn engine_versions(
     let is_asked = |engine: &&Engine| {
         let family = engine.family();
         request.text("Engine").is_none_or(|name| name == POSTGRES)
-            && request.text("EngineVersion").is_none_or(|version| engine.is(version))
-            && request.text("DBParameterGroupFamily").is_none_or(|name| name == family)
+            && request
+                .text("EngineVersion")
+                .is_none_or(|version| engine.is(version))
+            && request
+                .text("DBParameterGroupFamily")
+                .is_none_or(|name| name == family)
             && filters.pass(&[
                 ("db-parameter-group-family", &family),
                 ("engine", POSTGRES),
@@ -64,7 +74,10 @@ fn engine_version(writer: &mut XmlWriter, engine: &Engine) {
         .value("EngineVersion", engine.version())
         .value("DBParameterGroupFamily", engine.family())
         .value("DBEngineDescription", "PostgreSQL")
-        .value("DBEngineVersionDescription", format!("PostgreSQL {}", engine.version()))
+        .value(
+            "DBEngineVersionDescription",
+            format!("PostgreSQL {}", engine.version()),
+        )
         .open("ValidUpgradeTarget")
         .close()
         .open("ExportableLogTypes")
@@ -102,21 +115,34 @@ pub(crate) async fn orderable(
     let class = request.text("DBInstanceClass");
     let mut keyed = Vec::new();
     let installed = service.config.engine.iter().filter(|engine| {
-        is_offered && request.text("EngineVersion").is_none_or(|version| engine.is(version))
+        is_offered
+            && request
+                .text("EngineVersion")
+                .is_none_or(|version| engine.is(version))
     });
     for engine in installed {
-        let asked = CLASSES.iter().filter(|it| class.is_none_or(|name| name == it.name));
+        let asked = CLASSES
+            .iter()
+            .filter(|it| class.is_none_or(|name| name == it.name));
         for class in asked {
             for storage in StorageType::ALL {
-                keyed.push((format!("{}/{storage}", class.name), (engine, class, *storage)));
+                keyed.push((
+                    format!("{}/{storage}", class.name),
+                    (engine, class, *storage),
+                ));
             }
         }
     }
     let mut reply = request.reply();
     let list = ("OrderableDBInstanceOptions", "OrderableDBInstanceOption");
-    paging.write(reply.writer(), list, keyed, |writer, (engine, class, storage)| {
-        option(writer, request, engine, class, storage);
-    });
+    paging.write(
+        reply.writer(),
+        list,
+        keyed,
+        |writer, (engine, class, storage)| {
+            option(writer, request, engine, class, storage);
+        },
+    );
     Ok(reply)
 }
 
@@ -173,7 +199,10 @@ pub(crate) async fn account_attributes(
     let parameters: Vec<Row<ParameterGroup>> = catalogue::groups_of(&*view, account)?;
     let subnets: Vec<Row<SubnetGroup>> = catalogue::groups_of(&*view, account)?;
     let options: Vec<Row<OptionGroup>> = catalogue::groups_of(&*view, account)?;
-    let replicas = instances.iter().map(|(_, instance)| instance.replicas.len()).max();
+    let replicas = instances
+        .iter()
+        .map(|(_, instance)| instance.replicas.len())
+        .max();
     let zones = subnets.iter().map(|(_, group)| group.zones.len()).max();
     let mut reply = request.reply();
     let writer = reply.writer();

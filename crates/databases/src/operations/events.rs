@@ -48,16 +48,16 @@ fn source_type(
 
 /// A time that a request gives, as ISO 8601 has it: `2026-11-28T10:42:38Z`, fractions of a second
 /// cut off.
-fn time(
-    request: &DatabasesRequest<'_>,
-    name: &str,
-) -> Result<Option<Timestamp>, DatabasesError> {
+fn time(request: &DatabasesRequest<'_>, name: &str) -> Result<Option<Timestamp>, DatabasesError> {
     let Some(text) = request.text(name) else {
         return Ok(None);
     };
     let read = parse(text).map(Some);
     read.ok_or_else(|| {
-        let text = format!("Invalid value {} for {name}. It must be ISO 8601", shown(text));
+        let text = format!(
+            "Invalid value {} for {name}. It must be ISO 8601",
+            shown(text)
+        );
         DatabasesError::value(text)
     })
 }
@@ -99,14 +99,18 @@ pub(crate) async fn describe(
     Filters::of(request, &[])?;
     let paging = Paging::of(request)?;
     let source_type = source_type(request)?;
-    let source = request.text("SourceIdentifier").map(str::to_ascii_lowercase);
+    let source = request
+        .text("SourceIdentifier")
+        .map(str::to_ascii_lowercase);
     if source.is_some() && source_type.is_none() {
         let text = "The parameter SourceType must be provided with SourceIdentifier.";
         return Err(DatabasesError::combination(text));
     }
     let categories = list(&request.members(), "EventCategories", "EventCategory")?;
     let now = service.now();
-    let minutes = request.number("Duration", (1, MAX_MINUTES))?.unwrap_or(DEFAULT_MINUTES);
+    let minutes = request
+        .number("Duration", (1, MAX_MINUTES))?
+        .unwrap_or(DEFAULT_MINUTES);
     let span = u64::from(minutes) * 60_000;
     let (start, end) = (time(request, "StartTime")?, time(request, "EndTime")?);
     let (start, end) = match (start, end) {
@@ -128,11 +132,16 @@ pub(crate) async fn describe(
             && source_type.is_none_or(|asked| asked == Some(event.source_type))
             && source.as_ref().is_none_or(|name| *name == event.source)
             && (categories.is_empty()
-                || event.categories.iter().any(|it| categories.contains(&it.as_str())))
+                || event
+                    .categories
+                    .iter()
+                    .any(|it| categories.contains(&it.as_str())))
     });
     let mut reply = request.reply();
     let list = ("Events", "Event");
-    paging.write(reply.writer(), list, held, |writer, event| events::write(writer, &event));
+    paging.write(reply.writer(), list, held, |writer, event| {
+        events::write(writer, &event)
+    });
     Ok(reply)
 }
 
@@ -171,7 +180,14 @@ mod tests {
         assert_eq!(read("1970-01-01T00:00:01Z"), Some(1000));
         assert_eq!(read("2016-03-25T21:26:30.120Z"), Some(1_458_941_190_000));
         assert_eq!(read("2009-07-08T18:00Z"), Some(1_247_076_000_000));
-        for text in ["", "2016-02-30T00:00:00Z", "2016-03-25", "2016-03-25T24:00Z", "1T1Z", "é"] {
+        for text in [
+            "",
+            "2016-02-30T00:00:00Z",
+            "2016-03-25",
+            "2016-03-25T24:00Z",
+            "1T1Z",
+            "é",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }

@@ -61,7 +61,10 @@ fn read(service: &Service, request: &DatabasesRequest<'_>) -> Result<Instance, D
     let storage = provided(request, "AllocatedStorage")?;
     let kind = common::storage_type(request)?.unwrap_or(StorageType::Gp2);
     let (least, most) = STORAGE;
-    let size = storage.parse().ok().filter(|size| (least..=most).contains(size));
+    let size = storage
+        .parse()
+        .ok()
+        .filter(|size| (least..=most).contains(size));
     let size = size.ok_or_else(|| {
         let storage = shown(storage);
         DatabasesError::value(format!(
@@ -109,7 +112,10 @@ pub(super) fn check_version(
     request: &DatabasesRequest<'_>,
     engine: &Engine,
 ) -> Result<String, DatabasesError> {
-    match request.text("EngineVersion").filter(|asked| !engine.is(asked)) {
+    match request
+        .text("EngineVersion")
+        .filter(|asked| !engine.is(asked))
+    {
         None => Ok(engine.version().to_owned()),
         Some(asked) => Err(DatabasesError::combination(format!(
             "Cannot find version {} for {POSTGRES}: installed here is {}",
@@ -124,7 +130,13 @@ pub(crate) async fn describe(
     service: &Service,
     request: &DatabasesRequest<'_>,
 ) -> Result<Reply, DatabasesError> {
-    let known = ["db-instance-id", "dbi-resource-id", "engine", "db-cluster-id", "domain"];
+    let known = [
+        "db-instance-id",
+        "dbi-resource-id",
+        "engine",
+        "db-cluster-id",
+        "domain",
+    ];
     let filters = Filters::of(request, &known)?;
     let paging = Paging::of(request)?;
     let view = service.view();
@@ -142,7 +154,9 @@ pub(crate) async fn describe(
         ])
     });
     let snapshots = catalogue::snapshots_of(&*view, request.account())?;
-    let keyed = found.into_iter().map(|(_, row)| (row.arn.identifier.clone(), row));
+    let keyed = found
+        .into_iter()
+        .map(|(_, row)| (row.arn.identifier.clone(), row));
     let mut outcome = Ok(());
     let mut reply = request.reply();
     let list = ("DBInstances", "DBInstance");
@@ -239,7 +253,11 @@ fn stand_alone(
 ) -> Result<Vec<types::ConfigurationEdit>, DatabasesError> {
     let mut edits = Vec::new();
     let local = |arn: &InstanceArn| arn.region == source.arn.region;
-    for replica in source.replicas.values().filter(|replica| local(&replica.arn)) {
+    for replica in source
+        .replicas
+        .values()
+        .filter(|replica| local(&replica.arn))
+    {
         let found: Option<Row<Instance>> = catalogue::instance(view, &replica.resource_id)?;
         let Some((revision, mut row)) = found else {
             continue;

@@ -113,10 +113,16 @@ fn settings(
     asked: &Asked,
     instance: &mut Instance,
 ) -> Result<(), DatabasesError> {
-    let held = (instance.backup_window.clone(), instance.maintenance_window.clone());
+    let held = (
+        instance.backup_window.clone(),
+        instance.maintenance_window.clone(),
+    );
     (instance.backup_window, instance.maintenance_window) = windows::read(request, held)?;
     for (name, held) in [
-        ("AutoMinorVersionUpgrade", &mut instance.auto_minor_version_upgrade),
+        (
+            "AutoMinorVersionUpgrade",
+            &mut instance.auto_minor_version_upgrade,
+        ),
         ("CopyTagsToSnapshot", &mut instance.copy_tags_to_snapshot),
         ("DeletionProtection", &mut instance.deletion_protection),
         ("PubliclyAccessible", &mut instance.publicly_accessible),

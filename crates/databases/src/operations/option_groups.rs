@@ -91,12 +91,17 @@ pub(crate) async fn describe(
             return Err(common::no_option_group(name));
         }
     }
-    let (engine, major) = (request.text("EngineName"), request.text("MajorEngineVersion"));
+    let (engine, major) = (
+        request.text("EngineName"),
+        request.text("MajorEngineVersion"),
+    );
     found.retain(|group| {
         let is_asked = |major: &str| major == group.major_version;
         engine.is_none_or(|name| name == POSTGRES) && major.is_none_or(is_asked)
     });
-    let keyed = found.into_iter().map(|group| (group.arn.name.clone(), group));
+    let keyed = found
+        .into_iter()
+        .map(|group| (group.arn.name.clone(), group));
     let mut reply = request.reply();
     let list = ("OptionGroupsList", "OptionGroup");
     paging.write(reply.writer(), list, keyed.collect(), |writer, group| {
@@ -113,7 +118,10 @@ pub(crate) async fn delete(
     let name = request.required("OptionGroupName")?;
     let arn = request.group_arn(Kind::OptionGroup, name);
     let refuse = |text: String| {
-        Err(DatabasesError::refused(Refusal::InvalidOptionGroupState, text))
+        Err(DatabasesError::refused(
+            Refusal::InvalidOptionGroupState,
+            text,
+        ))
     };
     let made = service.change(|view: &dyn ConfigurationView| {
         let Some((revision, group)) = catalogue::group::<OptionGroup>(view, &arn)? else {
@@ -124,15 +132,22 @@ pub(crate) async fn delete(
         };
         let instances = catalogue::instances_of(view, request.account())?;
         let snapshots = catalogue::snapshots_of(view, request.account())?;
-        let is_used = instances.iter().any(|(_, it)| it.option_group == group.arn.name)
-            || snapshots.iter().any(|(_, it)| it.option_group == group.arn.name);
+        let is_used = instances
+            .iter()
+            .any(|(_, it)| it.option_group == group.arn.name)
+            || snapshots
+                .iter()
+                .any(|(_, it)| it.option_group == group.arn.name);
         if is_used {
             return refuse(format!(
                 "The option group {} cannot be deleted because it is in use.",
                 group.arn.name
             ));
         }
-        Ok((vec![catalogue::remove(keys::group(&group.arn), revision)], ()))
+        Ok((
+            vec![catalogue::remove(keys::group(&group.arn), revision)],
+            (),
+        ))
     });
     made.await?;
     Ok(request.done())

@@ -96,7 +96,10 @@ fn named(
         return Ok(row);
     }
     if default_named(service, request, name).is_some() {
-        let text = format!("Default DBParameterGroup cannot be modified or deleted: {}", arn.name);
+        let text = format!(
+            "Default DBParameterGroup cannot be modified or deleted: {}",
+            arn.name
+        );
         let refusal = Refusal::InvalidDbParameterGroupState;
         return Err(DatabasesError::refused(refusal, text));
     }
@@ -110,7 +113,9 @@ fn users_of(
 ) -> Result<Vec<Instance>, DatabasesError> {
     let all = catalogue::instances_of(view, group.arn.account)?;
     let all = all.into_iter().map(|(_, instance)| instance);
-    Ok(all.filter(|instance| instance.parameter_group == group.arn.name).collect())
+    Ok(all
+        .filter(|instance| instance.parameter_group == group.arn.name)
+        .collect())
 }
 
 /// A parameter that a request names, if a group can set it.
@@ -174,7 +179,10 @@ pub(crate) async fn modify(
             return Err(DatabasesError::value(text));
         }
         let applied = applied(&given, parameter)?;
-        if set.insert(parameter.name.clone(), (value.to_owned(), applied)).is_some() {
+        if set
+            .insert(parameter.name.clone(), (value.to_owned(), applied))
+            .is_some()
+        {
             let text = format!("The parameter {} is given more than once", parameter.name);
             return Err(DatabasesError::value(text));
         }
@@ -213,7 +221,9 @@ pub(crate) async fn reset(
     change(service, request, |group| {
         let is_reset = |name: &str| is_all || names.contains(&name);
         let held = group.parameters.keys().filter(|name| is_reset(name));
-        let told = held.take(MAX_PARAMETERS).map(|name| format!("Reset parameter {name}"));
+        let told = held
+            .take(MAX_PARAMETERS)
+            .map(|name| format!("Reset parameter {name}"));
         let told = told.collect();
         group.parameters.retain(|name, _| !is_reset(name));
         told
@@ -236,9 +246,14 @@ async fn change(
         if group == before {
             return Ok((Vec::new(), (group, users)));
         }
-        let mut edits: Vec<ConfigurationEdit> =
-            vec![catalogue::replace(keys::group(&group.arn), revision, &group)];
-        let told = told.into_iter().map(|text| Telling::of_parameters(&group, text));
+        let mut edits: Vec<ConfigurationEdit> = vec![catalogue::replace(
+            keys::group(&group.arn),
+            revision,
+            &group,
+        )];
+        let told = told
+            .into_iter()
+            .map(|text| Telling::of_parameters(&group, text));
         edits.extend(events::edits(view, service.now(), told.collect()));
         Ok((edits, (group, users)))
     });
@@ -247,7 +262,9 @@ async fn change(
         service.look_at(user);
     }
     let mut reply = request.reply();
-    reply.writer().value("DBParameterGroupName", &group.arn.name);
+    reply
+        .writer()
+        .value("DBParameterGroupName", &group.arn.name);
     Ok(reply)
 }
 
@@ -270,7 +287,9 @@ pub(crate) async fn describe(
             all
         }
     };
-    let keyed = found.into_iter().map(|group| (group.arn.name.clone(), group));
+    let keyed = found
+        .into_iter()
+        .map(|group| (group.arn.name.clone(), group));
     let mut reply = request.reply();
     let list = ("DBParameterGroups", "DBParameterGroup");
     paging.write(reply.writer(), list, keyed.collect(), |writer, group| {
@@ -308,7 +327,10 @@ pub(crate) async fn delete(
             let refusal = Refusal::InvalidDbParameterGroupState;
             return Err(DatabasesError::refused(refusal, text));
         }
-        Ok((vec![catalogue::remove(keys::group(&group.arn), revision)], ()))
+        Ok((
+            vec![catalogue::remove(keys::group(&group.arn), revision)],
+            (),
+        ))
     });
     made.await?;
     Ok(request.done())

@@ -35,15 +35,23 @@ pub(crate) async fn describe(
     let keyed = asked.map(|parameter| (parameter.name.clone(), parameter));
     let mut reply = request.reply();
     let list = ("Parameters", "Parameter");
-    paging.write(reply.writer(), list, keyed.collect(), |writer, parameter| {
-        write(writer, parameter, &group);
-    });
+    paging.write(
+        reply.writer(),
+        list,
+        keyed.collect(),
+        |writer, parameter| {
+            write(writer, parameter, &group);
+        },
+    );
     Ok(reply)
 }
 
 /// Who says what a setting is: the group, this program, or PostgreSQL.
 fn source_of(parameter: &Parameter, group: &ParameterGroup) -> &'static str {
-    match (group.parameters.contains_key(&parameter.name), parameter.is_modifiable) {
+    match (
+        group.parameters.contains_key(&parameter.name),
+        parameter.is_modifiable,
+    ) {
         (true, _) => "user",
         (false, false) => "system",
         (false, true) => "engine-default",

@@ -80,7 +80,11 @@ pub(crate) async fn reboot(
         let told = apply_pending(&mut instance);
         instance.renew(Cause::Reboot);
         let mut edits = vec![catalogue::replace_instance(revision, &instance)];
-        edits.extend(events::edits(view, service.now(), told.into_iter().collect()));
+        edits.extend(events::edits(
+            view,
+            service.now(),
+            told.into_iter().collect(),
+        ));
         Ok((edits, instance))
     })
     .await

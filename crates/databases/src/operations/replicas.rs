@@ -74,7 +74,12 @@ async fn beside(
 ) -> Result<Instance, DatabasesError> {
     let made = service.change(|view: &dyn ConfigurationView| {
         let (revision, mut source) = attach::found(view, asked).map_err(attach::refusal_error)?;
-        common::demand(service, view, &source, &[Status::Available, Status::BackingUp])?;
+        common::demand(
+            service,
+            view,
+            &source,
+            &[Status::Available, Status::BackingUp],
+        )?;
         let facts = attach::take(view, &mut source, asked).map_err(attach::refusal_error)?;
         let group = Some(source.parameter_group.clone());
         let mut replica = replica(service, request, asked, facts, group)?;
@@ -116,7 +121,11 @@ async fn across(
     let made = service.change(|view: &dyn ConfigurationView| {
         let mut replica = replica(service, request, asked, facts.clone(), None)?;
         let mut edits = common::create(service, view, &mut replica)?;
-        edits.push(catalogue::edit(key.clone(), ConfigurationExpected::Any, None));
+        edits.push(catalogue::edit(
+            key.clone(),
+            ConfigurationExpected::Any,
+            None,
+        ));
         Ok((edits, replica))
     });
     match made.await {
@@ -231,7 +240,10 @@ pub(crate) async fn promote(
             return Err(DatabasesError::state("DB Instance is not a read replica."));
         }
         common::demand(service, view, &instance, &[Status::Available])?;
-        let held = (instance.backup_window.clone(), instance.maintenance_window.clone());
+        let held = (
+            instance.backup_window.clone(),
+            instance.maintenance_window.clone(),
+        );
         (instance.backup_window, instance.maintenance_window) = windows::read(request, held)?;
         instance.backup_retention = retention.unwrap_or(instance.backup_retention.max(1));
         instance.promotion = Some(Promotion {

@@ -41,8 +41,14 @@ fn read(
     snapshot: &Snapshot,
 ) -> Result<Instance, DatabasesError> {
     if snapshot.state != SnapshotState::Available {
-        let text = format!("Snapshot {} is not in available state.", snapshot.arn.identifier);
-        return Err(DatabasesError::refused(Refusal::InvalidDbSnapshotState, text));
+        let text = format!(
+            "Snapshot {} is not in available state.",
+            snapshot.arn.identifier
+        );
+        return Err(DatabasesError::refused(
+            Refusal::InvalidDbSnapshotState,
+            text,
+        ));
     }
     let engine = common::engine(service)?;
     let major = Engine::new(&snapshot.engine_version).map(|engine| engine.major().to_owned());

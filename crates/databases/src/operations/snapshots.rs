@@ -59,11 +59,17 @@ pub(super) fn new(
         let text = format!(
             "Cannot create the snapshot because a snapshot with the identifier {name} already exists."
         );
-        return Err(DatabasesError::refused(Refusal::DbSnapshotAlreadyExists, text));
+        return Err(DatabasesError::refused(
+            Refusal::DbSnapshotAlreadyExists,
+            text,
+        ));
     }
     if catalogue::snapshots_of(view, request.account())?.len() >= MAX_SNAPSHOTS {
         let text = format!("Cannot create more than {MAX_SNAPSHOTS} manual snapshots");
-        return Err(DatabasesError::refused(Refusal::SnapshotQuotaExceeded, text));
+        return Err(DatabasesError::refused(
+            Refusal::SnapshotQuotaExceeded,
+            text,
+        ));
     }
     let tags = match instance.copy_tags_to_snapshot {
         true => instance.tags.clone(),
@@ -107,7 +113,9 @@ pub(super) fn named(
     let name = request.required("DBSnapshotIdentifier")?;
     let arn = match name.parse::<SnapshotArn>() {
         Ok(arn) => Some(arn),
-        Err(_) => names::long("DBSnapshotIdentifier", name).ok().map(|name| request.snapshot_arn(&name)),
+        Err(_) => names::long("DBSnapshotIdentifier", name)
+            .ok()
+            .map(|name| request.snapshot_arn(&name)),
     };
     let own = arn.filter(|arn| arn.account == request.account() && arn.region == request.region());
     let found = match own {
@@ -134,7 +142,13 @@ pub(crate) async fn describe(
     service: &Service,
     request: &DatabasesRequest<'_>,
 ) -> Result<Reply, DatabasesError> {
-    let known = ["db-instance-id", "db-snapshot-id", "dbi-resource-id", "engine", "snapshot-type"];
+    let known = [
+        "db-instance-id",
+        "db-snapshot-id",
+        "dbi-resource-id",
+        "engine",
+        "snapshot-type",
+    ];
     let filters = Filters::of(request, &known)?;
     let paging = Paging::of(request)?;
     for name in ["IncludeShared", "IncludePublic"] {
@@ -162,7 +176,9 @@ pub(crate) async fn describe(
     found.retain(|(_, snapshot)| {
         let arn = snapshot.arn.to_string();
         is_manual
-            && instance.as_ref().is_none_or(|name| snapshot.instance == *name)
+            && instance
+                .as_ref()
+                .is_none_or(|name| snapshot.instance == *name)
             && resource.is_none_or(|id| snapshot.resource_id.0 == id)
             && filters.pass(&[
                 ("db-instance-id", &snapshot.instance),
@@ -173,7 +189,9 @@ pub(crate) async fn describe(
                 ("snapshot-type", "manual"),
             ])
     });
-    let keyed = found.into_iter().map(|(_, row)| (row.arn.identifier.clone(), row));
+    let keyed = found
+        .into_iter()
+        .map(|(_, row)| (row.arn.identifier.clone(), row));
     let mut reply = request.reply();
     let list = ("DBSnapshots", "DBSnapshot");
     paging.write(reply.writer(), list, keyed.collect(), |writer, snapshot| {
@@ -191,7 +209,10 @@ pub(crate) async fn delete(
         let (revision, mut snapshot) = named(view, request)?;
         let name = snapshot.arn.identifier.clone();
         let refuse = |text: String| {
-            Err(DatabasesError::refused(Refusal::InvalidDbSnapshotState, text))
+            Err(DatabasesError::refused(
+                Refusal::InvalidDbSnapshotState,
+                text,
+            ))
         };
         if ![SnapshotState::Available, SnapshotState::Failed].contains(&snapshot.state) {
             return refuse(format!("Snapshot {name} is not in available state."));
@@ -203,10 +224,16 @@ pub(crate) async fn delete(
         };
         if let Some((_, user)) = instances.iter().find(|(_, instance)| uses(instance)) {
             let user = &user.arn.identifier;
-            return refuse(format!("Snapshot {name} is in use: {user} is restored from it."));
+            return refuse(format!(
+                "Snapshot {name} is in use: {user} is restored from it."
+            ));
         }
         snapshot.state = SnapshotState::Deleting;
-        let edits = vec![catalogue::replace(keys::snapshot(&snapshot.arn), revision, &snapshot)];
+        let edits = vec![catalogue::replace(
+            keys::snapshot(&snapshot.arn),
+            revision,
+            &snapshot,
+        )];
         Ok((edits, snapshot))
     });
     let snapshot = made.await?;

@@ -131,7 +131,11 @@ pub(crate) async fn modify(
         }
         group.zones = zones.clone();
         group.description = description.clone().unwrap_or(group.description);
-        let edits = vec![catalogue::replace(keys::group(&group.arn), revision, &group)];
+        let edits = vec![catalogue::replace(
+            keys::group(&group.arn),
+            revision,
+            &group,
+        )];
         Ok((edits, group))
     });
     let group = made.await?;
@@ -156,7 +160,9 @@ pub(crate) async fn describe(
             all
         }
     };
-    let keyed = found.into_iter().map(|group| (group.arn.name.clone(), group));
+    let keyed = found
+        .into_iter()
+        .map(|group| (group.arn.name.clone(), group));
     let mut reply = request.reply();
     let list = ("DBSubnetGroups", "DBSubnetGroup");
     paging.write(reply.writer(), list, keyed.collect(), |writer, group| {
@@ -181,7 +187,10 @@ pub(crate) async fn delete(
             let refusal = Refusal::InvalidDbSubnetGroupState;
             return Err(DatabasesError::refused(refusal, text));
         }
-        Ok((vec![catalogue::remove(keys::group(&group.arn), revision)], ()))
+        Ok((
+            vec![catalogue::remove(keys::group(&group.arn), revision)],
+            (),
+        ))
     });
     made.await?;
     Ok(request.done())

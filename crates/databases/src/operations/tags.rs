@@ -101,7 +101,9 @@ pub(crate) async fn add(
         request.required("Tags")?;
     }
     let amend = |held: &mut Tags| tags::add(held, &added);
-    service.change(|view: &dyn ConfigurationView| amended(view, &arn, &amend)).await?;
+    service
+        .change(|view: &dyn ConfigurationView| amended(view, &arn, &amend))
+        .await?;
     Ok(request.done())
 }
 
@@ -123,7 +125,9 @@ pub(crate) async fn remove(
         held.retain(|key, _| !taken.contains(&key.as_str()));
         Ok(())
     };
-    service.change(|view: &dyn ConfigurationView| amended(view, &arn, &amend)).await?;
+    service
+        .change(|view: &dyn ConfigurationView| amended(view, &arn, &amend))
+        .await?;
     Ok(request.done())
 }
 

@@ -52,7 +52,9 @@ impl Wanted {
         let held = &server.settings.parameters;
         let mut parameters = self.parameters.clone();
         parameters.retain(|name, _| !self.at_restart.contains(name));
-        let kept = held.iter().filter(|(name, _)| self.at_restart.contains(*name));
+        let kept = held
+            .iter()
+            .filter(|(name, _)| self.at_restart.contains(*name));
         parameters.extend(kept.map(|(name, value)| (name.clone(), value.clone())));
         (parameters != *held).then(|| Settings {
             parameters,
@@ -121,9 +123,7 @@ fn given_up(wanted: &Wanted, failure: &StepFailure) -> Option<Record> {
             Some(Record::SnapshotFailed { id, reason })
         }
         // A server that never ran can't: one that did is tried for as long as it is wanted.
-        Step::Start { .. } if !wanted.instance.was_available() => {
-            Some(Record::Failed { reason })
-        }
+        Step::Start { .. } if !wanted.instance.was_available() => Some(Record::Failed { reason }),
         _ => None,
     }
 }
