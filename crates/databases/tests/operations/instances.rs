@@ -24,16 +24,28 @@ fn an_instance_is_made_and_described() {
     let at = |member: &str| made.text(&format!("DBInstance/{member}"));
     assert_eq!(at("DBInstanceIdentifier"), "shop");
     assert_eq!(at("DBInstanceStatus"), "creating");
-    assert_eq!(at("DBInstanceArn"), "arn:aws:rds:us-east-1:111122223333:db:shop");
+    assert_eq!(
+        at("DBInstanceArn"),
+        "arn:aws:rds:us-east-1:111122223333:db:shop"
+    );
     assert_eq!(at("EngineVersion"), "15.14");
     assert_eq!(at("BackupRetentionPeriod"), "1");
-    assert_eq!(at("DBParameterGroups/0/DBParameterGroupName"), "default.postgres15");
+    assert_eq!(
+        at("DBParameterGroups/0/DBParameterGroupName"),
+        "default.postgres15"
+    );
     assert_eq!(at("DBSubnetGroup/DBSubnetGroupName"), "default");
     assert!(at("DbiResourceId").starts_with("db-"));
-    assert!(made.find("DBInstance/Endpoint").is_none(), "it is nowhere yet");
+    assert!(
+        made.find("DBInstance/Endpoint").is_none(),
+        "it is nowhere yet"
+    );
     let row = api.row("shop");
     let verifier = row.master.verifier.clone().unwrap();
-    assert!(verifier.0.starts_with("SCRAM-SHA-256$4096:"), "{verifier:?}");
+    assert!(
+        verifier.0.starts_with("SCRAM-SHA-256$4096:"),
+        "{verifier:?}"
+    );
     let held = format!("{:?}", api.memory.view_now());
     assert!(!held.contains("correct-horse"), "no password is kept");
 
@@ -45,8 +57,18 @@ fn an_instance_is_made_and_described() {
     assert_eq!(at("DBInstanceStatus"), "available");
     assert_eq!(at("Endpoint/Port"), "5432");
     assert_eq!(at("Endpoint/Address"), api.row("shop").address.to_string());
-    assert_eq!(api.row("shop").master.verifier, None, "the server has it now");
-    let standing = api.around.standings.lock().unwrap().get(&row.resource_id.0).cloned();
+    assert_eq!(
+        api.row("shop").master.verifier,
+        None,
+        "the server has it now"
+    );
+    let standing = api
+        .around
+        .standings
+        .lock()
+        .unwrap()
+        .get(&row.resource_id.0)
+        .cloned();
     assert_eq!(serving(&api.row("shop"), standing.as_ref()), Serving::Open);
     let events = api.ok(
         "DescribeEvents",
@@ -59,14 +81,25 @@ fn an_instance_is_made_and_described() {
 fn names_and_addresses_are_taken_once_and_given_back() {
     let (engine, pool) = (Ok("15.14"), Ok(30));
     let region = "us-east-1";
-    let api = Setting { region, engine, pool }.make();
+    let api = Setting {
+        region,
+        engine,
+        pool,
+    }
+    .make();
     api.create("one");
-    assert_eq!(api.code("CreateDBInstance", &new_instance("ONE")), "DBInstanceAlreadyExists");
+    assert_eq!(
+        api.code("CreateDBInstance", &new_instance("ONE")),
+        "DBInstanceAlreadyExists"
+    );
     api.create("two");
     assert_ne!(api.row("one").address, api.row("two").address);
     let refused = api.code("CreateDBInstance", &new_instance("three"));
     assert_eq!(refused, "InsufficientDBInstanceCapacity");
-    api.ok("DeleteDBInstance", &with(&named("one"), &[("SkipFinalSnapshot", "true")]));
+    api.ok(
+        "DeleteDBInstance",
+        &with(&named("one"), &[("SkipFinalSnapshot", "true")]),
+    );
     api.carry_out("one");
     assert!(!api.has("one"));
     api.create("three");
@@ -77,7 +110,12 @@ fn what_there_is_not_is_told_when_an_instance_is_made() {
     let why = "PostgreSQL is not installed: apt-get install postgresql";
     for (engine, pool) in [(Err(why), Ok(24)), (Ok("15.14"), Err(why))] {
         let region = "us-east-1";
-        let api = Setting { region, engine, pool }.make();
+        let api = Setting {
+            region,
+            engine,
+            pool,
+        }
+        .make();
         let (code, text) = api.refused("CreateDBInstance", &new_instance("shop"));
         assert_eq!((&*code, &*text), ("InsufficientDBInstanceCapacity", why));
     }
@@ -92,27 +130,47 @@ fn pages_and_filters_find_instances() {
     let first = api.ok("DescribeDBInstances", &[("MaxRecords", "20")]);
     assert_eq!(first.count("DBInstances"), 20);
     let marker = first.text("Marker");
-    let next = api.ok("DescribeDBInstances", &[("MaxRecords", "20"), ("Marker", &marker)]);
+    let next = api.ok(
+        "DescribeDBInstances",
+        &[("MaxRecords", "20"), ("Marker", &marker)],
+    );
     assert_eq!(next.count("DBInstances"), 5);
     assert!(next.find("Marker").is_none());
     let id = api.id("shop-07").0;
     for (name, value, count) in [
         ("db-instance-id", "shop-07", 1),
-        ("db-instance-id", "arn:aws:rds:us-east-1:111122223333:db:shop-07", 1),
+        (
+            "db-instance-id",
+            "arn:aws:rds:us-east-1:111122223333:db:shop-07",
+            1,
+        ),
         ("dbi-resource-id", &*id, 1),
         ("engine", "postgres", 25),
         ("engine", "mysql", 0),
     ] {
-        let filter = [("Filters.Filter.1.Name", name), ("Filters.Filter.1.Values.Value.1", value)];
+        let filter = [
+            ("Filters.Filter.1.Name", name),
+            ("Filters.Filter.1.Values.Value.1", value),
+        ];
         let found = api.ok("DescribeDBInstances", &filter);
         assert_eq!(found.count("DBInstances"), count, "{name}={value}");
     }
-    for bad in [[("MaxRecords", "5")], [("MaxRecords", "x")], [("Filters.Filter.1.Name", "color")]] {
-        assert_eq!(api.code("DescribeDBInstances", &bad), "InvalidParameterValue");
+    for bad in [
+        [("MaxRecords", "5")],
+        [("MaxRecords", "x")],
+        [("Filters.Filter.1.Name", "color")],
+    ] {
+        assert_eq!(
+            api.code("DescribeDBInstances", &bad),
+            "InvalidParameterValue"
+        );
     }
     let missing = api.code("DescribeDBInstances", &named("nothing"));
     assert_eq!(missing, "DBInstanceNotFound");
-    let there = api.ok("DescribeDBInstances", &named("arn:aws:rds:us-east-1:111122223333:db:shop-07"));
+    let there = api.ok(
+        "DescribeDBInstances",
+        &named("arn:aws:rds:us-east-1:111122223333:db:shop-07"),
+    );
     assert_eq!(there.count("DBInstances"), 1);
 }
 
@@ -124,8 +182,14 @@ fn a_password_is_changed_once_and_only_its_verifier_kept() {
         "ModifyDBInstance",
         &with(&named("shop"), &[("MasterUserPassword", "battery-staple")]),
     );
-    assert_eq!(modified.text("DBInstance/DBInstanceStatus"), "resetting-master-credentials");
-    assert_eq!(modified.text("DBInstance/PendingModifiedValues/MasterUserPassword"), "****");
+    assert_eq!(
+        modified.text("DBInstance/DBInstanceStatus"),
+        "resetting-master-credentials"
+    );
+    assert_eq!(
+        modified.text("DBInstance/PendingModifiedValues/MasterUserPassword"),
+        "****"
+    );
     let steps = api.carry_out("shop");
     assert_eq!(kinds(&steps), [StepKind::SetMaster, StepKind::Record]);
     assert_eq!(api.status("shop"), "available");
@@ -134,7 +198,10 @@ fn a_password_is_changed_once_and_only_its_verifier_kept() {
     // A server that starts anew isn't given it again: its user may have set another since.
     api.ok("RebootDBInstance", &named("shop"));
     let steps = api.carry_out("shop");
-    assert_eq!(kinds(&steps), [StepKind::Stop, StepKind::Start, StepKind::Record]);
+    assert_eq!(
+        kinds(&steps),
+        [StepKind::Stop, StepKind::Start, StepKind::Record]
+    );
 }
 
 #[test]
@@ -149,7 +216,10 @@ fn a_class_changes_at_once_or_in_the_window_or_at_a_reboot() {
     let class = |class| with(&named("shop"), &[("DBInstanceClass", class)]);
     let waits = api.ok("ModifyDBInstance", &class("db.t3.small"));
     assert_eq!(waits.text("DBInstance/DBInstanceClass"), "db.t3.micro");
-    assert_eq!(waits.text("DBInstance/PendingModifiedValues/DBInstanceClass"), "db.t3.small");
+    assert_eq!(
+        waits.text("DBInstance/PendingModifiedValues/DBInstanceClass"),
+        "db.t3.small"
+    );
     // 2026-11-18T11:06:40Z, a Wednesday: the window is shut.
     assert_eq!(api.carry_out("shop"), []);
     // Monday, 05:06:40.
@@ -157,12 +227,18 @@ fn a_class_changes_at_once_or_in_the_window_or_at_a_reboot() {
     api.environment.now.fetch_add(to_monday, Ordering::Relaxed);
     let steps = api.carry_out("shop");
     assert_eq!(steps[0], Step::Record(Record::PendingApplied));
-    assert_eq!(kinds(&steps[1..]), [StepKind::Stop, StepKind::Start, StepKind::Record]);
+    assert_eq!(
+        kinds(&steps[1..]),
+        [StepKind::Stop, StepKind::Start, StepKind::Record]
+    );
     assert_eq!(api.row("shop").class, "db.t3.small");
 
     api.ok("ModifyDBInstance", &class("db.t3.medium"));
     api.ok("ModifyDBInstance", &class("db.t3.small"));
-    assert!(api.row("shop").pending.is_empty(), "it is that class already");
+    assert!(
+        api.row("shop").pending.is_empty(),
+        "it is that class already"
+    );
     api.environment.now.fetch_add(to_monday, Ordering::Relaxed);
     api.ok("ModifyDBInstance", &class("db.t3.medium"));
     api.ok("RebootDBInstance", &named("shop"));
@@ -174,7 +250,9 @@ fn a_class_changes_at_once_or_in_the_window_or_at_a_reboot() {
     let modified = api.ok("ModifyDBInstance", &now);
     assert_eq!(modified.text("DBInstance/DBInstanceStatus"), "modifying");
     api.carry_out("shop");
-    let wanted = catalogue::wanted(&*api.memory_view(), &api.id("shop")).unwrap().unwrap();
+    let wanted = catalogue::wanted(&*api.memory_view(), &api.id("shop"))
+        .unwrap()
+        .unwrap();
     assert_eq!(wanted.parameters["max_connections"], "901");
     let seen = api.observed(&api.id("shop")).server.unwrap();
     assert_eq!(seen.settings.parameters["max_connections"], "901");
@@ -190,23 +268,38 @@ fn settings_change_without_a_word_to_the_server_and_a_port_with_one() {
         ("CopyTagsToSnapshot", "true"),
         ("PreferredBackupWindow", "02:00-03:00"),
         ("PreferredMaintenanceWindow", "tue:04:00-tue:05:00"),
-        ("VpcSecurityGroupIds.VpcSecurityGroupId.1", "sg-0123456789abcdef0"),
+        (
+            "VpcSecurityGroupIds.VpcSecurityGroupId.1",
+            "sg-0123456789abcdef0",
+        ),
     ];
     let modified = api.ok("ModifyDBInstance", &with(&named("shop"), &changes));
     let at = |member: &str| modified.text(&format!("DBInstance/{member}"));
     assert_eq!(at("BackupRetentionPeriod"), "7");
     assert_eq!(at("DeletionProtection"), "true");
     assert_eq!(at("PreferredBackupWindow"), "02:00-03:00");
-    assert_eq!(at("VpcSecurityGroups/0/VpcSecurityGroupId"), "sg-0123456789abcdef0");
+    assert_eq!(
+        at("VpcSecurityGroups/0/VpcSecurityGroupId"),
+        "sg-0123456789abcdef0"
+    );
     assert_eq!(api.carry_out("shop"), []);
     let ends = with(&named("shop"), &[("BackupRetentionPeriod", "0")]);
     let waits = api.ok("ModifyDBInstance", &ends);
     let pending = waits.text("DBInstance/PendingModifiedValues/BackupRetentionPeriod");
-    assert_eq!((&*pending, &*waits.text("DBInstance/BackupRetentionPeriod")), ("0", "7"));
-    api.ok("ModifyDBInstance", &with(&named("shop"), &[("DBPortNumber", "6000")]));
+    assert_eq!(
+        (&*pending, &*waits.text("DBInstance/BackupRetentionPeriod")),
+        ("0", "7")
+    );
+    api.ok(
+        "ModifyDBInstance",
+        &with(&named("shop"), &[("DBPortNumber", "6000")]),
+    );
     assert_eq!(api.status("shop"), "modifying");
     let steps = api.carry_out("shop");
-    assert_eq!(kinds(&steps), [StepKind::Stop, StepKind::Start, StepKind::Record]);
+    assert_eq!(
+        kinds(&steps),
+        [StepKind::Stop, StepKind::Start, StepKind::Record]
+    );
     let found = api.ok("DescribeDBInstances", &named("shop"));
     assert_eq!(found.text("DBInstances/0/Endpoint/Port"), "6000");
 }
@@ -223,7 +316,10 @@ fn what_can_t_be_modified_is_refused_by_name() {
         ("EnableIAMDatabaseAuthentication", "true"),
         ("EnablePerformanceInsights", "true"),
         ("ManageMasterUserPassword", "true"),
-        ("CloudwatchLogsExportConfiguration.EnableLogTypes.member.1", "postgresql"),
+        (
+            "CloudwatchLogsExportConfiguration.EnableLogTypes.member.1",
+            "postgresql",
+        ),
         ("MonitoringInterval", "60"),
     ] {
         let body = with(&named("shop"), &[(parameter, value)]);
@@ -249,7 +345,10 @@ fn an_instance_is_stopped_started_and_rebooted() {
     api.available("shop");
     let stopped = api.ok("StopDBInstance", &named("shop"));
     assert_eq!(stopped.text("DBInstance/DBInstanceStatus"), "stopping");
-    assert_eq!(kinds(&api.carry_out("shop")), [StepKind::Stop, StepKind::Record]);
+    assert_eq!(
+        kinds(&api.carry_out("shop")),
+        [StepKind::Stop, StepKind::Record]
+    );
     assert_eq!(api.status("shop"), "stopped");
     for operation in ["StopDBInstance", "RebootDBInstance", "ModifyDBInstance"] {
         let (code, text) = api.refused(operation, &named("shop"));
@@ -261,9 +360,15 @@ fn an_instance_is_stopped_started_and_rebooted() {
     assert_eq!(started.text("DBInstance/DBInstanceStatus"), "starting");
     api.carry_out("shop");
     assert_eq!(api.status("shop"), "available");
-    assert_eq!(api.code("StartDBInstance", &named("shop")), "InvalidDBInstanceState");
+    assert_eq!(
+        api.code("StartDBInstance", &named("shop")),
+        "InvalidDBInstanceState"
+    );
     let failover = with(&named("shop"), &[("ForceFailover", "true")]);
-    assert_eq!(api.code("RebootDBInstance", &failover), "InvalidParameterCombination");
+    assert_eq!(
+        api.code("RebootDBInstance", &failover),
+        "InvalidParameterCombination"
+    );
 }
 
 #[test]
@@ -282,23 +387,41 @@ fn a_region_that_starts_again_starts_its_servers_and_nothing_else() {
 #[test]
 fn an_instance_is_deleted_by_leave_or_with_a_last_snapshot() {
     let api = Api::new();
-    api.ok("CreateDBInstance", &with(&new_instance("shop"), &[("DeletionProtection", "true")]));
+    api.ok(
+        "CreateDBInstance",
+        &with(&new_instance("shop"), &[("DeletionProtection", "true")]),
+    );
     api.carry_out("shop");
     let skip = with(&named("shop"), &[("SkipFinalSnapshot", "true")]);
     let (code, text) = api.refused("DeleteDBInstance", &skip);
     assert_eq!(code, "InvalidParameterCombination");
     assert!(text.contains("disable deletion protection"), "{text}");
-    api.ok("ModifyDBInstance", &with(&named("shop"), &[("DeletionProtection", "false")]));
+    api.ok(
+        "ModifyDBInstance",
+        &with(&named("shop"), &[("DeletionProtection", "false")]),
+    );
     let (code, text) = api.refused("DeleteDBInstance", &named("shop"));
     assert_eq!(code, "InvalidParameterCombination");
-    assert!(text.contains("FinalDBSnapshotIdentifier is required"), "{text}");
+    assert!(
+        text.contains("FinalDBSnapshotIdentifier is required"),
+        "{text}"
+    );
     let both = with(&skip, &[("FinalDBSnapshotIdentifier", "last")]);
-    assert_eq!(api.code("DeleteDBInstance", &both), "InvalidParameterCombination");
+    assert_eq!(
+        api.code("DeleteDBInstance", &both),
+        "InvalidParameterCombination"
+    );
     let last = with(&named("shop"), &[("FinalDBSnapshotIdentifier", "last")]);
     let deleted = api.ok("DeleteDBInstance", &last);
     assert_eq!(deleted.text("DBInstance/DBInstanceStatus"), "deleting");
-    assert_eq!(api.code("DeleteDBInstance", &skip), "InvalidDBInstanceState");
-    assert_eq!(api.code("CreateDBInstance", &new_instance("shop")), "DBInstanceAlreadyExists");
+    assert_eq!(
+        api.code("DeleteDBInstance", &skip),
+        "InvalidDBInstanceState"
+    );
+    assert_eq!(
+        api.code("CreateDBInstance", &new_instance("shop")),
+        "DBInstanceAlreadyExists"
+    );
     let steps = api.carry_out("shop");
     let wanted = [
         StepKind::TakeSnapshot,
@@ -322,13 +445,19 @@ fn nothing_is_deleted_if_its_last_snapshot_fails() {
     api.ok("DeleteDBInstance", &last);
     fail(&api, &id, FailureKind::Other, 3);
     let steps = api.carry_out("shop");
-    assert!(matches!(&steps[..], [Step::Record(Record::SnapshotFailed { .. })]), "{steps:?}");
+    assert!(
+        matches!(&steps[..], [Step::Record(Record::SnapshotFailed { .. })]),
+        "{steps:?}"
+    );
     assert_eq!(api.status("shop"), "available");
     let snapshot = api.ok("DescribeDBSnapshots", &[("DBSnapshotIdentifier", "last")]);
     assert_eq!(snapshot.text("DBSnapshots/0/Status"), "failed");
     let events = api.ok("DescribeEvents", &[]);
     let messages = events.each("Events", "Message").join("; ");
-    assert!(messages.contains("Not deleted, since its final snapshot failed: why"), "{messages}");
+    assert!(
+        messages.contains("Not deleted, since its final snapshot failed: why"),
+        "{messages}"
+    );
 }
 
 /// Has the step that comes next of an instance fail.
@@ -360,10 +489,19 @@ fn what_can_t_be_is_the_instance_s_status() {
     assert_eq!(api.carry_out("shop"), [], "it waits");
     fail_anew(&api, &id, FailureKind::Other, 3);
     let steps = api.carry_out("shop");
-    assert!(matches!(&steps[..], [Step::Record(Record::Failed { .. })]), "{steps:?}");
+    assert!(
+        matches!(&steps[..], [Step::Record(Record::Failed { .. })]),
+        "{steps:?}"
+    );
     assert_eq!(api.status("shop"), "failed");
-    assert_eq!(api.code("ModifyDBInstance", &named("shop")), "InvalidDBInstanceState");
-    api.ok("DeleteDBInstance", &with(&named("shop"), &[("SkipFinalSnapshot", "true")]));
+    assert_eq!(
+        api.code("ModifyDBInstance", &named("shop")),
+        "InvalidDBInstanceState"
+    );
+    api.ok(
+        "DeleteDBInstance",
+        &with(&named("shop"), &[("SkipFinalSnapshot", "true")]),
+    );
     api.carry_out("shop");
     assert!(!api.has("shop"));
 
@@ -373,7 +511,10 @@ fn what_can_t_be_is_the_instance_s_status() {
     api.observe(&id, observed);
     fail(&api, &id, FailureKind::Settings, 4);
     assert_eq!(api.status("store"), "incompatible-parameters");
-    api.ok("ModifyDBInstance", &with(&named("store"), &[("DeletionProtection", "true")]));
+    api.ok(
+        "ModifyDBInstance",
+        &with(&named("store"), &[("DeletionProtection", "true")]),
+    );
 }
 
 fn fail_anew(api: &Api, id: &databases::model::ResourceId, kind: FailureKind, attempts: u32) {
@@ -405,7 +546,13 @@ fn a_parameter_group_is_in_force_after_a_reboot_and_its_changes_at_once() {
     assert_eq!(api.carry_out("shop"), [], "not before a reboot");
     api.ok("RebootDBInstance", &named("shop"));
     api.carry_out("shop");
-    let seen = || api.observed(&api.id("shop")).server.unwrap().settings.parameters;
+    let seen = || {
+        api.observed(&api.id("shop"))
+            .server
+            .unwrap()
+            .settings
+            .parameters
+    };
     assert_eq!(seen()["work_mem"], "8192");
     let status = || {
         let found = api.ok("DescribeDBInstances", &named("shop"));

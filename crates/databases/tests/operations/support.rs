@@ -170,7 +170,10 @@ impl ServerView for Around {
     }
 
     fn changed(&self, resource_id: &str) {
-        self.looked_at.lock().unwrap().insert(resource_id.to_owned());
+        self.looked_at
+            .lock()
+            .unwrap()
+            .insert(resource_id.to_owned());
     }
 }
 
@@ -192,7 +195,12 @@ impl Peer {
     fn reach(&self) -> Result<Arc<Api>, SourceError> {
         match self.is_cut.load(Ordering::Relaxed) {
             true => Err(SourceError::Unreachable),
-            false => self.there.lock().unwrap().clone().ok_or(SourceError::Unreachable),
+            false => self
+                .there
+                .lock()
+                .unwrap()
+                .clone()
+                .ok_or(SourceError::Unreachable),
         }
     }
 }
@@ -286,6 +294,11 @@ impl Answer {
             .unwrap_or_else(|| panic!("no {path} in {:?}", self.0))
             .0
             .text
+    }
+
+    /// The text of this very element.
+    pub fn text_of(&self) -> String {
+        self.0.text.clone()
     }
 
     /// How many members a list there has.
@@ -460,7 +473,9 @@ impl Api {
     /// Is there such an instance?
     pub fn has(&self, identifier: &str) -> bool {
         let arn = arn_in(&self.region, identifier).parse().unwrap();
-        catalogue::instance_named(&*self.memory.view(), &arn).unwrap().is_some()
+        catalogue::instance_named(&*self.memory.view(), &arn)
+            .unwrap()
+            .is_some()
     }
 
     /// The row of a snapshot.
@@ -495,7 +510,9 @@ impl Api {
     /// How an instance stands: as was seen last.
     pub fn observed(&self, id: &ResourceId) -> Observed {
         let standings = self.around.standings.lock().unwrap();
-        let found = standings.get(&id.0).map(|standing| standing.observed.clone());
+        let found = standings
+            .get(&id.0)
+            .map(|standing| standing.observed.clone());
         found.unwrap_or_else(Observed::nothing)
     }
 
@@ -609,9 +626,17 @@ pub fn new_instance(name: &str) -> [(&str, &str); 6] {
 }
 
 /// Parameters, and others that replace those of their names.
-pub fn with<'a>(base: &[(&'a str, &'a str)], more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    let kept = base.iter().filter(|(name, _)| !more.iter().any(|(other, _)| other == name));
-    kept.chain(more).copied().filter(|(_, value)| *value != "-").collect()
+pub fn with<'a>(
+    base: &[(&'a str, &'a str)],
+    more: &[(&'a str, &'a str)],
+) -> Vec<(&'a str, &'a str)> {
+    let kept = base
+        .iter()
+        .filter(|(name, _)| !more.iter().any(|(other, _)| other == name));
+    kept.chain(more)
+        .copied()
+        .filter(|(_, value)| *value != "-")
+        .collect()
 }
 
 /// An instance's ARN.
