@@ -139,7 +139,19 @@ fn a_region_remembers_a_thousand_events() {
     let api = Api::new();
     api.available("shop");
     let named = [("DBInstanceIdentifier", "shop")];
-    for _ in 0..1010 {
+    let mut view = api.memory.view_now();
+    let mut events = view.entries.range("databases/event/".to_owned()..);
+    let event = events.next().unwrap().1.clone();
+    for number in 0..1000 {
+        let key = databases::keys::event(number);
+        view.entries.insert(key, event.clone());
+    }
+    // Events are numbered by the changes that they tell of.
+    let changes = (view.revision, "1000".into());
+    view.entries
+        .insert(databases::keys::CHANGES.to_owned(), changes);
+    api.memory.set(view);
+    for _ in 0..3 {
         api.ok("RebootDBInstance", &named);
         api.carry_out("shop");
     }
@@ -149,4 +161,8 @@ fn a_region_remembers_a_thousand_events() {
         .keys()
         .filter(|key| key.starts_with("databases/event/"));
     assert_eq!(held.count(), 1000);
+    let messages = api.ok("DescribeEvents", &[]).count("Events");
+    assert_eq!(messages, 100, "a page");
+    let oldest = databases::keys::event(0);
+    assert!(!view.entries.contains_key(&oldest), "the oldest made room");
 }

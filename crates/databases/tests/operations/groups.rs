@@ -348,10 +348,7 @@ fn tags_are_set_listed_and_taken_away() {
             "arn:aws:rds:eu-west-1:111122223333:db:shop",
             "DBInstanceNotFound",
         ),
-        (
-            "arn:aws:rds:us-east-1:444455556666:db:shop",
-            "DBInstanceNotFound",
-        ),
+        ("arn:aws:rds:us-east-1:444455556666:db:shop", "AccessDenied"),
         (
             "arn:aws:rds:us-east-1:111122223333:cluster:shop",
             "InvalidParameterValue",

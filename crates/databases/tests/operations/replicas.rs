@@ -154,10 +154,7 @@ fn a_source_that_can_t_be_is_refused_and_leaves_nothing_behind() {
         "DBInstanceNotFound"
     );
     for (source, code) in [
-        (
-            "arn:aws:rds:us-east-1:444455556666:db:shop",
-            "DBInstanceNotFound",
-        ),
+        ("arn:aws:rds:us-east-1:444455556666:db:shop", "AccessDenied"),
         (
             "arn:aws:rds:us-east-1:111122223333:snapshot:shop",
             "DBInstanceNotFound",

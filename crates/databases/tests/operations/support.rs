@@ -12,12 +12,10 @@ use std::task::{Context, Poll, Waker};
 use aws::access::{Authorizer, Owner};
 use bytes::Bytes;
 use databases::model::{Farewell, Instance, ResourceId, Snapshot};
-use databases::plan::{
-    Home, Next, Observed, Record, Role, ServerSeen, SnapshotSeen, Step, next_step,
-};
+use databases::plan::{Home, Next, Observed, Role, ServerSeen, SnapshotSeen, Step, next_step};
 use databases::{
-    AttachRefusal, AttachRequest, EndpointPool, Engine, ServerView, Service, ServiceConfig,
-    SourceAnswer, SourceError, SourceFacts, SourceView, Standing, Surroundings, catalogue,
+    AttachRequest, EndpointPool, Engine, ServerView, Service, ServiceConfig, SourceAnswer,
+    SourceError, SourceFacts, SourceView, Standing, Surroundings, catalogue,
 };
 use types::{
     AccountId, AvailabilityZone, Configuration, ConfigurationEdit, ConfigurationError,

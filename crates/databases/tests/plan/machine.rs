@@ -226,6 +226,41 @@ impl Machine {
         }
     }
 
+    /// Lets the planner have its way for ten minutes, in which the disk is full and every step but
+    /// those that only write down fails.
+    pub fn run_obstructed(&mut self, planner: Planner) -> Run {
+        let end = self.now + 600_000_000;
+        let (mut at_once, mut tries) = (0, 0);
+        while self.now < end {
+            let Some(wanted) = self.wanted() else {
+                return Run::Settled;
+            };
+            match planner(&wanted, &self.observed(), self.now()) {
+                Next::Settled => return Run::Settled,
+                Next::WaitUntil(until) => {
+                    self.now = self.now.max(until.0);
+                    at_once = 0;
+                    self.answer();
+                }
+                Next::Step(step) => {
+                    at_once += 1;
+                    tries += 1;
+                    if at_once > 4 || tries > 60 {
+                        return Run::Fault("it spins".to_owned());
+                    }
+                    if let Err(fault) = self.judge(&wanted, &step) {
+                        return Run::Fault(fault);
+                    }
+                    match step {
+                        Step::Record(_) => self.act(&step),
+                        _ => self.fail(&step, 1),
+                    }
+                }
+            }
+        }
+        Run::Settled
+    }
+
     /// A server that was starting answers now.
     fn answer(&mut self) {
         if let Some(server) = &mut self.server {
