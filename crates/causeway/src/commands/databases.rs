@@ -48,7 +48,7 @@ fn is_replica(row: &Value) -> bool {
 
 fn show(
     query: &Query,
-    columns: &[(&str, &str)],
+    columns: &[(&'static str, &'static str)],
     nothing: &str,
     is_wanted: fn(&Value) -> bool,
 ) -> Result<(), Failure> {
