@@ -12,7 +12,8 @@ use link::Port;
 use objects::blob::MemoryBlobs;
 use objects::notify::NoWebhooks;
 use region::{
-    BalancersOptions, DatabasesOptions, ObjectsOptions, Region, RegionConfig, RegionSecrets};
+    BalancersOptions, DatabasesOptions, ObjectsOptions, Region, RegionConfig, RegionSecrets,
+};
 use routing::Locator;
 use steering::{Steering, SteeringOptions};
 use store::MemoryEngine;

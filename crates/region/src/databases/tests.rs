@@ -33,7 +33,10 @@ pub(crate) fn left() -> DatabaseAnswer {
 fn golden_bytes_of_a_question_and_its_answer() {
     let bytes = |message: Message| message.encode().to_vec();
     let question = crate::message::Question::Database(leave());
-    let asked = bytes(Message::Question { number: 7, question });
+    let asked = bytes(Message::Question {
+        number: 7,
+        question,
+    });
     let mut golden = vec![1, 9, 0, 0, 0, 0, 0, 0, 0, 7];
     golden.extend(
         br#"{"about":"leave","request":{"source":"arn:aws:rds:us-east-1:111122223333:db:orders","#,
@@ -62,7 +65,10 @@ fn what_is_too_long_or_not_wholly_understood_is_refused() {
     assert_eq!(read(&text), Some(leave()));
     assert_eq!(read(&text.replace("\"source_id\"", "\"other\"")), None);
     assert_eq!(read(&text.replace("\"leave\"", "\"give\"")), None);
-    assert_eq!(read(&format!("{text}{}", " ".repeat(question::MAX_BYTES))), None);
+    assert_eq!(
+        read(&format!("{text}{}", " ".repeat(question::MAX_BYTES))),
+        None
+    );
     assert_eq!(read(""), None);
 }
 
