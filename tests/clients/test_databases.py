@@ -92,7 +92,7 @@ class OneRegion(unittest.TestCase):
                 with self.subTest(statement=statement):
                     with self.assertRaises(psycopg.Error) as refused:
                         connection.execute(statement)
-                    self.assertIn(refused.exception.sqlstate[:2], ("42", "0A", "58", "25"),
+                    self.assertIn(refused.exception.sqlstate[:2], ("42", "0A", "58", "25", "2B"),
                                   refused.exception)
             connection.execute("create role clerk login password 'clerks-own-1'")
             connection.execute("grant rds_superuser to clerk")
@@ -176,6 +176,7 @@ class OneRegion(unittest.TestCase):
         self.client.delete_db_instance(DBInstanceIdentifier="again", SkipFinalSnapshot=True)
         eventually(lambda: described(self.client, "again") is None)
         self.client.delete_db_snapshot(DBSnapshotIdentifier="then")
+        eventually(lambda: not self.client.describe_db_snapshots()["DBSnapshots"])
         with self.assertRaises(self.client.exceptions.DBSnapshotNotFoundFault):
             self.client.describe_db_snapshots(DBSnapshotIdentifier="then")
 
