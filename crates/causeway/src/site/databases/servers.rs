@@ -1,5 +1,5 @@
-//! The servers of this process, as everybody but their keepers sees them: how each stands. It starts
-//! and stops none.
+//! The servers of this process, as everybody but their keepers sees them: how each stands. It
+//! starts and stops none.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
