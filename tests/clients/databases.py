@@ -32,7 +32,7 @@ def described(client, name):
         return None
 
 
-def in_status(client, name, status="available", seconds=60.0):
+def in_status(client, name, status="available", seconds=180.0):
     """Waits until the instance has that status."""
     def has():
         instance = described(client, name)
