@@ -75,6 +75,8 @@ pub(crate) fn found(
 ) -> Result<catalogue::Row<Instance>, AttachRefusal> {
     let unreadable = |error: CodecError| AttachRefusal::Internal(error.to_string());
     let found = catalogue::instance_named(view, &request.source).map_err(unreadable)?;
+    // What is another account's is not there.
+    let found = found.filter(|_| request.source.account == request.replica.account);
     found.ok_or_else(|| AttachRefusal::NotFound(request.source.to_string()))
 }
 

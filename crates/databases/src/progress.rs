@@ -34,15 +34,21 @@ impl Service {
     /// [`ProgressError`]: nothing was written.
     pub async fn record(&self, id: &ResourceId, record: &Record) -> Result<(), ProgressError> {
         let now = self.now();
-        let made =
-            self.change(
-                |view: &dyn ConfigurationView| match catalogue::instance(view, id)? {
-                    Some(row) => written(view, &row, record, now),
-                    None => Ok((Vec::new(), ())),
-                },
-            );
-        made.await?;
+        let made = self.change(|view: &dyn ConfigurationView| {
+            let Some(row) = catalogue::instance(view, id)? else {
+                return Ok((Vec::new(), None));
+            };
+            let (edits, ()) = written(view, &row, record, now)?;
+            let parts = matches!(record, Record::Promoted | Record::Removed);
+            let source = row.1.source.filter(|_| parts);
+            Ok((edits, source.map(|source| source.resource_id)))
+        });
+        let source = made.await?;
         self.look_at(id);
+        // A source that lost a replica keeps a slot less.
+        if let Some(source) = source {
+            self.look_at(&source);
+        }
         Ok(())
     }
 
@@ -110,9 +116,10 @@ fn written(
             }
         }
         Record::Promoted => {
-            if let Some(source) = instance.source.take() {
-                let was_asked = instance.promotion.take().is_some();
-                debug_assert!(was_asked, "only what was asked for is promoted");
+            // Only what was asked for is promoted, whoever says that it was.
+            let source = instance.source.take_if(|_| instance.promotion.is_some());
+            if let Some(source) = source {
+                instance.promotion = None;
                 others.extend(part(view, &instance, &source, now)?);
                 let text = "Promoted to a standalone DB instance";
                 told.push(Telling::of_instance(&instance, Category::ReadReplica, text));

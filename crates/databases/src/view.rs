@@ -1,4 +1,5 @@
-//! What the service asks of the place it runs in: how servers stand, and what else is in the Region.
+//! What the service asks of the place it runs in: how servers stand, and what else is in the
+//! Region.
 
 use crate::plan::{Observed, StepKind};
 

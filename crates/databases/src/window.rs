@@ -1,7 +1,7 @@
 //! Windows of time, as instances have them: a daily one for backups, a weekly one for maintenance,
 //! both in UTC.
 
-use types::Timestamp;
+use types::{Span, Timestamp};
 
 /// The days of a week, as windows have them; the Unix epoch was a Thursday.
 const DAYS: [&str; 7] = ["thu", "fri", "sat", "sun", "mon", "tue", "wed"];
@@ -67,14 +67,17 @@ pub(crate) fn overlap(backups: &str, maintenance: &str) -> bool {
     distance(from, begins) < daily || distance(begins, from) < length
 }
 
-/// Is a maintenance window open at that time?
-pub(crate) fn is_open(window: &str, now: Timestamp) -> bool {
-    let Some((from, length)) = weekly(window) else {
-        return false;
-    };
-    let minutes = now.0 / 60_000 % u64::from(WEEK);
-    let minutes = u32::try_from(minutes).unwrap_or_default();
-    (minutes + WEEK - from) % WEEK < length
+/// How long it is until a maintenance window is open: nothing, if it is open now; `None`: it is no
+/// window.
+pub(crate) fn opens_in(window: &str, now: Timestamp) -> Option<Span> {
+    let (from, length) = weekly(window)?;
+    let minute = now.0 / 60_000 % u64::from(WEEK);
+    let minute = u32::try_from(minute).unwrap_or_default();
+    if (minute + WEEK - from) % WEEK < length {
+        return Some(Span::ZERO);
+    }
+    let minutes = u64::from((from + WEEK - minute) % WEEK);
+    Some(Span::milliseconds(minutes * 60_000 - now.0 % 60_000))
 }
 
 /// A daily window and a weekly one that don't overlap, drawn for who names none; `random` is 64
@@ -132,7 +135,12 @@ mod tests {
     fn a_window_is_open_in_its_time_alone() {
         // 1970-01-01 was a Thursday.
         let at = |minutes: u64| Timestamp(minutes * 60_000);
+        let is_open = |window, now| opens_in(window, now) == Some(Span::ZERO);
         let window = "thu:01:00-thu:02:00";
+        let in_seconds = |now| opens_in(window, Timestamp(now)).unwrap();
+        assert_eq!(in_seconds(59_000), Span::seconds(3541));
+        assert_eq!(in_seconds(120 * 60_000), Span::seconds(7 * 86_400 - 3600));
+        assert_eq!(opens_in("never", at(0)), None);
         assert!(!is_open(window, at(59)));
         assert!(is_open(window, at(60)) && is_open(window, at(119)));
         assert!(!is_open(window, at(120)));

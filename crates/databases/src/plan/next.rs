@@ -274,11 +274,13 @@ fn run(wanted: &Wanted, observed: &Observed, server: &ServerSeen, now: Now) -> N
     if let Some(step) = snapshots(wanted, observed).or_else(|| settle(instance)) {
         return Next::Step(step);
     }
-    let is_due = !instance.pending.is_empty();
-    if is_due && window::is_open(&instance.maintenance_window, now.wall) {
-        return Next::Step(Step::Record(Record::PendingApplied));
+    let opens = window::opens_in(&instance.maintenance_window, now.wall);
+    match opens.filter(|_| !instance.pending.is_empty()) {
+        None => Next::Settled,
+        Some(Span::ZERO) => Next::Step(Step::Record(Record::PendingApplied)),
+        // The wall clock may jump: it is asked again before long.
+        Some(span) => Next::WaitUntil(now.monotonic + span.min(LONGEST_WAIT)),
     }
-    Next::Settled
 }
 
 /// What is to be done so that its role is the one that it is to have.
