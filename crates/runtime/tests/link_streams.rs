@@ -432,7 +432,7 @@ async fn a_stream_outlives_connections_that_are_replaced_by_age() {
 #[tokio::test]
 async fn a_stream_takes_the_links_delay_and_fills_it() {
     let pair = pair().await;
-    let delayed = Shape::delayed(Span::milliseconds(50));
+    let delayed = Shape::delayed(Span::milliseconds(150));
     pair.us.shape(delayed);
     pair.eu.shape(delayed);
     let port = pair.listen("echo");
@@ -441,9 +441,9 @@ async fn a_stream_takes_the_links_delay_and_fills_it() {
     assert!(echoed(&mut stream, b"first").await);
     let first = begun.elapsed();
     // Its opening costs no round trip of its own.
-    assert!(first >= Duration::from_millis(100), "{first:?}");
-    assert!(first < Duration::from_millis(180), "{first:?}");
-    // With the first window alone it would take 64 round trips: 6.4 s.
+    assert!(first >= Duration::from_millis(300), "{first:?}");
+    assert!(first < Duration::from_millis(550), "{first:?}");
+    // With the first window alone it would take 64 round trips: 19 s.
     let begun = Instant::now();
     let bytes = vec![9; 16 << 20];
     let (mut from, mut to) = stream.split();
@@ -452,9 +452,9 @@ async fn a_stream_takes_the_links_delay_and_fills_it() {
     let (written, read) = tokio::time::timeout(WAIT, both).await.expect("in time");
     written.unwrap();
     read.unwrap();
-    println!("16 MiB there and back over 100 ms: {:?}", begun.elapsed());
+    println!("16 MiB there and back over 300 ms: {:?}", begun.elapsed());
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        begun.elapsed() < Duration::from_secs(12),
         "{:?}",
         begun.elapsed()
     );
