@@ -292,7 +292,7 @@ async fn bytes_cross_both_ways_to_their_end_and_are_metered_by_target() {
         let row = rows.next().unwrap();
         assert_eq!((row.resource.as_str(), row.service), ("echo", SERVICE));
         assert!(
-            row.payload_bytes > 3_000_000 && row.payload_bytes < 3_100_000,
+            (3_000_000..3_100_000).contains(&row.payload_bytes),
             "{row:?}"
         );
         assert_eq!(rows.next(), None);
@@ -344,7 +344,7 @@ async fn one_that_takes_nothing_holds_its_own_sender_alone() {
     assert!(filled.is_err(), "its sender goes on");
     let taken = taken.load(Ordering::Relaxed);
     assert!(
-        taken >= SEND_BUFFER && taken < 4 << 20,
+        (SEND_BUFFER..4 << 20).contains(&taken),
         "{taken} bytes are held"
     );
     let mut moving = connect(&echo).await;
