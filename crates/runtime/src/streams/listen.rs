@@ -2,12 +2,14 @@
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use link::{MAXIMUM_TARGET, StreamExchange};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use types::SiteId;
@@ -19,6 +21,12 @@ const SOCKET: &str = ".s.PGSQL.5432";
 
 /// The longest path of a Unix socket (`unix(7)`: 108 bytes with the NUL behind it).
 const MAX_PATH: usize = 107;
+
+/// How a directory is opened: itself, and no link to one.
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 
 /// How long accepting rests when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -44,8 +52,8 @@ pub enum StreamPortError {
     /// A Unix socket's path can't be as long.
     #[error("{} is longer than a socket's path may be, {MAX_PATH} bytes", .0.display())]
     Path(PathBuf),
-    /// There is something else where the socket would be.
-    #[error("{} is there, and no socket", .0.display())]
+    /// There is something else where the socket or its directory would be.
+    #[error("{} is there, or its directory holds something else than a socket", .0.display())]
     Taken(PathBuf),
     /// The operating system refused.
     #[error("can't listen at {}: {cause}", path.display())]
@@ -87,8 +95,7 @@ impl StreamPort {
                 Some(cause) => StreamPortError::Io { path, cause },
             }
         };
-        prepare(directory, &path, owner).map_err(failed)?;
-        let listener = bind(&path, owner).map_err(|cause| failed(Some(cause)))?;
+        let listener = prepare(directory, &path, owner).map_err(failed)?;
         let mut accepting = JoinSet::new();
         accepting.spawn(accept(listener, exchange, target.to_owned()));
         Ok(StreamPort {
@@ -122,40 +129,51 @@ impl Drop for StreamPort {
     }
 }
 
-/// The directory, its owner's alone, without what an earlier run left there. `None` as an error:
-/// what is there is no socket.
+/// The listener, in a directory made anew that is its owner's alone. The directory is handed over
+/// last and by its descriptor: until then only this process's user writes to it, so that no path
+/// in it leads elsewhere. `None` as an error: what is there is no socket's directory.
 fn prepare(
     directory: &Path,
     path: &Path,
     owner: Option<SocketOwner>,
-) -> Result<(), Option<io::Error>> {
-    let made = DirBuilder::new().mode(0o700).create(directory);
-    match made {
-        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
-            fs::set_permissions(directory, Permissions::from_mode(0o700))?;
-        }
-        made => made?,
-    }
-    give(directory, owner)?;
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => Ok(fs::remove_file(path)?),
-        Ok(_) => Err(None),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(cause) => Err(Some(cause)),
-    }
-}
-
-fn bind(path: &Path, owner: Option<SocketOwner>) -> io::Result<UnixListener> {
+) -> Result<UnixListener, Option<io::Error>> {
+    clear(directory)?;
+    DirBuilder::new().mode(0o700).create(directory)?;
+    let opened = rustix::fs::open(directory, DIRECTORY, Mode::empty()).map_err(io::Error::from)?;
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, Permissions::from_mode(0o600))?;
-    give(path, owner)?;
+    if let Some(owner) = owner {
+        lchown(path, Some(owner.user), Some(owner.group))?;
+        let user = Uid::from_raw(owner.user);
+        let group = Gid::from_raw(owner.group);
+        rustix::fs::fchown(&opened, Some(user), Some(group)).map_err(io::Error::from)?;
+    }
     Ok(listener)
 }
 
-fn give(path: &Path, owner: Option<SocketOwner>) -> io::Result<()> {
-    match owner {
-        Some(owner) => chown(path, Some(owner.user), Some(owner.group)),
-        None => Ok(()),
+/// Takes away what an earlier run left: a directory with a socket in it and nothing else.
+fn clear(directory: &Path) -> Result<(), Option<io::Error>> {
+    let opened = match rustix::fs::open(directory, DIRECTORY, Mode::empty()) {
+        Ok(opened) => opened,
+        Err(Errno::NOENT) => return Ok(()),
+        // A link, or no directory.
+        Err(Errno::NOTDIR | Errno::LOOP) => return Err(None),
+        Err(cause) => return Err(Some(cause.into())),
+    };
+    match rustix::fs::statat(&opened, SOCKET, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(found) if FileType::from_raw_mode(found.st_mode) != FileType::Socket => {
+            return Err(None);
+        }
+        Ok(_) => {
+            let removed = rustix::fs::unlinkat(&opened, SOCKET, AtFlags::empty());
+            removed.map_err(io::Error::from)?;
+        }
+        Err(Errno::NOENT) => {}
+        Err(cause) => return Err(Some(cause.into())),
+    }
+    match fs::remove_dir(directory) {
+        Err(cause) if cause.kind() == io::ErrorKind::DirectoryNotEmpty => Err(None),
+        removed => Ok(removed?),
     }
 }
 
@@ -186,5 +204,65 @@ fn open(
         }
         // Its connection is closed at once: whoever made it tries again, as after any end.
         Err(cause) => tracing::debug!(peer = %exchange.peer(), target, %cause, "no stream"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[tokio::test]
+    async fn a_socket_stands_alone_in_a_directory_that_is_made_anew() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("it.up");
+        let path = directory.join(SOCKET);
+        let first = prepare(&directory, &path, None).unwrap();
+        let made = fs::metadata(&directory).unwrap();
+        // As a process that was killed leaves it.
+        drop(first);
+        fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
+        let _second = prepare(&directory, &path, None).unwrap();
+        assert_eq!((mode(&directory), mode(&path)), (0o700, 0o600));
+        let anew = fs::metadata(&directory).unwrap();
+        let times = |it: &fs::Metadata| (it.ino(), it.ctime(), it.ctime_nsec());
+        assert_ne!(times(&made), times(&anew));
+    }
+
+    #[tokio::test]
+    async fn nothing_that_others_put_there_is_followed_or_used() {
+        let parent = tempfile::tempdir().unwrap();
+        let victim = parent.path().join("victim");
+        fs::write(&victim, "").unwrap();
+        fs::set_permissions(&victim, Permissions::from_mode(0o644)).unwrap();
+        let elsewhere = parent.path().join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        fs::set_permissions(&elsewhere, Permissions::from_mode(0o755)).unwrap();
+        let directory = parent.path().join("it.up");
+        let path = directory.join(SOCKET);
+        let refused = || {
+            let prepared = prepare(&directory, &path, None);
+            assert!(matches!(prepared, Err(None)), "{prepared:?}");
+        };
+        // A directory that is a link.
+        symlink(&elsewhere, &directory).unwrap();
+        refused();
+        assert_eq!(mode(&elsewhere), 0o755);
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+        fs::remove_file(&directory).unwrap();
+        // A link where the socket is to be.
+        fs::create_dir(&directory).unwrap();
+        symlink(&victim, &path).unwrap();
+        refused();
+        assert_eq!(mode(&victim), 0o644);
+        fs::remove_file(&path).unwrap();
+        // Anything beside it.
+        fs::write(directory.join("x"), "").unwrap();
+        refused();
     }
 }
