@@ -2,8 +2,9 @@
 //! resumed, asked to end and killed. It speaks to nobody; a child with a pipe is `Child`.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -20,6 +21,9 @@ use types::ByteSize;
 
 /// A log larger than this is set aside when its process starts again.
 const LOG_LIMIT: ByteSize = ByteSize::mib(16);
+
+/// Who may read a log: its owner.
+const LOG_MODE: u32 = 0o600;
 
 /// How to start a program that nothing is said to over a pipe.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -183,12 +187,23 @@ impl From<ExitStatus> for Exit {
     }
 }
 
-/// The log of a process, to be added to.
+/// The log of a process, to be added to. It is its owner's alone, also where it wasn't before: a
+/// database server's quotes its users' rows.
 pub(crate) fn open_log(path: &Path) -> io::Result<File> {
-    if std::fs::metadata(path).is_ok_and(|log| log.len() > LOG_LIMIT.0) {
-        std::fs::rename(path, path.with_extension("old"))?;
+    let open = || {
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).mode(LOG_MODE).open(path)
+    };
+    let log = open()?;
+    let facts = log.metadata()?;
+    if facts.is_file() && facts.permissions().mode() & 0o077 != 0 {
+        log.set_permissions(Permissions::from_mode(LOG_MODE))?;
     }
-    OpenOptions::new().create(true).append(true).open(path)
+    if facts.len() <= LOG_LIMIT.0 {
+        return Ok(log);
+    }
+    std::fs::rename(path, path.with_extension("old"))?;
+    open()
 }
 
 /// The kernel kills the leader when the thread that started it ends, also while it is paused.
@@ -239,5 +254,30 @@ fn keep(group: Pid, mut process: std::process::Child, guard: Option<&Guard>) -> 
 fn kill(group: Pid) {
     if let Err(cause) = kill_process_group(group, Signal::KILL) {
         tracing::debug!(%group, %cause, "a group was gone before it was killed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_its_owners_alone_also_one_that_was_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, old) = (
+            directory.path().join("log"),
+            directory.path().join("log.old"),
+        );
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let log = open_log(&path).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        log.set_permissions(Permissions::from_mode(0o644)).unwrap();
+        open_log(&path).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        log.set_permissions(Permissions::from_mode(0o644)).unwrap();
+        log.set_len(LOG_LIMIT.0 + 1).unwrap();
+        let fresh = open_log(&path).unwrap();
+        assert_eq!((mode(&path), mode(&old)), (0o600, 0o600));
+        assert_eq!(fresh.metadata().unwrap().len(), 0);
     }
 }
