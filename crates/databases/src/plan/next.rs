@@ -18,6 +18,9 @@ const LONGEST_WAIT: Span = Span::seconds(30);
 /// How long it is until a server that doesn't answer is looked at again.
 const LOOK_AGAIN: Span = Span::milliseconds(250);
 
+/// How long it is until a home that can't be read is looked at again.
+const UNREADABLE_WAIT: Span = Span::seconds(5);
+
 /// How often the making or restoring of a home, or a snapshot, is tried before it counts as failed.
 const MOST_ATTEMPTS: u32 = 3;
 
@@ -88,21 +91,27 @@ fn paced(wanted: &Wanted, next: Next, observed: &Observed, now: Now) -> Next {
     let Next::Step(step) = &next else {
         return next;
     };
-    // A step that is another one by now has not failed.
-    let failure = observed.failures.get(&step.kind());
-    let Some(failure) = failure.filter(|failure| failure.step == *step) else {
-        return next;
-    };
-    if let Some(record) = given_up(wanted, failure) {
+    let failure = failure_of(step, observed);
+    if let Some(record) = failure.and_then(|failure| given_up(wanted, failure)) {
         return Next::Step(Step::Record(record));
     }
+    match failure.map(due).filter(|due| now.monotonic < *due) {
+        None => next,
+        Some(due) => Next::WaitUntil(due),
+    }
+}
+
+/// How a step failed last; one that is another one by now has not failed.
+fn failure_of<'a>(step: &Step, observed: &'a Observed) -> Option<&'a StepFailure> {
+    let failure = observed.failures.get(&step.kind());
+    failure.filter(|failure| failure.step == *step)
+}
+
+/// When a step that failed is tried again.
+fn due(failure: &StepFailure) -> Monotonic {
     let doublings = failure.attempts.saturating_sub(1).min(16);
     let wait = Span(FIRST_WAIT.0.saturating_mul(1 << doublings)).min(LONGEST_WAIT);
-    let due = failure.at + wait;
-    match now.monotonic >= due {
-        true => next,
-        false => Next::WaitUntil(due),
-    }
+    failure.at + wait
 }
 
 /// What is written down of a step that won't succeed, if it is tried no more.
@@ -130,6 +139,13 @@ fn given_up(wanted: &Wanted, failure: &StepFailure) -> Option<Record> {
 
 /// Of an instance that is to be deleted.
 fn delete(wanted: &Wanted, observed: &Observed) -> Next {
+    let deletion = wanted.instance.deletion.as_ref();
+    let has_last = deletion.is_some_and(|deletion| deletion.final_snapshot.is_some());
+    // Sessions that are open go on committing: only of what is stopped does the last snapshot hold
+    // all that was acknowledged.
+    if has_last && observed.server.is_some() {
+        return Next::Step(Step::Stop);
+    }
     if let Some(step) = snapshots(wanted, observed) {
         return Next::Step(step);
     }
@@ -149,26 +165,34 @@ fn keep(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
         // A server of it that still runs is left to whoever reads from it.
         return Next::Settled;
     }
-    if let Some(next) = home(wanted, observed) {
+    if let Some(next) = home(wanted, observed, now) {
         return next;
     }
-    // A snapshot that was acknowledged comes before a stop.
-    if instance.power == Power::Stopped {
-        return stop(wanted, observed);
-    }
-    match &observed.server {
-        None => Next::Step(start(wanted)),
-        Some(server) => run(wanted, observed, server, now),
+    let next = match (instance.power, &observed.server) {
+        // A snapshot that was acknowledged comes before a stop.
+        (Power::Stopped, _) => stop(wanted, observed),
+        (Power::Running, None) => Next::Step(start(wanted)),
+        (Power::Running, Some(server)) => run(wanted, observed, server, now),
+    };
+    match (next, observed.home) {
+        // What waits for its home, a snapshot of it say, is still to come.
+        (Next::Settled, Home::Unreadable) => Next::WaitUntil(now.monotonic + UNREADABLE_WAIT),
+        (next, _) => next,
     }
 }
 
 /// What is to be done until there is a whole home; `None`: there is.
-fn home(wanted: &Wanted, observed: &Observed) -> Option<Next> {
+fn home(wanted: &Wanted, observed: &Observed, now: Now) -> Option<Next> {
     let instance = &wanted.instance;
     // Only of a home that never held anything of its own is a new one made.
     let is_replaceable = !instance.was_available() || instance.follows().is_some();
     let step = match observed.home {
         Home::Whole => return None,
+        // What was whole may be again, and a server on it has all that it needs.
+        Home::Unreadable => {
+            let is_idle = observed.server.is_none();
+            return is_idle.then(|| Next::WaitUntil(now.monotonic + UNREADABLE_WAIT));
+        }
         // Something runs where nothing can: end it before anything is touched.
         _ if observed.server.is_some() => Step::Stop,
         _ if !is_replaceable => {
@@ -263,23 +287,31 @@ fn run(wanted: &Wanted, observed: &Observed, server: &ServerSeen, now: Now) -> N
     if let Some(step) = role_step(instance, role) {
         return Next::Step(step);
     }
-    if let Some(settings) = wanted.reloaded(server) {
-        return Next::Step(Step::Reload(settings));
-    }
-    if role == Role::Primary
-        && let Some(step) = primary(instance, server)
-    {
-        return Next::Step(step);
-    }
-    if let Some(step) = snapshots(wanted, observed).or_else(|| settle(instance)) {
-        return Next::Step(step);
+    let is_primary = role == Role::Primary;
+    let steps = [
+        wanted.reloaded(server).map(Step::Reload),
+        slots(instance, server).filter(|_| is_primary),
+        master(instance, server).filter(|_| is_primary),
+        snapshots(wanted, observed),
+        settle(instance),
+    ];
+    // None of them rests on another: one that failed and waits holds up nobody else.
+    let mut soonest = None;
+    for step in steps.into_iter().flatten() {
+        let failure = failure_of(&step, observed);
+        let failure = failure.filter(|failure| given_up(wanted, failure).is_none());
+        match failure.map(due).filter(|due| now.monotonic < *due) {
+            None => return Next::Step(step),
+            Some(due) => soonest = Some(soonest.map_or(due, |soonest: Monotonic| soonest.min(due))),
+        }
     }
     let opens = window::opens_in(&instance.maintenance_window, now.wall);
-    match opens.filter(|_| !instance.pending.is_empty()) {
-        None => Next::Settled,
-        Some(Span::ZERO) => Next::Step(Step::Record(Record::PendingApplied)),
+    match (opens.filter(|_| !instance.pending.is_empty()), soonest) {
+        (Some(Span::ZERO), _) => Next::Step(Step::Record(Record::PendingApplied)),
+        (_, Some(soonest)) => Next::WaitUntil(soonest),
+        (None, None) => Next::Settled,
         // The wall clock may jump: it is asked again before long.
-        Some(span) => Next::WaitUntil(now.monotonic + span.min(LONGEST_WAIT)),
+        (Some(span), None) => Next::WaitUntil(now.monotonic + span.min(LONGEST_WAIT)),
     }
 }
 
@@ -299,13 +331,15 @@ fn role_step(instance: &Instance, role: Role) -> Option<Step> {
     }
 }
 
-/// What is to be done to a primary beside its settings.
-fn primary(instance: &Instance, server: &ServerSeen) -> Option<Step> {
+/// The slots that a primary is to keep, if it doesn't.
+fn slots(instance: &Instance, server: &ServerSeen) -> Option<Step> {
     let replicas = instance.replicas.values();
     let slots: BTreeSet<String> = replicas.map(|replica| replica.slot.clone()).collect();
-    if server.slots != slots {
-        return Some(Step::KeepSlots(slots));
-    }
+    (server.slots != slots).then_some(Step::KeepSlots(slots))
+}
+
+/// What is to be done so that a primary has the password of its master user.
+fn master(instance: &Instance, server: &ServerSeen) -> Option<Step> {
     let (master, number) = (&instance.master, instance.master.asked);
     if master.applied >= number {
         return None;
@@ -333,6 +367,10 @@ fn snapshots(wanted: &Wanted, observed: &Observed) -> Option<Step> {
         }),
         Some(SnapshotSeen::Unfinished) => Step::DiscardSnapshot(id),
         None if observed.home == Home::Whole => Step::TakeSnapshot(id),
+        // It waits, but for a deletion, which is given up: who asked for it can ask again.
+        None if observed.home == Home::Unreadable && wanted.instance.deletion.is_none() => {
+            return None;
+        }
         None => Step::Record(Record::SnapshotFailed {
             id,
             reason: "its instance has no data that could be kept".to_owned(),

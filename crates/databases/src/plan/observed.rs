@@ -15,6 +15,9 @@ pub enum Home {
     Absent,
     /// One whose making, copying or restoring was cut off.
     Unfinished,
+    /// One that was finished and that can't be read now: the disk or the process refuses, it is of
+    /// a newer format, or it is damaged. It may hold the last copy of what it holds.
+    Unreadable,
     /// One that a server can be started on.
     Whole,
 }

@@ -261,8 +261,11 @@ impl Machine {
         Run::Settled
     }
 
-    /// A server that was starting answers now.
+    /// A server that was starting answers now, and what couldn't be read can.
     fn answer(&mut self) {
+        if self.home == Home::Unreadable {
+            self.home = Home::Whole;
+        }
         if let Some(server) = &mut self.server {
             server.role = Some(self.role);
         }
@@ -326,7 +329,14 @@ impl Machine {
                     "it starts another generation",
                 )
             }
-            Step::Stop => demand(runs, "it stops what doesn't run"),
+            Step::Stop => {
+                demand(runs, "it stops what doesn't run")?;
+                let is_fair = row.deletion.is_some() || self.home != Home::Unreadable;
+                let is_current = self.server.as_ref().map(|server| server.generation)
+                    == Some(row.generation);
+                let is_asked = row.power == Power::Stopped || !is_current;
+                demand(is_fair || is_asked, "it stops what serves")
+            }
             Step::Promote => {
                 demand(row.promotion.is_some(), "nobody asked for its promotion")?;
                 demand(runs && self.role == Role::Standby, "it promotes a primary")
@@ -341,7 +351,12 @@ impl Machine {
                 demand(
                     !self.snapshots.contains_key(id),
                     "it takes one over another",
-                )
+                )?;
+                let deletion = row.deletion.as_ref();
+                let is_last =
+                    deletion.is_some_and(|deletion| deletion.final_snapshot.as_ref() == Some(id));
+                // Its sessions would commit after it.
+                demand(!is_last || !runs, "it takes the last one of what runs")
             }
             Step::DiscardSnapshot(id) => {
                 let is_torn = self.snapshots.get(id) == Some(&SnapshotSeen::Unfinished);

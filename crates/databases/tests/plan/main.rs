@@ -150,6 +150,36 @@ fn deletes_before_the_last_snapshot(wanted: &Wanted, observed: &Observed, now: N
     }
 }
 
+fn takes_the_last_snapshot_of_what_runs(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
+    let next = next_step(wanted, observed, now);
+    let last = wanted.instance.deletion.as_ref();
+    let last = last.and_then(|deletion| deletion.final_snapshot.clone());
+    match (next, last) {
+        (Next::Step(Step::Stop), Some(last))
+            if observed.home == Home::Whole && observed.snapshots.is_empty() =>
+        {
+            Next::Step(Step::TakeSnapshot(last))
+        }
+        (other, _) => other,
+    }
+}
+
+/// As if whatever can't be read had been cut off in its making.
+fn takes_what_can_t_be_read_for_torn(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
+    let mut blind = observed.clone();
+    if blind.home == Home::Unreadable {
+        blind.home = Home::Unfinished;
+    }
+    next_step(wanted, &blind, now)
+}
+
+fn stops_what_can_t_be_read(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
+    match observed.home == Home::Unreadable && observed.server.is_some() {
+        true => Next::Step(Step::Stop),
+        false => next_step(wanted, observed, now),
+    }
+}
+
 fn deletes_what_is_stopped(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
     let next = next_step(wanted, observed, now);
     let is_stopped = wanted.instance.power == databases::model::Power::Stopped;
@@ -211,6 +241,15 @@ fn planted_bugs_are_found() {
         "it removes what isn't to be removed",
     );
     found(deletes_before_the_last_snapshot, "before its last snapshot");
+    found(
+        takes_the_last_snapshot_of_what_runs,
+        "it takes the last one of what runs",
+    );
+    found(
+        takes_what_can_t_be_read_for_torn,
+        "it removes what isn't to be removed",
+    );
+    found(stops_what_can_t_be_read, "it stops what serves");
     found(
         deletes_what_is_stopped,
         "it removes what isn't to be removed",

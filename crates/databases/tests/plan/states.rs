@@ -62,7 +62,12 @@ pub fn every_state() -> impl Iterator<Item = State> {
     flags
         .flat_map(|bits| {
             let bit = move |number: u32| bits >> number & 1 == 1;
-            let homes = [Home::Absent, Home::Unfinished, Home::Whole];
+            let homes = [
+                Home::Absent,
+                Home::Unfinished,
+                Home::Unreadable,
+                Home::Whole,
+            ];
             let servers = [Server::None, Server::Old, Server::Starting, Server::Current];
             let wishes = [Wish::None, Wish::Absent, Wish::Unfinished, Wish::Whole];
             let origins = 0..3u8;
@@ -117,8 +122,10 @@ impl State {
     pub fn is_contradictory(&self) -> bool {
         let is_replica = self.origin == 2;
         let is_replaceable = !self.was_available || is_replica && !self.is_promoted;
-        let is_lost = self.home != Home::Whole && !is_replaceable;
-        let is_odd = self.home == Home::Whole
+        // What can't be read is whole, and can be read after a while.
+        let is_there = matches!(self.home, Home::Whole | Home::Unreadable);
+        let is_lost = !is_there && !is_replaceable;
+        let is_odd = is_there
             && match (is_replica, self.role) {
                 (true, Role::Primary) => !self.is_promoted,
                 (false, Role::Standby) => true,

@@ -172,8 +172,8 @@ impl Keeper {
         }
         let home = match self.seen.home.state() {
             HomeState::Absent => Home::Absent,
-            // What is damaged is whole for nobody; the plan doesn't remove what was in use.
-            HomeState::Unfinished | HomeState::Damaged => Home::Unfinished,
+            HomeState::Unfinished => Home::Unfinished,
+            HomeState::Damaged => Home::Unreadable,
             HomeState::Whole { .. } => Home::Whole,
         };
         let server = match &self.running {
@@ -233,7 +233,9 @@ impl Keeper {
     fn show(&self, observed: &Observed, doing: Option<StepKind>) {
         let mut state = self.seen.state();
         state.connections = self.door.connections();
-        state.trouble = self.door.trouble().or_else(|| {
+        let unreadable = (observed.home == Home::Unreadable)
+            .then(|| "its data directory can't be read, or is of a newer version".to_owned());
+        state.trouble = unreadable.or_else(|| self.door.trouble()).or_else(|| {
             let failure = self.failures.values().max_by_key(|failure| failure.at)?;
             let (kind, attempts) = (failure.step.kind(), failure.attempts);
             Some(format!(
