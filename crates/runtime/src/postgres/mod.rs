@@ -33,3 +33,4 @@ pub use model::{
     SlotSeen, SnapshotSize, StandbySeen, Stop, Upstream,
 };
 pub use server::Server;
+pub use settings::is_settable;

@@ -98,26 +98,32 @@ const OURS: &[&str] = &[
     "wal_consistency_checking",
 ];
 
-/// Parts of names of parameters that reach outside of the server.
-const OUTWARD: &[&str] = &[
+/// How names of parameters end that reach outside of the server.
+const OUTWARD_ENDS: &[&str] = &[
     "_command",
     "_libraries",
     "_library",
     "_provider",
     "_file",
+    "_filename",
     "_directory",
     "_directories",
     "_path",
     "_program",
     "_target",
+];
+
+/// How others of them begin, and those that would have the log hold what may be a secret.
+const OUTWARD_BEGINS: &[&str] = &[
     "recovery_target_",
     "debug_",
+    "log_file_",
     "ssl_",
     "krb_",
     "syslog_",
 ];
 
-/// Names that have such a part and are harmless.
+/// Names that end so and are harmless.
 const HARMLESS: &[&str] = &[
     "search_path",
     "default_statistics_target",
@@ -270,11 +276,18 @@ fn parameters(
     Ok(file)
 }
 
+/// May a server here be told that parameter ([`ServerSettings::parameters`])? Those that hold it
+/// within its Region, or reach outside of it, it may not.
+pub fn is_settable(name: &str) -> bool {
+    allowed(name).is_ok()
+}
+
 /// A parameter that others may set.
 fn allowed(name: &str) -> Result<&str, PostgresError> {
     let name = text::parameter(name)?;
     let fixed = FIXED.iter().any(|(fixed, _)| *fixed == name) || OURS.contains(&name);
-    let outward = OUTWARD.iter().any(|part| name.contains(part)) && !HARMLESS.contains(&name);
+    let ends = OUTWARD_ENDS.iter().any(|end| name.ends_with(end)) && !HARMLESS.contains(&name);
+    let outward = ends || OUTWARD_BEGINS.iter().any(|begin| name.starts_with(begin));
     let why = match () {
         () if fixed => "every server here has one value of it",
         () if outward => "it reaches outside of the server",
@@ -346,6 +359,9 @@ mod tests {
             "primary_conninfo",
             "recovery_target_time",
             "include",
+            "log_filename",
+            "log_file_mode",
+            "debug_print_plan",
             "fsync",
             "Work_Mem",
             "a b",
@@ -358,6 +374,9 @@ mod tests {
             "search_path",
             "default_statistics_target",
             "log_statement",
+            // Files, but none that it names.
+            "log_temp_files",
+            "temp_file_limit",
         ] {
             assert_eq!(allowed(name).unwrap(), name);
         }

@@ -328,3 +328,15 @@ async fn take_snapshot(keeper: &Keeper, id: &SnapshotId) -> Result<(), Failed> {
     let taken = around.environment.now().wall;
     Ok(around.snapshots.finish(id, size.bytes.0, taken)?)
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_parameter_that_a_group_may_set_is_one_that_a_server_takes() {
+        let settable = databases::parameters::all().filter(|it| it.is_modifiable);
+        for parameter in settable {
+            let name = &parameter.name;
+            assert!(runtime::postgres::is_settable(name), "{name}");
+        }
+    }
+}
