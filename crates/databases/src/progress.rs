@@ -3,13 +3,14 @@
 
 use types::{ConfigurationEdit, ConfigurationExpected, ConfigurationView, Timestamp};
 
-use crate::arn::SnapshotArn;
+use crate::arn::{InstanceArn, SnapshotArn};
 use crate::catalogue::{self, Row};
 use crate::error::DatabasesError;
 use crate::events::{self, Category, Telling};
 use crate::keys;
 use crate::model::{
-    Cause, Farewell, Instance, Origin, ResourceId, Snapshot, SnapshotId, SnapshotState, Source,
+    Cause, Farewell, Instance, Origin, Promotion, ResourceId, Snapshot, SnapshotId, SnapshotState,
+    Source,
 };
 use crate::plan::Record;
 use crate::service::{Attempt, Service};
@@ -36,18 +37,15 @@ impl Service {
         let now = self.now();
         let made = self.change(|view: &dyn ConfigurationView| {
             let Some(row) = catalogue::instance(view, id)? else {
-                return Ok((Vec::new(), None));
+                return Ok((Vec::new(), Vec::new()));
             };
             let (edits, ()) = written(view, &row, record, now)?;
-            let parts = matches!(record, Record::Promoted | Record::Removed);
-            let source = row.1.source.filter(|_| parts);
-            Ok((edits, source.map(|source| source.resource_id)))
+            Ok((edits, concerned(&row.1, record)))
         });
-        let source = made.await?;
+        let others = made.await?;
         self.look_at(id);
-        // A source that lost a replica keeps a slot less.
-        if let Some(source) = source {
-            self.look_at(&source);
+        for other in others {
+            self.look_at(&other);
         }
         Ok(())
     }
@@ -96,6 +94,18 @@ impl Service {
             Ok((edits, ()))
         });
         Ok(made.await?)
+    }
+}
+
+/// Who else is to be looked at: a source that lost a replica keeps a slot less, and replicas whose
+/// source is gone stand alone.
+fn concerned(instance: &Instance, record: &Record) -> Vec<ResourceId> {
+    let source = instance.source.iter().map(|it| it.resource_id.clone());
+    let replicas = instance.replicas.values().map(|it| it.resource_id.clone());
+    match record {
+        Record::Promoted => source.collect(),
+        Record::Removed => source.chain(replicas).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -265,9 +275,37 @@ fn removed(view: &dyn ConfigurationView, row: &Row<Instance>, now: Timestamp) ->
     if let Some(source) = &instance.source {
         edits.extend(part(view, instance, source, now)?);
     }
+    // Not before: a deletion whose last snapshot fails is none.
+    edits.extend(stand_alone(view, instance, Promotion { asked: now })?);
     let told = Telling::of_instance(instance, Category::Deletion, "DB instance deleted");
     edits.extend(events::edits(view, now, vec![told]));
     Ok((edits, ()))
+}
+
+/// The edits by which the replicas of this Region are promoted, since their source is gone.
+fn stand_alone(
+    view: &dyn ConfigurationView,
+    source: &Instance,
+    promotion: Promotion,
+) -> Result<Vec<ConfigurationEdit>, DatabasesError> {
+    let mut edits = Vec::new();
+    let local = |arn: &InstanceArn| arn.region == source.arn.region;
+    for replica in source
+        .replicas
+        .values()
+        .filter(|replica| local(&replica.arn))
+    {
+        let found = catalogue::instance(view, &replica.resource_id)?;
+        let Some((revision, mut row)) = found else {
+            continue;
+        };
+        let is_whole = row.was_available() && row.deletion.is_none() && row.promotion.is_none();
+        if row.source.is_some() && is_whole {
+            row.promotion = Some(promotion.clone());
+            edits.push(catalogue::replace_instance(revision, &row));
+        }
+    }
+    Ok(edits)
 }
 
 /// The edits by which a source forgets a replica; one in another Region is to be told.

@@ -5,14 +5,13 @@ use types::ConfigurationView;
 
 use super::common::{self, Inherited};
 use super::snapshots;
-use crate::arn::InstanceArn;
-use crate::catalogue::{self, Row};
+use crate::catalogue;
 use crate::engine::{Engine, OTHER_ENGINES, POSTGRES};
 use crate::error::{DatabasesError, Refusal};
 use crate::events;
 use crate::input::{names, password};
 use crate::limits::STORAGE;
-use crate::model::{Deletion, Instance, Master, Origin, Promotion, StorageType, Tags};
+use crate::model::{Deletion, Instance, Master, Origin, StorageType, Tags};
 use crate::request::{DatabasesRequest, Filters, Paging, shown};
 use crate::service::Service;
 use crate::status::Status;
@@ -170,7 +169,7 @@ pub(crate) async fn describe(
 }
 
 /// `DeleteDBInstance`: with a last snapshot, or by leave without one. Replicas in this Region stand
-/// alone from then on, as at RDS; those elsewhere have a source no more.
+/// alone once it is gone, as at RDS; those elsewhere have a source no more.
 pub(crate) async fn delete(
     service: &Service,
     request: &DatabasesRequest<'_>,
@@ -194,7 +193,6 @@ pub(crate) async fn delete(
             edits.push(snapshots::made(&snapshot));
         }
         let asked = service.now();
-        edits.extend(stand_alone(view, &instance, Promotion { asked })?);
         instance.deletion = Some(Deletion {
             asked,
             final_snapshot,
@@ -205,9 +203,6 @@ pub(crate) async fn delete(
     });
     let instance = made.await?;
     service.look_at(&instance.resource_id);
-    for replica in instance.replicas.values() {
-        service.look_at(&replica.resource_id);
-    }
     common::reply(service, request, &instance)
 }
 
@@ -243,32 +238,6 @@ fn check_deletable(
         ));
     }
     Ok(())
-}
-
-/// The edits by which the replicas of this Region are promoted, since their source goes.
-fn stand_alone(
-    view: &dyn ConfigurationView,
-    source: &Instance,
-    promotion: Promotion,
-) -> Result<Vec<types::ConfigurationEdit>, DatabasesError> {
-    let mut edits = Vec::new();
-    let local = |arn: &InstanceArn| arn.region == source.arn.region;
-    for replica in source
-        .replicas
-        .values()
-        .filter(|replica| local(&replica.arn))
-    {
-        let found: Option<Row<Instance>> = catalogue::instance(view, &replica.resource_id)?;
-        let Some((revision, mut row)) = found else {
-            continue;
-        };
-        let is_whole = row.was_available() && row.deletion.is_none() && row.promotion.is_none();
-        if row.source.is_some() && is_whole {
-            row.promotion = Some(promotion.clone());
-            edits.push(catalogue::replace_instance(revision, &row));
-        }
-    }
-    Ok(edits)
 }
 
 /// The states in which an instance takes changes.
