@@ -15,6 +15,7 @@ use crate::input::{names, windows};
 use crate::keys;
 use crate::limits::MAX_RETENTION;
 use crate::model::{Farewell, Instance, Master, Origin, Promotion, ResourceId, Source, Tags};
+use crate::parameters;
 use crate::request::DatabasesRequest;
 use crate::service::Service;
 use crate::source::{AttachRequest, SourceError, SourceFacts};
@@ -115,6 +116,10 @@ async fn across(
     });
     written.await?;
     let facts = match service.config.sources.attach(asked).await {
+        // What it says of another replica is no answer.
+        Ok(facts) if facts.slot != attach::slot(&asked.replica_id) => {
+            return Err(unanswered(service, asked, SourceError::Unreachable).await);
+        }
         Ok(facts) => facts,
         Err(error) => return Err(unanswered(service, asked, error).await),
     };
@@ -220,7 +225,7 @@ fn replica(
         arn: asked.source.clone(),
         resource_id: facts.resource_id,
         slot: facts.slot,
-        floors: facts.floors,
+        floors: parameters::real_floors(facts.floors),
     });
     Ok(made)
 }

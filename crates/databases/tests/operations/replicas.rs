@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use databases::model::Farewell;
-use databases::plan::{Step, StepKind};
-use databases::{AttachRequest, catalogue};
+use databases::plan::{Record, Step, StepKind};
+use databases::{AttachRefusal, AttachRequest, SourceFacts, catalogue};
 
 use crate::support::{Api, arn, block_on, with};
 
@@ -390,6 +390,75 @@ fn a_deleted_replica_is_forgotten_and_a_deleted_source_leaves_its_replicas_alone
         found.text("DBInstances/0/StatusInfos/0/Status"),
         "terminated"
     );
+}
+
+#[test]
+fn a_deletion_that_comes_to_nothing_promotes_nobody() {
+    let api = Api::new();
+    let source = api.available("shop").resource_id;
+    api.ok("CreateDBInstanceReadReplica", &of("reader", "shop"));
+    api.carry_out("reader");
+    api.carry_out("shop");
+    let last = with(&named("shop"), &[("FinalDBSnapshotIdentifier", "last")]);
+    api.ok("DeleteDBInstance", &last);
+    assert_eq!(api.carry_out("reader"), []);
+    let id = api.snapshot_row("last").id;
+    let reason = "the disk is full".to_owned();
+    let record = Record::SnapshotFailed { id, reason };
+    block_on(api.service.record(&source, &record)).unwrap();
+    assert!(api.row("shop").deletion.is_none());
+    assert_eq!(api.carry_out("reader"), []);
+    let reader = api.row("reader");
+    assert!(reader.source.is_some() && reader.promotion.is_none());
+    assert_eq!(api.row("shop").replicas.len(), 1);
+    // One that comes to its end does.
+    let last = with(&named("shop"), &[("FinalDBSnapshotIdentifier", "very-last")]);
+    api.ok("DeleteDBInstance", &last);
+    api.around.looked_at.lock().unwrap().clear();
+    api.carry_out_id(&source);
+    let reader = reader.resource_id;
+    assert!(api.around.looked_at.lock().unwrap().contains(&reader.0));
+    let steps = api.carry_out("reader");
+    assert_eq!(kinds(&steps), [StepKind::Promote, StepKind::Record]);
+}
+
+#[test]
+fn a_source_tells_nothing_to_another_account_and_sets_nothing_but_floors() {
+    let (here, there) = pair();
+    let far = "arn:aws:rds:ap-southeast-2:444455556666:db:far";
+    let request = AttachRequest {
+        source: arn("shop").parse().unwrap(),
+        replica: far.parse().unwrap(),
+        replica_id: databases::model::ResourceId("db-FAR".to_owned()),
+    };
+    let refused = block_on(here.service.attach(&request)).unwrap_err();
+    assert!(matches!(refused, AttachRefusal::NotFound(_)), "{refused:?}");
+    assert_eq!(here.row("shop").replicas.len(), 0);
+
+    let told = |facts: &mut SourceFacts| {
+        for (name, value) in [
+            ("synchronous_commit", 0),
+            ("fsync", 1),
+            ("max_worker_processes", u64::MAX),
+            ("max_locks_per_transaction", 128),
+        ] {
+            facts.floors.insert(name.to_owned(), value);
+        }
+    };
+    *there.peer.amend.lock().unwrap() = Some(told);
+    there.ok("CreateDBInstanceReadReplica", &of("far", &arn("shop")));
+    let floors = there.row("far").source.unwrap().floors;
+    assert_eq!(floors["max_locks_per_transaction"], 128);
+    for name in ["synchronous_commit", "fsync", "max_worker_processes"] {
+        assert!(!floors.contains_key(name), "{name}");
+    }
+    // What is said of another replica is no answer.
+    *there.peer.amend.lock().unwrap() = Some(|facts| facts.slot = "causeway_db_other".to_owned());
+    let source = arn("shop");
+    let other = of("other", &source);
+    let refused = there.call("CreateDBInstanceReadReplica", &other);
+    assert_eq!(refused.unwrap_err().0, "ServiceUnavailable");
+    assert!(!there.has("other"));
 }
 
 #[test]

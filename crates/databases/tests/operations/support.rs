@@ -187,6 +187,8 @@ pub struct Peer {
     pub there: Mutex<Option<Arc<Api>>>,
     pub is_cut: AtomicBool,
     pub asked: Mutex<Vec<AttachRequest>>,
+    /// What it makes of its answers, if it is bent on harm.
+    pub amend: Mutex<Option<fn(&mut SourceFacts)>>,
 }
 
 impl Peer {
@@ -209,6 +211,11 @@ impl SourceView for Peer {
         Box::pin(async move {
             let there = self.reach()?;
             let taken = there.service.attach(request).await;
+            let amend = *self.amend.lock().unwrap();
+            let taken = taken.map(|mut facts| {
+                amend.into_iter().for_each(|amend| amend(&mut facts));
+                facts
+            });
             taken.map_err(SourceError::Refused)
         })
     }

@@ -97,14 +97,17 @@ impl SourceView for Sources {
 }
 
 /// May the Region `peer` ask that here? A peer speaks for replicas of its own only, and of what is
-/// in this Region.
+/// in this Region and of the same account: for any account that it names, since Regions of one
+/// deployment hold the same accounts and believe each other's front doors.
 pub(crate) fn may_ask(peer: Name, here: Name, question: &DatabaseQuestion) -> bool {
     match question {
         DatabaseQuestion::Attach { request } => {
-            request.source.region == here && request.replica.region == peer
+            let is_near = request.source.region == here && request.replica.region == peer;
+            is_near && request.source.account == request.replica.account
         }
         DatabaseQuestion::Detach { farewell } => {
-            farewell.source.region == here && farewell.replica.region == peer
+            let is_near = farewell.source.region == here && farewell.replica.region == peer;
+            is_near && farewell.source.account == farewell.replica.account
         }
         // Whose replica it is stands in the source's row.
         DatabaseQuestion::Leave { request } => request.source.region == here,

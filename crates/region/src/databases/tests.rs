@@ -83,6 +83,11 @@ fn a_region_asks_for_its_own_replicas_only() {
         },
     };
     let may = |question: &DatabaseQuestion| sources::may_ask(peer, here, question);
+    let mut foreign = attach("us-east-1", "eu-west-1");
+    if let DatabaseQuestion::Attach { request } = &mut foreign {
+        request.replica = arn("eu-west-1:444455556666:db:readers");
+    }
+    assert!(!may(&foreign), "what is another account's");
     assert!(may(&attach("us-east-1", "eu-west-1")));
     assert!(!may(&attach("us-east-1", "ap-southeast-1")));
     assert!(!may(&attach("eu-west-1", "eu-west-1")));
