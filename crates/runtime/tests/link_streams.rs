@@ -494,6 +494,24 @@ async fn a_socket_is_its_owners_alone_and_gone_with_its_port() {
 }
 
 #[tokio::test]
+async fn what_a_peer_gets_no_more_ends_when_the_directory_is_asked_again() {
+    let pair = pair().await;
+    let (kept, taken) = (pair.listen("echo"), pair.listen("stuck"));
+    let mut echo = connect(&kept).await;
+    assert!(echoed(&mut echo, b"before").await);
+    let mut stuck = connect(&taken).await;
+    stuck.write_all(b"before").await.unwrap();
+    pair.eu.until(|end| end.open() == 2).await;
+    let targets = BTreeMap::from([("echo".to_owned(), pair.path("echo.sock"))]);
+    pair.eu.streams.serve(Arc::new(Given { peer: US, targets }));
+    assert!(echoed(&mut echo, b"still").await);
+    pair.eu.streams.ask_again();
+    assert_eq!(rest(&mut stuck).await, b"", "it is taken away");
+    pair.eu.until(|end| end.open() == 1).await;
+    assert!(echoed(&mut echo, b"and on").await, "it is given still");
+}
+
+#[tokio::test]
 async fn connections_that_come_and_go_leave_nothing() {
     let pair = pair().await;
     let port = pair.listen("echo");

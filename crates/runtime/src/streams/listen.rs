@@ -200,7 +200,7 @@ fn open(
 ) {
     match exchange.open(target) {
         Ok(end) => {
-            connections.spawn(relay(stream, end));
+            connections.spawn(async move { relay(stream, &end).await });
         }
         // Its connection is closed at once: whoever made it tries again, as after any end.
         Err(cause) => tracing::debug!(peer = %exchange.peer(), target, %cause, "no stream"),

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use link::{StreamCounts, StreamExchange};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use types::SiteId;
 
@@ -32,6 +33,8 @@ type Directory = Arc<Mutex<Option<Arc<dyn StreamDirectory>>>>;
 pub struct Streams {
     exchanges: BTreeMap<SiteId, Arc<StreamExchange>>,
     directory: Directory,
+    /// Counts how often the directory is to be asked again for what is open.
+    asked_again: watch::Sender<u64>,
     _tasks: JoinSet<()>,
 }
 
@@ -40,21 +43,31 @@ impl Streams {
     /// called within a tokio runtime.
     pub fn start(exchanges: BTreeMap<SiteId, Arc<StreamExchange>>) -> Streams {
         let directory = Directory::default();
+        let (asked_again, watched) = watch::channel(0);
         let mut tasks = JoinSet::new();
         for (peer, exchange) in &exchanges {
             let exchange = Arc::clone(exchange);
-            tasks.spawn(serve::run(*peer, exchange, Arc::clone(&directory)));
+            let directory = Arc::clone(&directory);
+            tasks.spawn(serve::run(*peer, exchange, directory, watched.clone()));
         }
         Streams {
             exchanges,
             directory,
+            asked_again,
             _tasks: tasks,
         }
     }
 
-    /// From here on this says what peers get. Streams that are open go on.
+    /// From here on this says what peers get. Streams that are open go on until
+    /// [`Streams::ask_again`].
     pub fn serve(&self, directory: Arc<dyn StreamDirectory>) {
         *lock(&self.directory) = Some(directory);
+    }
+
+    /// Peers may get less than they did: the directory is asked again for every stream that is open,
+    /// and those that it doesn't give any more end.
+    pub fn ask_again(&self) {
+        self.asked_again.send_modify(|times| *times += 1);
     }
 
     /// Makes a Unix socket named as PostgreSQL's, `.s.PGSQL.5432`, in that directory: each

@@ -26,9 +26,9 @@ enum RelayError {
 
 /// Moves bytes both ways. A half that ends, ends its half over there; whatever else ends one of
 /// them ends the other.
-pub(super) async fn relay(local: UnixStream, end: StreamEnd) {
+pub(super) async fn relay(local: UnixStream, end: &StreamEnd) {
     let (mut from_local, mut to_local) = local.into_split();
-    let ended = both(&mut from_local, &mut to_local, &end).await;
+    let ended = both(&mut from_local, &mut to_local, end).await;
     if let Err(cause) = ended {
         tracing::debug!(?end, %cause, "a stream ended before its ends");
         end.reset(StreamReset::Closed);

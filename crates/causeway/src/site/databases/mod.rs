@@ -187,6 +187,8 @@ impl DatabasesSite {
         Box::pin(async move {
             loop {
                 around.keep_new(&keepers);
+                // A replica elsewhere may be none any more.
+                around.streams.ask_again();
                 around.remove_snapshots().await;
                 let soon = around.environment.now().monotonic + LOOK;
                 tokio::select! {

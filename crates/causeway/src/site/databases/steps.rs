@@ -89,6 +89,10 @@ pub(super) async fn carry_out(
             written.map_err(|cause| Failed::new(FailureKind::Other, cause))
         }
         Step::Reload(_) | Step::Promote | Step::KeepSlots(_) | Step::SetMaster { .. } => {
+            if matches!(step, Step::KeepSlots(_)) {
+                // Before its slot goes: whoever lost it would go on reading without one.
+                keeper.around.streams.ask_again();
+            }
             let asked = runtime::within(ASK_WAIT, ask_server(keeper, step)).await;
             let late = || Failed::new(FailureKind::Other, "the server doesn't answer");
             asked.ok_or_else(late)?
