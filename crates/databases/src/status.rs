@@ -189,6 +189,10 @@ pub(crate) fn replication(
         return told(false, "terminated", Some(text));
     }
     match &standing.observed.server {
+        Some(server) if server.is_paused => {
+            let text = "It has less of a setting than its source has, and is started anew.";
+            told(false, "error", Some(text.to_owned()))
+        }
         Some(server) if server.role == Some(Role::Standby) && server.receives => {
             told(true, "replicating", None)
         }

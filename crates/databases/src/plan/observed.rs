@@ -46,6 +46,9 @@ pub struct ServerSeen {
     pub slots: BTreeSet<String>,
     /// Of a standby: does it receive?
     pub receives: bool,
+    /// Of a standby: does it receive, and replay nothing? It has too little of what its source has
+    /// more of since it was started.
+    pub is_paused: bool,
     /// The latest password of the master user that was set on it ([`Step::SetMaster`]) since this
     /// process began.
     pub master_set: Option<u64>,

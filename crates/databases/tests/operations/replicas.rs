@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use databases::model::Farewell;
-use databases::plan::{Record, Step, StepKind};
+use databases::plan::{Next, Record, Step, StepKind, next_step};
 use databases::{AttachRefusal, AttachRequest, SourceFacts, catalogue};
+use types::Environment;
 
 use crate::support::{Api, arn, block_on, with};
 
@@ -412,7 +413,10 @@ fn a_deletion_that_comes_to_nothing_promotes_nobody() {
     assert!(reader.source.is_some() && reader.promotion.is_none());
     assert_eq!(api.row("shop").replicas.len(), 1);
     // One that comes to its end does.
-    let last = with(&named("shop"), &[("FinalDBSnapshotIdentifier", "very-last")]);
+    let last = with(
+        &named("shop"),
+        &[("FinalDBSnapshotIdentifier", "very-last")],
+    );
     api.ok("DeleteDBInstance", &last);
     api.around.looked_at.lock().unwrap().clear();
     api.carry_out_id(&source);
@@ -459,6 +463,37 @@ fn a_source_tells_nothing_to_another_account_and_sets_nothing_but_floors() {
     let refused = there.call("CreateDBInstanceReadReplica", &other);
     assert_eq!(refused.unwrap_err().0, "ServiceUnavailable");
     assert!(!there.has("other"));
+}
+
+#[test]
+fn a_replica_that_replays_no_more_is_started_anew_also_before_its_promotion() {
+    let (_here, there) = pair();
+    there.ok("CreateDBInstanceReadReplica", &of("far", &arn("shop")));
+    there.carry_out("far");
+    let id = there.id("far");
+    let pause = || {
+        let mut observed = there.observed(&id);
+        observed.server.as_mut().unwrap().is_paused = true;
+        there.observe(&id, observed);
+    };
+    pause();
+    let found = there.ok("DescribeDBInstances", &named("far"));
+    let at = |member: &str| found.text(&format!("DBInstances/0/StatusInfos/0/{member}"));
+    assert_eq!(
+        (at("Status"), at("Normal")),
+        ("error".into(), "false".into())
+    );
+    assert_eq!(
+        kinds(&there.carry_out("far")),
+        [StepKind::Stop, StepKind::Start]
+    );
+    there.ok("PromoteReadReplica", &named("far"));
+    pause();
+    let wanted = catalogue::wanted(&*there.memory_view(), &id)
+        .unwrap()
+        .unwrap();
+    let next = next_step(&wanted, &there.observed(&id), there.environment.now());
+    assert_eq!(next, Next::Step(Step::Stop));
 }
 
 #[test]

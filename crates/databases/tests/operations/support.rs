@@ -593,6 +593,7 @@ pub fn act(step: &Step, observed: &mut Observed, follows: bool) {
                 awaits_restart: BTreeSet::new(),
                 slots: BTreeSet::new(),
                 receives: follows,
+                is_paused: false,
                 master_set: None,
             });
         }

@@ -145,6 +145,7 @@ impl Machine {
             awaits_restart: BTreeSet::new(),
             slots: BTreeSet::new(),
             receives: self.role == Role::Standby,
+            is_paused: false,
             master_set: None,
         });
     }
@@ -332,8 +333,8 @@ impl Machine {
             Step::Stop => {
                 demand(runs, "it stops what doesn't run")?;
                 let is_fair = row.deletion.is_some() || self.home != Home::Unreadable;
-                let is_current = self.server.as_ref().map(|server| server.generation)
-                    == Some(row.generation);
+                let is_current =
+                    self.server.as_ref().map(|server| server.generation) == Some(row.generation);
                 let is_asked = row.power == Power::Stopped || !is_current;
                 demand(is_fair || is_asked, "it stops what serves")
             }

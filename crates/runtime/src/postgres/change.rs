@@ -79,15 +79,37 @@ impl Server {
         Ok(())
     }
 
-    /// Sets the master user's verifier. Existing connections stay.
+    /// Takes back, at a primary, what the master user may have done to the replication role. Writes
+    /// nothing when all is well.
+    pub(super) async fn mend(&self) -> Result<(), PostgresError> {
+        self.adopt().await?;
+        self.session()
+            .rows("SELECT causeway.mend()")
+            .await
+            .map(drop)
+    }
+
+    /// Sets the master user's verifier; a master user that was renamed or dropped is made again, as
+    /// at the instance's making. Existing connections stay.
     ///
     /// # Errors
-    /// No such role (SQLSTATE 42704), a standby (25006), or no answer.
+    /// A standby (SQLSTATE 25006), or no answer.
     pub async fn set_master(&self, master: &str, verifier: &str) -> Result<(), PostgresError> {
         let master = text::users_identifier(master)?;
         let verifier = text::literal(text::verifier(verifier)?)?;
+        self.adopt().await?;
         let set = format!("ALTER ROLE {master} PASSWORD {verifier}");
-        self.session().rows(&set).await.map(drop)
+        match self.session().rows(&set).await {
+            // SQLSTATE 42704: undefined_object.
+            Err(PostgresError::Sql { sqlstate, .. }) if sqlstate == "42704" => {
+                let make = format!(
+                    "CREATE ROLE {master} LOGIN CREATEDB CREATEROLE PASSWORD {verifier}; \
+                     GRANT rds_superuser TO {master}"
+                );
+                self.session().rows(&make).await.map(drop)
+            }
+            set => set.map(drop),
+        }
     }
 
     /// Has exactly these slots: makes what is missing, and each keeps WAL from now on; drops what
@@ -100,7 +122,7 @@ impl Server {
         let names = wanted.iter().map(|name| text::slot(name));
         names.collect::<Result<Vec<_>, _>>()?;
         if !self.is_standby().await? {
-            self.session().rows("SELECT causeway.mend()").await?;
+            self.mend().await?;
         }
         let there = self.slots().await?;
         for slot in there.iter().filter(|slot| !wanted.contains(&slot.name)) {

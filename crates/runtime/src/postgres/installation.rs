@@ -180,21 +180,45 @@ async fn tail(output: &mut Receiver) -> Zeroizing<Vec<u8>> {
     kept
 }
 
-/// Resolves when the process has written nothing for so long (proc_pid_io(5): `wchar`).
-async fn stands_still(process: i32, wait: Duration) {
+/// Resolves when no process of the group has written anything for so long: pg_basebackup's own
+/// waits at its end for the one that fetches the log.
+async fn stands_still(group: i32, wait: Duration) {
     let mut before = None;
     let mut still = Duration::ZERO;
     while still < wait {
         tokio::time::sleep(LOOK.min(wait)).await;
-        let facts = std::fs::read_to_string(format!("/proc/{process}/io")).unwrap_or_default();
-        let written = facts.lines().find_map(|line| line.strip_prefix("wchar: "));
-        let written = written.map(str::to_owned);
+        let written = Some(written_by(group));
         still = match written == before {
             true => still + LOOK.min(wait),
             false => Duration::ZERO,
         };
         before = written;
     }
+}
+
+/// What the processes of a group have written, each (proc_pid_io(5): `wchar`).
+fn written_by(group: i32) -> Vec<(i32, u64)> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let written = |number: i32| {
+        let facts = std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
+        // Behind the name, which may hold anything: its state, its parent, its group.
+        let (_, facts) = facts.rsplit_once(") ")?;
+        let its: i32 = facts.split(' ').nth(2)?.parse().ok()?;
+        let facts = match its == group {
+            true => std::fs::read_to_string(format!("/proc/{number}/io")).ok()?,
+            false => return None,
+        };
+        let count = facts
+            .lines()
+            .find_map(|line| line.strip_prefix("wchar: "))?;
+        Some((number, count.parse().ok()?))
+    };
+    let mut found: Vec<(i32, u64)> = numbers.filter_map(written).collect();
+    found.sort_unstable();
+    found
 }
 
 /// The end of a text, at a character's boundary.
@@ -244,6 +268,28 @@ mod tests {
         }
         assert_eq!(parse_version("postgres (EnterpriseDB) 15.2"), None);
         assert_eq!(major("150.1"), "150");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_writes_is_seen_where_its_parent_waits() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "(echo there; sleep 100) & wait"]);
+        command.stdout(Stdio::null());
+        let (group, _) = ProcessGroup::start(command, None).unwrap();
+        let begun = std::time::Instant::now();
+        loop {
+            let written = written_by(group.id());
+            let leader = group.id();
+            if written
+                .iter()
+                .any(|(it, count)| *it != leader && *count > 0)
+            {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "{written:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        group.kill();
     }
 
     #[test]

@@ -47,7 +47,8 @@ SELECT slot_name AS name, active, restart_lsn AS restart,
 FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT temporary ORDER BY slot_name";
 
 impl Server {
-    /// Asks it what it is and how it is.
+    /// Asks it what it is and how it is; at a primary it also takes back what the master user may
+    /// have done to the replication role, which standbys elsewhere log in as.
     ///
     /// # Errors
     /// It doesn't answer.
@@ -57,11 +58,15 @@ impl Server {
         let standbys = self.session().rows(STANDBYS).await?;
         let slots = self.session().rows(SLOTS).await?;
         let pending = optional::<String>(&itself, "pending")?.unwrap_or_default();
+        let role = match yes(&itself, "standby")? {
+            true => Role::Standby,
+            false => Role::Primary,
+        };
+        if role == Role::Primary {
+            self.put_right().await;
+        }
         Ok(Observation {
-            role: match yes(&itself, "standby")? {
-                true => Role::Standby,
-                false => Role::Primary,
-            },
+            role,
             timeline: word(&itself, "timeline")?,
             system_identifier: word(&itself, "system_identifier")?,
             written: word(&itself, "written")?,
@@ -75,6 +80,15 @@ impl Server {
             standbys: standbys.iter().map(standby).collect::<Result<_, _>>()?,
             slots: slots.iter().map(slot).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Has a primary be as it was made: its admin ours, and its replication role as standbys know
+    /// it, whatever its master user did. It is tried again at the next look.
+    async fn put_right(&self) {
+        if let Err(error) = self.mend().await {
+            let home = self.home().directory().display();
+            tracing::warn!(%home, %error, "a server's own roles can't be put right");
+        }
     }
 
     /// Is it a standby?

@@ -163,14 +163,22 @@ struct Unfinished(Option<std::path::PathBuf>);
 impl Drop for Unfinished {
     fn drop(&mut self) {
         let Some(path) = self.0.take() else { return };
-        for _ in 1..REMOVALS {
-            match std::fs::remove_dir_all(&path) {
-                Ok(()) => return,
-                Err(_) => std::thread::sleep(BETWEEN_REMOVALS),
-            }
+        // Gigabytes take their time, and whoever drops this has none.
+        let thread = std::thread::Builder::new().name("snapshot removal".to_owned());
+        if let Err(cause) = thread.spawn(move || remove(&path)) {
+            tracing::warn!(%cause, "an unfinished snapshot stays behind");
         }
-        if let Err(cause) = std::fs::remove_dir_all(&path) {
-            tracing::warn!(path = %path.display(), %cause, "an unfinished snapshot stays behind");
+    }
+}
+
+fn remove(path: &Path) {
+    for _ in 1..REMOVALS {
+        match std::fs::remove_dir_all(path) {
+            Ok(()) => return,
+            Err(_) => std::thread::sleep(BETWEEN_REMOVALS),
         }
+    }
+    if let Err(cause) = std::fs::remove_dir_all(path) {
+        tracing::warn!(path = %path.display(), %cause, "an unfinished snapshot stays behind");
     }
 }

@@ -12,7 +12,7 @@ use databases::plan::{
     FailureKind, Home, Next, Observed, Role, ServerSeen, Step, StepFailure, StepKind, Wanted,
     next_step,
 };
-use runtime::postgres::{HomeState, Server, Stop};
+use runtime::postgres::{HomeState, Observation, Server, Stop};
 use runtime::{StreamPort, SystemEnvironment};
 use tokio::sync::watch;
 use types::{Environment, Monotonic, Now, Span, ZoneLetter};
@@ -63,6 +63,8 @@ pub(super) struct Running {
     pub(super) reached: Option<runtime::postgres::Upstream>,
     /// When it was started.
     pub(super) since: Monotonic,
+    /// What it said last of itself; none before it first did.
+    pub(super) said: Option<Observation>,
 }
 
 /// Keeps one instance.
@@ -154,6 +156,11 @@ impl Keeper {
             }
             Next::WaitUntil(at) => self.wait(at, has_replicas).await,
             Next::Settled => {
+                // What was to be done and failed is not to be done any more. How soon a server
+                // ended after its start counts until it has lived for a while.
+                self.failures.retain(|kind, failure| {
+                    *kind == StepKind::Start && now.monotonic - failure.at < SOON
+                });
                 let pause = match &observed.server {
                     Some(_) if is_standby => LOOK_AT_STANDBY,
                     Some(_) => LOOK_AT_PRIMARY,
@@ -176,13 +183,15 @@ impl Keeper {
             HomeState::Damaged => Home::Unreadable,
             HomeState::Whole { .. } => Home::Whole,
         };
-        let server = match &self.running {
+        let mut running = self.running.take();
+        let server = match &mut running {
             Some(running) => Some(self.look(running).await),
             None => {
                 self.seen.state().look = None;
                 None
             }
         };
+        self.running = running;
         let ids = wanted.snapshots.iter().map(|snapshot| &snapshot.id);
         Observed {
             home,
@@ -192,8 +201,9 @@ impl Keeper {
         }
     }
 
-    /// Asks the server how it is.
-    async fn look(&self, running: &Running) -> ServerSeen {
+    /// Asks the server how it is. One that runs and says nothing now is as it was: it is busy, and
+    /// its role changes by a promotion alone.
+    async fn look(&self, running: &mut Running) -> ServerSeen {
         let asked = runtime::within(OBSERVE_WAIT, running.server.observe()).await;
         let now = self.now();
         let observation = match asked {
@@ -204,29 +214,31 @@ impl Keeper {
             }
             None => None,
         };
-        let role = observation.as_ref().map(|it| match it.role {
+        if let Some(observation) = &observation {
+            running.said = Some(observation.clone());
+            self.seen.state().look = Some(Look {
+                observation: observation.clone(),
+                at: now.monotonic,
+                wall: now.wall,
+            });
+        }
+        let said = running.said.as_ref();
+        let role = said.map(|it| match it.role {
             runtime::postgres::Role::Primary => Role::Primary,
             runtime::postgres::Role::Standby => Role::Standby,
         });
-        let slots = observation.iter().flat_map(|it| &it.slots);
+        let slots = said.into_iter().flat_map(|it| &it.slots);
         let slots = slots.map(|slot| slot.name.clone());
-        let seen = ServerSeen {
+        ServerSeen {
             generation: running.generation,
             role,
             settings: running.settings.clone(),
             awaits_restart: running.awaits_restart.clone(),
             slots: slots.collect(),
-            receives: observation.as_ref().is_some_and(|it| it.receiving),
+            receives: said.is_some_and(|it| it.receiving),
+            is_paused: said.is_some_and(|it| it.paused),
             master_set: running.master_set,
-        };
-        if let Some(observation) = observation {
-            self.seen.state().look = Some(Look {
-                observation,
-                at: now.monotonic,
-                wall: now.wall,
-            });
         }
-        seen
     }
 
     /// Tells everybody else how it stands.

@@ -39,6 +39,12 @@ use snapshots::Snapshots;
 /// Homes that are made at once: each keeps a core and the disk busy.
 const MAKERS: usize = 2;
 
+/// Homes that are copied from their sources at once: each keeps the link busier than a core.
+const COPIERS: usize = 8;
+
+/// Snapshots that are taken at once.
+const TAKERS: usize = 2;
+
 /// Between two looks for instances that nobody keeps, and snapshots that are to be removed; news
 /// comes sooner.
 const LOOK: Span = Span::seconds(5);
@@ -61,6 +67,8 @@ struct Around {
     directory: PathBuf,
     snapshots: Snapshots,
     makers: Semaphore,
+    copiers: Semaphore,
+    takers: Semaphore,
     closing: watch::Receiver<bool>,
 }
 
@@ -172,6 +180,8 @@ impl DatabasesSite {
             snapshots: Snapshots::new(prepared.directory.join("snapshots")),
             directory: prepared.directory,
             makers: Semaphore::new(MAKERS),
+            copiers: Semaphore::new(COPIERS),
+            takers: Semaphore::new(TAKERS),
             closing: watched,
         };
         DatabasesSite {

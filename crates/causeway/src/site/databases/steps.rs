@@ -11,7 +11,7 @@ use databases::plan::{FailureKind, Settings, Step, Upstream as Followed, Wanted}
 use region::{DatabaseServers, LeaveError, LeaveRequest};
 use runtime::StreamPort;
 use runtime::postgres::{
-    NewServer, Postgres, PostgresError, ServerSettings, Stop, Upstream as Reached,
+    NewServer, Postgres, PostgresError, Role, ServerSettings, Stop, Upstream as Reached,
 };
 use types::Environment;
 use zeroize::Zeroizing;
@@ -105,18 +105,19 @@ fn postgres(keeper: &Keeper) -> Result<&Postgres, Failed> {
     found.map_err(|missing| Failed::new(FailureKind::Settings, missing))
 }
 
-/// Makes a home; not too many at once, since each keeps a core and the disk busy.
+/// Makes a home; not too many at once, since each keeps a core and the disk busy. Copies, which may
+/// take hours over a slow link, hold up no other kind.
 async fn make(keeper: &Keeper, step: &Step) -> Result<(), Failed> {
     let home = &keeper.seen.home;
     super::passable(&keeper.around.directory)?;
     let postgres = postgres(keeper)?;
-    let _turn = keeper.around.makers.acquire().await;
     match step {
         Step::Make {
             master,
             verifier,
             database,
         } => {
+            let _turn = keeper.around.makers.acquire().await;
             let new = NewServer {
                 master: master.clone(),
                 verifier: verifier.0.clone(),
@@ -126,10 +127,13 @@ async fn make(keeper: &Keeper, step: &Step) -> Result<(), Failed> {
         }
         Step::Copy(followed) => {
             let way = way(keeper, followed).await?;
+            let _turn = keeper.around.copiers.acquire().await;
             match postgres.copy(home, &way.upstream).await {
                 Ok(()) => Ok(()),
                 // What pg_basebackup couldn't do is for the source to make possible.
-                Err(error @ PostgresError::Program { .. }) if !error.is_disk_full() => {
+                Err(error @ (PostgresError::Program { .. } | PostgresError::Late { .. }))
+                    if !error.is_disk_full() =>
+                {
                     remove_unfinished(keeper).await;
                     Err(Failed::new(FailureKind::Source, error))
                 }
@@ -137,6 +141,7 @@ async fn make(keeper: &Keeper, step: &Step) -> Result<(), Failed> {
             }
         }
         Step::Restore(id) => {
+            let _turn = keeper.around.makers.acquire().await;
             let from = keeper.around.snapshots.whole(id);
             Ok(postgres.restore(&from, home).await?)
         }
@@ -193,6 +198,7 @@ async fn start(
         port,
         reached: upstream,
         since: at,
+        said: None,
     });
     Ok(())
 }
@@ -302,6 +308,9 @@ async fn ask_server(keeper: &mut Keeper, step: &Step) -> Result<(), Failed> {
         }
         Step::Promote => {
             running.server.promote().await?;
+            if let Some(said) = &mut running.said {
+                said.role = Role::Primary;
+            }
             // Nothing comes from its source any more.
             running.port = None;
             running.reached = None;
@@ -323,7 +332,7 @@ async fn ask_server(keeper: &mut Keeper, step: &Step) -> Result<(), Failed> {
 async fn take_snapshot(keeper: &Keeper, id: &SnapshotId) -> Result<(), Failed> {
     let around = &keeper.around;
     around.snapshots.prepare()?;
-    let _turn = around.makers.acquire().await;
+    let _turn = around.takers.acquire().await;
     let server = keeper.running.as_ref().map(|running| &*running.server);
     let to = around.snapshots.unfinished(id);
     let size = postgres(keeper)?
