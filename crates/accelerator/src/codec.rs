@@ -4,13 +4,17 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Accelerator, EndpointTarget};
+use crate::model::{Accelerator, EndpointTarget, IpAddressType};
 
-/// The newest version that this code reads, and the one that it writes of an accelerator with load
-/// balancers among its endpoints, which programs of before don't know.
-pub const FORMAT: u32 = 2;
+/// The newest version that this code reads, and the one that it writes of an accelerator with
+/// static IPv6 addresses. Programs of before would serve one, and know nothing of its rules.
+pub const FORMAT: u32 = 3;
 
-/// The version that it writes of any other: programs of before read it.
+/// The version that it writes of one with load balancers among its endpoints, which the first
+/// programs don't know.
+const FORMAT_OF_BALANCERS: u32 = 2;
+
+/// The version that it writes of any other: all programs read it.
 const FORMAT_OF_ADDRESSES: u32 = 1;
 
 /// Bytes that are no accelerator.
@@ -50,10 +54,7 @@ struct Read {
 /// The bytes of an accelerator.
 pub fn encode(accelerator: &Accelerator) -> Bytes {
     let written = Written {
-        format: match has_balancers(accelerator) {
-            true => FORMAT,
-            false => FORMAT_OF_ADDRESSES,
-        },
+        format: format_of(accelerator),
         accelerator,
     };
     let bytes = serde_json::to_vec(&written);
@@ -77,11 +78,23 @@ pub fn decode(bytes: &[u8]) -> Result<Accelerator, CodecError> {
         return Err(CodecError::Malformed("it has format 0".to_owned()));
     }
     let read: Read = serde_json::from_slice(bytes).map_err(malformed)?;
-    if version.format == FORMAT_OF_ADDRESSES && has_balancers(&read.accelerator) {
-        let what = "it has load balancers, which format 1 doesn't have";
-        return Err(CodecError::Malformed(what.to_owned()));
+    let (format, needed) = (version.format, format_of(&read.accelerator));
+    if format < needed {
+        let what = format!("it has what format {needed} is written for, in format {format}");
+        return Err(CodecError::Malformed(what));
     }
     Ok(read.accelerator)
+}
+
+/// The version that an accelerator is written in: the oldest that has all that it has.
+fn format_of(accelerator: &Accelerator) -> u32 {
+    let mut addresses = accelerator.addresses.iter();
+    let is_dual_stack = accelerator.ip_address_type == IpAddressType::DualStack;
+    match is_dual_stack || addresses.any(|address| address.is_ipv6()) {
+        true => FORMAT,
+        false if has_balancers(accelerator) => FORMAT_OF_BALANCERS,
+        false => FORMAT_OF_ADDRESSES,
+    }
 }
 
 fn has_balancers(accelerator: &Accelerator) -> bool {
@@ -93,6 +106,8 @@ fn has_balancers(accelerator: &Accelerator) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
     use crate::model::*;
 
@@ -194,9 +209,35 @@ mod tests {
     }
 
     #[test]
+    fn the_golden_bytes_of_a_dual_stack_accelerator() {
+        let mut dual = accelerator();
+        dual.ip_address_type = IpAddressType::DualStack;
+        let ipv6 = ["fd00:80::1", "fd00:80::8000:0:0:1"];
+        dual.addresses
+            .extend(ipv6.map(|it| it.parse::<IpAddr>().unwrap()));
+        let golden = GOLDEN
+            .replace("\"format\":1", "\"format\":3")
+            .replace("\"Ipv4\"", "\"DualStack\"")
+            .replace(
+                r#""127.81.0.1"]"#,
+                r#""127.81.0.1","fd00:80::1","fd00:80::8000:0:0:1"]"#,
+            );
+        assert_eq!(std::str::from_utf8(&encode(&dual)), Ok(&*golden));
+        assert_eq!(decode(golden.as_bytes()), Ok(dual));
+        for older in [1, 2] {
+            let older = golden.replace("\"format\":3", &format!("\"format\":{older}"));
+            let refused = decode(older.as_bytes());
+            assert!(
+                matches!(refused, Err(CodecError::Malformed(_))),
+                "{refused:?}"
+            );
+        }
+    }
+
+    #[test]
     fn what_a_newer_program_wrote_is_refused_whatever_it_holds() {
-        let newer = br#"{"format":3,"accelerator":{"unheard":"of"}}"#;
-        assert_eq!(decode(newer), Err(CodecError::Newer(3)));
+        let newer = br#"{"format":4,"accelerator":{"unheard":"of"}}"#;
+        assert_eq!(decode(newer), Err(CodecError::Newer(4)));
         let text = decode(newer).unwrap_err().to_string();
         assert!(text.contains("too old for this deployment"), "{text}");
     }
