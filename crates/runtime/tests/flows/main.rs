@@ -9,6 +9,7 @@
 
 mod anycast;
 mod bulk;
+mod ipv6;
 mod room;
 mod stand;
 mod tcp;
