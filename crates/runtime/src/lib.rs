@@ -40,7 +40,7 @@ pub use environment::{SystemEnvironment, fill_random, variable, variables_named}
 pub use flows::{
     AdoptError, Anycast, AnycastEnds, AnycastMember, AnycastState, Attempt, FlowCounts, FlowEnd,
     FlowEvent, FlowKey, FlowLimits, FlowListener, FlowOptions, FlowProtocol, FlowTotals, Flows,
-    FlowsError, ListenerState, MAX_ATTEMPTS, MAX_LISTENERS, Steer, Target, Tried,
+    FlowsError, ListenerState, MAX_ATTEMPTS, MAX_LISTENERS, Steer, Target, Tried, leads_here,
 };
 pub use http::{
     BodyError, DoorTls, Endpoint, FrontDoor, HostError, HttpLimits, HttpServer, ListenError,

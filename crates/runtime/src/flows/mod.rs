@@ -14,6 +14,7 @@ mod anycast;
 mod counters;
 mod handle;
 mod limits;
+mod own;
 mod poll;
 mod slots;
 mod sockets;
@@ -30,6 +31,7 @@ pub use anycast::{Anycast, AnycastEnds, AnycastMember, AnycastState};
 pub use counters::{FlowCounts, FlowTotals};
 pub use handle::{AdoptError, Flows, FlowsError, ListenerState};
 pub use limits::{FlowLimits, FlowOptions, MAX_ATTEMPTS, MAX_LISTENERS};
+pub use own::leads_here;
 
 /// What travels in a flow.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
