@@ -72,22 +72,7 @@ async fn run(
     let environment = Arc::new(SystemEnvironment::new());
     let begun = environment.now().monotonic;
     let mut termination = Termination::listen().context("can't listen for signals")?;
-    let wishes = Wishes {
-        regions: options.regions.clone(),
-        edges: options.edges,
-        api_port: options.api_port,
-        dns_port: options.dns_port,
-        app_port: options.app_port,
-        delay_scale: options.delay_scale,
-        health_interval: options.health_interval,
-        health_targets: options.health_targets.clone(),
-        webhooks: options.webhooks.clone(),
-        blob_store: options.blob_store.clone(),
-        geo_database: options.geo_database.clone(),
-        certificates: options.certificates.clone(),
-        ipv6: options.ipv6,
-        endpoint: options.endpoint.wishes(),
-    };
+    let wishes = wishes_of(options);
     let settings = plan(options, &wishes, key, held)?;
     let listener = listen_at_the_door(&settings, options.app.is_some())?;
     let (lab, key) = make(options, &wishes, key, held, environment.now().wall)?;
@@ -134,6 +119,26 @@ async fn run(
     }
     stop(&supervisor, &mut termination).await;
     Ok(())
+}
+
+/// What is asked of the lab.
+fn wishes_of(options: &cli::Up) -> Wishes {
+    Wishes {
+        regions: options.regions.clone(),
+        edges: options.edges,
+        api_port: options.api_port,
+        dns_port: options.dns_port,
+        app_port: options.app_port,
+        delay_scale: options.delay_scale,
+        health_interval: options.health_interval,
+        health_targets: options.health_targets.clone(),
+        webhooks: options.webhooks.clone(),
+        blob_store: options.blob_store.clone(),
+        geo_database: options.geo_database.clone(),
+        certificates: options.certificates.clone(),
+        ipv6: options.ipv6,
+        endpoint: options.endpoint.wishes(),
+    }
 }
 
 /// Begins to make the application's entry; rings when it is whole or given up.

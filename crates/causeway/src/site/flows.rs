@@ -21,7 +21,7 @@ use store::EmbeddedEngine;
 use types::{Geography, Place, Region, SiteName};
 
 use crate::failure::Failure;
-use crate::protocol::{FlowQuestion, SiteConfig};
+use crate::protocol::{FlowQuestion, NO_IPV6_POOL, SiteConfig};
 
 /// How flows are carried: a lab shares its machine with all of its sites and the application.
 const OPTIONS: FlowOptions = FlowOptions {
@@ -212,12 +212,8 @@ pub(super) fn pools(config: &SiteConfig) -> Result<Result<Pools, String>, Failur
     let [one, other] = &config.accelerator_pools;
     let networks = [one.parse(), other.parse()];
     let [one, other] = networks.map(|network| network.map_err(Failure::wrong_use));
-    let ipv6 = config.accelerator_ipv6_pool.ok_or_else(|| {
-        "This deployment has no static IPv6 addresses to give (IpAddressType DUAL_STACK): start \
-         the lab with `causeway up --ipv6 PREFIX/64`, a network that its host has for its own, or \
-         name one as accelerator_ipv6_pool in the configuration of every site"
-            .to_owned()
-    });
+    let ipv6 = config.accelerator_ipv6_pool;
+    let ipv6 = ipv6.ok_or_else(|| NO_IPV6_POOL.to_owned());
     let pools = Pools::new([one?, other?], ipv6);
     Ok(Ok(pools.map_err(Failure::wrong_use)?))
 }
