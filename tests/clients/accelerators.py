@@ -105,6 +105,22 @@ class Accelerators:
     def client(cls):
         return cls.lab.client("us-west-2", "globalaccelerator")
 
+    @classmethod
+    def serve_both_protocols(cls, host):
+        """An accelerator of connections and datagrams to one endpoint in us-east-1, for the class."""
+        cls.host = host
+        cls.port = common_port([cls.host])
+        cls.endpoint = Endpoint(cls.host, cls.port, "there", datagrams=True)
+        cls.addClassCleanup(cls.endpoint.stop)
+        one = cls()
+        accelerator = one.accelerator()
+        for protocol in ("TCP", "UDP"):
+            listener = one.listener(accelerator, cls.port, Protocol=protocol)
+            group = one.group(listener, "us-east-1", {cls.host: 128})
+            one.await_health(group, state="HEALTHY")
+        one.await_deployed(accelerator)
+        cls.address = addresses(accelerator)[0]
+
     def accelerator(self, **changes):
         """A new accelerator."""
         arguments = {"Name": "tests", "IdempotencyToken": str(uuid.uuid4()), **changes}

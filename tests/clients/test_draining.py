@@ -13,7 +13,7 @@ import threading
 import time
 import unittest
 
-from accelerators import Accelerators, Endpoint, addresses, common_port, who
+from accelerators import Accelerators, addresses, who
 from lab import CAUSEWAY, Lab, eventually
 from names import place
 from test_edges import Load
@@ -43,18 +43,7 @@ class Drained(Accelerators):
         cls.lab = Lab("--regions", f"{VIRGINIA},{IRELAND}", "--edges", "2", "--delay-scale", "0",
                       "--health-interval", "200ms")
         cls.addClassCleanup(cls.lab.close)
-        cls.host = "127.5.12.1"
-        cls.port = common_port([cls.host])
-        cls.endpoint = Endpoint(cls.host, cls.port, "there", datagrams=True)
-        cls.addClassCleanup(cls.endpoint.stop)
-        one = cls()
-        accelerator = one.accelerator()
-        for protocol in ("TCP", "UDP"):
-            listener = one.listener(accelerator, cls.port, Protocol=protocol)
-            group = one.group(listener, VIRGINIA, {cls.host: 128})
-            one.await_health(group, state="HEALTHY")
-        one.await_deployed(accelerator)
-        cls.address = addresses(accelerator)[0]
+        cls.serve_both_protocols("127.5.12.1")
 
     def connect(self, region):
         """A long flow from that place."""

@@ -6,7 +6,7 @@ import threading
 import time
 import unittest
 
-from accelerators import Accelerators, Endpoint, addresses, common_port, who
+from accelerators import Accelerators, addresses, who
 from lab import Lab, eventually
 from names import place
 
@@ -65,18 +65,7 @@ class SeveralEdges(Accelerators, unittest.TestCase):
     def setUpClass(cls):
         cls.lab = Lab("--edges", "3", "--delay-scale", "0", "--health-interval", "200ms")
         cls.addClassCleanup(cls.lab.close)
-        cls.host = "127.5.9.1"
-        cls.port = common_port([cls.host])
-        cls.endpoint = Endpoint(cls.host, cls.port, "there", datagrams=True)
-        cls.addClassCleanup(cls.endpoint.stop)
-        one = cls()
-        accelerator = one.accelerator()
-        for protocol in ("TCP", "UDP"):
-            listener = one.listener(accelerator, cls.port, Protocol=protocol)
-            group = one.group(listener, VIRGINIA, {cls.host: 128})
-            one.await_health(group, state="HEALTHY")
-        one.await_deployed(accelerator)
-        cls.address = addresses(accelerator)[0]
+        cls.serve_both_protocols("127.5.9.1")
 
     def tearDown(self):
         self.lab.run("fault", "heal")

@@ -302,8 +302,8 @@ fn left(flows: &Flows, here: u64) {
     }
 }
 
-#[test]
-fn one_that_is_drained_keeps_what_it_has_and_what_is_new_comes_to_the_next() {
+/// Two that take connections to one address, whose endpoints say which it was; all are the first's.
+fn two_of_whom_the_first_is_nearest() -> (Anycast, [Flows; 2], SocketAddr) {
     let anycast = nearest(&Arc::new(AtomicU32::new(1)));
     let ends = (anycast.attach(1).unwrap(), anycast.attach(2).unwrap());
     let usual = FlowLimits::USUAL;
@@ -311,6 +311,12 @@ fn one_that_is_drained_keeps_what_it_has_and_what_is_new_comes_to_the_next() {
     let two = behind(ends.1, usual, vec![target(says(b'2'))]).0;
     let address = listen(&one, &[on(FlowProtocol::Tcp)])[0];
     listen(&two, &[on(FlowProtocol::Tcp)]);
+    (anycast, [one, two], address)
+}
+
+#[test]
+fn one_that_is_drained_keeps_what_it_has_and_what_is_new_comes_to_the_next() {
+    let (anycast, [one, two], address) = two_of_whom_the_first_is_nearest();
     let mut held = connect(address);
     assert_eq!(exchange_after_name(&mut held, b"before"), b"before");
     left(&one, 1);
@@ -331,7 +337,7 @@ fn one_that_is_drained_keeps_what_it_has_and_what_is_new_comes_to_the_next() {
     drop(one);
     anycast.detach(1);
     let ends = anycast.attach(1).unwrap();
-    let one = behind(ends, usual, vec![target(says(b'1'))]).0;
+    let one = behind(ends, FlowLimits::USUAL, vec![target(says(b'1'))]).0;
     listen(&one, &[on(FlowProtocol::Tcp)]);
     assert_eq!(who(address), b'2');
     // With nobody else, it is given nothing all the same.
@@ -374,13 +380,7 @@ fn datagrams_that_have_begun_stay_with_one_that_is_drained() {
 
 #[test]
 fn one_that_leaves_is_given_nothing_new_and_keeps_what_it_has() {
-    let anycast = nearest(&Arc::new(AtomicU32::new(1)));
-    let ends = (anycast.attach(1).unwrap(), anycast.attach(2).unwrap());
-    let usual = FlowLimits::USUAL;
-    let one = behind(ends.0, usual, vec![target(says(b'1'))]).0;
-    let two = behind(ends.1, usual, vec![target(says(b'2'))]).0;
-    let address = listen(&one, &[on(FlowProtocol::Tcp)])[0];
-    listen(&two, &[on(FlowProtocol::Tcp)]);
+    let (anycast, [one, _two], address) = two_of_whom_the_first_is_nearest();
     let mut held = connect(address);
     assert_eq!(exchange_after_name(&mut held, b"before"), b"before");
     one.leave().unwrap();
@@ -394,7 +394,7 @@ fn one_that_leaves_is_given_nothing_new_and_keeps_what_it_has() {
     // Whoever comes in its place is given what is new.
     drop(one);
     let ends = anycast.attach(1).unwrap();
-    let one = behind(ends, usual, vec![target(says(b'1'))]).0;
+    let one = behind(ends, FlowLimits::USUAL, vec![target(says(b'1'))]).0;
     listen(&one, &[on(FlowProtocol::Tcp)]);
     assert_eq!(who(address), b'1');
 }
