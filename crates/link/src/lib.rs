@@ -26,6 +26,7 @@ mod port;
 mod receive;
 mod session;
 mod shape;
+mod streams;
 mod transmit;
 
 pub use class::{Class, Lane, UnknownLane};
@@ -47,4 +48,10 @@ pub use outbound::{QUEUE_BYTES, QUEUE_ENVELOPES, UNTAKEN_BYTES};
 pub use port::{Port, PortError};
 pub use session::{Session, SessionError, WrongPeer};
 pub use shape::{Cut, MAXIMUM_RETRANSMISSIONS, RETRANSMISSION, Shape};
+pub use streams::{
+    FIRST_WINDOW, KEEP_ALIVE, LinkStanding, MAXIMUM_CHUNK, MAXIMUM_STREAMS, MAXIMUM_TARGET,
+    MAXIMUM_WINDOW, Multiplexer, OpenStreamError, SEND_BUFFER, STREAM_SILENCE, StreamCounts,
+    StreamEnd, StreamExchange, StreamId, StreamMessage, StreamMessageError, StreamOffer,
+    StreamRead, StreamReset, WINDOW_BUDGET,
+};
 pub use transmit::BATCH;
