@@ -72,7 +72,7 @@ impl Child {
         for name in &spec.withheld {
             command.env_remove(name);
         }
-        let (group, (stdin, stdout)) = ProcessGroup::start(command, guard)?;
+        let (group, (stdin, stdout)) = ProcessGroup::start(command, Some(guard))?;
         let stdin = ours.or(stdin).expect("it was asked for or made");
         let stdout = stdout.expect("it was asked for");
         let caller = Caller::start(stdin, stdout, on_event)?;

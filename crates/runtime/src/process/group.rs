@@ -2,8 +2,9 @@
 //! resumed, asked to end and killed. It speaks to nobody; a child with a pipe is `Child`.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -20,6 +21,9 @@ use types::ByteSize;
 
 /// A log larger than this is set aside when its process starts again.
 const LOG_LIMIT: ByteSize = ByteSize::mib(16);
+
+/// Who may read a log: its owner.
+const LOG_MODE: u32 = 0o600;
 
 /// How to start a program that nothing is said to over a pipe.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,7 +57,7 @@ pub struct ProcessGroup {
 }
 
 /// The ends of the pipes to a process, of those that it was started with.
-pub(super) type Pipes = (Option<ChildStdin>, Option<ChildStdout>);
+pub(crate) type Pipes = (Option<ChildStdin>, Option<ChildStdout>);
 
 impl ProcessGroup {
     /// Starts a program in the current directory, with nothing to read on its stdin.
@@ -71,17 +75,21 @@ impl ProcessGroup {
                 None => command.env_remove(name),
             };
         }
-        let (group, _) = ProcessGroup::start(command, guard)?;
+        let (group, _) = ProcessGroup::start(command, Some(guard))?;
         Ok(group)
     }
 
-    /// Starts the command as the leader of a new group.
-    pub(super) fn start(mut command: Command, guard: &Guard) -> io::Result<(ProcessGroup, Pipes)> {
+    /// Starts the command as the leader of a new group. Without a guard only the leader goes when
+    /// this process is killed: whoever starts it so sees to what it starts.
+    pub(crate) fn start(
+        mut command: Command,
+        guard: Option<&Guard>,
+    ) -> io::Result<(ProcessGroup, Pipes)> {
         command.process_group(0);
         die_with_parent(&mut command);
         let (started, start) = mpsc::channel();
         let (ended, exit) = watch::channel(None);
-        let guard = guard.clone();
+        let guard = guard.cloned();
         // The parent-death signal is sent when the *thread* that started a process ends
         // (prctl(2)): this one stays until the leader is gone.
         std::thread::Builder::new()
@@ -91,11 +99,11 @@ impl ProcessGroup {
                 Ok(mut process) => {
                     let pipes = (process.stdin.take(), process.stdout.take());
                     let group = group_of(&process);
-                    let guarded = guard.add(group);
+                    let guarded = guard.as_ref().map_or(Ok(()), |guard| guard.add(group));
                     if started.send(guarded.map(|()| (group, pipes))).is_err() {
                         kill(group);
                     }
-                    ended.send_replace(Some(keep(group, process, &guard)));
+                    ended.send_replace(Some(keep(group, process, guard.as_ref())));
                 }
                 Err(cause) => drop(started.send(Err(cause))),
             })?;
@@ -130,7 +138,8 @@ impl ProcessGroup {
         self.signal(Signal::CONT);
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends the signal to all of it.
+    pub(crate) fn signal(&self, signal: Signal) {
         if !self.has_ended()
             && let Err(cause) = kill_process_group(self.number, signal)
         {
@@ -138,7 +147,8 @@ impl ProcessGroup {
         }
     }
 
-    fn has_ended(&self) -> bool {
+    /// Has its leader ended?
+    pub(crate) fn has_ended(&self) -> bool {
         self.exit.borrow().is_some()
     }
 
@@ -177,12 +187,23 @@ impl From<ExitStatus> for Exit {
     }
 }
 
-/// The log of a process, to be added to.
-pub(super) fn open_log(path: &Path) -> io::Result<File> {
-    if std::fs::metadata(path).is_ok_and(|log| log.len() > LOG_LIMIT.0) {
-        std::fs::rename(path, path.with_extension("old"))?;
+/// The log of a process, to be added to. It is its owner's alone, also where it wasn't before: a
+/// database server's quotes its users' rows.
+pub(crate) fn open_log(path: &Path) -> io::Result<File> {
+    let open = || {
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).mode(LOG_MODE).open(path)
+    };
+    let log = open()?;
+    let facts = log.metadata()?;
+    if facts.is_file() && facts.permissions().mode() & 0o077 != 0 {
+        log.set_permissions(Permissions::from_mode(LOG_MODE))?;
     }
-    OpenOptions::new().create(true).append(true).open(path)
+    if facts.len() <= LOG_LIMIT.0 {
+        return Ok(log);
+    }
+    std::fs::rename(path, path.with_extension("old"))?;
+    open()
 }
 
 /// The kernel kills the leader when the thread that started it ends, also while it is paused.
@@ -214,11 +235,11 @@ fn group_of(process: &std::process::Child) -> Pid {
 
 /// Waits for the leader's end, then ends the rest of its group. The leader is reaped last: until
 /// then the group's number can't be given to anyone else.
-fn keep(group: Pid, mut process: std::process::Child, guard: &Guard) -> Exit {
+fn keep(group: Pid, mut process: std::process::Child, guard: Option<&Guard>) -> Exit {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(group), options) {}
     kill(group);
-    if let Err(cause) = guard.remove(group) {
+    if let Some(Err(cause)) = guard.map(|guard| guard.remove(group)) {
         tracing::warn!(%cause, "the guard can't be started again");
     }
     match process.wait() {
@@ -233,5 +254,30 @@ fn keep(group: Pid, mut process: std::process::Child, guard: &Guard) -> Exit {
 fn kill(group: Pid) {
     if let Err(cause) = kill_process_group(group, Signal::KILL) {
         tracing::debug!(%group, %cause, "a group was gone before it was killed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_its_owners_alone_also_one_that_was_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, old) = (
+            directory.path().join("log"),
+            directory.path().join("log.old"),
+        );
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let log = open_log(&path).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        log.set_permissions(Permissions::from_mode(0o644)).unwrap();
+        open_log(&path).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        log.set_permissions(Permissions::from_mode(0o644)).unwrap();
+        log.set_len(LOG_LIMIT.0 + 1).unwrap();
+        let fresh = open_log(&path).unwrap();
+        assert_eq!((mode(&path), mode(&old)), (0o600, 0o600));
+        assert_eq!(fresh.metadata().unwrap().len(), 0);
     }
 }

@@ -15,6 +15,7 @@ mod pipe;
 pub use child::{Child, ChildSpec};
 pub use command::{CommandError, printed_by};
 pub use files::raise_open_files;
+pub(crate) use group::open_log;
 pub use group::{Exit, ProcessGroup, ProgramSpec};
 pub use guard::{Guard, guard_main};
 pub use hand::{HandError, handed_over};

@@ -1,0 +1,36 @@
+//! PostgreSQL servers as children of this process: made, copied, started, watched, promoted,
+//! stopped, kept as snapshots and removed. Each is a directory ([`ServerHome`]).
+//!
+//! A server listens on no port: it has a Unix socket that only root and its own user may get to,
+//! and every login is by SCRAM. It never outlives this process. Users of it are no superusers, and
+//! nothing that they can do makes them one. What is to be done with a server, and when, is decided
+//! elsewhere. It carries no bytes between servers, and runs no version but 15.
+
+mod account;
+mod bootstrap;
+mod change;
+mod copy;
+mod error;
+mod files;
+mod home;
+mod installation;
+mod keeper;
+mod leftovers;
+mod model;
+mod observe;
+mod secrets;
+mod server;
+mod session;
+mod settings;
+mod snapshot;
+mod text;
+
+pub use error::{PostgresError, PostgresMissing};
+pub use home::ServerHome;
+pub use installation::Postgres;
+pub use model::{
+    HomeState, InvalidLsn, Lsn, NewServer, Observation, PendingRestart, Role, ServerSettings,
+    SlotSeen, SnapshotSize, StandbySeen, Stop, Upstream,
+};
+pub use server::Server;
+pub use settings::is_settable;

@@ -1,0 +1,237 @@
+//! What is said to a server and what it says: plain values. No I/O, and no SQL.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use types::{ByteSize, Timestamp};
+use zeroize::Zeroizing;
+
+/// What the directory of a server holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HomeState {
+    /// Nothing, or no directory.
+    Absent,
+    /// A making, a copy or a restore that was cut off: to be removed, and begun anew.
+    Unfinished,
+    /// A whole server, running or not.
+    Whole {
+        /// What all copies of one server share (`pg_controldata`: database system identifier).
+        system_identifier: u64,
+        /// It is a standby, and follows its upstream when it is started with one.
+        standby: bool,
+    },
+    /// It was whole once, yet what says so or its control file can't be read, or is of a newer
+    /// Causeway. Nothing is done to it but on its owner's word: it may hold data.
+    Damaged,
+}
+
+/// A server that is made anew.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewServer {
+    /// The master user's name, 1 to 63 bytes.
+    pub master: String,
+    /// What PostgreSQL keeps of its password: `SCRAM-SHA-256$4096:salt$stored:server`.
+    pub verifier: String,
+    /// A first database of the master user's, beside `postgres`; 1 to 63 bytes.
+    pub database: Option<String>,
+}
+
+/// The server that a standby follows, as it is reached from here.
+#[derive(Clone)]
+pub struct Upstream {
+    /// The directory with the socket `.s.PGSQL.5432`: the link's local end, or a server's own.
+    pub socket_directory: PathBuf,
+    /// The slot of the upstream that keeps WAL for this standby: 1 to 63 of `a` to `z`, `0` to `9`
+    /// and `_`.
+    pub slot: String,
+    /// The replication password of the upstream.
+    pub password: Zeroizing<String>,
+    /// What the standby calls itself: printable ASCII, 1 to 63 bytes.
+    pub application_name: String,
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream")
+            .field("socket_directory", &self.socket_directory)
+            .field("slot", &self.slot)
+            .field("application_name", &self.application_name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a server runs, beyond what every server here has.
+#[derive(Clone, Default, Debug)]
+pub struct ServerSettings {
+    /// PostgreSQL's own parameters by name, as `max_connections`. What this crate sets itself, and
+    /// what names a command, a library, a file or an address, is refused by name.
+    pub parameters: BTreeMap<String, String>,
+    /// Whom a standby follows; none, and it stands still. A primary ignores it.
+    pub upstream: Option<Upstream>,
+}
+
+/// How a server is to stop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// Connections end, what is in memory is written, standbys get the rest (SIGINT).
+    Fast,
+    /// As a power cut; the next start recovers (SIGKILL for all of its processes).
+    Immediate,
+}
+
+/// What a server is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// It takes writes.
+    Primary,
+    /// It replays another's WAL.
+    Standby,
+}
+
+/// A place in the write-ahead log, in bytes since its beginning.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Lsn(pub u64);
+
+impl fmt::Display for Lsn {
+    /// As PostgreSQL writes it: `16/B374D848`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:X}/{:X}", self.0 >> 32, self.0 & 0xffff_ffff)
+    }
+}
+
+/// It is no place in a write-ahead log.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("'{0}' is no LSN, as in 16/B374D848")]
+pub struct InvalidLsn(String);
+
+impl FromStr for Lsn {
+    type Err = InvalidLsn;
+
+    fn from_str(text: &str) -> Result<Lsn, InvalidLsn> {
+        let half = |digits: &str| match digits.len() {
+            // A sign would be taken by from_str_radix.
+            1..=8 if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                u64::from_str_radix(digits, 16).ok()
+            }
+            _ => None,
+        };
+        let halves = text.split_once('/');
+        let halves = halves.and_then(|(high, low)| Some((half(high)?, half(low)?)));
+        let (high, low) = halves.ok_or_else(|| InvalidLsn(text.into()))?;
+        Ok(Lsn(high << 32 | low))
+    }
+}
+
+/// A server as it says it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Observation {
+    /// What it is.
+    pub role: Role,
+    /// The timeline it writes (a primary) or replays (a standby).
+    pub timeline: u32,
+    /// What all copies of one server share.
+    pub system_identifier: u64,
+    /// How far its WAL is on its disk. A primary: flushed. A standby: the greater of received and
+    /// replayed, which is all that would survive its promotion.
+    pub written: Lsn,
+    /// How far a standby has replayed.
+    pub replayed: Option<Lsn>,
+    /// A standby is connected to its upstream and receives.
+    pub receiving: bool,
+    /// A standby stands still although WAL is there: a setting of its upstream's has grown, and
+    /// only a restart takes it over.
+    pub paused: bool,
+    /// The last heartbeat that was committed (a primary) or has been replayed (a standby).
+    pub heartbeat: Option<Timestamp>,
+    /// Settings that wait for a restart.
+    pub pending_restart: PendingRestart,
+    /// Who receives WAL from here, by name.
+    pub standbys: Vec<StandbySeen>,
+    /// The slots for standbys, by name.
+    pub slots: Vec<SlotSeen>,
+}
+
+/// A standby as its upstream sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StandbySeen {
+    /// What it calls itself.
+    pub application_name: String,
+    /// It receives WAL as it is written; before that it catches up.
+    pub streaming: bool,
+    /// How far WAL was sent to it; none before the first.
+    pub sent: Option<Lsn>,
+    /// How far it says it has it on disk.
+    pub flushed: Option<Lsn>,
+    /// How far it says it has replayed.
+    pub replayed: Option<Lsn>,
+}
+
+/// A physical replication slot.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SlotSeen {
+    /// Its name.
+    pub name: String,
+    /// A standby uses it now.
+    pub active: bool,
+    /// WAL is kept from here on; none before its first use and once it is lost.
+    pub restart: Option<Lsn>,
+    /// WAL that its standby needs is gone (`max_slot_wal_keep_size`): it must be copied anew.
+    pub lost: bool,
+}
+
+/// The parameters whose new values wait for a restart, by name.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PendingRestart(pub Vec<String>);
+
+/// What a snapshot takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SnapshotSize {
+    /// Bytes of its files.
+    pub bytes: ByteSize,
+    /// How many files.
+    pub files: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lsns_are_read_as_they_are_written_and_nothing_else_is() {
+        for (text, value) in [
+            ("0/0", 0),
+            ("16/B374D848", 0x16_B374_D848),
+            ("FFFFFFFF/FFFFFFFF", u64::MAX),
+        ] {
+            assert_eq!(text.parse(), Ok(Lsn(value)));
+            assert_eq!(Lsn(value).to_string(), text);
+        }
+        for text in [
+            "",
+            "1",
+            "/",
+            "1/",
+            "/1",
+            "+1/2",
+            "1/100000000",
+            "1/2/3",
+            "g/1",
+            " 1/2",
+        ] {
+            assert!(text.parse::<Lsn>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_upstream_never_prints_its_password() {
+        let upstream = Upstream {
+            socket_directory: "/run".into(),
+            slot: "s".into(),
+            password: Zeroizing::new("geheim".into()),
+            application_name: "a".into(),
+        };
+        assert!(!format!("{upstream:?}").contains("geheim"));
+    }
+}

@@ -1,0 +1,14 @@
+//! Real PostgreSQL servers: made, stopped, killed, copied, promoted, kept as snapshots, and
+//! attacked by their own users. Each test says so and passes over when none is installed.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    reason = "a test starts processes, opens sockets, waits and reads its environment"
+)]
+
+mod faults;
+mod lives;
+mod powers;
+mod rig;
+mod standbys;
