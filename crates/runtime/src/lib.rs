@@ -13,13 +13,16 @@ mod bird;
 mod client;
 mod descriptors;
 mod dns;
+mod endpoint;
 mod environment;
 mod flows;
 mod http;
 mod links;
 mod lock;
+pub mod postgres;
 mod probe;
 mod process;
+mod streams;
 mod tasks;
 
 pub use alive::{AliveCheck, AliveError};
@@ -35,6 +38,9 @@ pub use client::{ClientConnection, ClientError, Lookup, LookupError, Resolved};
 pub use dns::{
     DnsAddress, DnsCounts, DnsQuery, MAX_QUERY, MAX_TCP_REPLY, MAX_UDP_REPLY, Origin, Relay,
     RelayLimits, RelayTarget, Responder, TcpLimits, TcpServer, Transport, UdpOptions, UdpServer,
+};
+pub use endpoint::{
+    Away, Backend, DatabaseEndpoint, EndpointCounts, EndpointDirectory, EndpointLimits, EndpointTls,
 };
 pub use environment::{SystemEnvironment, fill_random, variable, variables_named};
 pub use flows::{
@@ -56,4 +62,5 @@ pub use process::{
     CallError, Child, ChildSpec, CommandError, Exit, Guard, HandError, Handler, PipeServer,
     ProcessGroup, ProgramSpec, guard_main, handed_over, printed_by, raise_open_files,
 };
+pub use streams::{SocketOwner, StreamDirectory, StreamPort, StreamPortError, Streams};
 pub use tasks::{Spawner, Termination, run, spawn, spawn_vital, terminate, within};
