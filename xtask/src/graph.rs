@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("routing", &["types", "aws"]),
     ("accelerator", &["types", "aws"]),
     ("balancer", &["types", "aws"]),
+    ("databases", &["types", "aws"]),
     ("ec2", &["types", "aws"]),
     ("gameday", &["types"]),
     (
@@ -53,6 +54,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "accelerator",
             "balancer",
             "ec2",
+            "databases",
             "steering",
         ],
     ),
@@ -105,6 +107,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "accelerator",
             "balancer",
             "ec2",
+            "databases",
             "gameday",
             "steering",
             "region",
@@ -133,6 +136,7 @@ const SERVICES: &[&str] = &[
     "routing",
     "accelerator",
     "balancer",
+    "databases",
     "ec2",
 ];
 

@@ -63,6 +63,15 @@ pub const ELASTIC_LOAD_BALANCING: QueryService = QueryService {
     request_limit: ByteSize::mib(1),
 };
 
+/// RDS, whose lists are numbered behind the name of their members (`Tags.Tag.1.Key`). Its longest
+/// request sets a few hundred parameters of four texts each.
+pub const RDS: QueryService = QueryService {
+    service: "rds",
+    version: "2014-10-31",
+    namespace: "http://rds.amazonaws.com/doc/2014-10-31/",
+    request_limit: ByteSize::mib(1),
+};
+
 /// Why a form isn't what an operation can be asked by. No variant repeats a value: it may be a
 /// secret.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

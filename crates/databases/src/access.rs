@@ -1,0 +1,248 @@
+//! May the caller? What each operation is done to, as names, with the condition keys that the
+//! request has (Service Authorization Reference, "Actions, resources, and condition keys for Amazon
+//! RDS"). A thing that isn't there is asked for by the name that the request gives it.
+
+use aws::access::Question;
+use types::ConfigurationView;
+
+use crate::arn::{Arn, Kind};
+use crate::catalogue;
+use crate::error::DatabasesError;
+use crate::model::{OptionGroup, ParameterGroup, SubnetGroup, Tags};
+use crate::request::{DatabasesRequest, list, list_of_structures, shown};
+
+/// What a row's action is done to, given the request; one question at least.
+pub(crate) type Resources =
+    fn(&DatabasesRequest<'_>, &dyn ConfigurationView, &'static str) -> Asked;
+
+type Asked = Result<Vec<Question<'static>>, DatabasesError>;
+
+/// Parameters that name a thing of a kind.
+const NAMED: &[(&str, Kind)] = &[
+    ("DBInstanceIdentifier", Kind::Instance),
+    ("DBSnapshotIdentifier", Kind::Snapshot),
+    ("DBSubnetGroupName", Kind::SubnetGroup),
+    ("DBParameterGroupName", Kind::ParameterGroup),
+    ("OptionGroupName", Kind::OptionGroup),
+];
+
+/// Nothing in particular.
+pub(crate) fn everything(
+    request: &DatabasesRequest<'_>,
+    _: &dyn ConfigurationView,
+    action: &'static str,
+) -> Asked {
+    Ok(vec![Question::new(action, "*", request.account())])
+}
+
+/// The instance that is named, or all of them; and whatever else the request names beside it.
+pub(crate) fn instance(
+    request: &DatabasesRequest<'_>,
+    view: &dyn ConfigurationView,
+    action: &'static str,
+) -> Asked {
+    about(request, view, action, Kind::Instance)
+}
+
+/// The snapshot that is named, or all of them; and whatever else the request names beside it.
+pub(crate) fn snapshot(
+    request: &DatabasesRequest<'_>,
+    view: &dyn ConfigurationView,
+    action: &'static str,
+) -> Asked {
+    about(request, view, action, Kind::Snapshot)
+}
+
+/// The subnet group that is named, or all of them.
+pub(crate) fn subnet_group(
+    request: &DatabasesRequest<'_>,
+    view: &dyn ConfigurationView,
+    action: &'static str,
+) -> Asked {
+    about(request, view, action, Kind::SubnetGroup)
+}
+
+/// The parameter group that is named, or all of them.
+pub(crate) fn parameter_group(
+    request: &DatabasesRequest<'_>,
+    view: &dyn ConfigurationView,
+    action: &'static str,
+) -> Asked {
+    about(request, view, action, Kind::ParameterGroup)
+}
+
+/// The option group that is named, or all of them.
+pub(crate) fn option_group(
+    request: &DatabasesRequest<'_>,
+    view: &dyn ConfigurationView,
+    action: &'static str,
+) -> Asked {
+    about(request, view, action, Kind::OptionGroup)
+}
+
+/// A replica that is to be made, and its source.
+pub(crate) fn replica(
+    request: &DatabasesRequest<'_>,
+    view: &dyn ConfigurationView,
+    action: &'static str,
+) -> Asked {
+    let mut questions = about(request, view, action, Kind::Instance)?;
+    if let Some(source) = request.text("SourceDBInstanceIdentifier") {
+        questions.push(one(request, view, action, Kind::Instance, source));
+    }
+    Ok(questions)
+}
+
+/// What has the tags that are set, taken away or listed.
+pub(crate) fn tagged(
+    request: &DatabasesRequest<'_>,
+    view: &dyn ConfigurationView,
+    action: &'static str,
+) -> Asked {
+    let name = request.text("ResourceName").unwrap_or("*");
+    let question = match name.parse::<Arn>() {
+        Ok(arn) => of_arn(view, action, &arn),
+        Err(_) => Question::new(action, shown(name), request.account()),
+    };
+    Ok(vec![with_tags(request, question)?])
+}
+
+/// What a request names, first that of the operation's own kind; and the tagging of what is made.
+fn about(
+    request: &DatabasesRequest<'_>,
+    view: &dyn ConfigurationView,
+    action: &'static str,
+    kind: Kind,
+) -> Asked {
+    let own = NAMED.iter().filter(|(_, named)| *named == kind);
+    let others = NAMED.iter().filter(|(_, named)| *named != kind);
+    let mut questions = Vec::new();
+    for (parameter, kind) in own.chain(others) {
+        let is_own = questions.is_empty();
+        let Some(name) = request.text(parameter).or(is_own.then_some("*")) else {
+            continue;
+        };
+        let mut question = one(request, view, action, *kind, name);
+        if is_own {
+            question = with_settings(request, with_tags(request, question)?);
+        }
+        questions.push(question);
+    }
+    let makes = action.contains(":Create") || action.contains(":Restore");
+    let tags = list_of_structures(&request.members(), "Tags", "Tag")?;
+    if makes && !tags.is_empty() {
+        let mut tagging = questions[0].clone();
+        tagging.action = "rds:AddTagsToResource".into();
+        questions.push(tagging);
+    }
+    Ok(questions)
+}
+
+/// What is named by a name of its own or by its ARN.
+fn one(
+    request: &DatabasesRequest<'_>,
+    view: &dyn ConfigurationView,
+    action: &'static str,
+    kind: Kind,
+    name: &str,
+) -> Question<'static> {
+    if let Ok(arn) = name.parse::<Arn>() {
+        return of_arn(view, action, &arn);
+    }
+    let arn = Arn {
+        region: request.region(),
+        account: request.account(),
+        kind,
+        name: shown(name).to_ascii_lowercase(),
+    };
+    of_arn(view, action, &arn)
+}
+
+fn of_arn(view: &dyn ConfigurationView, action: &'static str, arn: &Arn) -> Question<'static> {
+    let mut question = Question::new(action, arn.to_string(), arn.account);
+    let prefix = match arn.kind {
+        Kind::Instance => "rds:db-tag",
+        Kind::Snapshot => "rds:snapshot-tag",
+        Kind::SubnetGroup => "rds:subgrp-tag",
+        Kind::ParameterGroup => "rds:pg-tag",
+        Kind::OptionGroup => "rds:og-tag",
+    };
+    for (key, value) in held_tags(view, arn).unwrap_or_default() {
+        for prefix in ["aws:ResourceTag", prefix] {
+            question = question.key(format!("{prefix}/{key}"), value.clone());
+        }
+    }
+    question
+}
+
+/// The tags of what is named, if it is there and can be read; another Region's is not.
+fn held_tags(view: &dyn ConfigurationView, arn: &Arn) -> Option<Tags> {
+    let group = || arn.clone().try_into().ok();
+    match arn.kind {
+        Kind::Instance => {
+            let name = arn.clone().try_into().ok()?;
+            let found = catalogue::instance_named(view, &name).ok()?;
+            found.map(|(_, instance)| instance.tags)
+        }
+        Kind::Snapshot => {
+            let name = arn.clone().try_into().ok()?;
+            let found = catalogue::snapshot(view, &name).ok()?;
+            found.map(|(_, snapshot)| snapshot.tags)
+        }
+        Kind::SubnetGroup => {
+            let found = catalogue::group::<SubnetGroup>(view, &group()?).ok()?;
+            found.map(|(_, group)| group.tags)
+        }
+        Kind::ParameterGroup => {
+            let found = catalogue::group::<ParameterGroup>(view, &group()?).ok()?;
+            found.map(|(_, group)| group.tags)
+        }
+        Kind::OptionGroup => {
+            let found = catalogue::group::<OptionGroup>(view, &group()?).ok()?;
+            found.map(|(_, group)| group.tags)
+        }
+    }
+}
+
+/// With the condition keys of the tags that the request gives, or takes away.
+fn with_tags(
+    request: &DatabasesRequest<'_>,
+    mut question: Question<'static>,
+) -> Result<Question<'static>, DatabasesError> {
+    let members = request.members();
+    let mut keys = Vec::new();
+    for tag in list_of_structures(&members, "Tags", "Tag")? {
+        let (key, value) = (tag.value("Key").unwrap_or(""), tag.value("Value"));
+        for prefix in ["aws:RequestTag", "rds:req-tag"] {
+            question = question.key(format!("{prefix}/{key}"), value.unwrap_or(""));
+        }
+        keys.push(key.to_owned());
+    }
+    let taken = list(&members, "TagKeys", "member")?;
+    keys.extend(taken.into_iter().map(str::to_owned));
+    if !keys.is_empty() {
+        question.keys.set("aws:TagKeys", keys);
+    }
+    Ok(question)
+}
+
+/// With the condition keys of what an instance is to be.
+fn with_settings(
+    request: &DatabasesRequest<'_>,
+    mut question: Question<'static>,
+) -> Question<'static> {
+    for (parameter, key) in [
+        ("DBInstanceClass", "rds:DatabaseClass"),
+        ("Engine", "rds:DatabaseEngine"),
+        ("DBName", "rds:DatabaseName"),
+        ("AllocatedStorage", "rds:StorageSize"),
+        ("MultiAZ", "rds:MultiAz"),
+        ("StorageEncrypted", "rds:StorageEncrypted"),
+        ("ManageMasterUserPassword", "rds:ManageMasterUserPassword"),
+    ] {
+        if let Some(value) = request.text(parameter) {
+            question = question.key(key, shown(value));
+        }
+    }
+    question
+}

@@ -1,0 +1,163 @@
+//! How a source answers those who want to replicate it, from this Region or another: by a row of
+//! its own, from which its server's replication slots follow.
+
+use types::ConfigurationView;
+
+use crate::catalogue;
+use crate::codec::CodecError;
+use crate::error::{DatabasesError, Refusal};
+use crate::limits::MAX_REPLICAS;
+use crate::model::{Farewell, Instance, Power, Replica, ResourceId};
+use crate::parameters;
+use crate::service::Service;
+use crate::source::{AttachRefusal, AttachRequest, SourceFacts};
+
+/// What the names of slots for replicas begin with.
+pub const SLOT_PREFIX: &str = "causeway_";
+
+impl Service {
+    /// Takes a replica that another Region asks for: its slot is kept from now on. Asked twice, it
+    /// answers the same. That the replica is of the Region that asks is for the caller to see to.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachRefusal`].
+    pub async fn attach(&self, request: &AttachRequest) -> Result<SourceFacts, AttachRefusal> {
+        let made = self.change(|view: &dyn ConfigurationView| {
+            let refused = |refusal: AttachRefusal| refusal_error(refusal);
+            let (revision, mut source) = found(view, request).map_err(refused)?;
+            let facts = take(view, &mut source, request).map_err(refused)?;
+            let edits = vec![catalogue::replace_instance(revision, &source)];
+            Ok((edits, facts))
+        });
+        let facts = made.await.map_err(as_refusal)?;
+        self.look_at(&facts.resource_id);
+        Ok(facts)
+    }
+
+    /// Forgets a replica that is none any more, if that instance had it.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachRefusal::Internal`]: it can't be written down now.
+    pub async fn detach(&self, farewell: &Farewell) -> Result<(), AttachRefusal> {
+        let made = self.change(|view: &dyn ConfigurationView| {
+            let Some((revision, mut source)) = catalogue::instance_named(view, &farewell.source)?
+            else {
+                return Ok((Vec::new(), None));
+            };
+            let key = farewell.replica.to_string();
+            let has = source.replicas.get(&key);
+            if has.is_none_or(|replica| replica.resource_id != farewell.replica_id) {
+                return Ok((Vec::new(), None));
+            }
+            source.replicas.remove(&key);
+            let edits = vec![catalogue::replace_instance(revision, &source)];
+            Ok((edits, Some(source.resource_id)))
+        });
+        let changed: Option<ResourceId> = made.await.map_err(as_refusal)?;
+        if let Some(id) = changed {
+            self.look_at(&id);
+        }
+        Ok(())
+    }
+}
+
+/// The slot that a source keeps for a replica: PostgreSQL takes small letters, digits and `_`.
+pub(crate) fn slot(replica: &ResourceId) -> String {
+    let name = replica.0.to_ascii_lowercase().replace('-', "_");
+    format!("{SLOT_PREFIX}{name}")
+}
+
+pub(crate) fn found(
+    view: &dyn ConfigurationView,
+    request: &AttachRequest,
+) -> Result<catalogue::Row<Instance>, AttachRefusal> {
+    let unreadable = |error: CodecError| AttachRefusal::Internal(error.to_string());
+    let found = catalogue::instance_named(view, &request.source).map_err(unreadable)?;
+    // What is another account's is not there.
+    let found = found.filter(|_| request.source.account == request.replica.account);
+    found.ok_or_else(|| AttachRefusal::NotFound(request.source.to_string()))
+}
+
+/// Has a source take a replica; what the replica takes over from it.
+pub(crate) fn take(
+    view: &dyn ConfigurationView,
+    source: &mut Instance,
+    request: &AttachRequest,
+) -> Result<SourceFacts, AttachRefusal> {
+    let refuse = |text: String| Err(AttachRefusal::State(text));
+    let key = request.replica.to_string();
+    let name = &source.arn.identifier;
+    if source.source.is_some() {
+        // What PostgreSQL calls cascading.
+        return refuse(format!(
+            "A read replica of the read replica {name} is not built yet in Causeway."
+        ));
+    }
+    let is_able = source.was_available()
+        && source.power == Power::Running
+        && source.deletion.is_none()
+        && source.failure.is_none();
+    if !is_able {
+        return refuse(format!(
+            "Source database instance {name} is not in available state."
+        ));
+    }
+    if source.backup_retention == 0 {
+        let text = "Automated backups are not enabled for this database instance. To enable \
+                    automated backups, use ModifyDBInstance to set the backup retention period to \
+                    a non-zero value.";
+        return refuse(text.to_owned());
+    }
+    if !source.replicas.contains_key(&key) && source.replicas.len() >= MAX_REPLICAS {
+        let text = format!("Instance {name} already has {MAX_REPLICAS} read replicas");
+        return Err(AttachRefusal::TooMany(text));
+    }
+    let slot = slot(&request.replica_id);
+    let replica = Replica {
+        arn: request.replica.clone(),
+        resource_id: request.replica_id.clone(),
+        slot: slot.clone(),
+    };
+    source.replicas.insert(key, replica);
+    let group = catalogue::parameter_group_of(view, source);
+    let group = group.map_err(|error| AttachRefusal::Internal(error.to_string()))?;
+    let values = parameters::of_instance(source, group.as_ref()).values;
+    Ok(SourceFacts {
+        resource_id: source.resource_id.clone(),
+        slot,
+        engine_version: source.engine_version.clone(),
+        class: source.class.clone(),
+        allocated_storage: source.allocated_storage,
+        storage_type: source.storage_type,
+        port: source.port,
+        master_username: source.master.username.clone(),
+        database: source.database.clone(),
+        floors: parameters::floors(&values),
+    })
+}
+
+/// A refusal on its way through a change of the configuration.
+pub(crate) fn refusal_error(refusal: AttachRefusal) -> DatabasesError {
+    let refused = match &refusal {
+        AttachRefusal::NotFound(_) => Refusal::DbInstanceNotFound,
+        AttachRefusal::TooMany(_) => Refusal::InstanceQuotaExceeded,
+        AttachRefusal::State(_) => Refusal::InvalidDbInstanceState,
+        AttachRefusal::Internal(text) => return DatabasesError::Unreachable(text.clone()),
+    };
+    DatabasesError::refused(refused, refusal.to_string())
+}
+
+fn as_refusal(error: DatabasesError) -> AttachRefusal {
+    let text = error.to_string();
+    match error {
+        DatabasesError::Refused(Refusal::DbInstanceNotFound, _) => {
+            let named = text.rsplit(": ").next().unwrap_or_default();
+            AttachRefusal::NotFound(named.to_owned())
+        }
+        DatabasesError::Refused(Refusal::InstanceQuotaExceeded, _) => AttachRefusal::TooMany(text),
+        DatabasesError::Refused(..) => AttachRefusal::State(text),
+        _ => AttachRefusal::Internal(text),
+    }
+}

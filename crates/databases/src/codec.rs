@@ -1,0 +1,114 @@
+//! Rows as they stand in the configuration: JSON with a version. What a newer program wrote is
+//! refused, never guessed at.
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Event, Farewell, Instance, OptionGroup, ParameterGroup, Snapshot, SubnetGroup};
+
+/// The version that this code writes, and the newest that it reads.
+pub const FORMAT: u32 = 1;
+
+/// What is kept in a row.
+pub trait Stored: Serialize + DeserializeOwned {
+    /// What errors call it.
+    const NOUN: &'static str;
+}
+
+impl Stored for Instance {
+    const NOUN: &'static str = "DB instance";
+}
+
+impl Stored for Snapshot {
+    const NOUN: &'static str = "DB snapshot";
+}
+
+impl Stored for SubnetGroup {
+    const NOUN: &'static str = "DB subnet group";
+}
+
+impl Stored for ParameterGroup {
+    const NOUN: &'static str = "DB parameter group";
+}
+
+impl Stored for OptionGroup {
+    const NOUN: &'static str = "option group";
+}
+
+impl Stored for Event {
+    const NOUN: &'static str = "event";
+}
+
+impl Stored for Farewell {
+    const NOUN: &'static str = "farewell to a source";
+}
+
+/// Bytes that are no such row.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CodecError {
+    /// A newer program wrote it.
+    #[error(
+        "a {0} is stored in format {1}, and this program reads up to format {FORMAT}: \
+         it is too old for this deployment"
+    )]
+    Newer(&'static str, u32),
+    /// It isn't what any program wrote.
+    #[error("a {0} can't be read: {1}")]
+    Malformed(&'static str, String),
+}
+
+/// What every version has.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}
+
+#[derive(Serialize)]
+struct Written<'a, T> {
+    format: u32,
+    row: &'a T,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Read<T> {
+    #[serde(rename = "format")]
+    _format: u32,
+    row: T,
+}
+
+/// The bytes of a row.
+pub fn encode<T: Stored>(row: &T) -> Bytes {
+    let written = Written {
+        format: FORMAT,
+        row,
+    };
+    let bytes = serde_json::to_vec(&written);
+    bytes
+        .expect("rows are texts and numbers with string keys")
+        .into()
+}
+
+/// Reads a row back.
+///
+/// # Errors
+///
+/// [`CodecError`]: the bytes are not what [`encode`] writes.
+pub fn decode<T: Stored>(bytes: &[u8]) -> Result<T, CodecError> {
+    let malformed = |error: serde_json::Error| CodecError::Malformed(T::NOUN, error.to_string());
+    let version: Version = serde_json::from_slice(bytes).map_err(malformed)?;
+    if version.format > FORMAT {
+        return Err(CodecError::Newer(T::NOUN, version.format));
+    }
+    if version.format == 0 {
+        let text = "it has format 0".to_owned();
+        return Err(CodecError::Malformed(T::NOUN, text));
+    }
+    let read: Read<T> = serde_json::from_slice(bytes).map_err(malformed)?;
+    Ok(read.row)
+}
+
+#[cfg(test)]
+#[path = "codec/tests.rs"]
+mod tests;

@@ -1,0 +1,87 @@
+//! Where databases stand in their Region's configuration: the keys. Each thing is one row with all
+//! that belongs to it, so that no change of it can be seen by halves.
+
+use std::net::Ipv4Addr;
+
+use types::AccountId;
+
+use crate::arn::{GroupArn, InstanceArn, Kind, SnapshotArn};
+use crate::model::ResourceId;
+
+/// Everything of this service stands under this prefix.
+pub const ALL: &str = "databases/";
+
+/// Every instance stands under this prefix, by its resource id.
+pub const INSTANCES: &str = "databases/instance/";
+
+/// Every snapshot stands under this prefix, by account and name.
+pub const SNAPSHOTS: &str = "databases/snapshot/";
+
+/// Every endpoint's address that is taken stands under this prefix; its value is the resource id.
+pub const ADDRESSES: &str = "databases/address/";
+
+/// Every event stands under this prefix, in the order in which they happened.
+pub const EVENTS: &str = "databases/event/";
+
+/// Every source that is still to be told of a replica that is gone stands under this prefix.
+pub const FAREWELLS: &str = "databases/farewell/";
+
+/// What every change of this Region's databases writes: two changes at once, each judged without
+/// the other, can't both be made. Its value counts them.
+pub const CHANGES: &str = "databases/changes";
+
+/// The key of an instance.
+pub fn instance(id: &ResourceId) -> String {
+    format!("{INSTANCES}{id}")
+}
+
+/// The key of an instance's name; its value is the resource id.
+pub fn instance_name(arn: &InstanceArn) -> String {
+    format!("{}{}", instance_names(arn.account), arn.identifier)
+}
+
+/// The names of an account's instances stand under this prefix.
+pub fn instance_names(account: AccountId) -> String {
+    format!("databases/instance-name/{account}/")
+}
+
+/// The key of a snapshot.
+pub fn snapshot(arn: &SnapshotArn) -> String {
+    format!("{}{}", snapshots(arn.account), arn.identifier)
+}
+
+/// An account's snapshots stand under this prefix.
+pub fn snapshots(account: AccountId) -> String {
+    format!("{SNAPSHOTS}{account}/")
+}
+
+/// The key of a group.
+pub fn group(arn: &GroupArn) -> String {
+    format!("{}{}", groups(arn.kind, arn.account), arn.name)
+}
+
+/// An account's groups of a kind stand under this prefix.
+pub fn groups(kind: Kind, account: AccountId) -> String {
+    let kind = match kind {
+        Kind::SubnetGroup => "subnet-group",
+        Kind::ParameterGroup => "parameter-group",
+        Kind::OptionGroup => "option-group",
+        Kind::Instance | Kind::Snapshot => "no-group",
+    };
+    format!("databases/{kind}/{account}/")
+}
+
+/// The key of an endpoint's address.
+pub fn address(address: Ipv4Addr) -> String {
+    format!("{ADDRESSES}{address}")
+}
+
+/// The key of an event: the `number`th since this Region began.
+pub fn event(number: u64) -> String {
+    format!("{EVENTS}{number:016x}")
+}
+
+/// The key of what a source is to be told of that replica.
+pub fn farewell(replica: &ResourceId) -> String {
+    format!("{FAREWELLS}{replica}")
+}

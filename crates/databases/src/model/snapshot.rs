@@ -1,0 +1,69 @@
+//! A manual snapshot of an instance.
+
+use serde::{Deserialize, Serialize};
+use types::{AvailabilityZone, Timestamp};
+
+use super::{ResourceId, SnapshotId, StorageType, Tags};
+use crate::arn::SnapshotArn;
+use crate::words::words;
+
+words! {
+    /// How far a snapshot has come.
+    pub enum SnapshotState {
+        /// It is to be taken.
+        Creating = "creating",
+        /// It is whole.
+        Available = "available",
+        /// It could not be taken.
+        Failed = "failed",
+        /// It is to be removed.
+        Deleting = "deleting",
+    }
+}
+
+/// A snapshot: one row. It outlives its instance.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// What it is known by for good.
+    pub id: SnapshotId,
+    /// Its name, Region and account.
+    pub arn: SnapshotArn,
+    /// Of which instance.
+    pub resource_id: ResourceId,
+    /// The instance's name.
+    pub instance: String,
+    /// When the instance was made.
+    pub instance_created: Timestamp,
+    /// When it was asked for.
+    pub asked: Timestamp,
+    /// When it was whole.
+    pub taken: Option<Timestamp>,
+    /// How far it has come.
+    pub state: SnapshotState,
+    /// Why it could not be taken.
+    pub failure: Option<String>,
+    /// Its bytes, once it is whole.
+    pub bytes: u64,
+    /// The version of PostgreSQL that wrote it.
+    pub engine_version: String,
+    /// The class of the instance.
+    pub class: String,
+    /// The instance's storage in GiB.
+    pub allocated_storage: u32,
+    /// What that storage was said to be.
+    pub storage_type: StorageType,
+    /// Where the instance was.
+    pub zone: AvailabilityZone,
+    /// The instance's port.
+    pub port: u16,
+    /// The instance's first user.
+    pub master_username: String,
+    /// The database that the instance was made with.
+    pub database: Option<String>,
+    /// The instance's option group.
+    pub option_group: String,
+    /// The instance's parameter group.
+    pub parameter_group: String,
+    /// Its tags.
+    pub tags: Tags,
+}

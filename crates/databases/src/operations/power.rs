@@ -1,0 +1,101 @@
+//! DB instances: to start, stop and reboot them.
+
+use aws::query::Reply;
+use types::ConfigurationView;
+
+use super::{common, instances, snapshots};
+use crate::catalogue;
+use crate::error::DatabasesError;
+use crate::events;
+use crate::model::{Cause, Instance, Power};
+use crate::progress::apply_pending;
+use crate::request::DatabasesRequest;
+use crate::service::{Attempt, Service};
+use crate::status::Status;
+
+/// `StartDBInstance`.
+pub(crate) async fn start(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+) -> Result<Reply, DatabasesError> {
+    change(service, request, |view| {
+        let (revision, mut instance) = common::named(view, request)?;
+        if common::status_of(service, view, &instance)? != Status::Stopped {
+            return Err(DatabasesError::state(format!(
+                "Instance {} cannot be started as it is not in one of the following statuses: \
+                 'stopped'.",
+                instance.arn.identifier
+            )));
+        }
+        instance.power = Power::Running;
+        instance.renew(Cause::Start);
+        let edits = vec![catalogue::replace_instance(revision, &instance)];
+        Ok((edits, instance))
+    })
+    .await
+}
+
+/// `StopDBInstance`, perhaps with a snapshot first. It isn't started again after seven days.
+pub(crate) async fn stop(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+) -> Result<Reply, DatabasesError> {
+    change(service, request, |view| {
+        let (revision, mut instance) = common::named(view, request)?;
+        if instance.source.is_some() {
+            let text = "Cannot stop or start a read replica instance";
+            return Err(DatabasesError::state(text));
+        }
+        if !instance.replicas.is_empty() {
+            let text = "Cannot stop or start an instance that has read replicas";
+            return Err(DatabasesError::state(text));
+        }
+        common::demand(service, view, &instance, &[Status::Available])?;
+        let mut edits = Vec::new();
+        if let Some(name) = request.text("DBSnapshotIdentifier") {
+            let snapshot = snapshots::new(service, view, request, &instance, name)?;
+            edits.push(snapshots::made(&snapshot));
+        }
+        instance.power = Power::Stopped;
+        instance.renew(Cause::Stop);
+        edits.push(catalogue::replace_instance(revision, &instance));
+        Ok((edits, instance))
+    })
+    .await
+}
+
+/// `RebootDBInstance`: what waited for the maintenance window is in force afterwards.
+pub(crate) async fn reboot(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+) -> Result<Reply, DatabasesError> {
+    if request.flag("ForceFailover")? == Some(true) {
+        let text = "ForceFailover cannot be specified since the instance is not configured for \
+                    either MultiAZ or High Availability";
+        return Err(DatabasesError::combination(text));
+    }
+    change(service, request, |view| {
+        let (revision, mut instance) = common::named(view, request)?;
+        common::demand(service, view, &instance, instances::CHANGEABLE)?;
+        let told = apply_pending(&mut instance);
+        instance.renew(Cause::Reboot);
+        let mut edits = vec![catalogue::replace_instance(revision, &instance)];
+        edits.extend(events::edits(
+            view,
+            service.now(),
+            told.into_iter().collect(),
+        ));
+        Ok((edits, instance))
+    })
+    .await
+}
+
+async fn change(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+    attempt: impl FnMut(&dyn ConfigurationView) -> Attempt<Instance>,
+) -> Result<Reply, DatabasesError> {
+    let instance = service.change(attempt).await?;
+    service.look_at(&instance.resource_id);
+    common::reply(service, request, &instance)
+}

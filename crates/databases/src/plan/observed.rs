@@ -1,0 +1,127 @@
+//! What whoever carries steps out has seen of an instance: its home, its server, its snapshots, and
+//! the steps that failed last. Plain values; nothing here looks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use types::{Monotonic, Timestamp};
+
+use super::step::{Settings, Step, StepKind};
+use crate::model::SnapshotId;
+
+/// A home on disk.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Home {
+    /// There is none.
+    Absent,
+    /// One whose making, copying or restoring was cut off.
+    Unfinished,
+    /// One that was finished and that can't be read now: the disk or the process refuses, it is of
+    /// a newer format, or it is damaged. It may hold the last copy of what it holds.
+    Unreadable,
+    /// One that a server can be started on.
+    Whole,
+}
+
+/// What a running server is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Role {
+    /// It takes writes.
+    Primary,
+    /// It follows a primary.
+    Standby,
+}
+
+/// A running server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServerSeen {
+    /// The generation of the instance that it was started for ([`Step::Start`]).
+    pub generation: u64,
+    /// What it says it is; `None`: it doesn't answer (yet).
+    pub role: Option<Role>,
+    /// The settings that it was started with or told to load last.
+    pub settings: Settings,
+    /// Settings that it was told and that wait for its next start.
+    pub awaits_restart: BTreeSet<String>,
+    /// The replication slots that it keeps.
+    pub slots: BTreeSet<String>,
+    /// Of a standby: does it receive?
+    pub receives: bool,
+    /// Of a standby: does it receive, and replay nothing? It has too little of what its source has
+    /// more of since it was started.
+    pub is_paused: bool,
+    /// The latest password of the master user that was set on it ([`Step::SetMaster`]) since this
+    /// process began.
+    pub master_set: Option<u64>,
+}
+
+/// A snapshot on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SnapshotSeen {
+    /// Its taking was cut off.
+    Unfinished,
+    /// It is whole.
+    Whole {
+        /// Its size.
+        bytes: u64,
+        /// When it was whole.
+        taken: Timestamp,
+    },
+}
+
+/// Why a step failed, as far as what comes next depends on it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum FailureKind {
+    /// The source, or its Region, can't be reached, or isn't ready yet.
+    Source,
+    /// The source says that it is gone, or keeps nothing for this replica.
+    SourceGone,
+    /// The disk is full.
+    DiskFull,
+    /// The server refuses its settings.
+    Settings,
+    /// What is on disk can't be used.
+    Damaged,
+    /// Anything else.
+    Other,
+}
+
+/// A step that failed. A server that ended by itself within a minute of its start counts as a
+/// [`Step::Start`] that failed: else one that can't live would be started forever.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StepFailure {
+    /// The step.
+    pub step: Step,
+    /// How often it has failed in a row; 1 at least.
+    pub attempts: u32,
+    /// When it failed last.
+    pub at: Monotonic,
+    /// Why.
+    pub kind: FailureKind,
+    /// Why, in words that a user reads. No secret.
+    pub reason: String,
+}
+
+/// All that was seen of an instance.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Observed {
+    /// Its home.
+    pub home: Home,
+    /// Its server, if one runs.
+    pub server: Option<ServerSeen>,
+    /// Those of its snapshots of which something is on disk.
+    pub snapshots: BTreeMap<SnapshotId, SnapshotSeen>,
+    /// The last failure of each kind of step, until a step of that kind succeeds.
+    pub failures: BTreeMap<StepKind, StepFailure>,
+}
+
+impl Observed {
+    /// Nothing is there.
+    pub fn nothing() -> Observed {
+        Observed {
+            home: Home::Absent,
+            server: None,
+            snapshots: BTreeMap::new(),
+            failures: BTreeMap::new(),
+        }
+    }
+}

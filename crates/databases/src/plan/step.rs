@@ -1,0 +1,186 @@
+//! What can be done to an instance, one at a time: steps on its home and its server, and what is to
+//! be written down of what was reached. Each step is whole in itself, and does no harm if it is
+//! done twice.
+
+use std::collections::BTreeSet;
+
+use types::Timestamp;
+
+use crate::arn::InstanceArn;
+use crate::model::{Parameters, ResourceId, SnapshotId, Verifier};
+
+/// Where a standby's write-ahead log comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Upstream {
+    /// The source; its Region may be this one.
+    pub source: InstanceArn,
+    /// The source's resource id: what a stream is asked for by.
+    pub source_id: ResourceId,
+    /// The slot that the source keeps for it.
+    pub slot: String,
+    /// How the standby names itself to the source: its own resource id.
+    pub application_name: String,
+}
+
+/// What a server is started with, or told to load.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Settings {
+    /// PostgreSQL's settings, each with a value that it takes as it is.
+    pub parameters: Parameters,
+    /// Of a standby: whom it follows. A standby without one waits to be promoted. A home that is a
+    /// primary's stays one, whatever this says.
+    pub upstream: Option<Upstream>,
+}
+
+/// Why a server's home is removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Removal {
+    /// Its making was cut off, and it is made anew.
+    Unfinished,
+    /// The instance is deleted.
+    Deleted,
+}
+
+/// A step.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Make an empty home.
+    Make {
+        /// The first user's name.
+        master: String,
+        /// Its password's verifier.
+        verifier: Verifier,
+        /// The database to make beside `postgres`.
+        database: Option<String>,
+    },
+    /// Make the home a copy of the source's, to follow it.
+    Copy(Upstream),
+    /// Make the home of a snapshot.
+    Restore(SnapshotId),
+    /// Remove the home. No server runs on it.
+    RemoveHome(Removal),
+    /// Start the server.
+    Start {
+        /// The generation that it is started for.
+        generation: u64,
+        /// What it is started with.
+        settings: Settings,
+    },
+    /// Stop the server: open transactions are rolled back, what was committed is kept.
+    Stop,
+    /// Have the server load these settings.
+    Reload(Settings),
+    /// Have the standby become a primary.
+    Promote,
+    /// Have exactly these slots of replicas. Others' slots, which users made, stay.
+    KeepSlots(BTreeSet<String>),
+    /// Set the master user's password.
+    SetMaster {
+        /// The user.
+        master: String,
+        /// Its password's verifier.
+        verifier: Verifier,
+        /// Which of the passwords asked for it is.
+        number: u64,
+    },
+    /// Take a snapshot.
+    TakeSnapshot(SnapshotId),
+    /// Remove what is left of a snapshot whose taking was cut off.
+    DiscardSnapshot(SnapshotId),
+    /// Write down what was reached ([`crate::Service::record`]).
+    Record(Record),
+}
+
+/// What was reached: written into the instance's row, for nobody could observe it again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Record {
+    /// The generation is reached.
+    Settled {
+        /// Which.
+        generation: u64,
+    },
+    /// The replica is a primary now.
+    Promoted,
+    /// The server has the master user's password.
+    MasterSet {
+        /// Which of those asked for.
+        number: u64,
+    },
+    /// A snapshot is whole.
+    SnapshotTaken {
+        /// Which.
+        id: SnapshotId,
+        /// Its size.
+        bytes: u64,
+        /// When it was whole.
+        taken: Timestamp,
+    },
+    /// A snapshot can't be taken. If it was to be the last before a deletion, nothing is deleted.
+    SnapshotFailed {
+        /// Which.
+        id: SnapshotId,
+        /// Why.
+        reason: String,
+    },
+    /// What waited for the maintenance window is in force now.
+    PendingApplied,
+    /// Nothing is left of the instance: its row goes.
+    Removed,
+    /// The instance can't be.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What kind of step it is, without what it carries: as logs and `causeway databases` name it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum StepKind {
+    /// [`Step::Make`].
+    Make,
+    /// [`Step::Copy`].
+    Copy,
+    /// [`Step::Restore`].
+    Restore,
+    /// [`Step::RemoveHome`].
+    RemoveHome,
+    /// [`Step::Start`].
+    Start,
+    /// [`Step::Stop`].
+    Stop,
+    /// [`Step::Reload`].
+    Reload,
+    /// [`Step::Promote`].
+    Promote,
+    /// [`Step::KeepSlots`].
+    KeepSlots,
+    /// [`Step::SetMaster`].
+    SetMaster,
+    /// [`Step::TakeSnapshot`].
+    TakeSnapshot,
+    /// [`Step::DiscardSnapshot`].
+    DiscardSnapshot,
+    /// [`Step::Record`].
+    Record,
+}
+
+impl Step {
+    /// What kind of step it is.
+    pub fn kind(&self) -> StepKind {
+        match self {
+            Step::Make { .. } => StepKind::Make,
+            Step::Copy(_) => StepKind::Copy,
+            Step::Restore(_) => StepKind::Restore,
+            Step::RemoveHome(_) => StepKind::RemoveHome,
+            Step::Start { .. } => StepKind::Start,
+            Step::Stop => StepKind::Stop,
+            Step::Reload(_) => StepKind::Reload,
+            Step::Promote => StepKind::Promote,
+            Step::KeepSlots(_) => StepKind::KeepSlots,
+            Step::SetMaster { .. } => StepKind::SetMaster,
+            Step::TakeSnapshot(_) => StepKind::TakeSnapshot,
+            Step::DiscardSnapshot(_) => StepKind::DiscardSnapshot,
+            Step::Record(_) => StepKind::Record,
+        }
+    }
+}

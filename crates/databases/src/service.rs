@@ -1,0 +1,147 @@
+//! The API of RDS of one Region: takes a request whose signature was verified, asks whether its
+//! caller may, and carries its operation out on the Region's own configuration. It owns no socket,
+//! no clock and no thread, and starts no server: whoever does looks at what stands there.
+//!
+//! A change is optimistic: it reads a view, judges the request against it, and proposes edits that
+//! hold only of what it read. Every change writes one key beside its own
+//! ([`crate::keys::CHANGES`]), so no two are made that each were judged without the other; in one
+//! process they wait for each other instead.
+
+use std::sync::Arc;
+
+use async_lock::Mutex;
+use aws::ServiceError;
+use aws::access::Authorizer;
+use aws::query::{self, Form, RDS, Reply};
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+use types::{Configuration, ConfigurationEdit, ConfigurationView, Environment, Region, Timestamp};
+
+use crate::catalogue;
+use crate::engine::Engine;
+use crate::error::DatabasesError;
+use crate::model::ResourceId;
+use crate::operation_table::OPERATIONS;
+use crate::pool::EndpointPool;
+use crate::request::DatabasesRequest;
+use crate::source::SourceView;
+use crate::view::{ServerView, Surroundings};
+
+/// What the service is told when it is made.
+#[derive(Clone)]
+pub struct ServiceConfig {
+    /// The clocks and the randomness of the place it runs in.
+    pub environment: Arc<dyn Environment>,
+    /// The Region's own configuration.
+    pub configuration: Arc<dyn Configuration>,
+    /// The Region.
+    pub region: Region,
+    /// The installed PostgreSQL; or why there is none, as whoever makes an instance is told.
+    pub engine: Result<Engine, String>,
+    /// How servers stand.
+    pub servers: Arc<dyn ServerView>,
+    /// The way to sources in other Regions.
+    pub sources: Arc<dyn SourceView>,
+    /// What else is in the Region.
+    pub surroundings: Arc<dyn Surroundings>,
+    /// What endpoints' addresses are drawn from; or why this deployment has none, as whoever makes
+    /// an instance is told.
+    pub pool: Result<EndpointPool, String>,
+}
+
+/// The API of one Region.
+pub struct Service {
+    pub(crate) config: ServiceConfig,
+    changes: Mutex<()>,
+}
+
+/// What a change asks for on a view: edits, and what it says beside them.
+pub(crate) type Attempt<T> = Result<(Vec<ConfigurationEdit>, T), DatabasesError>;
+
+impl Service {
+    /// The service with that configuration.
+    pub fn new(config: ServiceConfig) -> Service {
+        Service {
+            config,
+            changes: Mutex::new(()),
+        }
+    }
+
+    /// Every operation of the service's model, and whether it is built.
+    pub fn operations() -> impl Iterator<Item = (&'static str, bool)> {
+        let rows = OPERATIONS.iter();
+        rows.map(|row| (row.name, row.handler.is_some()))
+    }
+
+    /// Carries out the operation that a request asks for, if its caller may. Must be polled to its
+    /// end: a change that was proposed may be made.
+    pub async fn execute(
+        &self,
+        caller: &dyn Authorizer,
+        parts: &Parts,
+        body: &Bytes,
+        request_id: &str,
+    ) -> Response<Bytes> {
+        match self.serve(caller, parts, body).await {
+            Ok(reply) => reply.finish(request_id),
+            Err(error) => query::failure(request_id, &error),
+        }
+    }
+
+    async fn serve(
+        &self,
+        caller: &dyn Authorizer,
+        parts: &Parts,
+        body: &Bytes,
+    ) -> Result<Reply, ServiceError> {
+        let form = Form::of(&RDS, parts, body)?;
+        let name = form.action()?;
+        let row = aws::find(OPERATIONS, name);
+        let row = row.filter(|_| form.version() == Some(RDS.version));
+        let row = row.ok_or_else(|| query::unknown_operation(&form))?;
+        let handler = row.handler.ok_or_else(|| aws::rest::not_built(row.name))?;
+        let request = DatabasesRequest::new(row, &form, caller, self.config.region);
+        request.authorize(&*self.view())?;
+        Ok(handler(self, &request).await?)
+    }
+
+    /// The configuration as of now.
+    pub(crate) fn view(&self) -> Arc<dyn ConfigurationView> {
+        self.config.configuration.view()
+    }
+
+    /// The wall clock, now.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.config.environment.now().wall
+    }
+
+    /// The clocks and the randomness.
+    pub(crate) fn environment(&self) -> &dyn Environment {
+        &*self.config.environment
+    }
+
+    /// Tells whoever looks after servers that an instance was changed.
+    pub(crate) fn look_at(&self, id: &ResourceId) {
+        self.config.servers.changed(&id.0);
+    }
+
+    /// Has the edits made that `attempt` asks for on a view; on a fresh one when others' changes
+    /// came first. Returns what it said beside them; no edits: nothing is proposed.
+    pub(crate) async fn change<T>(
+        &self,
+        mut attempt: impl FnMut(&dyn ConfigurationView) -> Attempt<T>,
+    ) -> Result<T, DatabasesError> {
+        let _alone = self.changes.lock().await;
+        let counted = |view: &dyn ConfigurationView| {
+            let (mut edits, outcome) = attempt(view)?;
+            if !edits.is_empty() {
+                edits.push(catalogue::count_change(view));
+            }
+            Ok((edits, outcome))
+        };
+        let configuration = &*self.config.configuration;
+        let made = types::propose(configuration, DatabasesError::from, counted);
+        Ok(made.await?.0)
+    }
+}

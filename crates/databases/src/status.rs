@@ -1,0 +1,212 @@
+//! What an instance's status is called, and whether its endpoint leads to its server: from its row
+//! and from how it stands. Nothing is kept of it, so it can't be out of date.
+
+use crate::model::{Cause, Instance, Power, Snapshot, SnapshotState};
+use crate::plan::{FailureKind, Role, ServerSeen, StepFailure, StepKind};
+use crate::view::Standing;
+use crate::words::words;
+
+words! {
+    /// RDS's `DBInstanceStatus`.
+    pub enum Status {
+        /// It serves.
+        Available = "available",
+        /// A snapshot of it is taken. It serves.
+        BackingUp = "backing-up",
+        /// It is made.
+        Creating = "creating",
+        /// It is deleted.
+        Deleting = "deleting",
+        /// It can't be.
+        Failed = "failed",
+        /// Its server refuses its settings.
+        IncompatibleParameters = "incompatible-parameters",
+        /// A change of it is carried out.
+        Modifying = "modifying",
+        /// Its server is started anew.
+        Rebooting = "rebooting",
+        /// Its master user gets another password. It serves.
+        ResettingMasterCredentials = "resetting-master-credentials",
+        /// Its server is started.
+        Starting = "starting",
+        /// Its server doesn't run, as was asked.
+        Stopped = "stopped",
+        /// Its server is stopped.
+        Stopping = "stopping",
+        /// The disk is full.
+        StorageFull = "storage-full",
+    }
+}
+
+/// Where a connection to an instance's endpoint goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Serving {
+    /// To its server.
+    Open,
+    /// Nowhere: it is answered with PostgreSQL's own error.
+    Away {
+        /// The error's code.
+        sqlstate: [u8; 5],
+        /// Its text.
+        message: &'static str,
+    },
+}
+
+/// PostgreSQL's `cannot_connect_now`.
+const CANNOT_CONNECT_NOW: [u8; 5] = *b"57P03";
+
+/// The status of an instance. `snapshots` are those of its account.
+pub fn status<'a>(
+    instance: &Instance,
+    standing: Option<&Standing>,
+    mut snapshots: impl Iterator<Item = &'a Snapshot>,
+) -> Status {
+    if instance.deletion.is_some() {
+        return Status::Deleting;
+    }
+    if instance.failure.is_some() {
+        return Status::Failed;
+    }
+    let server = standing.and_then(|standing| standing.observed.server.as_ref());
+    let is_up = server.is_some_and(|server| is_current(instance, server));
+    if let Some(status) = standing.filter(|_| !is_up).and_then(obstacle) {
+        return status;
+    }
+    if instance.settled < instance.generation {
+        return match instance.cause {
+            Cause::Create => Status::Creating,
+            Cause::Start => Status::Starting,
+            Cause::Stop => Status::Stopping,
+            Cause::Reboot => Status::Rebooting,
+            Cause::Modify => Status::Modifying,
+        };
+    }
+    if instance.power == Power::Stopped {
+        return Status::Stopped;
+    }
+    if !is_up {
+        return Status::Starting;
+    }
+    if instance.promotion.is_some() {
+        return Status::Modifying;
+    }
+    if instance.master.applied < instance.master.asked {
+        return Status::ResettingMasterCredentials;
+    }
+    let is_backed_up = |snapshot: &Snapshot| {
+        snapshot.resource_id == instance.resource_id && snapshot.state == SnapshotState::Creating
+    };
+    match snapshots.any(is_backed_up) {
+        true => Status::BackingUp,
+        false => Status::Available,
+    }
+}
+
+/// What stands in the way of a server that is to run.
+fn obstacle(standing: &Standing) -> Option<Status> {
+    let matters = |failure: &&StepFailure| {
+        let kinds = [
+            StepKind::Make,
+            StepKind::Copy,
+            StepKind::Restore,
+            StepKind::Start,
+        ];
+        kinds.contains(&failure.step.kind())
+    };
+    let mut failures = standing.observed.failures.values().filter(matters);
+    failures.find_map(|failure| match failure.kind {
+        FailureKind::DiskFull => Some(Status::StorageFull),
+        FailureKind::Settings => Some(Status::IncompatibleParameters),
+        FailureKind::Source
+        | FailureKind::SourceGone
+        | FailureKind::Damaged
+        | FailureKind::Other => None,
+    })
+}
+
+/// Does the server run that is wanted now, and answer?
+fn is_current(instance: &Instance, server: &ServerSeen) -> bool {
+    server.generation == instance.generation && server.role.is_some()
+}
+
+/// Where a connection to its endpoint goes.
+pub fn serving(instance: &Instance, standing: Option<&Standing>) -> Serving {
+    let away = |message| Serving::Away {
+        sqlstate: CANNOT_CONNECT_NOW,
+        message,
+    };
+    if instance.deletion.is_some() || instance.power == Power::Stopped {
+        return away("the database system is shutting down");
+    }
+    let server = standing.and_then(|standing| standing.observed.server.as_ref());
+    let Some(server) = server.filter(|server| is_current(instance, server)) else {
+        return away("the database system is starting up");
+    };
+    // A primary that is to be a standby, or the other way round, is served to nobody.
+    let is_right = match (instance.source.is_some(), instance.promotion.is_some()) {
+        (true, false) => server.role == Some(Role::Standby),
+        (true, true) => true,
+        (false, _) => server.role == Some(Role::Primary),
+    };
+    if !instance.was_available() || !is_right || instance.failure.is_some() {
+        return away("the database system is not yet accepting connections");
+    }
+    Serving::Open
+}
+
+/// A replica's `StatusInfos`.
+pub(crate) struct ReplicationStatus {
+    /// Is all well?
+    pub(crate) is_normal: bool,
+    /// RDS's word.
+    pub(crate) word: &'static str,
+    /// What went wrong.
+    pub(crate) message: Option<String>,
+}
+
+/// How a replica's replication stands, by what its server says; `None`: it is none.
+pub(crate) fn replication(
+    instance: &Instance,
+    standing: Option<&Standing>,
+) -> Option<ReplicationStatus> {
+    instance.source.as_ref()?;
+    let told = |is_normal, word, message: Option<String>| {
+        Some(ReplicationStatus {
+            is_normal,
+            word,
+            message,
+        })
+    };
+    let Some(standing) = standing else {
+        return told(
+            false,
+            "stopped",
+            Some("Nothing is known of its server yet.".to_owned()),
+        );
+    };
+    if standing.source_gone {
+        let text = "Its source is gone. Promote it to use it on its own.".to_owned();
+        return told(false, "terminated", Some(text));
+    }
+    match &standing.observed.server {
+        Some(server) if server.is_paused => {
+            let text = "It has less of a setting than its source has, and is started anew.";
+            told(false, "error", Some(text.to_owned()))
+        }
+        Some(server) if server.role == Some(Role::Standby) && server.receives => {
+            told(true, "replicating", None)
+        }
+        Some(_) => {
+            let text = "It receives nothing from its source.".to_owned();
+            told(false, "error", Some(text))
+        }
+        None => {
+            let mut failures = standing.observed.failures.values();
+            let reason = failures.next().map(|failure| failure.reason.clone());
+            match reason {
+                Some(reason) => told(false, "error", Some(reason)),
+                None => told(false, "stopped", None),
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The API of RDS, asked as clients ask it: a form by the query protocol, an answer in XML; and the
+//! plans of what was asked, carried out by hand.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod access;
+mod anything;
+mod descriptions;
+mod groups;
+mod instances;
+mod refusals;
+mod replicas;
+mod snapshots;
+mod support;
