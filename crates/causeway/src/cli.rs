@@ -5,6 +5,7 @@ mod announce;
 mod balancer;
 mod conflicts;
 mod council;
+mod databases;
 mod edge;
 mod endpoint;
 mod explain;
@@ -31,6 +32,7 @@ pub use announce::Announce;
 pub use balancer::{BalancerCommand, ExplainRequest};
 pub use conflicts::Conflicts;
 pub use council::Council;
+pub use databases::DatabasesCommand;
 pub use edge::{DrainArguments, EdgeCommand, UndrainArguments};
 pub use endpoint::EndpointArguments;
 pub use explain::Explain;
@@ -131,6 +133,13 @@ pub enum Command {
         its tools.\n\nExample:\n  causeway balancer explain 127.32.1.1:8088 --path /orders"
     )]
     Balancer(BalancerCommand),
+    /// Look into the databases
+    #[command(
+        subcommand,
+        after_help = "Databases are made through RDS's own API, by any of its tools.\n\n\
+        Examples:\n  causeway databases list\n  causeway databases lag --json"
+    )]
+    Databases(DatabasesCommand),
     /// Check every Region's data and that replicas agree
     #[command(
         after_help = "Exit code 0: everything was checked, is sound, and all replicas agree. \
@@ -494,6 +503,8 @@ mod tests {
             "causeway accelerator explain 127.80.1.2:53 --from 192.0.2.1:4000 --udp",
             "causeway balancer explain 127.32.1.1:80 --path /x?y --host a.test --from eu-west-1",
             "causeway balancer explain 127.32.1.1:80 --header X-Kind:robot --method POST --json",
+            "causeway databases list --json",
+            "causeway databases lag",
             "causeway flows --json",
             "causeway edge drain edge-2",
             "causeway edge drain eu-west-1 --within 60s --force --json",

@@ -127,6 +127,8 @@ pub enum Command {
     },
     /// What each Region's load balancers carry.
     Balancers,
+    /// Each Region's databases.
+    Databases,
     /// What a load balancer would do with that request.
     ExplainRequest(RequestQuestion),
     /// Who may call, and changes of it.

@@ -61,6 +61,7 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
         Command::Edge(command) => commands::edge(command),
         Command::Balancers(query) => commands::balancers(query),
         Command::Balancer(command) => commands::balancer(command),
+        Command::Databases(command) => commands::databases(command),
         Command::Verify(query) => commands::verify(query),
         Command::Rotate(query) => commands::rotate(query),
         Command::Identity(command) => commands::identity(command),

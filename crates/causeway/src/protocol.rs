@@ -39,6 +39,15 @@ pub struct SiteConfig {
     /// zones' order; without them, the Region has no load balancers. (An edge has none.)
     #[serde(default)]
     pub balancer_pools: Option<[String; 3]>,
+    /// The network that databases' endpoints have their addresses from; without it, the Region has
+    /// no databases. (An edge has none.)
+    #[serde(default)]
+    pub database_pool: Option<String>,
+    /// The directory of databases' servers and snapshots: apart from the site's own, since the
+    /// servers' user has to pass through the directories on the way. Without it, it is in the
+    /// site's. (An edge has none.)
+    #[serde(default)]
+    pub databases: Option<PathBuf>,
     /// The directory of certificates that listeners may name; without it, only uploaded ones. (An
     /// edge has none.)
     #[serde(default)]
@@ -87,6 +96,11 @@ pub fn accelerator_pools() -> [String; 2] {
 /// from all other addresses of a lab.
 pub fn balancer_pools(site: SiteId) -> [String; 3] {
     ZoneLetter::ALL.map(|zone| format!("127.{}.{}.0/24", 32 + zone.index(), site.0))
+}
+
+/// A lab's, of the site with that number n: 127.35.n.0/24, apart from all other addresses of a lab.
+pub fn database_pool(site: SiteId) -> String {
+    format!("127.35.{}.0/24", site.0)
 }
 
 /// The files of a certificate (and those between it and its authority) and of its key, in PEM.
@@ -289,6 +303,8 @@ pub enum Question {
     FlowsHere,
     /// What came to a Region's load balancers, and where it went.
     Balancers,
+    /// A Region's databases, and how far its replicas are behind.
+    Databases,
     /// What a load balancer's node of a Region would do with a request, and why; null: none of its
     /// nodes listens there.
     ExplainRequest(RequestQuestion),
@@ -460,6 +476,8 @@ mod tests {
             }),
             accelerator_pools: ["10.0.0.0/24".to_owned(), "10.0.1.0/24".to_owned()],
             balancer_pools: Some(balancer_pools(SiteId(1))),
+            database_pool: Some(database_pool(SiteId(1))),
+            databases: Some("db/us-east-1".into()),
             certificates: Some("certificates".into()),
             app: Some(AppConfig {
                 address: "127.1.1.1:8080".parse().unwrap(),

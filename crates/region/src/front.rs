@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::LazyLock;
 
 use aws::json::{self, DYNAMODB, GLOBAL_ACCELERATOR};
-use aws::query::{self, EC2, ELASTIC_LOAD_BALANCING, IAM, QueryService, STS};
+use aws::query::{self, EC2, ELASTIC_LOAD_BALANCING, IAM, QueryService, RDS, STS};
 use aws::signature::{Expected, Rules, SignatureError};
 use aws::xml::{self, XmlErrors};
 use aws::{ServiceError, rest, signature};
@@ -21,7 +21,7 @@ use types::{Deployment, Span, Timestamp};
 
 use crate::client::Client;
 use crate::region::Region;
-use crate::{accelerator, balancers, network, route53};
+use crate::{accelerator, balancers, databases, network, route53};
 
 /// The Regions that signatures for services without a home may name: any. AWS takes us-east-1
 /// alone for most of them (AWS General Reference, "Service endpoints and quotas"), which SDKs know
@@ -61,6 +61,7 @@ enum Addressee {
     Accelerators,
     LoadBalancing,
     Network,
+    Databases,
     Iam,
     Sts,
     Objects,
@@ -79,6 +80,7 @@ impl Addressee {
                 accelerator::SERVICE => Addressee::Accelerators,
                 balancers::SERVICE => Addressee::LoadBalancing,
                 network::SERVICE => Addressee::Network,
+                databases::SERVICE => Addressee::Databases,
                 "iam" => Addressee::Iam,
                 "sts" => Addressee::Sts,
                 "s3" => Addressee::Objects,
@@ -134,6 +136,7 @@ impl<E: Engine> Region<E> {
             },
             Addressee::LoadBalancing => self.serve_regional(&letter, &ELASTIC_LOAD_BALANCING).await,
             Addressee::Network => self.serve_regional(&letter, &EC2).await,
+            Addressee::Databases => self.serve_regional(&letter, &RDS).await,
             Addressee::Iam => self.serve_identity(&letter, &IAM).await,
             Addressee::Sts => self.serve_identity(&letter, &STS).await,
             Addressee::Objects => {
@@ -193,7 +196,7 @@ impl<E: Engine> Region<E> {
         }
     }
 
-    /// Elastic Load Balancing and EC2, whose settings are their Region's alone.
+    /// Elastic Load Balancing, EC2 and RDS, whose settings are their Region's alone.
     async fn serve_regional(&self, letter: &Letter<'_>, service: &QueryService) -> Response<Bytes> {
         let expected = Expected {
             service: service.service,
@@ -213,6 +216,10 @@ impl<E: Engine> Region<E> {
                     .network
                     .execute(&call, parts, body, request_id)
                     .await
+            }
+            Ok(call) if *service == RDS => {
+                let databases = &self.own.databases.service;
+                databases.execute(&call, parts, body, request_id).await
             }
             Ok(call) => {
                 let answer = self
@@ -384,7 +391,8 @@ mod tests {
         assert_eq!(signed("s3"), Addressee::Objects);
         assert_eq!(signed("elasticloadbalancing"), Addressee::LoadBalancing);
         assert_eq!(signed("ec2"), Addressee::Network);
-        assert_eq!(signed("rds"), Addressee::Other("rds".to_owned()));
+        assert_eq!(signed("rds"), Addressee::Databases);
+        assert_eq!(signed("sqs"), Addressee::Other("sqs".to_owned()));
         let query = "/?X-Amz-Credential=AKIA%2F20260101%2Fus-east-1%2Fsts%2Faws4_request";
         assert_eq!(addressee(Request::get(query)), Addressee::Sts);
     }

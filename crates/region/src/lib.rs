@@ -9,6 +9,7 @@ mod apply;
 mod asking;
 mod balancers;
 mod client;
+mod databases;
 mod error;
 mod flow_logs;
 mod front;
@@ -36,6 +37,10 @@ mod status;
 
 pub use crate::balancers::{
     BalancerCarrier, Balancers, BalancersOptions, BalancersStatus, LocalFacts,
+};
+pub use crate::databases::{
+    DatabaseAnswer, DatabaseQuestion, DatabaseServers, DatabasesOptions, Leave, LeaveError,
+    LeaveRefusal, LeaveRequest, ReplicationPassword,
 };
 pub use crate::objects::{
     ContentsVerified, EventStatus, LifecycleStatus, LostObject, LostObjects, ObjectsStatus,

@@ -6,6 +6,7 @@ use objects::{BucketFacts, BucketName};
 use store::LogPosition;
 use types::{SiteId, Timestamp};
 
+use crate::databases::{DatabaseAnswer, DatabaseQuestion, put, take};
 use crate::objects::{put_facts, take_facts};
 
 /// The format's version, the first byte of every message.
@@ -21,6 +22,8 @@ mod kind {
     pub const RESTART: u8 = 6;
     pub const BUCKET_QUESTION: u8 = 7;
     pub const BUCKET_ANSWER: u8 = 8;
+    pub const DATABASE_QUESTION: u8 = 9;
+    pub const DATABASE_ANSWER: u8 = 10;
 }
 
 /// Records in one `Changes` message, at most.
@@ -112,6 +115,8 @@ pub enum Question {
         /// The bucket's name.
         name: BucketName,
     },
+    /// About a database that is the source of a replica.
+    Database(DatabaseQuestion),
 }
 
 /// What is answered.
@@ -126,6 +131,8 @@ pub enum Answer {
     },
     /// To `Bucket`; `None`: there is none.
     Bucket(Option<BucketFacts>),
+    /// To `Database`.
+    Database(DatabaseAnswer),
 }
 
 /// A message couldn't be read.
@@ -190,15 +197,7 @@ impl Message {
                 out.put_u8(kind::HEARTBEAT);
                 out.put_u64(wall.0);
             }
-            Message::Question { number, question } => {
-                let (kind, name) = match question {
-                    Question::TableExists { name } => (kind::QUESTION, name.as_str()),
-                    Question::Bucket { name } => (kind::BUCKET_QUESTION, name.as_str()),
-                };
-                out.put_u8(kind);
-                out.put_u64(*number);
-                out.put_slice(name.as_bytes());
-            }
+            Message::Question { number, question } => put_question(*number, question, &mut out),
             Message::Answer { number, answer } => put_answer(*number, answer, &mut out),
         }
         out.freeze()
@@ -248,6 +247,8 @@ impl Message {
                 }
             }
             kind::BUCKET_ANSWER => bucket_answer(&mut bytes)?,
+            kind::DATABASE_QUESTION => database_question(&mut bytes)?,
+            kind::DATABASE_ANSWER => database_answer(&mut bytes)?,
             kind::ANSWER => {
                 let question = number(&mut bytes)?;
                 let exists = flag(&mut bytes)?;
@@ -305,6 +306,21 @@ fn changes(bytes: &mut Bytes) -> Result<Message, MessageError> {
     })
 }
 
+fn put_question(number: u64, question: &Question, out: &mut BytesMut) {
+    let kind = match question {
+        Question::TableExists { .. } => kind::QUESTION,
+        Question::Bucket { .. } => kind::BUCKET_QUESTION,
+        Question::Database(_) => kind::DATABASE_QUESTION,
+    };
+    out.put_u8(kind);
+    out.put_u64(number);
+    match question {
+        Question::TableExists { name } => out.put_slice(name.as_bytes()),
+        Question::Bucket { name } => out.put_slice(name.as_str().as_bytes()),
+        Question::Database(question) => put(question, out),
+    }
+}
+
 fn put_answer(number: u64, answer: &Answer, out: &mut BytesMut) {
     match answer {
         Answer::TableExists { exists, group } => {
@@ -321,6 +337,11 @@ fn put_answer(number: u64, answer: &Answer, out: &mut BytesMut) {
                 put_facts(facts, out);
             }
         }
+        Answer::Database(answer) => {
+            out.put_u8(kind::DATABASE_ANSWER);
+            out.put_u64(number);
+            put(answer, out);
+        }
     }
 }
 
@@ -331,6 +352,20 @@ fn bucket_answer(bytes: &mut Bytes) -> Result<Message, MessageError> {
         false => None,
     };
     let answer = Answer::Bucket(facts);
+    Ok(Message::Answer { number, answer })
+}
+
+fn database_question(bytes: &mut Bytes) -> Result<Message, MessageError> {
+    let number = number(bytes)?;
+    let question = take(bytes).ok_or(MessageError::Field)?;
+    let question = Question::Database(question);
+    Ok(Message::Question { number, question })
+}
+
+fn database_answer(bytes: &mut Bytes) -> Result<Message, MessageError> {
+    let number = number(bytes)?;
+    let answer = take(bytes).ok_or(MessageError::Field)?;
+    let answer = Answer::Database(answer);
     Ok(Message::Answer { number, answer })
 }
 
@@ -453,6 +488,14 @@ mod tests {
             Message::Answer {
                 number: 5,
                 answer: Answer::Bucket(None),
+            },
+            Message::Question {
+                number: 6,
+                question: Question::Database(crate::databases::tests::leave()),
+            },
+            Message::Answer {
+                number: 6,
+                answer: Answer::Database(crate::databases::tests::left()),
             },
         ]
     }

@@ -23,6 +23,7 @@ use types::{AccountId, Configuration, Deployment, Environment, SiteId};
 use crate::accelerator::Edges;
 use crate::asking::Asking;
 use crate::balancers::{self, Balancers, BalancersOptions};
+use crate::databases::{Databases, DatabasesOptions, Sources};
 use crate::error::OpenError;
 use crate::flow_logs::LogDelivery;
 use crate::message::{LogId, cursor_key, decode_cursor};
@@ -55,6 +56,8 @@ pub struct RegionConfig {
     pub accelerator_pools: Result<Pools, String>,
     /// What its load balancers are given.
     pub balancers: BalancersOptions,
+    /// What its databases are given.
+    pub databases: DatabasesOptions,
     /// What its objects are given.
     pub objects: ObjectsOptions,
     /// A planted bug: for the simulation only.
@@ -143,7 +146,7 @@ impl<E: Engine> Region<E> {
         let steering =
             Steering::open(store, council.clone(), here, options, clocks, ports.clone()).await?;
         let around = (&engine, &environment, &*secrets.sealer);
-        let own = Own::open(around, name, &config, &targets).await?;
+        let own = Own::open(around, name, &config, (&targets, &asking)).await?;
         let RegionSecrets { root_keys, sealer } = secrets;
         let bootstrap = config.bootstrap(root_keys);
         let standing = standing(&council, &sealer, &bootstrap, &*environment)?;
@@ -177,7 +180,7 @@ impl<E: Engine> Region<E> {
             verifier: Verifier::new(),
             admission,
             asking,
-            peers: open_peers(&snapshot, &config.deployment, &ports, log).await?,
+            peers: open_peers(&snapshot, &config.deployment, &ports, (log, &environment)).await?,
             trimmed: Mutex::new(trimmed),
             planted: config.planted,
             failure: Mutex::default(),
@@ -263,6 +266,7 @@ pub(crate) struct Own<E: Engine> {
     pub(crate) balancers: Arc<Balancers>,
     pub(crate) load_balancing: balancer::Service,
     pub(crate) network: ec2::Service,
+    pub(crate) databases: Databases,
 }
 
 impl<E: Engine> Own<E> {
@@ -270,7 +274,7 @@ impl<E: Engine> Own<E> {
         (engine, environment, sealer): (&E, &Arc<dyn Environment>, &Sealer),
         region: types::Region,
         config: &RegionConfig,
-        targets: &health::TargetPolicy,
+        (targets, asking): (&health::TargetPolicy, &Arc<Asking>),
     ) -> Result<Own<E>, OpenError> {
         let options = &config.balancers;
         let regional = Arc::new(Regional::open(engine.clone()).await?);
@@ -304,7 +308,15 @@ impl<E: Engine> Own<E> {
                 facts: options.facts.clone(),
             }),
         });
+        let sources = Sources {
+            asking: asking.clone(),
+            deployment: config.deployment.clone(),
+        };
+        let whose = (region, config.account);
+        let (clocks, settings) = (environment.clone(), regional.clone());
+        let databases = Databases::new(clocks, settings, whose, sources, &config.databases);
         Ok(Own {
+            databases,
             regional,
             balancers,
             load_balancing,
@@ -385,7 +397,7 @@ async fn open_peers<S: Snapshot>(
     snapshot: &S,
     deployment: &Deployment,
     ports: &BTreeMap<SiteId, Arc<Port>>,
-    log: LogId,
+    (log, environment): (LogId, &Arc<dyn Environment>),
 ) -> Result<BTreeMap<SiteId, Arc<Peer>>, OpenError> {
     let mut peers = BTreeMap::new();
     for (site, port) in ports {
@@ -404,7 +416,13 @@ async fn open_peers<S: Snapshot>(
         };
         peers.insert(
             site.id,
-            Arc::new(Peer::new(site, port.clone(), log, cursor)),
+            Arc::new(Peer::new(
+                site,
+                port.clone(),
+                log,
+                cursor,
+                environment.clone(),
+            )),
         );
     }
     Ok(peers)

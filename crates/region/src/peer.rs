@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use event_listener::Event;
-use link::{Port, Receipt};
+use link::{Port, Receipt, StreamExchange};
 use store::LogPosition;
-use types::{Monotonic, Site, Timestamp};
+use types::{Environment, Monotonic, Site, Timestamp};
 
 use crate::lag::Measures;
 use crate::message::{LogId, Message};
@@ -27,6 +27,8 @@ pub(crate) struct Peer {
     pub inbox: Mutex<VecDeque<(Message, Receipt)>>,
     /// What was said about objects and isn't worked on yet.
     pub objects: ObjectsInbox,
+    /// Byte streams with it. Nothing opens any with an edge.
+    pub streams: Arc<StreamExchange>,
     /// How far its log is applied here, as on disk.
     pub cursor: Mutex<Cursor>,
     pub measures: Mutex<Measures>,
@@ -37,7 +39,13 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub fn new(site: Site, port: Arc<Port>, log: LogId, cursor: Cursor) -> Peer {
+    pub fn new(
+        site: Site,
+        port: Arc<Port>,
+        log: LogId,
+        cursor: Cursor,
+        environment: Arc<dyn Environment>,
+    ) -> Peer {
         Peer {
             site,
             port,
@@ -45,6 +53,7 @@ impl Peer {
             shipper: Mutex::new(Shipper::new(log)),
             inbox: Mutex::default(),
             objects: ObjectsInbox::default(),
+            streams: Arc::new(StreamExchange::new(site.name, environment)),
             cursor: Mutex::new(cursor),
             measures: Mutex::default(),
             rewind_asked: Mutex::default(),

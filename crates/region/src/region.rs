@@ -11,7 +11,7 @@ use bytes::Bytes;
 use council::CouncilDriver;
 use event_listener::Event;
 use identity::{Bootstrap, Sealer};
-use link::{Admission, Class, Delivery, Lane, Plain, Service};
+use link::{Admission, Class, Delivery, Lane, Plain, Service, StreamExchange};
 use objects::Objects;
 use objects::notify::EventTeller;
 use s3::S3Service;
@@ -34,6 +34,9 @@ pub(crate) const TABLES: u8 = 1;
 
 /// The tag of objects on envelopes.
 pub(crate) const OBJECTS: u8 = 2;
+
+/// The tag of databases on envelopes.
+pub(crate) const DATABASES: u8 = 5;
 
 /// A task that runs as long as its Region.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -94,6 +97,8 @@ impl<E: Engine> Region<E> {
             Box::pin(self.clone().follow_balancers()),
             Box::pin(self.clone().check_targets()),
             Box::pin(self.clone().tell_balancers()),
+            Box::pin(self.clone().answer_databases()),
+            Box::pin(self.clone().say_farewells()),
         ];
         tasks.extend(self.steering.tasks());
         for _ in 0..WORKERS {
@@ -106,6 +111,7 @@ impl<E: Engine> Region<E> {
                 tasks.push(Box::pin(self.clone().apply(peer.clone())));
                 tasks.push(Box::pin(self.clone().ship_objects(peer.clone())));
                 tasks.push(Box::pin(self.clone().receive_objects(peer.clone())));
+                tasks.push(Box::pin(self.clone().ship_streams(peer.clone())));
             }
         }
         tasks
@@ -134,6 +140,13 @@ impl<E: Engine> Region<E> {
     /// Its routing state, its health checks, and what it knows of the edges.
     pub fn steering(&self) -> &Arc<Steering<E>> {
         &self.steering
+    }
+
+    /// Its streams with each other Region: what drives local connections opens and takes them.
+    pub fn peer_streams(&self) -> BTreeMap<SiteId, Arc<StreamExchange>> {
+        let regions = self.peers.iter().filter(|(_, peer)| peer.is_region());
+        let streams = regions.map(|(site, peer)| (*site, peer.streams.clone()));
+        streams.collect()
     }
 
     /// Ends when the Region can't go on, with the reason: the process must end then, since what
@@ -191,6 +204,7 @@ impl<E: Engine> Region<E> {
             if health.has_changed(&peer.port) {
                 self.steering.look_at_links();
             }
+            peer.streams.follow(&peer.port);
             let current = peer.port.generation(Class::Data);
             if peer.port.is_connected(Lane::Changes) && generation != Some(current) {
                 generation = Some(current);
@@ -206,6 +220,14 @@ impl<E: Engine> Region<E> {
             }
             bell.await;
         }
+    }
+
+    /// Sends what streams have to say to a peer, as the link takes it.
+    async fn ship_streams(self: Arc<Self>, peer: Arc<Peer>) {
+        let shipped = peer
+            .streams
+            .ship(&peer.port, &self.admission, Service(DATABASES));
+        shipped.await;
     }
 
     fn reconnected(&self, peer: &Peer) {
@@ -235,6 +257,11 @@ impl<E: Engine> Region<E> {
         }
         if lane == Lane::Objects && service == Service(OBJECTS) && peer.is_region() {
             peer.objects.push(payload, receipt);
+            return;
+        }
+        if lane == Lane::Stream && service == Service(DATABASES) && peer.is_region() {
+            peer.streams.receive(payload);
+            peer.port.consumed(now.monotonic, receipt);
             return;
         }
         if lane == Lane::Health && service != REGION_SERVICE {
@@ -366,6 +393,10 @@ impl<E: Engine> Region<E> {
             Question::Bucket { name } => {
                 let answer = Answer::Bucket(self.objects.bucket_facts(name));
                 (OBJECTS, name.to_string(), answer)
+            }
+            // Answered later: something may have to be written down first.
+            Question::Database(question) => {
+                return self.take_database_question(peer.site.id, number, question);
             }
         };
         let payload = Message::Answer { number, answer }.encode();

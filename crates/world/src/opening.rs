@@ -11,7 +11,9 @@ use edge::{Edge, EdgeConfig};
 use link::Port;
 use objects::blob::MemoryBlobs;
 use objects::notify::NoWebhooks;
-use region::{BalancersOptions, ObjectsOptions, Region, RegionConfig, RegionSecrets};
+use region::{
+    BalancersOptions, DatabasesOptions, ObjectsOptions, Region, RegionConfig, RegionSecrets,
+};
 use routing::Locator;
 use steering::{Steering, SteeringOptions};
 use store::MemoryEngine;
@@ -53,6 +55,7 @@ impl Opening {
             account: AccountId::LAB,
             accelerator_pools: Err("a simulated world has no addresses".to_owned()),
             balancers: BalancersOptions::none("a simulated world has no addresses"),
+            databases: DatabasesOptions::none("a simulated world has no servers"),
             objects: ObjectsOptions {
                 blobs: Arc::new(self.blobs.clone()),
                 webhooks: Arc::new(NoWebhooks),

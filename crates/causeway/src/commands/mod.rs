@@ -4,6 +4,7 @@
 mod balancers;
 mod conflicts;
 mod council;
+mod databases;
 mod edge;
 mod env;
 mod explain;
@@ -35,6 +36,7 @@ use crate::output;
 pub use balancers::{balancer, balancers};
 pub use conflicts::conflicts;
 pub use council::council;
+pub use databases::databases;
 pub use edge::edge;
 pub use env::env;
 pub use explain::explain;

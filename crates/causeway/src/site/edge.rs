@@ -225,6 +225,10 @@ impl Site for EdgeSite {
     /// An edge is in no zone.
     fn set_zones_down(&self, _zones: &BTreeSet<ZoneLetter>) {}
 
+    fn stop(&self) -> Task<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     fn answer(&self, question: Question) -> Task<'_, Result<Value, String>> {
         Box::pin(async move {
             match question {

@@ -7,6 +7,7 @@ mod balancers;
 mod bytes;
 mod certificate;
 mod database;
+mod databases;
 mod dns;
 mod edge;
 mod flow_logs;
@@ -75,6 +76,9 @@ pub trait Site: runtime::Service {
 
     /// Those zones of the Region are down, and no others: nothing of it may serve there.
     fn set_zones_down(&self, zones: &BTreeSet<ZoneLetter>);
+
+    /// Ends in order what would be the worse for being killed; must be done within 10 s.
+    fn stop(&self) -> Task<'_, ()>;
 
     /// Answers a question.
     fn answer(&self, question: Question) -> Task<'_, Result<Value, String>>;
@@ -187,9 +191,12 @@ async fn serve<S: Site>(
         _ = stops.recv() => {}
         () = site.leaves() => {}
     }
-    if let Some(server) = server {
-        server.stop().await;
-    }
+    let api = async {
+        if let Some(server) = server {
+            server.stop().await;
+        }
+    };
+    tokio::join!(api, site.stop());
     drop(links);
     // What was acknowledged is on disk: there is nothing else to put in order.
     tracing::info!(site = %config.site, "stopped");

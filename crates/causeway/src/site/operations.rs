@@ -15,6 +15,7 @@ pub(super) fn operations() -> Value {
         counted("globalaccelerator", accelerator::Service::operations()),
         counted("elasticloadbalancing", balancer::Service::operations()),
         counted("ec2", ec2::Service::operations()),
+        counted("rds", databases::Service::operations()),
         counted("iam", identity::Service::iam_operations()),
         counted("sts", identity::Service::sts_operations()),
         counted("s3", Region::<EmbeddedEngine>::s3_operations()),

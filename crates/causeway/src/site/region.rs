@@ -31,6 +31,7 @@ use super::alarms::{identity_alarms, objects_alarms};
 use super::app::AppAddress;
 use super::balancers::{BalancersSite, Certificates, UploadedCertificates};
 use super::database::{count, open_engine};
+use super::databases::DatabasesSite;
 use super::dns::explain;
 use super::webhooks::AllowedWebhooks;
 use super::zones::Zones;
@@ -62,6 +63,7 @@ pub(super) struct RegionSite {
     /// Where the application is reached, if it has one.
     app: Option<AppAddress>,
     balancers: BalancersSite,
+    databases: DatabasesSite,
 }
 
 impl RegionSite {
@@ -85,6 +87,7 @@ impl RegionSite {
         let files = config.certificates.clone();
         let uploaded = Arc::new(UploadedCertificates::default());
         let certificates = Certificates::new(files, name, &config.account, uploaded.clone());
+        let prepared = super::databases::prepare(config)?;
         let settings = RegionConfig {
             deployment: config.deployment.clone(),
             site: config.id()?,
@@ -96,6 +99,7 @@ impl RegionSite {
             },
             accelerator_pools: super::flows::pools(config)?,
             balancers: super::balancers::options(config, name, &certificates)?,
+            databases: prepared.options.clone(),
             planted: None,
             planted_in_tables: None,
         };
@@ -110,6 +114,13 @@ impl RegionSite {
             scale: config.delay_scale,
         };
         let balancers = BalancersSite::start(&region, environment, certificates, geography)?;
+        let databases = DatabasesSite::start(
+            &region,
+            environment,
+            config.deployment.clone(),
+            zones.clone(),
+            prepared,
+        );
         let steering = Arc::clone(region.steering());
         let directory = Arc::new(move || steering.balancers());
         Ok(RegionSite {
@@ -123,6 +134,7 @@ impl RegionSite {
             app: AppAddress::open(config.app.as_ref(), name, &zones, directory)?,
             zones,
             balancers,
+            databases,
         })
     }
 
@@ -175,6 +187,7 @@ impl RegionSite {
         let faults = balancers.faults.iter();
         alarms.extend(faults.map(|fault| format!("load balancers: not served: {fault}")));
         alarms.extend(self.balancers.trouble());
+        alarms.extend(self.databases.alarms());
         value["balancers"] = to_json(&balancers)?;
         value["alarms"] = json!(alarms);
         value["store_bytes"] = json!(self.engine.approximate_bytes());
@@ -346,6 +359,7 @@ impl Site for RegionSite {
             ("failure", failed),
             ("certificates", certificates),
             ("logs", logs),
+            ("databases", self.databases.keep()),
         ];
         tasks.chain(own).collect()
     }
@@ -358,6 +372,10 @@ impl Site for RegionSite {
     fn set_zones_down(&self, zones: &BTreeSet<ZoneLetter>) {
         self.zones.set_down(zones);
         self.region.balancers().set_down(zones);
+    }
+
+    fn stop(&self) -> Task<'_, ()> {
+        Box::pin(self.databases.stop())
     }
 
     fn answer(&self, question: Question) -> Task<'_, Result<Value, String>> {
@@ -383,9 +401,11 @@ impl Site for RegionSite {
                 }
                 Question::Metrics => {
                     let (own, balancers) = (self.region.metrics(), self.balancers.metrics());
-                    Ok(json!(format!("{own}{balancers}")))
+                    let databases = self.databases.metrics();
+                    Ok(json!(format!("{own}{balancers}{databases}")))
                 }
                 Question::Balancers => Ok(self.balancers.counts()),
+                Question::Databases => Ok(json!({ "databases": self.databases.rows() })),
                 Question::ExplainRequest(question) => self.balancers.explain(&question),
                 Question::Verify => self.verify().await,
                 Question::Replicas => {

@@ -37,7 +37,6 @@ impl Zones {
     }
 
     /// Which are down, now and whenever that changes.
-    #[allow(dead_code, reason = "what has nodes in zones follows it")]
     pub(super) fn subscribe(&self) -> watch::Receiver<BTreeSet<ZoneLetter>> {
         self.0.subscribe()
     }

@@ -61,6 +61,7 @@ impl Supervisor {
             Command::Drained { edge } => self.drained(edge),
             Command::Undrain { edge } => self.undrain(edge),
             Command::Balancers => Ok(self.balancers().await),
+            Command::Databases => self.databases().await,
             Command::ExplainRequest(question) => self.explain_request(question).await,
             Command::Identity { question } => self.identity(question).await,
             Command::Rotate => Ok(json!({ "sites": self.rotate().await })),

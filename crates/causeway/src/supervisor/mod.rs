@@ -5,6 +5,7 @@ mod addresses;
 mod app;
 mod certificates;
 mod compare;
+mod databases;
 mod dns;
 mod door;
 mod drains;

@@ -2,6 +2,7 @@
 //! one state to the other.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::files;
 use crate::lab::KEY_VARIABLE;
 use crate::protocol::{
     Conditions, PeerConfig, Question, SiteCommand, SiteConfig, SiteEvent, accelerator_pools,
-    balancer_pools,
+    balancer_pools, database_pool,
 };
 
 /// How long a site may take from its start until it serves. Recovery of a large store is the
@@ -389,6 +390,8 @@ fn prepare(
         dns: settings.edge_dns(&site),
         accelerator_pools: accelerator_pools(),
         balancer_pools: site.name.region().map(|_| balancer_pools(site.id)),
+        database_pool: site.name.region().map(|_| database_pool(site.id)),
+        databases: databases_directory(lab, site)?,
         certificates: site.name.region().and(settings.certificates.clone()),
         app: lab.app_front(&site),
         zones_down: conditions.zones_down.clone(),
@@ -418,6 +421,21 @@ fn prepare(
         withheld: vec![KEY_VARIABLE],
     };
     Ok((spec, certificate))
+}
+
+/// Where a Region's databases are, with the directories on the way open to pass through, and to
+/// nothing more: as root, servers run as a user of their own.
+fn databases_directory(lab: &Supervisor, site: Site) -> anyhow::Result<Option<PathBuf>> {
+    let Some(region) = site.name.region() else {
+        return Ok(None);
+    };
+    let all = lab.lab.directory.join("db");
+    for directory in [&lab.lab.directory, &all] {
+        files::create_directory(directory)?;
+        files::let_pass(directory)?;
+    }
+    let directory = all.join(region.name());
+    Ok(Some(std::path::absolute(directory)?))
 }
 
 pub(super) fn to_json(command: &SiteCommand) -> Value {

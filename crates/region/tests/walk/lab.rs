@@ -18,7 +18,8 @@ use identity::{RootKey, RootKeys, Sealer};
 use objects::blob::MemoryBlobs;
 use objects::notify::NoWebhooks;
 use region::{
-    BalancersOptions, Client, ObjectsOptions, OpenError, Region, RegionConfig, RegionSecrets, Task,
+    BalancersOptions, Client, DatabasesOptions, ObjectsOptions, OpenError, Region, RegionConfig,
+    RegionSecrets, Task,
 };
 use routing::Locator;
 use steering::SteeringOptions;
@@ -381,6 +382,7 @@ fn config() -> RegionConfig {
         account: AccountId::LAB,
         accelerator_pools: Err("nobody carries flows here".to_owned()),
         balancers: BalancersOptions::none("nobody carries requests here"),
+        databases: DatabasesOptions::none("no server runs here"),
         largest_round_trip: Span::milliseconds(1),
         objects: ObjectsOptions {
             blobs: Arc::new(MemoryBlobs::new()),

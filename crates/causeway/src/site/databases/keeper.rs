@@ -1,0 +1,475 @@
+//! What keeps one instance: it looks, asks the plan for the one step that comes next, has it
+//! carried out, and looks again. Nothing is remembered that could be seen: a process that dies at
+//! any moment goes on from what is on disk. A step that takes long holds up nobody else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use databases::catalogue;
+use databases::model::{Instance, ResourceId};
+use databases::plan::{
+    FailureKind, Home, Next, Observed, Role, ServerSeen, Step, StepFailure, StepKind, Wanted,
+    next_step,
+};
+use runtime::postgres::{HomeState, Observation, Server, Stop};
+use runtime::{StreamPort, SystemEnvironment};
+use tokio::sync::watch;
+use types::{Environment, Monotonic, Now, Span, ZoneLetter};
+
+use super::Around;
+use super::door::Door;
+use super::servers::{Look, Seen};
+use super::steps::Failed;
+
+/// Between two looks at a primary that nothing happens to.
+const LOOK_AT_PRIMARY: Span = Span::seconds(1);
+
+/// Between two looks at a standby: what its lag is measured by.
+const LOOK_AT_STANDBY: Span = Span::milliseconds(200);
+
+/// Between two looks at an instance without a server.
+const LOOK_AT_NOTHING: Span = Span::seconds(5);
+
+/// Between two heartbeats of a primary that has replicas.
+const HEARTBEAT: Span = Span::milliseconds(100);
+
+/// A server that ends by itself within this time counts as one that couldn't be started.
+const SOON: Span = Span::seconds(60);
+
+/// Between two questions to the source of a standby that receives nothing.
+const ASK_SOURCE: Span = Span::seconds(2);
+
+/// Between two looks whether an instance that is being made is to be deleted.
+const LOOK_FOR_DELETION: Span = Span::milliseconds(500);
+
+/// How long a server may take to say how it is.
+const OBSERVE_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a server may take to stop in order when its process ends: the supervisor gives a site
+/// 10 s in all.
+const FAREWELL_WAIT: Duration = Duration::from_secs(7);
+
+/// A running server, and what it was told.
+pub(super) struct Running {
+    pub(super) server: Arc<Server>,
+    pub(super) generation: u64,
+    pub(super) settings: databases::plan::Settings,
+    pub(super) awaits_restart: BTreeSet<String>,
+    pub(super) master_set: Option<u64>,
+    /// Of a standby: the link's end that its WAL comes through; none where its source is here.
+    pub(super) port: Option<StreamPort>,
+    /// Whom it was told to follow, as it is reached from here.
+    pub(super) reached: Option<runtime::postgres::Upstream>,
+    /// When it was started.
+    pub(super) since: Monotonic,
+    /// What it said last of itself; none before it first did.
+    pub(super) said: Option<Observation>,
+}
+
+/// Keeps one instance.
+pub(super) struct Keeper {
+    pub(super) around: Arc<Around>,
+    pub(super) id: ResourceId,
+    pub(super) seen: Arc<Seen>,
+    pub(super) running: Option<Running>,
+    /// The last failure of each kind of step.
+    failures: BTreeMap<StepKind, StepFailure>,
+    door: Door,
+    closing: watch::Receiver<bool>,
+    zones: watch::Receiver<BTreeSet<ZoneLetter>>,
+    /// Not before then is leave asked for again.
+    ask_again: Monotonic,
+}
+
+/// Why a keeper stops what it is at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Interruption {
+    /// The Region's process ends.
+    Closing,
+    /// The instance's zone is down.
+    ZoneDown,
+    /// The instance is to be deleted, or gone.
+    Deleted,
+}
+
+impl Keeper {
+    /// Of that instance.
+    pub(super) fn new(around: Arc<Around>, id: ResourceId, seen: Arc<Seen>) -> Keeper {
+        Keeper {
+            door: Door::new(around.clone(), id.clone(), seen.clone()),
+            closing: around.closing.clone(),
+            zones: around.zones.subscribe(),
+            around,
+            id,
+            seen,
+            running: None,
+            failures: BTreeMap::new(),
+            ask_again: Monotonic::default(),
+        }
+    }
+
+    /// Until the instance is gone or the process ends.
+    pub(super) async fn run(mut self) {
+        loop {
+            if *self.closing.borrow_and_update() {
+                return self.close().await;
+            }
+            let view = self.around.region.regional_view();
+            let wanted = match catalogue::wanted(&*view, &self.id) {
+                Ok(Some(wanted)) => wanted,
+                Ok(None) => {
+                    self.running = None;
+                    return self.around.servers.forget(&self.id);
+                }
+                Err(cause) => {
+                    self.trouble(&cause.to_string());
+                    self.wait(self.now().monotonic + LOOK_AT_NOTHING, false)
+                        .await;
+                    continue;
+                }
+            };
+            let zone = wanted.instance.zone.letter;
+            if self.zones.borrow_and_update().contains(&zone) {
+                self.fall();
+                self.wait(self.now().monotonic + LOOK_AT_NOTHING, false)
+                    .await;
+                continue;
+            }
+            self.turn(&wanted).await;
+        }
+    }
+
+    /// Looks, and carries out one step or waits.
+    async fn turn(&mut self, wanted: &Wanted) {
+        self.door.open(&wanted.instance);
+        let observed = self.observe(wanted).await;
+        self.show(&observed, None);
+        self.attach(wanted, &observed).await;
+        let now = self.now();
+        let has_replicas = !wanted.instance.replicas.is_empty();
+        let is_standby = wanted.instance.source.is_some();
+        match next_step(wanted, &observed, now) {
+            Next::Step(step) => {
+                self.show(&observed, Some(step.kind()));
+                self.carry_out(wanted, step).await;
+            }
+            Next::WaitUntil(at) => self.wait(at, has_replicas).await,
+            Next::Settled => {
+                // What was to be done and failed is not to be done any more. How soon a server
+                // ended after its start counts until it has lived for a while.
+                self.failures.retain(|kind, failure| {
+                    *kind == StepKind::Start && now.monotonic - failure.at < SOON
+                });
+                let pause = match &observed.server {
+                    Some(_) if is_standby => LOOK_AT_STANDBY,
+                    Some(_) => LOOK_AT_PRIMARY,
+                    None => LOOK_AT_NOTHING,
+                };
+                self.wait(now.monotonic + pause, has_replicas).await;
+            }
+        }
+    }
+
+    /// All that there is to see.
+    async fn observe(&mut self, wanted: &Wanted) -> Observed {
+        let gone = self.running.take_if(|running| !running.server.is_running());
+        if let Some(gone) = gone {
+            self.ended_by_itself(&gone);
+        }
+        let home = match self.seen.home.state() {
+            HomeState::Absent => Home::Absent,
+            HomeState::Unfinished => Home::Unfinished,
+            HomeState::Damaged => Home::Unreadable,
+            HomeState::Whole { .. } => Home::Whole,
+        };
+        let mut running = self.running.take();
+        let server = match &mut running {
+            Some(running) => Some(self.look(running).await),
+            None => {
+                self.seen.state().look = None;
+                None
+            }
+        };
+        self.running = running;
+        let ids = wanted.snapshots.iter().map(|snapshot| &snapshot.id);
+        Observed {
+            home,
+            server,
+            snapshots: self.around.snapshots.seen(ids),
+            failures: self.failures.clone(),
+        }
+    }
+
+    /// Asks the server how it is. One that runs and says nothing now is as it was: it is busy, and
+    /// its role changes by a promotion alone.
+    async fn look(&self, running: &mut Running) -> ServerSeen {
+        let asked = runtime::within(OBSERVE_WAIT, running.server.observe()).await;
+        let now = self.now();
+        let observation = match asked {
+            Some(Ok(observation)) => Some(observation),
+            Some(Err(cause)) => {
+                tracing::debug!(instance = %self.id, %cause, "a server says nothing of itself");
+                None
+            }
+            None => None,
+        };
+        if let Some(observation) = &observation {
+            running.said = Some(observation.clone());
+            self.seen.state().look = Some(Look {
+                observation: observation.clone(),
+                at: now.monotonic,
+                wall: now.wall,
+            });
+        }
+        let said = running.said.as_ref();
+        let role = said.map(|it| match it.role {
+            runtime::postgres::Role::Primary => Role::Primary,
+            runtime::postgres::Role::Standby => Role::Standby,
+        });
+        let slots = said.into_iter().flat_map(|it| &it.slots);
+        let slots = slots.map(|slot| slot.name.clone());
+        ServerSeen {
+            generation: running.generation,
+            role,
+            settings: running.settings.clone(),
+            awaits_restart: running.awaits_restart.clone(),
+            slots: slots.collect(),
+            receives: said.is_some_and(|it| it.receiving),
+            is_paused: said.is_some_and(|it| it.paused),
+            master_set: running.master_set,
+        }
+    }
+
+    /// Tells everybody else how it stands.
+    fn show(&self, observed: &Observed, doing: Option<StepKind>) {
+        let mut state = self.seen.state();
+        state.connections = self.door.connections();
+        let unreadable = (observed.home == Home::Unreadable)
+            .then(|| "its data directory can't be read, or is of a newer version".to_owned());
+        state.trouble = unreadable.or_else(|| self.door.trouble()).or_else(|| {
+            let failure = self.failures.values().max_by_key(|failure| failure.at)?;
+            let (kind, attempts) = (failure.step.kind(), failure.attempts);
+            Some(format!(
+                "{kind:?} failed {attempts} times: {}",
+                failure.reason
+            ))
+        });
+        state.standing.observed = observed.clone();
+        state.standing.doing = doing;
+    }
+
+    fn trouble(&self, trouble: &str) {
+        let mut state = self.seen.state();
+        if state.trouble.as_deref() != Some(trouble) {
+            tracing::error!(instance = %self.id, trouble, "a database can't be kept");
+            state.trouble = Some(trouble.to_owned());
+        }
+    }
+
+    /// As its zone does: the server ends at once, and nothing listens.
+    fn fall(&mut self) {
+        self.running = None;
+        self.failures.clear();
+        self.door.close();
+        let mut state = self.seen.state();
+        state.look = None;
+        state.connections = 0;
+        state.standing.observed.server = None;
+        state.standing.doing = None;
+        state.trouble = Some("its zone is down".to_owned());
+    }
+
+    /// Carries out a step unless something comes between.
+    async fn carry_out(&mut self, wanted: &Wanted, step: Step) {
+        let stops = Stops::of(self, wanted);
+        let is_making = matches!(step, Step::Make { .. } | Step::Copy(_) | Step::Restore(_));
+        let has_replicas = !wanted.instance.replicas.is_empty();
+        let server = self.running.as_ref().map(|running| running.server.clone());
+        // Whoever stops a server has it for himself.
+        let server = server.filter(|_| has_replicas && step != Step::Stop);
+        tracing::debug!(instance = %self.id, kind = ?step.kind(), "a step");
+        let outcome = tokio::select! {
+            outcome = super::steps::carry_out(self, wanted, &step) => outcome,
+            () = beat(server, stops.around.environment.clone()) => unreachable!("it never ends"),
+            why = stops.interruption(is_making) => {
+                tracing::info!(instance = %stops.id, kind = ?step.kind(), ?why, "let go of a step");
+                return;
+            }
+        };
+        match outcome {
+            Ok(()) => {
+                self.failures.remove(&step.kind());
+            }
+            Err(Failed { kind, reason }) => self.failed(step, kind, reason),
+        }
+    }
+
+    fn failed(&mut self, step: Step, kind: FailureKind, reason: String) {
+        let before = self.failures.remove(&step.kind());
+        let before = before.filter(|failure| failure.step == step);
+        let attempts = before.map_or(0, |failure| failure.attempts) + 1;
+        tracing::warn!(instance = %self.id, kind = ?step.kind(), attempts, reason, "a step failed");
+        let failure = StepFailure {
+            step,
+            attempts,
+            at: self.now().monotonic,
+            kind,
+            reason,
+        };
+        self.failures.insert(failure.step.kind(), failure);
+    }
+
+    /// A server that ends soon after its start can't live: the next start waits longer.
+    fn ended_by_itself(&mut self, running: &Running) {
+        tracing::warn!(instance = %self.id, "a database server has ended by itself");
+        if self.now().monotonic - running.since < SOON {
+            let step = Step::Start {
+                generation: running.generation,
+                settings: running.settings.clone(),
+            };
+            let reason = "the server ended by itself soon after its start".to_owned();
+            self.failed(step, FailureKind::Other, reason);
+        }
+    }
+
+    /// Has a standby that runs and receives nothing follow its source, once that gives leave; and
+    /// learns whether there still is one.
+    async fn attach(&mut self, wanted: &Wanted, observed: &Observed) {
+        let is_idle = |it: &ServerSeen| it.role == Some(Role::Standby) && !it.receives;
+        let followed = self.running.as_ref().and_then(|running| {
+            wanted.instance.follows()?;
+            running.settings.upstream.clone()
+        });
+        let now = self.now().monotonic;
+        let (Some(followed), true) = (followed, observed.server.as_ref().is_some_and(is_idle))
+        else {
+            self.seen.state().standing.source_gone = false;
+            return;
+        };
+        if now < self.ask_again {
+            return;
+        }
+        self.ask_again = now + ASK_SOURCE;
+        let stops = Stops::of(self, wanted);
+        let outcome = tokio::select! {
+            outcome = super::steps::attach(self, &followed) => outcome,
+            _ = stops.interruption(true) => return,
+        };
+        let is_gone = matches!(&outcome, Err(failed) if failed.kind == FailureKind::SourceGone);
+        if let Err(Failed { reason, .. }) = outcome {
+            tracing::debug!(instance = %self.id, reason, "no leave to follow the source");
+        }
+        self.seen.state().standing.source_gone = is_gone;
+    }
+
+    /// Until that time, or until something changes; the server's heart beats meanwhile if it has
+    /// replicas.
+    async fn wait(&mut self, at: Monotonic, has_replicas: bool) {
+        let environment = self.around.environment.clone();
+        let (mut closing, mut zones) = (self.closing.clone(), self.zones.clone());
+        let server = self.running.as_ref().map(|running| running.server.clone());
+        let beats = beat(server.clone().filter(|_| has_replicas), environment.clone());
+        let ended = async {
+            match &server {
+                Some(server) => server.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = environment.sleep_until(at) => {}
+            () = self.seen.wake.notified() => {}
+            () = ended => {}
+            () = beats => {}
+            _ = closing.changed() => {}
+            _ = zones.changed() => {}
+        }
+    }
+
+    /// Stops the server in order, if it can be done in time.
+    async fn close(mut self) {
+        self.seen.state().standing.observed.server = None;
+        let server = self.running.take().map(|running| running.server);
+        if let Some(server) = server.and_then(Arc::into_inner) {
+            let stopped = server.stop(Stop::Fast);
+            match runtime::within(FAREWELL_WAIT, stopped).await {
+                Some(Ok(())) => {}
+                Some(Err(cause)) => {
+                    tracing::warn!(instance = %self.id, %cause, "a server didn't stop in order");
+                }
+                None => tracing::warn!(instance = %self.id, "a server didn't stop in time"),
+            }
+        }
+        self.door.close();
+    }
+
+    pub(super) fn now(&self) -> Now {
+        self.around.environment.now()
+    }
+}
+
+/// Writes a server's heartbeats; without a server it does nothing. It never ends.
+async fn beat(server: Option<Arc<Server>>, environment: Arc<SystemEnvironment>) {
+    let Some(server) = server else {
+        return std::future::pending().await;
+    };
+    loop {
+        let now = environment.now();
+        if let Err(cause) = server.beat(now.wall).await {
+            tracing::debug!(%cause, "a heartbeat wasn't written");
+        }
+        environment.sleep_until(now.monotonic + HEARTBEAT).await;
+    }
+}
+
+/// What a step of an instance is let go for.
+struct Stops {
+    around: Arc<Around>,
+    id: ResourceId,
+    zone: ZoneLetter,
+    closing: watch::Receiver<bool>,
+    zones: watch::Receiver<BTreeSet<ZoneLetter>>,
+}
+
+impl Stops {
+    fn of(keeper: &Keeper, wanted: &Wanted) -> Stops {
+        Stops {
+            around: keeper.around.clone(),
+            id: keeper.id.clone(),
+            zone: wanted.instance.zone.letter,
+            closing: keeper.closing.clone(),
+            zones: keeper.zones.clone(),
+        }
+    }
+
+    /// Ends when a step is to be let go; for the instance's deletion only where `is_making`.
+    async fn interruption(&self, is_making: bool) -> Interruption {
+        let (mut closing, mut zones) = (self.closing.clone(), self.zones.clone());
+        loop {
+            if *closing.borrow_and_update() {
+                return Interruption::Closing;
+            }
+            if zones.borrow_and_update().contains(&self.zone) {
+                return Interruption::ZoneDown;
+            }
+            if is_making && self.is_deleted() {
+                return Interruption::Deleted;
+            }
+            let soon = self.around.environment.now().monotonic + LOOK_FOR_DELETION;
+            tokio::select! {
+                () = self.around.environment.sleep_until(soon) => {}
+                _ = closing.changed() => {}
+                _ = zones.changed() => {}
+            }
+        }
+    }
+
+    fn is_deleted(&self) -> bool {
+        let view = self.around.region.regional_view();
+        match catalogue::instance(&*view, &self.id) {
+            Ok(Some((_, Instance { deletion, .. }))) => deletion.is_some(),
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+}

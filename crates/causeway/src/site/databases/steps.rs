@@ -1,0 +1,355 @@
+//! How each step is carried out: by `runtime` at the server and its directory, by `region` where
+//! something is to be written down or asked of another Region. It decides on none.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use databases::model::SnapshotId;
+use databases::plan::{FailureKind, Settings, Step, Upstream as Followed, Wanted};
+use region::{DatabaseServers, LeaveError, LeaveRequest};
+use runtime::StreamPort;
+use runtime::postgres::{
+    NewServer, Postgres, PostgresError, Role, ServerSettings, Stop, Upstream as Reached,
+};
+use types::Environment;
+use zeroize::Zeroizing;
+
+use super::keeper::{Keeper, Running};
+
+/// How long a step that only asks the server something may take.
+const ASK_WAIT: Duration = Duration::from_secs(90);
+
+/// A step failed.
+pub(super) struct Failed {
+    pub(super) kind: FailureKind,
+    pub(super) reason: String,
+}
+
+impl Failed {
+    fn new(kind: FailureKind, reason: impl ToString) -> Failed {
+        let reason = reason.to_string();
+        Failed { kind, reason }
+    }
+}
+
+impl From<PostgresError> for Failed {
+    fn from(error: PostgresError) -> Failed {
+        let kind = match &error {
+            error if error.is_disk_full() => FailureKind::DiskFull,
+            PostgresError::Damaged { .. } | PostgresError::Version { .. } => FailureKind::Damaged,
+            _ => FailureKind::Other,
+        };
+        Failed::new(kind, error)
+    }
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Failed {
+        let kind = match error.kind() {
+            io::ErrorKind::StorageFull => FailureKind::DiskFull,
+            _ => FailureKind::Other,
+        };
+        Failed::new(kind, error)
+    }
+}
+
+/// A source as it is reached from here, and what must be held for that.
+struct Way {
+    upstream: Reached,
+    port: Option<StreamPort>,
+}
+
+/// Carries out a step.
+pub(super) async fn carry_out(
+    keeper: &mut Keeper,
+    wanted: &Wanted,
+    step: &Step,
+) -> Result<(), Failed> {
+    match step {
+        Step::Make { .. } | Step::Copy(_) | Step::Restore(_) => make(keeper, step).await,
+        Step::RemoveHome(_) => Ok(keeper.seen.home.remove().await?),
+        Step::Start {
+            generation,
+            settings,
+        } => start(keeper, wanted, *generation, settings).await,
+        Step::Stop => {
+            let server = keeper.running.take().map(|running| running.server);
+            match server.and_then(Arc::into_inner) {
+                Some(server) => Ok(server.stop(Stop::Fast).await?),
+                None => Ok(()),
+            }
+        }
+        Step::TakeSnapshot(id) => take_snapshot(keeper, id).await,
+        Step::DiscardSnapshot(id) => Ok(keeper.around.snapshots.remove(id)?),
+        Step::Record(record) => {
+            let service = keeper.around.region.database_service();
+            let written = service.record(&keeper.id, record).await;
+            written.map_err(|cause| Failed::new(FailureKind::Other, cause))
+        }
+        Step::Reload(_) | Step::Promote | Step::KeepSlots(_) | Step::SetMaster { .. } => {
+            if matches!(step, Step::KeepSlots(_)) {
+                // Before its slot goes: whoever lost it would go on reading without one.
+                keeper.around.streams.ask_again();
+            }
+            let asked = runtime::within(ASK_WAIT, ask_server(keeper, step)).await;
+            let late = || Failed::new(FailureKind::Other, "the server doesn't answer");
+            asked.ok_or_else(late)?
+        }
+    }
+}
+
+fn postgres(keeper: &Keeper) -> Result<&Postgres, Failed> {
+    let found = keeper.around.postgres.as_ref();
+    found.map_err(|missing| Failed::new(FailureKind::Settings, missing))
+}
+
+/// Makes a home; not too many at once, since each keeps a core and the disk busy. Copies, which may
+/// take hours over a slow link, hold up no other kind.
+async fn make(keeper: &Keeper, step: &Step) -> Result<(), Failed> {
+    let home = &keeper.seen.home;
+    super::passable(&keeper.around.directory)?;
+    let postgres = postgres(keeper)?;
+    match step {
+        Step::Make {
+            master,
+            verifier,
+            database,
+        } => {
+            let _turn = keeper.around.makers.acquire().await;
+            let new = NewServer {
+                master: master.clone(),
+                verifier: verifier.0.clone(),
+                database: database.clone(),
+            };
+            Ok(postgres.create(home, &new).await?)
+        }
+        Step::Copy(followed) => {
+            let way = way(keeper, followed).await?;
+            let _turn = keeper.around.copiers.acquire().await;
+            match postgres.copy(home, &way.upstream).await {
+                Ok(()) => Ok(()),
+                // What pg_basebackup couldn't do is for the source to make possible.
+                Err(error @ (PostgresError::Program { .. } | PostgresError::Late { .. }))
+                    if !error.is_disk_full() =>
+                {
+                    remove_unfinished(keeper).await;
+                    Err(Failed::new(FailureKind::Source, error))
+                }
+                Err(error) => Err(error.into()),
+            }
+        }
+        Step::Restore(id) => {
+            let _turn = keeper.around.makers.acquire().await;
+            let from = keeper.around.snapshots.whole(id);
+            Ok(postgres.restore(&from, home).await?)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes away what a copy that failed has left, so that the next look finds nothing.
+async fn remove_unfinished(keeper: &Keeper) {
+    if let Err(cause) = keeper.seen.home.remove().await {
+        tracing::warn!(instance = %keeper.id, %cause, "what is left of a copy stays");
+    }
+}
+
+/// Starts the server. A standby whose source can't be reached starts all the same: it is read, and
+/// follows once there is leave.
+async fn start(
+    keeper: &mut Keeper,
+    wanted: &Wanted,
+    generation: u64,
+    settings: &Settings,
+) -> Result<(), Failed> {
+    let mut way_there = None;
+    if let Some(followed) = &settings.upstream {
+        match way(keeper, followed).await {
+            Ok(found) => way_there = Some(found),
+            Err(Failed { reason, .. }) => {
+                tracing::info!(instance = %keeper.id, reason, "a standby starts by itself");
+            }
+        }
+    }
+    let (upstream, port) = match way_there {
+        Some(way) => (Some(way.upstream), way.port),
+        None => (None, None),
+    };
+    let told = ServerSettings {
+        parameters: settings.parameters.clone(),
+        upstream: upstream.clone(),
+    };
+    let started = postgres(keeper)?.start(&keeper.seen.home, &told).await;
+    let server = started.map_err(|error| match error {
+        // It refuses what it is told before it looks at any data.
+        error @ PostgresError::Refused { .. } => Failed::new(FailureKind::Settings, error),
+        error => Failed::from(error),
+    })?;
+    let at = keeper.around.environment.now().monotonic;
+    tracing::info!(instance = %wanted.instance.arn, generation, "a database server runs");
+    keeper.running = Some(Running {
+        server: Arc::new(server),
+        generation,
+        settings: settings.clone(),
+        awaits_restart: Default::default(),
+        master_set: None,
+        port,
+        reached: upstream,
+        since: at,
+        said: None,
+    });
+    Ok(())
+}
+
+/// Tells a standby that runs by itself whom to follow; of one that was told, whether its source is
+/// still there.
+pub(super) async fn attach(keeper: &mut Keeper, followed: &Followed) -> Result<(), Failed> {
+    let is_told = |running: &Running| running.reached.is_some();
+    if keeper.running.as_ref().is_some_and(is_told) {
+        return leave(keeper, followed).await.map(drop);
+    }
+    let way = way(keeper, followed).await?;
+    let Some(running) = keeper.running.as_mut() else {
+        return Ok(());
+    };
+    let told = ServerSettings {
+        parameters: running.settings.parameters.clone(),
+        upstream: Some(way.upstream),
+    };
+    running.server.reload(&told).await?;
+    running.port = way.port;
+    running.reached = told.upstream;
+    Ok(())
+}
+
+/// How the source is reached: its own socket if it is here, else the link's end of a stream to it.
+async fn way(keeper: &Keeper, followed: &Followed) -> Result<Way, Failed> {
+    let around = &keeper.around;
+    let password = leave(keeper, followed).await?;
+    let reached = |socket_directory| Reached {
+        socket_directory,
+        slot: followed.slot.clone(),
+        password,
+        application_name: followed.application_name.clone(),
+    };
+    let region = followed.source.region;
+    if region == around.region.name() {
+        let source = around.servers.find(&followed.source_id).ok_or_else(gone)?;
+        return Ok(Way {
+            upstream: reached(source.home.socket_directory().to_owned()),
+            port: None,
+        });
+    }
+    let site = around.deployment.id_of(region).ok_or_else(gone)?;
+    let owner = postgres(keeper)?.socket_owner();
+    let directory = stream_directory(keeper);
+    let target = &followed.source_id.0;
+    let port = around.streams.listen(site, target, &directory, owner);
+    let port = port.map_err(|cause| Failed::new(FailureKind::Other, cause))?;
+    Ok(Way {
+        upstream: reached(directory),
+        port: Some(port),
+    })
+}
+
+/// What a replica logs in to its source with: read if the source is here, else its Region is asked.
+pub(super) async fn leave(
+    keeper: &Keeper,
+    followed: &Followed,
+) -> Result<Zeroizing<String>, Failed> {
+    let around = &keeper.around;
+    if followed.source.region == around.region.name() {
+        around.servers.find(&followed.source_id).ok_or_else(gone)?;
+        let (source, slot) = (&followed.source_id, &followed.slot);
+        let password = around.servers.replication_password(source, slot);
+        let not_ready = || Failed::new(FailureKind::Source, "its source isn't ready");
+        return password.ok_or_else(not_ready);
+    }
+    let request = LeaveRequest {
+        source: followed.source.clone(),
+        source_id: followed.source_id.clone(),
+        replica_id: keeper.id.clone(),
+    };
+    let leave = around.region.database_leave(request).await;
+    let leave = leave.map_err(|cause| match cause {
+        LeaveError::Gone(why) => Failed::new(FailureKind::SourceGone, why),
+        LeaveError::NotNow(why) => Failed::new(FailureKind::Source, why),
+    })?;
+    Ok(leave.password.0)
+}
+
+fn gone() -> Failed {
+    Failed::new(FailureKind::SourceGone, "its source is gone")
+}
+
+/// Where the link's end is that a standby's WAL comes through: beside its home.
+fn stream_directory(keeper: &Keeper) -> PathBuf {
+    let home = keeper.seen.home.directory();
+    let name = home.file_name().unwrap_or_default().to_string_lossy();
+    home.with_file_name(format!("{name}.up"))
+}
+
+/// What is only asked of a server that runs.
+async fn ask_server(keeper: &mut Keeper, step: &Step) -> Result<(), Failed> {
+    let Some(running) = keeper.running.as_mut() else {
+        return Err(Failed::new(FailureKind::Other, "no server runs"));
+    };
+    match step {
+        Step::Reload(settings) => {
+            let told = ServerSettings {
+                parameters: settings.parameters.clone(),
+                upstream: running.reached.clone(),
+            };
+            let pending = running.server.reload(&told).await?;
+            running.awaits_restart = pending.0.into_iter().collect();
+            running.settings = settings.clone();
+        }
+        Step::Promote => {
+            running.server.promote().await?;
+            if let Some(said) = &mut running.said {
+                said.role = Role::Primary;
+            }
+            // Nothing comes from its source any more.
+            running.port = None;
+            running.reached = None;
+        }
+        Step::KeepSlots(slots) => running.server.keep_slots(slots).await?,
+        Step::SetMaster {
+            master,
+            verifier,
+            number,
+        } => {
+            running.server.set_master(master, &verifier.0).await?;
+            running.master_set = Some(*number);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+async fn take_snapshot(keeper: &Keeper, id: &SnapshotId) -> Result<(), Failed> {
+    let around = &keeper.around;
+    around.snapshots.prepare()?;
+    let _turn = around.takers.acquire().await;
+    let server = keeper.running.as_ref().map(|running| &*running.server);
+    let to = around.snapshots.unfinished(id);
+    let size = postgres(keeper)?
+        .snapshot(&keeper.seen.home, server, &to)
+        .await?;
+    let taken = around.environment.now().wall;
+    Ok(around.snapshots.finish(id, size.bytes.0, taken)?)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_parameter_that_a_group_may_set_is_one_that_a_server_takes() {
+        let settable = databases::parameters::all().filter(|it| it.is_modifiable);
+        for parameter in settable {
+            let name = &parameter.name;
+            assert!(runtime::postgres::is_settable(name), "{name}");
+        }
+    }
+}

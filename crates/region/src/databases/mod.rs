@@ -1,0 +1,340 @@
+//! A Region's databases: the RDS API over the Region's own configuration, the questions that
+//! Regions ask each other about replicas, and what the Region's process is given to carry the
+//! service's plans out. It starts no server and moves no byte.
+
+mod question;
+mod sources;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use databases::model::ResourceId;
+use databases::{EndpointPool, Engine as Installed, ServerView, SourceView, catalogue};
+use event_listener::Event;
+use link::{Lane, Plain};
+use store::Engine;
+use types::{AccountId, Configuration, ConfigurationView, Environment, SiteId, Span};
+use zeroize::Zeroizing;
+
+pub use question::{
+    DatabaseAnswer, DatabaseQuestion, Leave, LeaveRefusal, LeaveRequest, ReplicationPassword,
+};
+pub use sources::LeaveError;
+
+pub(crate) use question::{put, take};
+pub(crate) use sources::Sources;
+
+use crate::message::{Answer, Message};
+use crate::region::{DATABASES, Region};
+use crate::regional::Regional;
+
+/// The service's signing name.
+pub(crate) const SERVICE: &str = "rds";
+
+/// Questions of peers that wait for their answers, at most; one more is not answered, and is asked
+/// again by whoever needs it.
+const MAX_WAITING: usize = 256;
+
+/// Between two looks for sources that are still to be told of a replica that is gone.
+const FAREWELLS: Span = Span::seconds(2);
+
+/// The Region's servers, as the process has them that runs them.
+pub trait DatabaseServers: ServerView {
+    /// The password of the replication user of that instance's server, once it keeps that slot;
+    /// `None`: it has no server that does.
+    fn replication_password(&self, instance: &ResourceId, slot: &str) -> Option<Zeroizing<String>>;
+}
+
+/// What a Region's databases are given.
+#[derive(Clone)]
+pub struct DatabasesOptions {
+    /// The installed PostgreSQL; or why there is none, in words for whoever makes an instance.
+    pub engine: Result<Installed, String>,
+    /// What the addresses of endpoints are drawn from; or why there can be none here, in words for
+    /// whoever makes an instance.
+    pub pool: Result<EndpointPool, String>,
+    /// The servers.
+    pub servers: Arc<dyn DatabaseServers>,
+}
+
+impl DatabasesOptions {
+    /// For a Region that has none, in those words.
+    pub fn none(why: &str) -> DatabasesOptions {
+        DatabasesOptions {
+            engine: Err(why.to_owned()),
+            pool: Err(why.to_owned()),
+            servers: Arc::new(Nobody),
+        }
+    }
+}
+
+/// No server runs.
+struct Nobody;
+
+impl ServerView for Nobody {
+    fn standing(&self, _: &str) -> Option<databases::Standing> {
+        None
+    }
+
+    fn changed(&self, _: &str) {}
+}
+
+impl DatabaseServers for Nobody {
+    fn replication_password(&self, _: &ResourceId, _: &str) -> Option<Zeroizing<String>> {
+        None
+    }
+}
+
+/// A Region's databases: the service, and its ways to other Regions.
+pub(crate) struct Databases {
+    pub(crate) service: databases::Service,
+    sources: Arc<Sources>,
+    servers: Arc<dyn DatabaseServers>,
+    waiting: Waiting,
+}
+
+impl Databases {
+    /// Over the Region's own configuration.
+    pub(crate) fn new<E: Engine>(
+        environment: Arc<dyn Environment>,
+        regional: Arc<Regional<E>>,
+        (region, account): (types::Region, AccountId),
+        sources: Sources,
+        options: &DatabasesOptions,
+    ) -> Databases {
+        let sources = Arc::new(sources);
+        Databases {
+            service: databases::Service::new(databases::ServiceConfig {
+                environment,
+                configuration: regional.clone(),
+                region,
+                engine: options.engine.clone(),
+                servers: options.servers.clone(),
+                sources: sources.clone(),
+                surroundings: Arc::new(Around {
+                    region,
+                    account,
+                    regional,
+                }),
+                pool: options.pool.clone(),
+            }),
+            sources,
+            servers: options.servers.clone(),
+            waiting: Waiting::default(),
+        }
+    }
+}
+
+/// What else is in the Region, as its databases see it.
+struct Around {
+    region: types::Region,
+    /// Whose security groups there are: those of other accounts aren't found.
+    account: AccountId,
+    regional: Arc<dyn Configuration>,
+}
+
+impl databases::Surroundings for Around {
+    fn has_security_group(&self, id: &str) -> bool {
+        ec2::is_security_group(&*self.regional.view(), self.account, self.region, id)
+    }
+}
+
+/// A question of a peer.
+type Asked = (SiteId, u64, DatabaseQuestion);
+
+/// Questions of peers, in the order in which they came.
+#[derive(Default)]
+struct Waiting {
+    questions: Mutex<VecDeque<Asked>>,
+    came: Event,
+}
+
+impl Waiting {
+    /// Takes one in; false: there are too many.
+    fn push(&self, asked: Asked) -> bool {
+        let mut questions = self.questions();
+        if questions.len() >= MAX_WAITING {
+            return false;
+        }
+        questions.push_back(asked);
+        drop(questions);
+        self.came.notify(usize::MAX);
+        true
+    }
+
+    /// The next one.
+    async fn next(&self) -> Asked {
+        loop {
+            let came = self.came.listen();
+            let next = self.questions().pop_front();
+            if let Some(next) = next {
+                return next;
+            }
+            came.await;
+        }
+    }
+
+    fn questions(&self) -> MutexGuard<'_, VecDeque<Asked>> {
+        let questions = self.questions.lock();
+        questions.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<E: Engine> Region<E> {
+    /// RDS's API: what was reached of its plans is told it.
+    pub fn database_service(&self) -> &databases::Service {
+        &self.own.databases.service
+    }
+
+    /// The Region's own configuration as it is now.
+    pub fn regional_view(&self) -> Arc<dyn ConfigurationView> {
+        self.own.regional.view()
+    }
+
+    /// Asks the source's Region for what a replica's server logs in with.
+    ///
+    /// # Errors
+    /// The source is gone, or there is no answer now.
+    pub async fn database_leave(&self, request: LeaveRequest) -> Result<Leave, LeaveError> {
+        self.own.databases.sources.leave(request).await
+    }
+
+    /// Has the Region of that site a replica of that instance of this one?
+    pub fn has_replica_at(&self, peer: SiteId, source: &ResourceId) -> bool {
+        let Some(region) = self.config.deployment.region_of(peer) else {
+            return false;
+        };
+        let found = catalogue::instance(&*self.regional_view(), source);
+        let Ok(Some((_, instance))) = found else {
+            return false;
+        };
+        let mut replicas = instance.replicas.values();
+        replicas.any(|replica| replica.arn.region == region)
+    }
+
+    /// A question of a peer is answered once those before it are.
+    pub(crate) fn take_database_question(
+        &self,
+        peer: SiteId,
+        number: u64,
+        question: &DatabaseQuestion,
+    ) {
+        let asked = (peer, number, question.clone());
+        if !self.own.databases.waiting.push(asked) {
+            tracing::warn!(peer = peer.0, "too many questions about databases wait");
+        }
+    }
+
+    /// Answers peers' questions, until the process ends.
+    pub(crate) async fn answer_databases(self: Arc<Self>) {
+        loop {
+            let (peer, number, question) = self.own.databases.waiting.next().await;
+            let (Some(peer), Some(region)) = (
+                self.peers.get(&peer),
+                self.config.deployment.region_of(peer),
+            ) else {
+                continue;
+            };
+            let answer = match sources::may_ask(region, self.name, &question) {
+                true => self.database_answer(region, &question).await,
+                false => sources::refusal(&question),
+            };
+            let answer = Answer::Database(answer);
+            let payload = Message::Answer { number, answer }.encode();
+            let service = link::Service(DATABASES);
+            let plain = Plain::new(peer.site.name, Lane::Request, service, "", payload)
+                .expect("an answer is short");
+            let now = self.environment.now().monotonic;
+            if let Err(error) = peer.port.send(now, &self.admission, plain) {
+                tracing::debug!(peer = %peer.site.name, %error, "an answer was not sent");
+            }
+        }
+    }
+
+    async fn database_answer(
+        &self,
+        peer: types::Region,
+        question: &DatabaseQuestion,
+    ) -> DatabaseAnswer {
+        let service = &self.own.databases.service;
+        match question {
+            DatabaseQuestion::Attach { request } => DatabaseAnswer::Attach {
+                answer: service.attach(request).await,
+            },
+            DatabaseQuestion::Detach { farewell } => DatabaseAnswer::Detach {
+                answer: service.detach(farewell).await,
+            },
+            DatabaseQuestion::Leave { request } => DatabaseAnswer::Leave {
+                answer: self.give_leave(peer, request),
+            },
+        }
+    }
+
+    /// What a replica that was taken logs in with.
+    fn give_leave(
+        &self,
+        peer: types::Region,
+        request: &LeaveRequest,
+    ) -> Result<Leave, LeaveRefusal> {
+        let name = &request.source.identifier;
+        let gone = |why: String| Err(LeaveRefusal::Gone(why));
+        let instance = match catalogue::instance(&*self.regional_view(), &request.source_id) {
+            Ok(Some((_, instance))) => instance,
+            Ok(None) => return gone(format!("the source {name} is gone")),
+            Err(cause) => return Err(LeaveRefusal::NotReady(cause.to_string())),
+        };
+        if instance.deletion.is_some() {
+            return gone(format!("the source {name} is being deleted"));
+        }
+        let mut replicas = instance.replicas.values();
+        let is_it = |replica: &&databases::model::Replica| {
+            replica.resource_id == request.replica_id && replica.arn.region == peer
+        };
+        let Some(replica) = replicas.find(is_it) else {
+            return gone(format!("the source {name} keeps nothing for this replica"));
+        };
+        let servers = &self.own.databases.servers;
+        let password = servers.replication_password(&instance.resource_id, &replica.slot);
+        let not_ready = || LeaveRefusal::NotReady(format!("the source {name} isn't ready"));
+        Ok(Leave {
+            password: ReplicationPassword(password.ok_or_else(not_ready)?),
+            engine_version: instance.engine_version.clone(),
+        })
+    }
+
+    /// Tells sources of replicas that are gone or stand alone, until each has heard it; until the
+    /// process ends.
+    pub(crate) async fn say_farewells(self: Arc<Self>) {
+        loop {
+            let view = self.regional_view();
+            let rows = match catalogue::farewells(&*view) {
+                // There is nobody to tell until something changes.
+                Ok(rows) if rows.is_empty() => {
+                    self.own.regional.after(view.revision()).await;
+                    continue;
+                }
+                Ok(rows) => rows,
+                Err(cause) => {
+                    tracing::error!(%cause, "farewells to sources can't be read");
+                    Vec::new()
+                }
+            };
+            let due = rows.into_iter().map(|(_, row)| row);
+            for farewell in due.filter(|row| row.after <= self.environment.now().wall) {
+                if let Err(cause) = self.own.databases.sources.detach(&farewell).await {
+                    tracing::debug!(source = %farewell.source, %cause, "a farewell waits");
+                    continue;
+                }
+                let service = &self.own.databases.service;
+                if let Err(cause) = service.farewell_told(&farewell.replica_id).await {
+                    tracing::warn!(source = %farewell.source, %cause, "a farewell is told again");
+                }
+            }
+            let now = self.environment.now().monotonic;
+            self.environment.sleep_until(now + FAREWELLS).await;
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
