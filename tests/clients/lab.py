@@ -46,6 +46,8 @@ class Lab:
 
     def __init__(self, *arguments, tries=5):
         self.folder = tempfile.TemporaryDirectory(prefix="causeway-clients-")
+        # Database servers run as a user of their own when we are root: it has to pass through.
+        os.chmod(self.folder.name, 0o711)
         # Where `causeway` looks when it runs in this folder and isn't told.
         self.data = pathlib.Path(self.folder.name, ".causeway")
         self.port = free_port()

@@ -9,7 +9,12 @@ use crate::again::{self, Kind, Shown};
 use crate::{run, tidy};
 
 /// What drives the lab as a user would: pinned, from PyPI.
-const CLIENTS: &[&str] = &["awscli==1.45.11", "boto3==1.43.11", "dnspython==2.9.2"];
+const CLIENTS: &[&str] = &[
+    "awscli==1.45.11",
+    "boto3==1.43.11",
+    "dnspython==2.9.2",
+    "psycopg[binary]==3.3.9",
+];
 
 /// What `tests/clients/javascript` imports: pinned, from npm, of the last line that Debian's
 /// Node.js (18) is good for.
@@ -147,6 +152,9 @@ fn tools() -> Result<()> {
         .output();
     let no_venv = !venv.is_ok_and(|output| output.status.success());
     let mut packages = missing;
+    if !(run::has("psql") && has_postgres()) {
+        packages.push("postgresql");
+    }
     if no_venv {
         packages.push("python3-venv");
     }
@@ -166,6 +174,16 @@ fn tools() -> Result<()> {
         .args(["install", "--yes", "--no-install-recommends"])
         .args(packages);
     run::command(install.env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+/// Are PostgreSQL's servers here, on the path or where Debian puts them?
+fn has_postgres() -> bool {
+    let versions = std::fs::read_dir("/usr/lib/postgresql");
+    let of_debian = versions.into_iter().flatten().flatten();
+    run::has("postgres")
+        || of_debian
+            .into_iter()
+            .any(|version| version.path().join("bin/postgres").is_file())
 }
 
 /// The `aws` command line, boto3, `dig` and Terraform drive the whole slice.
