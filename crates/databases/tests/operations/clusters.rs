@@ -52,7 +52,7 @@ fn arn(api: &Api) -> String {
     format!("arn:aws:rds:{}:111122223333:cluster:shop", api.region)
 }
 
-fn to<'a>(arn: &'a str) -> Vec<(&'static str, &'a str)> {
+fn to(arn: &str) -> Vec<(&'static str, &str)> {
     vec![
         ("GlobalClusterIdentifier", "world"),
         ("TargetDbClusterIdentifier", arn),
