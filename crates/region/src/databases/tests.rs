@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use databases::InstanceArn;
 use databases::model::ResourceId;
 use zeroize::Zeroizing;
@@ -105,4 +107,13 @@ fn questions_wait_in_order_and_no_more_than_may() {
     let first = futures_util::FutureExt::now_or_never(waiting.next());
     assert_eq!(first.unwrap().1, 0);
     assert!(waiting.push((SiteId(2), 0, leave())));
+}
+
+#[test]
+fn no_two_services_share_a_tag_on_envelopes() {
+    let own = [0, crate::region::TABLES, crate::region::OBJECTS, DATABASES];
+    let steering = steering::SERVICES.map(|service| service.0);
+    let tags = own.into_iter().chain(steering);
+    let distinct: BTreeSet<u8> = tags.clone().collect();
+    assert_eq!(distinct.len(), tags.count());
 }
