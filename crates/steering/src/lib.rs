@@ -12,14 +12,6 @@ mod routes;
 mod serving;
 mod steering;
 
-/// The tags of this crate's envelopes.
-pub const SERVICES: [link::Service; 4] = [
-    checking::HEALTH,
-    serving::SERVING,
-    balancers::BALANCERS,
-    flow_logs::FLOW_LOGS,
-];
-
 pub use accelerators::{ACCELERATOR_ZONE, AcceleratorsStatus, Carrier};
 pub use balancers::{
     MAX_BALANCERS, MAX_CERTIFICATES, MAX_PORTS, MessageError, OpenBalancersError, TELL_EVERY,
