@@ -190,7 +190,7 @@ fn replication(writer: &mut XmlWriter, instance: &Instance, standing: Option<&St
         writer,
         "ReadReplicaDBInstanceIdentifiers",
         "ReadReplicaDBInstanceIdentifier",
-        named.into_iter(),
+        named,
     );
     let is_awake = instance.was_available() && instance.power == Power::Running;
     let Some(told) = status::replication(instance, standing).filter(|_| is_awake) else {

@@ -424,8 +424,8 @@ fn prepare(
     Ok((spec, certificate))
 }
 
-/// Where a Region's databases are. The servers' user, who is another one than root, may pass through
-/// the directories on the way, where there are servers at all.
+/// Where a Region's databases are. The servers' user, who is another one than root, may pass
+/// through the directories on the way, where there are servers at all.
 fn databases_directory(lab: &Supervisor, site: Site) -> anyhow::Result<Option<PathBuf>> {
     let Some(region) = site.name.region() else {
         return Ok(None);

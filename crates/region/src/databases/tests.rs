@@ -1,3 +1,5 @@
+//! What Regions ask each other about databases: its bytes, its bounds, and who may.
+
 use std::collections::BTreeSet;
 
 use databases::InstanceArn;

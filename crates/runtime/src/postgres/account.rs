@@ -80,7 +80,7 @@ impl Account {
         if !self.switch {
             return Ok(());
         }
-        // The path may end in a link of the operator's; what it leads to may not be another by then.
+        // The path may end in a link of the operator's; what it leads to may not be another then.
         let real = directory.canonicalize()?;
         let opened = open(
             &real,
