@@ -13,7 +13,10 @@ use databases::{EndpointPool, Engine as Installed, ServerView, SourceView, catal
 use event_listener::Event;
 use link::{Lane, Plain};
 use store::Engine;
-use types::{AccountId, Configuration, ConfigurationView, Environment, SiteId, Span};
+use types::{
+    AccountId, Configuration, ConfigurationEdit, ConfigurationError, ConfigurationView,
+    Environment, SiteId, Span,
+};
 use zeroize::Zeroizing;
 
 pub use question::{
@@ -189,6 +192,27 @@ impl<E: Engine> Region<E> {
     /// The Region's own configuration as it is now.
     pub fn regional_view(&self) -> Arc<dyn ConfigurationView> {
         self.own.regional.view()
+    }
+
+    /// The council's configuration as this Region knows it now: global clusters stand there.
+    pub fn global_view(&self) -> Arc<dyn ConfigurationView> {
+        Configuration::view(&*self.council)
+    }
+
+    /// Waits for a view of the council's configuration of a later revision than that.
+    pub async fn global_view_after(&self, revision: u64) -> Arc<dyn ConfigurationView> {
+        self.council.settings_after(revision).await
+    }
+
+    /// Has the council make these edits: [`Configuration::propose`].
+    ///
+    /// # Errors
+    /// They were refused, or nothing was decided in time.
+    pub async fn propose_globally(
+        &self,
+        edits: Vec<ConfigurationEdit>,
+    ) -> Result<u64, ConfigurationError> {
+        Configuration::propose(&*self.council, edits).await
     }
 
     /// Asks the source's Region for what a replica's server logs in with.
