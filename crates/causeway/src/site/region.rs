@@ -406,6 +406,7 @@ impl Site for RegionSite {
                 }
                 Question::Balancers => Ok(self.balancers.counts()),
                 Question::Databases => Ok(json!({ "databases": self.databases.rows() })),
+                Question::LostTransactions => Ok(json!({ "lost": self.databases.lost() })),
                 Question::ExplainRequest(question) => self.balancers.explain(&question),
                 Question::Verify => self.verify().await,
                 Question::Replicas => {

@@ -2,6 +2,7 @@
 //! Regions ask each other about replicas, and what the Region's process is given to carry the
 //! service's plans out. It starts no server and moves no byte.
 
+mod heads;
 mod question;
 mod sources;
 
@@ -223,11 +224,15 @@ impl<E: Engine> Region<E> {
         self.own.databases.sources.leave(request).await
     }
 
-    /// Has the Region of that site a replica of that instance of this one?
+    /// Has the Region of that site a replica of that instance of this one, or a head that follows
+    /// it in a global cluster?
     pub fn has_replica_at(&self, peer: SiteId, source: &ResourceId) -> bool {
         let Some(region) = self.config.deployment.region_of(peer) else {
             return false;
         };
+        if heads::follows_at(&*self.global_view(), source, region) {
+            return true;
+        }
         let found = catalogue::instance(&*self.regional_view(), source);
         let Ok(Some((_, instance))) = found else {
             return false;
@@ -310,16 +315,23 @@ impl<E: Engine> Region<E> {
         if instance.deletion.is_some() {
             return gone(format!("the source {name} is being deleted"));
         }
-        let mut replicas = instance.replicas.values();
-        let is_it = |replica: &&databases::model::Replica| {
-            replica.resource_id == request.replica_id && replica.arn.region == peer
-        };
-        let Some(replica) = replicas.find(is_it) else {
-            return gone(format!("the source {name} keeps nothing for this replica"));
+        let not_ready = || LeaveRefusal::NotReady(format!("the source {name} isn't ready"));
+        let slot = match instance.headship {
+            // Who follows whom may be news that hasn't come here, or not there.
+            Some(_) => heads::slot_of(&*self.global_view(), request, peer).ok_or_else(not_ready)?,
+            None => {
+                let mut replicas = instance.replicas.values();
+                let is_it = |replica: &&databases::model::Replica| {
+                    replica.resource_id == request.replica_id && replica.arn.region == peer
+                };
+                let Some(replica) = replicas.find(is_it) else {
+                    return gone(format!("the source {name} keeps nothing for this replica"));
+                };
+                replica.slot.clone()
+            }
         };
         let servers = &self.own.databases.servers;
-        let password = servers.replication_password(&instance.resource_id, &replica.slot);
-        let not_ready = || LeaveRefusal::NotReady(format!("the source {name} isn't ready"));
+        let password = servers.replication_password(&instance.resource_id, &slot);
         Ok(Leave {
             password: ReplicationPassword(password.ok_or_else(not_ready)?),
             engine_version: instance.engine_version.clone(),
