@@ -162,6 +162,7 @@ fn of_arn(view: &dyn ConfigurationView, action: &'static str, arn: &Arn) -> Ques
     let mut question = Question::new(action, arn.to_string(), arn.account);
     let prefix = match arn.kind {
         Kind::Instance => "rds:db-tag",
+        Kind::Cluster => "rds:cluster-tag",
         Kind::Snapshot => "rds:snapshot-tag",
         Kind::SubnetGroup => "rds:subgrp-tag",
         Kind::ParameterGroup => "rds:pg-tag",
@@ -183,6 +184,11 @@ fn held_tags(view: &dyn ConfigurationView, arn: &Arn) -> Option<Tags> {
             let name = arn.clone().try_into().ok()?;
             let found = catalogue::instance_named(view, &name).ok()?;
             found.map(|(_, instance)| instance.tags)
+        }
+        Kind::Cluster => {
+            let name = arn.clone().try_into().ok()?;
+            let found = catalogue::cluster_named(view, &name).ok()?;
+            found.map(|(_, cluster)| cluster.tags)
         }
         Kind::Snapshot => {
             let name = arn.clone().try_into().ok()?;

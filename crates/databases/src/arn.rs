@@ -1,4 +1,4 @@
-//! Amazon Resource Names of RDS: instances, snapshots and groups. Whoever has a name has no right
+//! Amazon Resource Names of RDS: instances, clusters, snapshots and groups. Whoever has a name has no right
 //! by it, and what it names need not exist.
 
 use std::fmt;
@@ -22,6 +22,8 @@ words! {
     pub enum Kind {
         /// A DB instance.
         Instance = "db",
+        /// A DB cluster.
+        Cluster = "cluster",
         /// A manual DB snapshot.
         Snapshot = "snapshot",
         /// A DB subnet group.
@@ -54,6 +56,17 @@ pub struct InstanceArn {
     /// Whose it is.
     pub account: AccountId,
     /// Its `DBInstanceIdentifier`, in small letters.
+    pub identifier: String,
+}
+
+/// A cluster's: `arn:aws:rds:us-east-1:111122223333:cluster:shop`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterArn {
+    /// Its Region.
+    pub region: Region,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Its `DBClusterIdentifier`, in small letters.
     pub identifier: String,
 }
 
@@ -127,6 +140,17 @@ impl From<&InstanceArn> for Arn {
     }
 }
 
+impl From<&ClusterArn> for Arn {
+    fn from(arn: &ClusterArn) -> Arn {
+        Arn {
+            region: arn.region,
+            account: arn.account,
+            kind: Kind::Cluster,
+            name: arn.identifier.clone(),
+        }
+    }
+}
+
 impl From<&SnapshotArn> for Arn {
     fn from(arn: &SnapshotArn) -> Arn {
         Arn {
@@ -155,6 +179,20 @@ impl TryFrom<Arn> for InstanceArn {
     fn try_from(arn: Arn) -> Result<InstanceArn, InvalidArn> {
         let is_one = arn.kind == Kind::Instance;
         let made = InstanceArn {
+            region: arn.region,
+            account: arn.account,
+            identifier: arn.name,
+        };
+        is_one.then_some(made).ok_or(InvalidArn)
+    }
+}
+
+impl TryFrom<Arn> for ClusterArn {
+    type Error = InvalidArn;
+
+    fn try_from(arn: Arn) -> Result<ClusterArn, InvalidArn> {
+        let is_one = arn.kind == Kind::Cluster;
+        let made = ClusterArn {
             region: arn.region,
             account: arn.account,
             identifier: arn.name,
@@ -230,7 +268,7 @@ macro_rules! as_text {
     )+};
 }
 
-as_text! { InstanceArn SnapshotArn GroupArn }
+as_text! { InstanceArn ClusterArn SnapshotArn GroupArn }
 
 #[cfg(test)]
 mod tests {
@@ -258,7 +296,7 @@ mod tests {
             "",
             "shop",
             "arn:aws:rds:us-east-1:111122223333:db:",
-            "arn:aws:rds:us-east-1:111122223333:cluster:shop",
+            "arn:aws:rds:us-east-1:111122223333:cluster-snapshot:shop",
             "arn:aws:rds:us-east-9:111122223333:db:shop",
             "arn:aws:rds:us-east-1:1:db:shop",
             "arn:aws:rds:us-east-1:111122223333:db:a/../b",

@@ -1,17 +1,17 @@
 //! Databases as they stand in the configuration: found, visited, and written back. It judges no
 //! change.
 
-use types::{AccountId, ConfigurationEdit, ConfigurationExpected, ConfigurationView};
+use types::{AccountId, ConfigurationEdit, ConfigurationExpected, ConfigurationView, Region};
 
-use crate::arn::{GroupArn, InstanceArn, Kind, SnapshotArn};
+use crate::arn::{ClusterArn, GroupArn, InstanceArn, Kind, SnapshotArn};
 use crate::codec::{CodecError, Stored, decode, encode};
 use crate::keys;
 use crate::model::{
-    Farewell, Instance, OptionGroup, ParameterGroup, ResourceId, Snapshot, SnapshotState,
-    SubnetGroup,
+    Cluster, ClusterId, Farewell, GlobalCluster, Instance, OptionGroup, ParameterGroup, ResourceId,
+    Snapshot, SnapshotState, SubnetGroup,
 };
 use crate::parameters;
-use crate::plan::{Wanted, WantedSnapshot};
+use crate::plan::{Duty, Wanted, WantedSnapshot};
 
 /// A row, and the revision that wrote it.
 pub type Row<T> = (u64, T);
@@ -162,17 +162,126 @@ pub fn farewells(view: &dyn ConfigurationView) -> Result<Vec<Row<Farewell>>, Cod
     rows(view, keys::FAREWELLS)
 }
 
-/// What is wanted of an instance; `None`: there is none of that resource id.
+/// The cluster of that resource id, and the revision that wrote it.
+///
+/// # Errors
+///
+/// It can't be read.
+pub fn cluster(
+    view: &dyn ConfigurationView,
+    id: &ClusterId,
+) -> Result<Option<Row<Cluster>>, CodecError> {
+    row(view, &keys::cluster(id))
+}
+
+/// The cluster of that name, and the revision that wrote it.
+///
+/// # Errors
+///
+/// It can't be read.
+pub fn cluster_named(
+    view: &dyn ConfigurationView,
+    arn: &ClusterArn,
+) -> Result<Option<Row<Cluster>>, CodecError> {
+    let Some((_, bytes)) = view.get(&keys::cluster_name(arn)) else {
+        return Ok(None);
+    };
+    let found = cluster(
+        view,
+        &ClusterId(String::from_utf8_lossy(&bytes).into_owned()),
+    )?;
+    Ok(found.filter(|(_, cluster)| cluster.arn == *arn))
+}
+
+/// Every cluster of this Region, whosever it is, in the order of their resource ids.
+///
+/// # Errors
+///
+/// One can't be read.
+pub fn clusters(view: &dyn ConfigurationView) -> Result<Vec<Row<Cluster>>, CodecError> {
+    rows(view, keys::CLUSTERS)
+}
+
+/// The global cluster of that name in the council's configuration.
+///
+/// # Errors
+///
+/// It can't be read.
+pub fn global_cluster(
+    global: &dyn ConfigurationView,
+    account: AccountId,
+    identifier: &str,
+) -> Result<Option<Row<GlobalCluster>>, CodecError> {
+    row(global, &keys::global_cluster(account, identifier))
+}
+
+/// Every global cluster in the council's configuration, whosever it is.
+///
+/// # Errors
+///
+/// One can't be read.
+pub fn global_clusters(
+    global: &dyn ConfigurationView,
+) -> Result<Vec<Row<GlobalCluster>>, CodecError> {
+    rows(global, keys::GLOBAL_CLUSTERS)
+}
+
+/// The global cluster that a cluster is a member of: by its resource id too, for one that had its
+/// name before is another.
+///
+/// # Errors
+///
+/// One can't be read.
+pub fn global_of(
+    global: &dyn ConfigurationView,
+    arn: &ClusterArn,
+    id: &ClusterId,
+) -> Result<Option<Row<GlobalCluster>>, CodecError> {
+    let mut all: Vec<Row<GlobalCluster>> = rows(global, keys::GLOBAL_CLUSTERS)?;
+    all.retain(|(_, row)| {
+        row.member(arn)
+            .is_some_and(|member| member.resource_id == *id)
+    });
+    Ok(all.pop())
+}
+
+/// Has a Region to have its lease renewed all the time? It has a member of a global cluster: the
+/// writer needs the lease, and the others must know that what they see is no old configuration.
+///
+/// # Errors
+///
+/// A global cluster can't be read.
+pub fn needs_lease(global: &dyn ConfigurationView, region: Region) -> Result<bool, CodecError> {
+    let all = global_clusters(global)?;
+    let mut members = all.iter().flat_map(|(_, row)| row.members.values());
+    Ok(members.any(|member| member.arn.region == region))
+}
+
+/// What is wanted of an instance, by its Region's own configuration and the council's; `None`:
+/// there is none of that resource id.
 ///
 /// # Errors
 ///
 /// Something that belongs to it can't be read: nothing is done with it.
-pub fn wanted(view: &dyn ConfigurationView, id: &ResourceId) -> Result<Option<Wanted>, CodecError> {
+pub fn wanted(
+    view: &dyn ConfigurationView,
+    global: &dyn ConfigurationView,
+    id: &ResourceId,
+) -> Result<Option<Wanted>, CodecError> {
     let Some((_, instance)) = instance(view, id)? else {
         return Ok(None);
     };
     let group = parameter_group_of(view, &instance)?;
-    let parameters = parameters::of_instance(&instance, group.as_ref());
+    let mut parameters = parameters::of_instance(&instance, group.as_ref());
+    let own_parameters = parameters.values.clone();
+    let found = membership(view, global, &instance)?;
+    let row = found.global.as_ref();
+    let members = row.into_iter().flat_map(|row| row.members.values());
+    for head in members.filter_map(|member| member.head.as_ref()) {
+        // Whoever writes by then, nobody has less than it.
+        parameters::raise(&mut parameters.values, &head.floors);
+    }
+    let duty = Duty::of(&instance, found.joined, (global.revision(), row));
     let mut snapshots = snapshots_of(view, instance.arn.account)?;
     let is_wanted = |snapshot: &Snapshot| {
         snapshot.resource_id == *id && snapshot.state == SnapshotState::Creating
@@ -183,11 +292,42 @@ pub fn wanted(view: &dyn ConfigurationView, id: &ResourceId) -> Result<Option<Wa
     Ok(Some(Wanted {
         instance,
         parameters: parameters.values,
+        own_parameters,
         at_restart: parameters.at_restart,
         snapshots: snapshots
             .map(|(_, snapshot)| WantedSnapshot { id: snapshot.id })
             .collect(),
+        duty,
     }))
+}
+
+/// What is known of an instance's membership in a global cluster.
+pub(crate) struct Membership {
+    /// The revision of the council's configuration that made its cluster a member.
+    pub(crate) joined: Option<u64>,
+    /// The global cluster that has its cluster as a member now.
+    pub(crate) global: Option<GlobalCluster>,
+}
+
+/// The membership of an instance's cluster.
+pub(crate) fn membership(
+    view: &dyn ConfigurationView,
+    global: &dyn ConfigurationView,
+    instance: &Instance,
+) -> Result<Membership, CodecError> {
+    let Some(headship) = &instance.headship else {
+        return Ok(Membership {
+            joined: None,
+            global: None,
+        });
+    };
+    let row = cluster(view, &headship.cluster)?;
+    let joined = row.and_then(|(_, cluster)| cluster.joined);
+    let found = global_of(global, &headship.cluster_arn, &headship.cluster)?;
+    Ok(Membership {
+        joined: joined.map(|joined| joined.revision),
+        global: found.map(|(_, row)| row),
+    })
 }
 
 /// The parameter group of an instance; `None`: the default one.
@@ -264,6 +404,39 @@ pub(crate) fn create_instance(instance: &Instance) -> Vec<ConfigurationEdit> {
 /// The edit that replaces an instance which that revision wrote.
 pub(crate) fn replace_instance(revision: u64, instance: &Instance) -> ConfigurationEdit {
     replace(keys::instance(&instance.resource_id), revision, instance)
+}
+
+/// The edits that make a cluster, and take its name and its addresses.
+pub(crate) fn create_cluster(cluster: &Cluster) -> Vec<ConfigurationEdit> {
+    let owner = || Some(cluster.resource_id.0.clone().into());
+    let absent = ConfigurationExpected::Absent;
+    vec![
+        create(keys::cluster(&cluster.resource_id), cluster),
+        edit(keys::cluster_name(&cluster.arn), absent, owner()),
+        edit(keys::address(cluster.writer_address), absent, owner()),
+        edit(keys::address(cluster.reader_address), absent, owner()),
+    ]
+}
+
+/// The edit that replaces a cluster which that revision wrote.
+pub(crate) fn replace_cluster(revision: u64, cluster: &Cluster) -> ConfigurationEdit {
+    replace(keys::cluster(&cluster.resource_id), revision, cluster)
+}
+
+/// The edits that remove a cluster which that revision wrote, and all that it took.
+pub(crate) fn remove_cluster((revision, cluster): &Row<Cluster>) -> Vec<ConfigurationEdit> {
+    let any = ConfigurationExpected::Any;
+    vec![
+        remove(keys::cluster(&cluster.resource_id), *revision),
+        edit(keys::cluster_name(&cluster.arn), any, None),
+        edit(keys::address(cluster.writer_address), any, None),
+        edit(keys::address(cluster.reader_address), any, None),
+    ]
+}
+
+/// The key of a global cluster's row.
+pub(crate) fn global_key(row: &GlobalCluster) -> String {
+    keys::global_cluster(row.account, &row.identifier)
 }
 
 /// The edits that remove an instance which that revision wrote, and all that it took.

@@ -5,19 +5,33 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Event, Farewell, Instance, OptionGroup, ParameterGroup, Snapshot, SubnetGroup};
-
-/// The version that this code writes, and the newest that it reads.
-pub const FORMAT: u32 = 1;
+use crate::model::{
+    Cluster, Event, Farewell, GlobalCluster, Instance, OptionGroup, ParameterGroup, Snapshot,
+    SubnetGroup,
+};
 
 /// What is kept in a row.
 pub trait Stored: Serialize + DeserializeOwned {
     /// What errors call it.
     const NOUN: &'static str;
+
+    /// The version that this code writes, and the newest that it reads.
+    const FORMAT: u32 = 1;
 }
 
 impl Stored for Instance {
     const NOUN: &'static str = "DB instance";
+
+    /// Since 2 it may be a cluster's head, of which an older program would make a server of its own.
+    const FORMAT: u32 = 2;
+}
+
+impl Stored for Cluster {
+    const NOUN: &'static str = "DB cluster";
+}
+
+impl Stored for GlobalCluster {
+    const NOUN: &'static str = "global cluster";
 }
 
 impl Stored for Snapshot {
@@ -49,10 +63,10 @@ impl Stored for Farewell {
 pub enum CodecError {
     /// A newer program wrote it.
     #[error(
-        "a {0} is stored in format {1}, and this program reads up to format {FORMAT}: \
+        "a {0} is stored in format {1}, and this program reads up to format {2}: \
          it is too old for this deployment"
     )]
-    Newer(&'static str, u32),
+    Newer(&'static str, u32, u32),
     /// It isn't what any program wrote.
     #[error("a {0} can't be read: {1}")]
     Malformed(&'static str, String),
@@ -81,7 +95,7 @@ struct Read<T> {
 /// The bytes of a row.
 pub fn encode<T: Stored>(row: &T) -> Bytes {
     let written = Written {
-        format: FORMAT,
+        format: T::FORMAT,
         row,
     };
     let bytes = serde_json::to_vec(&written);
@@ -98,8 +112,8 @@ pub fn encode<T: Stored>(row: &T) -> Bytes {
 pub fn decode<T: Stored>(bytes: &[u8]) -> Result<T, CodecError> {
     let malformed = |error: serde_json::Error| CodecError::Malformed(T::NOUN, error.to_string());
     let version: Version = serde_json::from_slice(bytes).map_err(malformed)?;
-    if version.format > FORMAT {
-        return Err(CodecError::Newer(T::NOUN, version.format));
+    if version.format > T::FORMAT {
+        return Err(CodecError::Newer(T::NOUN, version.format, T::FORMAT));
     }
     if version.format == 0 {
         let text = "it has format 0".to_owned();

@@ -21,6 +21,14 @@ words! {
         ValidationError = "ValidationError",
         /// There is no such certificate.
         CertificateNotFound = "CertificateNotFound",
+        /// There is a cluster of that name.
+        DbClusterAlreadyExists = "DBClusterAlreadyExistsFault",
+        /// There is no such cluster.
+        DbClusterNotFound = "DBClusterNotFoundFault",
+        /// There is no such parameter group of clusters.
+        DbClusterParameterGroupNotFound = "DBClusterParameterGroupNotFound",
+        /// There would be too many clusters.
+        DbClusterQuotaExceeded = "DBClusterQuotaExceededFault",
         /// There is an instance of that name.
         DbInstanceAlreadyExists = "DBInstanceAlreadyExists",
         /// There is no such instance.
@@ -45,10 +53,20 @@ words! {
         DbSubnetGroupNotFound = "DBSubnetGroupNotFoundFault",
         /// There would be too many subnet groups.
         DbSubnetGroupQuotaExceeded = "DBSubnetGroupQuotaExceeded",
+        /// There is a global cluster of that name.
+        GlobalClusterAlreadyExists = "GlobalClusterAlreadyExistsFault",
+        /// There is no such global cluster.
+        GlobalClusterNotFound = "GlobalClusterNotFoundFault",
+        /// There would be too many global clusters, or members of one.
+        GlobalClusterQuotaExceeded = "GlobalClusterQuotaExceededFault",
         /// There is no room for the instance here.
         InsufficientDbInstanceCapacity = "InsufficientDBInstanceCapacity",
         /// There would be too many instances.
         InstanceQuotaExceeded = "InstanceQuotaExceeded",
+        /// The cluster isn't in a state for it.
+        InvalidDbClusterState = "InvalidDBClusterStateFault",
+        /// The global cluster isn't in a state for it.
+        InvalidGlobalClusterState = "InvalidGlobalClusterStateFault",
         /// The instance isn't in a state for it.
         InvalidDbInstanceState = "InvalidDBInstanceState",
         /// The parameter group is in use, or nobody may change it.
@@ -87,7 +105,10 @@ impl Refusal {
     pub(crate) fn status(self) -> u16 {
         match self {
             Refusal::CertificateNotFound
+            | Refusal::DbClusterNotFound
+            | Refusal::DbClusterParameterGroupNotFound
             | Refusal::DbInstanceNotFound
+            | Refusal::GlobalClusterNotFound
             | Refusal::DbParameterGroupNotFound
             | Refusal::DbSecurityGroupNotFound
             | Refusal::DbSnapshotNotFound
@@ -126,9 +147,11 @@ pub(crate) enum DatabasesError {
 fn configuration(error: &ConfigurationError) -> &'static str {
     match error {
         ConfigurationError::Conflict => "Another change came first. Try again.",
-        ConfigurationError::NoMajority
-        | ConfigurationError::TimedOut
-        | ConfigurationError::Busy => "Rate exceeded",
+        ConfigurationError::NoMajority => {
+            "Rate exceeded: this Region hears no majority of the sites, without which nothing that \
+             is global can be changed."
+        }
+        ConfigurationError::TimedOut | ConfigurationError::Busy => "Rate exceeded",
         ConfigurationError::Full => {
             "This Region's configuration is full: it holds as much as it may. Delete what isn't \
              used any more."

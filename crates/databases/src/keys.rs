@@ -3,10 +3,10 @@
 
 use std::net::Ipv4Addr;
 
-use types::AccountId;
+use types::{AccountId, Region};
 
-use crate::arn::{GroupArn, InstanceArn, Kind, SnapshotArn};
-use crate::model::ResourceId;
+use crate::arn::{ClusterArn, GroupArn, InstanceArn, Kind, SnapshotArn};
+use crate::model::{ClusterId, ResourceId};
 
 /// Everything of this service stands under this prefix.
 pub const ALL: &str = "databases/";
@@ -26,6 +26,16 @@ pub const EVENTS: &str = "databases/event/";
 /// Every source that is still to be told of a replica that is gone stands under this prefix.
 pub const FAREWELLS: &str = "databases/farewell/";
 
+/// Every cluster stands under this prefix, by its resource id.
+pub const CLUSTERS: &str = "databases/cluster/";
+
+/// Every global cluster stands under this prefix, by account and name: in the council's
+/// configuration, not in a Region's.
+pub const GLOBAL_CLUSTERS: &str = "databases/global-cluster/";
+
+/// Every Region's lease stands under this prefix: in the council's configuration.
+pub const LEASES: &str = "databases/lease/";
+
 /// What every change of this Region's databases writes: two changes at once, each judged without
 /// the other, can't both be made. Its value counts them.
 pub const CHANGES: &str = "databases/changes";
@@ -43,6 +53,26 @@ pub fn instance_name(arn: &InstanceArn) -> String {
 /// The names of an account's instances stand under this prefix.
 pub fn instance_names(account: AccountId) -> String {
     format!("databases/instance-name/{account}/")
+}
+
+/// The key of a cluster.
+pub fn cluster(id: &ClusterId) -> String {
+    format!("{CLUSTERS}{id}")
+}
+
+/// The key of a cluster's name; its value is the resource id.
+pub fn cluster_name(arn: &ClusterArn) -> String {
+    format!("databases/cluster-name/{}/{}", arn.account, arn.identifier)
+}
+
+/// The key of a global cluster.
+pub fn global_cluster(account: AccountId, identifier: &str) -> String {
+    format!("{GLOBAL_CLUSTERS}{account}/{identifier}")
+}
+
+/// The key of a Region's lease.
+pub fn lease(region: Region) -> String {
+    format!("{LEASES}{region}")
 }
 
 /// The key of a snapshot.
@@ -66,7 +96,7 @@ pub fn groups(kind: Kind, account: AccountId) -> String {
         Kind::SubnetGroup => "subnet-group",
         Kind::ParameterGroup => "parameter-group",
         Kind::OptionGroup => "option-group",
-        Kind::Instance | Kind::Snapshot => "no-group",
+        Kind::Instance | Kind::Snapshot | Kind::Cluster => "no-group",
     };
     format!("databases/{kind}/{account}/")
 }

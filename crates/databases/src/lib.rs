@@ -11,9 +11,11 @@ mod codec;
 mod engine;
 mod error;
 mod events;
+mod headway;
 mod ids;
 mod input;
 pub mod keys;
+pub mod lease;
 mod limits;
 pub mod model;
 mod operation_table;
@@ -33,7 +35,7 @@ mod view;
 mod window;
 mod words;
 
-pub use arn::{Arn, GroupArn, InstanceArn, InvalidArn, Kind, SnapshotArn};
+pub use arn::{Arn, ClusterArn, GroupArn, InstanceArn, InvalidArn, Kind, SnapshotArn};
 pub use codec::{CodecError, decode, encode};
 pub use engine::{Engine, InvalidVersion};
 pub use pool::{EndpointPool, InvalidPool};
@@ -42,5 +44,5 @@ pub use service::{Service, ServiceConfig};
 pub use source::{
     AttachRefusal, AttachRequest, SourceAnswer, SourceError, SourceFacts, SourceView,
 };
-pub use status::{Serving, Status, serving, status};
+pub use status::{ClusterServing, Fence, Serving, Status, serving, serving_cluster, status};
 pub use view::{ServerView, Standing, Surroundings};

@@ -169,7 +169,14 @@ pub fn of_instance(instance: &Instance, group: Option<&ParameterGroup>) -> Insta
             at_restart.insert(name.clone());
         }
     }
-    let floors = instance.source.iter().flat_map(|source| &source.floors);
+    if let Some(source) = &instance.source {
+        raise(&mut values, &source.floors);
+    }
+    InstanceParameters { values, at_restart }
+}
+
+/// Raises those that are less than a standby's may be.
+pub(crate) fn raise(values: &mut Parameters, floors: &BTreeMap<String, u64>) {
     for (name, least) in floors {
         let is_less = values
             .get(name)
@@ -179,7 +186,6 @@ pub fn of_instance(instance: &Instance, group: Option<&ParameterGroup>) -> Insta
             values.insert(name.clone(), least.to_string());
         }
     }
-    InstanceParameters { values, at_restart }
 }
 
 /// The least values that a standby of a server with those settings may have.

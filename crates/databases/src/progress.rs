@@ -7,6 +7,7 @@ use crate::arn::{InstanceArn, SnapshotArn};
 use crate::catalogue::{self, Row};
 use crate::error::DatabasesError;
 use crate::events::{self, Category, Telling};
+use crate::headway;
 use crate::keys;
 use crate::model::{
     Cause, Farewell, Instance, Origin, Promotion, ResourceId, Snapshot, SnapshotId, SnapshotState,
@@ -35,6 +36,18 @@ impl Service {
     /// [`ProgressError`]: nothing was written.
     pub async fn record(&self, id: &ResourceId, record: &Record) -> Result<(), ProgressError> {
         let now = self.now();
+        match record {
+            Record::Head(_)
+            | Record::Drained { .. }
+            | Record::Fenced { .. }
+            | Record::Promoting { .. }
+            | Record::Leads { .. }
+            | Record::Checkpointed { .. }
+            | Record::Cancelled { .. } => return self.record_globally(id, record).await,
+            // The others know it no more before its own Region forgets it.
+            Record::Removed => self.forget_head(id).await?,
+            _ => {}
+        }
         let made = self.change(|view: &dyn ConfigurationView| {
             let Some(row) = catalogue::instance(view, id)? else {
                 return Ok((Vec::new(), Vec::new()));
@@ -157,6 +170,18 @@ fn written(
         Record::SnapshotFailed { id, reason } => {
             others.extend(snapshot_failed(view, &mut instance, id, reason, &mut told)?);
         }
+        Record::Aligned { .. } | Record::Leading(_) | Record::Diverged => {
+            if let Some(headship) = &mut instance.headship {
+                headway::reached(headship, record);
+            }
+        }
+        Record::Head(_)
+        | Record::Drained { .. }
+        | Record::Fenced { .. }
+        | Record::Promoting { .. }
+        | Record::Leads { .. }
+        | Record::Checkpointed { .. }
+        | Record::Cancelled { .. } => {}
         Record::PendingApplied => told.extend(apply_pending(&mut instance)),
         Record::Removed => return removed(view, row, now),
         Record::Failed { reason } => {
@@ -272,6 +297,13 @@ fn removed(view: &dyn ConfigurationView, row: &Row<Instance>, now: Timestamp) ->
         return Ok((Vec::new(), ()));
     }
     let mut edits = catalogue::remove_instance(row);
+    if let Some(headship) = &instance.headship
+        && let Some((revision, mut cluster)) = catalogue::cluster(view, &headship.cluster)?
+        && cluster.head.as_ref() == Some(&instance.resource_id)
+    {
+        cluster.head = None;
+        edits.push(catalogue::replace_cluster(revision, &cluster));
+    }
     if let Some(source) = &instance.source {
         edits.extend(part(view, instance, source, now)?);
     }

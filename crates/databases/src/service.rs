@@ -35,6 +35,8 @@ pub struct ServiceConfig {
     pub environment: Arc<dyn Environment>,
     /// The Region's own configuration.
     pub configuration: Arc<dyn Configuration>,
+    /// The council's configuration, in which global clusters stand.
+    pub global: Arc<dyn Configuration>,
     /// The Region.
     pub region: Region,
     /// The installed PostgreSQL; or why there is none, as whoever makes an instance is told.
@@ -109,6 +111,22 @@ impl Service {
     /// The configuration as of now.
     pub(crate) fn view(&self) -> Arc<dyn ConfigurationView> {
         self.config.configuration.view()
+    }
+
+    /// The council's configuration as of now.
+    pub(crate) fn global_view(&self) -> Arc<dyn ConfigurationView> {
+        self.config.global.view()
+    }
+
+    /// Has the edits of the council's configuration made that `attempt` asks for; on a fresh view
+    /// when others' changes came first. Returns what it said, and the revision that made them, if
+    /// there were any.
+    pub(crate) async fn change_global<T>(
+        &self,
+        attempt: impl FnMut(&dyn ConfigurationView) -> Attempt<T>,
+    ) -> Result<(T, Option<u64>), DatabasesError> {
+        let made = types::propose(&*self.config.global, DatabasesError::from, attempt);
+        made.await
     }
 
     /// The wall clock, now.

@@ -9,7 +9,7 @@ use crate::model::{
     Instance, OptionGroup, ParameterGroup, Power, Snapshot, SnapshotState, SubnetGroup,
 };
 use crate::parameters::InstanceParameters;
-use crate::plan::Wanted;
+use crate::plan::{Duty, Wanted};
 use crate::status::{self, Status};
 use crate::tags;
 use crate::view::Standing;
@@ -147,7 +147,9 @@ fn apply_status(shown: &Shown<'_>) -> &'static str {
         instance: shown.instance.clone(),
         parameters: shown.parameters.values.clone(),
         at_restart: shown.parameters.at_restart.clone(),
+        own_parameters: shown.parameters.values.clone(),
         snapshots: Vec::new(),
+        duty: Duty::Alone,
     };
     let differs = server.settings.parameters != wanted.parameters;
     match (wanted.reloaded(server).is_some(), differs) {

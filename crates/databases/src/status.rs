@@ -1,8 +1,13 @@
 //! What an instance's status is called, and whether its endpoint leads to its server: from its row
 //! and from how it stands. Nothing is kept of it, so it can't be out of date.
 
-use crate::model::{Cause, Instance, Power, Snapshot, SnapshotState};
-use crate::plan::{FailureKind, Role, ServerSeen, StepFailure, StepKind};
+use types::{ConfigurationView, Monotonic};
+
+use crate::catalogue;
+use crate::codec::CodecError;
+use crate::lease::Lease;
+use crate::model::{Cause, Cluster, Instance, Power, Snapshot, SnapshotState};
+use crate::plan::{Duty, FailureKind, Role, ServerSeen, StepFailure, StepKind};
 use crate::view::Standing;
 use crate::words::words;
 
@@ -51,6 +56,9 @@ pub enum Serving {
         message: &'static str,
     },
 }
+
+/// PostgreSQL's `read_only_sql_transaction`.
+const READ_ONLY: [u8; 5] = *b"25006";
 
 /// PostgreSQL's `cannot_connect_now`.
 const CANNOT_CONNECT_NOW: [u8; 5] = *b"57P03";
@@ -127,6 +135,103 @@ fn obstacle(standing: &Standing) -> Option<Status> {
 /// Does the server run that is wanted now, and answer?
 fn is_current(instance: &Instance, server: &ServerSeen) -> bool {
     server.generation == instance.generation && server.role.is_some()
+}
+
+/// What the endpoints of a cluster's head are judged by.
+#[derive(Clone, Copy)]
+pub struct Fence<'a> {
+    /// The council's configuration as of now.
+    pub view: &'a dyn ConfigurationView,
+    /// The Region's lease.
+    pub lease: &'a Lease,
+    /// Now.
+    pub now: Monotonic,
+}
+
+/// Where connections to the endpoints of a cluster go: its own two, and its head's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClusterServing {
+    /// To its writer endpoint.
+    pub writer: Serving,
+    /// To its reader endpoint, and to its head's own.
+    pub reader: Serving,
+}
+
+/// Where connections to a cluster's endpoints go. `head` is its instance, and how that stands; of
+/// an instance that is a cluster's head this holds in the place of [`serving`].
+///
+/// As long as it says that its writer endpoint is open, the lease is held; whoever opens it closes
+/// it, and ends its sessions, when the lease runs out ([`Lease::until`]) and whenever the council's
+/// configuration or what is seen of the server changes.
+///
+/// # Errors
+///
+/// A global cluster can't be read: then nothing is served.
+pub fn serving_cluster(
+    cluster: &Cluster,
+    head: Option<(&Instance, Option<&Standing>)>,
+    fence: Fence<'_>,
+) -> Result<ClusterServing, CodecError> {
+    let away = |message| Serving::Away {
+        sqlstate: CANNOT_CONNECT_NOW,
+        message,
+    };
+    let both = |serving: Serving| ClusterServing {
+        writer: serving.clone(),
+        reader: serving,
+    };
+    let Some((instance, standing)) = head else {
+        return Ok(both(away("the cluster has no instance")));
+    };
+    let found = catalogue::global_of(fence.view, &cluster.arn, &cluster.resource_id)?;
+    let global = found.as_ref().map(|(_, row)| row);
+    let joined = cluster.joined.as_ref().map(|joined| joined.revision);
+    let duty = Duty::of(instance, joined, (fence.view.revision(), global));
+    let role = match (&duty, standing.and_then(|it| it.observed.server.as_ref())) {
+        (Duty::Await, _) => None,
+        (_, server) => server.and_then(|server| server.role),
+    };
+    let serves = serving_as(instance, standing, role);
+    if serves != Serving::Open {
+        return Ok(both(serves));
+    }
+    let follows = Serving::Away {
+        sqlstate: READ_ONLY,
+        message: "this cluster is read-only: its global cluster's writer is in another Region",
+    };
+    let is_held = fence.lease.is_held(fence.now, fence.view.revision());
+    Ok(match (&duty, role) {
+        (Duty::Alone | Duty::Left, Some(Role::Primary)) => both(Serving::Open),
+        (Duty::Lead { epoch, .. }, Some(Role::Primary)) => {
+            let leads = instance.headship.as_ref().and_then(|it| it.leads);
+            let is_its = leads.is_some_and(|leads| leads.epoch == *epoch);
+            both(match is_held && is_its {
+                true => Serving::Open,
+                false => away("the lease of this Region's writer is not held"),
+            })
+        }
+        // The sessions of a standby that is promoted go on as a primary's.
+        (duty, Some(Role::Standby)) if duty.following().is_some() => ClusterServing {
+            writer: follows,
+            reader: Serving::Open,
+        },
+        _ => both(away("the cluster's role is changing")),
+    })
+}
+
+/// Where a connection goes that may go to a server of any role.
+fn serving_as(instance: &Instance, standing: Option<&Standing>, role: Option<Role>) -> Serving {
+    let mut alone = instance.clone();
+    // Which role it is to have is judged by its cluster.
+    alone.source = None;
+    let mut standing = standing.cloned();
+    let server = standing
+        .as_mut()
+        .and_then(|standing| standing.observed.server.as_mut());
+    if let Some(server) = server {
+        server.role = role.map(|_| Role::Primary);
+    }
+    serving(&alone, standing.as_ref())
 }
 
 /// Where a connection to its endpoint goes.

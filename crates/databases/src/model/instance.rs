@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 use types::{AvailabilityZone, Timestamp};
 
-use super::{ResourceId, SnapshotId, Tags, Verifier};
+use super::{Headship, ResourceId, SnapshotId, Tags, Verifier};
 use crate::arn::InstanceArn;
 use crate::words::words;
 
@@ -226,6 +226,9 @@ pub struct Instance {
     pub deletion: Option<Deletion>,
     /// Why it can't be, and only be deleted.
     pub failure: Option<String>,
+    /// The cluster whose head it is; rows of format 1 have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headship: Option<Headship>,
 }
 
 impl Instance {

@@ -2,9 +2,12 @@
 //! row of its Region's own configuration; what servers really do is observed, never written here
 //! but for what nobody could observe again.
 
+mod cluster;
 mod event;
+mod global;
 mod groups;
 mod instance;
+mod lsn;
 mod snapshot;
 
 use std::collections::BTreeMap;
@@ -12,12 +15,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use cluster::{Cluster, Headship, Joined, Leading};
 pub use event::{Event, SourceType};
+pub(crate) use global::MAX_FORKS;
+pub use global::{Fork, GlobalCluster, Head, Member, Move, MoveKind, Phase};
 pub use groups::{Applied, OptionGroup, ParameterGroup, SubnetGroup};
 pub use instance::{
     Cause, Deletion, Farewell, Instance, Master, Origin, Pending, Power, Promotion, Replica,
     Source, StorageType,
 };
+pub use lsn::{ForkPoint, InvalidLsn, Lsn};
 pub use snapshot::{Snapshot, SnapshotState};
 
 /// Tags: keys and values.
@@ -50,6 +57,12 @@ ids! {
     /// What tells a snapshot from one that had its name before: `snapshot-` and 16 hexadecimal
     /// digits. The name of the folder that holds it.
     SnapshotId;
+    /// A cluster's `DbClusterResourceId`: `cluster-` and 26 letters or digits of A to Z and 2 to 7.
+    /// It never changes and is never used again.
+    ClusterId;
+    /// A global cluster's `GlobalClusterResourceId`: `cluster-` and 16 hexadecimal digits. It never
+    /// changes and is never used again.
+    GlobalClusterId;
 }
 
 /// A password's SCRAM-SHA-256 verifier, as PostgreSQL keeps it. Whoever has it can't log in with

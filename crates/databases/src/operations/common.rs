@@ -290,6 +290,7 @@ pub(super) fn new_instance(
         pending: Pending::default(),
         deletion: None,
         failure: None,
+        headship: None,
     })
 }
 
@@ -390,6 +391,12 @@ pub(super) fn named(
         },
     };
     found.ok_or_else(|| no_instance(name))
+}
+
+/// What is said if there is no such cluster.
+pub(super) fn no_cluster(name: &str) -> DatabasesError {
+    let text = format!("DBCluster {} not found.", shown(name));
+    DatabasesError::refused(Refusal::DbClusterNotFound, text)
 }
 
 /// What is said if there is no such instance.

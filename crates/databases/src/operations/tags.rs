@@ -33,6 +33,7 @@ fn missing(arn: &Arn) -> DatabasesError {
     let name = &arn.name;
     match arn.kind {
         Kind::Instance => common::no_instance(name),
+        Kind::Cluster => common::no_cluster(name),
         Kind::SubnetGroup => place::no_subnet_group(name),
         Kind::ParameterGroup => common::no_parameter_group(name),
         Kind::OptionGroup => common::no_option_group(name),
@@ -57,6 +58,13 @@ fn amended(
             let (revision, mut row) = found.ok_or_else(none)?;
             amend(&mut row.tags)?;
             Ok((vec![catalogue::replace_instance(revision, &row)], row.tags))
+        }
+        Kind::Cluster => {
+            let name = arn.clone().try_into().map_err(|_| none())?;
+            let found = catalogue::cluster_named(view, &name)?;
+            let (revision, mut row) = found.ok_or_else(none)?;
+            amend(&mut row.tags)?;
+            Ok((vec![catalogue::replace_cluster(revision, &row)], row.tags))
         }
         Kind::Snapshot => {
             let name = arn.clone().try_into().map_err(|_| none())?;
@@ -142,7 +150,7 @@ pub(crate) async fn list_tags(
         Kind::SubnetGroup => arn.name == place::DEFAULT_SUBNET_GROUP,
         Kind::ParameterGroup => arn.name.starts_with("default."),
         Kind::OptionGroup => arn.name.starts_with("default:"),
-        Kind::Instance | Kind::Snapshot => false,
+        Kind::Instance | Kind::Cluster | Kind::Snapshot => false,
     };
     let held = match is_default {
         true => Tags::new(),

@@ -7,10 +7,16 @@
 //! whole; nothing is removed but a making that was cut off, and what is to be deleted; nothing is
 //! deleted before its last snapshot is whole.
 
+mod duty;
+mod head;
 mod next;
 mod observed;
 mod step;
 
+pub use duty::{Duty, Following, TakeOver};
 pub use next::{Next, Wanted, WantedSnapshot, next_step};
-pub use observed::{FailureKind, Home, Observed, Role, ServerSeen, SnapshotSeen, StepFailure};
+pub use observed::{
+    FailureKind, HeadSeen, Home, LogSeen, Observed, Role, ServerSeen, SnapshotSeen, StepFailure,
+    Stopped,
+};
 pub use step::{Record, Removal, Settings, Step, StepKind, Upstream};

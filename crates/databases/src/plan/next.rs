@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use types::{Monotonic, Now, Span};
 
+use super::duty::Duty;
+use super::head;
 use super::observed::{FailureKind, Home, Observed, Role, ServerSeen, SnapshotSeen, StepFailure};
 use super::step::{Record, Removal, Settings, Step, Upstream};
 use crate::model::{Instance, Origin, Parameters, Power, SnapshotId};
@@ -16,10 +18,10 @@ const FIRST_WAIT: Span = Span::milliseconds(250);
 const LONGEST_WAIT: Span = Span::seconds(30);
 
 /// How long it is until a server that doesn't answer is looked at again.
-const LOOK_AGAIN: Span = Span::milliseconds(250);
+pub(super) const LOOK_AGAIN: Span = Span::milliseconds(250);
 
 /// How long it is until a home that can't be read is looked at again.
-const UNREADABLE_WAIT: Span = Span::seconds(5);
+pub(super) const UNREADABLE_WAIT: Span = Span::seconds(5);
 
 /// How often the making or restoring of a home, or a snapshot, is tried before it counts as failed.
 const MOST_ATTEMPTS: u32 = 3;
@@ -38,10 +40,14 @@ pub struct Wanted {
     pub instance: Instance,
     /// The settings that its server is to have.
     pub parameters: Parameters,
+    /// Those that it would have if no other head's floors were heeded.
+    pub own_parameters: Parameters,
     /// The names of those that it takes when it starts, not before.
     pub at_restart: BTreeSet<String>,
     /// The snapshots of it that are to be taken, in the order in which they were asked for.
     pub snapshots: Vec<WantedSnapshot>,
+    /// What it is to be as a cluster's head.
+    pub duty: Duty,
 }
 
 impl Wanted {
@@ -121,7 +127,9 @@ fn given_up(wanted: &Wanted, failure: &StepFailure) -> Option<Record> {
         FailureKind::Damaged | FailureKind::Other => failure.attempts >= MOST_ATTEMPTS,
         FailureKind::Source | FailureKind::DiskFull | FailureKind::Settings => false,
     };
-    if !is_hopeless {
+    // A head is copied until it succeeds: its source is whoever writes by then.
+    let follows = wanted.duty.following().is_some();
+    if !is_hopeless || (follows && !matches!(failure.step, Step::TakeSnapshot(_))) {
         return None;
     }
     let reason = failure.reason.clone();
@@ -161,6 +169,9 @@ fn delete(wanted: &Wanted, observed: &Observed) -> Next {
 /// Of an instance that is to be.
 fn keep(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
     let instance = &wanted.instance;
+    if let Some(next) = head::next(wanted, observed, now) {
+        return next;
+    }
     if instance.failure.is_some() {
         // A server of it that still runs is left to whoever reads from it.
         return Next::Settled;
@@ -186,6 +197,7 @@ fn home(wanted: &Wanted, observed: &Observed, now: Now) -> Option<Next> {
     let instance = &wanted.instance;
     // Only of a home that never held anything of its own is a new one made.
     let is_replaceable = !instance.was_available() || instance.follows().is_some();
+    let is_replaceable = is_replaceable && !matches!(wanted.duty, Duty::Left);
     let step = match observed.home {
         Home::Whole => return None,
         // What was whole may be again, and a server on it has all that it needs.
@@ -248,7 +260,7 @@ fn settle(instance: &Instance) -> Option<Step> {
     is_new.then_some(Step::Record(Record::Settled { generation }))
 }
 
-fn start(wanted: &Wanted) -> Step {
+pub(super) fn start(wanted: &Wanted) -> Step {
     Step::Start {
         generation: wanted.instance.generation,
         settings: settings(wanted),
@@ -257,6 +269,9 @@ fn start(wanted: &Wanted) -> Step {
 
 /// What its server is to be started with.
 fn settings(wanted: &Wanted) -> Settings {
+    if let Some(settings) = head::settings(wanted) {
+        return settings;
+    }
     Settings {
         parameters: wanted.parameters.clone(),
         upstream: upstream(&wanted.instance),
@@ -288,13 +303,16 @@ fn run(wanted: &Wanted, observed: &Observed, server: &ServerSeen, now: Now) -> N
     if role == Role::Standby && server.is_paused {
         return Next::Step(Step::Stop);
     }
-    if let Some(step) = role_step(instance, role) {
+    if let Some(step) = role_step(wanted, role) {
         return Next::Step(step);
     }
     let is_primary = role == Role::Primary;
+    let [checkpoint, told] = head::leading(wanted, server);
     let steps = [
         wanted.reloaded(server).map(Step::Reload),
-        slots(instance, server).filter(|_| is_primary),
+        slots(wanted, server).filter(|_| is_primary),
+        checkpoint.filter(|_| is_primary),
+        told,
         master(instance, server).filter(|_| is_primary),
         snapshots(wanted, observed),
         settle(instance),
@@ -320,7 +338,11 @@ fn run(wanted: &Wanted, observed: &Observed, server: &ServerSeen, now: Now) -> N
 }
 
 /// What is to be done so that its role is the one that it is to have.
-fn role_step(instance: &Instance, role: Role) -> Option<Step> {
+fn role_step(wanted: &Wanted, role: Role) -> Option<Step> {
+    let instance = &wanted.instance;
+    if wanted.duty.following().is_some() && role == Role::Standby {
+        return None;
+    }
     let failed = |reason: &str| {
         let reason = reason.to_owned();
         Some(Step::Record(Record::Failed { reason }))
@@ -336,9 +358,12 @@ fn role_step(instance: &Instance, role: Role) -> Option<Step> {
 }
 
 /// The slots that a primary is to keep, if it doesn't.
-fn slots(instance: &Instance, server: &ServerSeen) -> Option<Step> {
-    let replicas = instance.replicas.values();
-    let slots: BTreeSet<String> = replicas.map(|replica| replica.slot.clone()).collect();
+fn slots(wanted: &Wanted, server: &ServerSeen) -> Option<Step> {
+    let replicas = wanted.instance.replicas.values();
+    let mut slots: BTreeSet<String> = replicas.map(|replica| replica.slot.clone()).collect();
+    if let Duty::Lead { slots: heads, .. } = &wanted.duty {
+        slots.extend(heads.iter().cloned());
+    }
     (server.slots != slots).then_some(Step::KeepSlots(slots))
 }
 

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use types::{Monotonic, Timestamp};
 
 use super::step::{Settings, Step, StepKind};
-use crate::model::SnapshotId;
+use crate::lease::MoveSeen;
+use crate::model::{ForkPoint, Lsn, SnapshotId};
 
 /// A home on disk.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -52,6 +53,47 @@ pub struct ServerSeen {
     /// The latest password of the master user that was set on it ([`Step::SetMaster`]) since this
     /// process began.
     pub master_set: Option<u64>,
+    /// How its write-ahead log stands; told of a cluster's head alone.
+    pub log: LogSeen,
+}
+
+/// How a running server's write-ahead log stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LogSeen {
+    /// The timeline that it writes; of a standby, the one that it receives.
+    pub timeline: Option<u32>,
+    /// Of a standby: up to where it has received.
+    pub received: Option<Lsn>,
+    /// Of a standby: up to where it has replayed.
+    pub replayed: Option<Lsn>,
+    /// Of a primary that was promoted: where its timeline began.
+    pub fork: Option<ForkPoint>,
+    /// The timeline of its last completed checkpoint.
+    pub checkpoint_timeline: Option<u32>,
+}
+
+/// A home on which no server runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stopped {
+    /// Where its log ends: behind the last record, which is the checkpoint of its stop if it was
+    /// stopped in order. Of one that wasn't it says nothing.
+    pub end: Lsn,
+    /// Was it a primary's, and stopped in order?
+    pub is_clean: bool,
+}
+
+/// What is seen of a cluster's head beside what is seen of every instance.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct HeadSeen {
+    /// Its home, if it is whole and no server runs on it.
+    pub stopped: Option<Stopped>,
+    /// The epochs of which its tails are kept, whole ([`Step::KeepTail`]).
+    pub tails: BTreeSet<u64>,
+    /// Has the council decided anything that this process asked for since it began? Before that
+    /// its configuration may be an old one, by which nothing is promoted and nothing removed.
+    pub is_confirmed: bool,
+    /// The move that concerns it, and when this process first saw it.
+    pub moving: Option<MoveSeen>,
 }
 
 /// A snapshot on disk.
@@ -112,6 +154,8 @@ pub struct Observed {
     pub snapshots: BTreeMap<SnapshotId, SnapshotSeen>,
     /// The last failure of each kind of step, until a step of that kind succeeds.
     pub failures: BTreeMap<StepKind, StepFailure>,
+    /// What is seen beside that of a cluster's head.
+    pub head: HeadSeen,
 }
 
 impl Observed {
@@ -122,6 +166,7 @@ impl Observed {
             server: None,
             snapshots: BTreeMap::new(),
             failures: BTreeMap::new(),
+            head: HeadSeen::default(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use types::Timestamp;
 
 use crate::arn::InstanceArn;
-use crate::model::{Parameters, ResourceId, SnapshotId, Verifier};
+use crate::model::{ForkPoint, Head, Leading, Lsn, Parameters, ResourceId, SnapshotId, Verifier};
 
 /// Where a standby's write-ahead log comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,6 +39,9 @@ pub enum Removal {
     Unfinished,
     /// The instance is deleted.
     Deleted,
+    /// Of a cluster's head: its history isn't the writer's and can't be made a part of it. It is
+    /// copied anew; what it alone held was kept before ([`Step::KeepTail`]), or never served.
+    Diverged,
 }
 
 /// A step.
@@ -70,8 +73,35 @@ pub enum Step {
     Stop,
     /// Have the server load these settings.
     Reload(Settings),
-    /// Have the standby become a primary.
+    /// Have the standby become a primary. Before that of a cluster's head, its endpoints are closed
+    /// and their sessions ended: those of a standby go on as a primary's.
     Promote,
+    /// Have the server complete a checkpoint.
+    Checkpoint,
+    /// Make a standby's home of one that was a primary's and was stopped in order, its data a part
+    /// of that epoch's history. Whoever has done it has [`Record::Aligned`] of the epoch written
+    /// before the next look; if it dies before, it is done once more.
+    Follow {
+        /// The epoch.
+        epoch: u64,
+    },
+    /// Keep what a stopped home alone holds, from there on: its transactions, and its log. It is
+    /// kept for good under the instance's resource id and the epoch.
+    KeepTail {
+        /// The epoch of whose history that is no part: the row's.
+        epoch: u64,
+        /// From where.
+        from: Lsn,
+    },
+    /// Rewind a stopped home to where its history left the upstream's, and make a standby's of it.
+    /// Whoever has done it has [`Record::Aligned`] of the epoch written before the next look; if it
+    /// dies before, it is done once more.
+    Rewind {
+        /// The writer's head.
+        upstream: Upstream,
+        /// The epoch.
+        epoch: u64,
+    },
     /// Have exactly these slots of replicas. Others' slots, which users made, stay.
     KeepSlots(BTreeSet<String>),
     /// Set the master user's password.
@@ -131,6 +161,56 @@ pub enum Record {
         /// Why.
         reason: String,
     },
+    /// Of a head, in its own row: its data are a part of that epoch's history, and hold nothing of
+    /// their own.
+    Aligned {
+        /// The epoch.
+        epoch: u64,
+    },
+    /// Of a head, in its own row: it is to be promoted now.
+    Leading(Leading),
+    /// Of a head, in its own row: it holds what isn't of the latest history.
+    Diverged,
+    /// Of a head, in the council's row: this is what the others are to know of it.
+    Head(Head),
+    /// Of the old writer's head, in the council's row: it is stopped in order.
+    Drained {
+        /// The move.
+        number: u64,
+        /// Where its log ends.
+        lsn: Lsn,
+    },
+    /// Of the old writer's head, in the council's row: it is stopped.
+    Fenced {
+        /// The move.
+        number: u64,
+    },
+    /// Of the new writer's head, in the council's row: the old one serves nobody, and it has all
+    /// that it waits for.
+    Promoting {
+        /// The move.
+        number: u64,
+    },
+    /// Of the new writer's head, in the council's row: it is promoted, and writes from now on.
+    Leads {
+        /// The move.
+        number: u64,
+        /// Where its history begins.
+        point: ForkPoint,
+    },
+    /// Of the writer's head, in the council's row: it has completed a checkpoint since it was
+    /// promoted.
+    Checkpointed {
+        /// The epoch.
+        epoch: u64,
+    },
+    /// In the council's row: the move is called off, and the old writer goes on.
+    Cancelled {
+        /// The move.
+        number: u64,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// What kind of step it is, without what it carries: as logs and `causeway databases` name it.
@@ -152,6 +232,14 @@ pub enum StepKind {
     Reload,
     /// [`Step::Promote`].
     Promote,
+    /// [`Step::Checkpoint`].
+    Checkpoint,
+    /// [`Step::Follow`].
+    Follow,
+    /// [`Step::KeepTail`].
+    KeepTail,
+    /// [`Step::Rewind`].
+    Rewind,
     /// [`Step::KeepSlots`].
     KeepSlots,
     /// [`Step::SetMaster`].
@@ -176,6 +264,10 @@ impl Step {
             Step::Stop => StepKind::Stop,
             Step::Reload(_) => StepKind::Reload,
             Step::Promote => StepKind::Promote,
+            Step::Checkpoint => StepKind::Checkpoint,
+            Step::Follow { .. } => StepKind::Follow,
+            Step::KeepTail { .. } => StepKind::KeepTail,
+            Step::Rewind { .. } => StepKind::Rewind,
             Step::KeepSlots(_) => StepKind::KeepSlots,
             Step::SetMaster { .. } => StepKind::SetMaster,
             Step::TakeSnapshot(_) => StepKind::TakeSnapshot,

@@ -1,0 +1,228 @@
+//! What a cluster's head is to be, by the row of its global cluster: pure, and the same for all who
+//! know the same row. What it takes to become that is in `head`.
+
+use std::collections::BTreeSet;
+
+use super::step::Upstream;
+use crate::attach;
+use crate::model::{
+    Fork, ForkPoint, GlobalCluster, Head, Headship, Instance, Leading, Lsn, Move, MoveKind, Phase,
+};
+
+/// What a head is to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Duty {
+    /// It has no other's to heed: it is no head, or its cluster never was in a global cluster.
+    Alone,
+    /// Its cluster was a member of a global cluster and is one no more: it stands on its own.
+    Left,
+    /// What is known says nothing yet: nothing is started, nothing is stopped.
+    Await,
+    /// The writer's head.
+    Lead {
+        /// The epoch.
+        epoch: u64,
+        /// The slots that it keeps for the other members' heads.
+        slots: BTreeSet<String>,
+        /// The fork that it made and of which nobody knows yet that it has completed a checkpoint.
+        unchecked: Option<ForkPoint>,
+        /// What the row knows of it.
+        known: Option<Head>,
+    },
+    /// The writer's head, whose role is taken away: it serves nobody, and stops.
+    Drain(Move),
+    /// It follows the writer's head.
+    Follow(Following),
+    /// It follows the writer's head until it may take over from it.
+    TakeOver(TakeOver),
+}
+
+/// How a head becomes and stays a follower.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Following {
+    /// The latest epoch.
+    pub epoch: u64,
+    /// The writer's head.
+    pub upstream: Upstream,
+    /// The timeline that it writes.
+    pub timeline: u32,
+    /// Has the writer completed a checkpoint on it?
+    pub is_checkpointed: bool,
+    /// The epoch of whose history this head's data are, with perhaps more on top; `None`: they hold
+    /// what was written for an epoch that never came to be, and was never served.
+    pub base: Option<u64>,
+    /// Up to where that history is a part of the latest one; `None`: wholly.
+    pub stands_until: Option<Lsn>,
+    /// Are all forks since known? Else nobody can tell what is a part of what.
+    pub is_known: bool,
+    /// Does PostgreSQL tell its history from the latest by the numbers of timelines? They may be
+    /// given twice, by servers that knew nothing of each other.
+    pub is_told_apart: bool,
+    /// What the row knows of it.
+    pub known: Option<Head>,
+}
+
+/// How a head takes over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TakeOver {
+    /// The move.
+    pub moving: Move,
+    /// What it is promoted for.
+    pub leading: Leading,
+    /// How it follows until then.
+    pub following: Following,
+}
+
+impl Duty {
+    /// The duty of an instance, given the row of the global cluster that its cluster is a member
+    /// of; `revision` is that of the configuration in which that was looked for.
+    pub fn of(
+        instance: &Instance,
+        joined: Option<u64>,
+        found: (u64, Option<&GlobalCluster>),
+    ) -> Duty {
+        let Some(headship) = &instance.headship else {
+            return Duty::Alone;
+        };
+        let (revision, global) = found;
+        match (global, joined) {
+            (Some(global), _) => of_member(instance, headship, global),
+            (None, None) => Duty::Alone,
+            (None, Some(joined)) if joined <= revision => Duty::Left,
+            (None, Some(_)) => Duty::Await,
+        }
+    }
+
+    /// The move that concerns it, if its role is on its way.
+    pub fn moving(&self) -> Option<&Move> {
+        match self {
+            Duty::Drain(moving) => Some(moving),
+            Duty::TakeOver(takeover) => Some(&takeover.moving),
+            _ => None,
+        }
+    }
+
+    /// Whom it follows, if it follows anyone.
+    pub fn following(&self) -> Option<&Following> {
+        match self {
+            Duty::Follow(following) => Some(following),
+            Duty::TakeOver(takeover) if takeover.moving.phase != Phase::Promoting => {
+                Some(&takeover.following)
+            }
+            _ => None,
+        }
+    }
+}
+
+fn of_member(instance: &Instance, headship: &Headship, global: &GlobalCluster) -> Duty {
+    let own = &headship.cluster_arn;
+    let moving = global.moving.as_ref();
+    if global.writer.as_ref() == Some(own) {
+        return match moving {
+            Some(moving) => Duty::Drain(moving.clone()),
+            None => lead(instance, headship, global),
+        };
+    }
+    let Some(following) = following(instance, headship, global) else {
+        return Duty::Await;
+    };
+    match moving.filter(|moving| moving.to == *own) {
+        None => Duty::Follow(following),
+        Some(moving) => Duty::TakeOver(TakeOver {
+            leading: Leading {
+                epoch: global.epoch + 1,
+                number: moving.number,
+            },
+            moving: moving.clone(),
+            following,
+        }),
+    }
+}
+
+fn known(instance: &Instance, headship: &Headship, global: &GlobalCluster) -> Option<Head> {
+    let head = global.member(&headship.cluster_arn)?.head.clone()?;
+    (head.resource_id == instance.resource_id).then_some(head)
+}
+
+fn lead(instance: &Instance, headship: &Headship, global: &GlobalCluster) -> Duty {
+    let others = global.members.values();
+    let others = others.filter(|member| member.arn != headship.cluster_arn);
+    let heads = others.filter_map(|member| member.head.as_ref());
+    let last = global.forks.last();
+    let unchecked = last.filter(|fork| fork.epoch == global.epoch && !fork.is_checkpointed);
+    Duty::Lead {
+        epoch: global.epoch,
+        slots: heads.map(|head| attach::slot(&head.resource_id)).collect(),
+        unchecked: unchecked.map(|fork| fork.point),
+        known: known(instance, headship, global),
+    }
+}
+
+fn following(
+    instance: &Instance,
+    headship: &Headship,
+    global: &GlobalCluster,
+) -> Option<Following> {
+    let head = global.writing_head()?;
+    let base = base(headship, global);
+    let after = base.and_then(|base| global.forks_after(base));
+    let last = global.forks.last();
+    Some(Following {
+        epoch: global.epoch,
+        upstream: Upstream {
+            source: head.arn.clone(),
+            source_id: head.resource_id.clone(),
+            slot: attach::slot(&instance.resource_id),
+            application_name: instance.resource_id.0.clone(),
+        },
+        timeline: last.map_or(1, |fork| fork.point.timeline),
+        is_checkpointed: last.is_none_or(|fork| fork.is_checkpointed),
+        base,
+        stands_until: base.and_then(|base| global.stands_until(base)),
+        is_known: after.is_some(),
+        is_told_apart: base
+            .zip(after)
+            .is_some_and(|(base, after)| tells_apart(global, base, after)),
+        known: known(instance, headship, global),
+    })
+}
+
+/// The epoch of whose history a head's data are: the one that it led, if that came to be.
+fn base(headship: &Headship, global: &GlobalCluster) -> Option<u64> {
+    let Some(leads) = headship.leads else {
+        return Some(headship.epoch);
+    };
+    if leads.epoch == headship.epoch {
+        return Some(leads.epoch);
+    }
+    let is_forgotten = |oldest: &Fork| leads.epoch < oldest.epoch;
+    if global.forks.first().is_some_and(is_forgotten) {
+        return Some(leads.epoch);
+    }
+    let is_it = |fork: &&Fork| fork.epoch == leads.epoch && fork.writer == headship.cluster_arn;
+    global.forks.iter().find(is_it).map(|fork| fork.epoch)
+}
+
+/// Has each of those forks a greater timeline than the one before?
+fn tells_apart(global: &GlobalCluster, base: u64, after: &[Fork]) -> bool {
+    let own = global.forks.iter().find(|fork| fork.epoch == base);
+    // The first epoch has no fork: its timeline is 1. Of one that is forgotten nothing is known.
+    let own = match (own, base) {
+        (Some(fork), _) => fork.point.timeline,
+        (None, 0 | 1) => 1,
+        (None, _) => return after.is_empty(),
+    };
+    let mut last = own;
+    after.iter().all(|fork| {
+        let is_greater = fork.point.timeline > last;
+        last = fork.point.timeline;
+        is_greater
+    })
+}
+
+impl TakeOver {
+    /// Has it to have all that the old writer had?
+    pub fn is_switchover(&self) -> bool {
+        self.moving.kind == MoveKind::Switchover
+    }
+}

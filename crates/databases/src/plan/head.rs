@@ -1,0 +1,363 @@
+//! The next step of a cluster's head that is a member of a global cluster: to lead, to make room,
+//! to follow, to take over, and to come back.
+//!
+//! Always so: what a head alone holds is kept before it is rewound or removed; a head is promoted
+//! only once the old writer serves nobody, and this is written down before; a head that was to lead
+//! starts as a standby only once its data are a part of the latest history again.
+
+use types::{Now, Span};
+
+use super::duty::{Duty, Following, TakeOver};
+use super::next::{LOOK_AGAIN, Next, UNREADABLE_WAIT, Wanted, start};
+use super::observed::{FailureKind, Home, Observed, Role, ServerSeen};
+use super::step::{Record, Removal, Settings, Step, StepKind};
+use crate::lease::{SWITCHOVER_WAIT, TAKEOVER_WAIT};
+use crate::model::{Head, Leading, Lsn, Move, Phase};
+use crate::parameters;
+
+/// How often a rewind is tried before the head is copied anew.
+const MOST_REWINDS: u32 = 2;
+
+/// How long one that knows too little waits for more.
+const WAIT_FOR_MORE: Span = Span::seconds(1);
+
+/// What comes next by a head's duty; `None`: what comes next of any instance.
+pub(super) fn next(wanted: &Wanted, observed: &Observed, now: Now) -> Option<Next> {
+    if wanted.instance.failure.is_some() && !matches!(wanted.duty, Duty::Drain(_)) {
+        return None;
+    }
+    match &wanted.duty {
+        Duty::Alone => None,
+        Duty::Left => left(observed),
+        Duty::Await => Some(wait(now, WAIT_FOR_MORE)),
+        Duty::Lead { epoch, .. } => lead(wanted, observed, now, *epoch),
+        Duty::Drain(moving) => Some(drain(wanted, observed, now, moving)),
+        Duty::Follow(following) => follow(wanted, observed, now, following),
+        Duty::TakeOver(takeover) => take_over(wanted, observed, now, takeover),
+    }
+}
+
+fn step(step: Step) -> Option<Next> {
+    Some(Next::Step(step))
+}
+
+fn record(record: Record) -> Option<Next> {
+    step(Step::Record(record))
+}
+
+fn failed(reason: &str) -> Option<Next> {
+    let reason = reason.to_owned();
+    record(Record::Failed { reason })
+}
+
+fn wait(now: Now, span: Span) -> Next {
+    Next::WaitUntil(now.monotonic + span)
+}
+
+/// Of one that isn't a member any more: what it has is its own.
+fn left(observed: &Observed) -> Option<Next> {
+    if let Some(server) = &observed.server {
+        let is_standby = server.role == Some(Role::Standby);
+        return is_standby.then_some(Next::Step(Step::Promote));
+    }
+    match observed.home {
+        Home::Whole | Home::Unreadable => None,
+        Home::Absent | Home::Unfinished => {
+            failed("its cluster was removed from its global cluster before it was a copy")
+        }
+    }
+}
+
+fn lead(wanted: &Wanted, observed: &Observed, now: Now, epoch: u64) -> Option<Next> {
+    let headship = wanted.instance.headship.as_ref()?;
+    let is_new = observed.home == Home::Absent && !wanted.instance.was_available();
+    if headship.leads.map(|leads| leads.epoch) != Some(epoch) {
+        // By an old configuration it may only seem so.
+        if !observed.head.is_confirmed {
+            return Some(wait(now, WAIT_FOR_MORE));
+        }
+        return match is_new && epoch == 1 {
+            true if headship.epoch != epoch => record(Record::Aligned { epoch }),
+            true => record(Record::Leading(Leading { epoch, number: 0 })),
+            false => failed("it is to write for its global cluster, and holds other data"),
+        };
+    }
+    let role = observed.server.as_ref().and_then(|server| server.role);
+    if role == Some(Role::Standby) {
+        return step(Step::Promote);
+    }
+    None
+}
+
+/// What a primary that leads has to do beside what every instance has.
+pub(super) fn leading(wanted: &Wanted, server: &ServerSeen) -> [Option<Step>; 2] {
+    let Duty::Lead {
+        epoch,
+        unchecked,
+        known,
+        ..
+    } = &wanted.duty
+    else {
+        return [None, None];
+    };
+    let is_known = known.as_ref() == Some(&head(wanted, *epoch));
+    let told = (!is_known).then(|| Step::Record(Record::Head(head(wanted, *epoch))));
+    let checkpoint = unchecked.map(|point| match server.log.checkpoint_timeline {
+        Some(timeline) if timeline >= point.timeline => {
+            Step::Record(Record::Checkpointed { epoch: *epoch })
+        }
+        _ => Step::Checkpoint,
+    });
+    [checkpoint, told]
+}
+
+/// What the others are to know of it.
+pub(super) fn head(wanted: &Wanted, epoch: u64) -> Head {
+    let instance = &wanted.instance;
+    Head {
+        arn: instance.arn.clone(),
+        resource_id: instance.resource_id.clone(),
+        class: instance.class.clone(),
+        floors: parameters::floors(&wanted.own_parameters),
+        epoch,
+    }
+}
+
+/// Of the old writer's head.
+fn drain(wanted: &Wanted, observed: &Observed, now: Now, moving: &Move) -> Next {
+    let number = moving.number;
+    let is_switchover = !matches!(moving.phase, Phase::Fencing | Phase::Fenced)
+        && moving.kind == crate::model::MoveKind::Switchover;
+    let seen = observed.head.moving.filter(|seen| seen.number == number);
+    let over = seen.map_or(now.monotonic, |seen| seen.at) + SWITCHOVER_WAIT;
+    if is_switchover && now.monotonic >= over {
+        let reason = "it took too long".to_owned();
+        return Next::Step(Step::Record(Record::Cancelled { number, reason }));
+    }
+    if let Some(server) = &observed.server {
+        // One that is still recovering can't be stopped in order.
+        return match is_switchover && server.role.is_none() {
+            true => wait(now, LOOK_AGAIN),
+            false => Next::Step(Step::Stop),
+        };
+    }
+    match (moving.phase, observed.head.stopped) {
+        (Phase::Fencing, _) => Next::Step(Step::Record(Record::Fenced { number })),
+        (Phase::Draining, Some(stopped)) if stopped.is_clean => {
+            let lsn = stopped.end;
+            Next::Step(Step::Record(Record::Drained { number, lsn }))
+        }
+        // It ended by itself: it has to recover before it can be stopped in order.
+        (Phase::Draining, Some(_)) => Next::Step(start(wanted)),
+        (Phase::Draining, None) => wait(now, LOOK_AGAIN),
+        _ if is_switchover => Next::WaitUntil(over),
+        _ => Next::Settled,
+    }
+}
+
+fn follow(wanted: &Wanted, observed: &Observed, now: Now, following: &Following) -> Option<Next> {
+    let headship = wanted.instance.headship.as_ref()?;
+    let epoch = following.epoch;
+    match observed.home {
+        Home::Whole => {}
+        Home::Unreadable if observed.server.is_some() => return None,
+        Home::Unreadable => return Some(wait(now, UNREADABLE_WAIT)),
+        _ if observed.server.is_some() => return step(Step::Stop),
+        Home::Unfinished => return step(Step::RemoveHome(Removal::Unfinished)),
+        Home::Absent if headship.epoch != epoch || headship.leads.is_some() => {
+            return record(Record::Aligned { epoch });
+        }
+        // The writer keeps the slot only once it knows of this head.
+        Home::Absent if following.known.is_none() => return record(Record::Head(head(wanted, 0))),
+        Home::Absent => return step(Step::Copy(following.upstream.clone())),
+    }
+    if headship.leads.is_some() || !is_usable(following) {
+        return come_back(wanted, observed, now, following);
+    }
+    // Without a server it is started as any other is.
+    let server = observed.server.as_ref()?;
+    if server.settings.upstream.as_ref() != Some(&following.upstream) {
+        return step(Step::Stop);
+    }
+    let role = server.role?;
+    if role == Role::Primary {
+        return failed("it is a primary, though nobody promoted it");
+    }
+    if is_past(server, following) {
+        return record(Record::Diverged);
+    }
+    let is_there = server.receives && server.log.timeline == Some(following.timeline);
+    if headship.epoch < epoch && is_there {
+        return record(Record::Aligned { epoch });
+    }
+    // How far it was is said until it has been further.
+    let known = following.known.as_ref().map_or(0, |known| known.epoch);
+    let held = head(wanted, if is_there { headship.epoch } else { known });
+    (following.known.as_ref() != Some(&held)).then(|| Next::Step(Step::Record(Record::Head(held))))
+}
+
+/// Can what it holds follow, unless it is past a fork, of which PostgreSQL tells?
+fn is_usable(following: &Following) -> bool {
+    following.base.is_some() && following.is_known && following.is_told_apart
+}
+
+/// Has it what is no part of the latest history?
+fn is_past(server: &ServerSeen, following: &Following) -> bool {
+    let end = server.log.received.max(server.log.replayed);
+    let is_there = server.receives && server.log.timeline == Some(following.timeline);
+    !is_there
+        && following
+            .stands_until
+            .is_some_and(|until| end.is_some_and(|end| end > until))
+}
+
+/// Of a whole home that may hold what is no part of the latest history.
+fn come_back(
+    wanted: &Wanted,
+    observed: &Observed,
+    now: Now,
+    following: &Following,
+) -> Option<Next> {
+    if observed.server.is_some() {
+        return step(Step::Stop);
+    }
+    if !observed.head.is_confirmed {
+        return Some(wait(now, WAIT_FOR_MORE));
+    }
+    let led = wanted.instance.headship.as_ref()?.leads.is_some();
+    let epoch = following.epoch;
+    let anew = || step(Step::RemoveHome(Removal::Diverged));
+    if following.base.is_none() {
+        return anew();
+    }
+    if !following.is_known {
+        // What it alone holds can't be told: nobody but a user throws that away.
+        return match led {
+            true => failed("it was away for too many changes of the writer to be brought back"),
+            false => anew(),
+        };
+    }
+    let Some(stopped) = observed.head.stopped else {
+        return Some(wait(now, LOOK_AGAIN));
+    };
+    let is_part = |until: Lsn| stopped.is_clean && stopped.end <= until;
+    if led && following.is_told_apart && following.stands_until.is_none_or(is_part) {
+        return step(Step::Follow { epoch });
+    }
+    if led && !observed.head.tails.contains(&epoch) {
+        let from = following.stands_until.unwrap_or_default();
+        return step(Step::KeepTail { epoch, from });
+    }
+    if !following.is_told_apart || is_rewind_hopeless(observed) {
+        return anew();
+    }
+    if !following.is_checkpointed {
+        return Some(wait(now, LOOK_AGAIN));
+    }
+    let upstream = following.upstream.clone();
+    step(Step::Rewind { upstream, epoch })
+}
+
+fn is_rewind_hopeless(observed: &Observed) -> bool {
+    let failure = observed.failures.get(&StepKind::Rewind);
+    failure.is_some_and(|failure| {
+        failure.attempts >= MOST_REWINDS
+            && !matches!(failure.kind, FailureKind::Source | FailureKind::DiskFull)
+    })
+}
+
+fn take_over(wanted: &Wanted, observed: &Observed, now: Now, takeover: &TakeOver) -> Option<Next> {
+    let (moving, following) = (&takeover.moving, &takeover.following);
+    if moving.phase == Phase::Promoting {
+        return promote(wanted, observed, now, takeover);
+    }
+    let number = moving.number;
+    let cannot = |reason: &str| {
+        let reason = reason.to_owned();
+        record(Record::Cancelled { number, reason })
+    };
+    let headship = wanted.instance.headship.as_ref()?;
+    let is_ready = headship.leads.is_none() && is_usable(following);
+    if takeover.is_switchover() {
+        let lsn = match moving.phase {
+            Phase::Drained { lsn } => Some(lsn),
+            _ => None,
+        };
+        let server = observed.server.as_ref();
+        let has = |lsn: Lsn| server.is_some_and(|server| server.log.replayed >= Some(lsn));
+        let is_standby = server.is_some_and(|server| server.role == Some(Role::Standby));
+        let is_aligned = is_ready && headship.epoch == following.epoch;
+        if is_aligned && is_standby && lsn.is_some_and(has) {
+            return record(Record::Promoting { number });
+        }
+        return follow(wanted, observed, now, following);
+    }
+    if !is_ready || observed.home == Home::Absent || observed.home == Home::Unfinished {
+        return cannot("the target is no copy of the writer");
+    }
+    let Some(server) = observed
+        .server
+        .as_ref()
+        .filter(|it| it.role == Some(Role::Standby))
+    else {
+        return follow(wanted, observed, now, following);
+    };
+    if is_past(server, following) {
+        return cannot("the target holds what is no part of the writer's history");
+    }
+    let seen = observed.head.moving.filter(|seen| seen.number == number);
+    let due = seen.map_or(now.monotonic, |seen| seen.at) + TAKEOVER_WAIT;
+    match moving.phase == Phase::Fenced || (seen.is_some() && now.monotonic >= due) {
+        true => record(Record::Promoting { number }),
+        false if due > now.monotonic => Some(Next::WaitUntil(due)),
+        false => Some(wait(now, LOOK_AGAIN)),
+    }
+}
+
+/// The old writer serves nobody, and this one has what it waited for.
+fn promote(wanted: &Wanted, observed: &Observed, now: Now, takeover: &TakeOver) -> Option<Next> {
+    let headship = wanted.instance.headship.as_ref()?;
+    let number = takeover.moving.number;
+    let is_written = headship.leads == Some(takeover.leading);
+    let cannot = || {
+        let reason = "the target is no copy of the writer any more".to_owned();
+        record(Record::Cancelled { number, reason })
+    };
+    if !observed.head.is_confirmed {
+        return Some(wait(now, WAIT_FOR_MORE));
+    }
+    if observed.home != Home::Whole {
+        return cannot();
+    }
+    // Without a server it is started as any other is.
+    let server = observed.server.as_ref()?;
+    if server.generation != wanted.instance.generation {
+        return step(Step::Stop);
+    }
+    match server.role {
+        None => Some(wait(now, LOOK_AGAIN)),
+        Some(_) if !is_written && headship.leads.is_some() => cannot(),
+        Some(Role::Standby) if !is_written => record(Record::Leading(takeover.leading)),
+        Some(Role::Standby) => step(Step::Promote),
+        Some(Role::Primary) if !is_written => cannot(),
+        Some(Role::Primary) => match server.log.fork {
+            Some(point) => record(Record::Leads { number, point }),
+            None => Some(wait(now, LOOK_AGAIN)),
+        },
+    }
+}
+
+/// What a head that isn't to be a primary yet is started with.
+pub(super) fn settings(wanted: &Wanted) -> Option<Settings> {
+    let upstream = match &wanted.duty {
+        Duty::Follow(following) => Some(following.upstream.clone()),
+        Duty::TakeOver(takeover) if takeover.moving.phase != Phase::Promoting => {
+            Some(takeover.following.upstream.clone())
+        }
+        _ => return None,
+    };
+    Some(Settings {
+        parameters: wanted.parameters.clone(),
+        upstream,
+    })
+}
