@@ -104,7 +104,15 @@ impl Postgres {
     ) -> Result<(), PostgresError> {
         let mut arguments: Vec<OsString> = vec!["--single".into(), "-j".into()];
         arguments.extend(settings::arguments(home, "postgresql.conf"));
-        arguments.extend(["-c", "exit_on_error=on", database].map(OsString::from));
+        // A server that was killed is rewound by the log from before its recovery.
+        let words = [
+            "-c",
+            "exit_on_error=on",
+            "-c",
+            "wal_keep_size=1TB",
+            database,
+        ];
+        arguments.extend(words.map(OsString::from));
         let run = Run {
             program: "postgres",
             arguments,

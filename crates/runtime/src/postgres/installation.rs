@@ -22,7 +22,14 @@ pub(super) const MAJOR: &str = "15";
 const DEBIAN: &str = "/usr/lib/postgresql/15/bin";
 
 /// What must be there.
-const PROGRAMS: [&str; 4] = ["postgres", "initdb", "pg_basebackup", "pg_controldata"];
+const PROGRAMS: [&str; 6] = [
+    "postgres",
+    "initdb",
+    "pg_basebackup",
+    "pg_controldata",
+    "pg_rewind",
+    "pg_waldump",
+];
 
 /// What is kept of what a program says, in bytes.
 const KEPT: usize = 64 * 1024;
@@ -98,6 +105,7 @@ impl Postgres {
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("LC_ALL", "C")
+            .env("TZ", "UTC")
             .current_dir("/");
         self.account.run(&mut command);
         command
@@ -121,6 +129,19 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     /// Runs it to its end; gives the end of what it said. When this is dropped it is killed.
     pub(super) async fn with(self, postgres: &Postgres) -> Result<String, PostgresError> {
+        let program = self.program;
+        match self.to_end(postgres).await? {
+            (said, Exit::Code(0)) => Ok(said),
+            (said, exit) => Err(PostgresError::Program {
+                program,
+                exit,
+                said: end_of(&said).trim().to_owned(),
+            }),
+        }
+    }
+
+    /// As [`Run::with`], whatever its end.
+    pub(super) async fn to_end(self, postgres: &Postgres) -> Result<(String, Exit), PostgresError> {
         let failed = || PostgresError::io(format!("can't run {}", self.program));
         let (reader, writer) = std::io::pipe().map_err(failed())?;
         let mut command = postgres.command(self.program);
@@ -153,15 +174,7 @@ impl Run<'_> {
             what: self.program,
             wait: self.wait,
         })?;
-        let said = String::from_utf8_lossy(&said).into_owned();
-        match exit {
-            Exit::Code(0) => Ok(said),
-            exit => Err(PostgresError::Program {
-                program: self.program,
-                exit,
-                said: end_of(&said).trim().to_owned(),
-            }),
-        }
+        Ok((String::from_utf8_lossy(&said).into_owned(), exit))
     }
 }
 
