@@ -360,6 +360,7 @@ impl Site for RegionSite {
             ("certificates", certificates),
             ("logs", logs),
             ("databases", self.databases.keep()),
+            ("global databases", self.databases.follow_council()),
         ];
         tasks.chain(own).collect()
     }

@@ -98,10 +98,10 @@ pub(crate) struct Databases {
 }
 
 impl Databases {
-    /// Over the Region's own configuration.
+    /// Over the Region's own configuration and the council's.
     pub(crate) fn new<E: Engine>(
         environment: Arc<dyn Environment>,
-        regional: Arc<Regional<E>>,
+        (regional, global): (Arc<Regional<E>>, Arc<dyn Configuration>),
         (region, account): (types::Region, AccountId),
         sources: Sources,
         options: &DatabasesOptions,
@@ -111,6 +111,7 @@ impl Databases {
             service: databases::Service::new(databases::ServiceConfig {
                 environment,
                 configuration: regional.clone(),
+                global,
                 region,
                 engine: options.engine.clone(),
                 servers: options.servers.clone(),

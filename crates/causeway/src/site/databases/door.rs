@@ -88,8 +88,10 @@ impl Doors {
         let view = self.around.region.regional_view();
         match catalogue::cluster(&*view, &headship.cluster) {
             Ok(Some((_, cluster))) => {
-                self.writer.open((cluster.writer_address, cluster.port).into());
-                self.reader.open((cluster.reader_address, cluster.port).into());
+                self.writer
+                    .open((cluster.writer_address, cluster.port).into());
+                self.reader
+                    .open((cluster.reader_address, cluster.port).into());
             }
             Ok(None) | Err(_) => {
                 self.writer.close();
@@ -115,7 +117,10 @@ impl Doors {
 
     /// Why one of them isn't open, if it should be.
     pub(super) fn trouble(&self) -> Option<String> {
-        let mut troubles = self.all().into_iter().filter_map(|door| lock(&door.open).trouble.clone());
+        let mut troubles = self
+            .all()
+            .into_iter()
+            .filter_map(|door| lock(&door.open).trouble.clone());
         troubles.next()
     }
 
@@ -129,7 +134,10 @@ impl Doors {
             news.borrow_and_update();
             shown.borrow_and_update();
             let now = environment.now().monotonic;
-            let untils = self.all().into_iter().filter_map(|door| door.end_what_may_not_go_on(now));
+            let untils = self
+                .all()
+                .into_iter()
+                .filter_map(|door| door.end_what_may_not_go_on(now));
             let next = untils.fold(now + LOOK, Monotonic::min);
             tokio::select! {
                 () = environment.sleep_until(next) => {}

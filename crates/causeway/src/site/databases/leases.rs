@@ -1,15 +1,14 @@
 //! The Region's lease, by which its writers of global clusters serve, and the news of the council's
-//! configuration for those who keep such clusters' servers. It is renewed as long as a writer is
-//! here or about to be. Whether it is held is judged by `databases`; here is the time that passes.
+//! configuration for those who keep such clusters' servers. It is renewed as long as a member is
+//! here. Whether it is held is judged by `databases`; here is the time that passes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use databases::lease::{self, Lease, RENEW_EVERY, Renewal};
-use databases::model::GlobalCluster;
 use databases::{catalogue, keys};
 use tokio::sync::{Semaphore, watch};
-use types::{ConfigurationError, ConfigurationView, Environment, Monotonic, Region as Name, Span};
+use types::{ConfigurationError, Environment, Monotonic, Span};
 
 use super::Around;
 
@@ -30,17 +29,6 @@ pub(super) struct Leases {
     /// Counts what those who serve by it are to know: renewals, and changes of global clusters.
     news: watch::Sender<u64>,
     places: Arc<Semaphore>,
-}
-
-/// What this Region needs the lease for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Need {
-    /// No member of a global cluster is here.
-    Nothing,
-    /// Members are here, and none is or becomes a writer: it is enough to have been heard once.
-    BeHeard,
-    /// A writer is here, or is to be.
-    Hold,
 }
 
 impl Leases {
@@ -96,11 +84,11 @@ pub(super) async fn renew(around: Arc<Around>) {
     let mut next = Monotonic::default();
     loop {
         let view = around.region.global_view();
-        let is_needed = match need(&*view, around.region.name()) {
-            Need::Nothing => false,
-            Need::BeHeard => !around.leases.is_confirmed(),
-            Need::Hold => true,
-        };
+        let needed = catalogue::needs_lease(&*view, around.region.name());
+        let is_needed = needed.unwrap_or_else(|cause| {
+            tracing::error!(%cause, "nobody can tell whether a lease is needed");
+            true
+        });
         if !is_needed {
             around.region.global_view_after(view.revision()).await;
             continue;
@@ -134,33 +122,6 @@ fn begin(around: &Arc<Around>) {
     });
 }
 
-/// What that Region needs the lease for.
-fn need(view: &dyn ConfigurationView, region: Name) -> Need {
-    let mut need = Need::Nothing;
-    catalogue::visit_global_clusters(view, &mut |_, global| {
-        let Ok(global) = global else { return };
-        match need_of(&global, region) {
-            Need::Nothing => {}
-            Need::BeHeard if need == Need::Hold => {}
-            more => need = more,
-        }
-    });
-    need
-}
-
-fn need_of(global: &GlobalCluster, region: Name) -> Need {
-    let target = global.moving.as_ref().map(|moving| &moving.to);
-    let mut writers = global.writer.iter().chain(target);
-    if writers.any(|writer| writer.region == region) {
-        return Need::Hold;
-    }
-    let mut members = global.members.values();
-    match members.any(|member| member.arn.region == region) {
-        true => Need::BeHeard,
-        false => Need::Nothing,
-    }
-}
-
 /// Has keepers look whenever a global cluster has changed, and asks again what peers may have of
 /// this Region's servers; until the process ends.
 pub(super) async fn follow(around: Arc<Around>) {
@@ -183,4 +144,32 @@ pub(super) async fn follow(around: Arc<Around>) {
 /// A panic elsewhere while the lock was held leaves plain data: it is still good to use.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use databases::lease::LEASE;
+
+    use super::*;
+
+    #[test]
+    fn a_renewal_counts_from_its_beginning_and_only_once_it_was_decided() {
+        let leases = Leases::new();
+        let news = leases.news();
+        let began = Monotonic(1_000_000);
+        let renewal = Lease::begin(began);
+        let is_held = |at| leases.lease().is_held(at, 7);
+        assert!(!is_held(began), "it was begun, no more");
+        leases.settle(renewal, Err(ConfigurationError::NoMajority));
+        assert!(!is_held(began) && !leases.is_confirmed());
+        assert!(!news.has_changed().unwrap());
+        leases.settle(renewal, Ok(7));
+        assert!(leases.is_confirmed() && news.has_changed().unwrap());
+        let last = Monotonic(began.0 + LEASE.0 - 1);
+        assert!(is_held(last) && !is_held(began + LEASE));
+        assert!(
+            !leases.lease().is_held(last, 6),
+            "by an older configuration"
+        );
+    }
 }

@@ -119,9 +119,9 @@ impl Tails {
         let names = self.names().into_iter();
         let rows = names.map(|name| {
             let folder = self.0.join(&name);
-            read(&folder.join(FACTS)).unwrap_or_else(|cause| {
-                json!({ "directory": folder, "trouble": cause.to_string() })
-            })
+            read(&folder.join(FACTS)).unwrap_or_else(
+                |cause| json!({ "directory": folder, "trouble": cause.to_string() }),
+            )
         });
         rows.collect()
     }
@@ -134,7 +134,9 @@ fn read(file: &Path) -> io::Result<Value> {
     let facts: Value = serde_json::from_slice(&fs::read(file)?)?;
     match facts["format"].as_u64() {
         Some(FORMAT) => Ok(facts),
-        format => Err(io::Error::other(format!("it has the unknown format {format:?}"))),
+        format => Err(io::Error::other(format!(
+            "it has the unknown format {format:?}"
+        ))),
     }
 }
 
@@ -184,6 +186,40 @@ fn facts(
         "unlisted": tail.unlisted,
         "bytes": tail.bytes.0,
         "directory": whole,
+        "trouble": tail.unexported,
         "sql": sql.map(|name| whole.join(name)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_is_told_of_once_it_is_whole_and_one_that_was_cut_off_is_begun_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let tails = Tails::new(directory.path().join("tails"));
+        let id = ResourceId("db-A".to_owned());
+        let kept = Kept { id: &id, epoch: 2 };
+        assert!(tails.rows().is_empty() && tails.epochs(&id).is_empty());
+        let unfinished = tails.prepare(&kept).unwrap();
+        fs::create_dir(&unfinished).unwrap();
+        fs::write(unfinished.join("wal"), "half").unwrap();
+        assert!(tails.epochs(&id).is_empty() && tails.rows().is_empty());
+        let unfinished = tails.prepare(&kept).unwrap();
+        assert!(!unfinished.exists());
+        fs::create_dir(&unfinished).unwrap();
+        let facts = json!({ "format": FORMAT, "epoch": 2, "transactions": [] });
+        fs::write(unfinished.join(FACTS), facts.to_string()).unwrap();
+        fs::rename(&unfinished, tails.whole(&kept)).unwrap();
+        assert_eq!(tails.epochs(&id), BTreeSet::from([2]));
+        assert_eq!(tails.rows(), [facts]);
+        let other = ResourceId("db".to_owned());
+        assert!(
+            tails.epochs(&other).is_empty(),
+            "another's name that begins as this one's"
+        );
+        fs::write(tails.whole(&kept).join(FACTS), "{\"format\":2}").unwrap();
+        assert!(tails.rows()[0]["trouble"].is_string());
+    }
 }
