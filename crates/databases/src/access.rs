@@ -10,6 +10,7 @@ use crate::catalogue;
 use crate::error::DatabasesError;
 use crate::model::{OptionGroup, ParameterGroup, SubnetGroup, Tags};
 use crate::request::{DatabasesRequest, list, list_of_structures, shown};
+use crate::shapes;
 
 /// What a row's action is done to, given the request; one question at least.
 pub(crate) type Resources =
@@ -20,6 +21,7 @@ type Asked = Result<Vec<Question<'static>>, DatabasesError>;
 /// Parameters that name a thing of a kind.
 const NAMED: &[(&str, Kind)] = &[
     ("DBInstanceIdentifier", Kind::Instance),
+    ("DBClusterIdentifier", Kind::Cluster),
     ("DBSnapshotIdentifier", Kind::Snapshot),
     ("DBSubnetGroupName", Kind::SubnetGroup),
     ("DBParameterGroupName", Kind::ParameterGroup),
@@ -42,6 +44,47 @@ pub(crate) fn instance(
     action: &'static str,
 ) -> Asked {
     about(request, view, action, Kind::Instance)
+}
+
+/// The cluster that is named, or all of them; and whatever else the request names beside it.
+pub(crate) fn cluster(
+    request: &DatabasesRequest<'_>,
+    view: &dyn ConfigurationView,
+    action: &'static str,
+) -> Asked {
+    let mut questions = about(request, view, action, Kind::Cluster)?;
+    if let Some(name) = request.text("GlobalClusterIdentifier") {
+        questions.push(global(request, action, name));
+    }
+    Ok(questions)
+}
+
+/// The global cluster that is named, or all of them, and the member that is named beside it.
+pub(crate) fn global_cluster(
+    request: &DatabasesRequest<'_>,
+    view: &dyn ConfigurationView,
+    action: &'static str,
+) -> Asked {
+    let name = request.text("GlobalClusterIdentifier").unwrap_or("*");
+    let question = with_settings(request, with_tags(request, global(request, action, name))?);
+    let mut questions = vec![question];
+    for parameter in ["DbClusterIdentifier", "TargetDbClusterIdentifier"] {
+        if let Some(name) = request.text(parameter) {
+            questions.push(one(request, view, action, Kind::Cluster, name));
+        }
+    }
+    let tags = list_of_structures(&request.members(), "Tags", "Tag")?;
+    if action.contains(":Create") && !tags.is_empty() {
+        let mut tagging = questions[0].clone();
+        tagging.action = "rds:AddTagsToResource".into();
+        questions.push(tagging);
+    }
+    Ok(questions)
+}
+
+fn global(request: &DatabasesRequest<'_>, action: &'static str, name: &str) -> Question<'static> {
+    let arn = shapes::global_arn(request.account(), &shown(name).to_ascii_lowercase());
+    Question::new(action, arn, request.account())
 }
 
 /// The snapshot that is named, or all of them; and whatever else the request names beside it.

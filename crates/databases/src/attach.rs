@@ -90,6 +90,11 @@ pub(crate) fn take(
     let refuse = |text: String| Err(AttachRefusal::State(text));
     let key = request.replica.to_string();
     let name = &source.arn.identifier;
+    if source.headship.is_some() {
+        return refuse(format!(
+            "A read replica of {name}, which is a DB cluster's, is not built yet in Causeway."
+        ));
+    }
     if source.source.is_some() {
         // What PostgreSQL calls cascading.
         return refuse(format!(

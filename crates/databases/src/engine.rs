@@ -16,10 +16,12 @@ pub struct InvalidVersion(pub String);
 /// RDS's name of the engine.
 pub const POSTGRES: &str = "postgres";
 
+/// RDS's name of the engine of clusters: the same PostgreSQL here.
+pub(crate) const AURORA: &str = "aurora-postgresql";
+
 /// Engines that RDS has and that aren't built.
 pub(crate) const OTHER_ENGINES: &[&str] = &[
     "aurora-mysql",
-    "aurora-postgresql",
     "custom-oracle-ee",
     "custom-oracle-ee-cdb",
     "custom-oracle-se2",

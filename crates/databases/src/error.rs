@@ -115,6 +115,7 @@ impl Refusal {
             | Refusal::DbSubnetGroupNotFound
             | Refusal::OptionGroupNotFound
             | Refusal::ResourceNotFound => 404,
+            Refusal::DbClusterQuotaExceeded => 403,
             _ => 400,
         }
     }

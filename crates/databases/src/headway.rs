@@ -181,6 +181,18 @@ pub(crate) fn without_head(row: &Row<GlobalCluster>, id: &ResourceId) -> Option<
     let mut changed = row.1.clone();
     let is_it = |head: &mut Head| head.resource_id == *id;
     let members = changed.members.values_mut();
-    let taken = members.filter_map(|member| member.head.take_if(|head| is_it(head)));
-    (taken.count() > 0).then_some(changed)
+    let taken = members.filter_map(|member| {
+        let head = member.head.take_if(|head| is_it(head));
+        head.map(|_| member.arn.clone())
+    });
+    let taken = taken.last()?;
+    // What nobody can carry out is called off.
+    let is_of = |moving: &mut Move| moving.from == taken || moving.to == taken;
+    changed.moving.take_if(is_of);
+    if changed.writer.as_ref() == Some(&taken) {
+        // Its history ends with it: what its cluster is given next begins another.
+        changed.epoch += 1;
+        changed.forks.clear();
+    }
+    Some(changed)
 }

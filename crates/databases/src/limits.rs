@@ -4,6 +4,15 @@
 /// Instances of an account in a Region.
 pub(crate) const MAX_INSTANCES: usize = 40;
 
+/// Clusters of an account in a Region.
+pub(crate) const MAX_CLUSTERS: usize = 40;
+
+/// Global clusters of an account: 5 at AWS unless it is asked for more.
+pub(crate) const MAX_GLOBAL_CLUSTERS: usize = 5;
+
+/// Members of a global cluster: a primary and ten secondaries.
+pub(crate) const MAX_MEMBERS: usize = 11;
+
 /// Replicas of an instance.
 pub(crate) const MAX_REPLICAS: usize = 15;
 

@@ -1,6 +1,5 @@
 //! Every operation of RDS's published model (API version 2014-10-31), built or not, in the order of
-//! their names: what each is done to, and what carries it out. Not built are clusters (Aurora),
-//! global clusters, proxies, copies and exports of snapshots, and all that is for other engines.
+//! their names: what each is done to, and what carries it out. Not built are proxies, copies and exports of snapshots, and all that is for other engines.
 //!
 //! To build one more: its function under `operations/`, its row here, its test.
 
@@ -11,13 +10,13 @@ use aws::access::Access;
 use aws::query::Reply;
 
 use crate::access::{
-    Resources, everything, instance, option_group, parameter_group, replica, snapshot,
-    subnet_group, tagged,
+    Resources, cluster, everything, global_cluster, instance, option_group, parameter_group,
+    replica, snapshot, subnet_group, tagged,
 };
 use crate::error::DatabasesError;
 use crate::operations::{
-    descriptions, events, instances, modify, option_groups, parameter_groups, parameters, power,
-    replicas, restore, snapshots, subnet_groups, tags,
+    clusters, descriptions, events, global_clusters, instances, modify, option_groups,
+    parameter_groups, parameters, power, replicas, restore, snapshots, subnet_groups, tags,
 };
 use crate::request::DatabasesRequest;
 use crate::service::Service;
@@ -70,7 +69,7 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("CopyOptionGroup", everything),
     row!("CreateBlueGreenDeployment", everything),
     row!("CreateCustomDBEngineVersion", everything),
-    row!("CreateDBCluster", everything),
+    row!("CreateDBCluster", cluster, clusters::create),
     row!("CreateDBClusterEndpoint", everything),
     row!("CreateDBClusterParameterGroup", everything),
     row!("CreateDBClusterSnapshot", everything),
@@ -88,13 +87,17 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("CreateDBSnapshot", snapshot, snapshots::create),
     row!("CreateDBSubnetGroup", subnet_group, subnet_groups::create),
     row!("CreateEventSubscription", everything),
-    row!("CreateGlobalCluster", everything),
+    row!(
+        "CreateGlobalCluster",
+        global_cluster,
+        global_clusters::create
+    ),
     row!("CreateIntegration", everything),
     row!("CreateOptionGroup", option_group, option_groups::create),
     row!("CreateTenantDatabase", everything),
     row!("DeleteBlueGreenDeployment", everything),
     row!("DeleteCustomDBEngineVersion", everything),
-    row!("DeleteDBCluster", everything),
+    row!("DeleteDBCluster", cluster, clusters::delete),
     row!("DeleteDBClusterAutomatedBackup", everything),
     row!("DeleteDBClusterEndpoint", everything),
     row!("DeleteDBClusterParameterGroup", everything),
@@ -113,7 +116,11 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("DeleteDBSnapshot", snapshot, snapshots::delete),
     row!("DeleteDBSubnetGroup", subnet_group, subnet_groups::delete),
     row!("DeleteEventSubscription", everything),
-    row!("DeleteGlobalCluster", everything),
+    row!(
+        "DeleteGlobalCluster",
+        global_cluster,
+        global_clusters::delete
+    ),
     row!("DeleteIntegration", everything),
     row!("DeleteOptionGroup", option_group, option_groups::delete),
     row!("DeleteTenantDatabase", everything),
@@ -136,7 +143,7 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("DescribeDBClusterParameters", everything),
     row!("DescribeDBClusterSnapshotAttributes", everything),
     row!("DescribeDBClusterSnapshots", everything),
-    row!("DescribeDBClusters", everything),
+    row!("DescribeDBClusters", cluster, clusters::describe),
     row!(
         "DescribeDBEngineVersions",
         everything,
@@ -181,7 +188,11 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("DescribeEventSubscriptions", everything),
     row!("DescribeEvents", everything, events::describe),
     row!("DescribeExportTasks", everything),
-    row!("DescribeGlobalClusters", everything),
+    row!(
+        "DescribeGlobalClusters",
+        global_cluster,
+        global_clusters::describe
+    ),
     row!("DescribeIntegrations", everything),
     row!("DescribeOptionGroupOptions", everything),
     row!(
@@ -209,13 +220,17 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("DownloadDBLogFilePortion", everything),
     row!("EnableHttpEndpoint", everything),
     row!("FailoverDBCluster", everything),
-    row!("FailoverGlobalCluster", everything),
+    row!(
+        "FailoverGlobalCluster",
+        global_cluster,
+        global_clusters::fail_over
+    ),
     row!("ListTagsForResource", tagged, tags::list_tags),
     row!("ModifyActivityStream", everything),
     row!("ModifyCertificates", everything),
     row!("ModifyCurrentDBClusterCapacity", everything),
     row!("ModifyCustomDBEngineVersion", everything),
-    row!("ModifyDBCluster", everything),
+    row!("ModifyDBCluster", cluster, clusters::modify),
     row!("ModifyDBClusterEndpoint", everything),
     row!("ModifyDBClusterParameterGroup", everything),
     row!("ModifyDBClusterSnapshotAttribute", everything),
@@ -234,7 +249,11 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("ModifyDBSnapshotAttribute", everything),
     row!("ModifyDBSubnetGroup", subnet_group, subnet_groups::modify),
     row!("ModifyEventSubscription", everything),
-    row!("ModifyGlobalCluster", everything),
+    row!(
+        "ModifyGlobalCluster",
+        global_cluster,
+        global_clusters::modify
+    ),
     row!("ModifyIntegration", everything),
     row!("ModifyOptionGroup", everything),
     row!("ModifyTenantDatabase", everything),
@@ -245,7 +264,11 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("RebootDBInstance", instance, power::reboot),
     row!("RebootDBShardGroup", everything),
     row!("RegisterDBProxyTargets", everything),
-    row!("RemoveFromGlobalCluster", everything),
+    row!(
+        "RemoveFromGlobalCluster",
+        global_cluster,
+        global_clusters::remove
+    ),
     row!("RemoveRoleFromDBCluster", everything),
     row!("RemoveRoleFromDBInstance", everything),
     row!("RemoveSourceIdentifierFromSubscription", everything),
@@ -277,6 +300,10 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("StopDBInstance", instance, power::stop),
     row!("StopDBInstanceAutomatedBackupsReplication", everything),
     row!("SwitchoverBlueGreenDeployment", everything),
-    row!("SwitchoverGlobalCluster", everything),
+    row!(
+        "SwitchoverGlobalCluster",
+        global_cluster,
+        global_clusters::switch_over
+    ),
     row!("SwitchoverReadReplica", everything),
 ];

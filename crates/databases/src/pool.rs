@@ -51,8 +51,18 @@ impl EndpointPool {
     /// An address that no instance has, each as likely as another, so that one that was given back
     /// isn't at once another's; `random` is 64 random bits. None: none is left.
     pub(crate) fn draw(&self, view: &dyn ConfigurationView, random: u64) -> Option<Ipv4Addr> {
+        self.draw_besides(view, random, None)
+    }
+
+    /// One that isn't that one either, which was drawn for the same change.
+    pub(crate) fn draw_besides(
+        &self,
+        view: &dyn ConfigurationView,
+        random: u64,
+        other: Option<Ipv4Addr>,
+    ) -> Option<Ipv4Addr> {
         let hosts = (1u32 << (32 - u32::from(self.prefix))) - 2;
-        let mut taken = BTreeSet::new();
+        let mut taken: BTreeSet<Ipv4Addr> = other.into_iter().collect();
         view.visit(keys::ADDRESSES, &mut |key, _, _| {
             let address = key.strip_prefix(keys::ADDRESSES).map(str::parse);
             if let Some(Ok(address)) = address

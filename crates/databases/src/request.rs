@@ -6,7 +6,7 @@ use aws::query::{Form, Members, RDS, Reply};
 use aws::xml::XmlWriter;
 use types::{AccountId, ConfigurationView, Region};
 
-use crate::arn::{GroupArn, InstanceArn, Kind, SnapshotArn};
+use crate::arn::{ClusterArn, GroupArn, InstanceArn, Kind, SnapshotArn};
 use crate::error::{DatabasesError, Refusal};
 use crate::limits::{MAX_FILTERS, MAX_PAGE, MIN_PAGE};
 use crate::operation_table::Row;
@@ -121,6 +121,15 @@ impl<'a> DatabasesRequest<'a> {
     /// The name of an instance of the caller's, in this Region.
     pub(crate) fn instance_arn(&self, identifier: &str) -> InstanceArn {
         InstanceArn {
+            region: self.region,
+            account: self.account(),
+            identifier: identifier.to_ascii_lowercase(),
+        }
+    }
+
+    /// The name of a cluster of the caller's, in this Region.
+    pub(crate) fn cluster_arn(&self, identifier: &str) -> ClusterArn {
+        ClusterArn {
             region: self.region,
             account: self.account(),
             identifier: identifier.to_ascii_lowercase(),

@@ -1,10 +1,12 @@
 //! The shapes of instances, snapshots and groups in answers, as the API's model has them.
 
+mod clusters;
+
 use aws::xml::XmlWriter;
 use types::calendar::{LAST_SECOND, SECONDS_PER_DAY, date_of};
 use types::{AvailabilityZone, Timestamp, network};
 
-use crate::engine::POSTGRES;
+use crate::engine::{AURORA, POSTGRES};
 use crate::model::{
     Instance, OptionGroup, ParameterGroup, Power, Snapshot, SnapshotState, SubnetGroup,
 };
@@ -13,6 +15,8 @@ use crate::plan::{Duty, Wanted};
 use crate::status::{self, Status};
 use crate::tags;
 use crate::view::Standing;
+
+pub(crate) use clusters::{cluster, global_arn, global_cluster};
 
 /// RDS's licence of PostgreSQL.
 pub(crate) const LICENCE: &str = "postgresql-license";
@@ -51,7 +55,7 @@ pub(crate) fn instance(writer: &mut XmlWriter, shown: &Shown<'_>) {
     writer
         .value("DBInstanceIdentifier", &instance.arn.identifier)
         .value("DBInstanceClass", &instance.class)
-        .value("Engine", POSTGRES)
+        .value("Engine", engine(instance))
         .value("DBInstanceStatus", shown.status)
         .value("MasterUsername", &instance.master.username)
         .optional("DBName", instance.database.as_ref());
@@ -91,7 +95,13 @@ pub(crate) fn instance(writer: &mut XmlWriter, shown: &Shown<'_>) {
         .value("StorageType", instance.storage_type)
         .value("DbInstancePort", 0)
         .value("StorageEncrypted", false)
-        .value("DbiResourceId", &instance.resource_id)
+        .value("DbiResourceId", &instance.resource_id);
+    if let Some(headship) = &instance.headship {
+        writer
+            .value("DBClusterIdentifier", &headship.cluster_arn.identifier)
+            .value("PromotionTier", headship.promotion_tier);
+    }
+    writer
         .value("CopyTagsToSnapshot", instance.copy_tags_to_snapshot)
         .value("MonitoringInterval", 0)
         .value("DBInstanceArn", &instance.arn)
@@ -207,6 +217,14 @@ fn replication(writer: &mut XmlWriter, instance: &Instance, standing: Option<&St
         .optional("Message", told.message)
         .close()
         .close();
+}
+
+/// RDS's name of an instance's engine.
+pub(crate) fn engine(instance: &Instance) -> &'static str {
+    match instance.headship {
+        Some(_) => AURORA,
+        None => POSTGRES,
+    }
 }
 
 /// Writes a `DBSnapshot`'s members.

@@ -6,8 +6,10 @@ use types::{AccountId, Timestamp};
 
 use super::*;
 use crate::model::{
-    Applied, Cause, Deletion, Master, Origin, Pending, Power, Promotion, Replica, ResourceId,
-    SnapshotId, SnapshotState, Source, SourceType, StorageType, Tags, Verifier,
+    Applied, Cause, ClusterId, Deletion, Fork, ForkPoint, GlobalClusterId, Head, Headship, Joined,
+    Leading, Lsn, Master, Member, Move, MoveKind, Origin, Pending, Phase, Power, Promotion,
+    Replica, ResourceId, SnapshotId, SnapshotState, Source, SourceType, StorageType, Tags,
+    Verifier,
 };
 
 fn tags() -> Tags {
@@ -80,6 +82,18 @@ fn instance() -> Instance {
             final_snapshot: Some(SnapshotId("snapshot-2".to_owned())),
         }),
         failure: Some("why".to_owned()),
+        headship: Some(Headship {
+            cluster: ClusterId("cluster-A".to_owned()),
+            cluster_arn: "arn:aws:rds:us-east-1:111122223333:cluster:shop"
+                .parse()
+                .unwrap(),
+            promotion_tier: 1,
+            epoch: 1,
+            leads: Some(Leading {
+                epoch: 2,
+                number: 3,
+            }),
+        }),
     }
 }
 
@@ -122,6 +136,115 @@ fn keeps<T: Stored + PartialEq + std::fmt::Debug>(row: &T, golden: &str) {
 fn instances_and_snapshots_keep_their_bytes() {
     keeps(&instance(), include_str!("golden/instance.json").trim_end());
     keeps(&snapshot(), include_str!("golden/snapshot.json").trim_end());
+}
+
+#[test]
+fn an_instance_of_the_first_format_is_no_cluster_s() {
+    let old = include_str!("golden/instance-1.json").trim_end();
+    let expected = Instance {
+        headship: None,
+        ..instance()
+    };
+    assert_eq!(decode::<Instance>(old.as_bytes()).unwrap(), expected);
+}
+
+fn cluster() -> Cluster {
+    Cluster {
+        resource_id: ClusterId("cluster-A".to_owned()),
+        arn: "arn:aws:rds:us-east-1:111122223333:cluster:shop"
+            .parse()
+            .unwrap(),
+        engine_version: "15.14".to_owned(),
+        created: Timestamp(1),
+        master: instance().master,
+        database: Some("app".to_owned()),
+        port: 5432,
+        writer_address: [127, 48, 1, 7].into(),
+        reader_address: [127, 48, 1, 8].into(),
+        subnet_group: "default".to_owned(),
+        security_groups: vec!["sg-1".to_owned()],
+        backup_retention: 1,
+        backup_window: "05:00-05:30".to_owned(),
+        maintenance_window: "mon:06:00-mon:06:30".to_owned(),
+        copy_tags_to_snapshot: false,
+        deletion_protection: false,
+        tags: tags(),
+        joined: Some(Joined {
+            id: GlobalClusterId("cluster-g".to_owned()),
+            revision: 9,
+        }),
+        head: Some(ResourceId("db-A".to_owned())),
+    }
+}
+
+fn global_cluster() -> GlobalCluster {
+    let arn = cluster().arn;
+    let member = Member {
+        arn: arn.clone(),
+        resource_id: cluster().resource_id,
+        head: Some(Head {
+            arn: instance().arn,
+            resource_id: instance().resource_id,
+            class: "db.t3.micro".to_owned(),
+            floors: BTreeMap::from([("max_connections".to_owned(), 112)]),
+            epoch: 1,
+        }),
+    };
+    let moved = Move {
+        number: 3,
+        kind: MoveKind::Switchover,
+        from: arn.clone(),
+        to: "arn:aws:rds:eu-west-1:111122223333:cluster:far"
+            .parse()
+            .unwrap(),
+        asked: Timestamp(4),
+        phase: Phase::Drained {
+            lsn: Lsn(0x16_b374_d848),
+        },
+    };
+    GlobalCluster {
+        resource_id: GlobalClusterId("cluster-g".to_owned()),
+        account: AccountId::LAB,
+        identifier: "world".to_owned(),
+        engine_version: "15.14".to_owned(),
+        database: Some("app".to_owned()),
+        deletion_protection: true,
+        tags: tags(),
+        created: Timestamp(1),
+        master_username: Some("root".to_owned()),
+        members: BTreeMap::from([(arn.to_string(), member)]),
+        writer: Some(arn.clone()),
+        epoch: 2,
+        moves: 3,
+        moving: Some(moved),
+        forks: vec![Fork {
+            epoch: 2,
+            writer: arn,
+            point: ForkPoint {
+                timeline: 2,
+                lsn: Lsn(0x300_0000),
+            },
+            is_checkpointed: true,
+        }],
+    }
+}
+
+#[test]
+fn clusters_keep_their_bytes() {
+    keeps(&cluster(), include_str!("golden/cluster.json").trim_end());
+    let golden = include_str!("golden/global-cluster.json").trim_end();
+    keeps(&global_cluster(), golden);
+    // The other words of moves.
+    for (phase, word) in [
+        (Phase::Draining, r#""draining""#),
+        (Phase::Fencing, r#""fencing""#),
+        (Phase::Fenced, r#""fenced""#),
+        (Phase::Promoting, r#""promoting""#),
+    ] {
+        assert_eq!(serde_json::to_string(&phase).unwrap(), word);
+    }
+    let kind = serde_json::to_string(&MoveKind::Failover).unwrap();
+    assert_eq!(kind, r#""failover""#);
 }
 
 #[test]
@@ -195,9 +318,9 @@ fn groups_events_and_farewells_keep_their_bytes() {
 
 #[test]
 fn what_isn_t_a_row_of_this_program_is_refused() {
-    let newer = br#"{"format":2,"row":{}}"#;
+    let newer = br#"{"format":3,"row":{}}"#;
     let error = decode::<Instance>(newer).unwrap_err();
-    assert_eq!(error, CodecError::Newer("DB instance", 2));
+    assert_eq!(error, CodecError::Newer("DB instance", 3, 2));
     assert!(error.to_string().contains("too old"), "{error}");
     for bytes in [
         "",

@@ -78,6 +78,8 @@ pub struct Headship {
     pub cluster: ClusterId,
     /// The cluster's name.
     pub cluster_arn: ClusterArn,
+    /// Its `PromotionTier`, 0 to 15; described only.
+    pub promotion_tier: u8,
     /// The epoch of the global cluster of whose history its data are a part; 0: of none yet. What
     /// it wrote itself since it was to lead comes on top.
     pub epoch: u64,

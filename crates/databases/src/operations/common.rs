@@ -79,6 +79,14 @@ const FIXED: &[(&str, &[&str])] = &[
 
 /// Refuses by name what a request asks for and isn't built.
 pub(super) fn refuse_unbuilt(request: &DatabasesRequest<'_>) -> Result<(), DatabasesError> {
+    refuse_unbuilt_besides(request, &[])
+}
+
+/// Refuses by name what a request asks for and isn't built, but for those parameters.
+pub(super) fn refuse_unbuilt_besides(
+    request: &DatabasesRequest<'_>,
+    built: &[&str],
+) -> Result<(), DatabasesError> {
     if let Some(key) = request.text("KmsKeyId") {
         let text = format!(
             "The key {} is not accessible: storage encryption is not built yet in Causeway.",
@@ -89,7 +97,9 @@ pub(super) fn refuse_unbuilt(request: &DatabasesRequest<'_>) -> Result<(), Datab
     if request.flag("StorageEncrypted")? == Some(true) {
         return Err(DatabasesError::not_built("StorageEncrypted"));
     }
-    request.refuse_unbuilt(UNBUILT)?;
+    let unbuilt = UNBUILT.iter().copied();
+    let unbuilt: Vec<&str> = unbuilt.filter(|name| !built.contains(name)).collect();
+    request.refuse_unbuilt(&unbuilt)?;
     for (name, allowed) in FIXED {
         if let Some(value) = request.text(name).filter(|value| !allowed.contains(value)) {
             let part = format!("{name} '{}'", shown(value));

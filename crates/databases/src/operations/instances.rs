@@ -4,9 +4,9 @@ use aws::query::Reply;
 use types::ConfigurationView;
 
 use super::common::{self, Inherited};
-use super::snapshots;
+use super::{heads, snapshots};
 use crate::catalogue;
-use crate::engine::{Engine, OTHER_ENGINES, POSTGRES};
+use crate::engine::{AURORA, Engine, OTHER_ENGINES, POSTGRES};
 use crate::error::{DatabasesError, Refusal};
 use crate::events;
 use crate::input::{names, password};
@@ -14,6 +14,7 @@ use crate::limits::STORAGE;
 use crate::model::{Deletion, Instance, Master, Origin, StorageType, Tags};
 use crate::request::{DatabasesRequest, Filters, Paging, shown};
 use crate::service::Service;
+use crate::shapes;
 use crate::status::Status;
 
 /// PostgreSQL's port.
@@ -24,6 +25,11 @@ pub(crate) async fn create(
     service: &Service,
     request: &DatabasesRequest<'_>,
 ) -> Result<Reply, DatabasesError> {
+    if request.text("DBClusterIdentifier").is_some() {
+        let made = heads::create(service, request).await?;
+        service.look_at(&made.resource_id);
+        return common::reply(service, request, &made);
+    }
     let wanted = read(service, request)?;
     let made = service.change(|view: &dyn ConfigurationView| {
         let mut made = wanted.clone();
@@ -99,6 +105,10 @@ pub(super) fn check_engine(name: &str) -> Result<(), DatabasesError> {
     if name == POSTGRES {
         return Ok(());
     }
+    if name == AURORA {
+        let text = "The parameter DBClusterIdentifier must be provided and must not be blank.";
+        return Err(DatabasesError::value(text));
+    }
     if OTHER_ENGINES.contains(&name) {
         return Err(DatabasesError::not_built(&format!("The engine {name}")));
     }
@@ -145,11 +155,17 @@ pub(crate) async fn describe(
     };
     found.retain(|(_, instance)| {
         let arn = instance.arn.to_string();
+        let cluster = instance.headship.as_ref().map(|it| &it.cluster_arn);
         filters.pass(&[
             ("db-instance-id", &instance.arn.identifier),
             ("db-instance-id", &arn),
             ("dbi-resource-id", &instance.resource_id.0),
-            ("engine", POSTGRES),
+            ("engine", shapes::engine(instance)),
+            ("db-cluster-id", cluster.map_or("", |arn| &arn.identifier)),
+            (
+                "db-cluster-id",
+                &cluster.map(ToString::to_string).unwrap_or_default(),
+            ),
         ])
     });
     let snapshots = catalogue::snapshots_of(&*view, request.account())?;
@@ -182,8 +198,15 @@ pub(crate) async fn delete(
                     specified.";
         return Err(DatabasesError::combination(text));
     }
+    let (_, named) = common::named(&*service.view(), request)?;
+    check_deletable(&named, skips, last)?;
+    // The others know it no more before it is deleted: nobody has it take over meanwhile.
+    heads::part(service, &named).await?;
     let made = service.change(|view: &dyn ConfigurationView| {
         let (revision, mut instance) = common::named(view, request)?;
+        if instance.resource_id != named.resource_id {
+            return Err(common::no_instance(&named.arn.identifier));
+        }
         check_deletable(&instance, skips, last)?;
         let mut edits = Vec::new();
         let mut final_snapshot = None;
@@ -221,13 +244,17 @@ fn check_deletable(
                     try again.";
         return Err(DatabasesError::combination(text));
     }
+    if last.is_some() {
+        heads::refuse(instance, "a final snapshot of it alone can't be taken")?;
+    }
     if instance.source.is_some() && last.is_some() {
         let text = "FinalDBSnapshotIdentifier can not be specified when deleting a replica \
                     instance";
         return Err(DatabasesError::combination(text));
     }
     // A replica's data are its source's: RDS asks for no snapshot of it.
-    if !skips && last.is_none() && instance.source.is_none() {
+    let is_own = instance.source.is_none() && instance.headship.is_none();
+    if !skips && last.is_none() && is_own {
         let text = "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.";
         return Err(DatabasesError::combination(text));
     }

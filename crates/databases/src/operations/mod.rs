@@ -1,9 +1,12 @@
 //! The operations that are built: one module a resource and what is done to it. Each reads its
 //! parameters, judges them on a view, and writes its answer.
 
+pub(crate) mod clusters;
 mod common;
 pub(crate) mod descriptions;
 pub(crate) mod events;
+pub(crate) mod global_clusters;
+mod heads;
 pub(crate) mod instances;
 pub(crate) mod modify;
 pub(crate) mod option_groups;

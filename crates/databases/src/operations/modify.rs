@@ -4,10 +4,10 @@
 use aws::query::Reply;
 use types::ConfigurationView;
 
-use super::common;
 use super::instances::{CHANGEABLE, check_engine};
+use super::{common, heads};
 use crate::catalogue;
-use crate::engine::Engine;
+use crate::engine::{AURORA, Engine};
 use crate::error::DatabasesError;
 use crate::events::{self, Category, Telling};
 use crate::input::{password, place, windows};
@@ -48,7 +48,7 @@ pub(crate) async fn modify(
     request.required("DBInstanceIdentifier")?;
     common::refuse_unbuilt(request)?;
     request.refuse_unbuilt(UNBUILT)?;
-    if let Some(name) = request.text("Engine") {
+    if let Some(name) = request.text("Engine").filter(|name| *name != AURORA) {
         check_engine(name)?;
     }
     let asked = read(service, request)?;
@@ -57,6 +57,7 @@ pub(crate) async fn modify(
         common::demand(service, view, &row.1, CHANGEABLE)?;
         let mut instance = row.1.clone();
         check_held(request, &instance)?;
+        heads::refuse_changes(request, &instance)?;
         let mut told = Vec::new();
         settings(request, &asked, &mut instance)?;
         groups(service, view, request, &mut instance)?;

@@ -3,7 +3,7 @@
 use aws::query::Reply;
 use types::ConfigurationView;
 
-use super::{common, instances, snapshots};
+use super::{common, heads, instances, snapshots};
 use crate::catalogue;
 use crate::error::DatabasesError;
 use crate::events;
@@ -20,6 +20,7 @@ pub(crate) async fn start(
 ) -> Result<Reply, DatabasesError> {
     change(service, request, |view| {
         let (revision, mut instance) = common::named(view, request)?;
+        heads::refuse(&instance, "it can't be started on its own")?;
         if common::status_of(service, view, &instance)? != Status::Stopped {
             return Err(DatabasesError::state(format!(
                 "Instance {} cannot be started as it is not in one of the following statuses: \
@@ -42,6 +43,7 @@ pub(crate) async fn stop(
 ) -> Result<Reply, DatabasesError> {
     change(service, request, |view| {
         let (revision, mut instance) = common::named(view, request)?;
+        heads::refuse(&instance, "it can't be stopped on its own")?;
         if instance.source.is_some() {
             let text = "Cannot stop or start a read replica instance";
             return Err(DatabasesError::state(text));

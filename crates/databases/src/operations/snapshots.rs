@@ -53,6 +53,11 @@ pub(super) fn new(
     instance: &Instance,
     name: &str,
 ) -> Result<Snapshot, DatabasesError> {
+    if instance.headship.is_some() {
+        let text = "The specified instance is a member of a cluster and a snapshot cannot be \
+                    created directly. Please use the CreateDBClusterSnapshot API instead.";
+        return Err(DatabasesError::value(text));
+    }
     let name = names::long("DBSnapshotIdentifier", name)?;
     let arn = request.snapshot_arn(&name);
     if view.get(&keys::snapshot(&arn)).is_some() {

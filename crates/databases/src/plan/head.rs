@@ -76,7 +76,7 @@ fn lead(wanted: &Wanted, observed: &Observed, now: Now, epoch: u64) -> Option<Ne
         if !observed.head.is_confirmed {
             return Some(wait(now, WAIT_FOR_MORE));
         }
-        return match is_new && epoch == 1 {
+        return match is_new {
             true if headship.epoch != epoch => record(Record::Aligned { epoch }),
             true => record(Record::Leading(Leading { epoch, number: 0 })),
             false => failed("it is to write for its global cluster, and holds other data"),

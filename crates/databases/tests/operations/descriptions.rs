@@ -1,5 +1,6 @@
 //! What is the same for everybody, and events.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::support::{Api, Setting};
@@ -24,6 +25,7 @@ fn the_installed_version_is_described_and_nothing_else() {
         region,
         engine,
         pool,
+        global: Arc::default(),
     }
     .make();
     assert_eq!(

@@ -350,7 +350,7 @@ fn tags_are_set_listed_and_taken_away() {
         ),
         ("arn:aws:rds:us-east-1:444455556666:db:shop", "AccessDenied"),
         (
-            "arn:aws:rds:us-east-1:111122223333:cluster:shop",
+            "arn:aws:rds:us-east-1:111122223333:cluster-pg:shop",
             "InvalidParameterValue",
         ),
         ("shop", "InvalidParameterValue"),

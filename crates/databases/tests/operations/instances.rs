@@ -1,10 +1,11 @@
 //! DB instances: made, described, modified, stopped, started, rebooted and deleted.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use databases::plan::{FailureKind, Home, Next, Record, Step, StepFailure, StepKind, next_step};
 use databases::{Serving, catalogue, serving};
-use types::Environment;
+use types::{Configuration, Environment};
 
 use crate::support::{Answer, Api, Setting, new_instance, with};
 
@@ -85,6 +86,7 @@ fn names_and_addresses_are_taken_once_and_given_back() {
         region,
         engine,
         pool,
+        global: Arc::default(),
     }
     .make();
     api.create("one");
@@ -114,6 +116,7 @@ fn what_there_is_not_is_told_when_an_instance_is_made() {
             region,
             engine,
             pool,
+            global: Arc::default(),
         }
         .make();
         let (code, text) = api.refused("CreateDBInstance", &new_instance("shop"));
@@ -250,7 +253,7 @@ fn a_class_changes_at_once_or_in_the_window_or_at_a_reboot() {
     let modified = api.ok("ModifyDBInstance", &now);
     assert_eq!(modified.text("DBInstance/DBInstanceStatus"), "modifying");
     api.carry_out("shop");
-    let wanted = catalogue::wanted(&*api.memory_view(), &api.id("shop"))
+    let wanted = catalogue::wanted(&*api.memory_view(), &*api.global.view(), &api.id("shop"))
         .unwrap()
         .unwrap();
     assert_eq!(wanted.parameters["max_connections"], "901");
@@ -463,7 +466,9 @@ fn nothing_is_deleted_if_its_last_snapshot_fails() {
 
 /// Has the step that comes next of an instance fail.
 fn fail(api: &Api, id: &databases::model::ResourceId, kind: FailureKind, attempts: u32) {
-    let wanted = catalogue::wanted(&*api.memory_view(), id).unwrap().unwrap();
+    let wanted = catalogue::wanted(&*api.memory_view(), &*api.global.view(), id)
+        .unwrap()
+        .unwrap();
     let mut observed = api.observed(id);
     let now = api.environment.now();
     let Next::Step(step) = next_step(&wanted, &observed, now) else {

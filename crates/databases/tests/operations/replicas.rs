@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use databases::model::Farewell;
 use databases::plan::{Next, Record, Step, StepKind, next_step};
 use databases::{AttachRefusal, AttachRequest, SourceFacts, catalogue};
-use types::Environment;
+use types::{Configuration, Environment};
 
 use crate::support::{Api, arn, block_on, with};
 
@@ -117,9 +117,13 @@ fn a_replica_across_regions_is_taken_there_before_it_is_made_here() {
     here.ok("ModifyDBInstance", &with(&named("shop"), &grown));
     here.carry_out("shop");
     there.ok("CreateDBInstanceReadReplica", &small);
-    let wanted = catalogue::wanted(&*there.memory_view(), &there.id("small"))
-        .unwrap()
-        .unwrap();
+    let wanted = catalogue::wanted(
+        &*there.memory_view(),
+        &*there.global.view(),
+        &there.id("small"),
+    )
+    .unwrap()
+    .unwrap();
     assert_eq!(wanted.parameters["max_connections"], "901");
 }
 
@@ -161,7 +165,7 @@ fn a_source_that_can_t_be_is_refused_and_leaves_nothing_behind() {
             "DBInstanceNotFound",
         ),
         (
-            "arn:aws:rds:us-east-1:111122223333:cluster:shop",
+            "arn:aws:rds:us-east-1:111122223333:cluster-pg:shop",
             "InvalidParameterValue",
         ),
         ("-", "MissingParameter"),
@@ -489,7 +493,7 @@ fn a_replica_that_replays_no_more_is_started_anew_also_before_its_promotion() {
     );
     there.ok("PromoteReadReplica", &named("far"));
     pause();
-    let wanted = catalogue::wanted(&*there.memory_view(), &id)
+    let wanted = catalogue::wanted(&*there.memory_view(), &*there.global.view(), &id)
         .unwrap()
         .unwrap();
     let next = next_step(&wanted, &there.observed(&id), there.environment.now());

@@ -12,7 +12,9 @@ use std::task::{Context, Poll, Waker};
 use aws::access::{Authorizer, Owner};
 use bytes::Bytes;
 use databases::model::{Farewell, Instance, ResourceId, Snapshot};
-use databases::plan::{Home, Next, Observed, Role, ServerSeen, SnapshotSeen, Step, next_step};
+use databases::plan::{
+    Home, LogSeen, Next, Observed, Role, ServerSeen, SnapshotSeen, Step, next_step,
+};
 use databases::{
     AttachRequest, EndpointPool, Engine, ServerView, Service, ServiceConfig, SourceAnswer,
     SourceError, SourceFacts, SourceView, Standing, Surroundings, catalogue,
@@ -331,6 +333,8 @@ pub type Parameters<'a> = &'a [(&'a str, &'a str)];
 pub struct Api {
     pub service: Service,
     pub memory: Arc<Memory>,
+    /// The council's configuration.
+    pub global: Arc<Memory>,
     pub around: Arc<Around>,
     pub peer: Arc<Peer>,
     pub region: String,
@@ -342,11 +346,14 @@ pub struct Setting<'a> {
     pub region: &'a str,
     pub engine: Result<&'a str, &'a str>,
     pub pool: Result<u8, &'a str>,
+    /// The council's configuration, which other Regions may share.
+    pub global: Arc<Memory>,
 }
 
 impl Setting<'_> {
     pub fn make(self) -> Api {
         let memory = Arc::<Memory>::default();
+        let global = self.global.clone();
         let (around, peer) = (Arc::<Around>::default(), Arc::<Peer>::default());
         let environment = Arc::<StillEnvironment>::default();
         // Ids of two Regions are not each other's.
@@ -356,6 +363,7 @@ impl Setting<'_> {
         let service = Service::new(ServiceConfig {
             environment: environment.clone(),
             configuration: memory.clone(),
+            global: global.clone(),
             region: self.region.parse().unwrap(),
             engine: match self.engine {
                 Ok(version) => Ok(Engine::new(version).unwrap()),
@@ -369,6 +377,7 @@ impl Setting<'_> {
         Api {
             service,
             memory,
+            global,
             around,
             peer,
             region: self.region.to_owned(),
@@ -388,6 +397,20 @@ impl Api {
             region,
             engine,
             pool,
+            global: Arc::default(),
+        }
+        .make()
+    }
+
+    /// A Region of a council.
+    pub fn beside(region: &str, global: &Arc<Memory>) -> Api {
+        let (engine, pool) = (Ok("15.14"), Ok(24));
+        let global = global.clone();
+        Setting {
+            region,
+            engine,
+            pool,
+            global,
         }
         .make()
     }
@@ -547,7 +570,8 @@ impl Api {
 
     /// Carries out the next step of an instance, if there is one.
     pub fn step(&self, id: &ResourceId) -> Option<Step> {
-        let wanted = catalogue::wanted(&*self.memory.view(), id).unwrap()?;
+        let global = self.global.view();
+        let wanted = catalogue::wanted(&*self.memory.view(), &*global, id).unwrap()?;
         let mut observed = self.observed(id);
         let Next::Step(step) = next_step(&wanted, &observed, self.environment.now()) else {
             return None;
@@ -595,6 +619,7 @@ pub fn act(step: &Step, observed: &mut Observed, follows: bool) {
                 receives: follows,
                 is_paused: false,
                 master_set: None,
+                log: LogSeen::default(),
             });
         }
         Step::Stop => observed.server = None,
@@ -614,6 +639,9 @@ pub fn act(step: &Step, observed: &mut Observed, follows: bool) {
                 Step::SetMaster { number, .. } => server.master_set = Some(*number),
                 _ => {}
             }
+        }
+        Step::Checkpoint | Step::Follow { .. } | Step::KeepTail { .. } | Step::Rewind { .. } => {
+            panic!("{step:?} is a head's")
         }
         Step::Record(record) => panic!("{record:?} is for the configuration"),
     }

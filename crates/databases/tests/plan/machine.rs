@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 
 use databases::model::{Instance, Power, ResourceId, Snapshot, SnapshotId, SnapshotState};
 use databases::plan::{
-    FailureKind, Home, Next, Observed, Record, Removal, Role, ServerSeen, SnapshotSeen, Step,
-    StepFailure, Wanted,
+    FailureKind, HeadSeen, Home, LogSeen, Next, Observed, Record, Removal, Role, ServerSeen,
+    SnapshotSeen, Step, StepFailure, Wanted,
 };
 use databases::{catalogue, encode, keys};
 use types::{Monotonic, Now, Timestamp};
@@ -147,6 +147,7 @@ impl Machine {
             receives: self.role == Role::Standby,
             is_paused: false,
             master_set: None,
+            log: LogSeen::default(),
         });
     }
 
@@ -155,7 +156,8 @@ impl Machine {
     }
 
     fn wanted(&self) -> Option<Wanted> {
-        catalogue::wanted(&*self.api.memory_view(), &Machine::id()).unwrap()
+        let global = View::default();
+        catalogue::wanted(&*self.api.memory_view(), &global, &Machine::id()).unwrap()
     }
 
     fn row(&self) -> Option<Instance> {
@@ -176,6 +178,7 @@ impl Machine {
             server: self.server.clone(),
             snapshots: self.snapshots.clone(),
             failures: self.failures.clone(),
+            head: HeadSeen::default(),
         }
     }
 
@@ -300,6 +303,7 @@ impl Machine {
                         self.home == Home::Unfinished && is_own
                     }
                     Removal::Deleted => row.deletion.is_some(),
+                    Removal::Diverged => false,
                 };
                 demand(is_fine, "it removes what isn't to be removed")?;
                 let last = row
@@ -363,6 +367,10 @@ impl Machine {
                 let is_torn = self.snapshots.get(id) == Some(&SnapshotSeen::Unfinished);
                 demand(is_torn, "it discards a snapshot that is whole")
             }
+            Step::Checkpoint
+            | Step::Follow { .. }
+            | Step::KeepTail { .. }
+            | Step::Rewind { .. } => Err(format!("it does what heads do: {step:?}")),
             Step::Record(record) => self.judge_record(row, record),
         }
     }
@@ -399,6 +407,7 @@ impl Machine {
             | Record::SnapshotFailed { .. }
             | Record::PendingApplied
             | Record::Failed { .. } => Ok(()),
+            other => Err(format!("it writes down what heads do: {other:?}")),
         }
     }
 

@@ -200,6 +200,7 @@ impl State {
                 final_snapshot: (self.deletion == 2).then(snapshot),
             }),
             failure: None,
+            headship: None,
         }
     }
 

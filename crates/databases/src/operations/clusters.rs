@@ -1,0 +1,630 @@
+//! DB clusters: to make, describe, change and delete them. One that joins a global cluster is made
+//! a member of it first, by the council; then its own row is made, which says since when. If this
+//! process dies between the two, the member has no cluster: making it again takes its place, and
+//! `RemoveFromGlobalCluster` takes it away.
+
+use aws::query::Reply;
+use aws::xml::XmlWriter;
+use types::{ConfigurationView, network};
+
+use super::{common, global_clusters};
+use crate::catalogue::{self, Row};
+use crate::engine::{AURORA, Engine, OTHER_ENGINES, POSTGRES};
+use crate::error::{DatabasesError, Refusal};
+use crate::input::{names, password, place, windows};
+use crate::limits::{MAX_CLUSTERS, MAX_MEMBERS, MAX_RETENTION, PORTS};
+use crate::model::{
+    Cluster, ClusterId, GlobalCluster, Joined, Master, Member, MoveKind, Tags, Verifier,
+};
+use crate::request::{DatabasesRequest, Filters, Paging, list, shown};
+use crate::service::Service;
+use crate::{events, ids, shapes, tags};
+
+/// PostgreSQL's port.
+const DEFAULT_PORT: u16 = 5432;
+
+/// Parameters of clusters that mean something which isn't built.
+const UNBUILT: &[&str] = &[
+    "AllocatedStorage",
+    "AllowEngineModeChange",
+    "AllowMajorVersionUpgrade",
+    "AutoMinorVersionUpgrade",
+    "AwsBackupRecoveryPointArn",
+    "BacktrackWindow",
+    "CACertificateIdentifier",
+    "CharacterSetName",
+    "CloudwatchLogsExportConfiguration",
+    "ClusterScalabilityType",
+    "DBClusterInstanceClass",
+    "DBInstanceParameterGroupName",
+    "DBSystemId",
+    "Domain",
+    "DomainIAMRoleName",
+    "EnableCloudwatchLogsExports",
+    "EnableGlobalWriteForwarding",
+    "EnableHttpEndpoint",
+    "EnableIAMDatabaseAuthentication",
+    "EnableLimitlessDatabase",
+    "EnableLocalWriteForwarding",
+    "EnablePerformanceInsights",
+    "Iops",
+    "KmsKeyId",
+    "ManageMasterUserPassword",
+    "MasterUserSecretKmsKeyId",
+    "MonitoringRoleArn",
+    "NewDBClusterIdentifier",
+    "OptionGroupName",
+    "PerformanceInsightsKMSKeyId",
+    "PerformanceInsightsRetentionPeriod",
+    "PubliclyAccessible",
+    "RdsCustomClusterConfiguration",
+    "ReplicationSourceIdentifier",
+    "RotateMasterUserPassword",
+    "ScalingConfiguration",
+    "ServerlessV2ScalingConfiguration",
+    "StorageEncrypted",
+    "TagSpecifications",
+    "WithExpressConfiguration",
+];
+
+/// Parameters of which one value is what every cluster here has.
+const FIXED: &[(&str, &[&str])] = &[
+    ("DatabaseInsightsMode", &["standard"]),
+    ("EngineLifecycleSupport", global_clusters::LIFECYCLES),
+    ("EngineMode", &["provisioned"]),
+    ("MasterUserAuthenticationType", &["password"]),
+    ("MonitoringInterval", &["0"]),
+    ("NetworkType", &["IPV4"]),
+    ("StorageType", &["aurora"]),
+];
+
+fn refuse_unbuilt(request: &DatabasesRequest<'_>) -> Result<(), DatabasesError> {
+    request.refuse_unbuilt(UNBUILT)?;
+    for (name, allowed) in FIXED {
+        if let Some(value) = request.text(name).filter(|value| !allowed.contains(value)) {
+            let part = format!("{name} '{}'", shown(value));
+            return Err(DatabasesError::not_built(&part));
+        }
+    }
+    let group = request.text("DBClusterParameterGroupName");
+    match group.filter(|name| !name.starts_with("default.aurora-postgresql")) {
+        None => Ok(()),
+        Some(name) => Err(DatabasesError::refused(
+            Refusal::DbClusterParameterGroupNotFound,
+            format!("DBClusterParameterGroup not found: {}", shown(name)),
+        )),
+    }
+}
+
+/// Is it the engine that clusters have?
+pub(super) fn check_engine(name: &str) -> Result<(), DatabasesError> {
+    if name == AURORA {
+        return Ok(());
+    }
+    if name == POSTGRES || OTHER_ENGINES.contains(&name) {
+        let part = format!("The engine {name} of a DB cluster");
+        return Err(DatabasesError::not_built(&part));
+    }
+    let text = format!("Invalid DB engine: {}", shown(name));
+    Err(DatabasesError::value(text))
+}
+
+/// `CreateDBCluster`.
+pub(crate) async fn create(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+) -> Result<Reply, DatabasesError> {
+    let name = request.required("DBClusterIdentifier")?;
+    let name = names::instance("DBClusterIdentifier", name)?;
+    check_engine(request.required("Engine")?)?;
+    refuse_unbuilt(request)?;
+    let mut wanted = read(service, request, &name)?;
+    check_name(&*service.view(), &wanted)?;
+    let global = request.text("GlobalClusterIdentifier");
+    if let Some(global) = global {
+        join(service, request, global, &mut wanted).await?;
+    }
+    let made = service.change(|view: &dyn ConfigurationView| {
+        let mut made = wanted.clone();
+        check_name(view, &made)?;
+        draw_addresses(service, view, &mut made)?;
+        Ok((catalogue::create_cluster(&made), made))
+    });
+    match (made.await, &wanted.joined) {
+        (Ok(made), _) => reply(service, request, &made),
+        (Err(error), None) => Err(error),
+        (Err(error), Some(_)) => {
+            // Nobody is a member that isn't there; if this fails too, it can be removed.
+            let id = &wanted.resource_id;
+            if let Err(cause) = leave(service, &wanted, id).await {
+                tracing::warn!(cluster = %wanted.arn, %cause, "a member without a cluster stays");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The cluster that a request asks for, as far as no global cluster is needed to read it.
+fn read(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+    name: &str,
+) -> Result<Cluster, DatabasesError> {
+    let environment = service.environment();
+    let engine = common::engine(service)?;
+    let view = service.view();
+    let subnets = request.text("DBSubnetGroupName");
+    let subnets = subnets.unwrap_or(place::DEFAULT_SUBNET_GROUP);
+    let subnets = place::subnet_group(&*view, request, subnets)?;
+    check_zones(request)?;
+    let (backup_window, maintenance_window) = windows::read_new(request, environment.random())?;
+    let port = request.number("Port", PORTS)?;
+    let retention = request.number("BackupRetentionPeriod", (1, MAX_RETENTION))?;
+    let default = || vec![network::default_security_group(request.region())];
+    let is_member = request.text("GlobalClusterIdentifier").is_some();
+    let username = request
+        .text("MasterUsername")
+        .map(names::master)
+        .transpose()?;
+    let given = request.text("MasterUserPassword");
+    let verifier = given
+        .map(|given| password::verifier(given, environment))
+        .transpose()?;
+    if !is_member && (username.is_none() || verifier.is_none()) {
+        return Err(no_master(username.is_none()));
+    }
+    let database = request
+        .text("DatabaseName")
+        .map(names::database)
+        .transpose()?;
+    let mut held = Tags::new();
+    tags::add(&mut held, &tags::read(&request.members())?)?;
+    Ok(Cluster {
+        resource_id: ids::cluster(environment),
+        arn: request.cluster_arn(name),
+        engine_version: super::instances::check_version(request, engine)?,
+        created: service.now(),
+        master: Master {
+            username: username.unwrap_or_default(),
+            verifier,
+            asked: 0,
+            applied: 0,
+        },
+        database: database.flatten(),
+        port: port
+            .and_then(|port| u16::try_from(port).ok())
+            .unwrap_or(DEFAULT_PORT),
+        writer_address: std::net::Ipv4Addr::UNSPECIFIED,
+        reader_address: std::net::Ipv4Addr::UNSPECIFIED,
+        subnet_group: subnets.arn.name,
+        security_groups: place::security_groups(service, request)?.unwrap_or_else(default),
+        backup_retention: retention
+            .and_then(|days| u8::try_from(days).ok())
+            .unwrap_or(1),
+        backup_window,
+        maintenance_window,
+        copy_tags_to_snapshot: request.flag("CopyTagsToSnapshot")?.unwrap_or(false),
+        deletion_protection: request.flag("DeletionProtection")?.unwrap_or(false),
+        tags: held,
+        joined: None,
+        head: None,
+    })
+}
+
+fn no_master(is_name: bool) -> DatabasesError {
+    let name = match is_name {
+        true => "MasterUsername",
+        false => "MasterUserPassword",
+    };
+    let text = format!("The parameter {name} must be provided and must not be blank.");
+    DatabasesError::value(text)
+}
+
+/// Zones are described only: where the head is, is said when it is made.
+fn check_zones(request: &DatabasesRequest<'_>) -> Result<(), DatabasesError> {
+    for zone in list(&request.members(), "AvailabilityZones", "AvailabilityZone")? {
+        let read = zone.parse::<types::AvailabilityZone>().ok();
+        if read.is_none_or(|read| read.region != request.region()) {
+            let text = format!("{} is not a valid availability zone", shown(zone));
+            return Err(DatabasesError::value(text));
+        }
+    }
+    Ok(())
+}
+
+/// Is the name of a new cluster free, and is there room for it?
+fn check_name(view: &dyn ConfigurationView, cluster: &Cluster) -> Result<(), DatabasesError> {
+    if catalogue::cluster_named(view, &cluster.arn)?.is_some() {
+        let text = "DB Cluster already exists";
+        return Err(DatabasesError::refused(
+            Refusal::DbClusterAlreadyExists,
+            text,
+        ));
+    }
+    let mut all = catalogue::clusters(view)?;
+    all.retain(|(_, held)| held.arn.account == cluster.arn.account);
+    if all.len() >= MAX_CLUSTERS {
+        let text = format!("Cluster quota exceeded: {MAX_CLUSTERS} DB clusters");
+        return Err(DatabasesError::refused(
+            Refusal::DbClusterQuotaExceeded,
+            text,
+        ));
+    }
+    Ok(())
+}
+
+fn draw_addresses(
+    service: &Service,
+    view: &dyn ConfigurationView,
+    cluster: &mut Cluster,
+) -> Result<(), DatabasesError> {
+    let no_room =
+        |text: String| DatabasesError::refused(Refusal::InsufficientDbInstanceCapacity, text);
+    let pool = service.config.pool.as_ref();
+    let pool = pool.map_err(|why| no_room(why.clone()))?;
+    let none = || no_room("The pool of addresses of endpoints has none left".to_owned());
+    let random = || service.environment().random();
+    cluster.writer_address = pool.draw(view, random()).ok_or_else(none)?;
+    let besides = Some(cluster.writer_address);
+    cluster.reader_address = pool
+        .draw_besides(view, random(), besides)
+        .ok_or_else(none)?;
+    Ok(())
+}
+
+/// Makes a cluster that is still to be a member of a global cluster: its first is its writer.
+async fn join(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+    name: &str,
+    cluster: &mut Cluster,
+) -> Result<(), DatabasesError> {
+    let asked = cluster.clone();
+    let made = service.change_global(|view: &dyn ConfigurationView| {
+        let (revision, mut row) = global_clusters::named(view, request, name)?;
+        let mut cluster = asked.clone();
+        admit(&mut row, &mut cluster)?;
+        let id = row.resource_id.clone();
+        let edit = catalogue::replace(catalogue::global_key(&row), revision, &row);
+        Ok((vec![edit], (id, cluster)))
+    });
+    let ((id, joined), revision) = made.await?;
+    *cluster = joined;
+    let revision = revision.unwrap_or(u64::MAX);
+    cluster.joined = Some(Joined { id, revision });
+    Ok(())
+}
+
+/// Has a global cluster take a member.
+fn admit(row: &mut GlobalCluster, cluster: &mut Cluster) -> Result<(), DatabasesError> {
+    let state = |text: String| DatabasesError::refused(Refusal::InvalidGlobalClusterState, text);
+    if cluster.engine_version != row.engine_version {
+        return Err(DatabasesError::combination(format!(
+            "The engine version {} is not the global cluster's, {}",
+            cluster.engine_version, row.engine_version
+        )));
+    }
+    let others = row
+        .members
+        .values()
+        .filter(|member| member.arn != cluster.arn);
+    if others.clone().count() >= MAX_MEMBERS {
+        let text = format!("Global cluster quota exceeded: {MAX_MEMBERS} clusters");
+        return Err(DatabasesError::refused(
+            Refusal::DbClusterQuotaExceeded,
+            text,
+        ));
+    }
+    let mut others = others;
+    if others.any(|member| member.arn.region == cluster.arn.region) {
+        let text = format!(
+            "Global cluster {} already has a cluster in {}",
+            row.identifier, cluster.arn.region
+        );
+        return Err(state(text));
+    }
+    if row
+        .member(&cluster.arn)
+        .is_some_and(|member| member.head.is_some())
+    {
+        let text = format!("{} is a member of {} already", cluster.arn, row.identifier);
+        return Err(state(text));
+    }
+    let is_first = row
+        .writer
+        .as_ref()
+        .is_none_or(|writer| *writer == cluster.arn);
+    if is_first {
+        first(row, cluster)?;
+    } else {
+        if !cluster.master.username.is_empty() || cluster.master.verifier.is_some() {
+            let text = "Cannot specify user name for cross region replication cluster";
+            return Err(DatabasesError::combination(text));
+        }
+        if cluster.database.is_some() && cluster.database != row.database {
+            let text = "Cannot specify database name for cross region replication cluster";
+            return Err(DatabasesError::combination(text));
+        }
+        cluster.database = row.database.clone();
+        cluster.master.username = row.master_username.clone().unwrap_or_default();
+    }
+    let member = Member {
+        arn: cluster.arn.clone(),
+        resource_id: cluster.resource_id.clone(),
+        head: None,
+    };
+    row.members.insert(cluster.arn.to_string(), member);
+    Ok(())
+}
+
+/// The first member writes.
+fn first(row: &mut GlobalCluster, cluster: &mut Cluster) -> Result<(), DatabasesError> {
+    let has_name = !cluster.master.username.is_empty();
+    if !has_name || cluster.master.verifier.is_none() {
+        return Err(no_master(!has_name));
+    }
+    if let Some(database) = &row.database {
+        if cluster.database.as_ref().is_some_and(|own| own != database) {
+            let text = "DatabaseName is not the global cluster's";
+            return Err(DatabasesError::combination(text));
+        }
+        cluster.database = Some(database.clone());
+    }
+    row.database = cluster.database.clone();
+    row.master_username = Some(cluster.master.username.clone());
+    row.writer = Some(cluster.arn.clone());
+    row.epoch += 1;
+    row.forks.clear();
+    Ok(())
+}
+
+/// Takes a member away again that never was a cluster.
+async fn leave(service: &Service, cluster: &Cluster, id: &ClusterId) -> Result<(), DatabasesError> {
+    let made = service.change_global(|view: &dyn ConfigurationView| {
+        let Some((revision, mut row)) = catalogue::global_of(view, &cluster.arn, id)? else {
+            return Ok((Vec::new(), ()));
+        };
+        global_clusters::part(&mut row, &cluster.arn);
+        let edit = catalogue::replace(catalogue::global_key(&row), revision, &row);
+        Ok((vec![edit], ()))
+    });
+    made.await.map(|_| ())
+}
+
+/// The cluster that a request names by `DBClusterIdentifier`.
+pub(super) fn named(
+    view: &dyn ConfigurationView,
+    request: &DatabasesRequest<'_>,
+) -> Result<Row<Cluster>, DatabasesError> {
+    let name = request.required("DBClusterIdentifier")?;
+    let found = match name.parse::<crate::arn::ClusterArn>() {
+        Ok(arn) if arn.account == request.account() && arn.region == request.region() => {
+            catalogue::cluster_named(view, &arn)?
+        }
+        Ok(_) => None,
+        Err(_) => match names::instance("DBClusterIdentifier", name) {
+            Ok(name) => catalogue::cluster_named(view, &request.cluster_arn(&name))?,
+            Err(_) => None,
+        },
+    };
+    found.ok_or_else(|| common::no_cluster(name))
+}
+
+/// `DescribeDBClusters`: all, or one by its name, or those that pass filters.
+pub(crate) async fn describe(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+) -> Result<Reply, DatabasesError> {
+    let known = [
+        "db-cluster-id",
+        "db-cluster-resource-id",
+        "engine",
+        "clone-group-id",
+        "domain",
+    ];
+    let filters = Filters::of(request, &known)?;
+    let paging = Paging::of(request)?;
+    request.flag("IncludeShared")?;
+    let view = service.view();
+    let mut found = match request.text("DBClusterIdentifier") {
+        Some(_) => vec![named(&*view, request)?],
+        None => catalogue::clusters(&*view)?,
+    };
+    found.retain(|(_, cluster)| {
+        let arn = cluster.arn.to_string();
+        cluster.arn.account == request.account()
+            && filters.pass(&[
+                ("db-cluster-id", &cluster.arn.identifier),
+                ("db-cluster-id", &arn),
+                ("db-cluster-resource-id", &cluster.resource_id.0),
+                ("engine", AURORA),
+            ])
+    });
+    let keyed = found
+        .into_iter()
+        .map(|(_, row)| (row.arn.identifier.clone(), row));
+    let mut outcome = Ok(());
+    let mut reply = request.reply();
+    let list = ("DBClusters", "DBCluster");
+    paging.write(reply.writer(), list, keyed.collect(), |writer, cluster| {
+        if let Err(error) = show(service, &*view, writer, &cluster) {
+            outcome = Err(error);
+        }
+    });
+    outcome.map(|()| reply)
+}
+
+fn show(
+    service: &Service,
+    view: &dyn ConfigurationView,
+    writer: &mut XmlWriter,
+    cluster: &Cluster,
+) -> Result<(), DatabasesError> {
+    let global = service.global_view();
+    let found = catalogue::global_of(&*global, &cluster.arn, &cluster.resource_id)?;
+    let global = found.map(|(_, row)| row);
+    let head = cluster
+        .head
+        .as_ref()
+        .map(|id| catalogue::instance(view, id));
+    let head = head.transpose()?.flatten().map(|(_, instance)| instance);
+    shapes::cluster(writer, cluster, global.as_ref(), head.as_ref());
+    Ok(())
+}
+
+fn reply(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+    cluster: &Cluster,
+) -> Result<Reply, DatabasesError> {
+    let mut reply = request.reply();
+    reply.writer().open("DBCluster");
+    show(service, &*service.view(), reply.writer(), cluster)?;
+    reply.writer().close();
+    Ok(reply)
+}
+
+/// `ModifyDBCluster`: all at once, for nothing of it waits for a window.
+pub(crate) async fn modify(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+) -> Result<Reply, DatabasesError> {
+    request.required("DBClusterIdentifier")?;
+    refuse_unbuilt(request)?;
+    request.refuse_unbuilt(&["Port"])?;
+    request.flag("ApplyImmediately")?;
+    let given = request.text("MasterUserPassword");
+    let verifier = given.map(|given| password::verifier(given, service.environment()));
+    let verifier = verifier.transpose()?;
+    let security_groups = place::security_groups(service, request)?;
+    let retention = request.number("BackupRetentionPeriod", (1, MAX_RETENTION))?;
+    let made = service.change(|view: &dyn ConfigurationView| {
+        let row = named(view, request)?;
+        let mut cluster = row.1.clone();
+        check_version(request, &cluster)?;
+        let held = (
+            cluster.backup_window.clone(),
+            cluster.maintenance_window.clone(),
+        );
+        (cluster.backup_window, cluster.maintenance_window) = windows::read(request, held)?;
+        if let Some(days) = retention.and_then(|days| u8::try_from(days).ok()) {
+            cluster.backup_retention = days;
+        }
+        if let Some(groups) = &security_groups {
+            cluster.security_groups = groups.clone();
+        }
+        if let Some(copies) = request.flag("CopyTagsToSnapshot")? {
+            cluster.copy_tags_to_snapshot = copies;
+        }
+        if let Some(protects) = request.flag("DeletionProtection")? {
+            cluster.deletion_protection = protects;
+        }
+        let mut edits = Vec::new();
+        if let Some(verifier) = &verifier {
+            edits.extend(set_password(service, view, &mut cluster, verifier)?);
+        }
+        if cluster != row.1 {
+            edits.push(catalogue::replace_cluster(row.0, &cluster));
+        }
+        Ok((edits, cluster))
+    });
+    let cluster = made.await?;
+    if let Some(head) = &cluster.head {
+        service.look_at(head);
+    }
+    reply(service, request, &cluster)
+}
+
+fn check_version(request: &DatabasesRequest<'_>, held: &Cluster) -> Result<(), DatabasesError> {
+    let engine = Engine::new(&held.engine_version);
+    let is_held = |asked: &str| engine.as_ref().is_ok_and(|engine| engine.is(asked));
+    match request
+        .text("EngineVersion")
+        .filter(|asked| !is_held(asked))
+    {
+        None => Ok(()),
+        Some(asked) => {
+            let part = format!("Another EngineVersion ({})", shown(asked));
+            Err(DatabasesError::not_built(&part))
+        }
+    }
+}
+
+/// Has the writer's head get a password; without a head, the cluster keeps it until it has one.
+fn set_password(
+    service: &Service,
+    view: &dyn ConfigurationView,
+    cluster: &mut Cluster,
+    verifier: &Verifier,
+) -> Result<Option<types::ConfigurationEdit>, DatabasesError> {
+    let global = service.global_view();
+    let found = catalogue::global_of(&*global, &cluster.arn, &cluster.resource_id)?;
+    let is_other = |row: &GlobalCluster| row.writer.as_ref() != Some(&cluster.arn);
+    if found.is_some_and(|(_, row)| is_other(&row)) {
+        let text = "The master user password of a secondary cluster is its global cluster's \
+                    writer's: it can't be changed here.";
+        return Err(DatabasesError::combination(text));
+    }
+    let head = cluster
+        .head
+        .as_ref()
+        .map(|id| catalogue::instance(view, id));
+    let Some((revision, mut head)) = head.transpose()?.flatten() else {
+        cluster.master.verifier = Some(verifier.clone());
+        return Ok(None);
+    };
+    head.master.verifier = Some(verifier.clone());
+    head.master.asked += 1;
+    Ok(Some(catalogue::replace_instance(revision, &head)))
+}
+
+/// `DeleteDBCluster`: of one that has no instance and is in no global cluster.
+pub(crate) async fn delete(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+) -> Result<Reply, DatabasesError> {
+    request.refuse_unbuilt(&["FinalDBSnapshotIdentifier"])?;
+    request.flag("DeleteAutomatedBackups")?;
+    if request.flag("SkipFinalSnapshot")? != Some(true) {
+        let text = "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.";
+        return Err(DatabasesError::combination(text));
+    }
+    let made = service.change(|view: &dyn ConfigurationView| {
+        let row = named(view, request)?;
+        let cluster = &row.1;
+        let state = |text: &str| {
+            Err(DatabasesError::refused(
+                Refusal::InvalidDbClusterState,
+                text,
+            ))
+        };
+        let global = service.global_view();
+        if catalogue::global_of(&*global, &cluster.arn, &cluster.resource_id)?.is_some() {
+            return state(
+                "This cluster is a part of a global cluster, please remove it from globalcluster \
+                 first",
+            );
+        }
+        if cluster.deletion_protection {
+            let text = "Cannot delete protected Cluster, please disable deletion protection and \
+                        try again.";
+            return Err(DatabasesError::combination(text));
+        }
+        if cluster.head.is_some() {
+            return state("Cluster cannot be deleted, it still contains DB instances.");
+        }
+        let mut edits = catalogue::remove_cluster(&row);
+        edits.extend(events::edits(view, service.now(), Vec::new()));
+        Ok((edits, row.1))
+    });
+    let cluster = made.await?;
+    reply(service, request, &cluster)
+}
+
+/// What a cluster's role on its way is called, if it is.
+pub(crate) fn moving_word(kind: MoveKind) -> &'static str {
+    match kind {
+        MoveKind::Switchover => "switching-over",
+        MoveKind::Failover => "failing-over",
+    }
+}

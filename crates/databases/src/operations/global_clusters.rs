@@ -1,0 +1,386 @@
+//! Global clusters: to make, describe, change and delete them, to part with members, and to have
+//! another member write. Each is one edit of the council's row, so any Region that hears a majority
+//! takes it; what follows of it, the heads' plans carry out.
+
+use aws::query::Reply;
+use aws::xml::XmlWriter;
+use types::ConfigurationView;
+
+use super::{clusters, common};
+use crate::arn::ClusterArn;
+use crate::catalogue::{self, Row};
+use crate::engine::Engine;
+use crate::error::{DatabasesError, Refusal};
+use crate::input::names;
+use crate::limits::MAX_GLOBAL_CLUSTERS;
+use crate::model::{GlobalCluster, Move, MoveKind, Phase, Tags};
+use crate::request::{DatabasesRequest, Filters, Paging, shown};
+use crate::service::Service;
+use crate::{ids, keys, shapes, tags};
+
+/// What `EngineLifecycleSupport` can say; nothing follows from it.
+pub(super) const LIFECYCLES: &[&str] = &[
+    "open-source-rds-extended-support",
+    "open-source-rds-extended-support-disabled",
+];
+
+fn state(text: impl Into<String>) -> DatabasesError {
+    DatabasesError::refused(Refusal::InvalidGlobalClusterState, text)
+}
+
+fn cluster_state(text: impl Into<String>) -> DatabasesError {
+    DatabasesError::refused(Refusal::InvalidDbClusterState, text)
+}
+
+/// The global cluster of that name.
+pub(super) fn named(
+    view: &dyn ConfigurationView,
+    request: &DatabasesRequest<'_>,
+    name: &str,
+) -> Result<Row<GlobalCluster>, DatabasesError> {
+    let missing = || {
+        let text = format!("Global cluster {} not found", shown(name));
+        DatabasesError::refused(Refusal::GlobalClusterNotFound, text)
+    };
+    let own = names::instance("GlobalClusterIdentifier", name).map_err(|_| missing())?;
+    catalogue::global_cluster(view, request.account(), &own)?.ok_or_else(missing)
+}
+
+/// Changes the global cluster that a request names, and answers with it.
+async fn change(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+    mut amend: impl FnMut(&mut GlobalCluster) -> Result<(), DatabasesError>,
+) -> Result<Reply, DatabasesError> {
+    let name = request.required("GlobalClusterIdentifier")?;
+    let made = service.change_global(|view: &dyn ConfigurationView| {
+        let (revision, mut row) = named(view, request, name)?;
+        let before = row.clone();
+        amend(&mut row)?;
+        let edits = match row == before {
+            true => Vec::new(),
+            false => vec![catalogue::replace(
+                catalogue::global_key(&row),
+                revision,
+                &row,
+            )],
+        };
+        Ok((edits, row))
+    });
+    let (row, _) = made.await?;
+    wake(service, &row)?;
+    Ok(reply(request, &row))
+}
+
+/// Has heads of this Region looked at; others' Regions see the council's configuration change.
+fn wake(service: &Service, row: &GlobalCluster) -> Result<(), DatabasesError> {
+    for member in row.members.values() {
+        if let Some((_, cluster)) = catalogue::cluster(&*service.view(), &member.resource_id)?
+            && let Some(head) = &cluster.head
+        {
+            service.look_at(head);
+        }
+    }
+    Ok(())
+}
+
+fn reply(request: &DatabasesRequest<'_>, row: &GlobalCluster) -> Reply {
+    let mut reply = request.reply();
+    let writer: &mut XmlWriter = reply.writer();
+    writer.open("GlobalCluster");
+    shapes::global_cluster(writer, row);
+    writer.close();
+    reply
+}
+
+/// `CreateGlobalCluster`: it has no members yet.
+pub(crate) async fn create(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+) -> Result<Reply, DatabasesError> {
+    let name = request.required("GlobalClusterIdentifier")?;
+    let name = names::instance("GlobalClusterIdentifier", name)?;
+    request.refuse_unbuilt(&["SourceDBClusterIdentifier", "StorageEncrypted"])?;
+    let engine = request.text("Engine");
+    clusters::check_engine(engine.ok_or_else(|| {
+        DatabasesError::value("The parameter Engine must be provided and must not be blank.")
+    })?)?;
+    if let Some(value) = request
+        .text("EngineLifecycleSupport")
+        .filter(|it| !LIFECYCLES.contains(it))
+    {
+        let text = format!("Invalid EngineLifecycleSupport: {}", shown(value));
+        return Err(DatabasesError::value(text));
+    }
+    let database = request
+        .text("DatabaseName")
+        .map(names::database)
+        .transpose()?;
+    let mut held = Tags::new();
+    tags::add(&mut held, &tags::read(&request.members())?)?;
+    let row = GlobalCluster {
+        resource_id: ids::global_cluster(service.environment()),
+        account: request.account(),
+        identifier: name,
+        engine_version: super::instances::check_version(request, common::engine(service)?)?,
+        database: database.flatten(),
+        deletion_protection: request.flag("DeletionProtection")?.unwrap_or(false),
+        tags: held,
+        created: service.now(),
+        master_username: None,
+        members: Default::default(),
+        writer: None,
+        epoch: 0,
+        moves: 0,
+        moving: None,
+        forks: Vec::new(),
+    };
+    let made = service.change_global(|view: &dyn ConfigurationView| {
+        let mut all = catalogue::global_clusters(view)?;
+        all.retain(|(_, held)| held.account == row.account);
+        if all
+            .iter()
+            .any(|(_, held)| held.identifier == row.identifier)
+        {
+            let text = format!("Global Cluster {} already exists", row.identifier);
+            return Err(DatabasesError::refused(
+                Refusal::GlobalClusterAlreadyExists,
+                text,
+            ));
+        }
+        if all.len() >= MAX_GLOBAL_CLUSTERS {
+            let text = format!("Global cluster quota exceeded: {MAX_GLOBAL_CLUSTERS}");
+            return Err(DatabasesError::refused(
+                Refusal::GlobalClusterQuotaExceeded,
+                text,
+            ));
+        }
+        Ok((
+            vec![catalogue::create(catalogue::global_key(&row), &row)],
+            (),
+        ))
+    });
+    made.await?;
+    Ok(reply(request, &row))
+}
+
+/// `DescribeGlobalClusters`: all, or one by its name, or those that have a member.
+pub(crate) async fn describe(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+) -> Result<Reply, DatabasesError> {
+    let filters = Filters::of(request, &["db-cluster-id", "region"])?;
+    let paging = Paging::of(request)?;
+    let view = service.global_view();
+    let mut found = match request.text("GlobalClusterIdentifier") {
+        Some(name) => vec![named(&*view, request, name)?],
+        None => catalogue::global_clusters(&*view)?,
+    };
+    found.retain(|(_, row)| {
+        let mut has: Vec<(&str, String)> = Vec::new();
+        for member in row.members.values() {
+            has.push(("db-cluster-id", member.arn.to_string()));
+            has.push(("db-cluster-id", member.arn.identifier.clone()));
+            has.push(("region", member.arn.region.to_string()));
+        }
+        let has: Vec<(&str, &str)> = has.iter().map(|(name, it)| (*name, it.as_str())).collect();
+        row.account == request.account() && filters.pass(&has)
+    });
+    let keyed = found
+        .into_iter()
+        .map(|(_, row)| (row.identifier.clone(), row));
+    let mut reply = request.reply();
+    let list = ("GlobalClusters", "GlobalClusterMember");
+    paging.write(reply.writer(), list, keyed.collect(), |writer, row| {
+        shapes::global_cluster(writer, &row);
+    });
+    Ok(reply)
+}
+
+/// `ModifyGlobalCluster`: its protection.
+pub(crate) async fn modify(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+) -> Result<Reply, DatabasesError> {
+    request.refuse_unbuilt(&["NewGlobalClusterIdentifier", "AllowMajorVersionUpgrade"])?;
+    let protects = request.flag("DeletionProtection")?;
+    change(service, request, |row| {
+        let engine = Engine::new(&row.engine_version);
+        let is_held = |asked: &str| engine.as_ref().is_ok_and(|engine| engine.is(asked));
+        if let Some(asked) = request
+            .text("EngineVersion")
+            .filter(|asked| !is_held(asked))
+        {
+            let part = format!("Another EngineVersion ({})", shown(asked));
+            return Err(DatabasesError::not_built(&part));
+        }
+        row.deletion_protection = protects.unwrap_or(row.deletion_protection);
+        Ok(())
+    })
+    .await
+}
+
+/// `DeleteGlobalCluster`: of one that has no members.
+pub(crate) async fn delete(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+) -> Result<Reply, DatabasesError> {
+    let name = request.required("GlobalClusterIdentifier")?;
+    let made = service.change_global(|view: &dyn ConfigurationView| {
+        let (revision, row) = named(view, request, name)?;
+        if row.deletion_protection {
+            let text = "Cannot delete protected Global Cluster, please disable deletion \
+                        protection and try again.";
+            return Err(DatabasesError::combination(text));
+        }
+        if !row.members.is_empty() {
+            let arn = shapes::global_arn(row.account, &row.identifier);
+            return Err(state(format!("Global Cluster {arn} is not empty")));
+        }
+        let key = keys::global_cluster(row.account, &row.identifier);
+        Ok((vec![catalogue::remove(key, revision)], row))
+    });
+    let (row, _) = made.await?;
+    Ok(reply(request, &row))
+}
+
+/// The member that a request names by its ARN.
+fn target(
+    request: &DatabasesRequest<'_>,
+    parameter: &str,
+    row: &GlobalCluster,
+) -> Result<ClusterArn, DatabasesError> {
+    let text = request.required(parameter)?;
+    let named = text.parse::<ClusterArn>().ok();
+    let member = named.filter(|arn| row.member(arn).is_some());
+    member.ok_or_else(|| {
+        let text = format!(
+            "DBCluster {} is not a member of the global cluster {}",
+            shown(text),
+            row.identifier
+        );
+        DatabasesError::refused(Refusal::DbClusterNotFound, text)
+    })
+}
+
+/// Takes a member out of a global cluster. The last one leaves no history behind.
+pub(super) fn part(row: &mut GlobalCluster, member: &ClusterArn) {
+    row.members.remove(&member.to_string());
+    if row.writer.as_ref() == Some(member) {
+        row.writer = None;
+        row.forks.clear();
+    }
+}
+
+/// `RemoveFromGlobalCluster`: the member stands on its own, and takes writes.
+pub(crate) async fn remove(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+) -> Result<Reply, DatabasesError> {
+    let view = service.view();
+    let answer = change(service, request, |row| {
+        let member = target(request, "DbClusterIdentifier", row)?;
+        if row.moving.is_some() {
+            return Err(state(format!(
+                "Global cluster {} is failing over",
+                row.identifier
+            )));
+        }
+        if row.writer.as_ref() == Some(&member) && row.members.len() > 1 {
+            return Err(state(
+                "The primary cluster can't be removed while the global cluster has others",
+            ));
+        }
+        part(row, &member);
+        Ok(())
+    })
+    .await?;
+    // It is no member any more, so nobody else wakes its head.
+    let arn = request
+        .required("DbClusterIdentifier")?
+        .parse::<ClusterArn>();
+    if let Ok(arn) = arn
+        && let Some((_, cluster)) = catalogue::cluster_named(&*view, &arn)?
+        && let Some(head) = &cluster.head
+    {
+        service.look_at(head);
+    }
+    Ok(answer)
+}
+
+/// `SwitchoverGlobalCluster`: nothing is lost.
+pub(crate) async fn switch_over(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+) -> Result<Reply, DatabasesError> {
+    change(service, request, |row| {
+        begin(service, request, row, MoveKind::Switchover)
+    })
+    .await
+}
+
+/// `FailoverGlobalCluster`: by leave to lose what hadn't crossed yet, or else as a switchover.
+pub(crate) async fn fail_over(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+) -> Result<Reply, DatabasesError> {
+    let (loses, switches) = (request.flag("AllowDataLoss")?, request.flag("Switchover")?);
+    if loses.is_some() && switches.is_some() {
+        let text = "AllowDataLoss and Switchover can't be specified together.";
+        return Err(DatabasesError::combination(text));
+    }
+    let kind = match loses {
+        Some(true) => MoveKind::Failover,
+        _ => MoveKind::Switchover,
+    };
+    change(service, request, |row| begin(service, request, row, kind)).await
+}
+
+/// Has the writer's role be on its way to the member that a request names.
+fn begin(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+    row: &mut GlobalCluster,
+    kind: MoveKind,
+) -> Result<(), DatabasesError> {
+    let to = target(request, "TargetDbClusterIdentifier", row)?;
+    let Some(from) = row.writer.clone().filter(|writer| *writer != to) else {
+        return Err(cluster_state(format!(
+            "{to} is the primary cluster already"
+        )));
+    };
+    let has_head = |arn| row.member(arn).is_some_and(|member| member.head.is_some());
+    if !has_head(&to) {
+        return Err(cluster_state(format!(
+            "{to} has no DB instance that could take over"
+        )));
+    }
+    if !has_head(&from) {
+        return Err(cluster_state(format!("{from} has no DB instance")));
+    }
+    if let Some(moving) = &row.moving {
+        // A switchover or a failover that can't go on is overridden; one that only goes on isn't.
+        let goes_on = moving.to == to
+            && (moving.kind == MoveKind::Failover || moving.phase == Phase::Promoting);
+        if kind == MoveKind::Switchover || goes_on {
+            let word = clusters::moving_word(moving.kind);
+            return Err(state(format!(
+                "Global cluster {} is {word}",
+                row.identifier
+            )));
+        }
+    }
+    row.moves += 1;
+    row.moving = Some(Move {
+        number: row.moves,
+        kind,
+        from,
+        to,
+        asked: service.now(),
+        phase: match kind {
+            MoveKind::Switchover => Phase::Draining,
+            MoveKind::Failover => Phase::Fencing,
+        },
+    });
+    Ok(())
+}
