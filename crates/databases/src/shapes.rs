@@ -16,7 +16,7 @@ use crate::status::{self, Status};
 use crate::tags;
 use crate::view::Standing;
 
-pub(crate) use clusters::{cluster, global_arn, global_cluster};
+pub(crate) use clusters::{cluster, global_arn, global_cluster, moving_word};
 
 /// RDS's licence of PostgreSQL.
 pub(crate) const LICENCE: &str = "postgresql-license";

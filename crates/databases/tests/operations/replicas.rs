@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use databases::model::Farewell;
 use databases::plan::{Next, Record, Step, StepKind, next_step};
 use databases::{AttachRefusal, AttachRequest, SourceFacts, catalogue};
-use types::{Configuration, Environment};
+use types::Environment;
 
 use crate::support::{Api, arn, block_on, with};
 
