@@ -318,7 +318,7 @@ fn part(
     if source.arn.region == replica.arn.region {
         let found = catalogue::instance(view, &source.resource_id)?;
         return Ok(found.and_then(|(revision, mut row)| {
-            let had = row.replicas.remove(&replica.arn.to_string());
+            let had = row.replicas.remove(&replica.resource_id.0);
             had.map(|_| catalogue::replace_instance(revision, &row))
         }));
     }

@@ -1,5 +1,7 @@
 //! The shapes of instances, snapshots and groups in answers, as the API's model has them.
 
+use std::collections::BTreeSet;
+
 use aws::xml::XmlWriter;
 use types::calendar::{LAST_SECOND, SECONDS_PER_DAY, date_of};
 use types::{AvailabilityZone, Timestamp, network};
@@ -178,14 +180,12 @@ fn replication(writer: &mut XmlWriter, instance: &Instance, standing: Option<&St
         };
         writer.value("ReadReplicaSourceDBInstanceIdentifier", name);
     }
-    let named =
-        instance
-            .replicas
-            .values()
-            .map(|replica| match replica.arn.region == instance.arn.region {
-                true => replica.arn.identifier.clone(),
-                false => replica.arn.to_string(),
-            });
+    let names = instance.replicas.values();
+    let names = names.map(|replica| match replica.arn.region == instance.arn.region {
+        true => replica.arn.identifier.clone(),
+        false => replica.arn.to_string(),
+    });
+    let named: BTreeSet<String> = names.collect();
     texts(
         writer,
         "ReadReplicaDBInstanceIdentifiers",

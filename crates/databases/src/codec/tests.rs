@@ -60,7 +60,7 @@ fn instance() -> Instance {
             asked: Timestamp(3),
         }),
         replicas: BTreeMap::from([(
-            replica.to_owned(),
+            "db-C".to_owned(),
             Replica {
                 arn: replica.parse().unwrap(),
                 resource_id: ResourceId("db-C".to_owned()),

@@ -284,7 +284,8 @@ fn run(wanted: &Wanted, observed: &Observed, server: &ServerSeen, now: Now) -> N
     let Some(role) = server.role else {
         return Next::WaitUntil(now.monotonic + LOOK_AGAIN);
     };
-    // The next start takes at least what its source has; nothing else lets it go on, or be promoted.
+    // The next start takes at least what its source has; nothing else lets it go on, or be
+    // promoted.
     if role == Role::Standby && server.is_paused {
         return Next::Step(Step::Stop);
     }

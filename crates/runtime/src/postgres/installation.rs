@@ -2,6 +2,7 @@
 //! one of them to its end. It downloads nothing, and takes no version that it wasn't tried with.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -95,6 +96,16 @@ impl Postgres {
     /// own user, who runs them.
     pub fn socket_owner(&self) -> Option<SocketOwner> {
         self.account.socket_owner()
+    }
+
+    /// Lets the servers' user pass through a directory of this process's to what it knows the name
+    /// of, and read nothing of it. Takes nobody's access away; does nothing where servers are this
+    /// process's own user, or the directory is somebody else's.
+    ///
+    /// # Errors
+    /// It isn't there, or can't be changed.
+    pub fn let_pass(&self, directory: &Path) -> io::Result<()> {
+        self.account.let_pass(directory)
     }
 
     pub(super) fn account(&self) -> &Account {

@@ -54,6 +54,10 @@ impl Server {
     /// # Errors
     /// It doesn't answer.
     pub async fn observe(&self) -> Result<Observation, PostgresError> {
+        // A session outlives its postmaster for a moment.
+        if !self.is_running() {
+            return Err(PostgresError::Gone("it has ended".to_owned()));
+        }
         self.bound_log().await;
         let itself = self.session().row(ITSELF).await?;
         let standbys = self.session().rows(STANDBYS).await?;

@@ -119,7 +119,12 @@ impl Postgres {
             wait: READING,
             moving: false,
         };
-        run.with(self).await.map(drop)
+        match run.with(self).await {
+            Err(PostgresError::Program { said, .. }) if said.contains("fresh.conf") => {
+                Err(PostgresError::Settings(said))
+            }
+            other => other.map(drop),
+        }
     }
 }
 

@@ -289,7 +289,8 @@ async fn our_own_database_is_closed_and_our_roles_can_t_be_taken() {
         .unwrap_err();
     assert_eq!(sqlstate(&dropped), "2BP01");
 
-    server.keep_slots(&["one".to_owned()].into()).await.unwrap();
+    // As every look at a primary does.
+    server.observe().await.unwrap();
     let password = home.replication_password().unwrap();
     let own = login(run, "causeway_replication", &password, "causeway")
         .await

@@ -1,6 +1,7 @@
 //! What is told of databases: rows for `causeway databases`, alarms for a status, and figures as
 //! Prometheus reads them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use databases::catalogue;
@@ -59,7 +60,7 @@ impl DatabasesSite {
             "zone": instance.zone,
             "endpoint": format!("{}:{}", instance.address, instance.port),
             "source": instance.source.as_ref().map(|source| source.arn.to_string()),
-            "replicas": instance.replicas.keys().collect::<Vec<_>>(),
+            "replicas": arns_of_replicas(instance),
             "failure": instance.failure,
         });
         if let Some(state) = state {
@@ -204,3 +205,9 @@ const FAMILIES: [Family; 4] = [
         "bytes_to_replay",
     ),
 ];
+
+/// The ARNs of an instance's replicas, in order.
+fn arns_of_replicas(instance: &Instance) -> BTreeSet<String> {
+    let replicas = instance.replicas.values();
+    replicas.map(|replica| replica.arn.to_string()).collect()
+}

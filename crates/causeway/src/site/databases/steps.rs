@@ -38,6 +38,7 @@ impl From<PostgresError> for Failed {
     fn from(error: PostgresError) -> Failed {
         let kind = match &error {
             error if error.is_disk_full() => FailureKind::DiskFull,
+            PostgresError::Settings(_) => FailureKind::Settings,
             PostgresError::Damaged { .. } | PostgresError::Version { .. } => FailureKind::Damaged,
             _ => FailureKind::Other,
         };
@@ -109,8 +110,8 @@ fn postgres(keeper: &Keeper) -> Result<&Postgres, Failed> {
 /// take hours over a slow link, hold up no other kind.
 async fn make(keeper: &Keeper, step: &Step) -> Result<(), Failed> {
     let home = &keeper.seen.home;
-    super::passable(&keeper.around.directory)?;
     let postgres = postgres(keeper)?;
+    super::passable(postgres, &keeper.around.directory)?;
     match step {
         Step::Make {
             master,
@@ -331,7 +332,7 @@ async fn ask_server(keeper: &mut Keeper, step: &Step) -> Result<(), Failed> {
 
 async fn take_snapshot(keeper: &Keeper, id: &SnapshotId) -> Result<(), Failed> {
     let around = &keeper.around;
-    around.snapshots.prepare()?;
+    around.snapshots.prepare(postgres(keeper)?)?;
     let _turn = around.takers.acquire().await;
     let server = keeper.running.as_ref().map(|running| &*running.server);
     let to = around.snapshots.unfinished(id);
