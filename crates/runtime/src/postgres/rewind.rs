@@ -125,7 +125,7 @@ impl Postgres {
             wait: STILL,
             moving: true,
         };
-        let (said, exit) = run.to_end(self).await?;
+        let (said, exit) = run.outcome(self).await?;
         if exit == Exit::Code(0) {
             return Ok(());
         }
