@@ -74,21 +74,25 @@ impl Service {
     ///
     /// [`AttachRefusal::Internal`]: it can't be written down now.
     pub async fn detach(&self, farewell: &Farewell) -> Result<(), AttachRefusal> {
-        let now = self.environment().now().monotonic;
-        self.departed().add(farewell.replica_id.clone(), now);
         let made = self.change(|view: &dyn ConfigurationView| {
             let Some((revision, mut source)) = catalogue::instance_named(view, &farewell.source)?
             else {
                 return Ok((Vec::new(), None));
             };
-            if source.replicas.remove(&farewell.replica_id.0).is_none() {
+            let id = &farewell.replica_id.0;
+            let own = source.replicas.get(id);
+            // Its Region speaks for what it has, whatever id another's has.
+            if own.is_none_or(|replica| replica.arn != farewell.replica) {
                 return Ok((Vec::new(), None));
             }
+            source.replicas.remove(id);
             let edits = vec![catalogue::replace_instance(revision, &source)];
             Ok((edits, Some(source.resource_id)))
         });
         let changed: Option<ResourceId> = made.await.map_err(as_refusal)?;
         if let Some(id) = changed {
+            let now = self.environment().now().monotonic;
+            self.departed().add(farewell.replica_id.clone(), now);
             self.look_at(&id);
         }
         Ok(())
@@ -151,7 +155,11 @@ pub(crate) fn take(
                     a non-zero value.";
         return refuse(text.to_owned());
     }
-    if !source.replicas.contains_key(&key) && source.replicas.len() >= MAX_REPLICAS {
+    let taken = source.replicas.get(&key);
+    if taken.is_some_and(|replica| replica.arn != request.replica) {
+        return refuse(format!("{key} is another replica's resource id."));
+    }
+    if taken.is_none() && source.replicas.len() >= MAX_REPLICAS {
         let text = format!("Instance {name} already has {MAX_REPLICAS} read replicas");
         return Err(AttachRefusal::TooMany(text));
     }

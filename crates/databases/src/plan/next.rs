@@ -116,9 +116,13 @@ fn due(failure: &StepFailure) -> Monotonic {
 
 /// What is written down of a step that won't succeed, if it is tried no more.
 fn given_up(wanted: &Wanted, failure: &StepFailure) -> Option<Record> {
+    let was_tried = failure.attempts >= MOST_ATTEMPTS;
+    // An instance that is deleted can be brought back only if its deletion is given up.
+    let is_last = wanted.instance.deletion.is_some();
     let is_hopeless = match failure.kind {
         FailureKind::SourceGone => true,
-        FailureKind::Damaged | FailureKind::Other => failure.attempts >= MOST_ATTEMPTS,
+        FailureKind::Damaged | FailureKind::Other => was_tried,
+        FailureKind::DiskFull if is_last => was_tried,
         FailureKind::Source | FailureKind::DiskFull | FailureKind::Settings => false,
     };
     if !is_hopeless {

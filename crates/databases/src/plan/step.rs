@@ -72,7 +72,7 @@ pub enum Step {
     Reload(Settings),
     /// Have the standby become a primary.
     Promote,
-    /// Have exactly these slots of replicas. Others' slots, which users made, stay.
+    /// Have exactly these slots: users can make none.
     KeepSlots(BTreeSet<String>),
     /// Set the master user's password.
     SetMaster {

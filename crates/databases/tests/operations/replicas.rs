@@ -238,6 +238,21 @@ fn two_that_are_asked_for_by_one_name_are_two_until_one_is_refused_its_name() {
     let (kept, refused) = (request("db-KEPT"), request("db-REFUSED"));
     let slot = block_on(here.service.attach(&kept)).unwrap().slot;
     block_on(here.service.attach(&refused)).unwrap();
+    // Nobody takes another Region's place by its id, nor has it forgotten.
+    let foreign = "arn:aws:rds:ap-southeast-2:111122223333:db:far";
+    let mut thief = request("db-KEPT");
+    thief.replica = foreign.parse().unwrap();
+    assert!(block_on(here.service.attach(&thief)).is_err());
+    let foreign_farewell = Farewell {
+        source: kept.source.clone(),
+        source_id: None,
+        replica: thief.replica.clone(),
+        replica_id: kept.replica_id.clone(),
+        after: types::Timestamp(0),
+    };
+    block_on(here.service.detach(&foreign_farewell)).unwrap();
+    block_on(here.service.attach(&kept)).unwrap();
+    assert_eq!(here.row("shop").replicas.len(), 2);
     let farewell = Farewell {
         source: refused.source.clone(),
         source_id: None,

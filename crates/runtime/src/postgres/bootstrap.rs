@@ -36,7 +36,7 @@ const OWN: &str = include_str!("own.sql");
 /// How long making a cluster may take.
 const MAKING: Duration = Duration::from_secs(300);
 
-/// How long a server alone may take, recovery from a copied log included.
+/// How long a server alone may take without writing anything: it recovers from a copied log.
 const ALONE: Duration = Duration::from_secs(600);
 
 impl Postgres {
@@ -121,7 +121,7 @@ impl Postgres {
             arguments,
             input: statements.as_bytes(),
             wait: ALONE,
-            moving: false,
+            moving: true,
         };
         run.with(self).await.map(drop)
     }

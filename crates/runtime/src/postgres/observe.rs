@@ -91,7 +91,7 @@ impl Server {
 
     /// Has a primary be as it was made: its admin ours, and its replication role as standbys know
     /// it, whatever its master user did. It is tried again at the next look.
-    async fn put_right(&self) {
+    pub(super) async fn put_right(&self) {
         if let Err(error) = self.mend().await {
             let home = self.home().directory().display();
             tracing::warn!(%home, %error, "a server's own roles can't be put right");

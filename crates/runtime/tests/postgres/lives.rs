@@ -149,6 +149,10 @@ async fn passwords_are_checked_changed_and_written_nowhere() {
     let quoted = MASTER.replace('"', "\"\"");
     let rename = format!("ALTER ROLE \"{quoted}\" RENAME TO gone");
     renamer.batch_execute(&rename).await.unwrap();
+    renamer
+        .batch_execute("DROP ROLE rds_superuser")
+        .await
+        .unwrap();
     server.set_master(MASTER, &verifier(other)).await.unwrap();
     let again = login(run, MASTER, other, "postgres").await.unwrap();
     let making = "CREATE ROLE r2; CREATE DATABASE d2";
@@ -244,12 +248,20 @@ async fn settings_are_taken_refused_or_wait_for_a_restart() {
         assert!(matches!(refused, PostgresError::Settings(_)), "{refused}");
     }
     // What PostgreSQL's check of the settings doesn't see, its log says.
-    let refused = rig
-        .postgres
-        .start(&home, &settings(&[("max_connections", "3")]))
-        .await;
-    let said = refused.err().unwrap().to_string();
-    assert!(said.contains("superuser_reserved_connections"), "{said}");
+    for (told, word) in [
+        (
+            settings(&[("max_connections", "3")]),
+            "superuser_reserved_connections",
+        ),
+        (
+            settings(&[("shared_buffers", "500000000")]),
+            "shared memory",
+        ),
+    ] {
+        let refused = rig.postgres.start(&home, &told).await.err().unwrap();
+        assert!(matches!(refused, PostgresError::Settings(_)), "{refused}");
+        assert!(refused.to_string().contains(word), "{refused}");
+    }
     assert_eq!(processes(&home), Vec::<i32>::new());
     let server = rig.postgres.start(&home, &changed).await.unwrap();
     assert_eq!(
