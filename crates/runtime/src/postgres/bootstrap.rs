@@ -14,6 +14,7 @@ use super::home::ServerHome;
 use super::installation::{Postgres, Run};
 use super::model::{NewServer, ServerSettings};
 use super::secrets::Secrets;
+use super::timeline::SEGMENT_MIB;
 use super::{settings, text};
 
 /// Our superuser, who made the cluster.
@@ -73,6 +74,7 @@ impl Postgres {
             "--no-instructions",
         ];
         arguments.extend(words.map(OsString::from));
+        arguments.push(format!("--wal-segsize={SEGMENT_MIB}").into());
         let run = Run {
             program: "initdb",
             arguments,

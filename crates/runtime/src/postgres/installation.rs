@@ -144,7 +144,7 @@ impl Run<'_> {
     /// Runs it to its end; gives the end of what it said. When this is dropped it is killed.
     pub(super) async fn with(self, postgres: &Postgres) -> Result<String, PostgresError> {
         let program = self.program;
-        match self.to_end(postgres).await? {
+        match self.outcome(postgres).await? {
             (said, Exit::Code(0)) => Ok(said),
             (said, exit) => Err(PostgresError::Program {
                 program,
@@ -155,7 +155,10 @@ impl Run<'_> {
     }
 
     /// As [`Run::with`], whatever its end.
-    pub(super) async fn to_end(self, postgres: &Postgres) -> Result<(String, Exit), PostgresError> {
+    pub(super) async fn outcome(
+        self,
+        postgres: &Postgres,
+    ) -> Result<(String, Exit), PostgresError> {
         let mut tail = Tail(Zeroizing::new(Vec::with_capacity(2 * KEPT)));
         let exit = self.read_by(postgres, |part| tail.take(part)).await?;
         Ok((String::from_utf8_lossy(&tail.0).into_owned(), exit))
