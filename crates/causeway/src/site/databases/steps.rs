@@ -379,7 +379,7 @@ async fn keep_tail(keeper: &Keeper, wanted: &Wanted, epoch: u64, from: Lsn) -> R
         id: &keeper.id,
         epoch,
     };
-    let to = around.tails.prepare(&kept)?;
+    let to = around.tails.prepare(postgres(keeper)?, &kept)?;
     let _turn = around.takers.acquire().await;
     let following = wanted.duty.following();
     let fork = Fork {
