@@ -32,7 +32,7 @@ pub use announce::Announce;
 pub use balancer::{BalancerCommand, ExplainRequest};
 pub use conflicts::Conflicts;
 pub use council::Council;
-pub use databases::DatabasesCommand;
+pub use databases::{DatabasesCommand, LostTransactions};
 pub use edge::{DrainArguments, EdgeCommand, UndrainArguments};
 pub use endpoint::EndpointArguments;
 pub use explain::Explain;

@@ -129,6 +129,8 @@ pub enum Command {
     Balancers,
     /// Each Region's databases.
     Databases,
+    /// What each Region kept of old writers of global clusters when another took over.
+    LostTransactions,
     /// What a load balancer would do with that request.
     ExplainRequest(RequestQuestion),
     /// Who may call, and changes of it.

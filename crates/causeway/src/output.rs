@@ -1,7 +1,9 @@
 //! What commands print: aligned tables for people, JSON for programs. Nothing else of the binary
 //! writes to stdout, and failures are told nowhere else.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -93,6 +95,21 @@ pub fn print(text: impl std::fmt::Display) -> Result<(), Failure> {
     match write!(stdout, "{text}").and_then(|()| stdout.flush()) {
         Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::did_not_hold(format!("can't print: {cause}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a file as it is. A reader that went away is no failure.
+pub fn copy(file: &Path) -> Result<(), Failure> {
+    let copied = File::open(file).and_then(|mut from| {
+        let mut stdout = io::stdout().lock();
+        io::copy(&mut from, &mut stdout).and_then(|_| stdout.flush())
+    });
+    match copied {
+        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
+            let text = format!("can't print {}: {cause}", file.display());
+            Err(Failure::did_not_hold(text))
         }
         _ => Ok(()),
     }

@@ -305,6 +305,8 @@ pub enum Question {
     Balancers,
     /// A Region's databases, and how far its replicas are behind.
     Databases,
+    /// What old writers of global clusters alone held when another took over.
+    LostTransactions,
     /// What a load balancer's node of a Region would do with a request, and why; null: none of its
     /// nodes listens there.
     ExplainRequest(RequestQuestion),

@@ -106,8 +106,9 @@ impl Service {
     }
 }
 
-/// The slot that a source keeps for a replica: PostgreSQL takes small letters, digits and `_`.
-pub(crate) fn slot(replica: &ResourceId) -> String {
+/// The slot that a source keeps for a replica, and a global cluster's writer for another member's
+/// head: PostgreSQL takes small letters, digits and `_`.
+pub fn slot(replica: &ResourceId) -> String {
     let name = replica.0.to_ascii_lowercase().replace('-', "_");
     format!("{SLOT_PREFIX}{name}")
 }

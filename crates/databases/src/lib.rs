@@ -36,6 +36,7 @@ mod window;
 mod words;
 
 pub use arn::{Arn, ClusterArn, GroupArn, InstanceArn, InvalidArn, Kind, SnapshotArn};
+pub use attach::slot;
 pub use codec::{CodecError, decode, encode};
 pub use engine::{Engine, InvalidVersion};
 pub use pool::{EndpointPool, InvalidPool};

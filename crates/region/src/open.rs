@@ -146,7 +146,7 @@ impl<E: Engine> Region<E> {
         let steering =
             Steering::open(store, council.clone(), here, options, clocks, ports.clone()).await?;
         let around = (&engine, &environment, &*secrets.sealer);
-        let own = Own::open(around, name, &config, (&targets, &asking)).await?;
+        let own = Own::open(around, name, &config, (&targets, &asking, &council)).await?;
         let RegionSecrets { root_keys, sealer } = secrets;
         let bootstrap = config.bootstrap(root_keys);
         let standing = standing(&council, &sealer, &bootstrap, &*environment)?;
@@ -260,6 +260,13 @@ async fn open_objects<E: Engine>(
     crate::objects::open(engine, around).await
 }
 
+/// What the services need that are the Region's alone, beside what is its own.
+type AroundOwn<'a, E> = (
+    &'a health::TargetPolicy,
+    &'a Arc<Asking>,
+    &'a Arc<CouncilDriver<E>>,
+);
+
 /// What is the Region's alone: its configuration, and the services over it.
 pub(crate) struct Own<E: Engine> {
     pub(crate) regional: Arc<Regional<E>>,
@@ -274,7 +281,7 @@ impl<E: Engine> Own<E> {
         (engine, environment, sealer): (&E, &Arc<dyn Environment>, &Sealer),
         region: types::Region,
         config: &RegionConfig,
-        (targets, asking): (&health::TargetPolicy, &Arc<Asking>),
+        (targets, asking, council): AroundOwn<'_, E>,
     ) -> Result<Own<E>, OpenError> {
         let options = &config.balancers;
         let regional = Arc::new(Regional::open(engine.clone()).await?);
@@ -313,7 +320,8 @@ impl<E: Engine> Own<E> {
             deployment: config.deployment.clone(),
         };
         let whose = (region, config.account);
-        let (clocks, settings) = (environment.clone(), regional.clone());
+        let council: Arc<dyn Configuration> = council.clone();
+        let (clocks, settings) = (environment.clone(), (regional.clone(), council));
         let databases = Databases::new(clocks, settings, whose, sources, &config.databases);
         Ok(Own {
             databases,

@@ -8,6 +8,7 @@
 )]
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -28,11 +29,15 @@ const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 const GSS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 48];
 
 /// What stands behind the endpoint, as the test says.
-struct Behind(Mutex<Backend>);
+struct Behind(Mutex<Backend>, AtomicBool);
 
 impl EndpointDirectory for Behind {
     fn backend(&self) -> Backend {
         self.0.lock().unwrap().clone()
+    }
+
+    fn may_answer(&self) -> bool {
+        self.1.load(Ordering::SeqCst)
     }
 }
 
@@ -61,7 +66,8 @@ fn stand_with(limits: EndpointLimits, tls: Option<EndpointTls>) -> Stand {
             came.send(stream).ok();
         }
     });
-    let behind = Arc::new(Behind(Mutex::new(Backend::Server { socket })));
+    let backend = Mutex::new(Backend::Server { socket });
+    let behind = Arc::new(Behind(backend, AtomicBool::new(true)));
     let address = "127.0.0.1:0".parse().unwrap();
     let endpoint = DatabaseEndpoint::listen(address, tls, behind.clone(), limits).unwrap();
     Stand {
@@ -528,6 +534,23 @@ async fn ended_connections_are_closed_at_both_ends_and_new_ones_are_taken() {
     assert_eq!(rest(&mut client).await, b"");
     assert_eq!(rest(&mut server).await, b"");
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn what_may_not_answer_any_more_is_not_heard_though_nobody_ended_its_sessions() {
+    let mut stand = stand();
+    let (mut client, mut server) = stand.session().await;
+    server.write_all(b"before").await.unwrap();
+    assert_eq!(heard(&mut client, 6).await, b"before");
+    stand.behind.1.store(false, Ordering::SeqCst);
+    client.write_all(b"commit").await.unwrap();
+    assert_eq!(heard(&mut server, 6).await, b"commit");
+    server.write_all(b"committed").await.unwrap();
+    assert_eq!(rest(&mut client).await, b"", "no acknowledgement");
+    assert_eq!(rest(&mut server).await, b"");
+    stand.until(|counts| counts.open == 0).await;
+    stand.behind.1.store(true, Ordering::SeqCst);
+    stand.works().await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
-//! The command line of databases: what there are, and how far replicas are behind.
+//! The command line of databases: what there are, how far replicas are behind, what is to be done
+//! to each, and what failovers lost.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use super::Query;
 
@@ -19,4 +20,29 @@ pub enum DatabasesCommand {
         Examples:\n  causeway databases lag\n  causeway databases lag --json"
     )]
     Lag(Query),
+    /// Show what each instance is to be, and the step that comes next
+    #[command(
+        after_help = "A plan is made anew from what is seen at every look, so this is what is so now, \
+        not a list that is kept. A step that failed is shown with its reason.\n\n\
+        Examples:\n  causeway databases plan\n  causeway databases plan --json"
+    )]
+    Plan(Query),
+    /// Show which transactions failovers lost: committed by an old writer, and never by the new one
+    #[command(
+        after_help = "They are listed once the old writer's Region is back: it keeps them before it \
+        follows the new writer. They stay in that Region, in a folder a failover, with their \
+        write-ahead log, until you remove it.\n\nExamples:\n  causeway databases lost\n  \
+        causeway databases lost --json\n  causeway databases lost --sql > repair.sql"
+    )]
+    Lost(LostTransactions),
+}
+
+/// What of lost transactions is to be shown.
+#[derive(Args, Debug)]
+pub struct LostTransactions {
+    #[command(flatten)]
+    pub query: Query,
+    /// Print their rows as SQL, to be looked through and put into the new writer by you
+    #[arg(long, conflicts_with = "json")]
+    pub sql: bool,
 }

@@ -1,17 +1,21 @@
-//! `causeway databases`: what database instances there are, and how far replicas are behind.
+//! `causeway databases`: what database instances there are, how far replicas are behind, what comes
+//! next for each, and what failovers lost.
 
-use serde_json::Value;
+use std::path::Path;
+
+use serde_json::{Value, json};
 
 use super::{ask, rows};
-use crate::cli::{DatabasesCommand, Query};
+use crate::cli::{DatabasesCommand, LostTransactions, Query};
 use crate::control::Command;
 use crate::failure::Failure;
 use crate::output::{self, Table};
 
 /// What is told of every instance.
-const LIST: [(&str, &str); 10] = [
+const LIST: [(&str, &str); 11] = [
     ("REGION", "region"),
     ("INSTANCE", "instance"),
+    ("GLOBAL CLUSTER", "global_cluster"),
     ("STATUS", "status"),
     ("ROLE", "role"),
     ("VERSION", "version"),
@@ -34,12 +38,112 @@ const LAG: [(&str, &str); 8] = [
     ("TO REPLAY", "bytes_to_replay"),
 ];
 
+/// What is told of every instance's plan.
+const PLAN: [(&str, &str); 7] = [
+    ("REGION", "region"),
+    ("INSTANCE", "instance"),
+    ("STATUS", "status"),
+    ("IS TO", "duty"),
+    ("EPOCH", "epoch"),
+    ("DOING", "doing"),
+    ("NEXT", "next"),
+];
+
+/// What is told of every lost transaction.
+const LOST: [(&str, &str); 9] = [
+    ("REGION", "region"),
+    ("CLUSTER", "cluster"),
+    ("EPOCH", "epoch"),
+    ("TRANSACTION", "transaction"),
+    ("COMMITTED", "committed"),
+    ("LSN", "lsn"),
+    ("TABLE", "table"),
+    ("ROWS IN", "inserted"),
+    ("CHANGED", "changed"),
+];
+
 /// Prints what is asked of databases.
 pub fn databases(command: &DatabasesCommand) -> Result<(), Failure> {
     match command {
         DatabasesCommand::List(query) => show(query, &LIST, "no Region has a database\n", |_| true),
         DatabasesCommand::Lag(query) => show(query, &LAG, "no Region has a replica\n", is_replica),
+        DatabasesCommand::Plan(query) => show(query, &PLAN, "no Region has a database\n", |_| true),
+        DatabasesCommand::Lost(wanted) => lost(wanted),
     }
+}
+
+/// Prints what failovers lost.
+fn lost(wanted: &LostTransactions) -> Result<(), Failure> {
+    let answer = ask(&wanted.query.lab, &Command::LostTransactions)?;
+    if wanted.query.json {
+        return output::print_json(&answer);
+    }
+    let tails = rows(&answer, "lost");
+    for tail in &tails {
+        if let Some(trouble) = tail["trouble"].as_str() {
+            let folder = tail["directory"].as_str().unwrap_or("?");
+            output::note(format!("{}: {}", folder, output::printable(trouble)));
+        }
+    }
+    if wanted.sql {
+        return tails.iter().try_for_each(print_sql);
+    }
+    if tails.is_empty() {
+        return output::print("no failover has lost anything that is known by now\n");
+    }
+    let lines: Vec<Value> = tails.iter().flat_map(lines_of).collect();
+    output::print(Table::of_rows(&LOST, &lines))?;
+    for tail in &tails {
+        let word = |field: &str| tail[field].as_str().unwrap_or("?").to_owned();
+        let counted = |field: &str| tail[field].as_u64().unwrap_or(0);
+        let text = format!(
+            "\n{}: {} transactions from {} to {} ({} not listed), kept in {}\n",
+            word("cluster"),
+            counted("count"),
+            word("begin"),
+            word("end"),
+            counted("unlisted"),
+            word("directory"),
+        );
+        output::print(text)?;
+    }
+    Ok(())
+}
+
+/// A line for each table that a lost transaction changed.
+fn lines_of(tail: &Value) -> Vec<Value> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let transactions = list(&tail["transactions"]).into_iter();
+    let lines = transactions.flat_map(|transaction| {
+        let line = |table: &Value| {
+            let counted = |field: &str| table[field].as_u64().unwrap_or(0);
+            let committed = transaction["committed"].as_u64().unwrap_or(0);
+            json!({
+                "region": tail["region"],
+                "cluster": tail["cluster"],
+                "epoch": tail["epoch"],
+                "transaction": transaction["transaction"],
+                "committed": types::Timestamp(committed).to_string(),
+                "lsn": transaction["lsn"],
+                "table": table["table"],
+                "inserted": table["inserted"],
+                "changed": counted("updated") + counted("deleted"),
+            })
+        };
+        match list(&transaction["tables"]) {
+            tables if tables.is_empty() => vec![line(&Value::Null)],
+            tables => tables.iter().map(line).collect(),
+        }
+    });
+    lines.collect()
+}
+
+/// Prints the rows of a tail as they are kept, beside the Region's data on this machine.
+fn print_sql(tail: &Value) -> Result<(), Failure> {
+    let Some(file) = tail["sql"].as_str() else {
+        return Ok(());
+    };
+    output::copy(Path::new(file))
 }
 
 fn is_replica(row: &Value) -> bool {

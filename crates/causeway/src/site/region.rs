@@ -360,6 +360,7 @@ impl Site for RegionSite {
             ("certificates", certificates),
             ("logs", logs),
             ("databases", self.databases.keep()),
+            ("global databases", self.databases.follow_council()),
         ];
         tasks.chain(own).collect()
     }
@@ -406,6 +407,7 @@ impl Site for RegionSite {
                 }
                 Question::Balancers => Ok(self.balancers.counts()),
                 Question::Databases => Ok(json!({ "databases": self.databases.rows() })),
+                Question::LostTransactions => Ok(json!({ "lost": self.databases.lost() })),
                 Question::ExplainRequest(question) => self.balancers.explain(&question),
                 Question::Verify => self.verify().await,
                 Question::Replicas => {

@@ -62,6 +62,7 @@ impl Supervisor {
             Command::Undrain { edge } => self.undrain(edge),
             Command::Balancers => Ok(self.balancers().await),
             Command::Databases => self.databases().await,
+            Command::LostTransactions => self.lost_transactions().await,
             Command::ExplainRequest(question) => self.explain_request(question).await,
             Command::Identity { question } => self.identity(question).await,
             Command::Rotate => Ok(json!({ "sites": self.rotate().await })),

@@ -2,6 +2,7 @@
 //! Regions ask each other about replicas, and what the Region's process is given to carry the
 //! service's plans out. It starts no server and moves no byte.
 
+mod heads;
 mod question;
 mod sources;
 
@@ -13,7 +14,10 @@ use databases::{EndpointPool, Engine as Installed, ServerView, SourceView, catal
 use event_listener::Event;
 use link::{Lane, Plain};
 use store::Engine;
-use types::{AccountId, Configuration, ConfigurationView, Environment, SiteId, Span};
+use types::{
+    AccountId, Configuration, ConfigurationEdit, ConfigurationError, ConfigurationView,
+    Environment, SiteId, Span,
+};
 use zeroize::Zeroizing;
 
 pub use question::{
@@ -94,10 +98,10 @@ pub(crate) struct Databases {
 }
 
 impl Databases {
-    /// Over the Region's own configuration.
+    /// Over the Region's own configuration and the council's.
     pub(crate) fn new<E: Engine>(
         environment: Arc<dyn Environment>,
-        regional: Arc<Regional<E>>,
+        (regional, global): (Arc<Regional<E>>, Arc<dyn Configuration>),
         (region, account): (types::Region, AccountId),
         sources: Sources,
         options: &DatabasesOptions,
@@ -107,6 +111,7 @@ impl Databases {
             service: databases::Service::new(databases::ServiceConfig {
                 environment,
                 configuration: regional.clone(),
+                global,
                 region,
                 engine: options.engine.clone(),
                 servers: options.servers.clone(),
@@ -191,6 +196,27 @@ impl<E: Engine> Region<E> {
         self.own.regional.view()
     }
 
+    /// The council's configuration as this Region knows it now: global clusters stand there.
+    pub fn global_view(&self) -> Arc<dyn ConfigurationView> {
+        Configuration::view(&*self.council)
+    }
+
+    /// Waits for a view of the council's configuration of a later revision than that.
+    pub async fn global_view_after(&self, revision: u64) -> Arc<dyn ConfigurationView> {
+        self.council.settings_after(revision).await
+    }
+
+    /// Has the council make these edits: [`Configuration::propose`].
+    ///
+    /// # Errors
+    /// They were refused, or nothing was decided in time.
+    pub async fn propose_globally(
+        &self,
+        edits: Vec<ConfigurationEdit>,
+    ) -> Result<u64, ConfigurationError> {
+        Configuration::propose(&*self.council, edits).await
+    }
+
     /// Asks the source's Region for what a replica's server logs in with.
     ///
     /// # Errors
@@ -199,11 +225,15 @@ impl<E: Engine> Region<E> {
         self.own.databases.sources.leave(request).await
     }
 
-    /// Has the Region of that site a replica of that instance of this one?
+    /// Has the Region of that site a replica of that instance of this one, or a head that follows
+    /// it in a global cluster?
     pub fn has_replica_at(&self, peer: SiteId, source: &ResourceId) -> bool {
         let Some(region) = self.config.deployment.region_of(peer) else {
             return false;
         };
+        if heads::follows_at(&*self.global_view(), source, region) {
+            return true;
+        }
         let found = catalogue::instance(&*self.regional_view(), source);
         let Ok(Some((_, instance))) = found else {
             return false;
@@ -292,16 +322,23 @@ impl<E: Engine> Region<E> {
         if deletion.is_some() {
             return gone(format!("the source {name} is being deleted"));
         }
-        let mut replicas = instance.replicas.values();
-        let is_it = |replica: &&databases::model::Replica| {
-            replica.resource_id == request.replica_id && replica.arn.region == peer
-        };
-        let Some(replica) = replicas.find(is_it) else {
-            return gone(format!("the source {name} keeps nothing for this replica"));
+        let not_ready = || LeaveRefusal::NotReady(format!("the source {name} isn't ready"));
+        let slot = match instance.headship {
+            // Who follows whom may be news that hasn't come here, or not there.
+            Some(_) => heads::slot_of(&*self.global_view(), request, peer).ok_or_else(not_ready)?,
+            None => {
+                let mut replicas = instance.replicas.values();
+                let is_it = |replica: &&databases::model::Replica| {
+                    replica.resource_id == request.replica_id && replica.arn.region == peer
+                };
+                let Some(replica) = replicas.find(is_it) else {
+                    return gone(format!("the source {name} keeps nothing for this replica"));
+                };
+                replica.slot.clone()
+            }
         };
         let servers = &self.own.databases.servers;
-        let password = servers.replication_password(&instance.resource_id, &replica.slot);
-        let not_ready = || LeaveRefusal::NotReady(format!("the source {name} isn't ready"));
+        let password = servers.replication_password(&instance.resource_id, &slot);
         Ok(Leave {
             password: ReplicationPassword(password.ok_or_else(not_ready)?),
             engine_version: instance.engine_version.clone(),

@@ -73,7 +73,7 @@ pub(super) async fn serve(shared: &Shared, stream: TcpStream, starting: OwnedSem
                 drop(starting);
                 shared.counters.sessions.count();
                 let _open = Open(&shared.counters);
-                relay(client, server, &shared.counters).await;
+                relay(client, server, &*shared.directory, &shared.counters).await;
             }
             Err(refusal) => refuse(&mut client, &refusal).await,
         },

@@ -33,6 +33,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub trait EndpointDirectory: Send + Sync + 'static {
     /// Where a connection that begins now goes. Asked for each; must not block.
     fn backend(&self) -> Backend;
+
+    /// May clients still hear what the server behind it answers? Asked before each piece of it is
+    /// passed on, an acknowledged commit say; no ends the session, as
+    /// [`DatabaseEndpoint::end_connections`] does. It must be quick.
+    fn may_answer(&self) -> bool {
+        true
+    }
 }
 
 /// What stands behind an endpoint.

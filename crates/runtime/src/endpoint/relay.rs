@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use super::EndpointDirectory;
 use super::counters::{Counter, Counters};
 use crate::http::tls::Connection;
 
@@ -30,12 +31,26 @@ enum Broken {
 }
 
 /// Moves bytes until either end is done. A client that has ended its half still gets what the
-/// server has to say; a server that has ended its own has nothing left to hear.
-pub(super) async fn relay(client: Connection, server: UnixStream, counters: &Counters) {
+/// server has to say; a server that has ended its own has nothing left to hear. One that may not
+/// be heard any more is not, from the next piece on.
+pub(super) async fn relay(
+    client: Connection,
+    server: UnixStream,
+    directory: &dyn EndpointDirectory,
+    counters: &Counters,
+) {
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_server, mut to_server) = server.into_split();
     let up = async {
-        match copy(&mut from_client, &mut to_server, &counters.to_server).await {
+        let always = || true;
+        match copy(
+            &mut from_client,
+            &mut to_server,
+            always,
+            &counters.to_server,
+        )
+        .await
+        {
             // What the server says of it comes the other way.
             Ok(()) => std::future::pending().await,
             // It is gone, but may have said why before.
@@ -46,7 +61,13 @@ pub(super) async fn relay(client: Connection, server: UnixStream, counters: &Cou
             from => from,
         }
     };
-    let down = copy(&mut from_server, &mut to_client, &counters.to_clients);
+    let may_answer = || directory.may_answer();
+    let down = copy(
+        &mut from_server,
+        &mut to_client,
+        may_answer,
+        &counters.to_clients,
+    );
     let ended = tokio::select! {
         ended = up => ended,
         ended = down => ended,
@@ -59,10 +80,11 @@ pub(super) async fn relay(client: Connection, server: UnixStream, counters: &Cou
     }
 }
 
-/// Copies to the end, and passes the end on.
+/// Copies to the end, and passes the end on; no further than it may.
 async fn copy(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
+    may_pass: impl Fn() -> bool,
     counter: &Counter,
 ) -> Result<(), Broken> {
     let mut buffer = vec![0; BUFFER];
@@ -70,6 +92,9 @@ async fn copy(
         let count = from.read(&mut buffer).await.map_err(Broken::From)?;
         if count == 0 {
             return to.shutdown().await.map_err(Broken::To);
+        }
+        if !may_pass() {
+            return Err(Broken::From(io::ErrorKind::PermissionDenied.into()));
         }
         let written = to.write_all(&buffer[..count]).await;
         written.map_err(Broken::To)?;

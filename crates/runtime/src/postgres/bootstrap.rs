@@ -14,6 +14,7 @@ use super::home::ServerHome;
 use super::installation::{Postgres, Run};
 use super::model::{NewServer, ServerSettings};
 use super::secrets::Secrets;
+use super::timeline::SEGMENT_MIB;
 use super::{settings, text};
 
 /// Our superuser, who made the cluster.
@@ -73,6 +74,7 @@ impl Postgres {
             "--no-instructions",
         ];
         arguments.extend(words.map(OsString::from));
+        arguments.push(format!("--wal-segsize={SEGMENT_MIB}").into());
         let run = Run {
             program: "initdb",
             arguments,
@@ -104,7 +106,16 @@ impl Postgres {
     ) -> Result<(), PostgresError> {
         let mut arguments: Vec<OsString> = vec!["--single".into(), "-j".into()];
         arguments.extend(settings::arguments(home, "postgresql.conf"));
-        arguments.extend(["-c", "exit_on_error=on", database].map(OsString::from));
+        // A server that was killed is rewound by the log from before its recovery.
+        let words = [
+            "-c",
+            "exit_on_error=on",
+            "-c",
+            "wal_keep_size=1TB",
+            "--",
+            database,
+        ];
+        arguments.extend(words.map(OsString::from));
         let run = Run {
             program: "postgres",
             arguments,

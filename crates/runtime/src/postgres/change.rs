@@ -18,6 +18,9 @@ use super::text;
 /// How long a promotion may take: what was received is replayed first.
 const PROMOTION: Duration = Duration::from_secs(60);
 
+/// How long a checkpoint may take.
+const CHECKPOINT: Duration = Duration::from_secs(300);
+
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -53,6 +56,22 @@ impl Server {
             tokio::time::sleep(LOOK).await;
         }
         self.adopt().await
+    }
+
+    /// Has a primary write what is in memory, and its control file with it: after a promotion a
+    /// server can be rewound to it from then on. However much that is, at most 5 minutes.
+    ///
+    /// # Errors
+    /// A standby (SQLSTATE 25006), or no answer.
+    pub async fn checkpoint(&self) -> Result<(), PostgresError> {
+        if self.is_standby().await? {
+            return Err(PostgresError::Sql {
+                sqlstate: "25006".into(),
+                message: "a standby makes no checkpoint of its own".into(),
+            });
+        }
+        self.adopt().await?;
+        self.session().checkpoint(CHECKPOINT).await
     }
 
     /// Gives a primary that was a copy the admin password that is kept for it here: until then it

@@ -47,6 +47,17 @@ pub enum PostgresError {
         /// The installation's major version.
         expected: String,
     },
+    /// The directory is whole, and its data are not as this needs them.
+    #[error("{home} can't be used for this: {why}")]
+    Unfit {
+        /// The directory.
+        home: PathBuf,
+        /// What is in the way.
+        why: &'static str,
+    },
+    /// The upstream is there, and is not yet or no longer what this needs.
+    #[error("the upstream can't be used for this: {0}")]
+    Upstream(&'static str),
     /// A file of the directory is not as it was written.
     #[error("{path} is damaged: {why}")]
     Damaged {

@@ -4,7 +4,7 @@
 
 use std::ffi::CStr;
 use std::fs::{DirBuilder, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -18,6 +18,11 @@ use super::account::Account;
 /// Opens a directory, itself and no link to one.
 pub(super) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     Ok(open(path, directory_flags(), Mode::empty())?)
+}
+
+/// Opens a directory of an open one, itself and no link to one.
+pub(super) fn open_directory_in(directory: impl AsFd, name: &str) -> io::Result<OwnedFd> {
+    Ok(openat(directory, name, directory_flags(), Mode::empty())?)
 }
 
 /// Makes a directory in one that only this process's user writes to; gives it to the account if
@@ -123,6 +128,24 @@ pub(super) fn read_in(
     Ok(Some(bytes))
 }
 
+/// So many bytes of a file in an open directory from that place on; none if it isn't there.
+pub(super) fn read_part_in(
+    directory: impl AsFd,
+    name: &str,
+    from: u64,
+    most: u64,
+) -> io::Result<Option<Vec<u8>>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut file = match openat(directory, name, flags, Mode::empty()) {
+        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        other => File::from(other?),
+    };
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
 /// What was copied.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Copied {
@@ -167,7 +190,19 @@ pub(super) fn copy_tree(
     Ok(())
 }
 
-fn copy_file(from: &OwnedFd, to: &OwnedFd, name: &CStr, owner: &Account) -> io::Result<u64> {
+/// Opens a file of an open directory to be read, itself and no link to one.
+pub(super) fn open_in(directory: impl AsFd, name: &str) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(File::from(openat(directory, name, flags, Mode::empty())?))
+}
+
+/// Copies a file of one open directory into another, where none has its name; gives its bytes.
+pub(super) fn copy_file(
+    from: &OwnedFd,
+    to: &OwnedFd,
+    name: &CStr,
+    owner: &Account,
+) -> io::Result<u64> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mut source = File::from(openat(from, name, flags, Mode::empty())?);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -192,7 +227,7 @@ pub(super) fn measure(directory: &OwnedFd, found: &mut Copied) -> io::Result<()>
 }
 
 /// The names in an open directory, each with what it is.
-fn names(directory: &OwnedFd) -> io::Result<Vec<(std::ffi::CString, FileType)>> {
+pub(super) fn names(directory: &OwnedFd) -> io::Result<Vec<(std::ffi::CString, FileType)>> {
     let mut found = Vec::new();
     for entry in Dir::read_from(directory)? {
         let entry = entry?;

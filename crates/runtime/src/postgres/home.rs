@@ -218,6 +218,16 @@ impl ServerHome {
         .await
     }
 
+    /// It is not whole from here on, until it is finished again.
+    pub(super) async fn unfinish(&self) -> Result<(), PostgresError> {
+        let directory = self.directory.clone();
+        blocking("can't change a server's files", move || {
+            files::remove_if_there(&directory.join(WHOLE))?;
+            files::sync_directory(&directory)
+        })
+        .await
+    }
+
     /// An error that names the state, unless that holds.
     pub(super) fn require(&self, holds: bool) -> Result<(), PostgresError> {
         match holds {

@@ -23,10 +23,20 @@ pub(super) const MAJOR: &str = "15";
 const DEBIAN: &str = "/usr/lib/postgresql/15/bin";
 
 /// What must be there.
-const PROGRAMS: [&str; 4] = ["postgres", "initdb", "pg_basebackup", "pg_controldata"];
+const PROGRAMS: [&str; 6] = [
+    "postgres",
+    "initdb",
+    "pg_basebackup",
+    "pg_controldata",
+    "pg_rewind",
+    "pg_waldump",
+];
 
 /// What is kept of what a program says, in bytes.
 const KEPT: usize = 64 * 1024;
+
+/// The longest line of a program's that is taken as it is, in bytes.
+const LONGEST_LINE: usize = 16 * 1024 * 1024;
 
 /// What an error quotes of it, in bytes.
 const QUOTED: usize = 1500;
@@ -109,6 +119,7 @@ impl Postgres {
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("LC_ALL", "C")
+            .env("TZ", "UTC")
             .current_dir("/");
         self.account.run(&mut command);
         command
@@ -132,6 +143,55 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     /// Runs it to its end; gives the end of what it said. When this is dropped it is killed.
     pub(super) async fn with(self, postgres: &Postgres) -> Result<String, PostgresError> {
+        let program = self.program;
+        match self.outcome(postgres).await? {
+            (said, Exit::Code(0)) => Ok(said),
+            (said, exit) => Err(PostgresError::Program {
+                program,
+                exit,
+                said: end_of(&said).trim().to_owned(),
+            }),
+        }
+    }
+
+    /// As [`Run::with`], whatever its end.
+    pub(super) async fn outcome(
+        self,
+        postgres: &Postgres,
+    ) -> Result<(String, Exit), PostgresError> {
+        let mut tail = Tail(Zeroizing::new(Vec::with_capacity(2 * KEPT)));
+        let exit = self.read_by(postgres, |part| tail.take(part)).await?;
+        Ok((String::from_utf8_lossy(&tail.0).into_owned(), exit))
+    }
+
+    /// Runs it to its end; gives each line that it writes to `take`, cut to 16 MiB.
+    pub(super) async fn lines(
+        self,
+        postgres: &Postgres,
+        mut take: impl FnMut(&str),
+    ) -> Result<Exit, PostgresError> {
+        let mut line = Vec::new();
+        let read = |part: &[u8]| {
+            for piece in part.split_inclusive(|byte| *byte == b'\n') {
+                let whole = piece.ends_with(b"\n");
+                let piece = piece.strip_suffix(b"\n").unwrap_or(piece);
+                let room = LONGEST_LINE.saturating_sub(line.len());
+                line.extend_from_slice(&piece[..piece.len().min(room)]);
+                if whole {
+                    take(&String::from_utf8_lossy(&line));
+                    line.clear();
+                }
+            }
+        };
+        self.read_by(postgres, read).await
+    }
+
+    /// Runs it to its end; gives what it writes to `take` as it comes.
+    async fn read_by(
+        self,
+        postgres: &Postgres,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<Exit, PostgresError> {
         let failed = || PostgresError::io(format!("can't run {}", self.program));
         let (reader, writer) = std::io::pipe().map_err(failed())?;
         let mut command = postgres.command(self.program);
@@ -150,45 +210,41 @@ impl Run<'_> {
                 stdin.write_all(self.input).await.ok();
                 drop(stdin);
             };
-            let ((), said, exit) = tokio::join!(feeding, tail(&mut output), group.ended());
-            (said, exit)
+            let reading = async {
+                // Wiped when dropped: a program may quote what it was given.
+                let mut part = Zeroizing::new([0; 4096]);
+                while let Ok(count @ 1..) = output.read(&mut part[..]).await {
+                    take(&part[..count]);
+                }
+            };
+            let ((), (), exit) = tokio::join!(feeding, reading, group.ended());
+            exit
         };
-        let (said, exit) = match self.moving {
+        let exit = match self.moving {
             false => tokio::time::timeout(self.wait, work).await.ok(),
             true => tokio::select! {
-                done = work => Some(done),
+                exit = work => Some(exit),
                 () = stands_still(group.id(), self.wait) => None,
             },
-        }
-        .ok_or(PostgresError::Late {
+        };
+        exit.ok_or(PostgresError::Late {
             what: self.program,
             wait: self.wait,
-        })?;
-        let said = String::from_utf8_lossy(&said).into_owned();
-        match exit {
-            Exit::Code(0) => Ok(said),
-            exit => Err(PostgresError::Program {
-                program: self.program,
-                exit,
-                said: end_of(&said).trim().to_owned(),
-            }),
-        }
+        })
     }
 }
 
-/// Reads to the end and keeps the last of it; wiped when dropped, since a program may quote what
-/// it was given.
-async fn tail(output: &mut Receiver) -> Zeroizing<Vec<u8>> {
-    let mut kept = Zeroizing::new(Vec::with_capacity(2 * KEPT));
-    let mut part = Zeroizing::new([0; 4096]);
-    while let Ok(count @ 1..) = output.read(&mut part[..]).await {
-        kept.extend_from_slice(&part[..count]);
-        if kept.len() + part.len() > 2 * KEPT {
-            let surplus = kept.len() - KEPT;
-            kept.drain(..surplus);
+/// The last of what a program says; wiped when dropped.
+struct Tail(Zeroizing<Vec<u8>>);
+
+impl Tail {
+    fn take(&mut self, part: &[u8]) {
+        self.0.extend_from_slice(part);
+        if self.0.len() + part.len() > 2 * KEPT {
+            let surplus = self.0.len().saturating_sub(KEPT);
+            self.0.drain(..surplus);
         }
     }
-    kept
 }
 
 /// Resolves when no process of the group has written anything for so long: pg_basebackup's own

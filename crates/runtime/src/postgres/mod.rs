@@ -1,5 +1,6 @@
 //! PostgreSQL servers as children of this process: made, copied, started, watched, promoted,
-//! stopped, kept as snapshots and removed. Each is a directory ([`ServerHome`]).
+//! stopped, rewound to another, kept as snapshots and removed. Each is a directory
+//! ([`ServerHome`]).
 //!
 //! A server listens on no port: it has a Unix socket that only root and its own user may get to,
 //! and every login is by SCRAM. It never outlives this process. Users of it are no superusers, and
@@ -9,28 +10,35 @@
 mod account;
 mod bootstrap;
 mod change;
+mod control;
 mod copy;
 mod error;
 mod files;
 mod home;
 mod installation;
 mod keeper;
+mod kept_log;
 mod leftovers;
+mod lineage;
 mod model;
 mod observe;
+mod rewind;
 mod secrets;
 mod server;
 mod session;
 mod settings;
 mod snapshot;
+mod tail;
 mod text;
+mod timeline;
 
 pub use error::{PostgresError, PostgresMissing};
 pub use home::ServerHome;
 pub use installation::Postgres;
 pub use model::{
-    HomeState, InvalidLsn, Lsn, NewServer, Observation, PendingRestart, Role, ServerSettings,
-    SlotSeen, SnapshotSize, StandbySeen, Stop, Upstream,
+    ControlData, ControlState, Fork, HomeState, InvalidLsn, LostTransaction, Lsn, MAX_LISTED,
+    NewServer, Observation, PendingRestart, Role, ServerSettings, SlotSeen, SnapshotSize,
+    StandbySeen, Stop, TableChanges, Tail, Upstream,
 };
 pub use server::Server;
 pub use settings::is_settable;

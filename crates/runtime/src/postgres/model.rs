@@ -143,6 +143,9 @@ pub struct Observation {
     /// A standby stands still although WAL is there: a setting of its upstream's has grown, and
     /// only a restart takes it over.
     pub paused: bool,
+    /// Its last checkpoint is on the timeline it is on. Until it is, a primary that was promoted
+    /// can't be what another is rewound to ([`Server::checkpoint`](super::Server::checkpoint)).
+    pub checkpointed: bool,
     /// The last heartbeat that was committed (a primary) or has been replayed (a standby).
     pub heartbeat: Option<Timestamp>,
     /// Settings that wait for a restart.
@@ -184,6 +187,103 @@ pub struct SlotSeen {
 /// The parameters whose new values wait for a restart, by name.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PendingRestart(pub Vec<String>);
+
+/// Where a promoted server left the log of those it was a copy of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fork {
+    /// The timeline that began there, 2 or more.
+    pub timeline: u32,
+    /// The end of the last record that it shares with the timeline before. A server that stayed on
+    /// that one has diverged if its own log goes beyond.
+    pub lsn: Lsn,
+}
+
+/// How a server that doesn't run was left, as its control file says (`pg_controldata`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ControlState {
+    /// A primary that was stopped in order: all of its log is in its data.
+    Stopped,
+    /// A standby that was stopped in order.
+    StoppedStandby,
+    /// A primary that was killed, or one that runs: the next start recovers.
+    Crashed,
+    /// A standby that was killed, or one that runs.
+    CrashedStandby,
+}
+
+/// What a server's control file says. Of one that runs it is what the last checkpoint wrote.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ControlData {
+    /// How it was left.
+    pub state: ControlState,
+    /// The timeline that it is on: of a promoted server also before its first checkpoint there.
+    pub timeline: u32,
+    /// Where its last checkpoint's record begins.
+    pub checkpoint: Lsn,
+    /// Where a recovery from that checkpoint begins.
+    pub redo: Lsn,
+    /// The end of its log, if it is a primary that was stopped in order: its last record is the
+    /// checkpoint's. A standby that has replayed as far as this has all of it.
+    pub end: Option<Lsn>,
+}
+
+/// How many lost transactions are listed of one server; those beyond are counted.
+pub const MAX_LISTED: usize = 100_000;
+
+/// What of a server's log its successor never had, kept for repair.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tail {
+    /// The timeline that it is of.
+    pub timeline: u32,
+    /// Where the successor left that timeline.
+    pub begin: Lsn,
+    /// The end of the last commit in it; `begin` if nothing was lost.
+    pub end: Lsn,
+    /// What was committed in it, in the order of the commits; at most
+    /// [`MAX_LISTED`]. Transactions of our own (heartbeats) are left out.
+    pub transactions: Vec<LostTransaction>,
+    /// How many more were committed that aren't listed, our own among them.
+    pub unlisted: u64,
+    /// Bytes of the log files that are kept in `wal/`.
+    pub bytes: ByteSize,
+    /// The rows as the lost transactions left them: a file of `INSERT`s for psql, a section a
+    /// database; none if there are no such rows.
+    pub sql_file: Option<PathBuf>,
+    /// Why not all rows, or no names, could be had, if that is so: the log is kept all the same.
+    pub unexported: Option<String>,
+}
+
+/// A transaction that was committed and that the successor never had.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LostTransaction {
+    /// Its number.
+    pub xid: u32,
+    /// When it was committed, by that server's clock.
+    pub committed: Timestamp,
+    /// Where the record of its commit begins.
+    pub lsn: Lsn,
+    /// It also changed what tables there are, which the file of rows doesn't repeat.
+    pub changed_schema: bool,
+    /// What it changed.
+    pub tables: Vec<TableChanges>,
+}
+
+/// What a transaction did to one table, in rows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TableChanges {
+    /// The database; its number where no name is known.
+    pub database: String,
+    /// The schema; empty where no name is known.
+    pub schema: String,
+    /// The table; the number of its file where no name is known, as of one that was dropped since.
+    pub table: String,
+    /// Rows that were put in.
+    pub inserted: u64,
+    /// Rows that were changed.
+    pub updated: u64,
+    /// Rows that were taken away. They aren't in the file of rows: the successor has them still.
+    pub deleted: u64,
+}
 
 /// What a snapshot takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

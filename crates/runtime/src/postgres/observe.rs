@@ -30,6 +30,7 @@ SELECT pg_is_in_recovery() AS standby,
   CASE WHEN pg_is_in_recovery()
     THEN pg_get_wal_replay_pause_state() <> 'not paused' ELSE false
   END AS paused,
+  (SELECT timeline_id FROM pg_control_checkpoint()) AS checkpointed,
   (SELECT milliseconds FROM causeway.heartbeat) AS heartbeat,
   (SELECT string_agg(name, ' ' ORDER BY name) FROM pg_settings WHERE pending_restart) AS pending";
 
@@ -69,14 +70,16 @@ impl Server {
         if role == Role::Primary {
             self.put_right().await;
         }
+        let timeline = word(&itself, "timeline")?;
         Ok(Observation {
             role,
-            timeline: word(&itself, "timeline")?,
+            timeline,
             system_identifier: word(&itself, "system_identifier")?,
             written: word(&itself, "written")?,
             replayed: optional(&itself, "replayed")?,
             receiving: yes(&itself, "receiving")?,
             paused: yes(&itself, "paused")?,
+            checkpointed: word::<u32>(&itself, "checkpointed")? == timeline,
             heartbeat: optional(&itself, "heartbeat")?.map(Timestamp),
             pending_restart: PendingRestart(
                 pending.split_whitespace().map(str::to_owned).collect(),
@@ -130,7 +133,10 @@ fn slot(row: &SimpleQueryRow) -> Result<SlotSeen, PostgresError> {
 }
 
 /// A value that may be NULL.
-fn optional<T: FromStr>(row: &SimpleQueryRow, name: &str) -> Result<Option<T>, PostgresError> {
+pub(super) fn optional<T: FromStr>(
+    row: &SimpleQueryRow,
+    name: &str,
+) -> Result<Option<T>, PostgresError> {
     let odd = |what: &str| PostgresError::Gone(format!("its view's {name} is {what}"));
     let text = row.try_get(name).map_err(|_| odd("missing"))?;
     text.map(|text| text.parse().map_err(|_| odd(text)))
@@ -138,12 +144,12 @@ fn optional<T: FromStr>(row: &SimpleQueryRow, name: &str) -> Result<Option<T>, P
 }
 
 /// A value that is never NULL.
-fn word<T: FromStr>(row: &SimpleQueryRow, name: &str) -> Result<T, PostgresError> {
+pub(super) fn word<T: FromStr>(row: &SimpleQueryRow, name: &str) -> Result<T, PostgresError> {
     let missing = || PostgresError::Gone(format!("its view's {name} is NULL"));
     optional(row, name)?.ok_or_else(missing)
 }
 
 /// A boolean, as PostgreSQL prints it.
-fn yes(row: &SimpleQueryRow, name: &str) -> Result<bool, PostgresError> {
+pub(super) fn yes(row: &SimpleQueryRow, name: &str) -> Result<bool, PostgresError> {
     Ok(word::<String>(row, name)? == "t")
 }

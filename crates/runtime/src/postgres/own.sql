@@ -14,6 +14,14 @@ CREATE TABLE causeway.heartbeat (
 
 GRANT SELECT ON causeway.heartbeat TO causeway_replication;
 
+-- What pg_rewind reads a server with. A base backup shows no less: a role that is no superuser gets
+-- at files of the data directory alone.
+GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text, boolean, boolean),
+  pg_catalog.pg_stat_file(text, boolean),
+  pg_catalog.pg_read_binary_file(text),
+  pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)
+  TO causeway_replication;
+
 -- Our role by its number: CREATEROLE may rename it.
 CREATE TABLE causeway.own (replication oid NOT NULL);
 

@@ -35,7 +35,7 @@ const RELOAD: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// How long a program that only reads may take.
-const READING: Duration = Duration::from_secs(30);
+pub(super) const READING: Duration = Duration::from_secs(30);
 
 /// A log larger than this is set aside while its server runs.
 const LOG_LIMIT: ByteSize = ByteSize::mib(16);
@@ -115,7 +115,7 @@ impl Postgres {
         settings: &ServerSettings,
     ) -> Result<(), PostgresError> {
         let control = match home.state() {
-            HomeState::Whole { standby: true, .. } => self.control(home).await?,
+            HomeState::Whole { standby: true, .. } => self.control_text(home).await?,
             _ => String::new(),
         };
         settings::write_files(home, self.account(), settings, &control)?;
@@ -135,18 +135,6 @@ impl Postgres {
             }
             other => other.map(drop),
         }
-    }
-
-    /// What `pg_controldata` says of it.
-    pub(super) async fn control(&self, home: &ServerHome) -> Result<String, PostgresError> {
-        let run = Run {
-            program: "pg_controldata",
-            arguments: vec!["-D".into(), home.data_path().into()],
-            input: b"",
-            wait: READING,
-            moving: false,
-        };
-        run.with(self).await
     }
 }
 
@@ -276,7 +264,7 @@ impl Server {
 }
 
 /// Nothing of a server that ran there before is in the way of the next.
-async fn clear(home: &ServerHome) -> Result<(), PostgresError> {
+pub(super) async fn clear(home: &ServerHome) -> Result<(), PostgresError> {
     let home = home.clone();
     blocking("can't clear up after a killed server", move || {
         let data = home.data()?;

@@ -2,6 +2,7 @@
 //! no user has a say in. As the admin, or, at a copy that was never promoted, as the replication
 //! role. One connection is kept and made again when it is lost.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
 use super::bootstrap::{ADMIN, DATABASE, REPLICATION};
 use super::error::PostgresError;
 use super::home::{PORT, ServerHome};
+use super::model::Upstream;
 use super::secrets::Secrets;
 
 /// How long a connection may take to be made.
@@ -74,6 +76,25 @@ impl Session {
         }
     }
 
+    /// Makes a checkpoint, which may take longer than a statement may else.
+    pub(super) async fn checkpoint(&self, wait: Duration) -> Result<(), PostgresError> {
+        let client = self.client().await?;
+        let sql = format!(
+            "SET statement_timeout = {}; CHECKPOINT; RESET statement_timeout",
+            wait.as_millis()
+        );
+        match tokio::time::timeout(wait + ANSWER, client.simple_query(&sql)).await {
+            Ok(answer) => answer.map(drop).map_err(said),
+            Err(_) => {
+                self.leave().await;
+                Err(PostgresError::Late {
+                    what: "a checkpoint",
+                    wait,
+                })
+            }
+        }
+    }
+
     /// Gives the connection up; the next use makes another, perhaps as another role.
     pub(super) async fn leave(&self) {
         self.client.lock().await.take();
@@ -90,15 +111,19 @@ impl Session {
     }
 }
 
+/// Connects to another server as its replication role, to look at it.
+pub(super) async fn visit(upstream: &Upstream) -> Result<Client, PostgresError> {
+    let mut config = config(&upstream.socket_directory);
+    config
+        .user(REPLICATION)
+        .password(upstream.password.as_bytes())
+        .options(OPTIONS);
+    open(config).await
+}
+
 /// Connects as who the secrets say we are there.
 async fn connect(home: &ServerHome, secrets: &Secrets) -> Result<Client, PostgresError> {
-    let mut config = Config::new();
-    config
-        .host_path(home.socket_directory())
-        .port(PORT)
-        .dbname(DATABASE)
-        .application_name("causeway")
-        .connect_timeout(CONNECT);
+    let mut config = config(home.socket_directory());
     match secrets.adopted {
         true => config
             .user(ADMIN)
@@ -109,6 +134,21 @@ async fn connect(home: &ServerHome, secrets: &Secrets) -> Result<Client, Postgre
             .password(secrets.replication.as_bytes())
             .options(OPTIONS),
     };
+    open(config).await
+}
+
+fn config(socket_directory: &Path) -> Config {
+    let mut config = Config::new();
+    config
+        .host_path(socket_directory)
+        .port(PORT)
+        .dbname(DATABASE)
+        .application_name("causeway")
+        .connect_timeout(CONNECT);
+    config
+}
+
+async fn open(config: Config) -> Result<Client, PostgresError> {
     let connected = tokio::time::timeout(ANSWER, config.connect(NoTls)).await;
     let connected = connected.map_err(|_| PostgresError::Late {
         what: "a connection to a server",
@@ -124,7 +164,7 @@ async fn connect(home: &ServerHome, secrets: &Secrets) -> Result<Client, Postgre
     Ok(client)
 }
 
-fn said(error: tokio_postgres::Error) -> PostgresError {
+pub(super) fn said(error: tokio_postgres::Error) -> PostgresError {
     match error.as_db_error() {
         // SQLSTATE 57P01 and 57P02: the server ends, or had to end this session.
         Some(said) if ["57P01", "57P02"].contains(&said.code().code()) => {

@@ -75,6 +75,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("password_encryption", "scram-sha-256"),
     ("shared_buffers", "16MB"),
     ("timezone", "UTC"),
+    // What a rewind goes back to, and what follows from there.
+    ("wal_keep_size", "64MB"),
     ("wal_receiver_status_interval", "1s"),
     ("wal_receiver_timeout", "5s"),
     ("wal_retrieve_retry_interval", "200ms"),

@@ -126,7 +126,7 @@ impl Postgres {
         .await?;
         home.check_version()?;
         self.strip(home, false).await?;
-        self.prepare_alone(home, &self.control(home).await?)?;
+        self.prepare_alone(home, &self.control_text(home).await?)?;
         let mut statements = zeroize::Zeroizing::new(String::from("SELECT causeway.mend();\n\n"));
         statements.push_str(&passwords(&secrets)?);
         self.alone(home, DATABASE, &statements).await?;

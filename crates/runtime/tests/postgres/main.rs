@@ -10,5 +10,8 @@
 mod faults;
 mod lives;
 mod powers;
+mod relay;
+mod returns;
 mod rig;
 mod standbys;
+mod tails;

@@ -253,6 +253,7 @@ async fn slots_are_made_dropped_and_bounded() {
         .unwrap();
     let small = settings(&[
         ("max_slot_wal_keep_size", "1MB"),
+        ("wal_keep_size", "0"),
         ("max_wal_size", "32MB"),
         ("max_replication_slots", "2"),
     ]);

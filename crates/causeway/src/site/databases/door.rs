@@ -1,110 +1,327 @@
-//! An instance's endpoint: the address that clients connect to, open as long as the instance is
-//! and its zone is up. Where each connection goes is asked of the instance's row and of how its
-//! server stands, at that moment. What can't be listened on is told, and tried again.
+//! The endpoints that lead to an instance: its own and, of a cluster's head, the cluster's writer
+//! and reader endpoints. They are open as long as the instance and its zone are up. Where each
+//! connection goes is asked of rows and of how the server stands, at that moment. Sessions that may
+//! go on no longer are ended, and nothing that they were answered after that is passed on. What
+//! can't be listened on is told, and tried again.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use databases::catalogue;
 use databases::model::{Instance, ResourceId};
-use databases::{Serving, serving};
+use databases::{Fence, Serving, catalogue, serving, serving_cluster};
 use runtime::{Away, Backend, DatabaseEndpoint, EndpointDirectory, EndpointLimits};
+use types::{Environment, Monotonic, Span};
 
 use super::Around;
 use super::servers::Seen;
 
-/// The endpoint of one instance.
-pub(super) struct Door {
+/// PostgreSQL's `cannot_connect_now`.
+const CANNOT_CONNECT_NOW: [u8; 5] = *b"57P03";
+
+/// Between two looks whether sessions may go on, if nothing is heard.
+const LOOK: Span = Span::seconds(1);
+
+/// An endpoint's time that never runs out.
+const FOREVER: u64 = u64::MAX;
+
+/// What an endpoint is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// The instance.
+    Instance,
+    /// The writer of its cluster.
+    Writer,
+    /// The readers of its cluster.
+    Reader,
+}
+
+/// The endpoints of one instance.
+pub(super) struct Doors {
     around: Arc<Around>,
-    id: ResourceId,
-    seen: Arc<Seen>,
-    open: Option<(SocketAddr, DatabaseEndpoint)>,
+    instance: Door,
+    writer: Door,
+    reader: Door,
+}
+
+/// One of them.
+struct Door {
+    behind: Arc<Behind>,
+    open: Mutex<Open>,
+}
+
+/// What is open of one.
+#[derive(Default)]
+struct Open {
+    endpoint: Option<(SocketAddr, DatabaseEndpoint)>,
     trouble: Option<String>,
 }
 
-impl Door {
+impl Doors {
     /// Closed yet.
-    pub(super) fn new(around: Arc<Around>, id: ResourceId, seen: Arc<Seen>) -> Door {
-        Door {
-            around,
-            id,
-            seen,
-            open: None,
-            trouble: None,
-        }
+    pub(super) fn new(around: &Arc<Around>, id: &ResourceId, seen: &Arc<Seen>) -> Arc<Doors> {
+        let door = |kind| Door {
+            behind: Arc::new(Behind {
+                around: around.clone(),
+                id: id.clone(),
+                seen: seen.clone(),
+                kind,
+                until: AtomicU64::new(0),
+            }),
+            open: Mutex::default(),
+        };
+        Arc::new(Doors {
+            around: around.clone(),
+            instance: door(Kind::Instance),
+            writer: door(Kind::Writer),
+            reader: door(Kind::Reader),
+        })
     }
 
-    /// Listens where the instance's row says, from when this returns; it speaks TLS with clients
-    /// that ask for it, if the lab has a certificate.
-    pub(super) fn open(&mut self, instance: &Instance) {
-        let address = SocketAddr::new(instance.address.into(), instance.port);
-        if self.open.as_ref().is_some_and(|(open, _)| *open == address) {
+    /// Listens where the rows say, from when this returns; it speaks TLS with clients that ask for
+    /// it, if the lab has a certificate.
+    pub(super) fn open(&self, instance: &Instance) {
+        self.instance.open((instance.address, instance.port).into());
+        let Some(headship) = &instance.headship else {
             return;
-        }
-        self.open = None;
-        let behind = Arc::new(Behind {
-            around: self.around.clone(),
-            id: self.id.clone(),
-            seen: self.seen.clone(),
-        });
-        let (tls, limits) = (self.around.tls.clone(), EndpointLimits::STANDARD);
-        match DatabaseEndpoint::listen(address, tls, behind, limits) {
-            Ok(endpoint) => {
-                self.open = Some((address, endpoint));
-                self.trouble = None;
+        };
+        let view = self.around.region.regional_view();
+        match catalogue::cluster(&*view, &headship.cluster) {
+            Ok(Some((_, cluster))) => {
+                self.writer
+                    .open((cluster.writer_address, cluster.port).into());
+                self.reader
+                    .open((cluster.reader_address, cluster.port).into());
             }
-            Err(cause) => {
-                let trouble = format!("its endpoint can't be listened on: {cause}");
-                if self.trouble.as_ref() != Some(&trouble) {
-                    tracing::warn!(%address, %cause, "a database's endpoint isn't open");
-                }
-                self.trouble = Some(trouble);
+            Ok(None) | Err(_) => {
+                self.writer.close();
+                self.reader.close();
             }
         }
     }
 
     /// Nothing listens there any more, and connections end.
-    pub(super) fn close(&mut self) {
-        self.open = None;
-        self.trouble = None;
+    pub(super) fn close(&self) {
+        self.all().into_iter().for_each(Door::close);
+    }
+
+    /// Ends every session; new ones go where they may by then.
+    pub(super) fn end_sessions(&self) {
+        self.all().into_iter().for_each(Door::end_sessions);
     }
 
     /// Sessions that are open.
     pub(super) fn connections(&self) -> u64 {
-        let open = self.open.as_ref();
-        open.map_or(0, |(_, endpoint)| endpoint.counts().open)
+        self.all().into_iter().map(Door::connections).sum()
     }
 
-    /// Why it isn't open, if it should be.
+    /// Why one of them isn't open, if it should be.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.trouble.clone()
+        let mut troubles = self
+            .all()
+            .into_iter()
+            .filter_map(|door| lock(&door.open).trouble.clone());
+        troubles.next()
+    }
+
+    /// Ends the sessions of a cluster's head that may go on no longer, when the lease has run out
+    /// or the role is taken away, until this is dropped.
+    pub(super) async fn guard(self: Arc<Doors>, seen: Arc<Seen>) {
+        let environment = self.around.environment.clone();
+        let mut news = self.around.leases.news();
+        let mut shown = seen.shown.subscribe();
+        loop {
+            news.borrow_and_update();
+            shown.borrow_and_update();
+            let now = environment.now().monotonic;
+            let untils = self
+                .all()
+                .into_iter()
+                .filter_map(|door| door.end_what_may_not_go_on(now));
+            let next = untils.fold(now + LOOK, Monotonic::min);
+            tokio::select! {
+                () = environment.sleep_until(next) => {}
+                _ = news.changed() => {}
+                _ = shown.changed() => {}
+            }
+        }
+    }
+
+    fn all(&self) -> [&Door; 3] {
+        [&self.instance, &self.writer, &self.reader]
     }
 }
 
-/// What is behind an instance's endpoint.
+impl Door {
+    fn open(&self, address: SocketAddr) {
+        let mut open = lock(&self.open);
+        if open.endpoint.as_ref().is_some_and(|(at, _)| *at == address) {
+            return;
+        }
+        open.endpoint = None;
+        let (tls, limits) = (self.behind.around.tls.clone(), EndpointLimits::STANDARD);
+        match DatabaseEndpoint::listen(address, tls, self.behind.clone(), limits) {
+            Ok(endpoint) => {
+                open.endpoint = Some((address, endpoint));
+                open.trouble = None;
+            }
+            Err(cause) => {
+                let trouble = format!("its endpoint can't be listened on: {cause}");
+                if open.trouble.as_ref() != Some(&trouble) {
+                    tracing::warn!(%address, %cause, "a database's endpoint isn't open");
+                }
+                open.trouble = Some(trouble);
+            }
+        }
+    }
+
+    fn close(&self) {
+        *lock(&self.open) = Open::default();
+    }
+
+    fn end_sessions(&self) {
+        self.behind.until.store(0, Ordering::Release);
+        if let Some((_, endpoint)) = &lock(&self.open).endpoint {
+            endpoint.end_connections();
+        }
+    }
+
+    fn connections(&self) -> u64 {
+        let open = lock(&self.open);
+        let endpoint = open.endpoint.as_ref();
+        endpoint.map_or(0, |(_, endpoint)| endpoint.counts().open)
+    }
+
+    /// Ends its sessions if they may not go on; else until when they may, if that is known.
+    fn end_what_may_not_go_on(&self, now: Monotonic) -> Option<Monotonic> {
+        let verdict = self.behind.judge(now);
+        if !verdict.is_guarded {
+            return None;
+        }
+        match verdict.serving {
+            Serving::Open => Some(verdict.until).filter(|until| *until > now),
+            Serving::Away { .. } => {
+                if self.connections() > 0 {
+                    tracing::info!(instance = %self.behind.id, kind = ?self.behind.kind,
+                        "the sessions of a database's endpoint end");
+                }
+                self.end_sessions();
+                None
+            }
+        }
+    }
+}
+
+/// What is behind an endpoint.
 struct Behind {
     around: Arc<Around>,
     id: ResourceId,
     seen: Arc<Seen>,
+    kind: Kind,
+    /// Until when what its server answers may be passed on without asking again, by the monotonic
+    /// clock.
+    until: AtomicU64,
+}
+
+/// Where connections go, and for how long.
+struct Verdict {
+    serving: Serving,
+    /// If it is open: until when, unless something changes.
+    until: Monotonic,
+    /// Is it of a cluster's head, whose sessions are ended when they may go on no longer?
+    is_guarded: bool,
+}
+
+impl Behind {
+    /// Where connections may go at that time.
+    fn judge(&self, now: Monotonic) -> Verdict {
+        let view = self.around.region.regional_view();
+        let until = Monotonic(FOREVER);
+        let shut = |is_guarded| Verdict {
+            serving: Serving::Away {
+                sqlstate: CANNOT_CONNECT_NOW,
+                message: "the database system is shutting down",
+            },
+            until,
+            is_guarded,
+        };
+        let Ok(Some((_, instance))) = catalogue::instance(&*view, &self.id) else {
+            return shut(false);
+        };
+        let standing = self.seen.state().standing.clone();
+        let Some(headship) = &instance.headship else {
+            return Verdict {
+                serving: serving(&instance, Some(&standing)),
+                until,
+                is_guarded: false,
+            };
+        };
+        let Ok(Some((_, cluster))) = catalogue::cluster(&*view, &headship.cluster) else {
+            return shut(true);
+        };
+        // First the lease: the configuration is at least as new as its renewal then.
+        let lease = self.around.leases.lease();
+        let global = self.around.region.global_view();
+        let fence = Fence {
+            view: &*global,
+            lease: &lease,
+            now,
+        };
+        let head = Some((&instance, Some(&standing)));
+        let served = match serving_cluster(&cluster, head, fence) {
+            Ok(served) => served,
+            Err(cause) => {
+                tracing::error!(instance = %self.id, %cause, "a cluster can't be served");
+                return shut(true);
+            }
+        };
+        // A server whose cluster's writer endpoint is shut takes no writes.
+        let member = catalogue::global_of(&*global, &cluster.arn, &cluster.resource_id);
+        let by_lease = served.writer == Serving::Open && !matches!(member, Ok(None));
+        Verdict {
+            serving: match self.kind {
+                Kind::Writer => served.writer,
+                Kind::Instance | Kind::Reader => served.reader,
+            },
+            until: match lease.until().filter(|_| by_lease) {
+                Some(until) => until,
+                None => until,
+            },
+            is_guarded: true,
+        }
+    }
 }
 
 impl EndpointDirectory for Behind {
     fn backend(&self) -> Backend {
-        let view = self.around.region.regional_view();
-        let standing = self.seen.state().standing.clone();
-        let away = |sqlstate, message: &str| {
-            let message = message.to_owned();
-            Backend::Away(Away { sqlstate, message })
-        };
-        match catalogue::instance(&*view, &self.id) {
-            Ok(Some((_, instance))) => match serving(&instance, Some(&standing)) {
-                Serving::Open => Backend::Server {
-                    socket: self.seen.socket(),
-                },
-                Serving::Away { sqlstate, message } => away(sqlstate, message),
+        let now = self.around.environment.now().monotonic;
+        match self.judge(now).serving {
+            Serving::Open => Backend::Server {
+                socket: self.seen.socket(),
             },
-            // SQLSTATE 57P03: cannot_connect_now.
-            Ok(None) | Err(_) => away(*b"57P03", "the database system is shutting down"),
+            Serving::Away { sqlstate, message } => Backend::Away(Away {
+                sqlstate,
+                message: message.to_owned(),
+            }),
         }
     }
+
+    fn may_answer(&self) -> bool {
+        let now = self.around.environment.now().monotonic;
+        if now.0 < self.until.load(Ordering::Acquire) {
+            return true;
+        }
+        let verdict = self.judge(now);
+        // A server says why it ends a session of an instance that is no cluster's.
+        let is_open = verdict.serving == Serving::Open || !verdict.is_guarded;
+        if is_open {
+            self.until.store(verdict.until.0, Ordering::Release);
+        }
+        is_open
+    }
+}
+
+/// A panic elsewhere while the lock was held leaves plain data: it is still good to use.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -60,13 +60,39 @@ impl DatabasesSite {
             "zone": instance.zone,
             "endpoint": format!("{}:{}", instance.address, instance.port),
             "source": instance.source.as_ref().map(|source| source.arn.to_string()),
+            "cluster": instance.headship.as_ref().map(|it| it.cluster_arn.to_string()),
             "replicas": arns_of_replicas(instance),
             "failure": instance.failure,
         });
+        self.add_global(instance, &mut row);
         if let Some(state) = state {
             self.add_state(instance, &state, &mut row);
         }
         row
+    }
+
+    /// What the council's configuration says of a cluster's head.
+    fn add_global(&self, instance: &Instance, row: &mut Value) {
+        let Some(headship) = &instance.headship else {
+            return;
+        };
+        let view = self.around.region.global_view();
+        let found = catalogue::global_of(&*view, &headship.cluster_arn, &headship.cluster);
+        let Ok(Some((_, global))) = found else { return };
+        row["global_cluster"] = json!(global.identifier);
+        row["epoch"] = json!(global.epoch);
+        row["is_writer"] = json!(global.writer.as_ref() == Some(&headship.cluster_arn));
+        let moving = global.moving.as_ref();
+        row["moving"] = json!(moving.map(|moving| json!({
+            "from": moving.from.to_string(),
+            "to": moving.to.to_string(),
+            "phase": moving.phase,
+        })));
+    }
+
+    /// What old writers alone held, as far as it is kept in this Region.
+    pub(in crate::site) fn lost(&self) -> Vec<Value> {
+        self.around.tails.rows()
     }
 
     fn add_state(&self, instance: &Instance, state: &State, row: &mut Value) {
@@ -77,8 +103,14 @@ impl DatabasesSite {
             .map(|kind| format!("{kind:?}").to_lowercase());
         row["doing"] = json!(doing);
         row["trouble"] = json!(state.trouble.clone().or_else(|| instance.failure.clone()));
+        row["duty"] = json!(state.plan.duty);
+        row["next"] = json!(state.plan.next);
+        let is_follower = state.plan.follows.is_some() || instance.source.is_some();
+        if let Some(follows) = &state.plan.follows {
+            row["source"] = json!(follows);
+        }
         let Some(look) = &state.look else {
-            if instance.source.is_some() {
+            if is_follower {
                 row["replication"] = json!("stopped");
             }
             return;
@@ -87,7 +119,7 @@ impl DatabasesSite {
         row["role"] = json!(role(said));
         row["timeline"] = json!(said.timeline);
         row["written"] = json!(said.written.to_string());
-        if instance.source.is_some() {
+        if is_follower {
             let now = self.around.environment.now();
             let is_fresh = now.monotonic - look.at < STALE;
             let is_lost = state.standing.source_gone;

@@ -7,19 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use databases::catalogue;
+use databases::lease::MoveSeen;
 use databases::model::{Instance, ResourceId};
 use databases::plan::{
-    FailureKind, Home, Next, Observed, Role, ServerSeen, Step, StepFailure, StepKind, Wanted,
+    Duty, FailureKind, Home, Next, Observed, Role, ServerSeen, Step, StepFailure, StepKind, Wanted,
     next_step,
 };
-use runtime::postgres::{HomeState, Observation, Server, Stop};
+use runtime::postgres::{Fork, Observation, Server, Stop};
 use runtime::{StreamPort, SystemEnvironment};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use types::{Environment, Monotonic, Now, Span, ZoneLetter};
 
 use super::Around;
-use super::door::Door;
-use super::servers::{Look, Seen};
+use super::door::Doors;
+use super::servers::{Planned, Seen};
 use super::steps::Failed;
 
 /// Between two looks at a primary that nothing happens to.
@@ -27,6 +28,9 @@ const LOOK_AT_PRIMARY: Span = Span::seconds(1);
 
 /// Between two looks at a standby: what its lag is measured by.
 const LOOK_AT_STANDBY: Span = Span::milliseconds(200);
+
+/// Between two looks at a head whose role, or whose writer's, is on its way.
+const LOOK_AT_MOVE: Span = Span::milliseconds(25);
 
 /// Between two looks at an instance without a server.
 const LOOK_AT_NOTHING: Span = Span::seconds(5);
@@ -42,9 +46,6 @@ const ASK_SOURCE: Span = Span::seconds(2);
 
 /// Between two looks whether an instance that is being made is to be deleted.
 const LOOK_FOR_DELETION: Span = Span::milliseconds(500);
-
-/// How long a server may take to say how it is.
-const OBSERVE_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a server may take to stop in order when its process ends: the supervisor gives a site
 /// 10 s in all.
@@ -65,6 +66,8 @@ pub(super) struct Running {
     pub(super) since: Monotonic,
     /// What it said last of itself; none before it first did.
     pub(super) said: Option<Observation>,
+    /// Of a cluster's head that was promoted: where its timeline began.
+    pub(super) fork: Option<Fork>,
 }
 
 /// Keeps one instance.
@@ -74,8 +77,10 @@ pub(super) struct Keeper {
     pub(super) seen: Arc<Seen>,
     pub(super) running: Option<Running>,
     /// The last failure of each kind of step.
-    failures: BTreeMap<StepKind, StepFailure>,
-    door: Door,
+    pub(super) failures: BTreeMap<StepKind, StepFailure>,
+    pub(super) doors: Arc<Doors>,
+    /// Of a cluster's head: the move that concerns it, and when it was first seen here.
+    pub(super) moving: Option<MoveSeen>,
     closing: watch::Receiver<bool>,
     zones: watch::Receiver<BTreeSet<ZoneLetter>>,
     /// Not before then is leave asked for again.
@@ -97,7 +102,8 @@ impl Keeper {
     /// Of that instance.
     pub(super) fn new(around: Arc<Around>, id: ResourceId, seen: Arc<Seen>) -> Keeper {
         Keeper {
-            door: Door::new(around.clone(), id.clone(), seen.clone()),
+            doors: Doors::new(&around, &id, &seen),
+            moving: None,
             closing: around.closing.clone(),
             zones: around.zones.subscribe(),
             around,
@@ -110,13 +116,26 @@ impl Keeper {
     }
 
     /// Until the instance is gone or the process ends.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(self) {
+        let guard = self.doors.clone().guard(self.seen.clone());
+        let (_kept, gone) = oneshot::channel::<()>();
+        // By itself: no step holds it up.
+        runtime::spawn(async move {
+            tokio::select! {
+                _ = gone => {}
+                () = guard => {}
+            }
+        });
+        self.keep().await;
+    }
+
+    async fn keep(mut self) {
         loop {
             if *self.closing.borrow_and_update() {
                 return self.close().await;
             }
-            let view = self.around.region.regional_view();
-            let wanted = match catalogue::wanted(&*view, &self.id) {
+            let (view, global) = self.around.views();
+            let wanted = match catalogue::wanted(&*view, &*global, &self.id) {
                 Ok(Some(wanted)) => wanted,
                 Ok(None) => {
                     self.running = None;
@@ -142,14 +161,17 @@ impl Keeper {
 
     /// Looks, and carries out one step or waits.
     async fn turn(&mut self, wanted: &Wanted) {
-        self.door.open(&wanted.instance);
+        self.doors.open(&wanted.instance);
         let observed = self.observe(wanted).await;
         self.show(&observed, None);
         self.attach(wanted, &observed).await;
         let now = self.now();
-        let has_replicas = !wanted.instance.replicas.is_empty();
-        let is_standby = wanted.instance.source.is_some();
-        match next_step(wanted, &observed, now) {
+        let has_replicas = has_followers(wanted);
+        let is_standby = wanted.instance.source.is_some() || wanted.duty.following().is_some();
+        let is_moving = wanted.duty.moving().is_some();
+        let next = next_step(wanted, &observed, now);
+        self.seen.state().plan = planned(wanted, &next);
+        match next {
             Next::Step(step) => {
                 self.show(&observed, Some(step.kind()));
                 self.carry_out(wanted, step).await;
@@ -162,6 +184,7 @@ impl Keeper {
                     *kind == StepKind::Start && now.monotonic - failure.at < SOON
                 });
                 let pause = match &observed.server {
+                    Some(_) if is_moving => LOOK_AT_MOVE,
                     Some(_) if is_standby => LOOK_AT_STANDBY,
                     Some(_) => LOOK_AT_PRIMARY,
                     None => LOOK_AT_NOTHING,
@@ -171,83 +194,14 @@ impl Keeper {
         }
     }
 
-    /// All that there is to see.
-    async fn observe(&mut self, wanted: &Wanted) -> Observed {
-        let gone = self.running.take_if(|running| !running.server.is_running());
-        if let Some(gone) = gone {
-            self.ended_by_itself(&gone);
-        }
-        let home = match self.seen.home.state() {
-            HomeState::Absent => Home::Absent,
-            HomeState::Unfinished => Home::Unfinished,
-            HomeState::Damaged => Home::Unreadable,
-            HomeState::Whole { .. } => Home::Whole,
-        };
-        let mut running = self.running.take();
-        let server = match &mut running {
-            Some(running) => Some(self.look(running).await),
-            None => {
-                self.seen.state().look = None;
-                None
-            }
-        };
-        self.running = running;
-        let ids = wanted.snapshots.iter().map(|snapshot| &snapshot.id);
-        Observed {
-            home,
-            server,
-            snapshots: self.around.snapshots.seen(ids),
-            failures: self.failures.clone(),
-        }
-    }
-
-    /// Asks the server how it is. One that runs and says nothing now is as it was: it is busy, and
-    /// its role changes by a promotion alone.
-    async fn look(&self, running: &mut Running) -> ServerSeen {
-        let asked = runtime::within(OBSERVE_WAIT, running.server.observe()).await;
-        let now = self.now();
-        let observation = match asked {
-            Some(Ok(observation)) => Some(observation),
-            Some(Err(cause)) => {
-                tracing::debug!(instance = %self.id, %cause, "a server says nothing of itself");
-                None
-            }
-            None => None,
-        };
-        if let Some(observation) = &observation {
-            running.said = Some(observation.clone());
-            self.seen.state().look = Some(Look {
-                observation: observation.clone(),
-                at: now.monotonic,
-                wall: now.wall,
-            });
-        }
-        let said = running.said.as_ref();
-        let role = said.map(|it| match it.role {
-            runtime::postgres::Role::Primary => Role::Primary,
-            runtime::postgres::Role::Standby => Role::Standby,
-        });
-        let slots = said.into_iter().flat_map(|it| &it.slots);
-        let slots = slots.map(|slot| slot.name.clone());
-        ServerSeen {
-            generation: running.generation,
-            role,
-            settings: running.settings.clone(),
-            awaits_restart: running.awaits_restart.clone(),
-            slots: slots.collect(),
-            receives: said.is_some_and(|it| it.receiving),
-            is_paused: said.is_some_and(|it| it.paused),
-            master_set: running.master_set,
-        }
-    }
-
     /// Tells everybody else how it stands.
     fn show(&self, observed: &Observed, doing: Option<StepKind>) {
+        let connections = self.doors.connections();
         let mut state = self.seen.state();
-        state.connections = self.door.connections();
+        state.connections = connections;
         let unreadable = (observed.home == Home::Unreadable)
             .then(|| "its data directory can't be read, or is of a newer version".to_owned());
-        state.trouble = unreadable.or_else(|| self.door.trouble()).or_else(|| {
+        state.trouble = unreadable.or_else(|| self.doors.trouble()).or_else(|| {
             let failure = self.failures.values().max_by_key(|failure| failure.at)?;
             let (kind, attempts) = (failure.step.kind(), failure.attempts);
             Some(format!(
@@ -255,8 +209,13 @@ impl Keeper {
                 failure.reason
             ))
         });
-        state.standing.observed = observed.clone();
         state.standing.doing = doing;
+        let is_news = state.standing.observed != *observed;
+        state.standing.observed = observed.clone();
+        drop(state);
+        if is_news {
+            self.seen.shown.send_modify(|count| *count += 1);
+        }
     }
 
     fn trouble(&self, trouble: &str) {
@@ -271,7 +230,7 @@ impl Keeper {
     fn fall(&mut self) {
         self.running = None;
         self.failures.clear();
-        self.door.close();
+        self.doors.close();
         let mut state = self.seen.state();
         state.look = None;
         state.connections = 0;
@@ -284,7 +243,7 @@ impl Keeper {
     async fn carry_out(&mut self, wanted: &Wanted, step: Step) {
         let stops = Stops::of(self, wanted);
         let is_making = matches!(step, Step::Make { .. } | Step::Copy(_) | Step::Restore(_));
-        let has_replicas = !wanted.instance.replicas.is_empty();
+        let has_replicas = has_followers(wanted);
         let server = self.running.as_ref().map(|running| running.server.clone());
         // Whoever stops a server has it for himself.
         let server = server.filter(|_| has_replicas && step != Step::Stop);
@@ -321,7 +280,7 @@ impl Keeper {
     }
 
     /// A server that ends soon after its start can't live: the next start waits longer.
-    fn ended_by_itself(&mut self, running: &Running) {
+    pub(super) fn ended_by_itself(&mut self, running: &Running) {
         tracing::warn!(instance = %self.id, "a database server has ended by itself");
         if self.now().monotonic - running.since < SOON {
             let step = Step::Start {
@@ -338,7 +297,8 @@ impl Keeper {
     async fn attach(&mut self, wanted: &Wanted, observed: &Observed) {
         let is_idle = |it: &ServerSeen| it.role == Some(Role::Standby) && !it.receives;
         let followed = self.running.as_ref().and_then(|running| {
-            wanted.instance.follows()?;
+            let follows = wanted.instance.follows().is_some();
+            (follows || wanted.duty.following().is_some()).then_some(())?;
             running.settings.upstream.clone()
         });
         let now = self.now().monotonic;
@@ -352,9 +312,12 @@ impl Keeper {
         }
         self.ask_again = now + ASK_SOURCE;
         let stops = Stops::of(self, wanted);
+        // An answer that a dead Region owes is not waited for when another is to take over.
+        let mut changes = self.around.leases.changes();
         let outcome = tokio::select! {
             outcome = super::steps::attach(self, &followed) => outcome,
             _ = stops.interruption(true) => return,
+            _ = changes.changed() => return,
         };
         let is_gone = matches!(&outcome, Err(failed) if failed.kind == FailureKind::SourceGone);
         if let Err(Failed { reason, .. }) = outcome {
@@ -400,11 +363,41 @@ impl Keeper {
                 None => tracing::warn!(instance = %self.id, "a server didn't stop in time"),
             }
         }
-        self.door.close();
+        self.doors.close();
     }
 
     pub(super) fn now(&self) -> Now {
         self.around.environment.now()
+    }
+}
+
+/// Does anyone follow it, or is to?
+fn has_followers(wanted: &Wanted) -> bool {
+    let has_heads = matches!(&wanted.duty, Duty::Lead { slots, .. } if !slots.is_empty());
+    has_heads || !wanted.instance.replicas.is_empty()
+}
+
+/// What is planned, in words.
+fn planned(wanted: &Wanted, next: &Next) -> Planned {
+    let followed = wanted.duty.following().map(|it| &it.upstream.source);
+    let source = wanted.instance.source.as_ref().map(|source| &source.arn);
+    Planned {
+        duty: match &wanted.duty {
+            Duty::Alone => None,
+            Duty::Left => Some("stand alone"),
+            Duty::Await => Some("wait for the council"),
+            Duty::Lead { .. } => Some("write"),
+            Duty::Drain(_) => Some("make room"),
+            Duty::Follow(_) => Some("follow"),
+            Duty::TakeOver(_) => Some("take over"),
+        },
+        follows: followed.or(source).map(|arn| arn.to_string()),
+        next: match next {
+            Next::Step(Step::Record(record)) => format!("record {record:?}"),
+            Next::Step(step) => format!("{:?}", step.kind()).to_lowercase(),
+            Next::WaitUntil(_) => "wait".to_owned(),
+            Next::Settled => "nothing".to_owned(),
+        },
     }
 }
 

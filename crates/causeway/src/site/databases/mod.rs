@@ -6,10 +6,13 @@
 mod door;
 mod figures;
 mod keeper;
+mod leases;
+mod look;
 mod peers;
 mod servers;
 mod snapshots;
 mod steps;
+mod tails;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,7 +26,7 @@ use runtime::postgres::{Postgres, PostgresMissing};
 use runtime::{EndpointTls, Streams, SystemEnvironment};
 use store::EmbeddedEngine;
 use tokio::sync::{Semaphore, watch};
-use types::{Deployment, Environment, Span};
+use types::{ConfigurationView, Deployment, Environment, Span};
 use zeroize::Zeroizing;
 
 use super::Task;
@@ -32,9 +35,11 @@ use crate::failure::Failure;
 use crate::files;
 use crate::protocol::{SiteConfig, TlsFiles};
 use keeper::Keeper;
+use leases::Leases;
 use peers::Peers;
 use servers::Servers;
 use snapshots::Snapshots;
+use tails::Tails;
 
 /// Homes that are made at once: each keeps a core and the disk busy.
 const MAKERS: usize = 2;
@@ -60,12 +65,14 @@ struct Around {
     postgres: Result<Postgres, PostgresMissing>,
     streams: Streams,
     servers: Arc<Servers>,
+    leases: Leases,
     /// What endpoints prove themselves with.
     tls: Option<EndpointTls>,
     zones: Arc<Zones>,
     /// Where homes are.
     directory: PathBuf,
     snapshots: Snapshots,
+    tails: Tails,
     makers: Semaphore,
     copiers: Semaphore,
     takers: Semaphore,
@@ -175,9 +182,11 @@ impl DatabasesSite {
             postgres: prepared.postgres,
             streams,
             servers,
+            leases: Leases::new(),
             tls: prepared.tls,
             zones,
             snapshots: Snapshots::new(prepared.directory.join("snapshots")),
+            tails: Tails::new(prepared.directory.join("tails")),
             directory: prepared.directory,
             makers: Semaphore::new(MAKERS),
             copiers: Semaphore::new(COPIERS),
@@ -209,6 +218,14 @@ impl DatabasesSite {
         })
     }
 
+    /// What the Region's writers of global clusters need of the council, until the process ends.
+    pub(super) fn follow_council(&self) -> Task<'static, ()> {
+        let around = self.around.clone();
+        Box::pin(async move {
+            futures_util::future::join(leases::renew(around.clone()), leases::follow(around)).await;
+        })
+    }
+
     /// Stops every server in order, as far as that can be done in time; those that are left end
     /// with the process.
     pub(super) async fn stop(&self) {
@@ -222,7 +239,15 @@ impl DatabasesSite {
     }
 }
 
+/// The Region's own configuration, and the council's.
+type Views = (Arc<dyn ConfigurationView>, Arc<dyn ConfigurationView>);
+
 impl Around {
+    /// Both configurations as they are now.
+    fn views(&self) -> Views {
+        (self.region.regional_view(), self.region.global_view())
+    }
+
     /// Has every instance kept that nobody keeps yet.
     fn keep_new(self: &Arc<Around>, keepers: &watch::Sender<usize>) {
         if *self.closing.borrow() {

@@ -10,7 +10,7 @@ use databases::plan::Observed;
 use databases::{ServerView, Standing};
 use region::DatabaseServers;
 use runtime::postgres::{Observation, ServerHome};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use types::{Monotonic, Timestamp};
 use zeroize::Zeroizing;
 
@@ -28,6 +28,8 @@ pub(super) struct Seen {
     state: Mutex<State>,
     /// Has its keeper look at it.
     pub(super) wake: Notify,
+    /// Counts how often it was seen to stand otherwise.
+    pub(super) shown: watch::Sender<u64>,
 }
 
 /// What was seen.
@@ -39,6 +41,19 @@ pub(super) struct State {
     pub(super) connections: u64,
     /// What stands in the way, in words.
     pub(super) trouble: Option<String>,
+    /// What is planned for it.
+    pub(super) plan: Planned,
+}
+
+/// What is planned for an instance, as of the last look.
+#[derive(Clone, Default)]
+pub(super) struct Planned {
+    /// What it is to be, as a cluster's head; none: it is none.
+    pub(super) duty: Option<&'static str>,
+    /// Whom it is to follow.
+    pub(super) follows: Option<String>,
+    /// What comes next, in words.
+    pub(super) next: String,
 }
 
 /// What a server said, and when.
@@ -65,8 +80,10 @@ impl Servers {
                     look: None,
                     connections: 0,
                     trouble: None,
+                    plan: Planned::default(),
                 }),
                 wake: Notify::new(),
+                shown: watch::Sender::new(0),
             })
         });
         Arc::clone(seen)

@@ -6,17 +6,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use databases::model::SnapshotId;
-use databases::plan::{FailureKind, Settings, Step, Upstream as Followed, Wanted};
+use databases::model::{Lsn, SnapshotId};
+use databases::plan::{FailureKind, Record, Settings, Step, Upstream as Followed, Wanted};
 use region::{DatabaseServers, LeaveError, LeaveRequest};
 use runtime::StreamPort;
 use runtime::postgres::{
-    NewServer, Postgres, PostgresError, Role, ServerSettings, Stop, Upstream as Reached,
+    Fork, NewServer, Postgres, PostgresError, Role, ServerSettings, Stop, Upstream as Reached,
 };
 use types::Environment;
 use zeroize::Zeroizing;
 
 use super::keeper::{Keeper, Running};
+use super::tails::Kept;
 
 /// How long a step that only asks the server something may take.
 const ASK_WAIT: Duration = Duration::from_secs(90);
@@ -89,10 +90,21 @@ pub(super) async fn carry_out(
             let written = service.record(&keeper.id, record).await;
             written.map_err(|cause| Failed::new(FailureKind::Other, cause))
         }
-        Step::Reload(_) | Step::Promote | Step::KeepSlots(_) | Step::SetMaster { .. } => {
+        Step::Follow { epoch } => follow(keeper, *epoch).await,
+        Step::Rewind { upstream, epoch } => rewind(keeper, upstream, *epoch).await,
+        Step::KeepTail { epoch, from } => keep_tail(keeper, wanted, *epoch, *from).await,
+        Step::Reload(_)
+        | Step::Promote
+        | Step::Checkpoint
+        | Step::KeepSlots(_)
+        | Step::SetMaster { .. } => {
             if matches!(step, Step::KeepSlots(_)) {
                 // Before its slot goes: whoever lost it would go on reading without one.
                 keeper.around.streams.ask_again();
+            }
+            if matches!(step, Step::Promote) && wanted.instance.headship.is_some() {
+                // A standby's sessions would go on as a primary's.
+                keeper.doors.end_sessions();
             }
             let asked = runtime::within(ASK_WAIT, ask_server(keeper, step)).await;
             let late = || Failed::new(FailureKind::Other, "the server doesn't answer");
@@ -200,6 +212,7 @@ async fn start(
         reached: upstream,
         since: at,
         said: None,
+        fork: None,
     });
     Ok(())
 }
@@ -316,6 +329,7 @@ async fn ask_server(keeper: &mut Keeper, step: &Step) -> Result<(), Failed> {
             running.port = None;
             running.reached = None;
         }
+        Step::Checkpoint => running.server.checkpoint().await?,
         Step::KeepSlots(slots) => running.server.keep_slots(slots).await?,
         Step::SetMaster {
             master,
@@ -328,6 +342,57 @@ async fn ask_server(keeper: &mut Keeper, step: &Step) -> Result<(), Failed> {
         _ => {}
     }
     Ok(())
+}
+
+/// Makes a standby's home of an old writer's that has nothing of its own.
+async fn follow(keeper: &Keeper, epoch: u64) -> Result<(), Failed> {
+    let home = &keeper.seen.home;
+    // It is the same at all copies of one server.
+    let password = home.replication_password()?;
+    postgres(keeper)?.follow(home, &password).await?;
+    aligned(keeper, epoch).await
+}
+
+/// Takes back what an old writer's home has beyond the writer's, as that is reached over the link.
+async fn rewind(keeper: &Keeper, upstream: &Followed, epoch: u64) -> Result<(), Failed> {
+    let way = way(keeper, upstream).await?;
+    let _turn = keeper.around.copiers.acquire().await;
+    let rewound = postgres(keeper)?.rewind(&keeper.seen.home, &way.upstream);
+    rewound.await.map_err(|error| match error {
+        error @ PostgresError::Upstream(_) => Failed::new(FailureKind::Source, error),
+        error => Failed::from(error),
+    })?;
+    aligned(keeper, epoch).await
+}
+
+/// Writes down that a home's data are a part of that epoch's history.
+async fn aligned(keeper: &Keeper, epoch: u64) -> Result<(), Failed> {
+    let service = keeper.around.region.database_service();
+    let written = service.record(&keeper.id, &Record::Aligned { epoch }).await;
+    written.map_err(|cause| Failed::new(FailureKind::Other, cause))
+}
+
+/// Keeps what a stopped home alone holds.
+async fn keep_tail(keeper: &Keeper, wanted: &Wanted, epoch: u64, from: Lsn) -> Result<(), Failed> {
+    let around = &keeper.around;
+    let kept = Kept {
+        id: &keeper.id,
+        epoch,
+    };
+    let to = around.tails.prepare(postgres(keeper)?, &kept)?;
+    let _turn = around.takers.acquire().await;
+    let following = wanted.duty.following();
+    let fork = Fork {
+        timeline: following.map_or(0, |following| following.timeline),
+        lsn: runtime::postgres::Lsn(from.0),
+    };
+    let home = &keeper.seen.home;
+    let tail = postgres(keeper)?.keep_tail(home, fork, &to).await?;
+    tracing::warn!(instance = %wanted.instance.arn, epoch, begin = %tail.begin, end = %tail.end,
+        transactions = tail.transactions.len() as u64 + tail.unlisted,
+        "what only an old writer had is kept");
+    let now = around.environment.now().wall;
+    Ok(around.tails.finish((&kept, &wanted.instance), &tail, now)?)
 }
 
 async fn take_snapshot(keeper: &Keeper, id: &SnapshotId) -> Result<(), Failed> {
