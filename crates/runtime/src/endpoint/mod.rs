@@ -111,6 +111,22 @@ impl DatabaseEndpoint {
         directory: Arc<dyn EndpointDirectory>,
         limits: EndpointLimits,
     ) -> Result<DatabaseEndpoint, ListenError> {
+        let places = Arc::new(Semaphore::new(limits.sessions));
+        DatabaseEndpoint::listen_with(address, tls, directory, limits, places)
+    }
+
+    /// As [`DatabaseEndpoint::listen`], with places for sessions that other endpoints of the same
+    /// server take as well, instead of its own.
+    ///
+    /// # Errors
+    /// The address can't be listened on.
+    pub fn listen_with(
+        address: SocketAddr,
+        tls: Option<EndpointTls>,
+        directory: Arc<dyn EndpointDirectory>,
+        limits: EndpointLimits,
+        places: Arc<Semaphore>,
+    ) -> Result<DatabaseEndpoint, ListenError> {
         let listener = listen(address)?;
         let bound = listener.local_addr();
         let bound = bound.map_err(|cause| ListenError::Io { address, cause })?;
@@ -120,7 +136,7 @@ impl DatabaseEndpoint {
             tls,
             directory,
             limits,
-            sessions: Arc::new(Semaphore::new(limits.sessions)),
+            sessions: places,
             counters: Arc::clone(&counters),
         });
         let mut accepting = JoinSet::new();

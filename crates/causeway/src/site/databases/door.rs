@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use databases::model::{Instance, ResourceId};
 use databases::{Fence, Serving, catalogue, serving, serving_cluster};
 use runtime::{Away, Backend, DatabaseEndpoint, EndpointDirectory, EndpointLimits};
+use tokio::sync::Semaphore;
 use types::{Environment, Monotonic, Span};
 
 use super::Around;
@@ -21,6 +22,10 @@ const CANNOT_CONNECT_NOW: [u8; 5] = *b"57P03";
 
 /// Between two looks whether sessions may go on, if nothing is heard.
 const LOOK: Span = Span::seconds(1);
+
+/// Connections of a server that clients don't get: PostgreSQL's three for superusers, and two of our
+/// own, as RDS keeps (`rds.rds_superuser_reserved_connections`). At a standby we are no superuser.
+const RESERVED: usize = 5;
 
 /// An endpoint's time that never runs out.
 const FOREVER: u64 = u64::MAX;
@@ -39,6 +44,7 @@ enum Kind {
 /// The endpoints of one instance.
 pub(super) struct Doors {
     around: Arc<Around>,
+    places: Mutex<Places>,
     instance: Door,
     writer: Door,
     reader: Door,
@@ -48,6 +54,19 @@ pub(super) struct Doors {
 struct Door {
     behind: Arc<Behind>,
     open: Mutex<Open>,
+}
+
+/// Places for the sessions of all endpoints of one server.
+struct Places {
+    count: usize,
+    free: Arc<Semaphore>,
+}
+
+impl Places {
+    fn new(count: usize) -> Places {
+        let free = Arc::new(Semaphore::new(count));
+        Places { count, free }
+    }
 }
 
 /// What is open of one.
@@ -72,6 +91,7 @@ impl Doors {
         };
         Arc::new(Doors {
             around: around.clone(),
+            places: Mutex::new(Places::new(EndpointLimits::STANDARD.sessions)),
             instance: door(Kind::Instance),
             writer: door(Kind::Writer),
             reader: door(Kind::Reader),
@@ -81,22 +101,36 @@ impl Doors {
     /// Listens where the rows say, from when this returns; it speaks TLS with clients that ask for
     /// it, if the lab has a certificate.
     pub(super) fn open(&self, instance: &Instance) {
-        self.instance.open((instance.address, instance.port).into());
+        let free = lock(&self.places).free.clone();
+        let address = (instance.address, instance.port).into();
+        self.instance.open(address, &free);
         let Some(headship) = &instance.headship else {
             return;
         };
         let view = self.around.region.regional_view();
         match catalogue::cluster(&*view, &headship.cluster) {
             Ok(Some((_, cluster))) => {
-                self.writer
-                    .open((cluster.writer_address, cluster.port).into());
-                self.reader
-                    .open((cluster.reader_address, cluster.port).into());
+                let writer = (cluster.writer_address, cluster.port).into();
+                self.writer.open(writer, &free);
+                let reader = (cluster.reader_address, cluster.port).into();
+                self.reader.open(reader, &free);
             }
             Ok(None) | Err(_) => {
                 self.writer.close();
                 self.reader.close();
             }
+        }
+    }
+
+    /// A server was started that takes so many connections: clients get what it keeps for nobody.
+    /// They are to open anew if that is another number, when no session is left.
+    pub(super) fn admit(&self, max_connections: usize) {
+        let count = max_connections.saturating_sub(RESERVED).max(1);
+        let mut places = lock(&self.places);
+        if places.count != count {
+            *places = Places::new(count);
+            drop(places);
+            self.close();
         }
     }
 
@@ -153,14 +187,15 @@ impl Doors {
 }
 
 impl Door {
-    fn open(&self, address: SocketAddr) {
+    fn open(&self, address: SocketAddr, free: &Arc<Semaphore>) {
         let mut open = lock(&self.open);
         if open.endpoint.as_ref().is_some_and(|(at, _)| *at == address) {
             return;
         }
         open.endpoint = None;
         let (tls, limits) = (self.behind.around.tls.clone(), EndpointLimits::STANDARD);
-        match DatabaseEndpoint::listen(address, tls, self.behind.clone(), limits) {
+        match DatabaseEndpoint::listen_with(address, tls, self.behind.clone(), limits, free.clone())
+        {
             Ok(endpoint) => {
                 open.endpoint = Some((address, endpoint));
                 open.trouble = None;
@@ -245,8 +280,11 @@ impl Behind {
             until,
             is_guarded,
         };
-        let Ok(Some((_, instance))) = catalogue::instance(&*view, &self.id) else {
-            return shut(false);
+        let instance = match catalogue::instance(&*view, &self.id) {
+            Ok(Some((_, instance))) => instance,
+            Ok(None) => return shut(false),
+            // It may be a head's.
+            Err(_) => return shut(true),
         };
         let standing = self.seen.state().standing.clone();
         let Some(headship) = &instance.headship else {
@@ -308,14 +346,24 @@ impl EndpointDirectory for Behind {
 
     fn may_answer(&self) -> bool {
         let now = self.around.environment.now().monotonic;
-        if now.0 < self.until.load(Ordering::Acquire) {
+        let known = self.until.load(Ordering::Acquire);
+        if now.0 < known {
             return true;
         }
         let verdict = self.judge(now);
         // A server says why it ends a session of an instance that is no cluster's.
         let is_open = verdict.serving == Serving::Open || !verdict.is_guarded;
         if is_open {
-            self.until.store(verdict.until.0, Ordering::Release);
+            // Never for long: who waits to take over waits longer than this. And not over what was
+            // decided meanwhile.
+            let until = match verdict.is_guarded {
+                true => verdict.until.min(now + LOOK),
+                false => verdict.until,
+            };
+            let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+            let _ = self
+                .until
+                .compare_exchange(known, until.0, success, failure);
         }
         is_open
     }

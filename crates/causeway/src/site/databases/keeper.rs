@@ -41,6 +41,14 @@ const HEARTBEAT: Span = Span::milliseconds(100);
 /// A server that ends by itself within this time counts as one that couldn't be started.
 const SOON: Span = Span::seconds(60);
 
+/// A step that failed before this and wasn't tried again isn't wanted any more: the plan waits for
+/// half a minute at most.
+const LONG_AGO: Span = Span::seconds(31);
+
+/// What is told of a home that can't be read.
+const UNREADABLE: &str = "its data directory can't be read, is of a newer version, or isn't where \
+    databases are: is its disk mounted?";
+
 /// Between two questions to the source of a standby that receives nothing.
 const ASK_SOURCE: Span = Span::seconds(2);
 
@@ -176,7 +184,13 @@ impl Keeper {
                 self.show(&observed, Some(step.kind()));
                 self.carry_out(wanted, step).await;
             }
-            Next::WaitUntil(at) => self.wait(at, has_replicas).await,
+            Next::WaitUntil(at) => {
+                // One that would be tried again would have been by then.
+                self.failures.retain(|kind, failure| {
+                    *kind == StepKind::Start || now.monotonic - failure.at < LONG_AGO
+                });
+                self.wait(at, has_replicas).await;
+            }
             Next::Settled => {
                 // What was to be done and failed is not to be done any more. How soon a server
                 // ended after its start counts until it has lived for a while.
@@ -199,8 +213,7 @@ impl Keeper {
         let connections = self.doors.connections();
         let mut state = self.seen.state();
         state.connections = connections;
-        let unreadable = (observed.home == Home::Unreadable)
-            .then(|| "its data directory can't be read, or is of a newer version".to_owned());
+        let unreadable = (observed.home == Home::Unreadable).then(|| UNREADABLE.to_owned());
         state.trouble = unreadable.or_else(|| self.doors.trouble()).or_else(|| {
             let failure = self.failures.values().max_by_key(|failure| failure.at)?;
             let (kind, attempts) = (failure.step.kind(), failure.attempts);
@@ -314,10 +327,13 @@ impl Keeper {
         let stops = Stops::of(self, wanted);
         // An answer that a dead Region owes is not waited for when another is to take over.
         let mut changes = self.around.leases.changes();
+        let seen = self.seen.clone();
         let outcome = tokio::select! {
             outcome = super::steps::attach(self, &followed) => outcome,
             _ = stops.interruption(true) => return,
             _ = changes.changed() => return,
+            // Something is asked for: a promotion, say, for which nobody waits for a dead Region.
+            () = seen.wake.notified() => return seen.wake.notify_one(),
         };
         let is_gone = matches!(&outcome, Err(failed) if failed.kind == FailureKind::SourceGone);
         if let Err(Failed { reason, .. }) = outcome {

@@ -22,6 +22,10 @@ impl Keeper {
             self.ended_by_itself(&gone);
         }
         let home = match self.seen.home.state() {
+            // What was there may be again, once its disk is.
+            HomeState::Absent if wanted.instance.was_available() && !self.around.is_there() => {
+                Home::Unreadable
+            }
             HomeState::Absent => Home::Absent,
             HomeState::Unfinished => Home::Unfinished,
             HomeState::Damaged => Home::Unreadable,

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use databases::model::{ResourceId, SnapshotState};
+use databases::plan::FailureKind;
 use databases::{EndpointPool, Engine, catalogue};
 use region::{DatabasesOptions, Region};
 use runtime::postgres::{Postgres, PostgresMissing};
@@ -32,13 +33,14 @@ use zeroize::Zeroizing;
 use super::Task;
 use super::zones::Zones;
 use crate::failure::Failure;
-use crate::files;
+use crate::files::{self, Readers};
 use crate::protocol::{SiteConfig, TlsFiles};
 use keeper::Keeper;
 use leases::Leases;
 use peers::Peers;
 use servers::Servers;
 use snapshots::Snapshots;
+use steps::Failed;
 use tails::Tails;
 
 /// Homes that are made at once: each keeps a core and the disk busy.
@@ -56,6 +58,9 @@ const LOOK: Span = Span::seconds(5);
 
 /// How long all servers may take to stop when the process ends: the supervisor gives it 10 s.
 const STOP_WAIT: Duration = Duration::from_secs(9);
+
+/// The file that says that a directory is that of databases.
+const MARK: &str = ".causeway-databases";
 
 /// What every keeper works with.
 struct Around {
@@ -243,6 +248,33 @@ impl DatabasesSite {
 type Views = (Arc<dyn ConfigurationView>, Arc<dyn ConfigurationView>);
 
 impl Around {
+    /// Is the directory of databases the one that homes were made in, and not, say, the place where
+    /// a disk with them would be mounted?
+    fn is_there(&self) -> bool {
+        self.directory.join(MARK).exists()
+    }
+
+    /// Makes the directory of databases, unless there is one or there should be.
+    fn prepare(&self, postgres: &Postgres) -> Result<(), Failed> {
+        if self.is_there() {
+            return Ok(passable(postgres, &self.directory)?);
+        }
+        let mut are_some = false;
+        let view = self.region.regional_view();
+        catalogue::visit_instances(&*view, &mut |_, instance| {
+            are_some |= instance.is_ok_and(|instance| instance.was_available());
+        });
+        if are_some {
+            let directory = self.directory.display();
+            let why = format!("the databases are not in {directory}: is its disk mounted?");
+            return Err(Failed::new(FailureKind::Other, why));
+        }
+        passable(postgres, &self.directory)?;
+        let mark = self.directory.join(MARK);
+        let made = files::write(&mark, "databases 1\n", Readers::Owner);
+        Ok(made.map_err(io::Error::other)?)
+    }
+
     /// Both configurations as they are now.
     fn views(&self) -> Views {
         (self.region.regional_view(), self.region.global_view())
@@ -291,7 +323,7 @@ impl Around {
             if snapshot.state != SnapshotState::Deleting {
                 continue;
             }
-            if let Err(cause) = self.snapshots.remove(&snapshot.id) {
+            if let Err(cause) = self.snapshots.remove(&snapshot.id).await {
                 tracing::warn!(snapshot = %snapshot.arn, %cause, "a snapshot can't be removed yet");
                 continue;
             }

@@ -18,6 +18,7 @@ use crate::files::{self, Readers};
 const FACTS: &str = "facts.json";
 
 /// The folder of all of them.
+#[derive(Clone)]
 pub(super) struct Snapshots(PathBuf);
 
 /// What is known of a whole one.
@@ -103,7 +104,14 @@ impl Snapshots {
     ///
     /// # Errors
     /// The disk refuses.
-    pub(super) fn remove(&self, id: &SnapshotId) -> io::Result<()> {
+    pub(super) async fn remove(&self, id: &SnapshotId) -> io::Result<()> {
+        // Gigabytes take their time: not on a thread that others wait for.
+        let (snapshots, id) = (self.clone(), id.clone());
+        let removed = tokio::task::spawn_blocking(move || snapshots.remove_now(&id));
+        removed.await.map_err(io::Error::other)?
+    }
+
+    fn remove_now(&self, id: &SnapshotId) -> io::Result<()> {
         // First its name: what is cut off is unfinished then.
         let (whole, unfinished) = (self.whole(id), self.unfinished(id));
         for path in [&unfinished, &whole] {
@@ -133,7 +141,7 @@ mod tests {
         let snapshots = Snapshots::new(directory.path().join("snapshots"));
         let id = SnapshotId("snapshot-1".to_owned());
         let look = || snapshots.seen([&id].into_iter()).remove(&id);
-        snapshots.remove(&id).unwrap();
+        snapshots.remove_now(&id).unwrap();
         fs::create_dir(&snapshots.0).unwrap();
         assert_eq!(look(), None);
         fs::create_dir(snapshots.unfinished(&id)).unwrap();
@@ -146,7 +154,7 @@ mod tests {
         assert_eq!(look(), Some(whole));
         fs::write(snapshots.whole(&id).join(FACTS), "{\"format\":2}").unwrap();
         assert_eq!(look(), Some(SnapshotSeen::Unfinished));
-        snapshots.remove(&id).unwrap();
+        snapshots.remove_now(&id).unwrap();
         assert_eq!(look(), None);
     }
 }

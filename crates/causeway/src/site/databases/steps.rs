@@ -29,7 +29,7 @@ pub(super) struct Failed {
 }
 
 impl Failed {
-    fn new(kind: FailureKind, reason: impl ToString) -> Failed {
+    pub(super) fn new(kind: FailureKind, reason: impl ToString) -> Failed {
         let reason = reason.to_string();
         Failed { kind, reason }
     }
@@ -84,7 +84,7 @@ pub(super) async fn carry_out(
             }
         }
         Step::TakeSnapshot(id) => take_snapshot(keeper, id).await,
-        Step::DiscardSnapshot(id) => Ok(keeper.around.snapshots.remove(id)?),
+        Step::DiscardSnapshot(id) => Ok(keeper.around.snapshots.remove(id).await?),
         Step::Record(record) => {
             let service = keeper.around.region.database_service();
             let written = service.record(&keeper.id, record).await;
@@ -102,8 +102,9 @@ pub(super) async fn carry_out(
                 // Before its slot goes: whoever lost it would go on reading without one.
                 keeper.around.streams.ask_again();
             }
-            if matches!(step, Step::Promote) && wanted.instance.headship.is_some() {
-                // A standby's sessions would go on as a primary's.
+            if matches!(step, Step::Promote) {
+                // A standby's sessions would go on as a primary's, and what they read could hold
+                // up the promotion for as long as they like. RDS's reboots.
                 keeper.doors.end_sessions();
             }
             let asked = runtime::within(ASK_WAIT, ask_server(keeper, step)).await;
@@ -123,7 +124,7 @@ fn postgres(keeper: &Keeper) -> Result<&Postgres, Failed> {
 async fn make(keeper: &Keeper, step: &Step) -> Result<(), Failed> {
     let home = &keeper.seen.home;
     let postgres = postgres(keeper)?;
-    super::passable(postgres, &keeper.around.directory)?;
+    keeper.around.prepare(postgres)?;
     match step {
         Step::Make {
             master,
@@ -202,6 +203,10 @@ async fn start(
     })?;
     let at = keeper.around.environment.now().monotonic;
     tracing::info!(instance = %wanted.instance.arn, generation, "a database server runs");
+    let connections = settings.parameters.get("max_connections");
+    if let Some(connections) = connections.and_then(|it| it.parse().ok()) {
+        keeper.doors.admit(connections);
+    }
     keeper.running = Some(Running {
         server: Arc::new(server),
         generation,
