@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use accelerator::Ipv6Network;
 use link::Shape;
 use link::certificate::Details;
 use region::OperatorQuestion;
@@ -35,6 +36,10 @@ pub struct SiteConfig {
     /// The networks that accelerators' static addresses are drawn from, one from each.
     #[serde(default = "accelerator_pools")]
     pub accelerator_pools: [String; 2],
+    /// The network that their static IPv6 addresses are drawn from, of 64 to 125 bits, which this
+    /// host must have for its own; without it, no accelerator has any.
+    #[serde(default)]
+    pub accelerator_ipv6_pool: Option<Ipv6Network>,
     /// The networks that load balancers' nodes have their addresses from, one a zone, in the
     /// zones' order; without them, the Region has no load balancers. (An edge has none.)
     #[serde(default)]
@@ -475,6 +480,7 @@ mod tests {
                 key: "key.pem".into(),
             }),
             accelerator_pools: ["10.0.0.0/24".to_owned(), "10.0.1.0/24".to_owned()],
+            accelerator_ipv6_pool: Some("2001:db8:1::/64".parse().unwrap()),
             balancer_pools: Some(balancer_pools(SiteId(1))),
             database_pool: Some(database_pool(SiteId(1))),
             databases: Some("db/us-east-1".into()),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -138,6 +139,7 @@ fn wishes_of(options: &cli::Up) -> Wishes {
         blob_store: options.blob_store.clone(),
         geo_database: options.geo_database.clone(),
         certificates: options.certificates.clone(),
+        ipv6: options.ipv6,
         endpoint: options.endpoint.wishes(),
     }
 }
@@ -250,6 +252,24 @@ fn look_at_addresses(settings: &Settings, with_apps: bool) -> Result<(), Failure
         };
         let looked = looked.and_then(|()| listen(listening.address).map(drop));
         looked.map_err(|cause| taken(cause, listening.option))?;
+    }
+    look_at_ipv6(settings)
+}
+
+/// The static IPv6 addresses that accelerators will have: the host must take the whole network for
+/// its own, as it takes 127.0.0.0/8.
+fn look_at_ipv6(settings: &Settings) -> Result<(), Failure> {
+    let Some(network) = settings.ipv6 else {
+        return Ok(());
+    };
+    for address in network.samples() {
+        listen(SocketAddr::from((address, 0))).map_err(|cause| {
+            let failure = format!("the network {network} of --ipv6 isn't this host's: {cause}");
+            Failure::wrong_use(failure).then(format!(
+                "give the host the network with `ip -6 route add local {network} dev lo` (as root, \
+                 until it restarts), or start without: --ipv6 off"
+            ))
+        })?;
     }
     Ok(())
 }
@@ -543,6 +563,7 @@ mod tests {
             blob_store: None,
             geo_database: None,
             certificates: None,
+            ipv6: None,
             json: false,
         };
         let banner = Banner::of(&lab, &options);

@@ -256,7 +256,14 @@ pub(super) fn pools(config: &SiteConfig) -> Result<Result<Pools, String>, Failur
     let [one, other] = &config.accelerator_pools;
     let networks = [one.parse(), other.parse()];
     let [one, other] = networks.map(|network| network.map_err(Failure::wrong_use));
-    Ok(Ok(Pools::new([one?, other?]).map_err(Failure::wrong_use)?))
+    let ipv6 = config.accelerator_ipv6_pool.ok_or_else(|| {
+        "This deployment has no static IPv6 addresses to give (IpAddressType DUAL_STACK): start \
+         the lab with `causeway up --ipv6 PREFIX/64`, a network that its host has for its own, or \
+         name one as accelerator_ipv6_pool in the configuration of every site"
+            .to_owned()
+    });
+    let pools = Pools::new([one?, other?], ipv6);
+    Ok(Ok(pools.map_err(Failure::wrong_use)?))
 }
 
 /// What a site's steering says of its accelerators.
