@@ -36,13 +36,19 @@ class Network:
     def __init__(self):
         self.prefix = str(ipaddress.IPv6Network(
             (0xfd << 120 | secrets.randbits(56) << 64, 64)))
+        # Clients come from it; it is an interface's, so that anybody can bind to it.
+        self.client = str(ipaddress.ip_network(self.prefix)[0x99])
         self.route("add")
+        self.ip("address", "add", f"{self.client}/128", "dev", "lo", "nodad")
+
+    def ip(self, *words):
+        subprocess.run(["ip", "-6", *words], check=True, capture_output=True, timeout=20)
 
     def route(self, how):
-        subprocess.run(["ip", "-6", "route", how, "local", self.prefix, "dev", "lo"],
-                       check=True, capture_output=True, timeout=20)
+        self.ip("route", how, "local", self.prefix, "dev", "lo")
 
     def close(self):
+        self.ip("address", "del", f"{self.client}/128", "dev", "lo")
         self.route("del")
 
 
@@ -182,7 +188,7 @@ class DualStack(Accelerators, unittest.TestCase):
         self.await_health(group, state="HEALTHY")
         self.assertEqual(set(asked), {("/ready", f"[::1]:{health}")})
         self.await_deployed(accelerator)
-        source = str(ipaddress.ip_network(self.network.prefix)[0x99])
+        source = self.network.client
         self.assertEqual(who(six[1], port, source), SIX)
         head = eventually(lambda: next(
             (head for head in endpoint.heads if head.startswith(SIGNATURE)), None))

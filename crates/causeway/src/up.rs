@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use runtime::{
     DirectoryLock, Guard, HttpLimits, HttpServer, ListenError, Listener, LockError,
-    SystemEnvironment, Termination, listen, listen_beside, look_at_datagrams,
+    SystemEnvironment, Termination, leads_here, listen, listen_beside, look_at_datagrams,
 };
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -263,13 +262,13 @@ fn look_at_ipv6(settings: &Settings) -> Result<(), Failure> {
         return Ok(());
     };
     for address in network.samples() {
-        listen(SocketAddr::from((address, 0))).map_err(|cause| {
-            let failure = format!("the network {network} of --ipv6 isn't this host's: {cause}");
-            Failure::wrong_use(failure).then(format!(
+        if !leads_here(address) {
+            let failure = format!("the network {network} of --ipv6 isn't this host's");
+            return Err(Failure::wrong_use(failure).then(format!(
                 "give the host the network with `ip -6 route add local {network} dev lo` (as root, \
                  until it restarts), or start without: --ipv6 off"
-            ))
-        })?;
+            )));
+        }
     }
     Ok(())
 }

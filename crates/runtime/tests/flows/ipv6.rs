@@ -15,6 +15,9 @@ use socket2::{Domain, Socket, Type};
 
 use crate::stand::{InOrder, PATIENCE, echo, exchange, target};
 
+/// The host part of the address that clients come from.
+const CLIENT: u64 = 0x99;
+
 /// A unique local /64 of random bits (RFC 4193) that the host takes for its own until this goes.
 struct Network(u64);
 
@@ -24,7 +27,7 @@ impl Network {
         // The standard library's hashers are seeded at random.
         let random = RandomState::new().hash_one("network");
         let network = Network(0xfd << 56 | random >> 8);
-        let added = network.route("add");
+        let added = network.route("add") && network.client("add");
         if !added {
             eprintln!("NOT TESTED: {test}: no IPv6 network can be routed to lo (not root?)");
         }
@@ -34,6 +37,19 @@ impl Network {
     fn route(&self, how: &str) -> bool {
         let prefix = format!("{}/64", self.at(0));
         let words = ["-6", "route", how, "local", &prefix, "dev", "lo"];
+        let run = Command::new("ip").args(words).output();
+        run.is_ok_and(|output| output.status.success())
+    }
+
+    /// Gives an interface the address that clients come from: they bind to it as anybody does.
+    fn client(&self, how: &str) -> bool {
+        let address = format!("{}/128", self.at(CLIENT));
+        let words = ["-6", "address", how, &address, "dev", "lo", "nodad"];
+        let words = if how == "del" {
+            &words[..6]
+        } else {
+            &words[..]
+        };
         let run = Command::new("ip").args(words).output();
         run.is_ok_and(|output| output.status.success())
     }
@@ -66,7 +82,8 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        assert!(self.route("del") || std::thread::panicking());
+        let gone = [self.client("del"), self.route("del")];
+        assert!(gone == [true; 2] || std::thread::panicking());
     }
 }
 
@@ -133,7 +150,7 @@ fn ask(network: &Network, at: FlowListener, length: usize, told: bool) {
     let sent: Vec<u8> = (0..length).map(|number| number as u8).collect();
     let (from, got) = match at.protocol {
         FlowProtocol::Tcp => {
-            let mut client = network.connect(0x99, at.address);
+            let mut client = network.connect(CLIENT, at.address);
             let from = client.local_addr().unwrap();
             client.write_all(&sent).unwrap();
             let header = if told { 52 } else { 0 };
@@ -142,7 +159,7 @@ fn ask(network: &Network, at: FlowListener, length: usize, told: bool) {
             (from, got)
         }
         FlowProtocol::Udp => {
-            let client = network.datagrams(0x99, at.address);
+            let client = network.datagrams(CLIENT, at.address);
             client.send(&sent).unwrap();
             let mut got = vec![0; 65_536];
             let length = client.recv(&mut got).unwrap();
@@ -192,7 +209,7 @@ fn flows_of_ipv6_come_to_endpoints_of_both_families() {
                 let asked = steer.asked.lock().unwrap();
                 let (key, _) = asked.last().unwrap();
                 assert_eq!((key.to, key.protocol), (at.address, at.protocol));
-                assert_eq!(key.from.ip(), network.at(0x99));
+                assert_eq!(key.from.ip(), network.at(CLIENT));
             }
         }
     }
@@ -214,7 +231,7 @@ fn a_holder_hands_flows_of_ipv6_on_and_an_endpoint_that_refuses_is_passed_over()
     for at in &listeners {
         if at.protocol == FlowProtocol::Tcp {
             ask(&network, *at, 1, false);
-            let mut client = network.connect(0x99, at.address);
+            let mut client = network.connect(CLIENT, at.address);
             let bytes: Vec<u8> = (0..100_000).map(|number| number as u8).collect();
             for piece in bytes.chunks(3_000) {
                 assert!(exchange(&mut client, piece) == piece);
@@ -222,7 +239,7 @@ fn a_holder_hands_flows_of_ipv6_on_and_an_endpoint_that_refuses_is_passed_over()
             continue;
         }
         // The datagram that is refused is lost; the next goes to the next endpoint.
-        let client = network.datagrams(0x99, at.address);
+        let client = network.datagrams(CLIENT, at.address);
         client.send(b"lost").unwrap();
         client.set_read_timeout(Some(PATIENCE / 100)).unwrap();
         let mut buffer = [0; 64];
