@@ -92,6 +92,12 @@ pub struct SiteConfig {
     pub peers: Vec<PeerConfig>,
 }
 
+/// What is said of static IPv6 addresses where there is no network of them.
+pub const NO_IPV6_POOL: &str = "This deployment has no static IPv6 addresses to give \
+    (IpAddressType DUAL_STACK): start the lab with `causeway up --ipv6 PREFIX/64`, a network that \
+    its host has for its own, or name one as accelerator_ipv6_pool in the configuration of every \
+    site";
+
 /// The lab's: two network zones of loopback addresses, apart from those of sites and places.
 pub fn accelerator_pools() -> [String; 2] {
     ["127.80.0.0/16".to_owned(), "127.81.0.0/16".to_owned()]

@@ -23,7 +23,7 @@ use types::{Geography, Place, Region, SiteName};
 use super::flow_logs::{self, FlowLogs};
 use super::tokens::{MAX_NUMBERS, number_of, region_of, token};
 use crate::failure::Failure;
-use crate::protocol::{FlowQuestion, FlowsHere, SiteConfig};
+use crate::protocol::{FlowQuestion, FlowsHere, NO_IPV6_POOL, SiteConfig};
 
 /// Endpoints that are counted apart; those beyond are counted together. The quotas of an account
 /// allow 8,400 at the very most.
@@ -256,12 +256,8 @@ pub(super) fn pools(config: &SiteConfig) -> Result<Result<Pools, String>, Failur
     let [one, other] = &config.accelerator_pools;
     let networks = [one.parse(), other.parse()];
     let [one, other] = networks.map(|network| network.map_err(Failure::wrong_use));
-    let ipv6 = config.accelerator_ipv6_pool.ok_or_else(|| {
-        "This deployment has no static IPv6 addresses to give (IpAddressType DUAL_STACK): start \
-         the lab with `causeway up --ipv6 PREFIX/64`, a network that its host has for its own, or \
-         name one as accelerator_ipv6_pool in the configuration of every site"
-            .to_owned()
-    });
+    let ipv6 = config.accelerator_ipv6_pool;
+    let ipv6 = ipv6.ok_or_else(|| NO_IPV6_POOL.to_owned());
     let pools = Pools::new([one?, other?], ipv6);
     Ok(Ok(pools.map_err(Failure::wrong_use)?))
 }
