@@ -68,9 +68,14 @@ fn accelerator() -> Accelerator {
         name: "orders".to_owned(),
         ip_address_type: IpAddressType::DualStack,
         enabled: true,
-        addresses: ["127.80.0.1", "127.81.0.1", "fd00:80::1", "fd00:80::8000:0:0:1"]
-            .map(|address| address.parse().unwrap())
-            .into(),
+        addresses: [
+            "127.80.0.1",
+            "127.81.0.1",
+            "fd00:80::1",
+            "fd00:80::8000:0:0:1",
+        ]
+        .map(|address| address.parse().unwrap())
+        .into(),
         dns_label: "a0123456789abcdef".to_owned(),
         created: Timestamp(0),
         modified: Timestamp(0),
