@@ -7,13 +7,15 @@ use std::io::{Read, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use runtime::{
-    Anycast, AnycastEnds, FlowLimits, FlowListener, FlowOptions, FlowProtocol, Flows, Steer, Target,
+    Anycast, AnycastEnds, FlowKey, FlowLimits, FlowListener, FlowOptions, FlowProtocol, Flows,
+    Steer, Target, Tried,
 };
 use socket2::{Domain, Socket, Type};
 
-use crate::stand::{InOrder, PATIENCE, echo, exchange, target};
+use crate::stand::{InOrder, PATIENCE, Stand, connect, echo, exchange, target};
 
 /// The host part of the address that clients come from.
 const CLIENT: u64 = 0x99;
@@ -243,7 +245,7 @@ fn a_holder_hands_flows_of_ipv6_on_and_an_endpoint_that_refuses_is_passed_over()
         client.send(b"lost").unwrap();
         client.set_read_timeout(Some(PATIENCE / 100)).unwrap();
         let mut buffer = [0; 64];
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         let answer = loop {
             client.send(b"six").unwrap();
             match client.recv(&mut buffer) {
@@ -257,4 +259,253 @@ fn a_holder_hands_flows_of_ipv6_on_and_an_endpoint_that_refuses_is_passed_over()
     assert_eq!((state.listeners, state.dropped), (4, 0));
     assert!(state.members[0].handed >= 4, "{state:?}");
     assert!(state.members[0].datagrams >= 4, "{state:?}");
+}
+
+/// A client of datagrams next to that address, of its family.
+fn datagrams(network: &Network, to: SocketAddr) -> UdpSocket {
+    if to.is_ipv6() {
+        return network.datagrams(CLIENT, to);
+    }
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.connect(to).unwrap();
+    socket
+}
+
+fn answered(client: &UdpSocket, question: &[u8]) {
+    client.send(question).unwrap();
+    let mut buffer = [0; 64];
+    let length = client.recv(&mut buffer).unwrap();
+    assert_eq!(&buffer[..length], question);
+}
+
+#[test]
+fn datagrams_of_both_families_that_are_relayed_together_stay_apart() {
+    let test = "datagrams_of_both_families_that_are_relayed_together_stay_apart";
+    let Some(network) = Network::new(test) else {
+        return;
+    };
+    // Those that arrive late wait beside each other, too.
+    for (address, delay) in [
+        ("[::1]:0", None),
+        ("127.0.0.1:0", None),
+        ("[::1]:0", Some(Duration::from_millis(3))),
+    ] {
+        let anycast = Anycast::start(|_, _| 0).unwrap();
+        let ends = anycast.attach(1).unwrap();
+        let ends = AnycastEnds::from_descriptors(ends.into_descriptors()).unwrap();
+        let target = Target {
+            delay,
+            ..target(endpoint(address))
+        };
+        let steer = steer(vec![target]);
+        let flows = Flows::start_behind(ends, OPTIONS, steer.clone() as Arc<dyn Steer>).unwrap();
+        let wanted = [network.socket(1), "127.0.0.1:0".parse().unwrap()];
+        let wanted = wanted.map(|address| FlowListener {
+            address,
+            protocol: FlowProtocol::Udp,
+        });
+        assert_eq!(flows.listen(&BTreeSet::from(wanted)).len(), 0);
+        let states = flows.listeners();
+        let clients: Vec<UdpSocket> = (0..6)
+            .map(|number| datagrams(&network, states[number % 2].bound))
+            .collect();
+        const EACH: u8 = 30;
+        for number in 0..EACH {
+            for (index, client) in clients.iter().enumerate() {
+                client.send(&[index as u8, number]).unwrap();
+            }
+        }
+        for (index, client) in clients.iter().enumerate() {
+            for number in 0..EACH {
+                let mut buffer = [0; 8];
+                let length = client.recv(&mut buffer).unwrap();
+                assert_eq!(buffer[..length], [index as u8, number]);
+            }
+        }
+        let asked = steer.asked.lock().unwrap();
+        let alike = |(key, _): &(FlowKey, Tried)| key.from.is_ipv6() == key.to.is_ipv6();
+        assert!(asked.len() == clients.len() && asked.iter().all(alike));
+        assert_eq!(anycast.state().dropped, 0);
+    }
+}
+
+#[test]
+fn one_that_is_drained_keeps_its_flows_of_ipv6_and_what_is_new_comes_to_the_next() {
+    let test = "one_that_is_drained_keeps_its_flows_of_ipv6_and_what_is_new_comes_to_the_next";
+    let Some(network) = Network::new(test) else {
+        return;
+    };
+    let anycast = Anycast::start(|_, number| u64::from(number)).unwrap();
+    let behind = |number, address| {
+        let ends = anycast.attach(number).unwrap();
+        let ends = AnycastEnds::from_descriptors(ends.into_descriptors()).unwrap();
+        let steer = steer(vec![target(endpoint(address))]);
+        let flows = Flows::start_behind(ends, OPTIONS, steer.clone() as Arc<dyn Steer>).unwrap();
+        (flows, steer)
+    };
+    let (near, next) = (behind(1, "[::1]:0"), behind(2, "127.0.0.1:0"));
+    let listeners = listen(&near.0, &network);
+    assert_eq!(listen(&next.0, &network), listeners);
+    let came = || [&near, &next].map(|(_, steer)| steer.asked.lock().unwrap().len());
+    let held = listeners.iter().map(|at| match at.protocol {
+        FlowProtocol::Tcp => {
+            let mut client = network.connect(CLIENT, at.address);
+            assert_eq!(exchange(&mut client, b"before"), b"before");
+            (Some(client), None)
+        }
+        FlowProtocol::Udp => {
+            let client = network.datagrams(CLIENT, at.address);
+            answered(&client, b"before");
+            (None, Some(client))
+        }
+    });
+    let held: Vec<_> = held.collect();
+    assert_eq!(came(), [4, 0]);
+    anycast.drain(1, true);
+    for at in &listeners {
+        ask(&network, *at, 100, false);
+    }
+    assert_eq!(came(), [4, 4]);
+    for (connection, conversation) in held {
+        if let Some(mut client) = connection {
+            assert_eq!(exchange(&mut client, b"still"), b"still");
+        }
+        if let Some(client) = conversation {
+            answered(&client, b"still");
+        }
+    }
+    assert_eq!(came(), [4, 4], "what it had is the same flow");
+    anycast.drain(1, false);
+    for at in &listeners {
+        ask(&network, *at, 100, false);
+    }
+    assert_eq!(came(), [8, 4]);
+}
+
+#[test]
+fn records_of_flows_of_ipv6_have_the_addresses_of_both_families() {
+    let test = "records_of_flows_of_ipv6_have_the_addresses_of_both_families";
+    let Some(network) = Network::new(test) else {
+        return;
+    };
+    for address in ["[::1]:0", "127.0.0.1:0"] {
+        let to = endpoint(address);
+        let told = Target {
+            proxy_header: true,
+            ..target(to)
+        };
+        let steer = steer(vec![told]);
+        let options = FlowOptions {
+            limits: FlowLimits {
+                window: Duration::from_millis(100),
+                ..FlowLimits::USUAL
+            },
+            ..OPTIONS
+        };
+        let flows = Flows::start(options, steer.clone() as Arc<dyn Steer>).unwrap();
+        let listeners = listen(&flows, &network);
+        flows.record(listeners.iter().map(|at| at.address.ip()).collect());
+        for at in listeners {
+            ask(&network, at, 1000, true);
+            let begun = Instant::now();
+            let records = loop {
+                let records = steer.records.lock().unwrap().clone();
+                let of_it = records.into_iter().filter(|record| {
+                    (record.flow.to, record.flow.protocol) == (at.address, at.protocol)
+                });
+                let of_it: Vec<_> = of_it.collect();
+                // The header isn't the client's, but the endpoint sends it back.
+                let bytes: u64 = of_it.iter().map(|record| record.to_client.bytes).sum();
+                if bytes == 1052 {
+                    break of_it;
+                }
+                assert!(begun.elapsed() < PATIENCE, "{of_it:?}");
+                std::thread::sleep(Duration::from_millis(5));
+            };
+            let bytes: u64 = records.iter().map(|record| record.to_endpoint.bytes).sum();
+            assert_eq!(bytes, 1000);
+            for record in records {
+                assert_eq!(record.flow.from.ip(), network.at(CLIENT));
+                assert_eq!(record.target.endpoint, to);
+                let source = record.source.expect("the system says it");
+                assert_eq!(source.ip(), to.ip(), "by loopback to loopback");
+            }
+        }
+    }
+}
+
+#[test]
+fn clients_of_ipv4_come_to_endpoints_of_ipv6_and_are_told_as_what_they_are() {
+    let told = Target {
+        proxy_header: true,
+        ..target(endpoint("[::1]:0"))
+    };
+    for protocol in BOTH {
+        let stand = Stand::of(protocol, FlowLimits::USUAL, 1, vec![told]);
+        let mut got = [0; 64];
+        let (from, length) = match protocol {
+            FlowProtocol::Tcp => {
+                let mut client = stand.connect();
+                client.write_all(b"four").unwrap();
+                client.read_exact(&mut got[..32]).unwrap();
+                (client.local_addr().unwrap(), 32)
+            }
+            FlowProtocol::Udp => {
+                let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+                client.set_read_timeout(Some(PATIENCE)).unwrap();
+                client.connect(stand.address).unwrap();
+                client.send(b"four").unwrap();
+                let length = client.recv(&mut got).unwrap();
+                (client.local_addr().unwrap(), length)
+            }
+        };
+        let family = if protocol == FlowProtocol::Tcp {
+            0x11
+        } else {
+            0x12
+        };
+        let expected = [
+            b"\r\n\r\n\0\r\nQUIT\n\x21" as &[u8],
+            &[family, 0, 12, 127, 0, 0, 1, 127, 0, 0, 1],
+            &from.port().to_be_bytes(),
+            &stand.address.port().to_be_bytes(),
+            b"four",
+        ];
+        assert_eq!(got[..length], expected.concat());
+    }
+}
+
+#[test]
+fn an_address_that_the_host_lacks_is_an_error_that_keeps_no_other_from_being_listened_on() {
+    let lacked = FlowListener {
+        address: "[2001:db8::7]:0".parse().unwrap(),
+        protocol: FlowProtocol::Tcp,
+    };
+    let datagrams = FlowListener {
+        protocol: FlowProtocol::Udp,
+        ..lacked
+    };
+    let own = FlowListener {
+        address: "[::1]:0".parse().unwrap(),
+        protocol: FlowProtocol::Tcp,
+    };
+    let wanted = BTreeSet::from([lacked, datagrams, own]);
+    let anycast = Anycast::start(|_, _| 0).unwrap();
+    let ends = anycast.attach(1).unwrap();
+    let ends = AnycastEnds::from_descriptors(ends.into_descriptors()).unwrap();
+    let to = target(endpoint("127.0.0.1:0"));
+    let behind = Flows::start_behind(ends, OPTIONS, steer(vec![to]) as Arc<dyn Steer>).unwrap();
+    let alone = Flows::start(OPTIONS, steer(vec![to]) as Arc<dyn Steer>).unwrap();
+    for flows in [behind, alone] {
+        let errors = flows.listen(&wanted);
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        for error in errors {
+            assert!(error.to_string().contains("[2001:db8::7]:0"), "{error}");
+        }
+        let states = flows.listeners();
+        assert_eq!((states.len(), states[0].listener), (1, own));
+        let mut client = connect(states[0].bound);
+        assert_eq!(exchange(&mut client, b"served"), b"served");
+    }
 }
