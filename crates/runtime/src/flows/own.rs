@@ -3,7 +3,8 @@
 //! lets them be bound only by who asks for it, which would also bind any other address: so that is
 //! asked for only where such a route leads here.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv6Addr, SocketAddr};
 
 use socket2::Socket;
@@ -18,13 +19,13 @@ const LOCAL: u32 = 0x8000_0000;
 /// Does what is sent to that address come to this host? Routes of network namespaces and of rules
 /// beyond the main and local tables count as the kernel lists them.
 pub fn leads_here(address: Ipv6Addr) -> bool {
-    // Without IPv6 there is no such file, and no such route.
-    let routes = std::fs::read_to_string(ROUTES).unwrap_or_default();
-    has_local_route(&routes, address)
+    // Without IPv6 there is no such file, and no such route. A router's has very many lines.
+    let routes = File::open(ROUTES).map(BufReader::new);
+    routes.is_ok_and(|routes| has_local_route(routes, address))
 }
 
-fn has_local_route(routes: &str, address: Ipv6Addr) -> bool {
-    let covers = |line: &str| {
+fn has_local_route(routes: impl BufRead, address: Ipv6Addr) -> bool {
+    let covers = |line: String| {
         let mut fields = line.split_ascii_whitespace();
         let first = u128::from_str_radix(fields.next()?, 16).ok()?;
         let prefix = u32::from_str_radix(fields.next()?, 16).ok()?;
@@ -33,7 +34,8 @@ fn has_local_route(routes: &str, address: Ipv6Addr) -> bool {
         let differs = (first ^ address.to_bits()).checked_shr(beyond);
         Some(flags & LOCAL != 0 && differs.unwrap_or(0) == 0)
     };
-    routes.lines().any(|line| covers(line).unwrap_or(false))
+    let mut lines = routes.lines().map_while(Result::ok);
+    lines.any(|line| covers(line).unwrap_or(false))
 }
 
 /// Binds a socket there.
@@ -78,14 +80,14 @@ mod tests {
             ("::2", false),
         ] {
             assert_eq!(
-                has_local_route(&routes, address.parse().unwrap()),
+                has_local_route(routes.as_bytes(), address.parse().unwrap()),
                 leads,
                 "{address}"
             );
         }
         let all = line(&zeros, "00", "80000001", "lo");
-        assert!(has_local_route(&all, Ipv6Addr::LOCALHOST));
-        assert!(!has_local_route("", Ipv6Addr::LOCALHOST));
+        assert!(has_local_route(all.as_bytes(), Ipv6Addr::LOCALHOST));
+        assert!(!has_local_route(&[][..], Ipv6Addr::LOCALHOST));
     }
 
     #[test]
