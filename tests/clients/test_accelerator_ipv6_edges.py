@@ -152,6 +152,7 @@ class Drained(Served, unittest.TestCase):
         ended = self.lab.run("edge", "drain", "edge-1", "--within", "1s", check=False)
         self.assertEqual(ended.returncode, 1, ended.stderr)
         self.assertIn("2 flows of edge-1 were left at the deadline", ended.stderr)
+        self.assertEqual(asked(b"again"), b"127.5.6.2 again")
         self.assertEqual(who(six, self.port), SIX)
         self.assertEqual(self.talk(six)[1](b"2"), b"127.5.6.2 2")
         eventually(lambda: self.came(six) == [2, 2])
