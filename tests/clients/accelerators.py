@@ -22,12 +22,14 @@ class Endpoint:
 
     def start(self):
         """Begins to answer."""
-        self.listener = socket.create_server((self.address, self.port), backlog=128)
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        where = (self.address, self.port)
+        self.listener = socket.create_server(where, family=family, backlog=128)
         self.sockets = [self.listener]
         threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
         if self.datagrams:
-            link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            link.bind((self.address, self.port))
+            link = socket.socket(family, socket.SOCK_DGRAM)
+            link.bind(where)
             self.sockets.append(link)
             threading.Thread(target=self.answer, args=(link,), daemon=True).start()
 
@@ -164,9 +166,11 @@ class Accelerators:
         eventually(lambda: status()["Status"] == "DEPLOYED")
 
 
-def addresses(accelerator):
-    """An accelerator's static addresses."""
-    return accelerator["IpSets"][0]["IpAddresses"]
+def addresses(accelerator, family="IPv4"):
+    """An accelerator's static addresses of a family."""
+    sets = [found["IpAddresses"] for found in accelerator["IpSets"]
+            if found["IpAddressFamily"] == family]
+    return sets[0] if sets else []
 
 
 def common_port(hosts):
@@ -175,7 +179,8 @@ def common_port(hosts):
         port = free_port()
         try:
             for host in hosts:
-                socket.create_server((host, port)).close()
+                family = socket.AF_INET6 if ":" in host else socket.AF_INET
+                socket.create_server((host, port), family=family).close()
         except OSError:
             continue
         return port

@@ -178,8 +178,8 @@ class TwoRegions(unittest.TestCase):
         self.assertLessEqual(len(missing), in_flight)
         # What is missing is the end of it, with no hole before.
         self.assertEqual(missing, {n for n in writer.acknowledged if n > max(kept, default=0)})
-        after = described(self.ireland, "readers")
-        self.assertNotIn("ReadReplicaSourceDBInstanceIdentifier", after)
+        eventually(lambda: "ReadReplicaSourceDBInstanceIdentifier"
+                   not in described(self.ireland, "readers"))
         self.lab.run("fault", "heal")
         self.old_source_serves_alone()
 

@@ -1,6 +1,8 @@
 //! Accelerators as they stand in the configuration: found, visited, and written back. It judges
 //! no change.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use types::{AccountId, ConfigurationEdit, ConfigurationExpected, ConfigurationView};
 
@@ -64,11 +66,6 @@ pub(crate) fn create(
     view: &dyn ConfigurationView,
     accelerator: &Accelerator,
 ) -> Vec<ConfigurationEdit> {
-    let absent = |key: String, value: Bytes| ConfigurationEdit {
-        key,
-        expected: ConfigurationExpected::Absent,
-        value: Some(value),
-    };
     let made = keys::made(accelerator.account);
     let (expected, count) = match view.get(&made) {
         Some((revision, bytes)) => {
@@ -79,40 +76,75 @@ pub(crate) fn create(
         None => (ConfigurationExpected::Absent, 0),
     };
     let mut edits = vec![
-        absent(keys::accelerator(&accelerator.id), encode(accelerator)),
+        addition(keys::accelerator(&accelerator.id), encode(accelerator)),
         ConfigurationEdit {
             key: made,
             expected,
             value: Some(count.saturating_add(1).to_string().into()),
         },
     ];
-    for address in &accelerator.addresses {
-        let id = Bytes::from(accelerator.id.0.clone());
-        edits.push(absent(keys::address(*address), id));
-    }
+    edits.extend(take(accelerator, &[]));
     edits
 }
 
-/// The edit that replaces an accelerator which that revision wrote.
-pub(crate) fn replace(revision: u64, accelerator: &Accelerator) -> ConfigurationEdit {
-    ConfigurationEdit {
+/// The edits that replace an accelerator as that revision wrote it: what it has of addresses that
+/// it hadn't is taken, what it had and hasn't is given back.
+pub(crate) fn replace(
+    (revision, before): (u64, &Accelerator),
+    accelerator: &Accelerator,
+) -> Vec<ConfigurationEdit> {
+    let mut edits = vec![ConfigurationEdit {
         key: keys::accelerator(&accelerator.id),
         expected: ConfigurationExpected::Revision(revision),
         value: Some(encode(accelerator)),
-    }
+    }];
+    edits.extend(take(accelerator, &before.addresses));
+    edits.extend(give(before, &accelerator.addresses));
+    edits
 }
 
 /// The edits that remove an accelerator which that revision wrote, and give its addresses back.
 pub(crate) fn remove(revision: u64, accelerator: &Accelerator) -> Vec<ConfigurationEdit> {
-    let removal = |key, expected| ConfigurationEdit {
-        key,
-        expected,
+    let mut edits = vec![ConfigurationEdit {
+        key: keys::accelerator(&accelerator.id),
+        expected: ConfigurationExpected::Revision(revision),
         value: None,
-    };
-    let row = keys::accelerator(&accelerator.id);
-    let mut edits = vec![removal(row, ConfigurationExpected::Revision(revision))];
-    for address in &accelerator.addresses {
-        edits.push(removal(keys::address(*address), ConfigurationExpected::Any));
-    }
+    }];
+    edits.extend(give(accelerator, &[]));
     edits
+}
+
+/// The edits that take an accelerator's addresses but for these.
+fn take<'a>(
+    accelerator: &'a Accelerator,
+    but: &'a [IpAddr],
+) -> impl Iterator<Item = ConfigurationEdit> + 'a {
+    let addresses = accelerator.addresses.iter();
+    let addresses = addresses.filter(|address| !but.contains(address));
+    addresses.map(|address| {
+        let id = Bytes::from(accelerator.id.0.clone());
+        addition(keys::address(*address), id)
+    })
+}
+
+/// The edits that give an accelerator's addresses back but for these.
+fn give<'a>(
+    accelerator: &'a Accelerator,
+    but: &'a [IpAddr],
+) -> impl Iterator<Item = ConfigurationEdit> + 'a {
+    let addresses = accelerator.addresses.iter();
+    let addresses = addresses.filter(|address| !but.contains(address));
+    addresses.map(|address| ConfigurationEdit {
+        key: keys::address(*address),
+        expected: ConfigurationExpected::Any,
+        value: None,
+    })
+}
+
+fn addition(key: String, value: Bytes) -> ConfigurationEdit {
+    ConfigurationEdit {
+        key,
+        expected: ConfigurationExpected::Absent,
+        value: Some(value),
+    }
 }

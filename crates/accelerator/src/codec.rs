@@ -4,17 +4,21 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Accelerator, EndpointTarget};
+use crate::model::{Accelerator, EndpointTarget, IpAddressType};
 
-/// The newest version that this code reads, and the one that it writes of an accelerator whose
-/// flows are logged: programs of before would take it for one that isn't.
-pub const FORMAT: u32 = 3;
+/// The newest version that this code reads, and the one that it writes of an accelerator with
+/// static IPv6 addresses. Programs of before would serve one, and know nothing of its rules.
+pub const FORMAT: u32 = 4;
 
-/// The version that it writes of one with load balancers among its endpoints, which programs of
-/// format 1 don't know.
+/// The version that it writes of one whose flows are logged: programs of formats 1 and 2 would take
+/// it for one whose flows aren't.
+const FORMAT_OF_FLOW_LOGS: u32 = 3;
+
+/// The version that it writes of one with load balancers among its endpoints, which the first
+/// programs don't know.
 const FORMAT_OF_BALANCERS: u32 = 2;
 
-/// The version that it writes of any other: programs of before read it.
+/// The version that it writes of any other: all programs read it.
 const FORMAT_OF_ADDRESSES: u32 = 1;
 
 /// Bytes that are no accelerator.
@@ -78,8 +82,9 @@ pub fn decode(bytes: &[u8]) -> Result<Accelerator, CodecError> {
         return Err(CodecError::Malformed("it has format 0".to_owned()));
     }
     let read: Read = serde_json::from_slice(bytes).map_err(malformed)?;
-    if version.format < least_format(&read.accelerator) {
-        let what = format!("it has what format {} doesn't have", version.format);
+    let (format, least) = (version.format, least_format(&read.accelerator));
+    if format < least {
+        let what = format!("it has what format {format} doesn't have, and format {least} has");
         return Err(CodecError::Malformed(what));
     }
     Ok(read.accelerator)
@@ -87,11 +92,21 @@ pub fn decode(bytes: &[u8]) -> Result<Accelerator, CodecError> {
 
 /// The oldest version that has all that the accelerator has.
 fn least_format(accelerator: &Accelerator) -> u32 {
-    match (accelerator.flow_logs.enabled, has_balancers(accelerator)) {
-        (true, _) => FORMAT,
-        (false, true) => FORMAT_OF_BALANCERS,
-        (false, false) => FORMAT_OF_ADDRESSES,
+    if has_ipv6(accelerator) {
+        FORMAT
+    } else if accelerator.flow_logs.enabled {
+        FORMAT_OF_FLOW_LOGS
+    } else if has_balancers(accelerator) {
+        FORMAT_OF_BALANCERS
+    } else {
+        FORMAT_OF_ADDRESSES
     }
+}
+
+fn has_ipv6(accelerator: &Accelerator) -> bool {
+    let mut addresses = accelerator.addresses.iter();
+    accelerator.ip_address_type == IpAddressType::DualStack
+        || addresses.any(|address| address.is_ipv6())
 }
 
 fn has_balancers(accelerator: &Accelerator) -> bool {
@@ -103,6 +118,8 @@ fn has_balancers(accelerator: &Accelerator) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
     use crate::model::*;
 
@@ -222,9 +239,39 @@ mod tests {
     }
 
     #[test]
+    fn the_golden_bytes_of_a_dual_stack_accelerator() {
+        let mut dual = accelerator();
+        dual.ip_address_type = IpAddressType::DualStack;
+        let ipv6 = ["fd00:80::1", "fd00:80::8000:0:0:1"];
+        dual.addresses
+            .extend(ipv6.map(|it| it.parse::<IpAddr>().unwrap()));
+        let golden = GOLDEN
+            .replace("\"format\":1", "\"format\":4")
+            .replace("\"Ipv4\"", "\"DualStack\"")
+            .replace(
+                r#""127.81.0.1"]"#,
+                r#""127.81.0.1","fd00:80::1","fd00:80::8000:0:0:1"]"#,
+            );
+        assert_eq!(std::str::from_utf8(&encode(&dual)), Ok(&*golden));
+        assert_eq!(decode(golden.as_bytes()), Ok(dual.clone()));
+        dual.flow_logs.enabled = true;
+        let logged = golden.replace("{\"bucket\"", "{\"enabled\":true,\"bucket\"");
+        assert_eq!(std::str::from_utf8(&encode(&dual)), Ok(&*logged));
+        assert_eq!(decode(logged.as_bytes()), Ok(dual));
+        for older in [1, 2, 3] {
+            let older = golden.replace("\"format\":4", &format!("\"format\":{older}"));
+            let refused = decode(older.as_bytes());
+            assert!(
+                matches!(refused, Err(CodecError::Malformed(_))),
+                "{refused:?}"
+            );
+        }
+    }
+
+    #[test]
     fn what_a_newer_program_wrote_is_refused_whatever_it_holds() {
-        let newer = br#"{"format":4,"accelerator":{"unheard":"of"}}"#;
-        assert_eq!(decode(newer), Err(CodecError::Newer(4)));
+        let newer = br#"{"format":5,"accelerator":{"unheard":"of"}}"#;
+        assert_eq!(decode(newer), Err(CodecError::Newer(5)));
         let text = decode(newer).unwrap_err().to_string();
         assert!(text.contains("too old for this deployment"), "{text}");
     }

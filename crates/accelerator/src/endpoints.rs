@@ -8,8 +8,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::error::AcceleratorError;
+use crate::keys;
 use crate::limits::{DEFAULT_WEIGHT, MAX_ENDPOINTS, MAX_STRING, MAX_WEIGHT};
-use crate::model::{Accelerator, Endpoint, EndpointGroup, EndpointTarget, HealthState};
+use crate::model::{
+    Accelerator, Endpoint, EndpointGroup, EndpointTarget, HealthState, IpAddressType,
+};
 use crate::node::EndpointHealth;
 use crate::request::{count, length, number, required};
 use crate::service::Service;
@@ -109,8 +112,44 @@ pub(crate) async fn await_balancers(
     }
 }
 
+/// Can these be endpoints of a group of that accelerator in that Region: are its load balancers of
+/// the accelerator's account and of the Region, and has each endpoint the addresses that it must?
+pub(crate) fn check_placed(
+    service: &Service,
+    accelerator: &Accelerator,
+    region: Region,
+    endpoints: &[Endpoint],
+) -> Result<(), AcceleratorError> {
+    check_balancers(service, (accelerator.account, region), endpoints)?;
+    match accelerator.ip_address_type {
+        IpAddressType::Ipv4 => Ok(()),
+        IpAddressType::DualStack => check_dual_stack(endpoints),
+    }
+}
+
+/// Can these be endpoints of a dual-stack accelerator? AWS takes dual-stack load balancers there,
+/// and no others (Developer Guide, "Requirements for resources added as accelerator endpoints").
+/// An address is one of either family: the edge speaks to it for clients of both.
+pub(crate) fn check_dual_stack<'a>(
+    endpoints: impl IntoIterator<Item = &'a Endpoint>,
+) -> Result<(), AcceleratorError> {
+    let mut endpoints = endpoints.into_iter();
+    // No load balancer has IPv6 addresses here.
+    let balancer = endpoints.find_map(|endpoint| match &endpoint.target {
+        EndpointTarget::Balancer(arn) => Some(arn),
+        EndpointTarget::Address(_) => None,
+    });
+    match balancer {
+        Some(arn) => Err(AcceleratorError::invalid(format!(
+            "The load balancer {arn} has the IP address type ipv4: a dual-stack accelerator can \
+             only have endpoints that are dual-stack, too."
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Are a group's load balancers of its account and of its Region?
-pub(crate) fn check_balancers(
+fn check_balancers(
     service: &Service,
     (account, region): (AccountId, Region),
     endpoints: &[Endpoint],
@@ -314,8 +353,15 @@ fn check_address(service: &Service, address: IpAddr) -> Result<(), AcceleratorEr
             "The address {address} is not one of a single host, so it can't be an endpoint."
         )));
     }
+    if matches!(address, IpAddr::V6(address) if address.is_unicast_link_local()) {
+        return Err(AcceleratorError::invalid(format!(
+            "The address {address} is one of a single link, which can't be reached without the \
+             name of an interface, so it can't be an endpoint."
+        )));
+    }
     let pools = service.config.pools.as_ref();
-    if pools.is_ok_and(|pools| pools.contains(address)) {
+    let is_taken = service.view().get(&keys::address(address)).is_some();
+    if is_taken || pools.is_ok_and(|pools| pools.contains(address)) {
         return Err(AcceleratorError::invalid(format!(
             "The address {address} is one of accelerators' static addresses, so it can't be an \
              endpoint: flows would never leave the edge."

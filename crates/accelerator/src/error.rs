@@ -1,12 +1,13 @@
 //! What can go wrong in an operation, and the one table from that to the service's errors.
 
+use std::fmt;
+
 use aws::ServiceError;
 use aws::access::Denied;
 use types::ConfigurationError;
 
 use crate::codec::CodecError;
 use crate::limits::MAX_ACCELERATORS;
-use crate::pools::Ipv4Network;
 
 /// Why an operation failed. It prints as the service's text: of its own errors the API's model has
 /// a sentence each, which stands here where nothing more can be said.
@@ -127,7 +128,7 @@ impl AcceleratorError {
     }
 
     /// A pool has no address left.
-    pub(crate) fn exhausted(pool: Ipv4Network) -> AcceleratorError {
+    pub(crate) fn exhausted(pool: impl fmt::Display) -> AcceleratorError {
         AcceleratorError::Limit(format!(
             "No static address is left in this deployment's pool {pool}."
         ))

@@ -1,14 +1,17 @@
-//! The two networks that static addresses are drawn from, one address of each for an accelerator:
-//! the two network zones of AWS, so that what befalls one network leaves clients the other
-//! address. Which addresses are taken stands in the configuration.
+//! The two networks that static IPv4 addresses are drawn from, one address of each for an
+//! accelerator: the two network zones of AWS, so that what befalls one network leaves clients the
+//! other address. IPv6 addresses come from [`crate::ipv6_pool`]. Which addresses are taken stands
+//! in the configuration.
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use types::ConfigurationView;
 
+use crate::error::AcceleratorError;
+use crate::ipv6_pool::{self, Ipv6Network};
 use crate::keys;
 
 /// The longest prefix of a pool: it leaves two addresses between the first, which names the
@@ -88,54 +91,92 @@ impl fmt::Display for Ipv4Network {
     }
 }
 
-/// The two pools of a deployment, which have no address in common.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Pools([Ipv4Network; 2]);
+/// The pools of a deployment: two of IPv4, which have no address in common, and perhaps one of
+/// IPv6.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pools {
+    ipv4: [Ipv4Network; 2],
+    /// Or why there is none, as whoever asks for IPv6 addresses is told.
+    ipv6: Result<Ipv6Network, String>,
+}
 
 impl Pools {
-    /// The pools of those two networks.
+    /// The pools of those two networks, and of that one of IPv6; or why there is none, as whoever
+    /// asks for IPv6 addresses is told.
     ///
     /// # Errors
     ///
-    /// They overlap.
-    pub fn new(networks: [Ipv4Network; 2]) -> Result<Pools, PoolError> {
-        let [one, other] = networks;
+    /// The two overlap.
+    pub fn new(
+        ipv4: [Ipv4Network; 2],
+        ipv6: Result<Ipv6Network, String>,
+    ) -> Result<Pools, PoolError> {
+        let [one, other] = ipv4;
         if one.contains(other.first) || other.contains(one.first) {
             return Err(PoolError::Overlap);
         }
-        Ok(Pools(networks))
-    }
-
-    /// The two networks.
-    pub fn networks(&self) -> [Ipv4Network; 2] {
-        self.0
+        Ok(Pools { ipv4, ipv6 })
     }
 
     /// May it be, or become, an accelerator's static address?
     pub fn contains(&self, address: IpAddr) -> bool {
         match address.to_canonical() {
-            IpAddr::V4(address) => self.0.iter().any(|network| network.contains(address)),
-            IpAddr::V6(_) => false,
+            IpAddr::V4(address) => self.ipv4.iter().any(|network| network.contains(address)),
+            IpAddr::V6(address) => self
+                .ipv6
+                .as_ref()
+                .is_ok_and(|network| network.contains(address)),
         }
     }
 
-    /// An address of each pool that no accelerator of that view has; `random` gives 64 random
-    /// bits. The error is the pool that has none left.
+    /// An address of each pool of IPv4 that no accelerator of that view has; `random` gives 64
+    /// random bits.
+    ///
+    /// # Errors
+    ///
+    /// A pool has none left.
     pub(crate) fn draw(
         &self,
         view: &dyn ConfigurationView,
         mut random: impl FnMut() -> u64,
-    ) -> Result<[Ipv4Addr; 2], Ipv4Network> {
-        let mut taken = BTreeSet::new();
-        view.visit(keys::ADDRESSES, &mut |key, _, _| {
-            let address = key.strip_prefix(keys::ADDRESSES).map(str::parse);
-            if let Some(Ok(address)) = address {
-                taken.insert(address);
-            }
-        });
-        let [one, other] = self.0;
-        Ok([draw(one, &taken, random())?, draw(other, &taken, random())?])
+    ) -> Result<[Ipv4Addr; 2], AcceleratorError> {
+        let taken = taken(view);
+        let mut drawn = |network| draw(network, &taken, random());
+        let [one, other] = self.ipv4.map(&mut drawn);
+        Ok([
+            one.map_err(AcceleratorError::exhausted)?,
+            other.map_err(AcceleratorError::exhausted)?,
+        ])
     }
+
+    /// The same of IPv6, an address of each half of its pool.
+    ///
+    /// # Errors
+    ///
+    /// A half has none left, or there is no such pool.
+    pub(crate) fn draw_ipv6(
+        &self,
+        view: &dyn ConfigurationView,
+        mut random: impl FnMut() -> u64,
+    ) -> Result<[Ipv6Addr; 2], AcceleratorError> {
+        let network = self.ipv6.as_ref();
+        let network = network.map_err(|reason| AcceleratorError::Refused(reason.clone()))?;
+        let drawn = ipv6_pool::draw(*network, &taken(view), &mut random);
+        drawn.ok_or_else(|| AcceleratorError::exhausted(network))
+    }
+}
+
+/// The static addresses of one family that accelerators of that view have.
+fn taken<A: FromStr + Ord>(view: &dyn ConfigurationView) -> BTreeSet<A> {
+    let mut taken = BTreeSet::new();
+    view.visit(keys::ADDRESSES, &mut |key, _, _| {
+        let address = key.strip_prefix(keys::ADDRESSES).map(str::parse);
+        // One of the other family isn't read.
+        if let Some(Ok(address)) = address {
+            taken.insert(address);
+        }
+    });
+    taken
 }
 
 /// One of a network's free addresses, each as likely as another.
@@ -189,7 +230,8 @@ mod tests {
 
     #[test]
     fn pools_don_t_overlap() {
-        let pools = |one, other| Pools::new([network(one), network(other)]);
+        let ipv6: Ipv6Network = "fd00:80::/64".parse().unwrap();
+        let pools = |one, other| Pools::new([network(one), network(other)], Ok(ipv6));
         assert!(pools("127.80.0.0/16", "127.81.0.0/16").is_ok());
         for (one, other) in [
             ("127.80.0.0/16", "127.80.0.0/16"),
@@ -205,6 +247,8 @@ mod tests {
             ("::ffff:127.80.3.4", true),
             ("127.82.0.1", false),
             ("::1", false),
+            ("fd00:80::9", true),
+            ("fd00:80:0:1::9", false),
         ] {
             assert_eq!(
                 pools.contains(address.parse().unwrap()),

@@ -126,15 +126,30 @@ impl Service {
         missing: AcceleratorError,
         mut amend: impl FnMut(&mut Accelerator) -> Result<T, AcceleratorError>,
     ) -> Result<Amended<T>, AcceleratorError> {
+        let amend = |_: &dyn ConfigurationView, found: &mut Accelerator| amend(found);
+        self.amend_within(arn, missing, amend).await
+    }
+
+    /// The same, where `amend` also looks at what else is configured. Static addresses that it
+    /// gives the accelerator are taken, those that it takes from it are free again.
+    pub(crate) async fn amend_within<T, F>(
+        &self,
+        arn: &AcceleratorArn,
+        missing: AcceleratorError,
+        mut amend: F,
+    ) -> Result<Amended<T>, AcceleratorError>
+    where
+        F: FnMut(&dyn ConfigurationView, &mut Accelerator) -> Result<T, AcceleratorError>,
+    {
         let attempt = |view: &dyn ConfigurationView| {
             let found = catalogue::find(view, arn)?;
             let (revision, before) = found.ok_or_else(|| missing.clone())?;
             let mut after = before.clone();
-            let outcome = amend(&mut after)?;
+            let outcome = amend(view, &mut after)?;
             let mut edits = Vec::new();
             if after != before {
                 after.modified = self.now();
-                edits.push(catalogue::replace(revision, &after));
+                edits = catalogue::replace((revision, &before), &after);
             }
             Ok((edits, (after, revision, outcome)))
         };

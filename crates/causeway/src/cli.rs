@@ -25,7 +25,7 @@ use types::{Region, ZoneLetter};
 use crate::duration;
 use crate::failure::Failure;
 use crate::gameday::GameDayCommand;
-use crate::lab::{HealthInterval, KeySource, Webhook};
+use crate::lab::{HealthInterval, Ipv6Pool, KeySource, Webhook};
 
 pub use accelerator::{AcceleratorCommand, ExplainFlow};
 pub use announce::Announce;
@@ -281,6 +281,11 @@ pub struct Up {
     /// balancers may name (docs/balancer.md) [default: as before, or none]
     #[arg(long, value_name = "DIR")]
     pub certificates: Option<PathBuf>,
+    /// The network that accelerators' static IPv6 addresses are drawn from, of 64 to 125 bits,
+    /// which this host must have for its own (`ip -6 route add local PREFIX/64 dev lo`); `off`:
+    /// none has any [default: as before, or off]
+    #[arg(long, value_name = "PREFIX/64|off", value_parser = ipv6_pool)]
+    pub ipv6: Option<Ipv6Pool>,
     /// Print JSON when ready
     #[arg(long)]
     pub json: bool,
@@ -437,6 +442,14 @@ fn flow_log_interval(text: &str) -> Result<u64, String> {
         true => Ok(span.as_millis() as u64),
         false => Err("the interval of flow logs is from 1s to 1h".to_owned()),
     }
+}
+
+fn ipv6_pool(text: &str) -> Result<Ipv6Pool, String> {
+    if text == "off" {
+        return Ok(Ipv6Pool::Off);
+    }
+    let network = text.parse().map(Ipv6Pool::Of);
+    network.map_err(|cause: ::accelerator::Ipv6PoolError| cause.to_string())
 }
 
 fn limit(text: &str) -> Result<u32, String> {

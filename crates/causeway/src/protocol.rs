@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use accelerator::Ipv6Network;
 use link::Shape;
 use link::certificate::Details;
 use region::OperatorQuestion;
@@ -35,6 +36,10 @@ pub struct SiteConfig {
     /// The networks that accelerators' static addresses are drawn from, one from each.
     #[serde(default = "accelerator_pools")]
     pub accelerator_pools: [String; 2],
+    /// The network that their static IPv6 addresses are drawn from, of 64 to 125 bits, which this
+    /// host must have for its own; without it, no accelerator has any.
+    #[serde(default)]
+    pub accelerator_ipv6_pool: Option<Ipv6Network>,
     /// The networks that load balancers' nodes have their addresses from, one a zone, in the
     /// zones' order; without them, the Region has no load balancers. (An edge has none.)
     #[serde(default)]
@@ -86,6 +91,12 @@ pub struct SiteConfig {
     /// The other sites, and the way to each.
     pub peers: Vec<PeerConfig>,
 }
+
+/// What is said of static IPv6 addresses where there is no network of them.
+pub const NO_IPV6_POOL: &str = "This deployment has no static IPv6 addresses to give \
+    (IpAddressType DUAL_STACK): start the lab with `causeway up --ipv6 PREFIX/64`, a network that \
+    its host has for its own, or name one as accelerator_ipv6_pool in the configuration of every \
+    site";
 
 /// The lab's: two network zones of loopback addresses, apart from those of sites and places.
 pub fn accelerator_pools() -> [String; 2] {
@@ -477,6 +488,7 @@ mod tests {
                 key: "key.pem".into(),
             }),
             accelerator_pools: ["10.0.0.0/24".to_owned(), "10.0.1.0/24".to_owned()],
+            accelerator_ipv6_pool: Some("2001:db8:1::/64".parse().unwrap()),
             balancer_pools: Some(balancer_pools(SiteId(1))),
             database_pool: Some(database_pool(SiteId(1))),
             databases: Some("db/us-east-1".into()),

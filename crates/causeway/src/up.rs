@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use runtime::{
     DirectoryLock, Guard, HttpLimits, HttpServer, ListenError, Listener, LockError,
-    SystemEnvironment, Termination, listen, listen_beside, look_at_datagrams,
+    SystemEnvironment, Termination, leads_here, listen, listen_beside, look_at_datagrams,
 };
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -138,6 +138,7 @@ fn wishes_of(options: &cli::Up) -> Wishes {
         blob_store: options.blob_store.clone(),
         geo_database: options.geo_database.clone(),
         certificates: options.certificates.clone(),
+        ipv6: options.ipv6,
         endpoint: options.endpoint.wishes(),
     }
 }
@@ -250,6 +251,24 @@ fn look_at_addresses(settings: &Settings, with_apps: bool) -> Result<(), Failure
         };
         let looked = looked.and_then(|()| listen(listening.address).map(drop));
         looked.map_err(|cause| taken(cause, listening.option))?;
+    }
+    look_at_ipv6(settings)
+}
+
+/// The static IPv6 addresses that accelerators will have: the host must take the whole network for
+/// its own, as it takes 127.0.0.0/8.
+fn look_at_ipv6(settings: &Settings) -> Result<(), Failure> {
+    let Some(network) = settings.ipv6 else {
+        return Ok(());
+    };
+    for address in network.samples() {
+        if !leads_here(address) {
+            let failure = format!("the network {network} of --ipv6 isn't this host's");
+            return Err(Failure::wrong_use(failure).then(format!(
+                "give the host the network with `ip -6 route add local {network} dev lo` (as root, \
+                 until it restarts), or start without: --ipv6 off"
+            )));
+        }
     }
     Ok(())
 }
@@ -543,6 +562,7 @@ mod tests {
             blob_store: None,
             geo_database: None,
             certificates: None,
+            ipv6: None,
             json: false,
         };
         let banner = Banner::of(&lab, &options);

@@ -66,9 +66,16 @@ fn accelerator() -> Accelerator {
         id: AcceleratorId("00000000-0000-4000-8000-000000000001".to_owned()),
         account: AccountId::LAB,
         name: "orders".to_owned(),
-        ip_address_type: IpAddressType::Ipv4,
+        ip_address_type: IpAddressType::DualStack,
         enabled: true,
-        addresses: vec![[127, 80, 0, 1].into(), [127, 81, 0, 1].into()],
+        addresses: [
+            "127.80.0.1",
+            "127.81.0.1",
+            "fd00:80::1",
+            "fd00:80::8000:0:0:1",
+        ]
+        .map(|address| address.parse().unwrap())
+        .into(),
         dns_label: "a0123456789abcdef".to_owned(),
         created: Timestamp(0),
         modified: Timestamp(0),
@@ -99,13 +106,20 @@ fn configuration() -> Change {
     Change::new().put(&key, Expected::Absent, codec::encode(&accelerator))
 }
 
-/// Where a flow from next door to the edge goes, and by which rule.
+/// Where flows of both families from next door to the edge go, and by which rule: it is the same.
 fn choose(edge: &Edge<MemoryEngine>) -> Option<(SocketAddr, Why)> {
+    let of_ipv4 = choose_from(edge, "127.80.0.1", "127.0.0.1");
+    let of_ipv6 = choose_from(edge, "fd00:80::8000:0:0:1", "::1");
+    assert_eq!(of_ipv4, of_ipv6);
+    of_ipv4
+}
+
+fn choose_from(edge: &Edge<MemoryEngine>, to: &str, from: &str) -> Option<(SocketAddr, Why)> {
     let accelerators = edge.steering().accelerators();
     let flow = Flow {
-        to: SocketAddr::from(([127, 80, 0, 1], PORT)),
+        to: SocketAddr::new(to.parse().unwrap(), PORT),
         protocol: Protocol::Tcp,
-        from: SocketAddr::from(([127, 0, 0, 1], 40_000)),
+        from: SocketAddr::new(from.parse().unwrap(), 40_000),
     };
     let context = ChooseContext {
         board: accelerators.board(),
@@ -159,7 +173,7 @@ fn invariant_9_flows_go_by_the_last_known_state_from_the_first_after_a_restart()
     assert_eq!(choose(&lab.edge), Some((near, Why::Nearest)));
     assert_eq!(
         *told.0.lock().unwrap().last().unwrap(),
-        2,
+        4,
         "at each address"
     );
 
@@ -169,7 +183,7 @@ fn invariant_9_flows_go_by_the_last_known_state_from_the_first_after_a_restart()
     assert_eq!(choose(&restarted), Some((near, Why::Nearest)));
     let told = Arc::new(Told::default());
     restarted.steering().carry(told.clone());
-    assert_eq!(*told.0.lock().unwrap(), [2]);
+    assert_eq!(*told.0.lock().unwrap(), [4]);
     let status = restarted.status().steering.accelerators;
     assert_eq!((status.accelerators, status.healthy), (1, 2));
 

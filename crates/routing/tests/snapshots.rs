@@ -277,12 +277,11 @@ fn outside(label: &str, addresses: &[&str]) -> Arc<OutsideNames> {
 }
 
 fn to_outside(owner: &str, evaluate: bool) -> RecordSet {
-    let mut set = alias(
-        owner,
-        RecordKind::A,
-        "a1.awsglobalaccelerator.com",
-        evaluate,
-    );
+    to_outside_of(RecordKind::A, owner, evaluate)
+}
+
+fn to_outside_of(kind: RecordKind, owner: &str, evaluate: bool) -> RecordSet {
+    let mut set = alias(owner, kind, "a1.awsglobalaccelerator.com", evaluate);
     if let routing::Content::Alias(alias) = &mut set.content {
         alias.zone = ZoneId::new("Z2BJ6XQ5FK7U4H").unwrap();
     }
@@ -348,6 +347,49 @@ fn another_service_s_name_answers_whole_and_an_alias_of_it_with_one_address() {
     view.change(|_| ());
     node.refresh_with(&view, &outside("a1", &["127.80.0.9"]));
     assert_eq!(node.snapshot().compiled_zones(), 0, "nothing is another");
+}
+
+#[test]
+fn an_alias_of_type_aaaa_answers_once_the_name_has_such_addresses() {
+    const AAAA: u16 = 28;
+    let zone = zone("Z1", "example.com");
+    let mut view = View::default();
+    view.change(|view| {
+        view.zone(&zone);
+        view.group(&zone, &[to_outside("app.example.com", true)]);
+        let ipv6 = to_outside_of(RecordKind::Aaaa, "app.example.com", true);
+        view.group(&zone, &[ipv6]);
+    });
+    let node = Node::new(Locator::new(None));
+    let asked = |node: &Node, kind| {
+        let (mut out, packet) = ([0; 4096], query("app.example.com", kind));
+        let request = Request {
+            packet: &packet,
+            source: HERE,
+            transport: Transport::Udp,
+        };
+        let mut random = SmallRandom::new(1);
+        let Reply::Send(length) = node.answer(&request, &mut random, &mut out) else {
+            panic!("a question is answered");
+        };
+        read(&out[..length])
+    };
+    node.refresh_with(&view, &outside("a1", &["127.80.0.1"]));
+    assert_eq!(node.snapshot().faults(), &[] as &[String]);
+    let none = asked(&node, AAAA);
+    assert_eq!(none.rcode, "NOERROR");
+    assert_eq!(none.answer, [] as [&str; 0]);
+    assert!(none.authority[0].contains("SOA"), "{:?}", none.authority);
+    assert_eq!(asked(&node, 1).answer.len(), 1);
+    node.refresh_with(&view, &outside("a1", &["127.80.0.1", "fd00::1"]));
+    assert_eq!(
+        asked(&node, AAAA).answer,
+        ["app.example.com. 300 AAAA fd00::1"]
+    );
+    assert_eq!(
+        asked(&node, 1).answer,
+        ["app.example.com. 300 A 127.80.0.1"]
+    );
 }
 
 #[test]

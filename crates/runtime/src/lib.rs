@@ -47,7 +47,7 @@ pub use flows::{
     AdoptError, Anycast, AnycastEnds, AnycastMember, AnycastState, Attempt, FlowCounts, FlowEnd,
     FlowEvent, FlowKey, FlowLimits, FlowListener, FlowOptions, FlowProtocol, FlowRecord,
     FlowTotals, Flows, FlowsError, FlowsLeft, ListenerState, MAX_ATTEMPTS, MAX_LISTENERS, Moved,
-    Steer, Target, Tried,
+    Steer, Target, Tried, leads_here,
 };
 pub use http::{
     BodyError, DoorTls, Endpoint, FrontDoor, HostError, HttpLimits, HttpServer, ListenError,

@@ -234,6 +234,20 @@ mod tests {
     }
 
     #[test]
+    fn the_golden_line_of_a_client_of_ipv6_at_an_endpoint_of_ipv4() {
+        let mixed = FlowLogRecord {
+            client: "[2001:db8::9]:40000".parse().unwrap(),
+            accelerator: "[fd00:80::8000:0:0:1]:443".parse().unwrap(),
+            ..record()
+        };
+        let golden = "2.0 111122223333 1234abcd-abcd-4234-abcd-1234abcdef00 2001:db8::9 40000 \
+            fd00:80::8000:0:0:1 443 127.1.1.1 8443 TCP IPV6 12 3456 1580605194 1580605204 ACCEPT \
+            OK 127.0.0.1 50000 us-east-1 edge-1 INGRESS -\n";
+        assert_eq!(line(&mixed), golden);
+        assert_eq!(golden.trim().split(' ').count(), 23);
+    }
+
+    #[test]
     fn what_is_not_known_or_not_shown_is_a_dash() {
         let preserved = FlowLogRecord {
             preserves_client: true,

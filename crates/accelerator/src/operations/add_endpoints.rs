@@ -29,9 +29,10 @@ impl Execute for Input {
         let added = endpoints::read(service, added)?;
         let missing = AcceleratorError::NoGroup;
         let amended = service.amend(&arn.listener.accelerator, missing, |accelerator| {
-            let account = accelerator.account;
-            let group = accelerator.find_group(&arn.listener.listener, &arn.group)?;
-            endpoints::check_balancers(service, (account, group.region), &added)?;
+            let listener = &arn.listener.listener;
+            let region = accelerator.find_group(listener, &arn.group)?.region;
+            endpoints::check_placed(service, accelerator, region, &added)?;
+            let group = accelerator.find_group(listener, &arn.group)?;
             endpoints::add(group, &added)?;
             Ok(group.clone())
         });

@@ -1,5 +1,5 @@
-//! `CreateAccelerator`: draws an address of each pool. The same request under the same token is
-//! answered with what it made the first time, as long as that exists.
+//! `CreateAccelerator`: draws an address of each pool, and two of IPv6 if asked to. The same request
+//! under the same token is answered with what it made the first time, as long as that exists.
 
 use std::net::IpAddr;
 
@@ -42,6 +42,7 @@ impl Request for Input {
 /// What is asked for, by the rules.
 struct Wanted {
     name: String,
+    ip_address_type: IpAddressType,
     enabled: bool,
     tags: Tags,
     made_by: MadeBy,
@@ -85,13 +86,20 @@ impl Input {
         let name = required("name", self.name)?;
         check_name(&name)?;
         let enabled = self.enabled.unwrap_or(true);
-        address_type(self.ip_address_type.as_deref())?;
+        let asked = address_type(self.ip_address_type.as_deref())?;
+        let ip_address_type = asked.unwrap_or(IpAddressType::Ipv4);
         own_addresses(self.ip_addresses.as_deref())?;
         let token = token(self.idempotency_token)?;
         let tags = tags::read(self.tags.unwrap_or_default())?;
-        let digest = ids::digest(&json!([name, enabled, tags]).to_string());
+        // Of IPv4 alone it says what it said when there was nothing else: tokens outlive programs.
+        let said = match ip_address_type {
+            IpAddressType::Ipv4 => json!([name, enabled, tags]),
+            IpAddressType::DualStack => json!([name, enabled, tags, "DUAL_STACK"]),
+        };
+        let digest = ids::digest(&said.to_string());
         Ok(Wanted {
             name,
+            ip_address_type,
             enabled,
             tags,
             made_by: MadeBy { token, digest },
@@ -108,16 +116,20 @@ impl Wanted {
         pools: &Pools,
     ) -> Result<Accelerator, AcceleratorError> {
         let environment = &*service.config.environment;
-        let addresses = pools.draw(view, || environment.random());
-        let addresses = addresses.map_err(AcceleratorError::exhausted)?;
+        let ipv4 = pools.draw(view, || environment.random())?;
+        let mut addresses: Vec<IpAddr> = ipv4.map(IpAddr::V4).into();
+        if self.ip_address_type == IpAddressType::DualStack {
+            let ipv6 = pools.draw_ipv6(view, || environment.random())?;
+            addresses.extend(ipv6.map(IpAddr::V6));
+        }
         let now = service.now();
         Ok(Accelerator {
             id: ids::accelerator(environment),
             account: allowed.account(),
             name: self.name.clone(),
-            ip_address_type: IpAddressType::Ipv4,
+            ip_address_type: self.ip_address_type,
             enabled: self.enabled,
-            addresses: addresses.map(IpAddr::V4).into(),
+            addresses,
             dns_label: ids::dns_label(environment),
             created: now,
             modified: now,
@@ -143,15 +155,10 @@ pub(super) fn check_name(name: &str) -> Result<(), AcceleratorError> {
     Ok(())
 }
 
-/// The one type of addresses that is built.
-pub(super) fn address_type(word: Option<&str>) -> Result<(), AcceleratorError> {
+/// Which kinds of addresses are asked for, if that is said.
+pub(super) fn address_type(word: Option<&str>) -> Result<Option<IpAddressType>, AcceleratorError> {
     let found = word.map(|word| one_of("ipAddressType", word, &ADDRESS_TYPES));
-    match found.transpose()? {
-        Some(IpAddressType::DualStack) => Err(AcceleratorError::not_built(
-            "An accelerator with IPv6 addresses (IpAddressType DUAL_STACK)",
-        )),
-        Some(IpAddressType::Ipv4) | None => Ok(()),
-    }
+    found.transpose()
 }
 
 /// Addresses of one's own aren't built.

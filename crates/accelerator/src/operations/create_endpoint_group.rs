@@ -120,8 +120,7 @@ impl Wanted {
             return Err(AcceleratorError::limit(MAX_GROUPS, what));
         }
         let group = self.group(id);
-        let whose = (accelerator.account, self.region);
-        endpoints::check_balancers(service, whose, &group.endpoints)?;
+        endpoints::check_placed(service, accelerator, self.region, &group.endpoints)?;
         ports::check_overrides(accelerator, &listener.ports, &group.overrides)?;
         let listener = accelerator.find_listener(&arn.listener)?;
         listener.groups.push(group.clone());

@@ -1,14 +1,19 @@
-//! `UpdateAccelerator`: its name, and whether it takes traffic. Its addresses stay for as long as
-//! it exists.
+//! `UpdateAccelerator`: its name, whether it takes traffic, and whether it has IPv6 addresses. Its
+//! IPv4 addresses stay for as long as it exists; those of IPv6 for as long as it is dual-stack.
+
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
+use types::ConfigurationView;
 
 use super::create_accelerator::{address_type, check_name, own_addresses};
 use super::judged_by;
 use crate::access::{Allowed, Execute};
+use crate::endpoints;
 use crate::error::AcceleratorError;
+use crate::model::{Accelerator, IpAddressType};
 use crate::request::{arn, respond};
 use crate::service::Service;
 use crate::shapes;
@@ -37,10 +42,13 @@ impl Execute for Input {
         if let Some(name) = &self.name {
             check_name(name)?;
         }
-        address_type(self.ip_address_type.as_deref())?;
+        let asked = address_type(self.ip_address_type.as_deref())?;
         own_addresses(addresses)?;
         let missing = AcceleratorError::NoAccelerator;
-        let amended = service.amend(&arn, missing, |accelerator| {
+        let amended = service.amend_within(&arn, missing, |view, accelerator| {
+            if let Some(asked) = asked {
+                change_addresses(service, view, accelerator, asked)?;
+            }
             if let Some(name) = &self.name {
                 accelerator.name.clone_from(name);
             }
@@ -51,4 +59,29 @@ impl Execute for Input {
         let shape = shapes::accelerator(service, amended.revision, &amended.accelerator);
         Ok(respond(&json!({"Accelerator": shape})))
     }
+}
+
+/// Gives an accelerator two IPv6 addresses, takes those that it has, or leaves it as it is.
+fn change_addresses(
+    service: &Service,
+    view: &dyn ConfigurationView,
+    accelerator: &mut Accelerator,
+    asked: IpAddressType,
+) -> Result<(), AcceleratorError> {
+    if accelerator.ip_address_type == asked {
+        return Ok(());
+    }
+    match asked {
+        IpAddressType::Ipv4 => accelerator.addresses.retain(IpAddr::is_ipv4),
+        IpAddressType::DualStack => {
+            let endpoints = accelerator.groups().flat_map(|group| &group.endpoints);
+            endpoints::check_dual_stack(endpoints)?;
+            let pools = service.config.pools.as_ref();
+            let pools = pools.map_err(|reason| AcceleratorError::Refused(reason.clone()))?;
+            let drawn = pools.draw_ipv6(view, || service.config.environment.random())?;
+            accelerator.addresses.extend(drawn.map(IpAddr::V6));
+        }
+    }
+    accelerator.ip_address_type = asked;
+    Ok(())
 }

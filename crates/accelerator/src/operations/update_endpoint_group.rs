@@ -50,8 +50,7 @@ impl Execute for Input {
         let amended = service.amend(&arn.listener.accelerator, missing, |accelerator| {
             let mut group = accelerator.find_group(listener, &arn.group)?.clone();
             settings.apply(&mut group);
-            let whose = (accelerator.account, group.region);
-            endpoints::check_balancers(service, whose, &group.endpoints)?;
+            endpoints::check_placed(service, accelerator, group.region, &group.endpoints)?;
             // Its new overrides must go with all others', and not with its own of before.
             accelerator
                 .find_group(listener, &arn.group)?

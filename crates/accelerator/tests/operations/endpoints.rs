@@ -147,34 +147,10 @@ fn a_group_has_ten_endpoints_at_most() {
     assert_eq!(fixture.held().len(), 10);
 }
 
-/// A load balancer of `us-east-1`, known to this site.
-fn known_balancer(fixture: &Fixture, kind: &str) -> String {
-    let region: types::Region = "us-east-1".parse().unwrap();
-    let arn =
-        format!("arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/{kind}/it/1");
-    let entry = types::BalancerEntry {
-        arn: arn.clone(),
-        dns_name: String::new(),
-        hosted_zone: String::new(),
-        nodes: Default::default(),
-        ports: Default::default(),
-        is_healthy: true,
-    };
-    let of = types::RegionBalancers {
-        region,
-        revision: 1,
-        balancers: [(arn.clone(), entry)].into(),
-        certificates: Default::default(),
-    };
-    let mut known = fixture.api.nodes.balancers.lock().unwrap();
-    *known = types::BalancerDirectory([(region, of)].into()).into();
-    arn
-}
-
 #[test]
 fn a_load_balancer_of_the_group_s_region_and_account_is_an_endpoint() {
     let fixture = fixture();
-    let arn = known_balancer(&fixture, "app");
+    let arn = fixture.api.balancer("app");
     let added = fixture.api.ok(
         "AddEndpoints",
         fixture.add(json!([{"EndpointId": arn, "Weight": 7}])),
@@ -192,7 +168,7 @@ fn a_load_balancer_of_the_group_s_region_and_account_is_an_endpoint() {
         .api
         .refused("AddEndpoints", fixture.add(preserving.clone()));
     assert_eq!(code, "NotImplemented", "{said}");
-    let network = known_balancer(&fixture, "net");
+    let network = fixture.api.balancer("net");
     let preserving = json!([{"EndpointId": network, "ClientIPPreservationEnabled": true}]);
     fixture.api.ok("AddEndpoints", fixture.add(preserving));
     assert_eq!(fixture.held(), [endpoint(&network, 128, true)]);
@@ -223,7 +199,7 @@ fn nobody_is_given_anything_by_an_attachment() {
 #[test]
 fn a_load_balancer_of_another_region_or_account_is_refused() {
     let fixture = fixture();
-    let arn = known_balancer(&fixture, "app");
+    let arn = fixture.api.balancer("app");
     let listener = fixture.group.split("/endpoint-group/").next().unwrap();
     let (code, said) = fixture.api.refused(
         "CreateEndpointGroup",

@@ -3,6 +3,7 @@
 
 mod accelerators;
 mod access;
+mod dual_stack;
 mod endpoints;
 mod groups;
 mod listeners;

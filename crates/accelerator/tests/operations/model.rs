@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use accelerator::model::Accelerator;
-use accelerator::{catalogue, keys};
+use accelerator::model::{Accelerator, IpAddressType};
+use accelerator::{Pools, catalogue, keys};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{Api, View, pools};
+use crate::support::{Api, View, pools_with};
 
 const REGIONS: [&str; 4] = ["us-east-1", "us-west-2", "eu-west-1", "ap-south-1"];
 
@@ -58,6 +58,11 @@ fn request(view: &View, step: &Step) -> (&'static str, Value) {
     let ports = json!([{"FromPort": ports, "ToPort": ports + u16::from(step.second)}]);
     match step.what {
         0 => made(step),
+        1 if step.second.is_multiple_of(2) => {
+            let kind = pick(&["IPV4", "DUAL_STACK"], step.first);
+            let body = json!({"AcceleratorArn": arn, "IpAddressType": kind});
+            ("UpdateAccelerator", body)
+        }
         1 => (
             "UpdateAccelerator",
             json!({"AcceleratorArn": arn, "Enabled": step.first.is_multiple_of(3)}),
@@ -111,8 +116,16 @@ fn made(step: &Step) -> (&'static str, Value) {
     let token = format!("{}", step.first % 32);
     (
         "CreateAccelerator",
-        json!({"Name": token, "IdempotencyToken": token}),
+        json!({
+            "Name": token, "IdempotencyToken": token,
+            "IpAddressType": pick(&["IPV4", "DUAL_STACK"], step.first),
+        }),
     )
+}
+
+/// Pools of 30 addresses each of IPv4, and of 15 in each half of IPv6.
+fn small() -> Pools {
+    pools_with("127.80.0.0/27", "127.81.0.0/27", Ok("fd00:80::/123"))
 }
 
 /// What must hold, said apart from the code that sees to it.
@@ -121,6 +134,12 @@ fn check(view: &View) {
     assert!(accelerators.len() <= 20);
     let mut addresses = BTreeMap::new();
     for accelerator in &accelerators {
+        let of_ipv6 = accelerator.addresses.iter().filter(|it| it.is_ipv6());
+        let expected = match accelerator.ip_address_type {
+            IpAddressType::Ipv4 => (2, 0),
+            IpAddressType::DualStack => (4, 2),
+        };
+        assert_eq!((accelerator.addresses.len(), of_ipv6.count()), expected);
         for address in &accelerator.addresses {
             assert_eq!(
                 addresses.insert(keys::address(*address), &accelerator.id.0),
@@ -172,7 +191,7 @@ proptest! {
 
     #[test]
     fn whatever_is_asked_for_the_configuration_keeps_the_rules(steps in steps()) {
-        let api = Api::with_pools(Ok(pools("127.80.0.0/27", "127.81.0.0/27")));
+        let api = Api::with_pools(Ok(small()));
         for step in &steps {
             let (operation, body) = request(&api.memory.view_now(), step);
             let _ = api.call(operation, body);
@@ -185,14 +204,14 @@ proptest! {
         steps in steps(),
         others in steps(),
     ) {
-        let api = Api::with_pools(Ok(pools("127.80.0.0/27", "127.81.0.0/27")));
+        let api = Api::with_pools(Ok(small()));
         let mut others = others.into_iter();
         let mut site = 0;
         // Each of this site's proposals comes after a whole request at another site.
         api.memory.interfere(move |view| {
             let Some(step) = others.next() else { return };
             site += 1;
-            let other = Api::at_site(site, Ok(pools("127.80.0.0/27", "127.81.0.0/27")));
+            let other = Api::at_site(site, Ok(small()));
             other.memory.set(view.clone());
             let (operation, body) = request(view, &step);
             let _ = other.call(operation, body);

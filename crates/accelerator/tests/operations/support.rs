@@ -18,9 +18,9 @@ use aws::access::{Authorizer, Owner};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use types::{
-    AccountId, BalancerDirectory, Configuration, ConfigurationEdit, ConfigurationError,
-    ConfigurationExpected, ConfigurationView, Environment, Monotonic, Now, Proposal, Sleep,
-    Timestamp,
+    AccountId, BalancerDirectory, BalancerEntry, Configuration, ConfigurationEdit,
+    ConfigurationError, ConfigurationExpected, ConfigurationView, Environment, Monotonic, Now,
+    Proposal, Region, RegionBalancers, Sleep, Timestamp,
 };
 
 /// A clock that moves a millisecond with each look, and a counter for randomness.
@@ -341,6 +341,30 @@ impl Api {
         text(&made["EndpointGroup"]["EndpointGroupArn"])
     }
 
+    /// A load balancer of `us-east-1`, known to this site: its ARN.
+    pub fn balancer(&self, kind: &str) -> String {
+        let region: Region = "us-east-1".parse().unwrap();
+        let arn =
+            format!("arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/{kind}/it/1");
+        let entry = BalancerEntry {
+            arn: arn.clone(),
+            dns_name: String::new(),
+            hosted_zone: String::new(),
+            nodes: Default::default(),
+            ports: Default::default(),
+            is_healthy: true,
+        };
+        let of = RegionBalancers {
+            region,
+            revision: 1,
+            balancers: [(arn.clone(), entry)].into(),
+            certificates: Default::default(),
+        };
+        let mut known = self.nodes.balancers.lock().unwrap();
+        *known = BalancerDirectory([(region, of)].into()).into();
+        arn
+    }
+
     /// An endpoint group as it is described.
     pub fn described(&self, group: &str) -> Value {
         let found = self.ok("DescribeEndpointGroup", json!({"EndpointGroupArn": group}));
@@ -367,8 +391,16 @@ pub fn merge(body: &mut Value, more: Value) {
     body.as_object_mut().unwrap().extend(more);
 }
 
+/// Those pools, and one of IPv6 that has room for all.
 pub fn pools(one: &str, other: &str) -> Pools {
-    Pools::new([one, other].map(|text| text.parse().unwrap())).unwrap()
+    pools_with(one, other, Ok("fd00:80::/64"))
+}
+
+/// Those pools, and that one of IPv6, or why there is none.
+pub fn pools_with(one: &str, other: &str, ipv6: Result<&str, &str>) -> Pools {
+    let ipv4 = [one, other].map(|text| text.parse().unwrap());
+    let ipv6 = ipv6.map(|text| text.parse().unwrap());
+    Pools::new(ipv4, ipv6.map_err(str::to_owned)).unwrap()
 }
 
 pub fn owner() -> Owner {

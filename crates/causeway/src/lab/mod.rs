@@ -27,7 +27,9 @@ use settings::{FORMAT, read_settings, write_settings};
 pub use blob_store::BlobStore;
 pub use endpoint::{EndpointWishes, server_tls};
 pub use operator_key::{KeySource, OperatorKey, VARIABLE as KEY_VARIABLE};
-pub use settings::{HealthInterval, Listening, Settings, Wishes, open_places, own_address};
+pub use settings::{
+    HealthInterval, Ipv6Pool, Listening, Settings, Wishes, open_places, own_address,
+};
 pub use webhook::{Webhook, WebhookUrl, Webhooks, address_of};
 
 /// What to do about a directory that can't hold a lab.
@@ -470,6 +472,7 @@ mod tests {
             health_interval: Some(HealthInterval::Milliseconds(200)),
             flow_log_interval: Some(2000),
             health_targets: Some(vec!["10.0.0.0/8".to_owned()]),
+            ipv6: Some(Ipv6Pool::Of("fd00:80::/64".parse().unwrap())),
             ..Wishes::default()
         };
         let first = make(&data, &wishes).unwrap();
@@ -479,16 +482,21 @@ mod tests {
         assert_eq!(second.health_interval_milliseconds, Some(200));
         assert_eq!(second.flow_log_interval_milliseconds, Some(2000));
         assert_eq!(second.health_targets, Some(vec!["10.0.0.0/8".to_owned()]));
+        assert_eq!(second.ipv6.unwrap().to_string(), "fd00:80::/64");
         let edge = second.sites.last().unwrap();
         let dns = second.edge_dns(edge).unwrap();
         assert_eq!(dns.address.to_string(), "127.1.4.1:5400");
         assert_eq!(dns.relayed.to_string(), "127.1.4.1:15400");
         let wishes = Wishes {
             health_interval: Some(HealthInterval::AsConfigured),
+            ipv6: Some(Ipv6Pool::Off),
             ..Wishes::default()
         };
         let third = make(&data, &wishes).unwrap().settings;
-        assert_eq!(third.health_interval_milliseconds, None);
+        assert_eq!(
+            (third.health_interval_milliseconds, third.ipv6),
+            (None, None)
+        );
         std::fs::write(directory.path().join("empty.mmdb"), "").unwrap();
         for name in ["absent.mmdb", "empty.mmdb"] {
             let wishes = Wishes {

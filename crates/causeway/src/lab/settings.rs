@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use accelerator::Ipv6Network;
 use health::TargetPolicy;
 use routing::Locator;
 use serde::{Deserialize, Serialize};
@@ -69,8 +70,19 @@ pub struct Wishes {
     pub geo_database: Option<PathBuf>,
     /// The directory of certificates that listeners of load balancers may name.
     pub certificates: Option<PathBuf>,
+    /// Whether accelerators may have IPv6 addresses, and of which network.
+    pub ipv6: Option<Ipv6Pool>,
     /// How clients reach it.
     pub endpoint: EndpointWishes,
+}
+
+/// Where accelerators' static IPv6 addresses come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ipv6Pool {
+    /// From nowhere: there are none.
+    Off,
+    /// From this network.
+    Of(Ipv6Network),
 }
 
 /// How often the endpoints of health checks are probed.
@@ -121,6 +133,10 @@ pub struct Settings {
     /// The directory of certificates that listeners of load balancers may name; its absolute path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates: Option<PathBuf>,
+    /// The network that accelerators' static IPv6 addresses are drawn from; without it, they have
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<Ipv6Network>,
     /// How clients reach it.
     #[serde(default, skip_serializing_if = "EndpointSettings::is_default")]
     pub endpoint: EndpointSettings,
@@ -181,6 +197,7 @@ impl Settings {
             blob_store: None,
             geo_database: None,
             certificates: None,
+            ipv6: None,
             endpoint: EndpointSettings::default(),
             next_site: sites.len() as u16 + 1,
             sites,
@@ -233,6 +250,11 @@ impl Settings {
                 Failure::wrong_use(format!("there is no directory {}", directory.display()))
                     .then("name one with NAME.pem and NAME.key in it with --certificates DIR")
             })?);
+        }
+        match wishes.ipv6 {
+            Some(Ipv6Pool::Of(network)) => self.ipv6 = Some(network),
+            Some(Ipv6Pool::Off) => self.ipv6 = None,
+            None => {}
         }
         self.endpoint.wish(&wishes.endpoint)
     }

@@ -23,7 +23,7 @@ use types::{Geography, Place, Region, SiteName};
 use super::flow_logs::{self, FlowLogs};
 use super::tokens::{MAX_NUMBERS, number_of, region_of, token};
 use crate::failure::Failure;
-use crate::protocol::{FlowQuestion, FlowsHere, SiteConfig};
+use crate::protocol::{FlowQuestion, FlowsHere, NO_IPV6_POOL, SiteConfig};
 
 /// Endpoints that are counted apart; those beyond are counted together. The quotas of an account
 /// allow 8,400 at the very most.
@@ -256,7 +256,10 @@ pub(super) fn pools(config: &SiteConfig) -> Result<Result<Pools, String>, Failur
     let [one, other] = &config.accelerator_pools;
     let networks = [one.parse(), other.parse()];
     let [one, other] = networks.map(|network| network.map_err(Failure::wrong_use));
-    Ok(Ok(Pools::new([one?, other?]).map_err(Failure::wrong_use)?))
+    let ipv6 = config.accelerator_ipv6_pool;
+    let ipv6 = ipv6.ok_or_else(|| NO_IPV6_POOL.to_owned());
+    let pools = Pools::new([one?, other?], ipv6);
+    Ok(Ok(pools.map_err(Failure::wrong_use)?))
 }
 
 /// What a site's steering says of its accelerators.

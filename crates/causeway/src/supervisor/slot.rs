@@ -390,6 +390,7 @@ fn prepare(
         link: lab.lab.link_address(site.id),
         dns: settings.edge_dns(&site),
         accelerator_pools: accelerator_pools(),
+        accelerator_ipv6_pool: settings.ipv6,
         balancer_pools: site.name.region().map(|_| balancer_pools(site.id)),
         database_pool: site.name.region().map(|_| database_pool(site.id)),
         databases: databases_directory(lab, site)?,

@@ -7,6 +7,7 @@ use super::chains::Chains;
 use super::copy::WorkingCopy;
 use super::draft::{Action, Change, target_not_found};
 use crate::api_limits::{MAX_ALIAS_DEPTH, MAX_RECORD_SETS};
+use crate::outside::KINDS;
 use crate::{Alias, Content, Name, OutsideNames, RecordKind, RecordSet, RoutingError, keys};
 
 /// What speaks against the result. `outside` are the names of other services.
@@ -91,7 +92,8 @@ fn alias_faults(
 }
 
 /// What speaks against an alias to what isn't of the zone: there must be such a name of another
-/// service, with an address of the alias's kind.
+/// service. It needn't have an address of the alias's kind: an alias of type AAAA to what has IPv4
+/// addresses alone answers that there are none, until there are.
 fn outside_faults(
     outside: &OutsideNames,
     copy: &WorkingCopy<'_>,
@@ -111,7 +113,7 @@ fn outside_faults(
         ));
     } else if outside
         .find(&alias.zone, &alias.target)
-        .is_some_and(|(_, stands)| stands.of_kind(set.kind).next().is_some())
+        .is_some_and(|_| KINDS.contains(&set.kind))
     {
         faults.clear();
     }

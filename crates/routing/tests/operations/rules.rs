@@ -447,8 +447,11 @@ fn an_alias_may_lead_to_another_service_s_name() {
     let body = "<Name>a2.awsglobalaccelerator.com</Name><CallerReference>r</CallerReference>";
     let (code, _) = api.post("CreateHostedZone", "hostedzone", body).error();
     assert_eq!(code, "ConflictingDomainExists");
-    // It has no address of the other family, and is all that there is.
-    for (kind, target) in [("AAAA", there), ("A", "a2.awsglobalaccelerator.com")] {
+    // It has no address of the other family, which an alias may wait for.
+    let waiting = alias("y.example.com", "AAAA", "", zone, there, true);
+    api.batch(&own, &[create(waiting)]).ok();
+    // It is all that there is, and has nothing but addresses.
+    for (kind, target) in [("TXT", there), ("AAAA", "a2.awsglobalaccelerator.com")] {
         refused(
             &[],
             &[to(kind, target)],

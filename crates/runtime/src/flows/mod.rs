@@ -14,6 +14,7 @@ mod anycast;
 mod counters;
 mod handle;
 mod limits;
+mod own;
 mod poll;
 mod records;
 mod slots;
@@ -31,6 +32,7 @@ pub use anycast::{Anycast, AnycastEnds, AnycastMember, AnycastState};
 pub use counters::{FlowCounts, FlowTotals};
 pub use handle::{AdoptError, Flows, FlowsError, FlowsLeft, ListenerState};
 pub use limits::{FlowLimits, FlowOptions, MAX_ATTEMPTS, MAX_LISTENERS};
+pub use own::leads_here;
 pub use records::{FlowRecord, Moved};
 
 /// What travels in a flow.

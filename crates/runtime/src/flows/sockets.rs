@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::FlowProtocol;
+use super::{FlowProtocol, own};
 use crate::http::ListenError;
 
 /// Connections that may wait to be accepted; the system may grant fewer (net.core.somaxconn).
@@ -56,7 +56,7 @@ fn listen(address: SocketAddr) -> io::Result<OwnedFd> {
     socket.set_nonblocking(true)?;
     // Connections inherit it: what was sent as one piece is passed on as it comes.
     socket.set_tcp_nodelay(true)?;
-    socket.bind(&address.into())?;
+    own::bind(&socket, address)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
@@ -69,8 +69,8 @@ fn open_datagrams(address: SocketAddr, threads: usize) -> io::Result<Vec<OwnedFd
     // The first takes the address for itself alone: a second server at the same address must
     // fail, not be given a part of the first one's clients.
     let first = prepare_datagrams(address)?;
-    first.bind(&address.into())?;
-    let bound = first.local_addr()?;
+    own::bind(&first, address)?;
+    let bound = SocketAddr::try_from(rustix::net::getsockname(&first)?)?;
     if threads > 1 {
         first.set_reuse_port(true)?;
     }
@@ -78,7 +78,7 @@ fn open_datagrams(address: SocketAddr, threads: usize) -> io::Result<Vec<OwnedFd
     while sockets.len() < threads {
         let socket = prepare_datagrams(address)?;
         socket.set_reuse_port(true)?;
-        socket.bind(&bound)?;
+        own::bind(&socket, bound)?;
         sockets.push(socket.into());
     }
     Ok(sockets)

@@ -9,6 +9,7 @@
 
 mod anycast;
 mod bulk;
+mod ipv6;
 mod records;
 mod room;
 mod stand;

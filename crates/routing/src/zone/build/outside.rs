@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::outside::{OutsideAnswer, OutsideName};
+use crate::outside::{KINDS, OutsideAnswer, OutsideName};
 use crate::zone::build::Builder;
 use crate::zone::choose::MAX_GROUP;
 use crate::zone::{CompiledZone, Details, Entry, Group, NONE, Node, Rule};
@@ -40,7 +40,7 @@ impl Builder<'_> {
             let found = found.map(|(ttl, stands)| (ttl, stands.clone()));
             if let Some((ttl, stands)) = &found {
                 let node = self.hidden_node(&place.1);
-                for kind in crate::outside::KINDS {
+                for kind in KINDS {
                     self.outside_group(node, kind, *ttl, stands);
                 }
                 self.outside.nodes.insert(place.clone(), node);
@@ -106,7 +106,8 @@ impl Builder<'_> {
     }
 }
 
-/// Finds the groups of such aliases once all are there.
+/// Finds the groups of such aliases once all are there. A name that is there and has no address of
+/// an alias's kind is no fault: it answers that it has none.
 pub(super) fn resolve(
     zone: &mut CompiledZone,
     aliases: &[(u32, Place, RecordKind)],
@@ -115,7 +116,7 @@ pub(super) fn resolve(
     for (entry, place, kind) in aliases {
         let node = nodes.get(place);
         let group = node.and_then(|node| zone.group_of(*node, kind.code()));
-        if group.is_none() {
+        if group.is_none() && (node.is_none() || !KINDS.contains(kind)) {
             let fault = format!("an alias's target isn't there: {} {kind}", place.1);
             zone.faults.push(fault);
         }

@@ -2,6 +2,7 @@
 //! and it is alive, with what says whose they are before each. What can't be passed on is dropped.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::holder::Holder;
@@ -83,7 +84,7 @@ impl Holder {
                 continue;
             }
             let batch = &self.datagrams.batch;
-            let Some(from) = batch.sender(index) else {
+            let Some(from) = batch.sender(index).filter(is_told_whole) else {
                 self.datagrams.dropped += 1;
                 continue;
             };
@@ -107,7 +108,7 @@ impl Holder {
     fn owner(
         &mut self,
         number: u32,
-        from: std::net::SocketAddr,
+        from: SocketAddr,
         listener: &FlowListener,
         now: Instant,
     ) -> Option<u32> {
@@ -136,4 +137,35 @@ impl Holder {
     }
 }
 
+/// Is a client all that the header says of it? One of a single link (RFC 4007) is besides at an
+/// interface, without which it can't be answered; no router would have let it come here.
+fn is_told_whole(client: &SocketAddr) -> bool {
+    match client {
+        SocketAddr::V4(_) => true,
+        SocketAddr::V6(client) => client.scope_id() == 0,
+    }
+}
+
 const _: () = assert!(BATCH <= 32, "bits of a u32 name a batch's datagrams");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_of_a_single_link_is_not_told_whole() {
+        let at_interface = SocketAddr::V6(std::net::SocketAddrV6::new(
+            "fe80::1".parse().unwrap(),
+            999,
+            0,
+            3,
+        ));
+        for (client, whole) in [
+            ("127.0.0.1:999".parse().unwrap(), true),
+            ("[fd00::1]:999".parse().unwrap(), true),
+            (at_interface, false),
+        ] {
+            assert_eq!(is_told_whole(&client), whole, "{client}");
+        }
+    }
+}
