@@ -1,5 +1,5 @@
-//! DB clusters: to make, describe, change and delete them. One that joins a global cluster becomes a
-//! member first, by the council; then its own row is made. If this process dies between the two,
+//! DB clusters: to make, describe, change and delete them. One that joins a global cluster becomes
+//! a member first, by the council; then its own row is made. If this process dies between the two,
 //! making it again takes the member's place, and `RemoveFromGlobalCluster` takes it away.
 
 use aws::query::Reply;
