@@ -1,6 +1,6 @@
 //! DB clusters: to make, describe, change and delete them. One that joins a global cluster is made
-//! its member first, by the council; then its own row is made, which says since when. If the process
-//! dies between, making it again takes its place; `RemoveFromGlobalCluster` takes it away.
+//! its member first, by the council; then its own row is made, which says since when. If it
+//! dies between the two, making it again takes its place; `RemoveFromGlobalCluster` takes it away.
 
 use aws::query::Reply;
 use aws::xml::XmlWriter;
