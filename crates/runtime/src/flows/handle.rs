@@ -189,6 +189,12 @@ impl Shared {
         lock(&self.registry).open.values().cloned().collect()
     }
 
+    /// The conversations by datagrams that are here.
+    pub(super) fn conversations(&self) -> usize {
+        let most = self.options.limits.udp_flows;
+        most.saturating_sub(self.budget.udp_flows.left())
+    }
+
     /// What was closed there, if the old flows haven't left it yet.
     pub(super) fn still_closing(&self, listener: &FlowListener) -> Option<Arc<Listening>> {
         let closing = lock(&self.registry).closing.get(listener).cloned();
@@ -352,9 +358,8 @@ impl Flows {
         let (limits, budget) = (&self.shared.options.limits, &self.shared.budget);
         let connections = limits.tcp_flows.saturating_sub(budget.tcp_flows.left());
         let connections = connections.saturating_sub(usize::from(reserved));
-        let conversations = limits.udp_flows.saturating_sub(budget.udp_flows.left());
         FlowsLeft {
-            here: (connections + conversations) as u64,
+            here: (connections + self.shared.conversations()) as u64,
             taken,
         }
     }
