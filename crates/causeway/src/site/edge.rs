@@ -115,6 +115,10 @@ impl EdgeSite {
         self.flows.leave();
         let until = self.environment.now().monotonic + drain::USUAL.into();
         loop {
+            // Again and again: who undrains it just now doesn't know yet that it ends.
+            if let Err(cause) = self.note_drain() {
+                tracing::debug!("whoever announces this edge may announce it: {cause:#}");
+            }
             let now = self.environment.now().monotonic;
             // First: what was handed over before the holder heard it has come by the next time.
             self.environment.sleep_until(now + HEARD).await;

@@ -170,6 +170,7 @@ impl Member {
             number,
             silent: self.silent,
             draining: drained || self.leaving,
+            leaving: self.leaving,
             listeners: self.wants.len(),
             handed: self.handed,
             taken_back: self.taken_back,

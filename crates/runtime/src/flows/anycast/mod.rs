@@ -78,6 +78,8 @@ pub struct AnycastMember {
     pub silent: bool,
     /// Nothing new goes there, whether or not there is another.
     pub draining: bool,
+    /// It has said itself that it will end, for which nothing new goes there either.
+    pub leaving: bool,
     /// Addresses and ports that it wants.
     pub listeners: usize,
     /// Connections that were handed to it ...
