@@ -1,6 +1,6 @@
-//! The edge beside, as files in its directory tell: whether it shall be given nothing new, and, told
-//! to it, whether its addresses are announced. A disk that hangs holds up nobody: what was known
-//! last counts until it answers. It decides nothing.
+//! The edge beside, as files in its directory tell: whether it shall be given nothing new, and,
+//! told to it, whether its addresses are announced. A disk that hangs holds up nobody: what was
+//! known last counts until it answers. It decides nothing.
 
 use std::path::PathBuf;
 use std::pin::Pin;

@@ -4,8 +4,8 @@
 //! First `causeway announce`, if it stands beside the edge, withdraws the addresses; then nothing
 //! new comes to the edge; then it is waited for what it has.
 //!
-//! What an edge's directory says is written before it counts here: a disk that refuses leaves all as
-//! it was, and one that hangs holds up drains, and no query for a name.
+//! What an edge's directory says is written before it counts here: a disk that refuses leaves all
+//! as it was, and one that hangs holds up drains, and no query for a name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};

@@ -259,7 +259,7 @@ impl Slot {
             drop(running.apps.kill());
             let name = self.site.name;
             let again = format!("`causeway fault start {name}` starts it again");
-            // An edge ends so by a signal alone, unless the lab has it ended, which isn't noted here.
+            // An edge ends so by a signal alone; one that the lab has end isn't running by then.
             if exit == Exit::Code(0) && name.region().is_none() {
                 *state = State::Left;
                 tracing::warn!("{name} has ended in order, as a signal asked it to; {again}");

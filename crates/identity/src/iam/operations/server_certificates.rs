@@ -7,8 +7,8 @@
 //!
 //! One that is renamed while a listener uses it has another ARN from then on and the same id (IAM
 //! User Guide, "Manage server certificates in IAM"). The listener names the old ARN still, so that
-//! is kept beside: it goes on with the certificate, which counts as used, and nothing else gets that
-//! ARN as long as that is so.
+//! is kept beside: it goes on with the certificate, which counts as used, and nothing else gets
+//! that ARN as long as that is so.
 
 use aws::query::Reply;
 use aws::xml::XmlWriter;

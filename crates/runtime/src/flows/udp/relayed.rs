@@ -1,6 +1,6 @@
 //! Datagrams that came to addresses which another process holds, and that it relays here with what
-//! says whose they are. Answers leave by its own sockets. What is for a conversation that isn't here
-//! goes back to it.
+//! says whose they are. Answers leave by its own sockets. What is for a conversation that isn't
+//! here goes back to it.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
