@@ -262,6 +262,7 @@ pub fn start_sweeper() -> Result<std::process::ChildStdin> {
     let mut sweeper = Command::new(std::env::current_exe()?)
         .args([SWEEP, &std::process::id().to_string()])
         .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
         .process_group(0)
         .spawn()
         .context("can't start what sweeps up behind the bench")?;

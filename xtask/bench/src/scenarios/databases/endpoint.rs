@@ -19,7 +19,7 @@ use crate::process;
 use crate::report::Section;
 use crate::statistics::Spread;
 
-/// pgbench's scale: a million and a half MiB of accounts each ten.
+/// pgbench's scale: so many times 100,000 accounts.
 const SCALE: &str = "10";
 
 /// pgbench's clients, and its threads.

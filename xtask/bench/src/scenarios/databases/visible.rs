@@ -14,7 +14,7 @@ use super::super::{GOAL_HEAD, goal, spread};
 use super::{REGIONS, Stand, delay};
 use crate::Arguments;
 use crate::databases::debian::Pair;
-use crate::databases::session::Login;
+use crate::databases::session::{Login, Session};
 use crate::databases::writers::{self, RATE, TABLE, Writers};
 use crate::databases::{PATIENCE, opened};
 use crate::process;
@@ -146,18 +146,19 @@ fn table(section: &mut Section, ours: &[Window], theirs: &[Window], delay: f64) 
 fn window(logins: (&Login, &Login), roots: &[u32], seconds: u64) -> Result<Window> {
     let (source, replica) = logins;
     writers::prepare(source)?;
+    let session = ready(replica)?;
     let used = || -> Result<f64> { roots.iter().map(|pid| process::tree_seconds(*pid)).sum() };
     // How many rows there are, once nobody writes any more.
     let total = OnceLock::new();
     let (written, began, seen, processor) = std::thread::scope(|scope| {
-        let follower = scope.spawn(|| follow(replica, &total));
+        let follower = scope.spawn(|| follow(session, &total));
         let outcome = (|| {
             let writers = Writers::start(source)?;
             let began = Instant::now() + WARM_UP;
             std::thread::sleep(WARM_UP);
-            let before = used()?;
+            let (from, before) = (Instant::now(), used()?);
             std::thread::sleep(Duration::from_secs(seconds));
-            let processor = (used()? - before) / seconds as f64;
+            let processor = (used()? - before) / from.elapsed().as_secs_f64();
             let (written, outcome) = writers.stop();
             outcome.map(|()| (written, began, processor))
         })();
@@ -189,22 +190,26 @@ fn window(logins: (&Login, &Login), roots: &[u32], seconds: u64) -> Result<Windo
     })
 }
 
-/// Asks a replica for rows until it has shown all; gives when each was seen first.
-fn follow(replica: &Login, total: &OnceLock<usize>) -> Result<BTreeMap<u64, Instant>> {
+/// A session at a replica that has the new table, which is empty: the one of the window before had
+/// rows.
+fn ready(replica: &Login) -> Result<Session> {
     let mut session = opened(replica)?;
     let started = Instant::now();
-    // The table of the window before, if any, has rows until the new one has come.
-    while !session
-        .query(&format!("select 1 from {TABLE} limit 1"))
-        .is_ok_and(|it| it.is_empty())
-    {
+    let look = format!("select 1 from {TABLE} limit 1");
+    while !session.query(&look).is_ok_and(|rows| rows.is_empty()) {
         ensure!(
             started.elapsed() < PATIENCE,
             "{TABLE} isn't made at the replica"
         );
         std::thread::sleep(Duration::from_millis(10));
     }
+    // A table without statistics may else be read as a whole at each question.
     session.query("set enable_seqscan = off")?;
+    Ok(session)
+}
+
+/// Asks a replica for rows until it has shown all; gives when each was seen first.
+fn follow(mut session: Session, total: &OnceLock<usize>) -> Result<BTreeMap<u64, Instant>> {
     let mut seen = BTreeMap::new();
     // All rows up to that one are seen.
     let mut below = 0_u64;
