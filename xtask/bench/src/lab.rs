@@ -254,7 +254,7 @@ fn binary() -> PathBuf {
 pub const SWEEP: &str = "sweep";
 
 /// How long what the bench started may take to end behind it.
-const SWEEP_WAIT: Duration = Duration::from_secs(30);
+const SWEEP_WAIT: Duration = Duration::from_secs(60);
 
 /// Has a process of its own remove this process's folders when it ends, however it does. It stands
 /// in a process group of its own, so that a Ctrl-C leaves it alone.

@@ -1,5 +1,5 @@
-//! What the scenario of databases is made of: instances of a lab, PostgreSQL as Debian has it beside
-//! them, and who writes to and reads from either.
+//! What the scenario of databases is made of: instances of a lab, PostgreSQL as Debian has it
+//! beside them, and who writes to and reads from either.
 
 pub mod debian;
 pub mod proxy;

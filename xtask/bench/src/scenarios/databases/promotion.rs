@@ -56,8 +56,8 @@ pub fn run(arguments: &Arguments, section: &mut Section) -> Result<()> {
     section.text(&format!(
         "{} times: {RATE} transactions a second in {} for {} s, then the Region is killed and \
          PromoteReadReplica called in {}: the time from the call to the first good write through \
-         the replica's endpoint. Beside it Debian's standby, whose primary and connection are ended \
-         in the same way: from the start of `pg_ctl promote` to the first good write by its \
+         the replica's endpoint. Beside it Debian's standby, whose primary and connection are \
+         ended in the same way: from the start of `pg_ctl promote` to the first good write by its \
          socket. On a link of {} ms there are {} rows in flight at that rate, those of 50 ms \
          added.",
         arguments.rounds,
