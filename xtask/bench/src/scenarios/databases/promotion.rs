@@ -139,6 +139,7 @@ fn of_replica() -> Result<Promotion> {
     first_write(&stand.replica.login)?;
     let took = started.elapsed();
     let promotion = Promotion::of(took, asked, &written, &stand.replica.login);
+    stand.source.release_memory()?;
     stand.lab.stop();
     promotion
 }
