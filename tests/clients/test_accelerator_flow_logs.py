@@ -4,7 +4,9 @@ and UDP flows, whatever Region the bucket is in."""
 import collections
 import gzip
 import json
+import os
 import re
+import signal
 import socket
 import unittest
 
@@ -313,6 +315,50 @@ class FlowLogs(Accelerators, unittest.TestCase):
         self.assertEqual((first["client_ip"], first["packets"], first["action"]), ("-",) * 3)
         metrics = self.lab.run("metrics").stdout
         self.assertRegex(metrics, r'flow_log_lost_records_total\{edge="edge-1"\} [1-9]')
+
+
+class LastWords(Accelerators, unittest.TestCase):
+    """A lab whose edge gathers for five minutes, as AWS does, and ends before."""
+
+    bucket, enable, records, sums = (
+        FlowLogs.bucket, FlowLogs.enable, FlowLogs.records, FlowLogs.sums)
+    serving, converse = FlowLogs.serving, FlowLogs.converse
+
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = Lab("--regions", VIRGINIA, "--delay-scale", "0", "--health-interval", "200ms")
+        cls.addClassCleanup(cls.lab.close)
+        cls.host = "127.5.1.10"
+        cls.port = free_port()
+        cls.endpoint = Endpoint(cls.host, cls.port, "it", datagrams=True)
+        cls.addClassCleanup(cls.endpoint.stop)
+
+    def state(self):
+        sites = self.lab.json("status")["sites"]
+        return next(site["state"] for site in sites if site["site"] == "edge-1")
+
+    def test_an_edge_that_drains_before_it_ends_hands_over_what_it_has(self):
+        bucket = "flow-logs-last"
+        client = self.bucket(VIRGINIA, bucket, policy(bucket, "logs"))
+        accelerator = self.serving()
+        self.enable(accelerator, bucket)
+        self.await_deployed(accelerator)
+        address = addresses(accelerator)[0]
+        ended, _ = self.converse(address, [b"1", b"22"])
+        with socket.create_connection((address, self.port), 5) as link:
+            lasting = link.getsockname()[1]
+            self.assertEqual(link.recv(64), b"it\n")
+            os.kill(self.lab.processes()["edge-1"], signal.SIGTERM)
+            eventually(lambda: self.state() == "draining")
+            self.assertEqual(self.records(client, bucket), [], "nothing is due yet")
+            link.sendall(b"4444")
+            self.assertEqual(link.recv(64), b"4444")
+        eventually(lambda: self.state() == "stopped")
+        records = self.records(client, bucket)
+        for port, sent in ((ended, 3), (lasting, 4)):
+            sums = self.sums(records, port)
+            moved = {way: moved for way, (_, moved) in sums.items()}
+            self.assertEqual(moved, {"INGRESS": sent, "EGRESS": sent + len("it\n")})
 
 
 if __name__ == "__main__":

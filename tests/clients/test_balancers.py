@@ -624,6 +624,16 @@ class CertificatesElsewhere(Balancers, unittest.TestCase):
             self.assertIn(f"in use by {balancer['LoadBalancerArn']}.", error["Message"])
 
         refused()
+        # By another name it is the same, and nothing else gets the one that the listener has.
+        decided(iam.update_server_certificate, ServerCertificateName="there",
+                NewServerCertificateName="renamed")
+        name["ServerCertificateName"] = "renamed"
+        refused()
+        with self.assertRaises(ClientError) as raised:
+            iam.upload_server_certificate(ServerCertificateName="there",
+                                          CertificateBody=pem.read_text(),
+                                          PrivateKey=key.read_text())
+        self.assertEqual(raised.exception.response["Error"]["Code"], "EntityAlreadyExists")
         # What it last said counts while it is away.
         self.lab.run("fault", "kill", self.region)
         refused()

@@ -79,9 +79,12 @@ class Drained(Accelerators):
 
         return eventually(risen)[0]
 
-    def state(self, edge):
+    def site(self, edge):
         sites = self.lab.json("status")["sites"]
-        return next(site["state"] for site in sites if site["site"] == edge)
+        return next(site for site in sites if site["site"] == edge)
+
+    def state(self, edge):
+        return self.site(edge)["state"]
 
     def answers(self, region):
         """The edge that answers names for a client there."""
@@ -188,6 +191,29 @@ class ByCommand(Drained, unittest.TestCase):
         self.assertIn("edge-2 was given new flows again meanwhile", told)
         self.lives(held[1])
 
+    def test_a_drain_that_can_t_be_written_down_leaves_the_one_before_as_it_is(self):
+        held = self.connect(IRELAND)
+        drain = Command(self.lab, "edge", "drain", "edge-2", "--within", "60s")
+        eventually(lambda: self.state("edge-2") == "draining")
+        # What the record is written to first can't be: as on a disk that is full.
+        obstacle = self.lab.data / "edge-2" / "drain.new"
+        obstacle.mkdir()
+        failed = self.lab.run("edge", "drain", "edge-2", check=False)
+        self.assertEqual(failed.returncode, 1, failed.stderr)
+        self.assertIn("drain.toml", failed.stderr)
+        self.assertEqual(self.state("edge-2"), "draining")
+        self.lives(held)
+        held.close()
+        code, said, told = drain.end()
+        self.assertEqual((code, said), (0, "edge-2 is drained\n"), told)
+        self.assertEqual(self.state("edge-2"), "drained")
+        # Neither is an edge drained by one that comes first.
+        self.lab.run("edge", "undrain", "edge-2")
+        self.assertEqual(self.lab.run("edge", "drain", "edge-2", check=False).returncode, 1)
+        self.assertEqual(self.state("edge-2"), "running")
+        self.assertIsNone(self.site("edge-2")["note"])
+        obstacle.rmdir()
+
     def test_the_last_edge_is_drained_only_by_force(self):
         self.lab.run("edge", "drain", "edge-2")
         refused = self.lab.run("edge", "drain", "edge-1", check=False)
@@ -235,7 +261,12 @@ class BySignal(Drained, unittest.TestCase):
         self.assertEqual(self.came()["edge-2"], before, "no new connection")
         self.lives(held)
         held.close()
-        eventually(lambda: self.state("edge-2") == "crashed")
+        # In order: nothing that anybody must look at.
+        eventually(lambda: self.state("edge-2") == "stopped")
+        site = self.site("edge-2")
+        self.assertIsNone(site["reason"])
+        self.assertIn("it ended as a signal asked it to", site["note"])
+        self.assertNotIn("its log says why", self.lab.run("status").stdout)
         time.sleep(0.5)
         self.assertEqual([one for one in load.stop() if one[2]], [], "none has failed")
         # It wasn't the operator's wish: started again, it serves.
@@ -248,8 +279,40 @@ class BySignal(Drained, unittest.TestCase):
         os.kill(process, signal.SIGTERM)
         eventually(lambda: self.state("edge-2") == "draining")
         os.kill(process, signal.SIGTERM)
-        eventually(lambda: self.state("edge-2") == "crashed")
+        eventually(lambda: self.state("edge-2") == "stopped")
         self.lab.run("fault", "start", "edge-2")
+        eventually(lambda: self.edge_of(IRELAND) == "edge-2")
+
+        # One that ended by anything else did crash.
+        os.kill(self.lab.processes()["edge-2"], signal.SIGKILL)
+        eventually(lambda: self.state("edge-2") == "crashed")
+        self.assertIn("its log says why", self.lab.run("status").stdout)
+        self.lab.run("fault", "start", "edge-2")
+
+    def test_who_brings_back_an_edge_that_ends_has_it_announced_no_sooner_than_it_is_started(self):
+        record = self.lab.data / "edge-2" / "drain.toml"
+        held = self.connect(IRELAND)
+        drain = Command(self.lab, "edge", "drain", "edge-2", "--within", "60s")
+        eventually(lambda: self.state("edge-2") == "draining")
+        self.assertIn('by = "operator"', record.read_text())
+        os.kill(self.lab.processes()["edge-2"], signal.SIGTERM)
+        leaving = lambda: (self.site("edge-2")["detail"]["flows"] or {}).get("leaving")
+        eventually(leaving)
+        refused = self.lab.run("edge", "undrain", "edge-2", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("edge-2 is ending: its process was asked to by a signal", refused.stderr)
+        # An announcer beside it goes by this file.
+        self.assertIn('by = "signal"', record.read_text())
+        self.assertEqual(drain.end()[0], 1, "it was given new flows again meanwhile")
+        # Whatever takes it away while the process ends, it is there again.
+        record.unlink()
+        eventually(lambda: record.exists() and 'by = "signal"' in record.read_text())
+        self.lives(held)
+        held.close()
+        eventually(lambda: self.state("edge-2") == "stopped")
+        self.lab.run("fault", "start", "edge-2")
+        eventually(lambda: self.edge_of(IRELAND) == "edge-2")
+        self.assertFalse(record.exists())
 
 
 @unittest.skipUnless(shutil.which("bird") and shutil.which("birdc"),
@@ -370,7 +433,7 @@ class Announced(Drained, unittest.TestCase):
         self.assertLess(withdrawn, closed - 0.5)
         self.lives(held)
         held.close()
-        eventually(lambda: self.state("edge-2") == "crashed")
+        eventually(lambda: self.state("edge-2") == "stopped")
         self.assertFalse(self.is_announced())
         self.lab.run("fault", "start", "edge-2")
         eventually(self.is_announced)

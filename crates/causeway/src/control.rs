@@ -264,6 +264,8 @@ pub struct SiteReport {
     pub state: String,
     /// Why, where it isn't running; or what else is wrong.
     pub reason: Option<String>,
+    /// What was asked for and is as it should be, with what ends it.
+    pub note: Option<String>,
     /// Its process.
     pub process: Option<i32>,
     /// Its own address, unless it is an edge.

@@ -131,7 +131,13 @@ fn announced(directory: &Path) -> PathBuf {
     directory.join("announced")
 }
 
-/// The announcer beside that edge says whether the addresses are announced.
+/// May that edge's addresses be announced, as the announcer beside it last said?
+pub fn is_announced(directory: &Path) -> bool {
+    announced(directory).exists()
+}
+
+/// The announcer beside that edge says whether the addresses may be announced: before it announces
+/// them, and once it has withdrawn them.
 ///
 /// # Errors
 /// The disk refuses.

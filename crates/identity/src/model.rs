@@ -218,6 +218,9 @@ pub struct ServerCertificate {
     pub chain: Option<Box<str>>,
     /// Its key in PEM, sealed with the operator's key for this very id; base64.
     pub sealed: String,
+    /// The ARNs that it had and that listeners used it by when it was renamed: those go on with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<String>,
     /// Its tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: Tags,
@@ -227,6 +230,11 @@ impl ServerCertificate {
     /// Its ARN, in that account.
     pub fn arn(&self, account: AccountId) -> String {
         arn(account, "server-certificate", &self.path, &self.name)
+    }
+
+    /// All ARNs by which listeners may use it: what it is called now, and was.
+    pub fn arns(&self, account: AccountId) -> impl Iterator<Item = String> {
+        std::iter::once(self.arn(account)).chain(self.former.iter().cloned())
     }
 }
 

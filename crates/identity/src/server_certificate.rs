@@ -9,12 +9,12 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use types::AccountId;
+use types::{AccountId, ConfigurationView};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use crate::Service;
-use crate::entries;
+use crate::entries::{self, EntryError};
 use crate::model::{Milliseconds, ServerCertificate};
 use crate::sealer::Purpose;
 
@@ -127,16 +127,32 @@ fn named(arn: &str) -> Option<(AccountId, &str)> {
     Some((account.parse().ok()?, path.rsplit('/').next()?))
 }
 
+/// The server certificate that had that ARN when it was renamed, and was used by it.
+///
+/// # Errors
+/// One of the account can't be read.
+pub(crate) fn formerly(
+    view: &dyn ConfigurationView,
+    account: AccountId,
+    arn: &str,
+) -> Result<Option<ServerCertificate>, EntryError> {
+    let mut all = entries::all::<ServerCertificate>(view, account)?.into_iter();
+    let found = all.find(|(_, one)| one.former.iter().any(|former| former == arn));
+    Ok(found.map(|(_, certificate)| certificate))
+}
+
 impl Service {
-    /// The server certificate of that ARN with its key, as listeners use it; `None`: there is none
-    /// here, or none that can be opened.
+    /// The server certificate of that ARN with its key, as listeners use it, which may have another
+    /// name by now; `None`: there is none here, or none that can be opened.
     pub fn server_certificate(&self, arn: &str) -> Option<OpenedCertificate> {
         let (account, name) = named(arn)?;
-        let found = entries::read::<ServerCertificate>(&*self.view(), account, name);
-        let (_, certificate) = found.ok()??;
-        if certificate.arn(account) != arn {
-            return None;
-        }
+        let view = self.view();
+        let found = entries::read::<ServerCertificate>(&*view, account, name).ok()?;
+        let found = found.filter(|(_, found)| found.arn(account) == arn);
+        let certificate = match found {
+            Some((_, certificate)) => certificate,
+            None => formerly(&*view, account, arn).ok()??,
+        };
         let sealed = STANDARD.decode(&certificate.sealed).ok()?;
         let sealer = &self.config.sealer;
         let key = sealer.open(Purpose::ServerCertificate, &certificate.id, &sealed);

@@ -48,6 +48,18 @@ impl Spawner {
     }
 }
 
+/// Does what a disk may hold up, on a thread of its own, from when this is called; it is done also
+/// if nobody waits for it.
+///
+/// # Panics
+/// It did, or the runtime ends.
+pub fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = T> + Send {
+    let done = tokio::task::spawn_blocking(work);
+    async { done.await.expect("what is done beside doesn't panic") }
+}
+
 /// Starts a task that the process can't do without: when it ends or panics, so does the process,
 /// with exit code 1.
 pub fn spawn_vital(name: &'static str, future: impl Future<Output = ()> + Send + 'static) {

@@ -31,6 +31,7 @@ impl Steer for To {
             delay: None,
             proxy_header: false,
             token: 1,
+            owner: 0,
         })
     }
 

@@ -107,6 +107,7 @@ impl Client {
     pub fn form(&self, service: &str, parameters: &[(&str, &str)]) -> Result<String> {
         let version = match service {
             "iam" => "2010-05-08",
+            "rds" => "2014-10-31",
             _ => "2011-06-15",
         };
         let version = [("Version", version)];

@@ -2,6 +2,7 @@
 //! directory under target/, and removed with everything in it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -224,6 +225,11 @@ impl Lab {
         if own.is_dir() { own } else { self.data.clone() }
     }
 
+    /// The folder of the servers that a Region keeps.
+    pub fn servers_of(&self, region: Region) -> PathBuf {
+        self.data.join("db").join(region.name())
+    }
+
     /// Runs a subcommand of the binary on this lab.
     pub fn command(&self, words: &[&str]) -> Result<String> {
         run(&self.data, words)
@@ -235,8 +241,66 @@ impl Lab {
     }
 }
 
+/// The variable of the environment that names another build than the release one. What such a run
+/// measures isn't written into the docs.
+pub const BINARY: &str = "CAUSEWAY";
+
 fn binary() -> PathBuf {
-    crate::root().join("target/release/causeway")
+    let release = || crate::root().join("target/release/causeway");
+    std::env::var_os(BINARY).map_or_else(release, PathBuf::from)
+}
+
+/// The first argument that makes this program remove what a bench leaves that is ended at once.
+pub const SWEEP: &str = "sweep";
+
+/// How long what the bench started may take to end behind it.
+const SWEEP_WAIT: Duration = Duration::from_secs(60);
+
+/// Has a process of its own remove this process's folders when it ends, however it does. It stands
+/// in a process group of its own, so that a Ctrl-C leaves it alone.
+pub fn start_sweeper() -> Result<std::process::ChildStdin> {
+    let mut sweeper = Command::new(std::env::current_exe()?)
+        .args([SWEEP, &std::process::id().to_string()])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .process_group(0)
+        .spawn()
+        .context("can't start what sweeps up behind the bench")?;
+    sweeper.stdin.take().context("it was asked for above")
+}
+
+/// Waits until whoever holds the other end of this process's input has ended, and removes its
+/// folders as long as what it started still writes there.
+pub fn sweep(mut words: impl Iterator<Item = String>) -> Result<()> {
+    let owner = words.next().context("whose folders?")?;
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    let ended = Instant::now();
+    loop {
+        let left = folders_of(&owner)?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        for folder in &left {
+            // What is written to meanwhile is tried again.
+            let _ = std::fs::remove_dir_all(folder);
+        }
+        if ended.elapsed() > SWEEP_WAIT {
+            bail!("the bench has left {left:?}");
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn folders_of(owner: &str) -> Result<Vec<PathBuf>> {
+    let Ok(entries) = std::fs::read_dir(crate::root().join("target/bench-data")) else {
+        return Ok(Vec::new());
+    };
+    let paths: std::io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
+    let is_owners = |path: &PathBuf| {
+        let name = path.to_str().and_then(|path| path.rsplit_once('-'));
+        name.is_some_and(|(_, of)| of == owner)
+    };
+    Ok(paths?.into_iter().filter(is_owners).collect())
 }
 
 /// The address of a lab's site, counted from 1.

@@ -11,6 +11,7 @@
 mod balancer;
 mod client;
 mod connection;
+mod databases;
 mod dns;
 mod engine;
 mod failover;
@@ -37,7 +38,7 @@ use clap::Parser;
 #[command(name = "cargo xtask bench", max_term_width = 100)]
 pub struct Arguments {
     /// Only the scenario of that name: start, writes, replication, memory, cut, peers, dns,
-    /// steering, identity, objects, flows, balancer, failover
+    /// steering, identity, objects, flows, balancer, failover, databases
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// How long one measured window of load is
@@ -79,6 +80,7 @@ fn main() -> Result<()> {
     let mut words = std::env::args_os().skip(1);
     match words.next() {
         Some(word) if word == process::TIED => return process::become_tied(words),
+        Some(word) if word == lab::SWEEP => return lab::sweep(texts(words)),
         Some(word) if word == dns::serve::SERVE => {
             return dns::serve::serve(texts(words));
         }
@@ -101,12 +103,14 @@ fn main() -> Result<()> {
         let names: Vec<&str> = scenarios::ALL.iter().map(|(name, _)| *name).collect();
         bail!("no such scenario; there are {}", names.join(", "));
     }
+    let _sweeper = lab::start_sweeper()?;
+    let is_written = !arguments.no_lab && std::env::var_os(lab::BINARY).is_none();
     let mut report = report::Report::new(&root());
     for (name, scenario) in chosen {
         eprintln!("== {name}");
         let section = scenario(&arguments)?;
         print!("{}", section.markdown());
-        report.add(name, section, !arguments.no_lab)?;
+        report.add(name, section, is_written)?;
     }
     report.write_json(arguments.json.as_deref())
 }

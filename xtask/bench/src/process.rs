@@ -197,6 +197,31 @@ pub fn children(parent: u32) -> Result<Vec<(u32, Vec<String>)>> {
     Ok(found)
 }
 
+/// A process and all below it.
+pub fn tree(root: u32) -> Result<Vec<u32>> {
+    let mut pids = vec![root];
+    let mut next = 0;
+    while let Some(parent) = pids.get(next).copied() {
+        pids.extend(children(parent)?.into_iter().map(|(pid, _)| pid));
+        next += 1;
+    }
+    Ok(pids)
+}
+
+/// The processor seconds that a process, all below it, and those of them that have ended have used.
+pub fn tree_seconds(root: u32) -> Result<f64> {
+    /// Own, the system's, and both of children that have ended.
+    const TIMES: std::ops::Range<usize> = OWN_TIME..OWN_TIME + 4;
+    let mut ticks = 0;
+    for pid in tree(root)? {
+        for field in TIMES {
+            // One that ends between the listing and the reading is counted by its parent.
+            ticks += stat(pid, field).unwrap_or(0);
+        }
+    }
+    Ok(ticks as f64 / TICKS)
+}
+
 /// The bytes that a folder's files take on the disk.
 pub fn disk(folder: &Path) -> Result<u64> {
     use std::os::unix::fs::MetadataExt;

@@ -153,7 +153,15 @@ impl FlowLogBook {
     /// all together are too large.
     pub fn due(&mut self, now: Now) -> Vec<ClosedLog> {
         let interval = self.interval;
-        let is_due = |file: &File| file.begun + interval <= now.monotonic;
+        self.close_those(now, |file| file.begun + interval <= now.monotonic)
+    }
+
+    /// As [`due`](Self::due), of all files that are open: nothing will be added for long.
+    pub fn all(&mut self, now: Now) -> Vec<ClosedLog> {
+        self.close_those(now, |_| true)
+    }
+
+    fn close_those(&mut self, now: Now, is_due: impl Fn(&File) -> bool) -> Vec<ClosedLog> {
         let due = self.files.extract_if(.., |_, file| is_due(file));
         let mut due: Vec<(Arc<FlowLogPlace>, File)> = due.collect();
         self.bytes -= due.iter().map(|(_, file)| file.lines.len()).sum::<usize>();

@@ -1,5 +1,6 @@
-//! `CreateAccelerator`: draws an address of each pool, and two of IPv6 if asked to. The same request
-//! under the same token is answered with what it made the first time, as long as that exists.
+//! `CreateAccelerator`: draws an address of each pool, and two of IPv6 if asked to. The same
+//! request under the same token is answered with what it made the first time, as long as that
+//! exists.
 
 use std::net::IpAddr;
 

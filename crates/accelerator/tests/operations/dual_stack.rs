@@ -1,5 +1,5 @@
-//! Accelerators with IPv6 addresses: made so, changed to be so and back, and what may be an endpoint
-//! of one.
+//! Accelerators with IPv6 addresses: made so, changed to be so and back, and what may be an
+//! endpoint of one.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

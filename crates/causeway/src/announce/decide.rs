@@ -107,6 +107,11 @@ impl Decider {
         }
     }
 
+    /// Before anything was seen: it stands beside an edge that it had withdrawn for its drain.
+    pub fn found_drained(&mut self) {
+        self.drained = true;
+    }
+
     /// What is to be after this was seen.
     pub fn step(&mut self, now: Monotonic, seen: Seen) -> Verdict {
         if now - self.withdrawn >= self.rules.calm {
@@ -385,5 +390,14 @@ mod tests {
         // An announcer that starts beside a drained edge announces nothing.
         let mut stand = Stand::new();
         assert_eq!(stand.see(1, forced).wanted, Some(Wanted::Withdrawn));
+        // Neither beside one that it had withdrawn, though fewer are in sight now.
+        let mut stand = Stand::new();
+        stand.0.found_drained();
+        assert_eq!(stand.see(9, asked).wanted, Some(Wanted::Withdrawn));
+        let alone = Seen {
+            drain: None,
+            ..asked
+        };
+        assert_eq!(stand.see(1, alone).wanted, Some(Wanted::Announced));
     }
 }

@@ -3,11 +3,14 @@
 //! that an edge that is dead or hangs is withdrawn all the same. It carries no flow and routes
 //! nothing.
 
+mod beside;
 mod bird;
 mod decide;
 mod prefix;
 mod router;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +21,9 @@ use runtime::{AliveCheck, SystemEnvironment, Termination};
 use types::{Environment, Monotonic, Span};
 
 use crate::cli;
-use crate::drain::{self, Record};
 use crate::failure::Failure;
 use crate::output;
+use beside::Beside;
 use decide::{Decider, Drain, Seen, Verdict, Wanted, Why};
 use router::Router;
 use settings::Plan;
@@ -42,17 +45,7 @@ async fn run(plan: Arc<Plan>) -> Result<(), Failure> {
     let mut termination = Termination::listen().context("can't listen for signals")?;
     let environment = Arc::new(SystemEnvironment::new());
     let router = Router::new(&plan, environment.now().monotonic)?;
-    let announcer = Announcer {
-        environment,
-        others: 0,
-        looked: None,
-        decider: Decider::new(plan.rules),
-        router,
-        said: None,
-        drain: None,
-        unheard: None,
-        plan,
-    };
+    let announcer = Announcer::new(plan, environment, router);
     tokio::select! {
         () = announcer.run() => {}
         signal = termination.next() => {
@@ -73,69 +66,79 @@ struct Announcer {
     router: Router,
     /// What was said last, for people.
     said: Option<(Option<Wanted>, String)>,
-    /// Whether the edge beside is drained, as it said last.
-    drain: Option<Drain>,
-    /// Why the edge beside can't be heard or told, as it was said last.
-    unheard: Option<String>,
+    beside: Beside,
 }
 
 impl Announcer {
+    fn new(plan: Arc<Plan>, environment: Arc<SystemEnvironment>, router: Router) -> Announcer {
+        Announcer {
+            environment,
+            others: 0,
+            looked: None,
+            decider: Decider::new(plan.rules),
+            router,
+            said: None,
+            beside: Beside::new(plan.edge.clone()),
+            plan,
+        }
+    }
+
     async fn run(mut self) {
+        self.begin().await;
         loop {
-            let failed = failures(&self.plan.checks, self.plan.wait).await;
-            self.hear_edge();
-            let must = !failed.is_empty() || self.drain.is_some();
-            self.look_at_others(must).await;
-            let now = self.environment.now().monotonic;
-            let seen = Seen {
-                serving: failed.is_empty(),
-                others: self.others,
-                drain: self.drain,
-            };
-            let verdict = self.decider.step(now, seen);
-            self.say(&verdict, &failed);
-            if let Some(wanted) = verdict.wanted {
-                self.router.tell(&self.plan, wanted, now).await;
-                self.tell_edge();
-            }
+            self.turn().await;
             let next = self.environment.now().monotonic + self.plan.interval.into();
             self.environment.sleep_until(next).await;
         }
     }
 
-    /// Looks whether the edge beside is to be given nothing new. While that can't be read it is as
-    /// it was.
-    fn hear_edge(&mut self) {
-        let Some(directory) = &self.plan.edge else {
-            return;
+    /// Finds what an announcer before this one has left.
+    async fn begin(&mut self) {
+        if router::is_switched_on(&self.plan) {
+            self.beside.tell(true).await;
+        }
+    }
+
+    /// Looks, decides and tells.
+    async fn turn(&mut self) {
+        let failed = failures(&self.plan.checks, self.plan.wait).await;
+        let drain = self.hear_edge().await;
+        let must = !failed.is_empty() || drain.is_some();
+        self.look_at_others(must).await;
+        let now = self.environment.now().monotonic;
+        let seen = Seen {
+            serving: failed.is_empty(),
+            others: self.others,
+            drain,
         };
-        match Record::read(directory) {
-            Ok(record) => {
-                self.drain = record.map(|record| match record.forced {
-                    true => Drain::Forced,
-                    false => Drain::Asked,
-                });
+        let verdict = self.decider.step(now, seen);
+        self.say(&verdict, &failed);
+        match verdict.wanted {
+            // It may be drained: what BIRD does is left as it is.
+            Some(Wanted::Announced) if self.beside.is_unknown() => {}
+            Some(Wanted::Announced) => {
+                // First: who drains it meanwhile waits until it is withdrawn again.
+                self.beside.tell(true).await;
+                self.router.tell(&self.plan, Wanted::Announced, now).await;
             }
-            Err(cause) => self.say_unheard(format!("the edge's drain can't be read: {cause:#}")),
+            Some(Wanted::Withdrawn) => {
+                self.router.tell(&self.plan, Wanted::Withdrawn, now).await;
+                if self.router.told() == Some(Wanted::Withdrawn) {
+                    self.beside.tell(false).await;
+                }
+            }
+            None => {}
         }
     }
 
-    /// Tells the edge beside whether its addresses are announced, as BIRD has taken it.
-    fn tell_edge(&mut self) {
-        let Some((directory, told)) = self.plan.edge.as_ref().zip(self.router.told()) else {
-            return;
-        };
-        if let Err(cause) = drain::say_announced(directory, told == Wanted::Announced) {
-            self.say_unheard(format!("the edge isn't told what is announced: {cause:#}"));
+    /// Whether the edge beside is to be given nothing new.
+    async fn hear_edge(&mut self) -> Option<Drain> {
+        let was_unknown = self.beside.is_unknown();
+        let heard = self.beside.hear().await?;
+        if was_unknown && heard.drain.is_some() && !heard.announced {
+            self.decider.found_drained();
         }
-    }
-
-    /// Says it once.
-    fn say_unheard(&mut self, why: String) {
-        if self.unheard.as_ref() != Some(&why) {
-            tracing::error!("{why}");
-        }
-        self.unheard = Some(why);
+        heard.drain
     }
 
     /// Counts the other sites that are seen to serve: now, if this one doesn't. What was seen

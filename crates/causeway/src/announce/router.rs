@@ -64,6 +64,8 @@ impl Router {
             }
             Err(cause) => {
                 self.socket = None;
+                // It may have taken a part.
+                self.told = None;
                 // BIRD that is started next reads it.
                 self.keep(plan, wanted);
                 if self.was_reached {
@@ -74,7 +76,7 @@ impl Router {
         }
     }
 
-    /// What it was told last and took.
+    /// What it was told last and took, all of it; none since it hasn't.
     pub fn told(&self) -> Option<Wanted> {
         self.told.map(|(wanted, _)| wanted)
     }
@@ -180,6 +182,11 @@ fn write_configuration(plan: &Plan) -> Result<bool, Failure> {
         files::write(file, &text, Readers::Anyone)?;
     }
     Ok(true)
+}
+
+/// Was BIRD told last, in this run of the host, to announce?
+pub fn is_switched_on(plan: &Plan) -> bool {
+    holds(&beside(plan, bird::ANNOUNCED), bird::SWITCHED_ON)
 }
 
 fn holds(file: &Path, text: &str) -> bool {

@@ -73,7 +73,7 @@ fn render(report: &StatusReport) -> String {
         text.push_str(&format!("\n{}", fault::table(&report.faults)));
     }
     for site in &report.sites {
-        for alarm in alarms(site) {
+        for alarm in site.note.clone().into_iter().chain(alarms(site)) {
             text.push_str(&format!("\n{}: {alarm}", site.site));
         }
     }

@@ -119,6 +119,7 @@ impl Steer for Instances {
             delay: None,
             proxy_header: false,
             token: 0,
+            owner: 0,
         })
     }
 

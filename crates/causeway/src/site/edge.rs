@@ -39,6 +39,9 @@ const UDP: UdpOptions = UdpOptions {
 /// what it had accepted before: it does nothing else that takes time.
 const HEARD: Span = Span::milliseconds(500);
 
+/// How long Regions may take to take over the flow logs of an edge that has drained and ends.
+const LAST_LOGS: Span = Span::seconds(15);
+
 /// An edge in its process.
 pub(super) struct EdgeSite {
     environment: Arc<SystemEnvironment>,
@@ -115,14 +118,22 @@ impl EdgeSite {
         self.flows.leave();
         let until = self.environment.now().monotonic + drain::USUAL.into();
         loop {
+            // Again and again: who undrains it just now doesn't know yet that it ends.
+            if let Err(cause) = self.note_drain() {
+                tracing::debug!("whoever announces this edge may announce it: {cause:#}");
+            }
             let now = self.environment.now().monotonic;
             // First: what was handed over before the holder heard it has come by the next time.
             self.environment.sleep_until(now + HEARD).await;
             let left = self.flows.here().here;
             if left == 0 || now >= until {
                 tracing::info!(left, "drained");
-                return;
+                break;
             }
+        }
+        let files = self.flows.logs().finish(LAST_LOGS).await;
+        if files > 0 {
+            tracing::error!(files, "flow logs are lost: no Region took them in time");
         }
     }
 

@@ -443,6 +443,7 @@ impl Steer for Way {
             delay: self.delay(flow.from, choice.region),
             proxy_header: choice.preserves_client,
             token: token(self.number(choice.address, flow.protocol), choice.region),
+            owner: flow_logs::owner_of(choice.accelerator),
         })
     }
 

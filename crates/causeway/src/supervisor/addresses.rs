@@ -88,6 +88,7 @@ impl Supervisor {
                 number,
                 silent,
                 draining,
+                leaving: _,
                 listeners,
                 handed,
                 taken_back,

@@ -3,6 +3,9 @@
 //!
 //! First `causeway announce`, if it stands beside the edge, withdraws the addresses; then nothing
 //! new comes to the edge; then it is waited for what it has.
+//!
+//! What an edge's directory says is written before it counts here: a disk that refuses leaves all
+//! as it was, and one that hangs holds up drains, and no query for a name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -85,6 +88,11 @@ impl Drains {
     /// Is it drained, or being?
     fn has(&self, edge: SiteName) -> bool {
         self.of.contains_key(&edge)
+    }
+
+    /// Is it, also with nobody else there?
+    fn is_forced(&self, edge: SiteName) -> bool {
+        self.of.get(&edge).is_some_and(|drain| drain.forced)
     }
 
     fn is_drained(&self, edge: SiteName) -> bool {
@@ -184,11 +192,11 @@ impl Supervisor {
             return Err(Failure::wrong_use(failure));
         }
         let directory = self.lab.site_directory(name);
-        let begun = self.begin_drain(edge, forced)?;
+        let begun = self.begin_drain(edge, forced).await?;
         if !begun.is_closed {
             let is_withdrawn = drain::withdrawn(&directory, &*self.environment).await;
             if !is_withdrawn && !begun.forced {
-                return Err(self.give_up_drain(edge, begun.number));
+                return Err(self.give_up_drain(edge, begun.number).await);
             }
             if !is_withdrawn {
                 tracing::warn!("{name} is drained though its addresses are still announced");
@@ -196,9 +204,10 @@ impl Supervisor {
         }
         let until = self.environment.now().monotonic + Span::milliseconds(milliseconds);
         {
-            // Under the lock: who undrains it meanwhile does so before or after all of this.
-            let mut drains = self.drains();
-            if drains.close(name, begun.number, until) {
+            // Who undrains it meanwhile does so before or after all of this.
+            let _draining = self.draining.lock().await;
+            let is_closed = self.drains().close(name, begun.number, until);
+            if is_closed {
                 self.addresses.drain(edge.id, true);
                 tracing::warn!("{name} is given nothing new");
                 runtime::spawn(Arc::clone(self).watch_drain(edge, begun.number));
@@ -207,46 +216,62 @@ impl Supervisor {
         self.drained(name)
     }
 
-    /// Notes it, in memory and on the disk, unless nobody would be left.
-    fn begin_drain(&self, edge: Site, forced: bool) -> Result<Begun, Failure> {
+    /// Notes it, on the disk and in memory, unless nobody would be left.
+    async fn begin_drain(&self, edge: Site, forced: bool) -> Result<Begun, Failure> {
+        // Looked at and begun in one turn: of the last two one is refused.
+        let _draining = self.draining.lock().await;
         let members = self.addresses.members();
         let name = edge.name;
-        let directory = self.lab.site_directory(name);
-        // Looked at and begun under one lock: of the last two one is refused.
-        let mut drains = self.drains();
-        let is_known = drains.has(name);
-        let takes = |site: &&Site| self.takes_flows(site, &members) && !drains.has(site.name);
-        let mut others = self.lab.settings.edges().filter(takes);
-        let is_last = others.all(|site| site.name == name);
-        if !is_known && !forced && is_last && self.takes_flows(&edge, &members) {
-            let failure = format!("{name} is the last edge that takes new flows");
-            return Err(Failure::wrong_use(failure)
-                .then("`causeway status` shows the edges; --force drains it all the same"));
-        }
-        let begun = drains.begin(name, forced);
-        if let Err(cause) = Record::new(By::Operator, begun.forced).write(&directory) {
-            if !is_known {
-                drains.of.remove(&name);
+        let forced = {
+            let drains = self.drains();
+            let takes = |site: &&Site| self.takes_flows(site, &members) && !drains.has(site.name);
+            let mut others = self.lab.settings.edges().filter(takes);
+            let is_last = others.all(|site| site.name == name);
+            if !drains.has(name) && !forced && is_last && self.takes_flows(&edge, &members) {
+                let failure = format!("{name} is the last edge that takes new flows");
+                return Err(Failure::wrong_use(failure)
+                    .then("`causeway status` shows the edges; --force drains it all the same"));
             }
-            return Err(cause.into());
-        }
-        Ok(begun)
+            forced || drains.is_forced(name)
+        };
+        let record = Record::new(By::Operator, forced);
+        self.write(name, Some(record)).await?;
+        Ok(self.drains().begin(name, forced))
     }
 
     /// It is still announced: it goes on as it was.
-    fn give_up_drain(&self, edge: Site, number: u64) -> Failure {
+    async fn give_up_drain(&self, edge: Site, number: u64) -> Failure {
         let name = edge.name;
-        let mut drains = self.drains();
-        if drains.current(name, number).is_some() {
-            drains.of.remove(&name);
-            if let Err(cause) = Record::remove(&self.lab.site_directory(name)) {
-                tracing::error!("{name} is drained when the lab starts again: {cause:#}");
+        let _draining = self.draining.lock().await;
+        let is_current = self.drains().current(name, number).is_some();
+        if is_current {
+            if let Err(failure) = self.write(name, self.without_operator(&edge)).await {
+                tracing::error!("{name} is drained when the lab starts again: {failure}");
             }
+            self.drains().of.remove(&name);
         }
         let failure =
             format!("{name} goes on: `causeway announce` beside it hasn't withdrawn its addresses");
         Failure::did_not_hold(failure)
             .then("its log says why; --force drains the edge all the same")
+    }
+
+    /// What an edge's directory is to say once the operator has it drained no longer: one whose
+    /// process was asked to end isn't to be announced before another has taken its place.
+    fn without_operator(&self, edge: &Site) -> Option<Record> {
+        let members = self.addresses.members();
+        let leaves = member_of(&members, edge).is_some_and(|member| member.leaving);
+        leaves.then(|| Record::new(By::Signal, false))
+    }
+
+    /// Puts that into an edge's directory, or takes away what is there.
+    async fn write(&self, edge: SiteName, record: Option<Record>) -> Result<(), Failure> {
+        let directory = self.lab.site_directory(edge);
+        let written = runtime::blocking(move || match record {
+            Some(record) => record.write(&directory),
+            None => Record::remove(&directory),
+        });
+        Ok(written.await?)
     }
 
     /// Looks how many flows are left until none is or the deadline has passed.
@@ -276,7 +301,9 @@ impl Supervisor {
             State::Running(running) if running.paused => return None,
             State::Running(_) => {}
             // What it had has ended with its process.
-            State::Idle | State::Starting(_) | State::Killed | State::Crashed(_) => return Some(0),
+            State::Idle | State::Starting(_) | State::Killed | State::Crashed(_) | State::Left => {
+                return Some(0);
+            }
         }
         let question = Question::FlowsHere;
         let answer = slot.call(&SiteCommand::Ask { question }, STATUS_WAIT).await;
@@ -295,23 +322,23 @@ impl Supervisor {
     }
 
     /// Gives an edge what is new again.
-    pub(super) fn undrain(&self, place: SiteName) -> Result<Value, Failure> {
+    pub(super) async fn undrain(&self, place: SiteName) -> Result<Value, Failure> {
         let edge = self.edge(place)?;
         let name = edge.name;
-        let mut drains = self.drains();
-        if drains.has(name) {
+        let _draining = self.draining.lock().await;
+        let left = self.without_operator(&edge);
+        if self.drains().has(name) {
             // First: whoever announces it anew finds it open.
             self.addresses.drain(edge.id, false);
-            if let Err(cause) = Record::remove(&self.lab.site_directory(name)) {
-                self.addresses.drain(edge.id, drains.is_closed(name));
-                return Err(cause.into());
+            if let Err(failure) = self.write(name, left).await {
+                let is_closed = self.drains().is_closed(name);
+                self.addresses.drain(edge.id, is_closed);
+                return Err(failure);
             }
-            drains.of.remove(&name);
+            self.drains().of.remove(&name);
             tracing::warn!("{name} is given what is new again");
         }
-        drop(drains);
-        let members = self.addresses.members();
-        if member_of(&members, &edge).is_some_and(|member| member.draining) {
+        if left.is_some() {
             let failure = format!("{name} is ending: its process was asked to by a signal");
             let next = format!("`causeway fault start {name}` starts it again when it has ended");
             return Err(Failure::did_not_hold(failure).then(next));
@@ -335,7 +362,7 @@ impl Supervisor {
         !self.drains().is_drained(edge)
     }
 
-    /// Notes in an edge's report that nothing new comes to it.
+    /// Notes in an edge's report that nothing new comes to it, which is nothing to be alarmed by.
     pub(super) fn note_drain(&self, report: &mut SiteReport) {
         let name = report.site;
         let now = self.environment.now().monotonic;
@@ -357,8 +384,8 @@ impl Supervisor {
         if report.state == "running" {
             report.state = word.to_owned();
         }
-        report.reason = Some(match report.reason.take() {
-            Some(reason) => format!("{reason}; {why}"),
+        report.note = Some(match report.note.take() {
+            Some(note) => format!("{note}; {why}"),
             None => why,
         });
     }

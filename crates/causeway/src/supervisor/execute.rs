@@ -59,7 +59,7 @@ impl Supervisor {
                 forced,
             } => self.drain(edge, milliseconds, forced).await,
             Command::Drained { edge } => self.drained(edge),
-            Command::Undrain { edge } => self.undrain(edge),
+            Command::Undrain { edge } => self.undrain(edge).await,
             Command::Balancers => Ok(self.balancers().await),
             Command::Databases => self.databases().await,
             Command::LostTransactions => self.lost_transactions().await,
@@ -102,6 +102,7 @@ impl Supervisor {
             id: slot.site.id.0,
             state: "running".to_owned(),
             reason: None,
+            note: None,
             process: None,
             api: name.region().map(|_| self.lab.api_address(slot.site.id)),
             dns: self
@@ -122,6 +123,11 @@ impl Supervisor {
             State::Running(running) => running,
             other => {
                 (report.state, report.reason) = describe(&other);
+                if let State::Left = other {
+                    report.note = Some(format!(
+                        "it ended as a signal asked it to; `causeway fault start {name}` starts it"
+                    ));
+                }
                 self.note_drain(&mut report);
                 return (report, Vec::new());
             }
@@ -240,6 +246,7 @@ pub(super) fn describe(state: &State) -> (String, Option<String>) {
         State::Running(_) => ("running".to_owned(), None),
         State::Killed => ("killed".to_owned(), None),
         State::Crashed(exit) => ("crashed".to_owned(), Some(exit.to_string())),
+        State::Left => ("stopped".to_owned(), None),
     }
 }
 

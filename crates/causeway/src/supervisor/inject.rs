@@ -35,6 +35,8 @@ enum Condition {
     Starting,
     /// Before its first start, or stopping with the lab.
     Stopped,
+    /// It ended in order, as a signal asked it to.
+    Left,
 }
 
 impl Supervisor {
@@ -148,11 +150,13 @@ impl Supervisor {
             return Ok(());
         };
         let state = self.slot(site)?.state();
-        if !matches!(state, State::Crashed(_)) {
-            return Ok(());
-        }
+        let condition = match state {
+            State::Crashed(_) => Condition::Crashed,
+            State::Left => Condition::Left,
+            _ => return Ok(()),
+        };
         self.faults().heal(lease.id);
-        refuse(Deed::Resume, Condition::Crashed, target)
+        refuse(Deed::Resume, condition, target)
     }
 
     /// What a caller should know of a fault that holds only later.
@@ -273,6 +277,7 @@ fn condition(state: &State, is_killed: bool, is_paused: bool) -> Condition {
     match state {
         State::Idle => Condition::Stopped,
         State::Crashed(_) => Condition::Crashed,
+        State::Left => Condition::Left,
         State::Killed => Condition::Killed,
         State::Starting(_) | State::Running(_) if is_killed => Condition::Killed,
         State::Running(running) if running.paused || is_paused => Condition::Paused,
@@ -284,20 +289,21 @@ fn condition(state: &State, is_killed: bool, is_paused: bool) -> Condition {
 
 /// What may be done to it in which condition, and what is said where it may not.
 fn refuse(deed: Deed, condition: Condition, target: FaultTarget) -> Result<(), Failure> {
-    use Condition::{Crashed, Killed, Paused, Running, Starting, Stopped};
+    use Condition::{Crashed, Killed, Left, Paused, Running, Starting, Stopped};
     use Deed::{Kill, Pause, Resume, Start};
     let start = format!("`causeway fault start {target}` starts it");
     let resume = format!("`causeway fault resume {target}` lets it go on");
     let is_site = matches!(target, FaultTarget::Site(_));
     let (words, next) = match (deed, condition) {
         (Kill, Running | Paused | Starting)
-        | (Start, Killed | Crashed)
+        | (Start, Killed | Crashed | Left)
         | (Pause, Running | Starting)
         | (Resume, Paused) => return Ok(()),
         (Kill, Killed) => ("is killed already", Some(start)),
         (Pause, Killed) => ("is killed and can't be paused", Some(start)),
         (Resume, Killed) => ("is killed, not paused", Some(start)),
         (_, Crashed) => ("has crashed and is down", Some(start)),
+        (_, Left) => ("has ended and is down", Some(start)),
         (Start, Paused) => ("is paused, not down", Some(resume)),
         (Pause, Paused) => ("is paused already", Some(resume)),
         (Start, Running) if !is_site => ("is not killed", None),
@@ -320,11 +326,11 @@ mod tests {
 
     #[test]
     fn what_may_be_done_to_a_site_in_which_condition() {
-        use Condition::{Crashed, Killed, Paused, Running, Starting, Stopped};
-        let conditions = [Running, Paused, Killed, Crashed, Starting, Stopped];
+        use Condition::{Crashed, Killed, Left, Paused, Running, Starting, Stopped};
+        let conditions = [Running, Paused, Killed, Crashed, Left, Starting, Stopped];
         let allowed = [
             (Deed::Kill, &[Running, Paused, Starting][..]),
-            (Deed::Start, &[Killed, Crashed]),
+            (Deed::Start, &[Killed, Crashed, Left]),
             (Deed::Pause, &[Running, Starting]),
             (Deed::Resume, &[Paused]),
         ];
@@ -341,7 +347,7 @@ mod tests {
                 assert_eq!(failure.code, ExitCode::WrongUse);
                 assert!(failure.message.starts_with("eu-west-1 "), "{failure}");
                 // Whoever is down is told how to get it up.
-                if matches!(condition, Crashed | Killed) {
+                if matches!(condition, Crashed | Killed | Left) {
                     assert!(
                         failure.to_string().contains("fault start eu-west-1"),
                         "{failure}"

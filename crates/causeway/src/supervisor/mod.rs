@@ -30,7 +30,7 @@ use link::Shape;
 use link::certificate::CertificateAuthority;
 use region::DoorSecret;
 use runtime::{Guard, SystemEnvironment};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 use types::{Environment, Geography, Monotonic, Region, Site, SiteId, SiteName, Span, ZoneLetter};
 use zeroize::Zeroizing;
 
@@ -75,8 +75,11 @@ pub struct Supervisor {
     faults: Mutex<FaultTable>,
     /// What accelerators' static addresses lead to.
     addresses: Addresses,
-    /// The edges that are given nothing new.
+    /// The edges that are given nothing new. Each query for a name looks at it: it is held for
+    /// nothing that takes time.
     drains: Mutex<Drains>,
+    /// Held while an edge is drained or brought back, through what a disk may hold up.
+    draining: AsyncMutex<()>,
     slots: BTreeMap<SiteName, Arc<Slot>>,
     begun: Monotonic,
     /// Rings when the fault table has changed: the next expiry may be another.
@@ -121,6 +124,7 @@ impl Supervisor {
             faults: Mutex::new(FaultTable::default()),
             addresses,
             drains: Mutex::new(drains),
+            draining: AsyncMutex::new(()),
             slots,
             begun,
             leased: Notify::new(),

@@ -55,6 +55,8 @@ pub(super) enum State {
     Killed,
     /// Ended by itself.
     Crashed(Exit),
+    /// Ended in order, by itself: an edge that was asked to by a signal.
+    Left,
 }
 
 /// A process that serves.
@@ -144,7 +146,7 @@ impl Slot {
     pub(super) async fn revive(self: &Arc<Self>, lab: &Arc<Supervisor>) -> Result<(), Failure> {
         {
             let _changing = self.changing.lock().await;
-            if matches!(self.state(), State::Crashed(_)) {
+            if matches!(self.state(), State::Crashed(_) | State::Left) {
                 self.set(State::Killed);
             }
         }
@@ -156,7 +158,7 @@ impl Slot {
         let (child, apps) = match self.state() {
             State::Running(running) => (running.child, running.apps),
             State::Starting(child) => (child, Apps::default()),
-            State::Idle | State::Killed | State::Crashed(_) => return,
+            State::Idle | State::Killed | State::Crashed(_) | State::Left => return,
         };
         self.set(State::Idle);
         // First: what they still have to finish, they finish with their Region.
@@ -188,7 +190,9 @@ impl Slot {
                 self.adjust(lab, is_paused).await
             }
             State::Running(_) => self.adjust(lab, is_paused).await,
-            State::Idle | State::Starting(_) | State::Killed | State::Crashed(_) => Ok(()),
+            State::Idle | State::Starting(_) | State::Killed | State::Crashed(_) | State::Left => {
+                Ok(())
+            }
         }
     }
 
@@ -253,11 +257,16 @@ impl Slot {
         {
             // Their Region is gone, and nobody waits for them to be gone as well.
             drop(running.apps.kill());
+            let name = self.site.name;
+            let again = format!("`causeway fault start {name}` starts it again");
+            // An edge ends so by a signal alone; one that the lab has end isn't running by then.
+            if exit == Exit::Code(0) && name.region().is_none() {
+                *state = State::Left;
+                tracing::warn!("{name} has ended in order, as a signal asked it to; {again}");
+                return;
+            }
             *state = State::Crashed(exit);
-            tracing::error!(
-                "{name} has ended by itself ({exit}); `causeway fault start {name}` starts it again",
-                name = self.site.name,
-            );
+            tracing::error!("{name} has ended by itself ({exit}); {again}");
         }
     }
 

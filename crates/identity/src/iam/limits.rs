@@ -29,6 +29,9 @@ pub(crate) const INSTANCE_PROFILES_PER_ACCOUNT: usize = 1_000;
 /// Server certificates of an account: `ServerCertificatesPerAccount`.
 pub(crate) const SERVER_CERTIFICATES_PER_ACCOUNT: usize = 20;
 
+/// Former ARNs by which listeners use one server certificate. AWS has no such limit.
+pub(crate) const FORMER_NAMES_PER_SERVER_CERTIFICATE: usize = 16;
+
 /// Versions of a managed policy: `VersionsPerPolicy`.
 pub(crate) const VERSIONS_PER_POLICY: usize = 5;
 

@@ -167,3 +167,102 @@ fn a_certificate_that_a_listener_uses_is_not_deleted() {
     api.used.lock().unwrap().clear();
     api.call("DeleteServerCertificate", &[NAME]).ok();
 }
+
+#[test]
+fn a_certificate_that_is_renamed_in_use_is_found_by_its_id_and_its_old_arn_goes_to_no_other() {
+    let (api, pair, other) = (Api::new(), pair(), pair());
+    let made = api.call("UploadServerCertificate", &upload(&pair)).ok();
+    let user = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:loadbalancer/app/shop/1234";
+    let uses = |arns: &[&str]| {
+        let arns = arns.iter().map(|arn| ((*arn).to_owned(), user.to_owned()));
+        *api.used.lock().unwrap() = arns.collect();
+    };
+    let renamed = |from: &str, to: &str| {
+        let form = [
+            ("ServerCertificateName", from),
+            ("NewServerCertificateName", to),
+        ];
+        api.call("UpdateServerCertificate", &form)
+    };
+    uses(&[ARN]);
+    renamed("Shop", "Store").ok();
+    let name = ("ServerCertificateName", "Store");
+    let read = api.call("GetServerCertificate", &[name]).ok();
+    let now = "arn:aws:iam::111122223333:server-certificate/web/Store";
+    assert_eq!(read.one("Arn"), now);
+    assert_eq!(
+        read.one("ServerCertificateId"),
+        made.one("ServerCertificateId")
+    );
+    // The listener goes on with it, by either name.
+    for arn in [ARN, now] {
+        assert_eq!(
+            api.service.server_certificate(arn).unwrap().key.as_str(),
+            pair.key
+        );
+    }
+    let (code, message) = api.refused("DeleteServerCertificate", &[name]);
+    assert_eq!(code, "DeleteConflict");
+    assert!(
+        message.contains(&made.one("ServerCertificateId")),
+        "{message}"
+    );
+    // Another one can't be slipped under the listener; one of another path can be had.
+    assert_eq!(
+        api.refused("UploadServerCertificate", &upload(&other)).0,
+        "EntityAlreadyExists"
+    );
+    let mut elsewhere = upload(&other);
+    elsewhere[1].1 = "/other/";
+    api.call("UploadServerCertificate", &elsewhere).ok();
+    let there = [NAME, ("NewPath", "/web/")];
+    assert_eq!(
+        api.refused("UpdateServerCertificate", &there).0,
+        "EntityAlreadyExists"
+    );
+    assert_eq!(
+        api.service.server_certificate(ARN).unwrap().key.as_str(),
+        pair.key
+    );
+    // Once no listener names it, the ARN is free, and the certificate can be deleted.
+    uses(&[]);
+    api.call("UpdateServerCertificate", &there).ok();
+    assert_eq!(
+        api.service.server_certificate(ARN).unwrap().key.as_str(),
+        other.key
+    );
+    api.call("DeleteServerCertificate", &[name]).ok();
+    assert!(api.service.server_certificate(now).is_none());
+}
+
+#[test]
+fn names_of_before_are_kept_while_they_are_used_and_no_more_than_so_many() {
+    let (api, pair) = (Api::new(), pair());
+    api.call("UploadServerCertificate", &upload(&pair)).ok();
+    let arn = |n: usize| match n {
+        0 => ARN.to_owned(),
+        n => format!("arn:aws:iam::111122223333:server-certificate/web/n{n}"),
+    };
+    let name = |n: usize| match n {
+        0 => "Shop".to_owned(),
+        n => format!("n{n}"),
+    };
+    let rename = |n: usize| {
+        let (from, to) = (name(n), name(n + 1));
+        let form = [
+            ("ServerCertificateName", from.as_str()),
+            ("NewServerCertificateName", to.as_str()),
+        ];
+        api.call("UpdateServerCertificate", &form)
+    };
+    for n in 0..16 {
+        api.used.lock().unwrap().insert(arn(n), "user".to_owned());
+        rename(n).ok();
+    }
+    api.used.lock().unwrap().insert(arn(16), "user".to_owned());
+    assert_eq!(rename(16).error().0, "LimitExceeded");
+    api.used.lock().unwrap().remove(&arn(3));
+    rename(16).ok();
+    let found = |n: usize| api.service.server_certificate(&arn(n)).is_some();
+    assert_eq!((0..18).filter(|n| !found(*n)).collect::<Vec<_>>(), [3]);
+}

@@ -65,7 +65,7 @@ pub struct Flows {
     pub(super) shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     /// Held while listeners are opened and closed.
-    changing: Mutex<()>,
+    pub(super) changing: Mutex<()>,
     /// What stands behind addresses that another process holds, if that is so.
     pub(super) taker: Option<Taker>,
     /// Nothing new is taken, whatever is asked to be listened on.
@@ -93,7 +93,7 @@ pub(super) struct Shared {
     pub(super) relayed: Option<OwnedFd>,
     /// The addresses to which flows come that are recorded. It is held within the registry's lock
     /// alone.
-    recorded: Mutex<BTreeSet<IpAddr>>,
+    pub(super) recorded: Mutex<BTreeSet<IpAddr>>,
     next_number: AtomicU32,
     pub(super) next_thread: AtomicUsize,
 }
@@ -102,8 +102,11 @@ pub(super) struct Shared {
 #[derive(Default)]
 pub(super) struct Registry {
     pub(super) open: BTreeMap<FlowListener, Arc<Listening>>,
-    /// Closed for new flows, but not yet left by the old ones.
-    closing: BTreeMap<FlowListener, Weak<Listening>>,
+    /// Closed for new flows, but not yet left by the old ones, of datagrams: these can be opened
+    /// again.
+    pub(super) closing: BTreeMap<FlowListener, Weak<Listening>>,
+    /// Where connections had come to that are there yet: what counts them, and is gone with them.
+    pub(super) left: Vec<(IpAddr, Vec<Weak<Counters>>)>,
     /// Where adopted connections had come to, with nothing open here.
     pub(super) adopted: BTreeMap<SocketAddr, Arc<Listening>>,
 }
@@ -147,16 +150,6 @@ pub(super) struct Listening {
     budget: Arc<Budget>,
 }
 
-impl Listening {
-    /// Its flows are recorded from now on if it is at one of these addresses.
-    fn record(&self, addresses: &BTreeSet<IpAddr>) {
-        let recorded = addresses.contains(&self.bound.ip());
-        for counters in &self.counters {
-            counters.set_recorded(recorded);
-        }
-    }
-}
-
 impl Drop for Listening {
     fn drop(&mut self) {
         self.budget.descriptors.give(self.sockets.len());
@@ -187,6 +180,12 @@ impl Shared {
     /// What is open now.
     pub(super) fn open(&self) -> Vec<Arc<Listening>> {
         lock(&self.registry).open.values().cloned().collect()
+    }
+
+    /// The conversations by datagrams that are here.
+    pub(super) fn conversations(&self) -> usize {
+        let most = self.options.limits.udp_flows;
+        most.saturating_sub(self.budget.udp_flows.left())
     }
 
     /// What was closed there, if the old flows haven't left it yet.
@@ -304,22 +303,6 @@ impl Flows {
         errors
     }
 
-    /// From now on flows that come to these addresses are recorded, those that are there included,
-    /// and others aren't: [`Steer::record`] is told of them. What is listened on doesn't change.
-    pub fn record(&self, addresses: BTreeSet<IpAddr>) {
-        let _changing = lock(&self.changing);
-        let registry = lock(&self.shared.registry);
-        let closing = registry.closing.values().filter_map(Weak::upgrade);
-        for listening in closing {
-            listening.record(&addresses);
-        }
-        let open = registry.open.values();
-        for listening in open.chain(registry.adopted.values()) {
-            listening.record(&addresses);
-        }
-        *lock(&self.shared.recorded) = addresses;
-    }
-
     /// This process will end: no new flow comes here from soon after this on, whatever it is told
     /// to listen on. Flows that are here live on. Behind addresses that another process holds,
     /// that gives what is new to others; listeners of its own are closed.
@@ -352,9 +335,8 @@ impl Flows {
         let (limits, budget) = (&self.shared.options.limits, &self.shared.budget);
         let connections = limits.tcp_flows.saturating_sub(budget.tcp_flows.left());
         let connections = connections.saturating_sub(usize::from(reserved));
-        let conversations = limits.udp_flows.saturating_sub(budget.udp_flows.left());
         FlowsLeft {
-            here: (connections + conversations) as u64,
+            here: (connections + self.shared.conversations()) as u64,
             taken,
         }
     }
@@ -378,6 +360,10 @@ impl Flows {
             registry
                 .closing
                 .retain(|_, listening| listening.strong_count() > 0);
+            let lives = |counters: &Weak<Counters>| counters.strong_count() > 0;
+            registry
+                .left
+                .retain(|(_, counters)| counters.iter().any(lives));
             let gone = registry
                 .open
                 .extract_if(.., |listener, _| !wanted.contains(listener));
@@ -386,9 +372,16 @@ impl Flows {
                     mailbox.tell(Command::Close(listening.number, done.clone()));
                 }
                 listening.was_closed.store(true, Ordering::Relaxed);
-                if listener.protocol == FlowProtocol::Udp {
-                    let listening = Arc::downgrade(&listening);
-                    registry.closing.insert(listener, listening);
+                match listener.protocol {
+                    FlowProtocol::Udp => {
+                        let listening = Arc::downgrade(&listening);
+                        registry.closing.insert(listener, listening);
+                    }
+                    FlowProtocol::Tcp => {
+                        let counters = listening.counters.iter().map(Arc::downgrade);
+                        let left = (listening.bound.ip(), counters.collect());
+                        registry.left.push(left);
+                    }
                 }
             }
         }

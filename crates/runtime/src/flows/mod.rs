@@ -120,6 +120,9 @@ pub struct Target {
     pub proxy_header: bool,
     /// What events of this flow are told with.
     pub token: u32,
+    /// Whose flow it is, which its records say: who has the address that it came to may be another
+    /// by then.
+    pub owner: u64,
 }
 
 /// What happens to a flow at its endpoint.

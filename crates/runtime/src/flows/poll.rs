@@ -29,6 +29,8 @@ pub(super) enum Name {
     Relayed,
     /// A process behind addresses that are held here.
     Member(u32),
+    /// What datagrams come back by from such a process.
+    Returned(u32),
 }
 
 impl Name {
@@ -42,6 +44,7 @@ impl Name {
             Name::UdpUpstream(number) => (5, number),
             Name::Relayed => (6, 0),
             Name::Member(number) => (7, number),
+            Name::Returned(number) => (8, number),
         };
         EventData::new_u64(u64::from(number) << 8 | kind)
     }
@@ -56,6 +59,7 @@ impl Name {
             5 => Name::UdpUpstream(number),
             6 => Name::Relayed,
             7 => Name::Member(number),
+            8 => Name::Returned(number),
             _ => Name::Wake,
         }
     }

@@ -2,12 +2,15 @@
 //! window; what the kernel counts of a connection's packets, too. A flow that isn't recorded has
 //! nothing here.
 
+use std::collections::BTreeSet;
 use std::mem::size_of;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Weak;
 use std::time::{Duration, Instant};
 
 use super::counters::Counters;
+use super::handle::{Flows, Listening, lock};
 use super::worker::Context;
 use super::{FlowKey, Target, sockets};
 
@@ -107,6 +110,39 @@ impl Moved {
     }
 }
 
+impl Flows {
+    /// From now on flows that come to these addresses are recorded, those that are there included,
+    /// and others aren't: [`Steer::record`] is told of them. What is listened on doesn't change.
+    pub fn record(&self, addresses: BTreeSet<IpAddr>) {
+        let _changing = lock(&self.changing);
+        let registry = lock(&self.shared.registry);
+        let closing = registry.closing.values().filter_map(Weak::upgrade);
+        for listening in closing {
+            listening.record(&addresses);
+        }
+        let open = registry.open.values();
+        for listening in open.chain(registry.adopted.values()) {
+            listening.record(&addresses);
+        }
+        for (address, counters) in &registry.left {
+            for counters in counters.iter().filter_map(Weak::upgrade) {
+                counters.set_recorded(addresses.contains(address));
+            }
+        }
+        *lock(&self.shared.recorded) = addresses;
+    }
+}
+
+impl Listening {
+    /// Its flows are recorded from now on if it is at one of these addresses.
+    pub(super) fn record(&self, addresses: &BTreeSet<IpAddr>) {
+        let recorded = addresses.contains(&self.bound.ip());
+        for counters in &self.counters {
+            counters.set_recorded(recorded);
+        }
+    }
+}
+
 /// What a sweep does about a flow's recording.
 pub(super) enum Due {
     /// Nothing.
@@ -115,7 +151,7 @@ pub(super) enum Due {
     Begin,
     /// A window is at an end.
     Record,
-    /// It isn't wanted any more.
+    /// It isn't wanted any more: its window ends, and nothing begins.
     Forget,
 }
 
@@ -205,6 +241,7 @@ mod tests {
             delay: None,
             proxy_header: false,
             token: 7,
+            owner: 0,
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let bound = listener.local_addr().unwrap();

@@ -157,7 +157,7 @@ impl Worker {
                         state.udp.relayed_datagrams(relayed, &context);
                     }
                 }
-                Name::Member(_) => {}
+                Name::Member(_) | Name::Returned(_) => {}
             }
         }
         state.tcp.turn(&context);

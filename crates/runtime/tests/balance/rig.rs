@@ -67,6 +67,7 @@ impl Balance for Decider {
                 // Whom it is sent to in the clear is told.
                 proxy_header: target.tls,
                 token: tried.count() as u32,
+                owner: 0,
             },
             tls: target.tls,
         })

@@ -378,6 +378,59 @@ fn datagrams_that_have_begun_stay_with_one_that_is_drained() {
     assert_eq!(ask(&client(), b"d"), b"1d");
 }
 
+/// An endpoint that answers each datagram many times, a little later each time.
+fn streams(name: u8, times: u32, every: Duration) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 16];
+        while let Ok((_, from)) = socket.recv_from(&mut buffer) {
+            let socket = socket.try_clone().unwrap();
+            std::thread::spawn(move || {
+                for _ in 0..times {
+                    socket.send_to(&[name], from).ok();
+                    std::thread::sleep(every);
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_conversation_ends_at_one_that_is_drained_by_its_own_silence_and_not_by_its_client_s() {
+    let anycast = nearest(&Arc::new(AtomicU32::new(1)));
+    let ends = (anycast.attach(1).unwrap(), anycast.attach(2).unwrap());
+    let limits = FlowLimits {
+        udp_idle: Duration::from_secs(1),
+        ..FlowLimits::USUAL
+    };
+    let often = Duration::from_millis(100);
+    let one = behind(ends.0, limits, vec![target(streams(b'1', 30, often))]).0;
+    let two = behind(ends.1, limits, vec![target(streams(b'2', 1, often))]).0;
+    let address = listen(&one, &[on(FlowProtocol::Udp)])[0];
+    listen(&two, &[on(FlowProtocol::Udp)]);
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.connect(address).unwrap();
+    assert_eq!(ask(&client, b"a"), b"1");
+    anycast.drain(1, true);
+    // Silent for longer than a conversation may be; its endpoint isn't.
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(ask(&client, b"b"), b"1");
+    left(&one, 1);
+    let mut buffer = [0; 16];
+    client
+        .set_read_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    while client.recv(&mut buffer).is_ok() {}
+    left(&one, 0);
+    // That one has ended; what comes is new, long before a holder would have guessed so.
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(ask(&client, b"c"), b"2");
+    assert_eq!((one.left().here, anycast.state().dropped), (0, 0));
+}
+
 #[test]
 fn one_that_leaves_is_given_nothing_new_and_keeps_what_it_has() {
     let (anycast, [one, _two], address) = two_of_whom_the_first_is_nearest();

@@ -131,6 +131,52 @@ fn a_connection_is_recorded_from_when_that_is_wanted_until_it_isn_t() {
 }
 
 #[test]
+fn a_window_that_is_open_when_records_are_wanted_no_more_is_told_and_no_other() {
+    let limits = FlowLimits {
+        window: Duration::from_secs(3600),
+        udp_idle: Duration::from_secs(10),
+        ..FlowLimits::USUAL
+    };
+    let endpoint = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let target = target(endpoint.local_addr().unwrap());
+    let stand = Stand::of(FlowProtocol::Udp, limits, 1, vec![target]);
+    record_at(&stand, &[stand.address]);
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.send_to(b"12345", stand.address).unwrap();
+    endpoint.recv(&mut [0; 8]).unwrap();
+    assert_eq!(records(&stand), []);
+    record_at(&stand, &[]);
+    let told = until(&stand, 1)[0];
+    assert_eq!((told.to_endpoint.packets, told.to_endpoint.bytes), (1, 5));
+    assert_eq!(told.target.owner, target.owner);
+    client.send_to(b"67", stand.address).unwrap();
+    stand.until(|counts| counts.ended == 1);
+    assert_eq!(records(&stand), [told]);
+}
+
+#[test]
+fn connections_of_a_listener_that_was_closed_are_recorded_from_when_that_is_wanted() {
+    let stand = Stand::new(limits(), 2, vec![target(echoes())]);
+    let mut client = stand.connect();
+    assert_eq!(exchange(&mut client, b"before"), b"before");
+    stand.flows.listen(&BTreeSet::new());
+    record_at(&stand, &[stand.address]);
+    until(&stand, 1);
+    assert_eq!(exchange(&mut client, b"meanwhile"), b"meanwhile");
+    let started = Instant::now();
+    while sums(&records(&stand)).map(|moved| moved.bytes) != [9, 9] {
+        assert!(started.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    record_at(&stand, &[]);
+    std::thread::sleep(10 * WINDOW);
+    let recorded = records(&stand).len();
+    assert_eq!(exchange(&mut client, b"after"), b"after");
+    std::thread::sleep(2 * WINDOW);
+    assert_eq!(records(&stand).len(), recorded);
+}
+
+#[test]
 fn what_is_listened_on_later_is_recorded_too_and_what_is_elsewhere_is_not() {
     let stand = Stand::new(limits(), 1, vec![target(echoes())]);
     record_at(&stand, &["127.5.5.5:1".parse().unwrap()]);

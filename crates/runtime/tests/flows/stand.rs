@@ -61,6 +61,7 @@ pub fn target(endpoint: SocketAddr) -> Target {
         delay: None,
         proxy_header: false,
         token: u32::from(endpoint.port()),
+        owner: 7,
     }
 }
 

@@ -6,11 +6,12 @@
 //! its number of load balancers (2) and, for each: ARN, DNS name, hosted zone (a text is its length
 //! (1) and its bytes), 0 unhealthy / 1 healthy, the number of nodes (1) and for each its zone (1),
 //! 4 or 6, and its address, the number of ports (2) and for each the port (2) and 1 TCP / 2 UDP /
-//! 3 both. Then the number of certificates (2) and for each its ARN (its length (2) and its bytes)
-//! and which of these load balancers uses it (2), counted from 0. Load balancers and certificates
-//! are in the order of their ARNs, nodes and ports ascending.
+//! 3 both. Load balancers are in the order of their ARNs, nodes and ports ascending.
 //!
-//! Version 1 had no certificates, and is read as if none were used.
+//! Version 2 is what uses certificates: a state goes on with their number (2) and for each its ARN
+//! (its length (2) and its bytes) and which of these load balancers uses it (2), counted from 0, in
+//! the order of their ARNs. Whatever needs none of this is written as version 1, which builds of
+//! before read; of version 2 everything is read.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -41,11 +42,11 @@ const MAX_TEXT: usize = 255;
 /// Bytes of one message.
 pub(crate) const MAX_MESSAGE: usize = 512 * 1024;
 
-/// The format's version, the first byte.
-const VERSION: u8 = 2;
-
-/// The first version, which is still read.
+/// The format's version, the first byte, of what uses no certificates ...
 const WITHOUT_CERTIFICATES: u8 = 1;
+
+/// ... and of what does, which is the greatest that is read.
+const VERSION: u8 = 2;
 
 /// The largest load balancer, with three texts, its nodes and its ports.
 const MAX_ENTRY: usize = 3 * (1 + MAX_TEXT) + 2 + 3 * 18 + 2 + MAX_PORTS * 3;
@@ -97,8 +98,12 @@ impl Message {
             Message::Own(revision) => (kind::OWN, *revision),
             Message::Have(revision) => (kind::HAVE, *revision),
         };
+        let used = match self {
+            Message::State(state) => Some(state).filter(|state| !state.certificates.is_empty()),
+            Message::Own(_) | Message::Have(_) => None,
+        };
         let mut out = BytesMut::with_capacity(16);
-        out.put_u8(VERSION);
+        out.put_u8(used.map_or(WITHOUT_CERTIFICATES, |_| VERSION));
         out.put_u8(kind);
         out.put_u64(revision);
         if let Message::State(state) = self {
@@ -107,6 +112,8 @@ impl Message {
             for entry in state.balancers.values() {
                 put_entry(&mut out, entry);
             }
+        }
+        if let Some(state) = used {
             put_certificates(&mut out, state);
         }
         out.freeze()
@@ -435,10 +442,13 @@ mod tests {
 
     #[test]
     fn the_golden_bytes_of_messages() {
-        let own = [2, 2, 0, 0, 0, 0, 0, 0, 1, 2];
-        assert_eq!(Message::Own(0x0102).encode().as_ref(), own);
-        let have = [2, 3, 0, 0, 0, 0, 0, 0, 1, 2];
-        assert_eq!(Message::Have(0x0102).encode().as_ref(), have);
+        for (message, kind) in [(Message::Own(0x0102), 2), (Message::Have(0x0102), 3)] {
+            let mut golden = [1, kind, 0, 0, 0, 0, 0, 0, 1, 2];
+            assert_eq!(message.encode().as_ref(), golden);
+            // As it was written for a while.
+            golden[0] = 2;
+            assert_eq!(Message::decode(&golden, region()), Ok(message));
+        }
         let mut golden = vec![2, 1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1, 75];
         golden.extend(b"arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/it/1");
         golden[12] = (golden.len() - 13) as u8;
@@ -459,12 +469,15 @@ mod tests {
         let state = Message::State(with_certificates(without.clone(), &["up"]));
         assert_eq!(state.encode().as_ref(), golden);
         assert_eq!(Message::decode(&golden, region()), Ok(state));
-        // What a disk has of the first version.
+        // Without certificates it is of the first version.
         first[0] = 1;
-        assert_eq!(
-            Message::decode(&first, region()),
-            Ok(Message::State(without))
-        );
+        let without = Message::State(without);
+        assert_eq!(without.encode().as_ref(), first);
+        assert_eq!(Message::decode(&first, region()), Ok(without.clone()));
+        // As it was written for a while.
+        first[0] = 2;
+        first.extend([0, 0]);
+        assert_eq!(Message::decode(&first, region()), Ok(without));
     }
 
     #[test]
@@ -484,8 +497,10 @@ mod tests {
                 let mut changed = bytes.to_vec();
                 changed[at] = value;
                 if let Ok(read) = Message::decode(&changed, region()) {
-                    // It is written in this version, whichever it was read of.
-                    changed[0] = VERSION;
+                    if !matches!(&read, Message::State(state) if !state.certificates.is_empty()) {
+                        // It is written as what it is, whatever it was read of.
+                        changed[0] = WITHOUT_CERTIFICATES;
+                    }
                     assert_eq!(read.encode().as_ref(), changed, "at {at}");
                 }
             }

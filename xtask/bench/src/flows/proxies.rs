@@ -132,13 +132,7 @@ impl Running {
     }
 
     fn pids(&self) -> Result<Vec<u32>> {
-        let mut pids = vec![self.server.pid()];
-        let mut next = 0;
-        while let Some(parent) = pids.get(next).copied() {
-            pids.extend(process::children(parent)?.into_iter().map(|(pid, _)| pid));
-            next += 1;
-        }
-        Ok(pids)
+        process::tree(self.server.pid())
     }
 }
 

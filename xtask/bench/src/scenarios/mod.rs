@@ -2,6 +2,7 @@
 
 mod balancer;
 mod cut;
+mod databases;
 mod dns;
 mod failover;
 mod flows;
@@ -42,6 +43,7 @@ pub const ALL: &[(&str, Scenario)] = &[
     ("flows", flows::run),
     ("balancer", balancer::run),
     ("failover", failover::run),
+    ("databases", databases::run),
 ];
 
 /// How many connections load a server.

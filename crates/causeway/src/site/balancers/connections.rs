@@ -39,6 +39,7 @@ impl Way {
                 endpoint: picked.address,
                 delay: self.delay(flow.from),
                 proxy_header: group.sends_proxy_protocol,
+                owner: 0,
                 token: self.counters.target(&group.arn, picked.address),
             },
             tls: group.protocol == Protocol::Tls,

@@ -4,6 +4,11 @@
 //! IAM is every Region's, and load balancers are their Region's alone: whether a listener uses a
 //! certificate is known of this site's Region, and of the others as they last said. What a Region
 //! hasn't told yet doesn't keep `DeleteServerCertificate` from deleting it.
+//!
+//! One that is renamed while a listener uses it has another ARN from then on and the same id (IAM
+//! User Guide, "Manage server certificates in IAM"). The listener names the old ARN still, so that
+//! is kept beside: it goes on with the certificate, which counts as used, and nothing else gets
+//! that ARN as long as that is so.
 
 use aws::query::Reply;
 use aws::xml::XmlWriter;
@@ -21,7 +26,7 @@ use crate::iam::request::IamRequest;
 use crate::iam::{change, limits, lookup, shapes, time};
 use crate::model::ServerCertificate;
 use crate::sealer::Purpose;
-use crate::server_certificate;
+use crate::server_certificate::{self, formerly};
 
 const BODY: Parameter = pem("CertificateBody", 16_384);
 const KEY: Parameter = pem("PrivateKey", 16_384);
@@ -48,6 +53,7 @@ pub(crate) async fn upload(service: &Service, request: &IamRequest<'_>) -> Resul
         body: body.trim().into(),
         chain: chain.map(|chain| chain.trim().into()),
         sealed: STANDARD.encode(sealed),
+        former: Vec::new(),
         tags: request.tags()?,
     };
     let key = entries::key::<ServerCertificate>(request.account(), name);
@@ -56,6 +62,7 @@ pub(crate) async fn upload(service: &Service, request: &IamRequest<'_>) -> Resul
             if request.view().get(&key).is_some() {
                 return Err(exists(name));
             }
+            leave_to_listeners(service, request, &certificate)?;
             let most = limits::SERVER_CERTIFICATES_PER_ACCOUNT;
             if lookup::count::<ServerCertificate>(request) >= most {
                 return Err(IamError::quota("ServerCertificatesPerAccount", most));
@@ -75,6 +82,26 @@ pub(crate) async fn upload(service: &Service, request: &IamRequest<'_>) -> Resul
         shapes::tags(writer, &certificate.tags);
     }
     Ok(reply)
+}
+
+/// The load balancer with a listener that uses a certificate by that ARN, as far as is known here.
+fn user(service: &Service, arn: &str) -> Option<String> {
+    (service.config.certificate_user)(arn)
+}
+
+/// Refuses a certificate an ARN by which listeners use another one.
+fn leave_to_listeners(
+    service: &Service,
+    request: &IamRequest<'_>,
+    certificate: &ServerCertificate,
+) -> Result<(), IamError> {
+    let arn = certificate.arn(request.account());
+    let other = formerly(request.view(), request.account(), &arn)?;
+    let other = other.filter(|other| other.id != certificate.id);
+    match other.and_then(|_| user(service, &arn)) {
+        Some(_) => Err(exists(&certificate.name)),
+        None => Ok(()),
+    }
 }
 
 fn exists(name: &str) -> IamError {
@@ -150,12 +177,24 @@ pub(crate) async fn update(service: &Service, request: &IamRequest<'_>) -> Resul
             if new_key != key && request.view().get(&new_key).is_some() {
                 return Err(exists(new_name.unwrap_or(name)));
             }
+            let before = certificate.arn(account);
             if let Some(name) = new_name {
                 certificate.name = name.to_owned();
             }
             if let Some(path) = new_path {
                 certificate.path = path.to_owned();
             }
+            leave_to_listeners(service, request, &certificate)?;
+            let after = certificate.arn(account);
+            let mut former = std::mem::take(&mut certificate.former);
+            former.push(before);
+            former.retain(|arn| *arn != after && user(service, arn).is_some());
+            let most = limits::FORMER_NAMES_PER_SERVER_CERTIFICATE;
+            if former.len() > most {
+                let quota = "FormerNamesPerServerCertificate";
+                return Err(IamError::quota(quota, most));
+            }
+            certificate.former = former;
             let edits = match new_key == key {
                 true => vec![change::put(key.clone(), Some(revision), &certificate)],
                 false => vec![
@@ -176,8 +215,10 @@ pub(crate) async fn delete(service: &Service, request: &IamRequest<'_>) -> Resul
     service
         .change_for(request, &key, |request| {
             let (revision, certificate) = lookup::server_certificate(request, name)?;
-            let arn = certificate.arn(request.account()).to_string();
-            if let Some(user) = (service.config.certificate_user)(&arn) {
+            let user = certificate
+                .arns(request.account())
+                .find_map(|arn| user(service, &arn));
+            if let Some(user) = user {
                 return Err(IamError::CertificateInUse(certificate.id, user));
             }
             Ok((vec![change::remove(key.clone(), revision)], ()))

@@ -1,5 +1,9 @@
 //! Datagrams that come to held addresses: each client's go to one process, for as long as they come
 //! and it is alive, with what says whose they are before each. What can't be passed on is dropped.
+//!
+//! A conversation lives by what either side sends, and only its process sees both. So one that is
+//! given nothing new gets what may be of its conversations marked, and gives back what isn't: that
+//! goes to another. While nobody is drained or leaves, nothing is marked.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,23 +11,28 @@ use std::time::{Duration, Instant};
 
 use super::holder::Holder;
 use super::listeners::Held;
-use super::message::header;
-use crate::flows::FlowListener;
+use super::message::{HEADER, Header};
 use crate::flows::udp::{BATCH, Batch};
+use crate::flows::{FlowListener, FlowProtocol};
 
-/// A client that was silent for so long may come to another process: by then its flow has ended
-/// (Global Accelerator: 30 s), even if its last datagram was on its way for a while.
+/// Which process a client that was silent for so long comes to is chosen anew, which mostly is the
+/// same. By then its flow has ended (Global Accelerator: 30 s) unless the endpoint goes on sending,
+/// even if its last datagram was on its way for a while.
 const FORGOTTEN: Duration = Duration::from_secs(35);
-
-/// Who is drained keeps a client that was silent for less than this: by then its flow has ended,
-/// and what comes is new (Global Accelerator: 30 s).
-const ENDED: Duration = Duration::from_secs(30);
 
 /// How often silent clients are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// Clients whose process is remembered, at most; others come to the nearest each time.
 const MOST_CALLERS: usize = 65_536;
+
+/// Which process datagrams go to.
+#[derive(Clone, Copy)]
+struct Route {
+    to: u32,
+    /// It has their conversation, or gives them back.
+    must_be_known: bool,
+}
 
 /// What the relaying needs.
 pub(super) struct Datagrams {
@@ -77,7 +86,7 @@ impl Holder {
         let Ok(count) = self.datagrams.batch.receive(&held.socket) else {
             return;
         };
-        let (listener, bound) = (held.listener, held.bound);
+        let bound = held.bound;
         let mut done = 0_u32;
         for index in 0..count {
             if done & 1 << index != 0 {
@@ -91,39 +100,101 @@ impl Holder {
             let alike = (index..count).filter(|other| batch.sender(*other) == Some(from));
             let chosen = alike.fold(0_u32, |bits, other| bits | 1 << other);
             done |= chosen;
-            let owner = self.owner(number, from, &listener, now);
-            let member = owner.and_then(|owner| self.members.get_mut(&owner));
-            let sent = member.map_or(0, |member| {
-                let channel = member.datagram_channel();
-                let batch = &self.datagrams.batch;
-                let sent = batch.send(channel, None, &header(from, bound), chosen);
-                member.datagrams += sent.count as u64;
-                sent.count
-            });
+            let route = self.route(number, from, None, now);
+            let sent = self.pass_on(route, from, bound, chosen);
             self.datagrams.dropped += u64::from(chosen.count_ones()) - sent as u64;
         }
     }
 
-    /// The process that has a client's datagrams, from now on if it had none before.
-    fn owner(
+    /// A process gives back datagrams of conversations that it hasn't.
+    pub(super) fn returned(&mut self, member: u32, now: Instant) {
+        let Some(giver) = self.members.get(&member) else {
+            return;
+        };
+        let Ok(count) = self.datagrams.batch.receive(giver.datagram_channel()) else {
+            return;
+        };
+        for index in 0..count {
+            let header = Header::read(self.datagrams.batch.datagram(index));
+            self.datagrams.batch.cut(index, HEADER);
+            let held = header.and_then(|header| Some((header, self.held_at(header.to)?)));
+            let sent = held.map_or(0, |(Header { from, to, .. }, number)| {
+                let route = self.route(number, from, Some(member), now);
+                self.pass_on(route, from, to, 1 << index)
+            });
+            self.datagrams.dropped += 1 - sent as u64;
+        }
+        if let Some(giver) = self.members.get_mut(&member) {
+            giver.datagrams = giver.datagrams.saturating_sub(count as u64);
+        }
+    }
+
+    /// What datagrams to that address come by.
+    fn held_at(&self, to: SocketAddr) -> Option<u32> {
+        let is_it = |held: &Held| held.bound == to && held.listener.protocol == FlowProtocol::Udp;
+        let listener = FlowListener {
+            address: to,
+            protocol: FlowProtocol::Udp,
+        };
+        let number = self.numbers.get(&listener).copied();
+        let number = number.filter(|number| self.held.get(number).is_some_and(is_it));
+        // One that was asked for at any free port stands elsewhere.
+        number.or_else(|| {
+            let mut held = self.held.iter();
+            held.find(|(_, held)| is_it(held))
+                .map(|(number, _)| *number)
+        })
+    }
+
+    /// Sends these of a batch to a process; gives how many it took.
+    fn pass_on(
+        &mut self,
+        route: Option<Route>,
+        from: SocketAddr,
+        to: SocketAddr,
+        chosen: u32,
+    ) -> usize {
+        let Some(Route {
+            to: owner,
+            must_be_known,
+        }) = route
+        else {
+            return 0;
+        };
+        let Some(member) = self.members.get_mut(&owner) else {
+            return 0;
+        };
+        let header = Header {
+            from,
+            to,
+            must_be_known,
+        };
+        let (batch, channel) = (&self.datagrams.batch, member.datagram_channel());
+        let sent = batch.send(channel, None, &header.encode(), chosen);
+        member.datagrams += sent.count as u64;
+        sent.count
+    }
+
+    /// Where a client's datagrams go from now on, unless they come back; `by`: who has given this
+    /// one back.
+    fn route(
         &mut self,
         number: u32,
         from: SocketAddr,
-        listener: &FlowListener,
+        by: Option<u32>,
         now: Instant,
-    ) -> Option<u32> {
-        let known = self.held.get(&number)?.callers.get(&from);
+    ) -> Option<Route> {
+        let held = self.held.get(&number)?;
+        let known = held.callers.get(&from).map(|(owner, _)| *owner);
+        let known = known.filter(|owner| by != Some(*owner));
         let members = &self.members;
-        let is_open = |owner: u32| {
-            let member = members.get(&owner);
-            member.is_some_and(|member| self.is_open(owner, member))
-        };
-        let known = known.filter(|(owner, last)| *last + ENDED > now || is_open(*owner));
-        let known = known.map(|(owner, _)| *owner);
         let lives = |owner: &u32| members.get(owner).is_some_and(|member| !member.silent);
-        let owner = known.filter(lives).or_else(|| self.choose(from, listener));
+        let owner = known.filter(lives).or_else(|| self.next_to_ask(from, by));
+        let owner = owner.or_else(|| self.choose(from, &held.listener));
         // Of one that hangs, nothing is lost by waiting.
         let owner = owner.or(known)?;
+        let member = members.get(&owner);
+        let is_open = member.is_some_and(|member| self.is_open(owner, member));
         let callers = &mut self.held.get_mut(&number)?.callers;
         match callers.get_mut(&from) {
             Some(entry) => *entry = (owner, now),
@@ -133,7 +204,23 @@ impl Holder {
             }
             None => {}
         }
-        Some(owner)
+        Some(Route {
+            to: owner,
+            must_be_known: !is_open,
+        })
+    }
+
+    /// Who is asked next whether it has a conversation with a client of whom nothing is known: of
+    /// those that are given nothing new and have any, the nearest that wasn't asked before.
+    fn next_to_ask(&self, from: SocketAddr, asked: Option<u32>) -> Option<u32> {
+        let place = |number: u32| ((self.distance)(from, number), number);
+        let asked = asked.map(place);
+        let members = self.members.iter().filter(|(number, member)| {
+            member.conversations > 0 && !member.silent && !self.is_open(**number, member)
+        });
+        let places = members.map(|(number, _)| place(*number));
+        let next = places.filter(|place| asked.is_none_or(|asked| *place > asked));
+        next.min().map(|(_, number)| number)
     }
 }
 

@@ -96,6 +96,7 @@ impl Holder {
                     Name::TcpListener(number) => self.accept(number, now),
                     Name::UdpListener(number) => self.relay(number, now),
                     Name::Member(number) => self.hear(number, now),
+                    Name::Returned(number) => self.returned(number, now),
                     Name::Client(_) | Name::Upstream(_) | Name::UdpUpstream(_) | Name::Relayed => {}
                 }
             }
@@ -121,11 +122,7 @@ impl Holder {
                 Command::Attach(number, ends, done) => {
                     self.detach(number, now);
                     let member = Member::new(*ends, now);
-                    let watched = self.poll.datagrams(member.control(), Name::Member(number));
-                    if let Err(cause) = watched {
-                        tracing::error!(%cause, "a process behind addresses can't be heard");
-                    }
-                    self.members.insert(number, member);
+                    self.attach(number, member);
                     done.send(()).ok();
                 }
                 Command::Detach(number, done) => {
@@ -133,10 +130,7 @@ impl Holder {
                     done.send(()).ok();
                 }
                 Command::Drain(number, is_drained, done) => {
-                    match is_drained {
-                        true => self.drained.insert(number),
-                        false => self.drained.remove(&number),
-                    };
+                    self.drain(number, is_drained);
                     done.send(()).ok();
                 }
                 Command::Tell(teller) => drop(teller.send(self.state())),
@@ -145,7 +139,27 @@ impl Holder {
         }
     }
 
-    fn state(&self) -> AnycastState {
+    /// From here on a process is heard, and what it gives back.
+    pub(super) fn attach(&mut self, number: u32, member: Member) {
+        let control = (member.control(), Name::Member(number));
+        let datagrams = (member.datagram_channel(), Name::Returned(number));
+        for (socket, name) in [control, datagrams] {
+            if let Err(cause) = self.poll.datagrams(socket, name) {
+                tracing::error!(%cause, "a process behind addresses can't be heard");
+            }
+        }
+        self.members.insert(number, member);
+    }
+
+    /// Who has that number is given nothing new, or is again.
+    pub(super) fn drain(&mut self, number: u32, is_drained: bool) {
+        match is_drained {
+            true => self.drained.insert(number),
+            false => self.drained.remove(&number),
+        };
+    }
+
+    pub(super) fn state(&self) -> AnycastState {
         let members = self.members.iter();
         let members = members.map(|(number, it)| it.state(*number, self.drained.contains(number)));
         AnycastState {
@@ -157,7 +171,7 @@ impl Holder {
         }
     }
 
-    fn hear(&mut self, number: u32, now: Instant) {
+    pub(super) fn hear(&mut self, number: u32, now: Instant) {
         loop {
             let Some(member) = self.members.get_mut(&number) else {
                 return;
@@ -315,7 +329,7 @@ impl Holder {
     }
 
     /// What is due: processes that hang, and what there was no room for.
-    fn turn(&mut self, now: Instant) {
+    pub(super) fn turn(&mut self, now: Instant) {
         let mut gone = Vec::new();
         for (number, member) in &mut self.members {
             if !member.flush() {

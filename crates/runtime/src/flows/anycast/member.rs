@@ -30,6 +30,8 @@ pub(super) struct Member {
     pub(super) silent: bool,
     /// It has said that it will end.
     pub(super) leaving: bool,
+    /// How many conversations by datagrams it had when it was last heard.
+    pub(super) conversations: u32,
     pub(super) handed: u64,
     pub(super) taken_back: u64,
     pub(super) datagrams: u64,
@@ -54,6 +56,7 @@ impl Member {
             heard_until: now + STARTING,
             silent: false,
             leaving: false,
+            conversations: 0,
             handed: 0,
             taken_back: 0,
             datagrams: 0,
@@ -65,7 +68,7 @@ impl Member {
         &self.ends.control
     }
 
-    /// Where datagrams go.
+    /// Where datagrams go, and come back.
     pub(super) fn datagram_channel(&self) -> &OwnedFd {
         &self.ends.datagrams
     }
@@ -87,7 +90,7 @@ impl Member {
             }
             self.heard_until = now + SILENT;
             match Asked::decode(&room[..received.length]) {
-                Some(Asked::Alive) => {}
+                Some(Asked::Alive(conversations)) => self.conversations = conversations,
                 Some(Asked::Leaving) => self.leaving = true,
                 Some(Asked::Listen { number, listeners }) => {
                     return Heard::Listen(number, listeners);
@@ -167,6 +170,7 @@ impl Member {
             number,
             silent: self.silent,
             draining: drained || self.leaving,
+            leaving: self.leaving,
             listeners: self.wants.len(),
             handed: self.handed,
             taken_back: self.taken_back,

@@ -18,8 +18,9 @@ const LISTENER: usize = 1 + ADDRESS;
 /// The bytes of an outcome.
 const OUTCOME: usize = 5;
 
-/// What stands before a datagram: whose it is, and where it came to.
-pub(in crate::flows) const HEADER: usize = 2 * ADDRESS;
+/// What stands before a datagram: whose it is, where it came to, and whether it is one of a new
+/// conversation, too.
+pub(in crate::flows) const HEADER: usize = 2 * ADDRESS + 1;
 
 /// Room for every message: the longest asks for [`MAX_LISTENERS`].
 pub(super) const ROOM: usize = 5 + MAX_LISTENERS * LISTENER;
@@ -27,8 +28,8 @@ pub(super) const ROOM: usize = 5 + MAX_LISTENERS * LISTENER;
 /// From a process to the holder.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Asked {
-    /// It is there.
-    Alive,
+    /// It is there, and has that many conversations by datagrams.
+    Alive(u32),
     /// It will end, and wants nothing new from now on.
     Leaving,
     /// What comes to these and nothing else is for it, from now on.
@@ -70,7 +71,11 @@ pub(super) enum Outcome {
 impl Asked {
     pub(super) fn encode(&self) -> Vec<u8> {
         match self {
-            Asked::Alive => vec![1],
+            Asked::Alive(conversations) => {
+                let mut bytes = vec![1];
+                bytes.extend(conversations.to_be_bytes());
+                bytes
+            }
             Asked::Leaving => vec![5],
             Asked::Listen { number, listeners } => {
                 let mut bytes = vec![2];
@@ -83,7 +88,10 @@ impl Asked {
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Asked> {
         match bytes {
-            [1] => Some(Asked::Alive),
+            [1, conversations @ ..] => {
+                let conversations = conversations.try_into().ok()?;
+                Some(Asked::Alive(u32::from_be_bytes(conversations)))
+            }
             [5] => Some(Asked::Leaving),
             [2, rest @ ..] => {
                 let (number, rest) = rest.split_first_chunk()?;
@@ -197,19 +205,41 @@ fn read_address(bytes: &[u8; ADDRESS]) -> SocketAddr {
     SocketAddr::new(address, u16::from_be_bytes([high, low]))
 }
 
-/// What stands before a datagram that came to an address from a client.
-pub(super) fn header(from: SocketAddr, to: SocketAddr) -> [u8; HEADER] {
-    let mut bytes = [0; HEADER];
-    bytes[..ADDRESS].copy_from_slice(&address_bytes(from));
-    bytes[ADDRESS..].copy_from_slice(&address_bytes(to));
-    bytes
+/// What stands before a datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::flows) struct Header {
+    /// Whose it is.
+    pub(in crate::flows) from: SocketAddr,
+    /// Where it came to.
+    pub(in crate::flows) to: SocketAddr,
+    /// It is for a conversation that the process has already. Without one it comes back as it was,
+    /// and the holder gives it to another.
+    pub(in crate::flows) must_be_known: bool,
 }
 
-/// Whose a datagram is that stands behind such a header, and where it had come to.
-pub(in crate::flows) fn read_header(bytes: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
-    let (from, rest) = bytes.split_first_chunk()?;
-    let (to, _) = rest.split_first_chunk()?;
-    Some((read_address(from), read_address(to)))
+impl Header {
+    pub(super) fn encode(&self) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        bytes[..ADDRESS].copy_from_slice(&address_bytes(self.from));
+        bytes[ADDRESS..2 * ADDRESS].copy_from_slice(&address_bytes(self.to));
+        bytes[2 * ADDRESS] = u8::from(self.must_be_known);
+        bytes
+    }
+
+    /// That of a datagram behind one.
+    pub(in crate::flows) fn read(bytes: &[u8]) -> Option<Header> {
+        let (from, rest) = bytes.split_first_chunk()?;
+        let (to, rest) = rest.split_first_chunk()?;
+        Some(Header {
+            from: read_address(from),
+            to: read_address(to),
+            must_be_known: match rest.first()? {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
+        })
+    }
 }
 
 #[cfg(test)]
@@ -230,7 +260,8 @@ mod tests {
             on("[2001:db8::1]:53", FlowProtocol::Udp),
         ];
         for asked in [
-            Asked::Alive,
+            Asked::Alive(0),
+            Asked::Alive(70_000),
             Asked::Leaving,
             Asked::Listen {
                 number: 7,
@@ -283,11 +314,18 @@ mod tests {
 
     #[test]
     fn a_datagram_says_whose_it_is_and_where_it_came_to() {
-        let from = "127.64.1.1:999".parse().unwrap();
-        let to = "127.80.0.1:53".parse().unwrap();
-        let bytes = [&header(from, to)[..], b"question"].concat();
-        assert_eq!(read_header(&bytes), Some((from, to)));
-        assert_eq!(&bytes[HEADER..], b"question");
-        assert_eq!(read_header(&bytes[..HEADER - 1]), None);
+        for must_be_known in [false, true] {
+            let header = Header {
+                from: "127.64.1.1:999".parse().unwrap(),
+                to: "127.80.0.1:53".parse().unwrap(),
+                must_be_known,
+            };
+            let mut bytes = [&header.encode()[..], b"question"].concat();
+            assert_eq!(Header::read(&bytes), Some(header));
+            assert_eq!(&bytes[HEADER..], b"question");
+            assert_eq!(Header::read(&bytes[..HEADER - 1]), None);
+            bytes[HEADER - 1] = 2;
+            assert_eq!(Header::read(&bytes), None);
+        }
     }
 }

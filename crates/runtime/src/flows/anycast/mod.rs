@@ -5,7 +5,8 @@
 //!
 //! A process says again and again that it is alive. What was handed to one that hangs, and which it
 //! hasn't taken yet, is taken back and goes to another: nobody waits for a process that is stopped.
-//! One that is drained, or says that it will end, keeps what it has and is given nothing new.
+//! One that is drained, or says that it will end, keeps what it has and is given nothing new: it is
+//! asked which conversations by datagrams it has, with each datagram that may be of one.
 
 mod channels;
 mod datagrams;
@@ -24,7 +25,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use channels::AnycastEnds;
-pub(super) use message::{HEADER, read_header};
+pub(super) use message::{HEADER, Header};
 pub(super) use taker::Taker;
 
 use super::poll::Waker;
@@ -77,6 +78,8 @@ pub struct AnycastMember {
     pub silent: bool,
     /// Nothing new goes there, whether or not there is another.
     pub draining: bool,
+    /// It has said itself that it will end, for which nothing new goes there either.
+    pub leaving: bool,
     /// Addresses and ports that it wants.
     pub listeners: usize,
     /// Connections that were handed to it ...

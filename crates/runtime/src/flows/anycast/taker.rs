@@ -218,7 +218,9 @@ impl Taking {
             if self.next_alive <= now {
                 self.next_alive = now + ALIVE_EVERY;
                 // One that has no room now has not read the last ones either.
-                descriptors::send(&self.ends.control, &Asked::Alive.encode(), &[]).ok();
+                let conversations = u32::try_from(self.flows.conversations());
+                let alive = Asked::Alive(conversations.unwrap_or(u32::MAX));
+                descriptors::send(&self.ends.control, &alive.encode(), &[]).ok();
             }
             let has_room = self.reserve();
             if let Err(cause) = self.wait(now, has_room) {

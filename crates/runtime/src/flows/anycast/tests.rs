@@ -1,11 +1,14 @@
-//! A process that hangs, told to the last message: played by a test that has its ends and doesn't
-//! read them.
+//! Processes behind held addresses, told to the last message: played by a test that has their ends,
+//! and for some of it the holder, too, and its time.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::channels::AnycastEnds;
-use super::message::{Asked, Told};
+use super::holder::Holder;
+use super::member::Member;
+use super::message::{Asked, HEADER, Header, Told};
 use super::*;
 use crate::descriptors;
 use crate::flows::{FlowListener, FlowProtocol};
@@ -60,7 +63,7 @@ fn ask(ends: &AnycastEnds) -> SocketAddr {
 }
 
 fn alive(ends: &AnycastEnds) {
-    descriptors::send(&ends.control, &Asked::Alive.encode(), &[]).unwrap();
+    descriptors::send(&ends.control, &Asked::Alive(0).encode(), &[]).unwrap();
 }
 
 #[test]
@@ -201,4 +204,180 @@ fn one_that_says_what_nobody_says_is_believed_no_longer() {
     descriptors::send(&ends.control, b"\x09what", &[]).unwrap();
     assert_eq!(next(&ends.control).length, 0, "its end is told");
     assert_eq!(anycast.state(), AnycastState::default());
+}
+
+/// A holder that runs when the test lets it, two processes behind it of which the first is nearer,
+/// and an address for datagrams that both want.
+struct Stand {
+    holder: Holder,
+    ends: [AnycastEnds; 2],
+    listener: u32,
+    client: UdpSocket,
+    now: Instant,
+}
+
+impl Stand {
+    fn new() -> Stand {
+        let mailbox = Arc::new(Mailbox {
+            commands: Mutex::default(),
+            waker: Waker::new().unwrap(),
+        });
+        let mut holder = Holder::new(mailbox, Box::new(|_, number| u64::from(number))).unwrap();
+        let now = Instant::now();
+        let datagrams = FlowListener {
+            protocol: FlowProtocol::Udp,
+            ..any()
+        };
+        let ends = [1, 2].map(|number| {
+            let (ours, theirs) = channels::pair().unwrap();
+            holder.attach(number, Member::new(ours, now));
+            holder.listen(number, 1, vec![datagrams], now);
+            theirs
+        });
+        let listener = holder.numbers[&datagrams];
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(holder.held[&listener].bound).unwrap();
+        Stand {
+            holder,
+            ends,
+            listener,
+            client,
+            now,
+        }
+    }
+
+    /// That many seconds later both say that they live, and how many conversations they have.
+    fn later(&mut self, seconds: u64, conversations: [u32; 2]) {
+        self.now += Duration::from_secs(seconds);
+        for (ends, count) in self.ends.iter().zip(conversations) {
+            let alive = Asked::Alive(count).encode();
+            descriptors::send(&ends.control, &alive, &[]).unwrap();
+        }
+        self.holder.hear(1, self.now);
+        self.holder.hear(2, self.now);
+        self.holder.turn(self.now);
+    }
+
+    /// The client sends that.
+    fn send(&mut self, said: &[u8]) {
+        self.client.send(said).unwrap();
+        self.holder.relay(self.listener, self.now);
+    }
+
+    /// What one of them is given: is it for what it has alone, and what is said. None if nothing.
+    fn given(&self, number: usize) -> Option<(bool, Vec<u8>)> {
+        let (bytes, header) = self.received(number)?;
+        assert_eq!(header.from, self.client.local_addr().unwrap());
+        assert_eq!(header.to, self.client.peer_addr().unwrap());
+        Some((header.must_be_known, bytes[HEADER..].to_vec()))
+    }
+
+    fn received(&self, number: usize) -> Option<(Vec<u8>, Header)> {
+        let mut room = [0; 256];
+        let received = descriptors::receive(&self.ends[number - 1].datagrams, &mut room).ok()?;
+        let bytes = room[..received.length].to_vec();
+        let header = Header::read(&bytes).unwrap();
+        Some((bytes, header))
+    }
+
+    /// It gives back what it is given next, as it was.
+    fn give_back(&mut self, number: usize) {
+        let (bytes, header) = self.received(number).unwrap();
+        assert!(header.must_be_known);
+        descriptors::send(&self.ends[number - 1].datagrams, &bytes, &[]).unwrap();
+        self.holder.returned(number as u32, self.now);
+    }
+}
+
+fn open(said: &[u8]) -> Option<(bool, Vec<u8>)> {
+    Some((false, said.to_vec()))
+}
+
+fn asked(said: &[u8]) -> Option<(bool, Vec<u8>)> {
+    Some((true, said.to_vec()))
+}
+
+#[test]
+fn a_conversation_whose_client_is_silent_stays_with_one_that_is_drained_while_it_has_it() {
+    let mut stand = Stand::new();
+    stand.send(b"begin");
+    assert_eq!(stand.given(1), open(b"begin"));
+    stand.later(1, [1, 0]);
+    stand.holder.drain(1, true);
+    // Its endpoint goes on sending, which the holder doesn't see: after any time it is asked.
+    for seconds in [1, 29, 31, 34, 36, 3600] {
+        stand.later(seconds, [1, 0]);
+        stand.send(b"more");
+        assert_eq!(stand.given(1), asked(b"more"), "{seconds} s");
+        assert_eq!(stand.given(2), None);
+    }
+    // Once it has ended there, what comes is new, and nothing of it is lost.
+    stand.later(1, [0, 0]);
+    stand.send(b"anew");
+    stand.send(b"again");
+    stand.give_back(1);
+    assert_eq!(stand.given(2), open(b"anew"));
+    stand.give_back(1);
+    assert_eq!(stand.given(2), open(b"again"));
+    stand.send(b"there");
+    assert_eq!((stand.given(1), stand.given(2)), (None, open(b"there")));
+    let state = stand.holder.state();
+    assert_eq!((state.dropped, state.members[1].datagrams), (0, 3));
+    assert_eq!(
+        state.members[0].datagrams, 7,
+        "what came back isn't counted"
+    );
+}
+
+#[test]
+fn one_that_was_forgotten_is_asked_for_while_it_may_be_with_one_that_is_drained() {
+    let mut stand = Stand::new();
+    stand.send(b"begin");
+    assert_eq!(stand.given(1), open(b"begin"));
+    // Long before the drain: the holder knows nothing of it any more.
+    stand.later(40, [1, 0]);
+    assert!(stand.holder.held[&stand.listener].callers.is_empty());
+    stand.holder.drain(1, true);
+    stand.send(b"more");
+    assert_eq!(stand.given(1), asked(b"more"));
+    // A new client's are given back and go to the other, from then on without asking.
+    stand.client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let bound = stand.holder.held[&stand.listener].bound;
+    stand.client.connect(bound).unwrap();
+    stand.send(b"new");
+    stand.give_back(1);
+    assert_eq!(stand.given(2), open(b"new"));
+    stand.send(b"newer");
+    assert_eq!((stand.given(1), stand.given(2)), (None, open(b"newer")));
+    // With no conversation left it isn't asked about those of whom nothing is known.
+    stand.later(40, [0, 1]);
+    stand.send(b"late");
+    assert_eq!((stand.given(1), stand.given(2)), (None, open(b"late")));
+    // With both drained, and neither knowing it, it is nobody's, and each was asked once.
+    stand.later(40, [1, 1]);
+    stand.holder.drain(2, true);
+    stand.send(b"whose");
+    stand.give_back(1);
+    stand.give_back(2);
+    assert_eq!((stand.given(1), stand.given(2)), (None, None));
+    assert_eq!(stand.holder.state().dropped, 1);
+}
+
+#[test]
+fn what_is_given_back_by_whom_is_open_again_stays_there_and_what_nobody_says_is_dropped() {
+    let mut stand = Stand::new();
+    stand.send(b"begin");
+    assert_eq!(stand.given(1), open(b"begin"));
+    stand.holder.drain(1, true);
+    stand.send(b"more");
+    stand.holder.drain(1, false);
+    stand.give_back(1);
+    assert_eq!((stand.given(1), stand.given(2)), (open(b"more"), None));
+    let strange: [&[u8]; 3] = [b"", b"short", &[7; HEADER + 3]];
+    for bytes in strange {
+        descriptors::send(&stand.ends[0].datagrams, bytes, &[]).unwrap();
+        stand.holder.returned(1, stand.now);
+    }
+    assert_eq!(stand.holder.state().dropped, 3);
+    assert_eq!((stand.given(1), stand.given(2)), (None, None));
 }

@@ -18,7 +18,10 @@ impl Tcp {
         };
         match Due::of(open.recording.as_deref(), &flow.counters, context) {
             Due::Nothing => return false,
-            Due::Forget => open.recording = None,
+            Due::Forget => {
+                finish(&flow.key, &flow.client, open, context);
+                open.recording = None;
+            }
             Due::Begin => {
                 let totals = totals(&flow.client, open);
                 let upstream = &flow.upstream.socket;

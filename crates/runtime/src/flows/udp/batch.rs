@@ -110,13 +110,13 @@ impl Batch {
     }
 
     /// One of the datagrams that were counted.
-    pub(super) fn datagram(&self, index: usize) -> &[u8] {
+    pub(in crate::flows) fn datagram(&self, index: usize) -> &[u8] {
         let Received { start, length, .. } = self.received[index];
         &self.buffers[index * BUFFER + start..][..length]
     }
 
     /// Takes so many bytes from the beginning of one; none of one that is shorter.
-    pub(super) fn cut(&mut self, index: usize, count: usize) {
+    pub(in crate::flows) fn cut(&mut self, index: usize, count: usize) {
         let received = &mut self.received[index];
         if let Some(length) = received.length.checked_sub(count) {
             received.start += count;

@@ -13,7 +13,10 @@ impl Udp {
         };
         match Due::of(flow.recording.as_deref(), flow.door.counters(), context) {
             Due::Nothing => return false,
-            Due::Forget => flow.recording = None,
+            Due::Forget => {
+                finish(flow, context);
+                flow.recording = None;
+            }
             Due::Begin => begin(flow, context),
             Due::Record => finish(flow, context),
         }

@@ -1,10 +1,12 @@
 //! Datagrams that came to addresses which another process holds, and that it relays here with what
-//! says whose they are. Answers leave by its own sockets.
+//! says whose they are. Answers leave by its own sockets. What is for a conversation that isn't
+//! here goes back to it.
 
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use super::{BATCH, Udp};
-use crate::flows::anycast::{HEADER, read_header};
+use super::{BATCH, Door, Udp};
+use crate::flows::anycast::{HEADER, Header};
 use crate::flows::worker::Context;
 
 impl Udp {
@@ -15,19 +17,32 @@ impl Udp {
         };
         let mut owners = [None; BATCH];
         for (index, owner) in owners[..count].iter_mut().enumerate() {
-            let Some((from, to)) = read_header(self.batch.datagram(index)) else {
+            let Some(header) = Header::read(self.batch.datagram(index)) else {
                 continue;
             };
+            let door = self.behind.get(&header.to);
+            let door = door.and_then(|it| self.doors.get(it)).cloned();
+            if header.must_be_known && !self.knows(door.as_deref(), header.from) {
+                let sent = self.batch.send(channel, None, &[], 1 << index);
+                if let Some(door) = door.filter(|_| sent.count == 0) {
+                    door.counters().dropped.add(1);
+                }
+                continue;
+            }
             self.batch.cut(index, HEADER);
-            let door = self.behind.get(&to).and_then(|it| self.doors.get(it));
-            let Some(door) = door.cloned() else {
+            let Some(door) = door else {
                 continue;
             };
-            *owner = self.owner(&door, from, context);
+            *owner = self.owner(&door, header.from, context);
             if owner.is_none() {
                 door.counters().dropped.add(1);
             }
         }
         self.forward_all(&owners[..count], context);
+    }
+
+    /// Has that client a conversation there?
+    fn knows(&self, door: Option<&Door>, from: SocketAddr) -> bool {
+        door.is_some_and(|door| self.by_caller.contains_key(&(door.at.number, from)))
     }
 }

@@ -1,19 +1,23 @@
 //! Flow logs of accelerators at an edge: what its flows' threads record is gathered in files, which
 //! are handed to a Region that writes them into their bucket. An edge has no bucket, and waits for
 //! nobody but with bounded memory: what can't be kept is counted, and said in the next file. Lines
-//! are lost with the process.
+//! are lost with the process, but for one that drains before its end: it hands over what it has.
+
+mod figures;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use accelerator::flow_log::{ClosedLog, Direction, FlowLogBook, FlowLogRecord};
+use accelerator::Snapshot;
+use accelerator::flow_log::{ClosedLog, Direction, FlowLogBook, FlowLogPlace, FlowLogRecord};
+use accelerator::model::AcceleratorId;
 use bytes::Bytes;
 use runtime::{FlowLimits, FlowOptions, FlowRecord, Moved, SystemEnvironment};
-use serde_json::{Value, json};
 use steering::{LogOutcome, LogRequest, LogWanted, MAX_LOG_FILE, Steering};
 use store::EmbeddedEngine;
-use types::{Environment, Now, Region, SiteName, Span, Timestamp};
+use types::{Environment, Monotonic, Now, Region, SiteName, Span, Timestamp};
 
 use super::Task;
 use super::flows::protocol_of;
@@ -35,6 +39,13 @@ const MAX_PENDING: usize = 32 * 1024;
 /// Bytes of files that wait for a Region; with more, the oldest are lost.
 const MAX_WAITING: usize = 16 * 1024 * 1024;
 
+/// How long the open windows of flows whose logs were disabled may take to be told: flows are swept
+/// every 5 s at the least, and looks are a second apart.
+const LAST_WORDS: Span = Span::seconds(10);
+
+/// Between looks whether all is delivered.
+const FINISHING: Span = Span::milliseconds(100);
+
 /// Buckets of which it is kept what is wrong with them.
 const MAX_TROUBLES: usize = 64;
 
@@ -51,13 +62,33 @@ pub(super) struct FlowLogs {
 #[derive(Default)]
 struct Pending {
     records: Vec<(FlowRecord, Region, Timestamp)>,
-    /// What there was no room for, by the static address: records, from when to when.
-    skipped: BTreeMap<IpAddr, (u64, Timestamp, Timestamp)>,
+    /// What there was no room for, by whose it is: records, from when to when.
+    skipped: BTreeMap<Owner, (u64, Timestamp, Timestamp)>,
+}
+
+/// A static address, and [which accelerator](owner_of) had it when a flow came there.
+type Owner = (IpAddr, u64);
+
+/// A static address, and where flows are logged that come there.
+type Logged<'a> = (IpAddr, &'a Arc<FlowLogPlace>);
+
+fn logged(snapshot: &Snapshot) -> impl Iterator<Item = Logged<'_>> {
+    let addresses = snapshot.logged_addresses();
+    addresses.filter_map(|address| Some((address, snapshot.flow_log_at(address)?)))
+}
+
+/// What is told of an accelerator in the records of its flows.
+pub(super) fn owner_of(accelerator: &AcceleratorId) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    accelerator.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What is gathered, and what has become of it.
 struct Files {
     book: FlowLogBook,
+    /// Where flows are logged, or were until just now: as it was seen last, and when.
+    places: BTreeMap<Owner, (Arc<FlowLogPlace>, Monotonic)>,
     waiting: VecDeque<Arc<Waiting>>,
     waiting_bytes: usize,
     written: u64,
@@ -105,6 +136,7 @@ impl FlowLogs {
             pending: Mutex::default(),
             files: Mutex::new(Files {
                 book: FlowLogBook::new(edge, interval_of(interval)),
+                places: BTreeMap::new(),
                 waiting: VecDeque::new(),
                 waiting_bytes: 0,
                 written: 0,
@@ -143,15 +175,13 @@ impl FlowLogs {
     fn look_after(&self, now: Now) {
         let snapshot = self.steering.accelerators().snapshot();
         let mut files = lock(&self.files);
+        files.look_at(logged(&snapshot), now.monotonic);
         files.book.forget(|place| {
-            let mut logged = snapshot.logged_addresses();
-            logged.any(|it| {
-                snapshot
-                    .flow_log_at(it)
-                    .is_some_and(|known| **known == *place)
-            })
+            let mut logged = logged(&snapshot);
+            logged.any(|(_, known)| **known == *place)
         });
-        files.close(now, || self.environment.random());
+        let due = files.book.due(now);
+        files.close(due, now, || self.environment.random());
         if files.book.is_empty() && files.waiting.is_empty() {
             files.troubles.clear();
         }
@@ -164,21 +194,36 @@ impl FlowLogs {
         }
         let snapshot = self.steering.accelerators().snapshot();
         let mut files = lock(&self.files);
+        files.look_at(logged(&snapshot), now.monotonic);
         for (record, region, end) in &records {
-            // Of an accelerator that is gone, or isn't logged any more, nothing is told.
-            if let Some(place) = snapshot.flow_log_at(record.flow.to.ip()) {
-                let lines = lines_of(record, *region, *end);
-                match files.book.add(place, &lines, now) {
-                    true => files.written += lines.len() as u64,
-                    false => files.lost += lines.len() as u64,
-                }
+            files.add(record, *region, *end, now);
+        }
+        for (owner, (count, from, to)) in skipped {
+            if let Some(place) = files.place(owner) {
+                files.lost += count;
+                files.book.skip(&place, count, (from, to), now);
             }
         }
-        for (address, (count, from, to)) in skipped {
-            if let Some(place) = snapshot.flow_log_at(address) {
-                files.lost += count;
-                files.book.skip(place, count, (from, to), now);
+    }
+
+    /// Hands over all that was recorded, for so long at most; this process will end. Gives how many
+    /// files are left that no Region took.
+    pub(super) async fn finish(&self, longest: Span) -> usize {
+        let now = self.environment.now();
+        self.write_down(now);
+        {
+            let mut files = lock(&self.files);
+            let all = files.book.all(now);
+            files.close(all, now, || self.environment.random());
+        }
+        let until = now.monotonic + longest;
+        loop {
+            let left = lock(&self.files).waiting.len();
+            let now = self.environment.now().monotonic;
+            if left == 0 || now >= until {
+                return left;
             }
+            self.environment.sleep_until(now + FINISHING).await;
         }
     }
 
@@ -252,67 +297,6 @@ impl FlowLogs {
         files.note(&place.bucket, cause);
         false
     }
-
-    /// What a status and `causeway flows` say of them.
-    pub(super) fn counts(&self) -> Value {
-        let files = lock(&self.files);
-        json!({
-            "records": files.written,
-            "delivered_files": files.delivered,
-            "waiting_files": files.waiting.len(),
-            "waiting_bytes": files.waiting_bytes,
-            "lost_records": files.lost,
-            "trouble": files.trouble(),
-        })
-    }
-
-    /// What is wrong with them, if anything is.
-    pub(super) fn trouble(&self) -> Option<String> {
-        let files = lock(&self.files);
-        let (lost, waiting) = (files.lost, files.waiting.len());
-        let why = files.trouble()?;
-        Some(format!(
-            "flow logs of accelerators: {lost} records are lost, {waiting} files wait: {why}"
-        ))
-    }
-
-    /// Their figures as Prometheus reads them.
-    pub(super) fn metrics(&self) -> String {
-        let files = lock(&self.files);
-        let families = [
-            (
-                "causeway_accelerator_flow_log_records_total",
-                "counter",
-                "Records of flow logs that were written down.",
-                files.written,
-            ),
-            (
-                "causeway_accelerator_flow_log_lost_records_total",
-                "counter",
-                "Records of flow logs that were lost.",
-                files.lost,
-            ),
-            (
-                "causeway_accelerator_flow_log_files_total",
-                "counter",
-                "Files of flow logs that a Region has written.",
-                files.delivered,
-            ),
-            (
-                "causeway_accelerator_flow_log_waiting_bytes",
-                "gauge",
-                "Bytes of files of flow logs that wait for a Region.",
-                files.waiting_bytes as u64,
-            ),
-        ];
-        let edge = self.edge;
-        let lines = families.map(|(name, kind, help, value)| {
-            format!(
-                "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{{edge=\"{edge}\"}} {value}\n"
-            )
-        });
-        lines.concat()
-    }
 }
 
 impl Pending {
@@ -323,8 +307,8 @@ impl Pending {
         }
         let start = start_of(record, end);
         let count = lines_of(record, region, end).len() as u64;
-        // There are no more addresses than accelerators have.
-        let skipped = self.skipped.entry(record.flow.to.ip());
+        // There are no more than accelerators had whose flows are here.
+        let skipped = self.skipped.entry(owner(record));
         let (records, from, to) = skipped.or_insert((0, start, end));
         *records += count;
         (*from, *to) = ((*from).min(start), (*to).max(end));
@@ -332,9 +316,38 @@ impl Pending {
 }
 
 impl Files {
-    /// Closes the files that are due; of what waits then, the oldest go while it is too much.
-    fn close(&mut self, now: Now, mut random: impl FnMut() -> u64) {
-        for log in self.book.due(now) {
+    /// Notes where flows are logged now, and forgets where they were.
+    fn look_at<'a>(&mut self, logged: impl Iterator<Item = Logged<'a>>, now: Monotonic) {
+        for (address, place) in logged {
+            let owner = (address.to_canonical(), owner_of(&place.accelerator));
+            self.places.insert(owner, (Arc::clone(place), now));
+        }
+        self.places.retain(|_, (_, seen)| *seen + LAST_WORDS > now);
+    }
+
+    /// Where the flows are logged, or were just now, that came to that address while that
+    /// accelerator had it.
+    fn place(&self, (address, accelerator): Owner) -> Option<Arc<FlowLogPlace>> {
+        let found = self.places.get(&(address.to_canonical(), accelerator));
+        found.map(|(place, _)| Arc::clone(place))
+    }
+
+    /// Writes a window down: nothing, if the accelerator that the flow came to is gone or isn't
+    /// logged any more, whoever has its address now.
+    fn add(&mut self, record: &FlowRecord, region: Region, end: Timestamp, now: Now) {
+        let Some(place) = self.place(owner(record)) else {
+            return;
+        };
+        let lines = lines_of(record, region, end);
+        match self.book.add(&place, &lines, now) {
+            true => self.written += lines.len() as u64,
+            false => self.lost += lines.len() as u64,
+        }
+    }
+
+    /// Has these files wait for a Region; of what waits then, the oldest go while it is too much.
+    fn close(&mut self, logs: Vec<ClosedLog>, now: Now, mut random: impl FnMut() -> u64) {
+        for log in logs {
             let file = Bytes::from(gzip(log.text.as_bytes()));
             debug_assert!(file.len() <= MAX_LOG_FILE, "a full file is smaller");
             self.waiting_bytes += file.len();
@@ -400,6 +413,11 @@ impl Files {
     }
 }
 
+/// Whose a record is.
+fn owner(record: &FlowRecord) -> Owner {
+    (record.flow.to.ip(), record.target.owner)
+}
+
 /// When the window began that ended then.
 fn start_of(record: &FlowRecord, end: Timestamp) -> Timestamp {
     let milliseconds = u64::try_from(record.window.as_millis()).unwrap_or(u64::MAX);
@@ -437,10 +455,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use accelerator::flow_log::FlowLogPlace;
-    use accelerator::model::AcceleratorId;
     use runtime::{FlowKey, FlowProtocol, Target};
-    use types::{AccountId, Monotonic};
+    use types::AccountId;
 
     fn now(seconds: u64) -> Now {
         Now {
@@ -461,6 +477,7 @@ mod tests {
                 delay: None,
                 proxy_header: false,
                 token: 0,
+                owner: owner_of(&accelerator(1)),
             },
             source: None,
             window: Duration::from_secs(60),
@@ -478,6 +495,7 @@ mod tests {
     fn files() -> Files {
         Files {
             book: FlowLogBook::new("edge-1".parse().unwrap(), Span::seconds(300)),
+            places: BTreeMap::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             written: 0,
@@ -489,6 +507,47 @@ mod tests {
 
     fn region() -> Region {
         "us-east-1".parse().unwrap()
+    }
+
+    fn accelerator(number: u8) -> AcceleratorId {
+        AcceleratorId(format!("0000000{number}-1111-2222-3333-444444444444"))
+    }
+
+    fn place_of(accelerator: AcceleratorId, bucket: &str) -> Arc<FlowLogPlace> {
+        Arc::new(FlowLogPlace {
+            account: AccountId::LAB,
+            accelerator,
+            bucket: bucket.to_owned(),
+            prefix: "p".to_owned(),
+        })
+    }
+
+    #[test]
+    fn records_go_to_whose_flow_it_was_and_never_to_who_has_its_address_next() {
+        let mut files = files();
+        let address = record().flow.to.ip();
+        let places = [1, 2].map(|n| place_of(accelerator(n), &format!("logs-{n}")));
+        let see = |files: &mut Files, number: usize, seconds| {
+            let seen = std::iter::once((address, &places[number - 1]));
+            files.look_at(seen, now(seconds).monotonic);
+        };
+        see(&mut files, 2, 99);
+        files.add(&record(), region(), now(99).wall, now(99));
+        assert_eq!(files.written, 0, "the first was never logged");
+        see(&mut files, 1, 100);
+        files.add(&record(), region(), now(100).wall, now(100));
+        assert_eq!(files.written, 2);
+        // Another has the address by now; the first one's last windows come within a moment.
+        see(&mut files, 2, 109);
+        files.add(&record(), region(), now(109).wall, now(109));
+        assert_eq!(files.written, 4);
+        see(&mut files, 2, 110);
+        files.add(&record(), region(), now(110).wall, now(110));
+        assert_eq!(files.written, 4, "its last words are over");
+        let closed = files.book.all(now(111));
+        let buckets: Vec<_> = closed.iter().map(|log| log.place.bucket.as_str()).collect();
+        assert_eq!(buckets, ["logs-1"]);
+        assert!(files.book.is_empty());
     }
 
     #[test]
@@ -525,12 +584,7 @@ mod tests {
     #[test]
     fn with_no_region_for_long_the_oldest_files_are_lost_and_counted() {
         let mut files = files();
-        let place = Arc::new(FlowLogPlace {
-            account: AccountId::LAB,
-            accelerator: AcceleratorId("a".to_owned()),
-            bucket: "logs".to_owned(),
-            prefix: "p".to_owned(),
-        });
+        let place = place_of(accelerator(1), "logs");
         let lines = lines_of(&record(), region(), now(60).wall);
         let mut added = 0;
         for hour in 0..30 {
@@ -539,11 +593,13 @@ mod tests {
                 assert!(files.book.add(&place, &lines, now));
                 added += 2;
             }
-            files.close(now, || hour);
+            let due = files.book.due(now);
+            files.close(due, now, || hour);
             assert!(files.waiting_bytes <= MAX_WAITING);
         }
         // What came after the last full file is in one that is still open.
-        files.close(now(31 * 3600), || 30);
+        let due = files.book.due(now(31 * 3600));
+        files.close(due, now(31 * 3600), || 30);
         let held: u64 = files.waiting.iter().map(|file| file.log.records()).sum();
         assert!(files.lost > 0 && held > 0);
         assert_eq!(files.lost + held, added);
@@ -562,7 +618,8 @@ mod tests {
         assert_eq!(files.lost, lost + second.log.records());
         let trouble = files.trouble().unwrap();
         assert_eq!(trouble, "bucket logs: there is no such bucket");
-        files.close(now(210_000), || 0);
+        let due = files.book.due(now(210_000));
+        files.close(due, now(210_000), || 0);
         let last = files.waiting.back().unwrap();
         let text = String::from_utf8_lossy(&last.file);
         assert!(text.contains(" - SKIPDATA - "), "{text}");

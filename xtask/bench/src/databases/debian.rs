@@ -1,0 +1,230 @@
+//! PostgreSQL as Debian has it: a primary and a standby that streams from it through a relay with
+//! a link's delay, with the settings of our servers that bear on time, promoted by `pg_ctl`. They
+//! listen on no port; their sockets are in directories that only root and their user may enter.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal};
+
+use super::relay::Relay;
+use super::session::{Login, Way};
+use super::{PATIENCE, opened};
+use crate::lab::Folder;
+use crate::process::Server;
+
+/// Where Debian has the programs of the version that Causeway runs.
+const PLACE: &str = "/usr/lib/postgresql/15/bin";
+
+/// The user that servers run as when the bench is root, which PostgreSQL refuses to be.
+const USER: &str = "postgres";
+
+/// What our servers have, too.
+const SETTINGS: &[&str] = &[
+    "listen_addresses=",
+    "dynamic_shared_memory_type=mmap",
+    "min_wal_size=32MB",
+    "max_wal_size=256MB",
+    "shared_buffers=16MB",
+    "wal_log_hints=on",
+    "wal_receiver_status_interval=1s",
+    "wal_receiver_timeout=5s",
+    "wal_retrieve_retry_interval=200ms",
+    "wal_sender_timeout=5s",
+];
+
+/// A server, stopped when this is dropped.
+struct DebianServer {
+    server: Server,
+    directory: PathBuf,
+}
+
+/// A primary and its standby.
+pub struct Pair {
+    // In the order in which they are to be stopped.
+    standby: DebianServer,
+    primary: DebianServer,
+    relay: Relay,
+    _folder: Folder,
+}
+
+/// The path of one of PostgreSQL's programs, or what to install.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let path = Path::new(PLACE).join(name);
+    if !path.exists() {
+        bail!("{name} of PostgreSQL 15 is not installed (apt-get install postgresql)");
+    }
+    Ok(path)
+}
+
+/// The words that run a program as the servers' user.
+fn words(name: &str) -> Result<Vec<String>> {
+    let program = program(name)?.display().to_string();
+    if !rustix::process::geteuid().is_root() {
+        return Ok(vec![program]);
+    }
+    let user = ["--reuid", "--regid"].map(|which| format!("{which}={USER}"));
+    let mut words = vec!["/usr/bin/setpriv".to_owned()];
+    words.extend(user);
+    // A change of the user would else clear what ends it with the bench. INT ends it at once.
+    words.extend(["--init-groups", "--pdeathsig=INT"].map(str::to_owned));
+    words.push(program);
+    Ok(words)
+}
+
+fn command(name: &str, arguments: &[&str]) -> Result<Command> {
+    let words = words(name)?;
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).args(arguments);
+    command.stdin(std::process::Stdio::null());
+    Ok(command)
+}
+
+fn run(name: &str, arguments: &[&str]) -> Result<()> {
+    let output = command(name, arguments)?.output();
+    let output = output.with_context(|| format!("can't start {name}"))?;
+    if !output.status.success() {
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        bail!("{name} ended with {}: {error}", output.status);
+    }
+    Ok(())
+}
+
+/// A directory that belongs to the servers' user.
+fn private(directory: &Path) -> Result<&str> {
+    let text = directory.to_str().context("the checkout's path is text")?;
+    let mut command = Command::new("install");
+    command.args(["-d", "-m", "0700"]);
+    if rustix::process::geteuid().is_root() {
+        command.args(["-o", USER, "-g", USER]);
+    }
+    let status = command.arg(text).status()?;
+    anyhow::ensure!(status.success(), "install -d {text} ended with {status}");
+    Ok(text)
+}
+
+impl DebianServer {
+    /// Starts the server in a directory that has its `data`.
+    fn start(directory: &Path, name: &str) -> Result<DebianServer> {
+        let data = directory.join("data").display().to_string();
+        let sockets = format!("unix_socket_directories={}", directory.display());
+        let mut words = words("postgres")?;
+        words.extend(["-D".to_owned(), data]);
+        for setting in SETTINGS.iter().chain([&sockets.as_str()]) {
+            words.extend(["-c".to_owned(), (*setting).to_owned()]);
+        }
+        let rest: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+        let log = directory.with_file_name(format!("{name}.log"));
+        let server = DebianServer {
+            server: Server::start(Path::new(&words[0]), &rest, &log)?,
+            directory: directory.to_owned(),
+        };
+        opened(&server.login()).with_context(|| server.server.printed())?;
+        Ok(server)
+    }
+
+    fn login(&self) -> Login {
+        Login {
+            way: Way::Socket(self.directory.clone()),
+            user: USER.to_owned(),
+            password: String::new(),
+            database: USER.to_owned(),
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.server.pid())
+            .ok()
+            .and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            // It can only fail if the process has ended.
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+}
+
+impl Drop for DebianServer {
+    fn drop(&mut self) {
+        // What `Server` sends would wait for sessions to end.
+        self.signal(Signal::INT);
+    }
+}
+
+impl Pair {
+    /// Makes both in a folder of their own, so far apart, and waits until the standby follows.
+    pub fn start(delay: Duration) -> Result<Pair> {
+        let folder = Folder::new("debian")?;
+        let of = |name: &str| folder.path().join(name);
+        let (near, far, between) = (of("near"), of("far"), of("between"));
+        for directory in [&near, &far, &between] {
+            private(directory)?;
+        }
+        let data = near.join("data").display().to_string();
+        let options = ["--auth=trust", "--data-checksums", "--encoding=UTF8"];
+        let mut arguments = vec!["-D", &data, "-U", USER, "--locale=C.UTF-8"];
+        arguments.extend(options);
+        run("initdb", &arguments)?;
+        let primary = DebianServer::start(&near, "near")?;
+        let relay = Relay::start(&between, &near, delay)?;
+        let (data, host) = (far.join("data"), between.display().to_string());
+        let data = data.display().to_string();
+        let mut arguments = vec!["-h", &host, "-U", USER, "-D", &data, "-R", "-C"];
+        arguments.extend(["-S", "standby", "-X", "stream", "-c", "fast"]);
+        run("pg_basebackup", &arguments)?;
+        let pair = Pair {
+            standby: DebianServer::start(&far, "far")?,
+            primary,
+            relay,
+            _folder: folder,
+        };
+        pair.wait_until_streaming()?;
+        Ok(pair)
+    }
+
+    /// The way in at the primary.
+    pub fn source(&self) -> Login {
+        self.primary.login()
+    }
+
+    /// The way in at the standby.
+    pub fn replica(&self) -> Login {
+        self.standby.login()
+    }
+
+    /// The first processes of both servers.
+    pub fn postmasters(&self) -> [u32; 2] {
+        [self.primary.server.pid(), self.standby.server.pid()]
+    }
+
+    /// Ends the primary at once, without a checkpoint, and loses what is under way to the standby.
+    pub fn kill_primary(&self) {
+        self.relay.cut();
+        self.primary.signal(Signal::QUIT);
+    }
+
+    /// `pg_ctl promote`, started.
+    pub fn promote(&self) -> Result<std::process::Child> {
+        let data = self.standby.directory.join("data").display().to_string();
+        let mut command = command("pg_ctl", &["promote", "-D", &data])?;
+        command.stdout(std::process::Stdio::null());
+        command.spawn().context("can't start pg_ctl")
+    }
+
+    fn wait_until_streaming(&self) -> Result<()> {
+        let mut session = opened(&self.source())?;
+        let started = Instant::now();
+        let streams = "select count(*) from pg_stat_replication where state = 'streaming'";
+        while session.value(streams)? != "1" {
+            if started.elapsed() > PATIENCE {
+                bail!(
+                    "the standby doesn't follow: {}",
+                    self.standby.server.printed()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}

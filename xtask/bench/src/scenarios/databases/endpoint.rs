@@ -1,0 +1,277 @@
+//! What an instance's endpoint costs: the same server by its own Unix socket, through the endpoint,
+//! and through HAProxy in TCP mode where that is installed, in turns. One session that asks
+//! `SELECT 1`, and pgbench's TPC-B-like load of eight clients.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::super::{GOAL_HEAD, goal, spread};
+use super::REGIONS;
+use crate::Arguments;
+use crate::databases::debian::program;
+use crate::databases::session::{Login, Session, Way};
+use crate::databases::{self, proxy};
+use crate::lab::Lab;
+use crate::load::{Measured, Window, Worker, drive};
+use crate::process;
+use crate::report::Section;
+use crate::statistics::Spread;
+
+/// pgbench's scale: so many times 100,000 accounts.
+const SCALE: &str = "10";
+
+/// pgbench's clients, and its threads.
+const CLIENTS: &str = "8";
+const THREADS: &str = "2";
+
+/// A way to the server, with what was measured on it round by round.
+struct Arm {
+    name: String,
+    login: Login,
+    /// The process whose time a query takes beside the server's; the Region's for the direct way,
+    /// where it shows what the Region uses anyway.
+    proxy: u32,
+    queries: Vec<Measured>,
+    /// pgbench's transactions a second.
+    rates: Vec<f64>,
+}
+
+impl Arm {
+    fn new(name: &str, login: Login, proxy: u32) -> Arm {
+        Arm {
+            name: name.to_owned(),
+            login,
+            proxy,
+            queries: Vec::new(),
+            rates: Vec::new(),
+        }
+    }
+
+    fn median(&self) -> Spread {
+        Spread::of(self.queries.iter().map(|it| 1000.0 * it.milliseconds(0.5)))
+    }
+
+    fn late(&self) -> Spread {
+        Spread::of(self.queries.iter().map(|it| 1000.0 * it.milliseconds(0.99)))
+    }
+
+    /// Microseconds that a query took longer at the median than by the direct way, in pairs.
+    fn past(&self, direct: &Arm) -> Spread {
+        let pairs = self.queries.iter().zip(&direct.queries);
+        let longer = |(own, direct): (&Measured, &Measured)| {
+            1000.0 * (own.milliseconds(0.5) - direct.milliseconds(0.5))
+        };
+        Spread::of(pairs.map(longer))
+    }
+
+    /// Microseconds of the proxy's processor time a query. `idle`: the windows in which it had
+    /// nothing to do, whose time isn't the queries'.
+    fn processor(&self, idle: Option<&Arm>) -> Spread {
+        let of = |(round, measured): (usize, &Measured)| {
+            let idle = idle.and_then(|idle| idle.queries.get(round));
+            let idle = idle.map_or(0.0, |idle| idle.processor / idle.seconds);
+            let own = (measured.processor - idle * measured.seconds).max(0.0);
+            1e6 * own / measured.latencies.len().max(1) as f64
+        };
+        Spread::of(self.queries.iter().enumerate().map(of))
+    }
+
+    fn ratio(&self, direct: &Arm) -> Spread {
+        Spread::of(
+            self.rates
+                .iter()
+                .zip(&direct.rates)
+                .map(|(own, direct)| own / direct),
+        )
+    }
+}
+
+pub fn run(arguments: &Arguments, section: &mut Section) -> Result<()> {
+    let lab = Lab::start(&REGIONS[..1], 0, 0.0)?;
+    let region = lab.regions()?[0];
+    let instance = databases::create(&lab, &lab.clients[0], "orders")?;
+    let peer = proxy::start(&instance.home.join("run"));
+    let mut arms = vec![
+        Arm::new("the server's Unix socket", instance.direct(), region),
+        Arm::new("Causeway's endpoint", instance.login.clone(), region),
+    ];
+    if let Ok(peer) = &peer {
+        let login = Login {
+            way: Way::Address(peer.address),
+            ..instance.login.clone()
+        };
+        arms.push(Arm::new(&peer.title, login, peer.pid()));
+    }
+    pgbench(&instance.direct(), &["-i", "-q", "-s", SCALE])?;
+    for round in 0..arguments.rounds as usize {
+        // Each is first in turn, so that none has always what another left.
+        for turn in 0..arms.len() {
+            let index = (round + turn) % arms.len();
+            eprintln!("   round {}: {}", round + 1, arms[index].name);
+            measure(&mut arms[index], arguments.seconds)?;
+        }
+    }
+    lab.stop();
+    report(arguments, section, &arms);
+    if let Err(error) = peer {
+        section.text(&format!("Not measured: HAProxy: {error:#}"));
+    }
+    Ok(())
+}
+
+/// One window of queries and one of pgbench.
+fn measure(arm: &mut Arm, seconds: u64) -> Result<()> {
+    let mut session = Session::open(&arm.login)?;
+    session.query("checkpoint")?;
+    let worker: Worker<'_> = Box::new(move || session.query("select 1").map(|_| ()));
+    let proxy = [arm.proxy];
+    let processor = || process::processor_seconds(&proxy);
+    let measured = drive(vec![worker], Window::closed(seconds), &processor)?;
+    arm.queries.push(measured);
+    let seconds = seconds.to_string();
+    let words = ["-c", CLIENTS, "-j", THREADS, "-T", &seconds];
+    let printed = pgbench(&arm.login, &words)?;
+    arm.rates.push(rate(&printed)?);
+    Ok(())
+}
+
+/// Runs pgbench; gives what it prints.
+fn pgbench(login: &Login, words: &[&str]) -> Result<String> {
+    let (host, port) = match &login.way {
+        Way::Address(address) => (address.ip().to_string(), address.port()),
+        Way::Socket(directory) => (directory.display().to_string(), 5432),
+    };
+    let mut command = Command::new(program("pgbench")?);
+    command
+        .args(words)
+        .args(["-h", &host, "-p", &port.to_string()]);
+    command.args(["-U", &login.user, &login.database]);
+    let output = command.env("PGPASSWORD", &login.password).output()?;
+    if !output.status.success() {
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        bail!("pgbench ended with {}: {error}", output.status);
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The transactions a second that pgbench prints, connecting not included.
+fn rate(printed: &str) -> Result<f64> {
+    let mut lines = printed
+        .lines()
+        .filter_map(|line| line.strip_prefix("tps = "));
+    let value = lines.next().and_then(|line| line.split(' ').next());
+    let value = value.with_context(|| format!("pgbench prints no rate: {printed}"))?;
+    Ok(value.parse()?)
+}
+
+fn report(arguments: &Arguments, section: &mut Section, arms: &[Arm]) {
+    let [direct, ours, ..] = arms else {
+        unreachable!("two ways are always measured");
+    };
+    section.text(&format!(
+        "One server reached in {} ways, {} windows of {} s each in turn: a session that asks \
+         `SELECT 1`, then pgbench, TPC-B-like, scale {SCALE}, {CLIENTS} clients in {THREADS} \
+         threads. Processor time is the proxy's process's; what the Region uses while it carries \
+         nothing is not in it.",
+        arms.len(),
+        arguments.rounds,
+        arguments.seconds,
+    ));
+    let mut rows = Vec::new();
+    for (index, arm) in arms.iter().enumerate() {
+        let is_direct = index == 0;
+        let unless_direct = |value: Spread| match is_direct {
+            true => String::new(),
+            false => value.to_string(),
+        };
+        let idle = (index == 1).then_some(direct);
+        rows.push(vec![
+            arm.name.clone(),
+            arm.median().to_string(),
+            arm.late().to_string(),
+            unless_direct(arm.past(direct)),
+            unless_direct(arm.processor(idle)),
+            Spread::of(arm.rates.iter().copied()).to_string(),
+            unless_direct(arm.ratio(direct)),
+        ]);
+        section.value(
+            &format!("endpoint: {}", arm.name),
+            values(arm, direct, idle),
+        );
+    }
+    let head = [
+        "way",
+        "SELECT 1, median µs",
+        "p99 µs",
+        "µs past the direct way",
+        "proxy's processor µs",
+        "pgbench transactions/s",
+        "to the direct way's",
+    ];
+    section.table(&head, &rows);
+    let (past, ratio) = (ours.past(direct).median, ours.ratio(direct).median);
+    let goals = [
+        goal(
+            "the endpoint, a simple query at the median",
+            "60 µs or less",
+            past,
+            "µs",
+            past <= 60.0,
+        ),
+        goal(
+            "pgbench through the endpoint, to the direct way's",
+            "0.90 or more",
+            ratio,
+            "",
+            ratio >= 0.9,
+        ),
+    ];
+    section.table(&GOAL_HEAD, &goals);
+}
+
+fn values(arm: &Arm, direct: &Arm, idle: Option<&Arm>) -> Value {
+    json!({
+        "median_microseconds": spread(arm.median()),
+        "p99_microseconds": spread(arm.late()),
+        "microseconds_past_direct": spread(arm.past(direct)),
+        "proxy_processor_microseconds": spread(arm.processor(idle)),
+        "pgbench_transactions_per_second": arm.rates,
+        "pgbench_ratio_to_direct": spread(arm.ratio(direct)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pgbench_s_rate_is_the_one_without_connecting() {
+        let printed = "scaling factor: 10\ninitial connection time = 13.2 ms\n\
+                       tps = 1234.500000 (without initial connection time)\n";
+        assert_eq!(rate(printed).unwrap(), 1234.5);
+        assert!(rate("pgbench: error").is_err());
+    }
+
+    #[test]
+    fn what_a_region_uses_anyway_is_not_the_queries() {
+        let window = |processor| Measured {
+            seconds: 2.0,
+            latencies: vec![10; 1000],
+            processor,
+        };
+        let way = || Way::Socket("/x".into());
+        let login = || Login {
+            way: way(),
+            user: String::new(),
+            password: String::new(),
+            database: String::new(),
+        };
+        let (mut idle, mut busy) = (Arm::new("a", login(), 1), Arm::new("b", login(), 1));
+        idle.queries.push(window(0.02));
+        busy.queries.push(window(0.07));
+        assert!((busy.processor(Some(&idle)).median - 50.0).abs() < 1e-6);
+        assert!((busy.processor(None).median - 70.0).abs() < 1e-6);
+    }
+}
