@@ -23,8 +23,9 @@ const CANNOT_CONNECT_NOW: [u8; 5] = *b"57P03";
 /// Between two looks whether sessions may go on, if nothing is heard.
 const LOOK: Span = Span::seconds(1);
 
-/// Connections of a server that clients don't get: PostgreSQL's three for superusers, and two of our
-/// own, as RDS keeps (`rds.rds_superuser_reserved_connections`). At a standby we are no superuser.
+/// Connections of a server that clients don't get: PostgreSQL's three for superusers, and two of
+/// our own, as RDS keeps (`rds.rds_superuser_reserved_connections`). At a standby we are no
+/// superuser.
 const RESERVED: usize = 5;
 
 /// An endpoint's time that never runs out.
