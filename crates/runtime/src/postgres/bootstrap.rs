@@ -110,6 +110,7 @@ impl Postgres {
             "exit_on_error=on",
             "-c",
             "wal_keep_size=1TB",
+            "--",
             database,
         ];
         arguments.extend(words.map(OsString::from));

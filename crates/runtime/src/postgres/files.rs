@@ -190,7 +190,19 @@ pub(super) fn copy_tree(
     Ok(())
 }
 
-fn copy_file(from: &OwnedFd, to: &OwnedFd, name: &CStr, owner: &Account) -> io::Result<u64> {
+/// Opens a file of an open directory to be read, itself and no link to one.
+pub(super) fn open_in(directory: impl AsFd, name: &str) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(File::from(openat(directory, name, flags, Mode::empty())?))
+}
+
+/// Copies a file of one open directory into another, where none has its name; gives its bytes.
+pub(super) fn copy_file(
+    from: &OwnedFd,
+    to: &OwnedFd,
+    name: &CStr,
+    owner: &Account,
+) -> io::Result<u64> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mut source = File::from(openat(from, name, flags, Mode::empty())?);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;

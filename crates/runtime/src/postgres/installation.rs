@@ -34,6 +34,9 @@ const PROGRAMS: [&str; 6] = [
 /// What is kept of what a program says, in bytes.
 const KEPT: usize = 64 * 1024;
 
+/// The longest line of a program's that is taken as it is, in bytes.
+const LONGEST_LINE: usize = 16 * 1024 * 1024;
+
 /// What an error quotes of it, in bytes.
 const QUOTED: usize = 1500;
 
@@ -142,6 +145,39 @@ impl Run<'_> {
 
     /// As [`Run::with`], whatever its end.
     pub(super) async fn to_end(self, postgres: &Postgres) -> Result<(String, Exit), PostgresError> {
+        let mut tail = Tail(Zeroizing::new(Vec::with_capacity(2 * KEPT)));
+        let exit = self.read_by(postgres, |part| tail.take(part)).await?;
+        Ok((String::from_utf8_lossy(&tail.0).into_owned(), exit))
+    }
+
+    /// Runs it to its end; gives each line that it writes to `take`, cut to 16 MiB.
+    pub(super) async fn lines(
+        self,
+        postgres: &Postgres,
+        mut take: impl FnMut(&str),
+    ) -> Result<Exit, PostgresError> {
+        let mut line = Vec::new();
+        let read = |part: &[u8]| {
+            for piece in part.split_inclusive(|byte| *byte == b'\n') {
+                let whole = piece.ends_with(b"\n");
+                let piece = piece.strip_suffix(b"\n").unwrap_or(piece);
+                let room = LONGEST_LINE.saturating_sub(line.len());
+                line.extend_from_slice(&piece[..piece.len().min(room)]);
+                if whole {
+                    take(&String::from_utf8_lossy(&line));
+                    line.clear();
+                }
+            }
+        };
+        self.read_by(postgres, read).await
+    }
+
+    /// Runs it to its end; gives what it writes to `take` as it comes.
+    async fn read_by(
+        self,
+        postgres: &Postgres,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<Exit, PostgresError> {
         let failed = || PostgresError::io(format!("can't run {}", self.program));
         let (reader, writer) = std::io::pipe().map_err(failed())?;
         let mut command = postgres.command(self.program);
@@ -160,37 +196,41 @@ impl Run<'_> {
                 stdin.write_all(self.input).await.ok();
                 drop(stdin);
             };
-            let ((), said, exit) = tokio::join!(feeding, tail(&mut output), group.ended());
-            (said, exit)
+            let reading = async {
+                // Wiped when dropped: a program may quote what it was given.
+                let mut part = Zeroizing::new([0; 4096]);
+                while let Ok(count @ 1..) = output.read(&mut part[..]).await {
+                    take(&part[..count]);
+                }
+            };
+            let ((), (), exit) = tokio::join!(feeding, reading, group.ended());
+            exit
         };
-        let (said, exit) = match self.moving {
+        let exit = match self.moving {
             false => tokio::time::timeout(self.wait, work).await.ok(),
             true => tokio::select! {
-                done = work => Some(done),
+                exit = work => Some(exit),
                 () = stands_still(group.id(), self.wait) => None,
             },
-        }
-        .ok_or(PostgresError::Late {
+        };
+        exit.ok_or(PostgresError::Late {
             what: self.program,
             wait: self.wait,
-        })?;
-        Ok((String::from_utf8_lossy(&said).into_owned(), exit))
+        })
     }
 }
 
-/// Reads to the end and keeps the last of it; wiped when dropped, since a program may quote what
-/// it was given.
-async fn tail(output: &mut Receiver) -> Zeroizing<Vec<u8>> {
-    let mut kept = Zeroizing::new(Vec::with_capacity(2 * KEPT));
-    let mut part = Zeroizing::new([0; 4096]);
-    while let Ok(count @ 1..) = output.read(&mut part[..]).await {
-        kept.extend_from_slice(&part[..count]);
-        if kept.len() + part.len() > 2 * KEPT {
-            let surplus = kept.len() - KEPT;
-            kept.drain(..surplus);
+/// The last of what a program says; wiped when dropped.
+struct Tail(Zeroizing<Vec<u8>>);
+
+impl Tail {
+    fn take(&mut self, part: &[u8]) {
+        self.0.extend_from_slice(part);
+        if self.0.len() + part.len() > 2 * KEPT {
+            let surplus = self.0.len().saturating_sub(KEPT);
+            self.0.drain(..surplus);
         }
     }
-    kept
 }
 
 /// Resolves when no process of the group has written anything for so long: pg_basebackup's own

@@ -28,6 +28,7 @@ mod server;
 mod session;
 mod settings;
 mod snapshot;
+mod tail;
 mod text;
 mod timeline;
 

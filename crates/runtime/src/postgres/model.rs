@@ -237,18 +237,20 @@ pub struct Tail {
     pub timeline: u32,
     /// Where the successor left that timeline.
     pub begin: Lsn,
-    /// The end of its last whole record; `begin` if nothing was lost.
+    /// The end of the last commit in it; `begin` if nothing was lost.
     pub end: Lsn,
     /// What was committed in it, in the order of the commits; at most
     /// [`MAX_LISTED`]. Transactions of our own (heartbeats) are left out.
     pub transactions: Vec<LostTransaction>,
-    /// How many more were committed that aren't listed.
+    /// How many more were committed that aren't listed, our own among them.
     pub unlisted: u64,
     /// Bytes of the log files that are kept in `wal/`.
     pub bytes: ByteSize,
-    /// The rows as the lost transactions left them: a file of `INSERT`s, a section a database.
-    /// None where a server can't be asked: it was a standby, or nothing was lost.
+    /// The rows as the lost transactions left them: a file of `INSERT`s for psql, a section a
+    /// database; none if there are no such rows.
     pub sql_file: Option<PathBuf>,
+    /// Why not all rows, or no names, could be had, if that is so: the log is kept all the same.
+    pub unexported: Option<String>,
 }
 
 /// A transaction that was committed and that the successor never had.

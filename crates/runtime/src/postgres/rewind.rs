@@ -151,7 +151,8 @@ impl Postgres {
         home.check_version()?;
         clear(home).await?;
         match self.control(home).await?.state {
-            ControlState::Stopped | ControlState::StoppedStandby => Ok(()),
+            ControlState::Stopped => Ok(()),
+            ControlState::StoppedStandby if standby => Ok(()),
             // A server alone is never a standby. Its socket is known to nobody meanwhile.
             _ if standby => {
                 drop(lock);

@@ -10,5 +10,7 @@
 mod faults;
 mod lives;
 mod powers;
+mod relay;
+mod returns;
 mod rig;
 mod standbys;

@@ -1,0 +1,133 @@
+//! What a server committed after its successor had left it: kept before the server is rewound, in
+//! a directory of its own, for whoever repairs it. The log itself, a list of the transactions, and
+//! the rows as they left them. It judges nobody's tail, and puts nothing back.
+
+mod copy_text;
+mod log;
+mod rows;
+mod scan;
+mod store;
+
+use std::io;
+use std::path::Path;
+
+use types::ByteSize;
+
+use super::error::PostgresError;
+use super::files;
+use super::home::{STANDBY, ServerHome, blocking, check_way};
+use super::installation::Postgres;
+use super::model::{Fork, HomeState, Tail};
+use super::snapshot::Unfinished;
+
+impl Postgres {
+    /// Keeps what a server that doesn't run has committed beyond that fork, in that directory,
+    /// which is made for it: its path is absolute and its parent is there. `wal/` in it holds the
+    /// log from up to two files before the fork on, `lost.sql` the rows. What is whole there
+    /// already is given as it is, and what was cut off is begun anew.
+    ///
+    /// One that was killed recovers first, where nobody can reach it. A standby's home is one of a
+    /// primary afterwards, on the timeline that it was on, since its rows can't be read else: it
+    /// must be rewound, or removed, before it runs again.
+    ///
+    /// What a transaction changed more than one file of the log before the fork's isn't counted.
+    /// Rows that it took away are not in the file of rows, nor what it did to schemas.
+    ///
+    /// # Errors
+    /// [`Unfit`](PostgresError::Unfit): its log from the fork on isn't there. Or the server isn't
+    /// whole, is in use, or doesn't recover, or the disk refuses. Then nothing is left there.
+    pub async fn keep_tail(
+        &self,
+        home: &ServerHome,
+        fork: Fork,
+        to: &Path,
+    ) -> Result<Tail, PostgresError> {
+        if let Some(kept) = Tail::read(to)? {
+            return Ok(kept);
+        }
+        self.settle_as_primary(home).await?;
+        let _lock = home.lock().await?;
+        home.require(matches!(home.state(), HomeState::Whole { .. }))?;
+        let control = self.control(home).await?;
+        let target = to.to_owned();
+        let before = blocking("can't remove an unfinished tail", move || remove(&target));
+        before.await?;
+        let failed = || PostgresError::io(format!("can't make {}", to.display()));
+        files::make_directory(to, 0o711, None).map_err(failed())?;
+        let mut unfinished = Unfinished(Some(to.to_owned()));
+        check_way(to, self.account())?;
+        for name in [log::DIRECTORY, rows::DIRECTORY] {
+            files::make_directory(&to.join(name), 0o700, Some(self.account())).map_err(failed())?;
+        }
+        let part = log::Part::of(home, &control, fork.lsn).await?;
+        let scan = self.scan(home, &part).await?;
+        let bytes = part.copy(home, to, scan.end, self.account()).await?;
+        let mut tail = Tail {
+            timeline: control.timeline,
+            begin: fork.lsn,
+            end: scan.end,
+            transactions: Vec::new(),
+            unlisted: scan.unlisted,
+            bytes: ByteSize(bytes),
+            sql_file: None,
+            unexported: None,
+        };
+        self.list(home, to, &scan, &mut tail).await?;
+        let (target, written) = (to.to_owned(), tail.clone());
+        let finish = blocking("can't finish a tail", move || {
+            std::fs::remove_dir_all(target.join(rows::DIRECTORY))?;
+            files::sync_file_system(&target)?;
+            written.write(&target)?;
+            target.parent().map_or(Ok(()), files::sync_directory)
+        });
+        finish.await?;
+        unfinished.0 = None;
+        Ok(tail)
+    }
+
+    /// Names what was lost, and writes the rows out; where that can't be done it says why, and
+    /// numbers stand for names.
+    async fn list(
+        &self,
+        home: &ServerHome,
+        to: &Path,
+        scan: &scan::Scan,
+        tail: &mut Tail,
+    ) -> Result<(), PostgresError> {
+        if scan.committed.is_empty() {
+            return Ok(());
+        }
+        let mut names = rows::Names::default();
+        match self.export(home, to, scan, &mut names).await {
+            Ok(0) => {}
+            Ok(_) => tail.sql_file = Some(to.join(store::ROWS)),
+            Err(error) if error.is_disk_full() => return Err(error),
+            Err(error) => tail.unexported = Some(error.to_string()),
+        }
+        if tail.unexported.is_none() {
+            tail.unexported = names.left_out();
+        }
+        tail.transactions = names.transactions(scan);
+        Ok(())
+    }
+
+    async fn settle_as_primary(&self, home: &ServerHome) -> Result<(), PostgresError> {
+        home.require(matches!(home.state(), HomeState::Whole { .. }))?;
+        if let HomeState::Whole { standby: true, .. } = home.state() {
+            let _lock = home.lock().await?;
+            let of = home.clone();
+            let change = blocking("can't change a server's files", move || {
+                files::remove_in(of.data()?, STANDBY)
+            });
+            change.await?;
+        }
+        self.settle(home).await
+    }
+}
+
+fn remove(directory: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(directory) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,370 @@
+//! What was committed in a part of the log, of the lines that pg_waldump writes about it. Pure; it
+//! keeps a bounded lot, whatever it is given.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use types::Timestamp;
+use types::calendar::{SECONDS_PER_DAY, days_before, days_in};
+
+use crate::postgres::model::{Lsn, MAX_LISTED};
+use crate::postgres::timeline::end_of_record;
+
+/// How many changed tables of open (sub)transactions are counted at once, and how many
+/// subtransactions of listed ones are known. What goes beyond is in the log that is kept, and
+/// missing in the counts.
+const MAX_TRACKED: usize = 500_000;
+
+/// A table's file: its database's number and its own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Relation {
+    pub(super) database: u32,
+    pub(super) file: u32,
+}
+
+/// Rows that were put in, changed and taken away.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Counts {
+    pub(super) inserted: u64,
+    pub(super) updated: u64,
+    pub(super) deleted: u64,
+}
+
+impl Counts {
+    pub(super) fn add(&mut self, other: Counts) {
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.deleted += other.deleted;
+    }
+}
+
+type Changes = BTreeMap<Relation, Counts>;
+
+/// A transaction whose commit is in the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Committed {
+    pub(super) xid: u32,
+    /// Its subtransactions, which rows may name instead.
+    pub(super) parts: Vec<u32>,
+    pub(super) at: Timestamp,
+    pub(super) lsn: Lsn,
+    pub(super) changes: Changes,
+}
+
+/// Reads lines.
+#[derive(Debug)]
+pub(super) struct Scan {
+    /// Commits from here on count.
+    begin: Lsn,
+    /// The end of the last of them.
+    pub(super) end: Lsn,
+    /// Where the last record begins, whatever it is.
+    pub(super) last: Lsn,
+    open: BTreeMap<u32, Changes>,
+    tracked: usize,
+    parts: usize,
+    pub(super) committed: Vec<Committed>,
+    pub(super) unlisted: u64,
+    /// What pg_waldump said itself.
+    pub(super) said: String,
+}
+
+/// What of a line is looked at.
+struct Record<'a> {
+    manager: &'a str,
+    length: u64,
+    xid: u32,
+    lsn: Lsn,
+    description: &'a str,
+}
+
+impl Scan {
+    pub(super) fn new(begin: Lsn) -> Scan {
+        Scan {
+            begin,
+            end: begin,
+            last: Lsn(0),
+            open: BTreeMap::new(),
+            tracked: 0,
+            parts: 0,
+            committed: Vec::new(),
+            unlisted: 0,
+            said: String::new(),
+        }
+    }
+
+    /// Takes a line; one that is no record's is what the program says.
+    pub(super) fn line(&mut self, line: &str) {
+        let Some(record) = record_of(line) else {
+            if self.said.len() < 4096 {
+                self.said.push_str(line);
+                self.said.push('\n');
+            }
+            return;
+        };
+        self.last = record.lsn;
+        match record.manager {
+            "Heap" | "Heap2" => self.heap(&record),
+            "Transaction" => self.transaction(&record),
+            _ => {}
+        }
+    }
+
+    fn heap(&mut self, record: &Record<'_>) {
+        let (word, rest) = record.description.split_once(' ').unwrap_or_default();
+        let mut counts = Counts::default();
+        match word.trim_end_matches("+INIT") {
+            "INSERT" => counts.inserted = 1,
+            "UPDATE" | "HOT_UPDATE" => counts.updated = 1,
+            "DELETE" => counts.deleted = 1,
+            // `MULTI_INSERT 2 tuples flags 0x02`
+            "MULTI_INSERT" => counts.inserted = leading_number(rest).unwrap_or(0),
+            _ => return,
+        }
+        let Some(relation) = relation_of(rest) else {
+            return;
+        };
+        let changes = match self.open.get_mut(&record.xid) {
+            Some(changes) => changes,
+            None if self.tracked >= MAX_TRACKED => return,
+            None => self.open.entry(record.xid).or_default(),
+        };
+        if !changes.contains_key(&relation) {
+            if self.tracked >= MAX_TRACKED {
+                return;
+            }
+            self.tracked += 1;
+        }
+        changes.entry(relation).or_default().add(counts);
+    }
+
+    fn transaction(&mut self, record: &Record<'_>) {
+        let (word, rest) = record.description.split_once(' ').unwrap_or_default();
+        let named = |rest: &'_ str| leading_number(rest).and_then(|xid| u32::try_from(xid).ok());
+        match word {
+            "COMMIT" => self.commit(record, record.xid, rest),
+            // `COMMIT_PREPARED 732: 2026-11-29 15:58:34.918950 UTC`
+            "COMMIT_PREPARED" => {
+                let rest_of = rest.split_once(": ").map_or("", |(_, rest)| rest);
+                self.commit(record, named(rest).unwrap_or(0), rest_of);
+            }
+            "ABORT" => self.forget(record.xid, rest),
+            "ABORT_PREPARED" => self.forget(named(rest).unwrap_or(0), rest),
+            _ => {}
+        }
+    }
+
+    fn commit(&mut self, record: &Record<'_>, xid: u32, rest: &str) {
+        let mut parts = parts_of(rest);
+        let mut changes = self.take(xid);
+        for part in &parts {
+            for (relation, counts) in self.take(*part) {
+                changes.entry(relation).or_default().add(counts);
+            }
+        }
+        if record.lsn < self.begin {
+            return;
+        }
+        self.end = end_of_record(record.lsn, record.length);
+        // What nothing is known of changed no row of a table: sequences, settings, our own locks.
+        if changes.is_empty() {
+            return;
+        }
+        if self.committed.len() >= MAX_LISTED {
+            self.unlisted += 1;
+            return;
+        }
+        parts.truncate(MAX_TRACKED - self.parts);
+        self.parts += parts.len();
+        self.committed.push(Committed {
+            xid,
+            parts,
+            at: time_of(rest).unwrap_or(Timestamp(0)),
+            lsn: record.lsn,
+            changes,
+        });
+    }
+
+    fn forget(&mut self, xid: u32, rest: &str) {
+        self.take(xid);
+        for part in parts_of(rest) {
+            self.take(part);
+        }
+    }
+
+    fn take(&mut self, xid: u32) -> Changes {
+        let changes = self.open.remove(&xid).unwrap_or_default();
+        self.tracked -= changes.len();
+        changes
+    }
+
+    /// Every number that a row of a listed transaction may name.
+    pub(super) fn numbers(&self) -> BTreeSet<u32> {
+        let each = self.committed.iter();
+        each.flat_map(|it| it.parts.iter().copied().chain([it.xid]))
+            .collect()
+    }
+}
+
+/// `rmgr: Heap len (rec/tot): 54/ 54, tx: 740, lsn: 0/01519F28, prev 0/01519EF0, desc: INSERT …`
+fn record_of(line: &str) -> Option<Record<'_>> {
+    let rest = line.strip_prefix("rmgr: ")?;
+    let (manager, rest) = rest.split_once(' ')?;
+    let (_, rest) = rest.split_once("len (rec/tot):")?;
+    let (lengths, rest) = rest.split_once(", tx:")?;
+    let (xid, rest) = rest.split_once(", lsn: ")?;
+    let (lsn, rest) = rest.split_once(", prev ")?;
+    let (_, description) = rest.split_once(", desc: ")?;
+    Some(Record {
+        manager,
+        length: lengths.split_once('/')?.1.trim().parse().ok()?,
+        xid: xid.trim().parse().ok()?,
+        lsn: lsn.parse().ok()?,
+        description,
+    })
+}
+
+/// `blkref #0: rel 1663/5/16384 blk 0`: tablespace, database, file.
+fn relation_of(text: &str) -> Option<Relation> {
+    let (_, rest) = text.split_once("blkref #0: rel ")?;
+    let mut numbers = rest.split([' ', ',', ';']).next()?.split('/');
+    let (_, database, file) = (numbers.next()?, numbers.next()?, numbers.next()?);
+    Some(Relation {
+        database: database.parse().ok()?,
+        file: file.parse().ok()?,
+    })
+}
+
+/// `…; subxacts: 729 730; …`
+fn parts_of(text: &str) -> Vec<u32> {
+    let Some((_, rest)) = text.split_once("; subxacts: ") else {
+        return Vec::new();
+    };
+    let numbers = rest.split(';').next().unwrap_or_default();
+    let numbers = numbers.split_whitespace();
+    numbers.filter_map(|number| number.parse().ok()).collect()
+}
+
+fn leading_number(text: &str) -> Option<u64> {
+    let end = text.find(|letter: char| !letter.is_ascii_digit());
+    text[..end.unwrap_or(text.len())].parse().ok()
+}
+
+/// `2026-11-29 15:58:34.918950 UTC`, to the millisecond.
+fn time_of(text: &str) -> Option<Timestamp> {
+    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u64>().ok();
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    if year < 1970 || !(1..=12).contains(&month) || !(1..=days_in(year, month)).contains(&day) {
+        return None;
+    }
+    let seconds = hour * 3600 + minute * 60 + second;
+    let thousandths = number(20..23).unwrap_or(0);
+    let days = days_before(year, month, day);
+    Some(Timestamp(
+        (days * SECONDS_PER_DAY + seconds) * 1000 + thousandths,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As PostgreSQL 15.18 wrote them.
+    const LINES: &[&str] = &[
+        "rmgr: Heap        len (rec/tot):     61/    61, tx:        728, lsn: 0/01769E80, prev 0/01769E58, desc: INSERT off 5 flags 0x08, blkref #0: rel 1663/5/16384 blk 0",
+        "rmgr: Heap        len (rec/tot):     61/    61, tx:        729, lsn: 0/01769EC0, prev 0/01769E80, desc: INSERT+INIT off 6 flags 0x00, blkref #0: rel 1663/5/16384 blk 0",
+        "rmgr: Heap        len (rec/tot):     61/    61, tx:        730, lsn: 0/01769F40, prev 0/01769EC0, desc: INSERT off 7 flags 0x08, blkref #0: rel 1663/5/16384 blk 0",
+        "rmgr: Transaction len (rec/tot):     34/    34, tx:        730, lsn: 0/0176A018, prev 0/01769FC0, desc: ABORT 2026-11-29 15:58:34.891082 UTC",
+        "rmgr: Transaction len (rec/tot):     46/    46, tx:        728, lsn: 0/0176A040, prev 0/0176A018, desc: COMMIT 2026-11-29 15:58:34.891089 UTC; subxacts: 729",
+        "rmgr: Heap2       len (rec/tot):     74/    74, tx:        731, lsn: 0/0176A070, prev 0/0176A040, desc: MULTI_INSERT 2 tuples flags 0x02, blkref #0: rel 1663/5/16384 blk 0",
+        "rmgr: Btree       len (rec/tot):     64/    64, tx:        731, lsn: 0/0176A0C0, prev 0/0176A070, desc: INSERT_LEAF off 5, blkref #0: rel 1663/5/16387 blk 1",
+        "rmgr: Transaction len (rec/tot):     34/    34, tx:        731, lsn: 0/0176A148, prev 0/0176A108, desc: COMMIT 2026-11-29 15:58:34.912168 UTC",
+        "rmgr: Heap        len (rec/tot):     69/    69, tx:        732, lsn: 0/0176A170, prev 0/0176A148, desc: HOT_UPDATE off 1 xmax 732 flags 0x10 ; new off 4 xmax 0, blkref #0: rel 1663/5/16384 blk 0",
+        "rmgr: Heap        len (rec/tot):     54/    54, tx:        732, lsn: 0/0176A1B0, prev 0/0176A170, desc: DELETE off 2 flags 0x00 KEYS_UPDATED , blkref #0: rel 1663/5/16384 blk 0",
+        "rmgr: Transaction len (rec/tot):    242/   242, tx:        732, lsn: 0/0176A1F0, prev 0/0176A1B0, desc: PREPARE gid pp: 2026-11-29 15:58:34.912807 UTC",
+        "rmgr: Transaction len (rec/tot):     42/    42, tx:          0, lsn: 0/0176A2E8, prev 0/0176A1F0, desc: COMMIT_PREPARED 732: 2026-11-29 15:58:34.918950 UTC",
+        "rmgr: Transaction len (rec/tot):     34/    34, tx:        733, lsn: 0/0176A318, prev 0/0176A2E8, desc: COMMIT 2026-11-29 15:58:35.000000 UTC",
+        "pg_waldump: error: error in WAL record at 0/176A318: invalid record length at 0/176A340: wanted 24, got 0",
+    ];
+
+    fn scanned(begin: u64) -> Scan {
+        let mut scan = Scan::new(Lsn(begin));
+        LINES.iter().for_each(|line| scan.line(line));
+        scan
+    }
+
+    #[test]
+    fn commits_are_listed_with_all_their_parts_and_nothing_that_was_rolled_back_is() {
+        let scan = scanned(0x0176_0000);
+        let relation = Relation {
+            database: 5,
+            file: 16384,
+        };
+        let seen: Vec<_> = scan
+            .committed
+            .iter()
+            .map(|it| (it.xid, it.parts.clone(), it.changes.clone()))
+            .collect();
+        let counts = |inserted, updated, deleted| {
+            let counts = Counts {
+                inserted,
+                updated,
+                deleted,
+            };
+            BTreeMap::from([(relation, counts)])
+        };
+        assert_eq!(
+            seen,
+            [
+                (728, vec![729], counts(2, 0, 0)),
+                (731, vec![], counts(2, 0, 0)),
+                (732, vec![], counts(0, 1, 1)),
+            ]
+        );
+        // 2026-11-29 15:58:34.891 is 20,786 days and some after 1970.
+        assert_eq!(scan.committed[0].at, Timestamp(1_795_967_914_891));
+        assert_eq!(scan.numbers(), BTreeSet::from([728, 729, 731, 732]));
+        // A commit that changed no table is none that is missed, and still the end.
+        assert_eq!(scan.end, Lsn(0x0176_A340));
+        assert!(scan.said.contains("invalid record length"), "{}", scan.said);
+        assert_eq!((scan.tracked, scan.unlisted), (0, 0));
+    }
+
+    #[test]
+    fn what_was_committed_before_the_fork_is_not_lost() {
+        let scan = scanned(0x0176_A041);
+        assert_eq!(
+            scan.committed.iter().map(|it| it.xid).collect::<Vec<_>>(),
+            [731, 732]
+        );
+        let none = scanned(0x0200_0000);
+        assert_eq!((none.committed.len(), none.end), (0, Lsn(0x0200_0000)));
+    }
+
+    #[test]
+    fn it_keeps_a_bounded_lot_and_counts_the_rest() {
+        let mut scan = Scan::new(Lsn(0));
+        for xid in 1..=MAX_LISTED + 5 {
+            let (insert, commit) = (LINES[0], LINES[7]);
+            scan.line(&insert.replace("       728", &format!("{xid:>10}")));
+            scan.line(&commit.replace("       731", &format!("{xid:>10}")));
+        }
+        assert_eq!((scan.committed.len(), scan.unlisted), (MAX_LISTED, 5));
+    }
+
+    #[test]
+    fn times_are_read_to_the_millisecond_and_no_others_are() {
+        assert_eq!(
+            time_of("1970-01-02 00:00:01.002999 UTC"),
+            Some(Timestamp(86_401_002))
+        );
+        for text in [
+            "",
+            "2026-13-01 00:00:00",
+            "2026-02-30 00:00:00",
+            "yesterday at noon, so",
+        ] {
+            assert_eq!(time_of(text), None, "{text}");
+        }
+    }
+}
