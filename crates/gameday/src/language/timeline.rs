@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use types::{FaultTarget, Span};
+use types::{FaultTarget, SiteName, Span};
 
 use super::reading::{Part, Place, Reader, Section};
 use super::span;
 use super::steps::Placed;
-use crate::scenario::{Act, Fault, Lab, Load, Step, Table, Work, Zone};
+use crate::scenario::{Act, Fault, Lab, Load, Step, Table, Work, WriterMove, Zone};
 
 /// What holds a site, or a part of one, down, and until when by itself.
 #[derive(Clone, Copy)]
@@ -97,6 +97,14 @@ fn check_state(
         Act::Resume(target) if own(target) != Some(false) => {
             wrong(format!("{target} is not paused at that time"));
         }
+        Act::MoveWriter(WriterMove { to, .. }) => {
+            let site = FaultTarget::Site(SiteName::Region(*to));
+            if state(&site).is_some() {
+                wrong(format!(
+                    "{to} is killed or paused at that time, and can't be asked"
+                ));
+            }
+        }
         _ => {}
     }
     match &step.act {
@@ -144,8 +152,9 @@ pub(super) fn check_needs(
     }
     let orders = loads
         .iter()
-        .find(|load| !matches!(load.work, Work::Get { .. }));
-    let no_table = tables.is_empty() && !root.reader.is_spoilt(Part::Tables);
+        .find(|load| !matches!(load.work, Work::Get { .. } | Work::InsertRows));
+    let no_table =
+        tables.iter().all(Table::is_global_cluster) && !root.reader.is_spoilt(Part::Tables);
     if let (Some(load), true) = (orders, no_table) {
         let message = format!(
             "the load `{}` works on orders, and there is no table or bucket",
