@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gameday::Scenario;
+use gameday::scenario::Table;
 use runtime::{DirectoryLock, Exit, Guard, ProcessGroup, ProgramSpec, SystemEnvironment};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -80,6 +81,11 @@ impl TestLab {
         environment: &Arc<SystemEnvironment>,
     ) -> Result<TestLab, Failure> {
         let site = make_site()?;
+        // Database servers run as a user of their own, who has to pass through.
+        if scenario.tables.iter().any(Table::is_global_cluster) {
+            files::let_pass(&site.directory)
+                .map_err(|cause| Failure::nothing_running(format!("{cause:#}")))?;
+        }
         let started = TestLab::start_in(&site, scenario, app, environment).await;
         let (lab, group) = match started {
             Ok(started) => started,
