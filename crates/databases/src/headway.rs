@@ -166,11 +166,7 @@ pub(crate) fn reached(headship: &mut Headship, record: &Record) {
         }
         Record::Leading(leading) => headship.leads = Some(*leading),
         Record::Diverged if headship.leads.is_none() => {
-            // What it has on top of its epoch is to be kept and taken off as a writer's is.
-            headship.leads = Some(Leading {
-                epoch: headship.epoch,
-                number: 0,
-            });
+            headship.leads = Some(Leading::NOTHING);
         }
         _ => {}
     }

@@ -71,6 +71,15 @@ pub struct Leading {
     pub number: u64,
 }
 
+impl Leading {
+    /// For nothing: it followed a writer further than its successor did. What it holds that others
+    /// don't is that writer's, which keeps it.
+    pub const NOTHING: Leading = Leading {
+        epoch: 0,
+        number: 0,
+    };
+}
+
 /// What an instance has that is a cluster's head.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Headship {

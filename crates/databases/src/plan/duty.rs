@@ -192,8 +192,8 @@ fn base(headship: &Headship, global: &GlobalCluster) -> Option<u64> {
     let Some(leads) = headship.leads else {
         return Some(headship.epoch);
     };
-    if leads.epoch == headship.epoch {
-        return Some(leads.epoch);
+    if leads == Leading::NOTHING || leads.epoch == headship.epoch {
+        return Some(headship.epoch);
     }
     let is_forgotten = |oldest: &Fork| leads.epoch < oldest.epoch;
     if global.forks.first().is_some_and(is_forgotten) {

@@ -224,7 +224,8 @@ fn come_back(
     if !observed.head.is_confirmed {
         return Some(wait(now, WAIT_FOR_MORE));
     }
-    let led = wanted.instance.headship.as_ref()?.leads.is_some();
+    let leads = wanted.instance.headship.as_ref()?.leads;
+    let led = leads.is_some_and(|leads| leads != Leading::NOTHING);
     let epoch = following.epoch;
     let anew = || step(Step::RemoveHome(Removal::Diverged));
     if following.base.is_none() {

@@ -169,7 +169,8 @@ pub enum Record {
     },
     /// Of a head, in its own row: it is to be promoted now.
     Leading(Leading),
-    /// Of a head, in its own row: it holds what isn't of the latest history.
+    /// Of a head that follows, in its own row: it may hold what isn't of the latest history, all of
+    /// it an old writer's. It is rewound.
     Diverged,
     /// Of a head, in the council's row: this is what the others are to know of it.
     Head(Head),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::support::{Api, Setting};
+use crate::support::{Api, Memory, Setting};
 
 #[test]
 fn the_installed_version_is_described_and_nothing_else() {
@@ -25,7 +25,7 @@ fn the_installed_version_is_described_and_nothing_else() {
         region,
         engine,
         pool,
-        global: Arc::default(),
+        global: Arc::<Memory>::default(),
     }
     .make();
     assert_eq!(

@@ -7,7 +7,7 @@ use databases::plan::{FailureKind, Home, Next, Record, Step, StepFailure, StepKi
 use databases::{Serving, catalogue, serving};
 use types::{Configuration, Environment};
 
-use crate::support::{Answer, Api, Setting, new_instance, with};
+use crate::support::{Answer, Api, Memory, Setting, new_instance, with};
 
 /// The kinds of steps.
 fn kinds(steps: &[Step]) -> Vec<StepKind> {
@@ -86,7 +86,7 @@ fn names_and_addresses_are_taken_once_and_given_back() {
         region,
         engine,
         pool,
-        global: Arc::default(),
+        global: Arc::<Memory>::default(),
     }
     .make();
     api.create("one");
@@ -116,7 +116,7 @@ fn what_there_is_not_is_told_when_an_instance_is_made() {
             region,
             engine,
             pool,
-            global: Arc::default(),
+            global: Arc::<Memory>::default(),
         }
         .make();
         let (code, text) = api.refused("CreateDBInstance", &new_instance("shop"));

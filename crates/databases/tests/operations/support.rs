@@ -334,7 +334,7 @@ pub struct Api {
     pub service: Service,
     pub memory: Arc<Memory>,
     /// The council's configuration.
-    pub global: Arc<Memory>,
+    pub global: Arc<dyn Configuration>,
     pub around: Arc<Around>,
     pub peer: Arc<Peer>,
     pub region: String,
@@ -347,7 +347,7 @@ pub struct Setting<'a> {
     pub engine: Result<&'a str, &'a str>,
     pub pool: Result<u8, &'a str>,
     /// The council's configuration, which other Regions may share.
-    pub global: Arc<Memory>,
+    pub global: Arc<dyn Configuration>,
 }
 
 impl Setting<'_> {
@@ -397,15 +397,14 @@ impl Api {
             region,
             engine,
             pool,
-            global: Arc::default(),
+            global: Arc::<Memory>::default(),
         }
         .make()
     }
 
     /// A Region of a council.
-    pub fn beside(region: &str, global: &Arc<Memory>) -> Api {
+    pub fn beside(region: &str, global: Arc<dyn Configuration>) -> Api {
         let (engine, pool) = (Ok("15.14"), Ok(24));
-        let global = global.clone();
         Setting {
             region,
             engine,

@@ -199,7 +199,7 @@ impl Door {
             return None;
         }
         match verdict.serving {
-            Serving::Open => Some(verdict.until).filter(|until| until.0 != FOREVER),
+            Serving::Open => Some(verdict.until).filter(|until| *until > now),
             Serving::Away { .. } => {
                 if self.connections() > 0 {
                     tracing::info!(instance = %self.behind.id, kind = ?self.behind.kind,
@@ -276,7 +276,8 @@ impl Behind {
             }
         };
         // A server whose cluster's writer endpoint is shut takes no writes.
-        let by_lease = served.writer == Serving::Open && cluster.joined.is_some();
+        let member = catalogue::global_of(&*global, &cluster.arn, &cluster.resource_id);
+        let by_lease = served.writer == Serving::Open && !matches!(member, Ok(None));
         Verdict {
             serving: match self.kind {
                 Kind::Writer => served.writer,

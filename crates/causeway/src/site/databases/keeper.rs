@@ -312,9 +312,12 @@ impl Keeper {
         }
         self.ask_again = now + ASK_SOURCE;
         let stops = Stops::of(self, wanted);
+        // An answer that a dead Region owes is not waited for when another is to take over.
+        let mut changes = self.around.leases.changes();
         let outcome = tokio::select! {
             outcome = super::steps::attach(self, &followed) => outcome,
             _ = stops.interruption(true) => return,
+            _ = changes.changed() => return,
         };
         let is_gone = matches!(&outcome, Err(failed) if failed.kind == FailureKind::SourceGone);
         if let Err(Failed { reason, .. }) = outcome {

@@ -28,6 +28,8 @@ pub(super) struct Leases {
     refused: AtomicBool,
     /// Counts what those who serve by it are to know: renewals, and changes of global clusters.
     news: watch::Sender<u64>,
+    /// Counts changes of global clusters alone.
+    changes: watch::Sender<u64>,
     places: Arc<Semaphore>,
 }
 
@@ -39,6 +41,7 @@ impl Leases {
             is_confirmed: AtomicBool::new(false),
             refused: AtomicBool::new(false),
             news: watch::Sender::new(0),
+            changes: watch::Sender::new(0),
             places: Arc::new(Semaphore::new(UNDER_WAY)),
         }
     }
@@ -56,6 +59,11 @@ impl Leases {
     /// Changes whenever the lease was renewed, or a global cluster changed.
     pub(super) fn news(&self) -> watch::Receiver<u64> {
         self.news.subscribe()
+    }
+
+    /// Changes whenever a global cluster changed.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     fn tell(&self) {
@@ -135,6 +143,7 @@ pub(super) async fn follow(around: Arc<Around>) {
         seen = view.revision();
         if has_changed || !is_known {
             around.leases.tell();
+            around.leases.changes.send_modify(|count| *count += 1);
             around.servers.wake_all();
             around.streams.ask_again();
         }

@@ -1,0 +1,106 @@
+//! A model of PostgreSQL as far as histories go: logs of entries, timelines with forks, and what
+//! servers, streams, promotions and rewinds do to them, the pitfalls among it: timelines may be
+//! given twice, servers of the same one are not told apart, and a rewind goes by checkpoints.
+
+use databases::model::{ForkPoint, Lsn};
+use databases::plan::Home as State;
+
+/// An entry of a log; nobody else's has its number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry {
+    pub number: u64,
+    /// A transaction that was acknowledged has one.
+    pub commit: bool,
+}
+
+/// A home on disk.
+#[derive(Clone, Debug)]
+pub struct Home {
+    pub state: State,
+    pub log: Vec<Entry>,
+    pub timeline: u32,
+    /// Where each timeline but the first began, oldest first.
+    pub history: Vec<ForkPoint>,
+    pub is_primary: bool,
+    pub is_clean: bool,
+    pub checkpoint_timeline: u32,
+}
+
+impl Home {
+    pub fn absent() -> Home {
+        Home {
+            state: State::Absent,
+            log: Vec::new(),
+            timeline: 1,
+            history: Vec::new(),
+            is_primary: false,
+            is_clean: true,
+            checkpoint_timeline: 1,
+        }
+    }
+
+    pub fn end(&self) -> Lsn {
+        Lsn(self.log.len() as u64)
+    }
+
+    /// Where this history leaves a timeline; `None`: it doesn't.
+    fn leaves(&self, timeline: u32) -> Option<Lsn> {
+        let next = self.history.iter().find(|fork| fork.timeline > timeline);
+        next.map(|fork| fork.lsn)
+    }
+
+    fn knows(&self, timeline: u32) -> bool {
+        timeline == 1 || self.history.iter().any(|fork| fork.timeline == timeline)
+    }
+
+    /// Would PostgreSQL let that one follow this one?
+    pub fn is_followed_by(&self, other: &Home) -> bool {
+        if other.timeline == self.timeline {
+            return other.end() <= self.end();
+        }
+        let leaves = self.leaves(other.timeline);
+        self.knows(other.timeline) && leaves.is_some_and(|leaves| other.end() <= leaves)
+    }
+
+    /// Takes up to `count` entries from one that it follows.
+    pub fn receive(&mut self, from: &Home, count: usize) {
+        let first = self.log.len();
+        let last = from.log.len().min(first + count);
+        self.log.extend_from_slice(&from.log[first..last]);
+        self.timeline = from.timeline;
+        self.history = from.history.clone();
+    }
+
+    pub fn promote(&mut self, number: u64) {
+        self.timeline += 1;
+        self.history.push(ForkPoint {
+            timeline: self.timeline,
+            lsn: self.end(),
+        });
+        self.is_primary = true;
+        self.is_clean = false;
+        self.log.push(Entry {
+            number,
+            commit: false,
+        });
+    }
+
+    /// `pg_rewind` to that one: by histories alone, and by where its last checkpoint was.
+    pub fn rewind(&mut self, to: &Home) {
+        self.is_primary = false;
+        self.is_clean = true;
+        if self.timeline == to.checkpoint_timeline {
+            // It takes them for one history, and does nothing.
+            return;
+        }
+        let shared = |fork: &&ForkPoint| !to.history.contains(fork);
+        let own = self.history.iter().find(shared).map(|fork| fork.lsn);
+        let last = self.history.iter().rfind(|fork| to.history.contains(fork));
+        let ancestor = last.map_or(1, |fork| fork.timeline);
+        let theirs = to.leaves(ancestor);
+        let until = own.into_iter().chain(theirs).min().unwrap_or(self.end());
+        self.log.truncate(until.0 as usize);
+        self.history.retain(|fork| to.history.contains(fork));
+        self.timeline = ancestor;
+    }
+}
