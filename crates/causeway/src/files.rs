@@ -65,13 +65,6 @@ pub fn create_directory(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("can't make the directory {}", path.display()))
 }
 
-/// Lets everybody pass through the directory to what they know the name of, and read nothing of it.
-pub fn let_pass(path: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o711))
-        .with_context(|| format!("can't change the mode of {}", path.display()))
-}
-
 fn replace(path: &Path, text: &str, readers: Readers) -> std::io::Result<()> {
     let mode = match readers {
         Readers::Anyone => 0o644,

@@ -1,5 +1,5 @@
-//! Amazon Resource Names of RDS: instances, clusters, snapshots and groups. Whoever has a name has no right
-//! by it, and what it names need not exist.
+//! Amazon Resource Names of RDS: instances, clusters, snapshots and groups. Whoever has a name has
+//! no right by it, and what it names need not exist.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,7 +1,10 @@
 //! How a source answers those who want to replicate it, from this Region or another: by a row of
 //! its own, from which its server's replication slots follow.
 
-use types::ConfigurationView;
+use std::collections::VecDeque;
+use std::sync::{MutexGuard, PoisonError};
+
+use types::{ConfigurationView, Monotonic, Span};
 
 use crate::catalogue;
 use crate::codec::CodecError;
@@ -15,6 +18,31 @@ use crate::source::{AttachRefusal, AttachRequest, SourceFacts};
 /// What the names of slots for replicas begin with.
 pub const SLOT_PREFIX: &str = "causeway_";
 
+/// How long a replica that said farewell is remembered: longer than any message is on its way.
+const REMEMBERED: Span = Span::seconds(600);
+
+/// How many of those are remembered at most.
+const MAX_DEPARTED: usize = 1024;
+
+/// The replicas that said farewell lately. A request to take one may come again after that, since
+/// the link may repeat it: nobody would ever take such a slot back.
+#[derive(Default)]
+pub(crate) struct Departed(VecDeque<(ResourceId, Monotonic)>);
+
+impl Departed {
+    fn add(&mut self, replica: ResourceId, now: Monotonic) {
+        if self.0.len() >= MAX_DEPARTED {
+            self.0.pop_front();
+        }
+        self.0.push_back((replica, now));
+    }
+
+    fn has(&mut self, replica: &ResourceId, now: Monotonic) -> bool {
+        self.0.retain(|(_, at)| now - *at < REMEMBERED);
+        self.0.iter().any(|(departed, _)| departed == replica)
+    }
+}
+
 impl Service {
     /// Takes a replica that another Region asks for: its slot is kept from now on. Asked twice, it
     /// answers the same. That the replica is of the Region that asks is for the caller to see to.
@@ -23,6 +51,11 @@ impl Service {
     ///
     /// [`AttachRefusal`].
     pub async fn attach(&self, request: &AttachRequest) -> Result<SourceFacts, AttachRefusal> {
+        let now = self.environment().now().monotonic;
+        if self.departed().has(&request.replica_id, now) {
+            let text = format!("{} is no replica any more.", request.replica);
+            return Err(AttachRefusal::State(text));
+        }
         let made = self.change(|view: &dyn ConfigurationView| {
             let refused = |refusal: AttachRefusal| refusal_error(refusal);
             let (revision, mut source) = found(view, request).map_err(refused)?;
@@ -46,20 +79,30 @@ impl Service {
             else {
                 return Ok((Vec::new(), None));
             };
-            let key = farewell.replica.to_string();
-            let has = source.replicas.get(&key);
-            if has.is_none_or(|replica| replica.resource_id != farewell.replica_id) {
+            let id = &farewell.replica_id.0;
+            let own = source.replicas.get(id);
+            // Its Region speaks for what it has, whatever id another's has.
+            if own.is_none_or(|replica| replica.arn != farewell.replica) {
                 return Ok((Vec::new(), None));
             }
-            source.replicas.remove(&key);
+            source.replicas.remove(id);
             let edits = vec![catalogue::replace_instance(revision, &source)];
             Ok((edits, Some(source.resource_id)))
         });
         let changed: Option<ResourceId> = made.await.map_err(as_refusal)?;
         if let Some(id) = changed {
+            let now = self.environment().now().monotonic;
+            self.departed().add(farewell.replica_id.clone(), now);
             self.look_at(&id);
         }
         Ok(())
+    }
+}
+
+impl Service {
+    fn departed(&self) -> MutexGuard<'_, Departed> {
+        let departed = self.departed.lock();
+        departed.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,7 +131,9 @@ pub(crate) fn take(
     request: &AttachRequest,
 ) -> Result<SourceFacts, AttachRefusal> {
     let refuse = |text: String| Err(AttachRefusal::State(text));
-    let key = request.replica.to_string();
+    // By its resource id: two that are asked for by one name at once are two until one is refused
+    // its name, and only that one is forgotten then.
+    let key = request.replica_id.0.clone();
     let name = &source.arn.identifier;
     if source.headship.is_some() {
         return refuse(format!(
@@ -116,7 +161,11 @@ pub(crate) fn take(
                     a non-zero value.";
         return refuse(text.to_owned());
     }
-    if !source.replicas.contains_key(&key) && source.replicas.len() >= MAX_REPLICAS {
+    let taken = source.replicas.get(&key);
+    if taken.is_some_and(|replica| replica.arn != request.replica) {
+        return refuse(format!("{key} is another replica's resource id."));
+    }
+    if taken.is_none() && source.replicas.len() >= MAX_REPLICAS {
         let text = format!("Instance {name} already has {MAX_REPLICAS} read replicas");
         return Err(AttachRefusal::TooMany(text));
     }

@@ -22,7 +22,8 @@ pub trait Stored: Serialize + DeserializeOwned {
 impl Stored for Instance {
     const NOUN: &'static str = "DB instance";
 
-    /// Since 2 it may be a cluster's head, of which an older program would make a server of its own.
+    /// Since 2 it may be a cluster's head, of which an older program would make a server of its
+    /// own.
     const FORMAT: u32 = 2;
 }
 

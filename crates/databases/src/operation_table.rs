@@ -1,5 +1,7 @@
 //! Every operation of RDS's published model (API version 2014-10-31), built or not, in the order of
-//! their names: what each is done to, and what carries it out. Not built are proxies, copies and exports of snapshots, and all that is for other engines.
+//! their names: what each is done to, and what carries it out. Not built are proxies, copies and
+//! exports of snapshots, snapshots and parameter groups of clusters, and all that is for other
+//! engines.
 //!
 //! To build one more: its function under `operations/`, its row here, its test.
 

@@ -148,16 +148,7 @@ fn written(
                 told.push(Telling::of_instance(&instance, Category::ReadReplica, text));
             }
         }
-        Record::MasterSet { number } => {
-            let master = &mut instance.master;
-            if master.applied < *number {
-                master.applied = *number;
-                master.verifier = master.verifier.take().filter(|_| master.asked > *number);
-                let text = "Reset master credentials";
-                let category = Category::ConfigurationChange;
-                told.push(Telling::of_instance(&instance, category, text));
-            }
-        }
+        Record::MasterSet { number } => told.extend(master_set(&mut instance, *number)),
         Record::SnapshotTaken { id, bytes, taken } => {
             let done = |snapshot: &mut Snapshot| {
                 snapshot.state = SnapshotState::Available;
@@ -225,6 +216,19 @@ fn settled(instance: &mut Instance) -> Telling {
         }
     };
     Telling::of_instance(instance, category, text)
+}
+
+/// The server has that password of its master user.
+fn master_set(instance: &mut Instance, number: u64) -> Option<Telling> {
+    let master = &mut instance.master;
+    if master.applied >= number {
+        return None;
+    }
+    master.applied = number;
+    master.verifier = master.verifier.take().filter(|_| master.asked > number);
+    let text = "Reset master credentials";
+    let category = Category::ConfigurationChange;
+    Some(Telling::of_instance(instance, category, text))
 }
 
 /// Puts what waited in force.
@@ -350,7 +354,7 @@ fn part(
     if source.arn.region == replica.arn.region {
         let found = catalogue::instance(view, &source.resource_id)?;
         return Ok(found.and_then(|(revision, mut row)| {
-            let had = row.replicas.remove(&replica.arn.to_string());
+            let had = row.replicas.remove(&replica.resource_id.0);
             had.map(|_| catalogue::replace_instance(revision, &row))
         }));
     }

@@ -7,7 +7,7 @@
 //! ([`crate::keys::CHANGES`]), so no two are made that each were judged without the other; in one
 //! process they wait for each other instead.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as SyncMutex};
 
 use async_lock::Mutex;
 use aws::ServiceError;
@@ -18,6 +18,7 @@ use http::Response;
 use http::request::Parts;
 use types::{Configuration, ConfigurationEdit, ConfigurationView, Environment, Region, Timestamp};
 
+use crate::attach::Departed;
 use crate::catalogue;
 use crate::engine::Engine;
 use crate::error::DatabasesError;
@@ -56,6 +57,7 @@ pub struct ServiceConfig {
 pub struct Service {
     pub(crate) config: ServiceConfig,
     changes: Mutex<()>,
+    pub(crate) departed: SyncMutex<Departed>,
 }
 
 /// What a change asks for on a view: edits, and what it says beside them.
@@ -67,6 +69,7 @@ impl Service {
         Service {
             config,
             changes: Mutex::new(()),
+            departed: SyncMutex::default(),
         }
     }
 

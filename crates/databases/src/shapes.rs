@@ -2,6 +2,8 @@
 
 mod clusters;
 
+use std::collections::BTreeSet;
+
 use aws::xml::XmlWriter;
 use types::calendar::{LAST_SECOND, SECONDS_PER_DAY, date_of};
 use types::{AvailabilityZone, Timestamp, network};
@@ -16,7 +18,7 @@ use crate::status::{self, Status};
 use crate::tags;
 use crate::view::Standing;
 
-pub(crate) use clusters::{cluster, global_arn, global_cluster};
+pub(crate) use clusters::{cluster, global_arn, global_cluster, moving_word};
 
 /// RDS's licence of PostgreSQL.
 pub(crate) const LICENCE: &str = "postgresql-license";
@@ -190,14 +192,12 @@ fn replication(writer: &mut XmlWriter, instance: &Instance, standing: Option<&St
         };
         writer.value("ReadReplicaSourceDBInstanceIdentifier", name);
     }
-    let named =
-        instance
-            .replicas
-            .values()
-            .map(|replica| match replica.arn.region == instance.arn.region {
-                true => replica.arn.identifier.clone(),
-                false => replica.arn.to_string(),
-            });
+    let names = instance.replicas.values();
+    let names = names.map(|replica| match replica.arn.region == instance.arn.region {
+        true => replica.arn.identifier.clone(),
+        false => replica.arn.to_string(),
+    });
+    let named: BTreeSet<String> = names.collect();
     texts(
         writer,
         "ReadReplicaDBInstanceIdentifiers",

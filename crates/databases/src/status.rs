@@ -200,21 +200,24 @@ pub fn serving_cluster(
         message: "this cluster is read-only: its global cluster's writer is in another Region",
     };
     let is_held = fence.lease.is_held(fence.now, fence.view.revision());
+    let leads = instance.headship.as_ref().and_then(|it| it.leads);
     Ok(match (&duty, role) {
         (Duty::Alone | Duty::Left, Some(Role::Primary)) => both(Serving::Open),
         (Duty::Lead { epoch, .. }, Some(Role::Primary)) => {
-            let leads = instance.headship.as_ref().and_then(|it| it.leads);
             let is_its = leads.is_some_and(|leads| leads.epoch == *epoch);
             both(match is_held && is_its {
                 true => Serving::Open,
                 false => away("the lease of this Region's writer is not held"),
             })
         }
-        // The sessions of a standby that is promoted go on as a primary's.
-        (duty, Some(Role::Standby)) if duty.following().is_some() => ClusterServing {
-            writer: follows,
-            reader: Serving::Open,
-        },
+        // The sessions of a standby that is promoted go on as a primary's. One that was to lead may
+        // be one by now, also if somebody else was chosen meanwhile.
+        (duty, Some(Role::Standby)) if duty.following().is_some() && leads.is_none() => {
+            ClusterServing {
+                writer: follows,
+                reader: Serving::Open,
+            }
+        }
         _ => both(away("the cluster's role is changing")),
     })
 }

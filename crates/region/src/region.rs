@@ -36,7 +36,7 @@ pub(crate) const TABLES: u8 = 1;
 pub(crate) const OBJECTS: u8 = 2;
 
 /// The tag of databases on envelopes.
-pub(crate) const DATABASES: u8 = 5;
+pub(crate) const DATABASES: u8 = 6;
 
 /// A task that runs as long as its Region.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use link::certificate::Details;
+use runtime::postgres::Postgres;
 use runtime::{CallError, Child, ChildSpec, Exit};
 use serde_json::Value;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
@@ -423,16 +424,19 @@ fn prepare(
     Ok((spec, certificate))
 }
 
-/// Where a Region's databases are, with the directories on the way open to pass through, and to
-/// nothing more: as root, servers run as a user of their own.
+/// Where a Region's databases are. The servers' user, who is another one than root, may pass
+/// through the directories on the way, where there are servers at all.
 fn databases_directory(lab: &Supervisor, site: Site) -> anyhow::Result<Option<PathBuf>> {
     let Some(region) = site.name.region() else {
         return Ok(None);
     };
     let all = lab.lab.directory.join("db");
-    for directory in [&lab.lab.directory, &all] {
-        files::create_directory(directory)?;
-        files::let_pass(directory)?;
+    files::create_directory(&all)?;
+    if let Ok(postgres) = Postgres::find() {
+        for directory in [&lab.lab.directory, &all] {
+            let passable = postgres.let_pass(directory);
+            passable.with_context(|| format!("can't open the way to {}", directory.display()))?;
+        }
     }
     let directory = all.join(region.name());
     Ok(Some(std::path::absolute(directory)?))

@@ -31,12 +31,7 @@ fn instance() -> Instance {
         zone: "us-east-1a".parse().unwrap(),
         address: [127, 48, 1, 7].into(),
         port: 5432,
-        master: Master {
-            username: "root".to_owned(),
-            verifier: Some(Verifier("V".to_owned())),
-            asked: 2,
-            applied: 1,
-        },
+        master: master(),
         database: Some("app".to_owned()),
         subnet_group: "default".to_owned(),
         security_groups: vec!["sg-1".to_owned()],
@@ -62,7 +57,7 @@ fn instance() -> Instance {
             asked: Timestamp(3),
         }),
         replicas: BTreeMap::from([(
-            replica.to_owned(),
+            "db-C".to_owned(),
             Replica {
                 arn: replica.parse().unwrap(),
                 resource_id: ResourceId("db-C".to_owned()),
@@ -82,17 +77,28 @@ fn instance() -> Instance {
             final_snapshot: Some(SnapshotId("snapshot-2".to_owned())),
         }),
         failure: Some("why".to_owned()),
-        headship: Some(Headship {
-            cluster: ClusterId("cluster-A".to_owned()),
-            cluster_arn: "arn:aws:rds:us-east-1:111122223333:cluster:shop"
-                .parse()
-                .unwrap(),
-            promotion_tier: 1,
-            epoch: 1,
-            leads: Some(Leading {
-                epoch: 2,
-                number: 3,
-            }),
+        headship: Some(headship()),
+    }
+}
+
+fn master() -> Master {
+    Master {
+        username: "root".to_owned(),
+        verifier: Some(Verifier("V".to_owned())),
+        asked: 2,
+        applied: 1,
+    }
+}
+
+fn headship() -> Headship {
+    Headship {
+        cluster: ClusterId("cluster-A".to_owned()),
+        cluster_arn: cluster().arn,
+        promotion_tier: 1,
+        epoch: 1,
+        leads: Some(Leading {
+            epoch: 2,
+            number: 3,
         }),
     }
 }
@@ -156,7 +162,7 @@ fn cluster() -> Cluster {
             .unwrap(),
         engine_version: "15.14".to_owned(),
         created: Timestamp(1),
-        master: instance().master,
+        master: master(),
         database: Some("app".to_owned()),
         port: 5432,
         writer_address: [127, 48, 1, 7].into(),

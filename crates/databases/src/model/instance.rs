@@ -210,7 +210,7 @@ pub struct Instance {
     pub source: Option<Source>,
     /// Its promotion, once asked for.
     pub promotion: Option<Promotion>,
-    /// The replicas that it has, by the text of their ARNs.
+    /// The replicas that it has, by their resource ids.
     pub replicas: BTreeMap<String, Replica>,
     /// Shall its server run?
     pub power: Power,

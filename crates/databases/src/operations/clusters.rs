@@ -7,15 +7,13 @@ use aws::query::Reply;
 use aws::xml::XmlWriter;
 use types::{ConfigurationView, network};
 
-use super::{common, global_clusters};
+use super::{common, global_clusters, members};
 use crate::catalogue::{self, Row};
 use crate::engine::{AURORA, Engine, OTHER_ENGINES, POSTGRES};
 use crate::error::{DatabasesError, Refusal};
 use crate::input::{names, password, place, windows};
-use crate::limits::{MAX_CLUSTERS, MAX_MEMBERS, MAX_RETENTION, PORTS};
-use crate::model::{
-    Cluster, ClusterId, GlobalCluster, Joined, Master, Member, MoveKind, Tags, Verifier,
-};
+use crate::limits::{MAX_CLUSTERS, MAX_RETENTION, PORTS};
+use crate::model::{Cluster, GlobalCluster, Master, Tags, Verifier};
 use crate::request::{DatabasesRequest, Filters, Paging, list, shown};
 use crate::service::Service;
 use crate::{events, ids, shapes, tags};
@@ -122,7 +120,7 @@ pub(crate) async fn create(
     check_name(&*service.view(), &wanted)?;
     let global = request.text("GlobalClusterIdentifier");
     if let Some(global) = global {
-        join(service, request, global, &mut wanted).await?;
+        members::join(service, request, global, &mut wanted).await?;
     }
     let made = service.change(|view: &dyn ConfigurationView| {
         let mut made = wanted.clone();
@@ -136,7 +134,7 @@ pub(crate) async fn create(
         (Err(error), Some(_)) => {
             // Nobody is a member that isn't there; if this fails too, it can be removed.
             let id = &wanted.resource_id;
-            if let Err(cause) = leave(service, &wanted, id).await {
+            if let Err(cause) = members::leave(service, &wanted, id).await {
                 tracing::warn!(cluster = %wanted.arn, %cause, "a member without a cluster stays");
             }
             Err(error)
@@ -211,7 +209,7 @@ fn read(
     })
 }
 
-fn no_master(is_name: bool) -> DatabasesError {
+pub(super) fn no_master(is_name: bool) -> DatabasesError {
     let name = match is_name {
         true => "MasterUsername",
         false => "MasterUserPassword",
@@ -270,125 +268,6 @@ fn draw_addresses(
         .draw_besides(view, random(), besides)
         .ok_or_else(none)?;
     Ok(())
-}
-
-/// Makes a cluster that is still to be a member of a global cluster: its first is its writer.
-async fn join(
-    service: &Service,
-    request: &DatabasesRequest<'_>,
-    name: &str,
-    cluster: &mut Cluster,
-) -> Result<(), DatabasesError> {
-    let asked = cluster.clone();
-    let made = service.change_global(|view: &dyn ConfigurationView| {
-        let (revision, mut row) = global_clusters::named(view, request, name)?;
-        let mut cluster = asked.clone();
-        admit(&mut row, &mut cluster)?;
-        let id = row.resource_id.clone();
-        let edit = catalogue::replace(catalogue::global_key(&row), revision, &row);
-        Ok((vec![edit], (id, cluster)))
-    });
-    let ((id, joined), revision) = made.await?;
-    *cluster = joined;
-    let revision = revision.unwrap_or(u64::MAX);
-    cluster.joined = Some(Joined { id, revision });
-    Ok(())
-}
-
-/// Has a global cluster take a member.
-fn admit(row: &mut GlobalCluster, cluster: &mut Cluster) -> Result<(), DatabasesError> {
-    let state = |text: String| DatabasesError::refused(Refusal::InvalidGlobalClusterState, text);
-    if cluster.engine_version != row.engine_version {
-        return Err(DatabasesError::combination(format!(
-            "The engine version {} is not the global cluster's, {}",
-            cluster.engine_version, row.engine_version
-        )));
-    }
-    let others = row
-        .members
-        .values()
-        .filter(|member| member.arn != cluster.arn);
-    if others.clone().count() >= MAX_MEMBERS {
-        let text = format!("Global cluster quota exceeded: {MAX_MEMBERS} clusters");
-        return Err(DatabasesError::refused(
-            Refusal::DbClusterQuotaExceeded,
-            text,
-        ));
-    }
-    let mut others = others;
-    if others.any(|member| member.arn.region == cluster.arn.region) {
-        let text = format!(
-            "Global cluster {} already has a cluster in {}",
-            row.identifier, cluster.arn.region
-        );
-        return Err(state(text));
-    }
-    if row
-        .member(&cluster.arn)
-        .is_some_and(|member| member.head.is_some())
-    {
-        let text = format!("{} is a member of {} already", cluster.arn, row.identifier);
-        return Err(state(text));
-    }
-    let is_first = row
-        .writer
-        .as_ref()
-        .is_none_or(|writer| *writer == cluster.arn);
-    if is_first {
-        first(row, cluster)?;
-    } else {
-        if !cluster.master.username.is_empty() || cluster.master.verifier.is_some() {
-            let text = "Cannot specify user name for cross region replication cluster";
-            return Err(DatabasesError::combination(text));
-        }
-        if cluster.database.is_some() && cluster.database != row.database {
-            let text = "Cannot specify database name for cross region replication cluster";
-            return Err(DatabasesError::combination(text));
-        }
-        cluster.database = row.database.clone();
-        cluster.master.username = row.master_username.clone().unwrap_or_default();
-    }
-    let member = Member {
-        arn: cluster.arn.clone(),
-        resource_id: cluster.resource_id.clone(),
-        head: None,
-    };
-    row.members.insert(cluster.arn.to_string(), member);
-    Ok(())
-}
-
-/// The first member writes.
-fn first(row: &mut GlobalCluster, cluster: &mut Cluster) -> Result<(), DatabasesError> {
-    let has_name = !cluster.master.username.is_empty();
-    if !has_name || cluster.master.verifier.is_none() {
-        return Err(no_master(!has_name));
-    }
-    if let Some(database) = &row.database {
-        if cluster.database.as_ref().is_some_and(|own| own != database) {
-            let text = "DatabaseName is not the global cluster's";
-            return Err(DatabasesError::combination(text));
-        }
-        cluster.database = Some(database.clone());
-    }
-    row.database = cluster.database.clone();
-    row.master_username = Some(cluster.master.username.clone());
-    row.writer = Some(cluster.arn.clone());
-    row.epoch += 1;
-    row.forks.clear();
-    Ok(())
-}
-
-/// Takes a member away again that never was a cluster.
-async fn leave(service: &Service, cluster: &Cluster, id: &ClusterId) -> Result<(), DatabasesError> {
-    let made = service.change_global(|view: &dyn ConfigurationView| {
-        let Some((revision, mut row)) = catalogue::global_of(view, &cluster.arn, id)? else {
-            return Ok((Vec::new(), ()));
-        };
-        global_clusters::part(&mut row, &cluster.arn);
-        let edit = catalogue::replace(catalogue::global_key(&row), revision, &row);
-        Ok((vec![edit], ()))
-    });
-    made.await.map(|_| ())
 }
 
 /// The cluster that a request names by `DBClusterIdentifier`.
@@ -619,12 +498,4 @@ pub(crate) async fn delete(
     });
     let cluster = made.await?;
     reply(service, request, &cluster)
-}
-
-/// What a cluster's role on its way is called, if it is.
-pub(crate) fn moving_word(kind: MoveKind) -> &'static str {
-    match kind {
-        MoveKind::Switchover => "switching-over",
-        MoveKind::Failover => "failing-over",
-    }
 }

@@ -363,7 +363,7 @@ fn begin(
         let goes_on = moving.to == to
             && (moving.kind == MoveKind::Failover || moving.phase == Phase::Promoting);
         if kind == MoveKind::Switchover || goes_on {
-            let word = clusters::moving_word(moving.kind);
+            let word = shapes::moving_word(moving.kind);
             return Err(state(format!(
                 "Global cluster {} is {word}",
                 row.identifier

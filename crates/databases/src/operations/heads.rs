@@ -1,5 +1,5 @@
-//! A cluster's instance, its head: to make it, and what it is refused beside what every instance is.
-//! A cluster has one; a second is refused by name.
+//! A cluster's instance, its head: to make it, and what it is refused beside what every instance
+//! is. A cluster has one; a second is refused by name.
 
 use types::ConfigurationView;
 

@@ -258,7 +258,8 @@ fn check_deletable(
         let text = "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.";
         return Err(DatabasesError::combination(text));
     }
-    if last.is_some() && (!instance.was_available() || instance.failure.is_some()) {
+    // Of one that failed, what is on disk may be whole: if it isn't, the deletion is given up.
+    if last.is_some() && !instance.was_available() {
         return Err(DatabasesError::refused(
             Refusal::InvalidDbInstanceState,
             format!("Instance {name} has no data that a final snapshot could be taken of."),

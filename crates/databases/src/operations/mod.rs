@@ -8,6 +8,7 @@ pub(crate) mod events;
 pub(crate) mod global_clusters;
 mod heads;
 pub(crate) mod instances;
+mod members;
 pub(crate) mod modify;
 pub(crate) mod option_groups;
 pub(crate) mod parameter_groups;

@@ -21,13 +21,17 @@ pub(crate) async fn start(
     change(service, request, |view| {
         let (revision, mut instance) = common::named(view, request)?;
         heads::refuse(&instance, "it can't be started on its own")?;
-        if common::status_of(service, view, &instance)? != Status::Stopped {
+        let status = common::status_of(service, view, &instance)?;
+        // RDS leaves that to its support: whoever has mended the disk here has nobody to ask.
+        let is_mended = status == Status::Failed && instance.was_available();
+        if status != Status::Stopped && !is_mended {
             return Err(DatabasesError::state(format!(
                 "Instance {} cannot be started as it is not in one of the following statuses: \
                  'stopped'.",
                 instance.arn.identifier
             )));
         }
+        instance.failure = None;
         instance.power = Power::Running;
         instance.renew(Cause::Start);
         let edits = vec![catalogue::replace_instance(revision, &instance)];

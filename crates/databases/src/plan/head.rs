@@ -193,7 +193,10 @@ fn follow(wanted: &Wanted, observed: &Observed, now: Now, following: &Following)
     // How far it was is said until it has been further.
     let known = following.known.as_ref().map_or(0, |known| known.epoch);
     let held = head(wanted, if is_there { headship.epoch } else { known });
-    (following.known.as_ref() != Some(&held)).then(|| Next::Step(Step::Record(Record::Head(held))))
+    match following.known.as_ref() == Some(&held) {
+        true => None,
+        false => record(Record::Head(held)),
+    }
 }
 
 /// Can what it holds follow, unless it is past a fork, of which PostgreSQL tells?

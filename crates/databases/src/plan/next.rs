@@ -122,9 +122,13 @@ fn due(failure: &StepFailure) -> Monotonic {
 
 /// What is written down of a step that won't succeed, if it is tried no more.
 fn given_up(wanted: &Wanted, failure: &StepFailure) -> Option<Record> {
+    let was_tried = failure.attempts >= MOST_ATTEMPTS;
+    // An instance that is deleted can be brought back only if its deletion is given up.
+    let is_last = wanted.instance.deletion.is_some();
     let is_hopeless = match failure.kind {
         FailureKind::SourceGone => true,
-        FailureKind::Damaged | FailureKind::Other => failure.attempts >= MOST_ATTEMPTS,
+        FailureKind::Damaged | FailureKind::Other => was_tried,
+        FailureKind::DiskFull if is_last => was_tried,
         FailureKind::Source | FailureKind::DiskFull | FailureKind::Settings => false,
     };
     // A head is copied until it succeeds: its source is whoever writes by then.
@@ -299,7 +303,8 @@ fn run(wanted: &Wanted, observed: &Observed, server: &ServerSeen, now: Now) -> N
     let Some(role) = server.role else {
         return Next::WaitUntil(now.monotonic + LOOK_AGAIN);
     };
-    // The next start takes at least what its source has; nothing else lets it go on, or be promoted.
+    // The next start takes at least what its source has; nothing else lets it go on, or be
+    // promoted.
     if role == Role::Standby && server.is_paused {
         return Next::Step(Step::Stop);
     }

@@ -102,7 +102,7 @@ pub enum Step {
         /// The epoch.
         epoch: u64,
     },
-    /// Have exactly these slots of replicas. Others' slots, which users made, stay.
+    /// Have exactly these slots: users can make none.
     KeepSlots(BTreeSet<String>),
     /// Set the master user's password.
     SetMaster {

@@ -6,7 +6,6 @@ use types::{AccountId, AvailabilityZone};
 use super::{texts, time};
 use crate::engine::AURORA;
 use crate::model::{Cluster, GlobalCluster, Instance, Move, MoveKind};
-use crate::operations::clusters::moving_word;
 use crate::tags;
 
 /// A global cluster's ARN, which has no Region.
@@ -139,4 +138,12 @@ pub(crate) fn global_cluster(writer: &mut XmlWriter, row: &GlobalCluster) {
             .close();
     }
     tags::write(writer, &row.tags);
+}
+
+/// What a cluster's role on its way is called, if it is.
+pub(crate) fn moving_word(kind: MoveKind) -> &'static str {
+    match kind {
+        MoveKind::Switchover => "switching-over",
+        MoveKind::Failover => "failing-over",
+    }
 }

@@ -64,7 +64,8 @@ impl Home {
 
     /// Takes up to `count` entries from one that it follows.
     pub fn receive(&mut self, from: &Home, count: usize) {
-        let first = self.log.len();
+        // A history that a bug let go wrong may be longer.
+        let first = self.log.len().min(from.log.len());
         let last = from.log.len().min(first + count);
         self.log.extend_from_slice(&from.log[first..last]);
         self.timeline = from.timeline;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use databases::plan::{FailureKind, Home, Next, Record, Step, StepFailure, StepKind, next_step};
 use databases::{Serving, catalogue, serving};
-use types::{Configuration, Environment};
+use types::Environment;
 
 use crate::support::{Answer, Api, Memory, Setting, new_instance, with};
 

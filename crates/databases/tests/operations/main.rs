@@ -4,6 +4,7 @@
 
 mod access;
 mod anything;
+mod clusters;
 mod descriptions;
 mod groups;
 mod instances;

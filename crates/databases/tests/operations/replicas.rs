@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use databases::model::Farewell;
 use databases::plan::{Next, Record, Step, StepKind, next_step};
 use databases::{AttachRefusal, AttachRequest, SourceFacts, catalogue};
-use types::{Configuration, Environment};
+use types::Environment;
 
 use crate::support::{Api, arn, block_on, with};
 
@@ -93,7 +93,7 @@ fn a_replica_across_regions_is_taken_there_before_it_is_made_here() {
     );
     let replicas = here.row("shop").replicas;
     let far = "arn:aws:rds:ap-southeast-2:111122223333:db:far";
-    assert_eq!(replicas[far].resource_id, row.resource_id);
+    assert_eq!(replicas[&row.resource_id.0].arn.to_string(), far);
     assert!(
         here.around
             .looked_at
@@ -229,6 +229,51 @@ fn a_source_is_told_of_a_replica_that_never_came_to_be() {
             .unwrap()
             .is_empty()
     );
+}
+
+#[test]
+fn two_that_are_asked_for_by_one_name_are_two_until_one_is_refused_its_name() {
+    let (here, _) = pair();
+    let request = |id: &str| AttachRequest {
+        source: arn("shop").parse().unwrap(),
+        replica: "arn:aws:rds:eu-west-1:111122223333:db:far".parse().unwrap(),
+        replica_id: databases::model::ResourceId(id.to_owned()),
+    };
+    let (kept, refused) = (request("db-KEPT"), request("db-REFUSED"));
+    let slot = block_on(here.service.attach(&kept)).unwrap().slot;
+    block_on(here.service.attach(&refused)).unwrap();
+    // Nobody takes another Region's place by its id, nor has it forgotten.
+    let foreign = "arn:aws:rds:ap-southeast-2:111122223333:db:far";
+    let mut thief = request("db-KEPT");
+    thief.replica = foreign.parse().unwrap();
+    assert!(block_on(here.service.attach(&thief)).is_err());
+    let foreign_farewell = Farewell {
+        source: kept.source.clone(),
+        source_id: None,
+        replica: thief.replica.clone(),
+        replica_id: kept.replica_id.clone(),
+        after: types::Timestamp(0),
+    };
+    block_on(here.service.detach(&foreign_farewell)).unwrap();
+    block_on(here.service.attach(&kept)).unwrap();
+    assert_eq!(here.row("shop").replicas.len(), 2);
+    let farewell = Farewell {
+        source: refused.source.clone(),
+        source_id: None,
+        replica: refused.replica.clone(),
+        replica_id: refused.replica_id.clone(),
+        after: types::Timestamp(0),
+    };
+    block_on(here.service.detach(&farewell)).unwrap();
+    let replicas = here.row("shop").replicas;
+    let slots: Vec<&String> = replicas.values().map(|replica| &replica.slot).collect();
+    assert_eq!(slots, [&slot]);
+    // The link may say again what it said before the farewell: nobody would take it back.
+    let again = block_on(here.service.attach(&refused)).unwrap_err();
+    assert!(matches!(again, AttachRefusal::State(_)), "{again:?}");
+    assert_eq!(here.row("shop").replicas.len(), 1);
+    here.environment.now.fetch_add(600_000, Ordering::Relaxed);
+    block_on(here.service.attach(&refused)).unwrap();
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl Environment for StillEnvironment {
     fn now(&self) -> Now {
         Now {
             wall: Timestamp(1_795_000_000_000 + self.now.load(Ordering::Relaxed)),
-            monotonic: Monotonic(0),
+            monotonic: Monotonic(self.now.load(Ordering::Relaxed) * 1000),
         }
     }
 

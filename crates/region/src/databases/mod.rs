@@ -6,7 +6,7 @@ mod heads;
 mod question;
 mod sources;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use databases::model::ResourceId;
@@ -313,7 +313,13 @@ impl<E: Engine> Region<E> {
             Ok(None) => return gone(format!("the source {name} is gone")),
             Err(cause) => return Err(LeaveRefusal::NotReady(cause.to_string())),
         };
-        if instance.deletion.is_some() {
+        let deletion = instance.deletion.as_ref();
+        if deletion.is_some_and(|deletion| deletion.final_snapshot.is_some()) {
+            // If that fails, the deletion is given up.
+            let why = format!("the source {name} takes its last snapshot");
+            return Err(LeaveRefusal::NotReady(why));
+        }
+        if deletion.is_some() {
             return gone(format!("the source {name} is being deleted"));
         }
         let not_ready = || LeaveRefusal::NotReady(format!("the source {name} isn't ready"));
@@ -357,9 +363,15 @@ impl<E: Engine> Region<E> {
                 }
             };
             let due = rows.into_iter().map(|(_, row)| row);
+            // One that is away would hold up what is to be told to the others.
+            let mut away = BTreeSet::new();
             for farewell in due.filter(|row| row.after <= self.environment.now().wall) {
+                if away.contains(&farewell.source.region) {
+                    continue;
+                }
                 if let Err(cause) = self.own.databases.sources.detach(&farewell).await {
                     tracing::debug!(source = %farewell.source, %cause, "a farewell waits");
+                    away.insert(farewell.source.region);
                     continue;
                 }
                 let service = &self.own.databases.service;

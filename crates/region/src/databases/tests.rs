@@ -1,3 +1,7 @@
+//! What Regions ask each other about databases: its bytes, its bounds, and who may.
+
+use std::collections::BTreeSet;
+
 use databases::InstanceArn;
 use databases::model::ResourceId;
 use zeroize::Zeroizing;
@@ -105,4 +109,11 @@ fn questions_wait_in_order_and_no_more_than_may() {
     let first = futures_util::FutureExt::now_or_never(waiting.next());
     assert_eq!(first.unwrap().1, 0);
     assert!(waiting.push((SiteId(2), 0, leave())));
+}
+
+#[test]
+fn no_two_services_share_a_tag_in_the_lane_of_questions() {
+    let (tables, objects) = (crate::region::TABLES, crate::region::OBJECTS);
+    let tags = [0, tables, objects, DATABASES, steering::FLOW_LOGS.0];
+    assert_eq!(BTreeSet::from(tags).len(), tags.len());
 }

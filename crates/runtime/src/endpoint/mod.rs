@@ -78,10 +78,11 @@ pub struct EndpointLimits {
 }
 
 impl EndpointLimits {
-    /// Fit for a database instance: 1,000 sessions, 256 that begin, 10 s for a client to begin
-    /// (PostgreSQL allows it 60), 5 s for the server.
+    /// Fit for a database instance: 5,000 sessions, which is what RDS's largest classes have (a
+    /// smaller one's server refuses by itself, in the same words), 256 that begin, 10 s for a
+    /// client to begin (PostgreSQL allows it 60), 5 s for the server.
     pub const STANDARD: EndpointLimits = EndpointLimits {
-        sessions: 1000,
+        sessions: 5000,
         starting: 256,
         startup: Duration::from_secs(10),
         connect: Duration::from_secs(5),

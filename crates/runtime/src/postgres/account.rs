@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::fs::{Gid, Uid, fchown};
+use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, open};
 
 use crate::SocketOwner;
 
@@ -69,6 +69,29 @@ impl Account {
         if self.switch {
             let (user, group) = (Uid::from_raw(self.user), Gid::from_raw(self.group));
             fchown(file, Some(user), Some(group))?;
+        }
+        Ok(())
+    }
+
+    /// Lets this user pass through a directory of this process's to what it knows the name of, and
+    /// read nothing of it. Takes nobody's access away; does nothing where servers are this
+    /// process's own user.
+    pub(super) fn let_pass(&self, directory: &Path) -> io::Result<()> {
+        if !self.switch {
+            return Ok(());
+        }
+        // The path may end in a link of the operator's; what it leads to may not be another then.
+        let real = directory.canonicalize()?;
+        let opened = open(
+            &real,
+            OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        let seen = fstat(&opened)?;
+        let is_ours = seen.st_uid == rustix::process::geteuid().as_raw();
+        let mode = Mode::from_raw_mode(seen.st_mode);
+        if is_ours && !mode.contains(Mode::XOTH) {
+            fchmod(&opened, mode | Mode::XOTH)?;
         }
         Ok(())
     }

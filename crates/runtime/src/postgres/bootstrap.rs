@@ -14,6 +14,7 @@ use super::home::ServerHome;
 use super::installation::{Postgres, Run};
 use super::model::{NewServer, ServerSettings};
 use super::secrets::Secrets;
+use super::timeline::SEGMENT_MIB;
 use super::{settings, text};
 
 /// Our superuser, who made the cluster.
@@ -35,7 +36,7 @@ const OWN: &str = include_str!("own.sql");
 /// How long making a cluster may take.
 const MAKING: Duration = Duration::from_secs(300);
 
-/// How long a server alone may take, recovery from a copied log included.
+/// How long a server alone may take without writing anything: it recovers from a copied log.
 const ALONE: Duration = Duration::from_secs(600);
 
 impl Postgres {
@@ -73,6 +74,7 @@ impl Postgres {
             "--no-instructions",
         ];
         arguments.extend(words.map(OsString::from));
+        arguments.push(format!("--wal-segsize={SEGMENT_MIB}").into());
         let run = Run {
             program: "initdb",
             arguments,
@@ -119,7 +121,7 @@ impl Postgres {
             arguments,
             input: statements.as_bytes(),
             wait: ALONE,
-            moving: false,
+            moving: true,
         };
         run.with(self).await.map(drop)
     }

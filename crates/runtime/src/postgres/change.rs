@@ -27,6 +27,13 @@ const LOOK: Duration = Duration::from_millis(10);
 /// The file in the data directory with the word that `causeway.adopt` asks for.
 const WORD: &str = "causeway.adopt";
 
+/// Makes the group of master users again where the last of them removed it, as `roles.sql` does.
+const SUPERUSERS: &str = "DO $$BEGIN \
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_superuser') THEN \
+    CREATE ROLE rds_superuser NOLOGIN; \
+    GRANT pg_monitor, pg_signal_backend, pg_checkpoint TO rds_superuser WITH ADMIN OPTION; \
+    END IF; END$$;";
+
 impl Server {
     /// Makes a standby a primary on a timeline of its own, with an admin of its own; returns when
     /// it takes writes. A primary stays one. What is cut off goes on when it is asked again or at
@@ -122,7 +129,7 @@ impl Server {
             // SQLSTATE 42704: undefined_object.
             Err(PostgresError::Sql { sqlstate, .. }) if sqlstate == "42704" => {
                 let make = format!(
-                    "CREATE ROLE {master} LOGIN CREATEDB CREATEROLE PASSWORD {verifier}; \
+                    "{SUPERUSERS} CREATE ROLE {master} LOGIN CREATEDB CREATEROLE PASSWORD {verifier}; \
                      GRANT rds_superuser TO {master}"
                 );
                 self.session().rows(&make).await.map(drop)
@@ -141,7 +148,7 @@ impl Server {
         let names = wanted.iter().map(|name| text::slot(name));
         names.collect::<Result<Vec<_>, _>>()?;
         if !self.is_standby().await? {
-            self.mend().await?;
+            self.put_right().await;
         }
         let there = self.slots().await?;
         for slot in there.iter().filter(|slot| !wanted.contains(&slot.name)) {

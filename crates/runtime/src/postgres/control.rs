@@ -8,7 +8,7 @@ use super::home::ServerHome;
 use super::installation::{Postgres, Run};
 use super::model::{ControlData, ControlState, HomeState, Lsn};
 use super::server::READING;
-use super::timeline::end_of_record;
+use super::timeline::{SEGMENT, end_of_record};
 
 /// The length of a checkpoint's record (access/xlogrecord.h, catalog/pg_control.h): a header of
 /// 24 bytes, 2 for how long its data are, and a `CheckPoint` of 88.
@@ -52,6 +52,10 @@ pub(super) fn parse(text: &str) -> Option<ControlData> {
         }
         _ => return None,
     };
+    // Places in the log are reckoned by it.
+    if number(text, "Bytes per WAL segment") != Some(SEGMENT) {
+        return None;
+    }
     let checkpoint: Lsn = number(text, "Latest checkpoint location")?;
     // Between a promotion and its first checkpoint only the least that must be recovered says so.
     let of_checkpoint: u32 = number(text, "Latest checkpoint's TimeLineID")?;
@@ -87,7 +91,8 @@ mod tests {
              Latest checkpoint's REDO location:    0/17414C0\n\
              Latest checkpoint's TimeLineID:       {}\n\
              Latest checkpoint's PrevTimeLineID:   1\n\
-             Min recovery ending loc's timeline:   {}\n",
+             Min recovery ending loc's timeline:   {}\n\
+             Bytes per WAL segment:                4194304\n",
             timelines[0], timelines[1]
         )
     }
@@ -114,6 +119,8 @@ mod tests {
             assert_eq!((left.state, left.end), (state, None));
         }
         assert_eq!(parse(&said("on fire", [1, 0])), None);
+        let other = said("shut down", [1, 0]).replace("4194304", "16777216");
+        assert_eq!(parse(&other), None);
         assert_eq!(parse(""), None);
     }
 

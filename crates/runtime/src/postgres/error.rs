@@ -77,6 +77,9 @@ pub enum PostgresError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// PostgreSQL refuses the settings.
+    #[error("PostgreSQL refuses its settings: {0}")]
+    Settings(String),
     /// One of PostgreSQL's programs failed.
     #[error("{program} ended with {exit}: {said}")]
     Program {

@@ -2,6 +2,7 @@
 //! one of them to its end. It downloads nothing, and takes no version that it wasn't tried with.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -97,6 +98,16 @@ impl Postgres {
         self.account.socket_owner()
     }
 
+    /// Lets the servers' user pass through a directory of this process's to what it knows the name
+    /// of, and read nothing of it. Takes nobody's access away; does nothing where servers are this
+    /// process's own user, or the directory is somebody else's.
+    ///
+    /// # Errors
+    /// It isn't there, or can't be changed.
+    pub fn let_pass(&self, directory: &Path) -> io::Result<()> {
+        self.account.let_pass(directory)
+    }
+
     pub(super) fn account(&self) -> &Account {
         &self.account
     }
@@ -133,7 +144,7 @@ impl Run<'_> {
     /// Runs it to its end; gives the end of what it said. When this is dropped it is killed.
     pub(super) async fn with(self, postgres: &Postgres) -> Result<String, PostgresError> {
         let program = self.program;
-        match self.to_end(postgres).await? {
+        match self.outcome(postgres).await? {
             (said, Exit::Code(0)) => Ok(said),
             (said, exit) => Err(PostgresError::Program {
                 program,
@@ -144,7 +155,10 @@ impl Run<'_> {
     }
 
     /// As [`Run::with`], whatever its end.
-    pub(super) async fn to_end(self, postgres: &Postgres) -> Result<(String, Exit), PostgresError> {
+    pub(super) async fn outcome(
+        self,
+        postgres: &Postgres,
+    ) -> Result<(String, Exit), PostgresError> {
         let mut tail = Tail(Zeroizing::new(Vec::with_capacity(2 * KEPT)));
         let exit = self.read_by(postgres, |part| tail.take(part)).await?;
         Ok((String::from_utf8_lossy(&tail.0).into_owned(), exit))

@@ -1,5 +1,5 @@
-//! Whether two servers come from one: their timelines compared, and, where numbers don't tell, the
-//! first bytes of a timeline itself. It asks an upstream, and changes nothing.
+//! Whether two servers come from one: their timelines compared, and, since numbers may be the same
+//! by chance, the log itself where they part. It asks an upstream, and changes nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use super::error::PostgresError;
 use super::files;
 use super::home::{ServerHome, blocking};
 use super::model::{Lsn, Upstream};
-use super::observe::{word, yes};
+use super::observe::{optional, word, yes};
 use super::session::{self, ANSWER};
 use super::timeline::{History, SEGMENT, history_name, segment_name};
 
-/// What is compared of a timeline: its first record, which holds the time of the promotion and a
-/// checksum.
-const COMPARED: u64 = 64;
+/// How many bytes of two logs are compared: some records, each with a checksum and the place of
+/// the one before.
+const COMPARED: u64 = 256;
 
 /// An upstream, as it says it is. Its log's last checkpoint is what a rewind goes by.
 const ITSELF: &str = "\
@@ -35,6 +35,14 @@ pub(super) struct Lineage {
 }
 
 impl Lineage {
+    /// The files with that part of the log, of the newest timeline first.
+    fn files_of(&self, segment: u64) -> Vec<String> {
+        let older = self.history.0.iter().rev().map(|(timeline, _)| *timeline);
+        let all = std::iter::once(self.timeline).chain(older);
+        all.map(|timeline| segment_name(timeline, segment))
+            .collect()
+    }
+
     /// Where that other one left the last timeline that both have, or why that can't be told.
     pub(super) fn left_by(&self, other: &Lineage) -> Result<Lsn, &'static str> {
         let (own, theirs) = (&self.history.0, &other.history.0);
@@ -111,40 +119,40 @@ impl Visited {
         Err(PostgresError::Upstream(why))
     }
 
-    /// Is the home's own timeline the one that this upstream has under its number, as far as both
-    /// still have its beginning? Yes, if either has it no more.
+    /// Is the home's log right before that place, where this upstream left it, the same that this
+    /// upstream has? One that has it no more couldn't be followed from there.
     pub(super) async fn shares(
         &self,
         home: &ServerHome,
         own: &Lineage,
+        left: Lsn,
     ) -> Result<bool, PostgresError> {
-        let theirs = self.lineage.history.0.iter();
-        let has = theirs
-            .clone()
-            .any(|(timeline, _)| *timeline == own.timeline);
-        let Some((_, begin)) = own.history.0.last().filter(|_| has) else {
-            return Ok(true);
-        };
-        let (segment, place) = (begin.0 / SEGMENT, begin.0 % SEGMENT);
-        let length = COMPARED.min(SEGMENT - place);
-        let name = segment_name(own.timeline, segment);
-        let ask = format!(
-            "SELECT encode(pg_read_binary_file('pg_wal/{name}', {place}, {length}, true), 'hex') \
-             AS bytes"
-        );
-        let there = row(&self.client, &ask).await?;
-        let Some(there) = super::observe::optional::<String>(&there, "bytes")? else {
-            return Ok(true);
-        };
-        let of = home.clone();
+        let last = left.0.saturating_sub(1);
+        let (segment, end) = (last / SEGMENT, last % SEGMENT + 1);
+        let length = COMPARED.min(end);
+        let place = end - length;
+        // The first file of a timeline holds what the one before had there, up to where it began.
+        let files = self.lineage.files_of(segment);
+        let read = files
+            .iter()
+            .map(|name| format!("pg_read_binary_file('pg_wal/{name}', {place}, {length}, true)"));
+        let read = read.collect::<Vec<_>>().join(", ");
+        let ask = format!("SELECT encode(coalesce({read}), 'hex') AS bytes");
+        let there = optional::<String>(&row(&self.client, &ask).await?, "bytes")?;
+        let (of, files) = (home.clone(), own.files_of(segment));
         let here = blocking("can't read a server's log", move || {
-            files::read_part_in(of.data()?, &format!("pg_wal/{name}"), place, length)
+            let data = of.data()?;
+            for name in files {
+                let name = format!("pg_wal/{name}");
+                if let Some(bytes) = files::read_part_in(&data, &name, place, length)? {
+                    return Ok(Some(bytes));
+                }
+            }
+            Ok(None)
         });
-        let Some(here) = here.await? else {
-            return Ok(true);
-        };
-        let here: String = here.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(here == there)
+        let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let here: Option<String> = here.await?.map(hex);
+        Ok(here.is_some() && here == there)
     }
 }
 

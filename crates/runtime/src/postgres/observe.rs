@@ -54,6 +54,10 @@ impl Server {
     /// # Errors
     /// It doesn't answer.
     pub async fn observe(&self) -> Result<Observation, PostgresError> {
+        // A session outlives its postmaster for a moment.
+        if !self.is_running() {
+            return Err(PostgresError::Gone("it has ended".to_owned()));
+        }
         self.bound_log().await;
         let itself = self.session().row(ITSELF).await?;
         let standbys = self.session().rows(STANDBYS).await?;
@@ -87,7 +91,7 @@ impl Server {
 
     /// Has a primary be as it was made: its admin ours, and its replication role as standbys know
     /// it, whatever its master user did. It is tried again at the next look.
-    async fn put_right(&self) {
+    pub(super) async fn put_right(&self) {
         if let Err(error) = self.mend().await {
             let home = self.home().directory().display();
             tracing::warn!(%home, %error, "a server's own roles can't be put right");

@@ -56,7 +56,7 @@ GRANT EXECUTE ON FUNCTION causeway.adopt(text, text) TO causeway_replication;
 -- CREATEROLE can't alter a role with REPLICATION nor drop one that has rights here, but it can
 -- rename it, set its parameters, and grant it. This takes that back, and writes nothing else.
 CREATE FUNCTION causeway.mend() RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '500ms' AS $body$
 DECLARE
   number oid := (SELECT replication FROM causeway.own);
   current name := (SELECT rolname FROM pg_authid WHERE oid = number);
@@ -67,7 +67,7 @@ BEGIN
   END IF;
   IF current <> 'causeway_replication' THEN
     FOR other IN SELECT oid FROM pg_authid WHERE rolname = 'causeway_replication' LOOP
-      EXECUTE format('ALTER ROLE causeway_replication RENAME TO %I', 'renamed_' || other.oid);
+      EXECUTE format('ALTER ROLE causeway_replication RENAME TO %I', 'renamed_' || gen_random_uuid());
     END LOOP;
     EXECUTE format('ALTER ROLE %I RENAME TO causeway_replication', current);
   END IF;
@@ -78,6 +78,10 @@ BEGIN
   IF EXISTS (SELECT FROM pg_db_role_setting WHERE setrole = number AND setdatabase = 0) THEN
     ALTER ROLE causeway_replication RESET ALL;
   END IF;
+  FOR other IN SELECT d.datname AS name FROM pg_db_role_setting s
+      JOIN pg_database d ON d.oid = s.setdatabase WHERE s.setrole = number LOOP
+    EXECUTE format('ALTER ROLE causeway_replication IN DATABASE %I RESET ALL', other.name);
+  END LOOP;
   IF NOT has_database_privilege(number, 'causeway', 'CONNECT') THEN
     GRANT CONNECT ON DATABASE causeway TO causeway_replication;
   END IF;

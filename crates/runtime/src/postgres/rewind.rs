@@ -92,8 +92,8 @@ impl Postgres {
         visited.is_ready_for(system_identifier)?;
         let refused = |why| unfit(home, why);
         let left = own.left_by(&visited.lineage).map_err(refused)?;
-        if !visited.shares(home, &own).await? {
-            return Err(unfit(home, "its timeline is another's of the same number"));
+        if !visited.shares(home, &own, left).await? {
+            return Err(unfit(home, "its log isn't its upstream's where they part"));
         }
         let kept = KeptLog::of(home, left).await?;
         settings::write_password(home, self.account(), UPSTREAM, &upstream.password)?;
@@ -125,7 +125,7 @@ impl Postgres {
             wait: STILL,
             moving: true,
         };
-        let (said, exit) = run.to_end(self).await?;
+        let (said, exit) = run.outcome(self).await?;
         if exit == Exit::Code(0) {
             return Ok(());
         }

@@ -21,7 +21,8 @@ use super::settings;
 use crate::process::{ProcessGroup, open_log};
 use crate::{DirectoryLock, Exit};
 
-/// How long a server may take until it accepts connections: it may have much to recover.
+/// How long a server may say nothing until it accepts connections. What it says meanwhile is that
+/// it recovers, which takes as long as there is log: ended then, it would begin anew.
 const START: Duration = Duration::from_secs(300);
 
 /// How long a fast stop may take: all that is in memory is written.
@@ -38,6 +39,15 @@ pub(super) const READING: Duration = Duration::from_secs(30);
 
 /// A log larger than this is set aside while its server runs.
 const LOG_LIMIT: ByteSize = ByteSize::mib(16);
+
+/// What a server says of settings that its check takes and this machine can't give it, before it
+/// looks at its data.
+const TOO_MUCH: &[&str] = &[
+    "could not map anonymous shared memory",
+    "could not create shared memory segment",
+    "must be less than max_connections",
+    "is larger than the maximum",
+];
 
 /// A running server. When it is dropped, and when this process ends, however it does, all its
 /// processes are killed at once; the next start recovers.
@@ -57,7 +67,7 @@ impl Postgres {
     ///
     /// # Errors
     /// The directory holds no whole server or one of another version, is in use, a setting is
-    /// refused, or the server doesn't come up within 300 s; the end of its log is in the error.
+    /// refused, or the server ends, or says nothing for 300 s; the end of its log is in the error.
     pub async fn start(
         &self,
         home: &ServerHome,
@@ -119,7 +129,12 @@ impl Postgres {
             wait: READING,
             moving: false,
         };
-        run.with(self).await.map(drop)
+        match run.with(self).await {
+            Err(PostgresError::Program { said, .. }) if said.contains("fresh.conf") => {
+                Err(PostgresError::Settings(said))
+            }
+            other => other.map(drop),
+        }
     }
 }
 
@@ -219,7 +234,7 @@ impl Server {
 
     /// Waits until it accepts connections.
     async fn accepts(&self, said_before: u64) -> Result<(), PostgresError> {
-        let begun = Instant::now();
+        let mut said = Instant::now();
         loop {
             let asked = tokio::select! {
                 exit = self.group.ended() => {
@@ -229,15 +244,17 @@ impl Server {
             };
             match asked {
                 Ok(_) => return Ok(()),
-                Err(error) if begun.elapsed() > START => {
+                // SQLSTATE 57P03: cannot_connect_now. Before that there is no socket.
+                Err(PostgresError::Sql { sqlstate, .. }) if sqlstate == "57P03" => {
+                    said = Instant::now();
+                }
+                Err(error) if said.elapsed() > START => {
                     tracing::warn!(%error, "a server doesn't come up");
                     return Err(PostgresError::Late {
                         what: "starting a server",
                         wait: START,
                     });
                 }
-                // SQLSTATE 57P03: cannot_connect_now. Before that there is no socket.
-                Err(PostgresError::Sql { sqlstate, .. }) if sqlstate == "57P03" => {}
                 Err(PostgresError::Gone(_) | PostgresError::Late { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -276,9 +293,13 @@ fn ended_early(log: &Path, said_before: u64, exit: Exit) -> PostgresError {
     if let Err(cause) = read {
         return PostgresError::io("can't read a server's log")(cause);
     }
+    let said = end_of(&String::from_utf8_lossy(&said)).trim().to_owned();
+    if TOO_MUCH.iter().any(|words| said.contains(words)) {
+        return PostgresError::Settings(said);
+    }
     PostgresError::Program {
         program: "postgres",
         exit,
-        said: end_of(&String::from_utf8_lossy(&said)).trim().to_owned(),
+        said,
     }
 }

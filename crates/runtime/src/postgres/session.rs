@@ -23,7 +23,8 @@ pub(super) const ANSWER: Duration = Duration::from_secs(15);
 
 /// What our sessions set, whatever the server, the database or the role has.
 const OPTIONS: &str = "-c search_path=pg_catalog -c standard_conforming_strings=on \
-     -c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s -c idle_session_timeout=0 \
+     -c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s \
+     -c idle_session_timeout=0 -c role=none -c local_preload_libraries= \
      -c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed \
      -c synchronous_commit=local -c datestyle=iso -c bytea_output=hex -c jit=off";
 

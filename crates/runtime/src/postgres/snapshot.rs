@@ -158,7 +158,7 @@ impl Postgres {
 }
 
 /// A directory that is removed unless it is finished.
-pub(super) struct Unfinished(pub(super) Option<std::path::PathBuf>);
+struct Unfinished(Option<std::path::PathBuf>);
 
 impl Drop for Unfinished {
     fn drop(&mut self) {

@@ -11,7 +11,13 @@ use super::model::{Fork, Lsn};
 use super::server::Server;
 
 /// Bytes of a file of the log, as initdb makes it here.
-pub(super) const SEGMENT: u64 = 16 * 1024 * 1024;
+///
+/// Smaller than PostgreSQL's own 16 MiB: a promotion begins a file of its own, and a rewind copies
+/// all that are there.
+pub(super) const SEGMENT: u64 = SEGMENT_MIB * 1024 * 1024;
+
+/// The same in MiB.
+pub(super) const SEGMENT_MIB: u64 = 4;
 
 /// Bytes of a page of the log (pg_config.h: XLOG_BLCKSZ) ...
 const PAGE: u64 = 8192;
@@ -157,7 +163,7 @@ mod tests {
     #[test]
     fn the_files_of_the_log_are_named_as_postgresql_names_them() {
         assert_eq!(segment_name(1, 1), "000000010000000000000001");
-        assert_eq!(segment_name(0x1A, 256), "0000001A0000000100000000");
+        assert_eq!(segment_name(0x1A, 1024), "0000001A0000000100000000");
         assert_eq!(history_name(10), "0000000A.history");
         for (timeline, segment) in [(1, 1), (0x1A, 256), (3, 70_000)] {
             let name = segment_name(timeline, segment);

@@ -64,7 +64,7 @@ impl Streams {
         *lock(&self.directory) = Some(directory);
     }
 
-    /// Peers may get less than they did: the directory is asked again for every stream that is open,
+    /// Peers may get less than they did: the directory is asked again for every open stream,
     /// and those that it doesn't give any more end.
     pub fn ask_again(&self) {
         self.asked_again.send_modify(|times| *times += 1);

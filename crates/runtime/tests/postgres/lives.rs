@@ -141,8 +141,24 @@ async fn passwords_are_checked_changed_and_written_nowhere() {
     server.set_master(MASTER, &verifier(other)).await.unwrap();
     login(run, MASTER, other, "postgres").await.unwrap();
     assert!(login(run, MASTER, PASSWORD, "postgres").await.is_err());
-    let nobody = server.set_master("nobody", &verifier(other)).await;
-    assert!(matches!(nobody, Err(PostgresError::Sql { sqlstate, .. }) if sqlstate == "42704"));
+    // One that was renamed is made again, as RDS does, with all that it has by its making.
+    let client = login(run, MASTER, other, "postgres").await.unwrap();
+    let make = "CREATE ROLE r1 LOGIN CREATEROLE PASSWORD 'plain one'";
+    client.batch_execute(make).await.unwrap();
+    let renamer = login(run, "r1", "plain one", "postgres").await.unwrap();
+    let quoted = MASTER.replace('"', "\"\"");
+    let rename = format!("ALTER ROLE \"{quoted}\" RENAME TO gone");
+    renamer.batch_execute(&rename).await.unwrap();
+    renamer
+        .batch_execute("DROP ROLE rds_superuser")
+        .await
+        .unwrap();
+    server.set_master(MASTER, &verifier(other)).await.unwrap();
+    let again = login(run, MASTER, other, "postgres").await.unwrap();
+    let making = "CREATE ROLE r2; CREATE DATABASE d2";
+    for statement in making.split("; ") {
+        again.batch_execute(statement).await.unwrap();
+    }
     let plain = server.set_master(MASTER, "plain").await;
     assert!(
         matches!(plain, Err(PostgresError::Refused { .. })),
@@ -222,13 +238,30 @@ async fn settings_are_taken_refused_or_wait_for_a_restart() {
         .await;
     let said = refused.err().unwrap().to_string();
     assert!(said.contains("work_mem"), "{said}");
+    for (name, value) in [
+        ("timezone", "Nowhere"),
+        ("search_path", "a,,b"),
+        ("datestyle", "odd"),
+    ] {
+        let told = settings(&[(name, value)]);
+        let refused = rig.postgres.start(&home, &told).await.err().unwrap();
+        assert!(matches!(refused, PostgresError::Settings(_)), "{refused}");
+    }
     // What PostgreSQL's check of the settings doesn't see, its log says.
-    let refused = rig
-        .postgres
-        .start(&home, &settings(&[("max_connections", "3")]))
-        .await;
-    let said = refused.err().unwrap().to_string();
-    assert!(said.contains("superuser_reserved_connections"), "{said}");
+    for (told, word) in [
+        (
+            settings(&[("max_connections", "3")]),
+            "superuser_reserved_connections",
+        ),
+        (
+            settings(&[("shared_buffers", "500000000")]),
+            "shared memory",
+        ),
+    ] {
+        let refused = rig.postgres.start(&home, &told).await.err().unwrap();
+        assert!(matches!(refused, PostgresError::Settings(_)), "{refused}");
+        assert!(refused.to_string().contains(word), "{refused}");
+    }
     assert_eq!(processes(&home), Vec::<i32>::new());
     let server = rig.postgres.start(&home, &changed).await.unwrap();
     assert_eq!(

@@ -14,3 +14,4 @@ mod relay;
 mod returns;
 mod rig;
 mod standbys;
+mod tails;

@@ -289,7 +289,15 @@ async fn our_own_database_is_closed_and_our_roles_can_t_be_taken() {
         .unwrap_err();
     assert_eq!(sqlstate(&dropped), "2BP01");
 
-    server.keep_slots(&["one".to_owned()].into()).await.unwrap();
+    // Settings may be of one database only.
+    for statement in [
+        "ALTER ROLE elsewhere IN DATABASE causeway SET role = 'pg_monitor'",
+        "ALTER ROLE elsewhere IN DATABASE causeway SET local_preload_libraries = 'x'",
+    ] {
+        client.batch_execute(statement).await.unwrap();
+    }
+    // As every look at a primary does.
+    server.observe().await.unwrap();
     let password = home.replication_password().unwrap();
     let own = login(run, "causeway_replication", &password, "causeway")
         .await
@@ -301,6 +309,9 @@ async fn our_own_database_is_closed_and_our_roles_can_t_be_taken() {
     let members = "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid \
                    WHERE r.rolname = 'causeway_replication'";
     assert_eq!(number(&client, members).await, 0);
+    let set = "SELECT count(*) FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole \
+               WHERE r.rolname = 'causeway_replication'";
+    assert_eq!(number(&client, set).await, 0);
     // Who has the replication password has no more than that.
     let verifier = crate::rig::verifier("mine");
     for (attempt, state) in [

@@ -169,7 +169,7 @@ impl Pair {
     async fn fail_over(&mut self, kind: usize) -> usize {
         let load = self.load().await;
         tokio::time::sleep(Duration::from_millis(300)).await;
-        if kind % 3 != 0 {
+        if !kind.is_multiple_of(3) {
             self.writer.way.cut();
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

@@ -1,6 +1,7 @@
 //! What is told of databases: rows for `causeway databases`, alarms for a status, and figures as
 //! Prometheus reads them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use databases::catalogue;
@@ -60,7 +61,7 @@ impl DatabasesSite {
             "endpoint": format!("{}:{}", instance.address, instance.port),
             "source": instance.source.as_ref().map(|source| source.arn.to_string()),
             "cluster": instance.headship.as_ref().map(|it| it.cluster_arn.to_string()),
-            "replicas": instance.replicas.keys().collect::<Vec<_>>(),
+            "replicas": arns_of_replicas(instance),
             "failure": instance.failure,
         });
         self.add_global(instance, &mut row);
@@ -236,3 +237,9 @@ const FAMILIES: [Family; 4] = [
         "bytes_to_replay",
     ),
 ];
+
+/// The ARNs of an instance's replicas, in order.
+fn arns_of_replicas(instance: &Instance) -> BTreeSet<String> {
+    let replicas = instance.replicas.values();
+    replicas.map(|replica| replica.arn.to_string()).collect()
+}

@@ -154,9 +154,9 @@ fn endpoint_tls(tls: &TlsFiles) -> Result<EndpointTls, Failure> {
 
 /// Makes a directory that the servers' user can pass through and nobody else can read, if it isn't
 /// there.
-fn passable(directory: &Path) -> io::Result<()> {
-    let made = files::create_directory(directory).and_then(|()| files::let_pass(directory));
-    made.map_err(io::Error::other)
+fn passable(postgres: &Postgres, directory: &Path) -> io::Result<()> {
+    files::create_directory(directory).map_err(io::Error::other)?;
+    postgres.let_pass(directory)
 }
 
 impl DatabasesSite {

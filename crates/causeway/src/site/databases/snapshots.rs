@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use databases::model::SnapshotId;
 use databases::plan::SnapshotSeen;
+use runtime::postgres::Postgres;
 use serde::{Deserialize, Serialize};
 use types::Timestamp;
 
@@ -76,8 +77,8 @@ impl Snapshots {
     ///
     /// # Errors
     /// The disk refuses.
-    pub(super) fn prepare(&self) -> io::Result<()> {
-        super::passable(&self.0)
+    pub(super) fn prepare(&self, postgres: &Postgres) -> io::Result<()> {
+        super::passable(postgres, &self.0)
     }
 
     /// The one that was taken is whole from when this returns.
@@ -133,7 +134,7 @@ mod tests {
         let id = SnapshotId("snapshot-1".to_owned());
         let look = || snapshots.seen([&id].into_iter()).remove(&id);
         snapshots.remove(&id).unwrap();
-        snapshots.prepare().unwrap();
+        fs::create_dir(&snapshots.0).unwrap();
         assert_eq!(look(), None);
         fs::create_dir(snapshots.unfinished(&id)).unwrap();
         assert_eq!(look(), Some(SnapshotSeen::Unfinished));

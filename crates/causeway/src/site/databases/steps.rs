@@ -39,6 +39,7 @@ impl From<PostgresError> for Failed {
     fn from(error: PostgresError) -> Failed {
         let kind = match &error {
             error if error.is_disk_full() => FailureKind::DiskFull,
+            PostgresError::Settings(_) => FailureKind::Settings,
             PostgresError::Damaged { .. } | PostgresError::Version { .. } => FailureKind::Damaged,
             _ => FailureKind::Other,
         };
@@ -121,8 +122,8 @@ fn postgres(keeper: &Keeper) -> Result<&Postgres, Failed> {
 /// take hours over a slow link, hold up no other kind.
 async fn make(keeper: &Keeper, step: &Step) -> Result<(), Failed> {
     let home = &keeper.seen.home;
-    super::passable(&keeper.around.directory)?;
     let postgres = postgres(keeper)?;
+    super::passable(postgres, &keeper.around.directory)?;
     match step {
         Step::Make {
             master,
@@ -378,7 +379,7 @@ async fn keep_tail(keeper: &Keeper, wanted: &Wanted, epoch: u64, from: Lsn) -> R
         id: &keeper.id,
         epoch,
     };
-    let to = around.tails.prepare(&kept)?;
+    let to = around.tails.prepare(postgres(keeper)?, &kept)?;
     let _turn = around.takers.acquire().await;
     let following = wanted.duty.following();
     let fork = Fork {
@@ -396,7 +397,7 @@ async fn keep_tail(keeper: &Keeper, wanted: &Wanted, epoch: u64, from: Lsn) -> R
 
 async fn take_snapshot(keeper: &Keeper, id: &SnapshotId) -> Result<(), Failed> {
     let around = &keeper.around;
-    around.snapshots.prepare()?;
+    around.snapshots.prepare(postgres(keeper)?)?;
     let _turn = around.takers.acquire().await;
     let server = keeper.running.as_ref().map(|running| &*running.server);
     let to = around.snapshots.unfinished(id);

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use databases::model::{Instance, ResourceId};
-use runtime::postgres::Tail;
+use runtime::postgres::{Postgres, Tail};
 use serde_json::{Value, json};
 use types::Timestamp;
 
@@ -86,8 +86,12 @@ impl Tails {
     ///
     /// # Errors
     /// The disk refuses.
-    pub(super) fn prepare(&self, kept: &Kept<'_>) -> io::Result<PathBuf> {
-        super::passable(&self.0)?;
+    pub(super) fn prepare(&self, postgres: &Postgres, kept: &Kept<'_>) -> io::Result<PathBuf> {
+        super::passable(postgres, &self.0)?;
+        self.clear(kept)
+    }
+
+    fn clear(&self, kept: &Kept<'_>) -> io::Result<PathBuf> {
         let unfinished = self.unfinished(kept);
         match fs::remove_dir_all(&unfinished) {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
@@ -202,11 +206,12 @@ mod tests {
         let id = ResourceId("db-A".to_owned());
         let kept = Kept { id: &id, epoch: 2 };
         assert!(tails.rows().is_empty() && tails.epochs(&id).is_empty());
-        let unfinished = tails.prepare(&kept).unwrap();
+        fs::create_dir(&tails.0).unwrap();
+        let unfinished = tails.clear(&kept).unwrap();
         fs::create_dir(&unfinished).unwrap();
         fs::write(unfinished.join("wal"), "half").unwrap();
         assert!(tails.epochs(&id).is_empty() && tails.rows().is_empty());
-        let unfinished = tails.prepare(&kept).unwrap();
+        let unfinished = tails.clear(&kept).unwrap();
         assert!(!unfinished.exists());
         fs::create_dir(&unfinished).unwrap();
         let facts = json!({ "format": FORMAT, "epoch": 2, "transactions": [] });

@@ -33,8 +33,8 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Finds it: from the file before the fork's on, if that is there. What was begun shortly before
-    /// the fork is counted then as well.
+    /// Finds it: from the file before the fork's on, if that is there. What was begun shortly
+    /// before the fork is counted then as well.
     pub(super) async fn of(
         home: &ServerHome,
         control: &ControlData,

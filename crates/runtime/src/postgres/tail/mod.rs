@@ -18,7 +18,6 @@ use super::files;
 use super::home::{STANDBY, ServerHome, blocking, check_way};
 use super::installation::Postgres;
 use super::model::{Fork, HomeState, Tail};
-use super::snapshot::Unfinished;
 
 impl Postgres {
     /// Keeps what a server that doesn't run has committed beyond that fork, in that directory,
@@ -48,13 +47,19 @@ impl Postgres {
         self.settle_as_primary(home).await?;
         let _lock = home.lock().await?;
         home.require(matches!(home.state(), HomeState::Whole { .. }))?;
+        remove(to).await?;
+        let kept = self.fill(home, fork, to).await;
+        if kept.is_err() {
+            remove(to).await?;
+        }
+        kept
+    }
+
+    /// Makes the directory and all that is in it.
+    async fn fill(&self, home: &ServerHome, fork: Fork, to: &Path) -> Result<Tail, PostgresError> {
         let control = self.control(home).await?;
-        let target = to.to_owned();
-        let before = blocking("can't remove an unfinished tail", move || remove(&target));
-        before.await?;
         let failed = || PostgresError::io(format!("can't make {}", to.display()));
         files::make_directory(to, 0o711, None).map_err(failed())?;
-        let mut unfinished = Unfinished(Some(to.to_owned()));
         check_way(to, self.account())?;
         for name in [log::DIRECTORY, rows::DIRECTORY] {
             files::make_directory(&to.join(name), 0o700, Some(self.account())).map_err(failed())?;
@@ -81,7 +86,6 @@ impl Postgres {
             target.parent().map_or(Ok(()), files::sync_directory)
         });
         finish.await?;
-        unfinished.0 = None;
         Ok(tail)
     }
 
@@ -125,9 +129,15 @@ impl Postgres {
     }
 }
 
-fn remove(directory: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(directory) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
-        _ => Ok(()),
-    }
+/// Removes what is in the way of a tail, or is left of one.
+async fn remove(directory: &Path) -> Result<(), PostgresError> {
+    let directory = directory.to_owned();
+    blocking(
+        "can't remove an unfinished tail",
+        move || match std::fs::remove_dir_all(directory) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
+            _ => Ok(()),
+        },
+    )
+    .await
 }

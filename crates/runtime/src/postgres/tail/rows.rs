@@ -141,6 +141,8 @@ impl Postgres {
             files::write_in(&directory, "numbers", written.as_bytes(), &account)
         });
         write.await?;
+        // It may have been told what a server alone is not to be told.
+        self.prepare_alone(home, &self.control_text(home).await?)?;
         self.find_databases(home, &place, names).await?;
         let mut files_of: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
         for relation in scan.committed.iter().flat_map(|it| it.changes.keys()) {

@@ -156,7 +156,7 @@ fn tail_of(stored: Stored, directory: &Path) -> Option<Tail> {
 mod tests {
     use super::*;
 
-    const GOLDEN: &str = r#"{"format":1,"timeline":2,"begin":"0/3000148","end":"0/3000200","bytes":16777216,"rows":true,"unexported":null,"unlisted":0,"transactions":[{"xid":731,"committed_milliseconds":5,"lsn":"0/30001D8","changed_schema":false,"tables":[{"database":"shop","schema":"public","table":"orders","inserted":1,"updated":2,"deleted":3}]}]}"#;
+    const GOLDEN: &str = include_str!("golden.json");
 
     #[test]
     fn the_format_is_what_it_was_and_no_other_is_taken() {
