@@ -1,7 +1,7 @@
 //! The lab's AWS APIs as a game day and the supervisor call them: DynamoDB, S3, IAM, Route 53,
-//! Elastic Load Balancing, RDS and Global Accelerator through the front door, signed with the root key.
-//! One request a connection: it deploys and it counts, it is no load. It tries nothing again but
-//! what Route 53 asks to be sent later.
+//! Elastic Load Balancing, RDS and Global Accelerator through the front door, signed with the root
+//! key. One request a connection: it deploys and it counts, it is no load. It tries nothing again
+//! but what Route 53 asks to be sent later.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,7 +12,7 @@ use gameday::scenario::{MoveKind, Table, WriterMove};
 use gameday::{Order, Plan, Scan};
 use runtime::{SqlConnection, SqlLogin};
 use serde_json::Value;
-use types::{Environment, Place, Region, Span};
+use types::{Place, Region, Span};
 use zeroize::Zeroizing;
 
 use super::api::{Api, ApiError, element, required};
@@ -259,13 +259,9 @@ async fn ids(
 }
 
 /// The Region whose cluster is the writer, as the first of those Regions has it that answers.
-pub async fn writer(
-    lab: &TestLab,
-    made: &MadeCluster,
-    regions: impl IntoIterator<Item = Region>,
-) -> Option<Region> {
+pub async fn writer(lab: &TestLab, made: &MadeCluster, regions: &[Region]) -> Option<Region> {
     for region in regions {
-        if let Some(writer) = writer_by(&lab.api_of(region), made, region).await {
+        if let Some(writer) = writer_by(&lab.api_of(*region), made, *region).await {
             return Some(writer);
         }
     }
@@ -352,8 +348,8 @@ pub async fn scan(
     };
     let mut unread = Vec::new();
     let regions = made.members.iter().map(|member| member.region);
-    let living = regions.filter(|region| Some(*region) != outage);
-    scan.writer = writer(lab, made, living)
+    let living: Vec<Region> = regions.filter(|it| Some(*it) != outage).collect();
+    scan.writer = writer(lab, made, &living)
         .await
         .filter(|it| Some(*it) != outage);
     for member in &made.members {
@@ -403,8 +399,8 @@ fn held(plan: &Plan, rows: &[Vec<String>]) -> (BTreeMap<Order, u32>, u64) {
 /// Why the members don't hold the same; nothing if they do. Readers are asked at their reader
 /// endpoints, which answer once what was a writer follows again.
 pub async fn difference(lab: &TestLab, made: &MadeCluster, wait: Duration) -> Option<String> {
-    let all = made.members.iter().map(|member| member.region);
-    let Some(writer) = writer(lab, made, all).await else {
+    let all: Vec<Region> = made.members.iter().map(|member| member.region).collect();
+    let Some(writer) = writer(lab, made, &all).await else {
         return Some(format!("no Region says who the writer of {} is", made.name));
     };
     let statement = format!(

@@ -78,7 +78,7 @@ pub async fn run(
     };
     let done = tokio::select! {
         // Large with all that it waits for: on the heap, not on a worker's stack.
-        done = day.carry_out().boxed() => done,
+        done = day.carry_out().boxed_local() => done,
         signal = termination.next() => Err(broken_off(signal)),
         exit = lab.ended() => Err(Failure::nothing_running(format!("the lab has ended: {exit}"))),
     };

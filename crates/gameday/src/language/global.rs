@@ -105,6 +105,7 @@ pub(super) fn target(
 ) -> Option<Target> {
     let value = section.required("global_cluster", "global_cluster = \"orders\"");
     let reader = section.reader;
+    let before = reader.count();
     for word in ["target", "accelerator"] {
         if section.has(word) {
             section.get(word);
@@ -124,7 +125,8 @@ pub(super) fn target(
         reader.problem_help(&section.place_of("client"), message, help);
     }
     let index = named(&value?, context)?;
-    Some(Target {
+    // What doesn't fit is no load, whose other words would make no sense either.
+    (reader.count() == before).then(|| Target {
         name: context.tables[index].name.clone(),
         global_cluster: Some(index),
         ..Target::default()

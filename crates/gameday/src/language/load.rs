@@ -221,7 +221,8 @@ fn load(
     let rate = section.required("rate", "rate = 20 (requests a second)");
     let rate = rate.and_then(|value| value.decimal(limits::RATE));
     let work = work(section);
-    let target = match global::is_meant(section, client.as_ref(), work.as_ref()) {
+    let is_of_rows = global::is_meant(section, client.as_ref(), work.as_ref());
+    let target = match is_of_rows {
         true => global::target(section, context, client.as_ref(), work.as_ref()),
         false => target(section, context, records, client.as_ref()),
     };
@@ -235,8 +236,7 @@ fn load(
         .get("until")
         .map_or(length, |value| value.span(whole));
     let lab_is_known = !section.reader.is_spoilt(Part::Lab);
-    let needs_app = work != Some(Work::InsertRows);
-    if needs_app && lab_is_known && context.lab.is_some_and(|lab| lab.app.is_none()) {
+    if !is_of_rows && lab_is_known && context.lab.is_some_and(|lab| lab.app.is_none()) {
         let message = "a load needs an application";
         section
             .reader

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use types::{FaultTarget, SiteName, Span};
+use types::{FaultTarget, Span};
 
 use super::reading::{Part, Place, Reader, Section};
 use super::span;
 use super::steps::Placed;
-use crate::scenario::{Act, Fault, Lab, Load, Step, Table, Work, WriterMove, Zone};
+use crate::scenario::{Act, Fault, Lab, Load, Step, Table, Work, Zone};
 
 /// What holds a site, or a part of one, down, and until when by itself.
 #[derive(Clone, Copy)]
@@ -97,13 +97,8 @@ fn check_state(
         Act::Resume(target) if own(target) != Some(false) => {
             wrong(format!("{target} is not paused at that time"));
         }
-        Act::MoveWriter(WriterMove { to, .. }) => {
-            let site = FaultTarget::Site(SiteName::Region(*to));
-            if state(&site).is_some() {
-                wrong(format!(
-                    "{to} is killed or paused at that time, and can't be asked"
-                ));
-            }
+        Act::MoveWriter(moved) if state(&moved.asked()).is_some() => {
+            wrong(format!("{} is down then, and can't be asked", moved.to));
         }
         _ => {}
     }

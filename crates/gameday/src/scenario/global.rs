@@ -2,7 +2,7 @@
 //! Plain values; making them and moving their writer is the runner's.
 
 use serde::Serialize;
-use types::Region;
+use types::{FaultTarget, Region, SiteName};
 
 /// What keeps the orders, or rows, of a scenario.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -42,6 +42,11 @@ pub enum MoveKind {
 }
 
 impl WriterMove {
+    /// The site that is asked for it.
+    pub(crate) fn asked(&self) -> FaultTarget {
+        FaultTarget::Site(SiteName::Region(self.to))
+    }
+
     /// What is done, as a line of a timeline.
     pub(super) fn describe(&self) -> String {
         let to = self.to;

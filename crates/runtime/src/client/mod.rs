@@ -1,7 +1,7 @@
 //! Clients as applications have them, each with an address of its own to come from: a stub
-//! resolver, a connection of HTTP and one of PostgreSQL. They take the time the network takes: a delay of geography is
-//! their user's to add. They follow no redirect, try nothing again but a lost DNS datagram, and
-//! keep nothing: caches and pools are their user's.
+//! resolver, a connection of HTTP and one of PostgreSQL. They take the time the network takes: a
+//! delay of geography is their user's to add. They follow no redirect, try nothing again but a lost
+//! DNS datagram, and keep nothing: caches and pools are their user's.
 
 mod connection;
 mod lookup;

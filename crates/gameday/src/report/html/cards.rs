@@ -50,22 +50,7 @@ pub(super) fn all(report: &Report<'_>) -> String {
             )
         }
     }
-    if let Measured::Number(count) = value(MetricName::KeptAside) {
-        let class = if count > 0.0 { "warn" } else { "good" };
-        let of = "missing in the end; the old writer's own tail has them";
-        cards += &card(&decimal(count), class, "rows kept aside", of);
-    }
-    for one in &report.figures.writers.takeovers {
-        let after = one
-            .first
-            .map(|first| seconds(types::Span(first.0 - one.asked.0)));
-        let (value, class) = match after {
-            Some(after) => (spoken(after), "warn"),
-            None => ("never".to_owned(), "bad"),
-        };
-        let of = format!("after the call: {}", one.moved.to);
-        cards += &card(&value, class, "until the new writer served", &of);
-    }
+    cards += &rows(report);
     let all = &report.figures.all;
     let of = format!("of {}", counted(all.requests, "request", "requests"));
     let class = if all.ok == all.requests {
@@ -86,6 +71,29 @@ pub(super) fn all(report: &Report<'_>) -> String {
         cards += &card(&grouped(discards), "warn", "writes discarded", text);
     }
     cards + "</div>\n"
+}
+
+/// Rows of a global cluster that are kept aside, and how long its takeovers took.
+fn rows(report: &Report<'_>) -> String {
+    let mut cards = String::new();
+    let kept = Metric::bare(MetricName::KeptAside);
+    if let Measured::Number(count) = report.figures.value(report.plan, &kept) {
+        let class = if count > 0.0 { "warn" } else { "good" };
+        let of = "missing in the end; the old writer's own tail has them";
+        cards += &card(&decimal(count), class, "rows kept aside", of);
+    }
+    for one in &report.figures.writers.takeovers {
+        let after = one
+            .first
+            .map(|first| seconds(types::Span(first.0 - one.asked.0)));
+        let (value, class) = match after {
+            Some(after) => (spoken(after), "warn"),
+            None => ("never".to_owned(), "bad"),
+        };
+        let of = format!("after the call: {}", one.moved.to);
+        cards += &card(&value, class, "until the new writer served", &of);
+    }
+    cards
 }
 
 /// How long the clients of each kind were without service: those that fared differently by where
