@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gameday::scenario::{MoveKind, Table, WriterMove};
-use gameday::{Order, Plan, Scan};
+use gameday::{Order, Plan, Scan, Scenario};
+use runtime::postgres::Postgres;
 use runtime::{SqlConnection, SqlLogin};
 use serde_json::Value;
 use types::{Place, Region, Span};
@@ -78,16 +79,31 @@ impl std::fmt::Debug for MadeCluster {
 }
 
 /// Refuses a scenario with global clusters on a machine without PostgreSQL.
-pub fn look_for_postgres(plan: &Plan) -> Result<(), Failure> {
-    if !plan.scenario.tables.iter().any(Table::is_global_cluster) {
+pub fn look_for_postgres(scenario: &Scenario) -> Result<(), Failure> {
+    postgres_of(scenario).map(drop)
+}
+
+/// Opens the lab's own directory to the user that its database servers run as.
+pub fn let_servers_pass(scenario: &Scenario, directory: &Path) -> Result<(), Failure> {
+    let Some(postgres) = postgres_of(scenario)? else {
         return Ok(());
+    };
+    let opened = postgres.let_pass(directory);
+    opened.map_err(|cause| Failure::nothing_running(format!("can't open its directory: {cause}")))
+}
+
+/// What the scenario's databases run on; none if it has none.
+fn postgres_of(scenario: &Scenario) -> Result<Option<Postgres>, Failure> {
+    if !scenario.tables.iter().any(Table::is_global_cluster) {
+        return Ok(None);
     }
-    match runtime::postgres::Postgres::find() {
-        Ok(_) => Ok(()),
-        Err(missing) => Err(Failure::wrong_use(format!(
-            "this game day needs PostgreSQL: {missing}"
-        ))),
-    }
+    let found = Postgres::find();
+    let needed = |missing: runtime::postgres::PostgresMissing| {
+        format!("this game day needs PostgreSQL: {missing}")
+    };
+    found
+        .map(Some)
+        .map_err(|missing| Failure::wrong_use(needed(missing)))
 }
 
 /// Makes a global cluster with a member in each Region, and the table of the rows; waits until

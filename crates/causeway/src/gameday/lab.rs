@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gameday::Scenario;
-use gameday::scenario::Table;
 use runtime::{DirectoryLock, Exit, Guard, ProcessGroup, ProgramSpec, SystemEnvironment};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use types::{Environment, Monotonic, Region, Span};
 
 use super::api::Api;
+use super::databases;
 use crate::control::{self, Command, StatusReport};
 use crate::failure::{Cause, ExitCode, Failure};
 use crate::files;
@@ -81,11 +81,7 @@ impl TestLab {
         environment: &Arc<SystemEnvironment>,
     ) -> Result<TestLab, Failure> {
         let site = make_site()?;
-        // Database servers run as a user of their own, who has to pass through.
-        if scenario.tables.iter().any(Table::is_global_cluster) {
-            files::let_pass(&site.directory)
-                .map_err(|cause| Failure::nothing_running(format!("{cause:#}")))?;
-        }
+        databases::let_servers_pass(scenario, &site.directory)?;
         let started = TestLab::start_in(&site, scenario, app, environment).await;
         let (lab, group) = match started {
             Ok(started) => started,

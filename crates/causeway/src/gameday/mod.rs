@@ -57,7 +57,7 @@ fn run(options: &Run) -> Result<(), Failure> {
         report::prepare(folder)?;
     }
     let plan = Arc::new(Plan::of(scenario));
-    databases::look_for_postgres(&plan)?;
+    databases::look_for_postgres(&plan.scenario)?;
     let progress = Progress::new(options.quiet);
     progress.say(format_args!(
         "{} (seed {})",
