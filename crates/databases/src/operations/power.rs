@@ -20,10 +20,12 @@ pub(crate) async fn start(
 ) -> Result<Reply, DatabasesError> {
     change(service, request, |view| {
         let (revision, mut instance) = common::named(view, request)?;
-        heads::refuse(&instance, "it can't be started on its own")?;
         let status = common::status_of(service, view, &instance)?;
         // RDS leaves that to its support: whoever has mended the disk here has nobody to ask.
         let is_mended = status == Status::Failed && instance.was_available();
+        if !is_mended {
+            heads::refuse(&instance, "it can't be started on its own")?;
+        }
         if status != Status::Stopped && !is_mended {
             return Err(DatabasesError::state(format!(
                 "Instance {} cannot be started as it is not in one of the following statuses: \

@@ -160,6 +160,15 @@ impl Pair {
         })
     }
 
+    /// So many more rows were begun, and all but the last acknowledged.
+    async fn written(&self, count: i64) {
+        let from = self.next.load(Ordering::SeqCst);
+        eventually("rows are written", || async {
+            self.next.load(Ordering::SeqCst) >= from + count
+        })
+        .await;
+    }
+
     fn turn(&mut self) {
         std::mem::swap(&mut self.writer, &mut self.follower);
     }
@@ -168,10 +177,10 @@ impl Pair {
     /// of. Gives how many were lost.
     async fn fail_over(&mut self, kind: usize) -> usize {
         let load = self.load().await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        self.written(20).await;
         if !kind.is_multiple_of(3) {
             self.writer.way.cut();
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            self.written(10).await;
         }
         let fork = if kind % 3 == 2 {
             // Nobody reaches it but its own clients; then its Region sees that it lost its lease.
@@ -249,7 +258,7 @@ impl Pair {
 
     async fn switch_over(&mut self) {
         let load = self.load().await;
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        self.written(20).await;
         let begun = Instant::now();
         let server = self.writer.server.take().unwrap();
         server.stop(Stop::Fast).await.unwrap();
