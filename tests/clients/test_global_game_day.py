@@ -12,7 +12,8 @@ from lab import CAUSEWAY
 
 SCENARIO = "aurora-global-failover"
 SHORT = {
-    "warm_up": "6s", "reaction": "2s", "outage": "16s", "rejoin": "24s", "settle": "8s", "rate": 20,
+    "warm_up": "6s", "reaction": "2s", "read": "8s", "outage": "16s", "rejoin": "24s",
+    "settle": "8s", "rate": 20,
 }
 
 

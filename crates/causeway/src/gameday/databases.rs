@@ -302,7 +302,7 @@ fn writer_arn(answer: &str) -> Option<String> {
     element(writers.next()?, "DBClusterArn")
 }
 
-/// Asks the Region that is to be the writer for it; again, while the sites can't decide.
+/// Asks the Region that is to be the writer for it; again, while that can't be decided.
 pub async fn move_writer(
     lab: &TestLab,
     made: &MadeCluster,
@@ -336,7 +336,7 @@ pub async fn move_writer(
     }
 }
 
-/// Is it for want of a majority, or of another change's end, that it was refused?
+/// Is it for want of a majority, of another change's end, or of the Region itself?
 fn is_undecided(refused: &ApiError) -> bool {
     match refused {
         ApiError::Refused { status, code, .. } => {
@@ -345,7 +345,9 @@ fn is_undecided(refused: &ApiError) -> bool {
                 || code == "Throttling"
                 || code.contains("InvalidGlobalCluster")
         }
-        ApiError::Unanswered { .. } | ApiError::Strange { .. } => false,
+        // It is being started.
+        ApiError::Unanswered { .. } => true,
+        ApiError::Strange { .. } => false,
     }
 }
 

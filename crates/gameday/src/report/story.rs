@@ -139,6 +139,11 @@ fn named(target: &FaultTarget) -> String {
 
 fn detection(report: &Report<'_>) -> Option<String> {
     let unserved = report.figures.moments.unserved?;
+    let scenario = &report.plan.scenario;
+    let is_watched = !scenario.health_checks.is_empty() || !scenario.accelerators.is_empty();
+    if !is_watched && report.plan.looks.is_empty() {
+        return None;
+    }
     if report
         .figures
         .baseline

@@ -50,7 +50,7 @@ enum User {
     /// Of an application.
     Http(Client),
     /// Of a global cluster.
-    Sql(RowClient),
+    Sql(Arc<RowClient>),
 }
 
 /// The way of a load.
@@ -187,7 +187,7 @@ impl Loads {
         &self,
         request: &mut Request,
         network: &Arc<Network>,
-        client: &RowClient,
+        client: &Arc<RowClient>,
         left: Span,
     ) {
         let order = request.order.expect("a load of rows places each");
@@ -230,7 +230,10 @@ impl Loads {
 fn new_user(load: usize, number: usize, of: &Load, way: &Way) -> User {
     let address = address(load, number, of.place);
     match &way.database {
-        Some(database) => User::Sql(RowClient::new((of.place, address), database, &way.network)),
+        Some(database) => {
+            let client = RowClient::new((of.place, address), database, &way.network);
+            User::Sql(Arc::new(client))
+        }
         None => User::Http(new_client(address, number, of, &way.network)),
     }
 }

@@ -1,10 +1,13 @@
 //! One client that writes rows to a global cluster: where it believes the writer to be, which
 //! connections it keeps, and one row from the question for the writer to its acknowledgement. It
 //! follows: when a connection or a statement fails it asks RDS of the cluster's Regions, one after
-//! the other, who the writer is now. It tries no row again.
+//! the other, who the writer is now. It makes one connection at a time, whatever becomes of the row
+//! that needed it first: else rows that time out would leave connections half made, and the more
+//! of them the slower each is. It tries no row again.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use runtime::{SqlConnection, SqlError};
 use types::{Monotonic, Region, Span};
@@ -20,8 +23,11 @@ const IDLE: usize = 16;
 /// How often it asks who the writer is at most. Between two questions it tries the one it knows.
 const ASK_EVERY: Span = Span::milliseconds(500);
 
-/// Round trips until a connection may be used: TCP's, the greeting's and two of SCRAM's.
-const ROUND_TRIPS: u64 = 4;
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Round trips behind TCP's until a connection may be used: the greeting's and two of SCRAM's.
+const LOGIN_TRIPS: u64 = 3;
 
 /// What clients of a global cluster know from their configuration.
 pub struct Database {
@@ -40,6 +46,8 @@ pub struct RowClient {
     /// Held while it asks: of the rows that need it then, one asks.
     belief: tokio::sync::Mutex<Belief>,
     idle: Mutex<Vec<Session>>,
+    /// Held while a connection is made.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Who the writer is.
@@ -80,16 +88,14 @@ impl RowClient {
                 next: 0,
             }),
             idle: Mutex::default(),
+            turn: Arc::default(),
         }
     }
 
     /// Inserts a row of that id; gives the Region that acknowledged it and the timeline that its
     /// server is on. Whoever drops it before its end has given up, and its connection is closed.
-    pub async fn insert(&self, id: &str) -> Result<(Region, u32), Trouble> {
-        let session = match self.take_idle() {
-            Some(session) => session,
-            None => self.connect().await?,
-        };
+    pub async fn insert(self: &Arc<Self>, id: &str) -> Result<(Region, u32), Trouble> {
+        let session = self.session().await?;
         self.network.wait(session.delay).await;
         let answer = session.connection.rows(&insertion(id)).await;
         self.network.wait(session.delay).await;
@@ -108,20 +114,45 @@ impl RowClient {
         }
     }
 
+    /// A connection that nobody uses, or a new one.
+    async fn session(self: &Arc<Self>) -> Result<Session, Trouble> {
+        if let Some(session) = self.take_idle() {
+            return Ok(session);
+        }
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        if let Some(session) = self.take_idle() {
+            return Ok(session);
+        }
+        let (tell, made) = tokio::sync::oneshot::channel();
+        let client = Arc::clone(self);
+        runtime::spawn(async move {
+            let _turn = turn;
+            let connected = runtime::within(CONNECT, client.connect()).await;
+            let connected = connected.unwrap_or(Err(Trouble::Unreachable));
+            // The row that needed it may have been given up: then it is the next one's.
+            if let Err(Ok(session)) = tell.send(connected) {
+                client.put_idle(session);
+            }
+        });
+        made.await.unwrap_or(Err(Trouble::Broken))
+    }
+
     async fn connect(&self) -> Result<Session, Trouble> {
         let member = self.writer().await?;
         let delay = self.network.way(self.place, member.region);
-        let handshake = Span(delay.0 * ROUND_TRIPS);
-        self.network.wait(handshake).await;
+        self.network.wait(delay).await;
         let login = &self.database.made.login;
         let opened = SqlConnection::open(self.address, member.writer, login).await;
-        self.network.wait(handshake).await;
+        self.network.wait(delay).await;
         match opened {
-            Ok(connection) => Ok(Session {
-                connection,
-                region: member.region,
-                delay,
-            }),
+            Ok(connection) => {
+                self.network.wait(Span(delay.0 * 2 * LOGIN_TRIPS)).await;
+                Ok(Session {
+                    connection,
+                    region: member.region,
+                    delay,
+                })
+            }
             Err(cause) => {
                 self.doubt().await;
                 Err(cause.into())
