@@ -11,9 +11,11 @@ from databases import NOT_TESTED, POSTGRES
 from lab import CAUSEWAY
 
 SCENARIO = "aurora-global-failover"
+# Short, and wide enough for a machine that does much besides: what is judged here is what is named,
+# the figures are the scenario's own.
 SHORT = {
-    "warm_up": "6s", "reaction": "2s", "read": "8s", "outage": "16s", "rejoin": "24s",
-    "settle": "8s", "rate": 20,
+    "warm_up": "6s", "reaction": "2s", "read": "12s", "outage": "18s", "rejoin": "35s",
+    "settle": "25s", "rate": 20, "within": 17, "takeover": 24,
 }
 
 

@@ -56,7 +56,7 @@ struct Day {
 }
 
 fn region(name: &str) -> Region {
-    name.parse().unwrap()
+    name.parse().expect("it is in the table of Regions")
 }
 
 fn row(number: u32) -> Order {
