@@ -1,7 +1,6 @@
 //! DB clusters: to make, describe, change and delete them. One that joins a global cluster is made
-//! a member of it first, by the council; then its own row is made, which says since when. If this
-//! process dies between the two, the member has no cluster: making it again takes its place, and
-//! `RemoveFromGlobalCluster` takes it away.
+//! its member first, by the council; then its own row is made, which says since when. If it
+//! dies between the two, making it again takes its place; `RemoveFromGlobalCluster` takes it away.
 
 use aws::query::Reply;
 use aws::xml::XmlWriter;
