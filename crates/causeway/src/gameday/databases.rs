@@ -1,6 +1,6 @@
 //! Global clusters of a scenario, through the same APIs and endpoints that anybody would use: made
-//! in each of their Regions, their writer moved, their rows read, and what old writers kept aside
-//! looked through. It merges nothing, and believes nobody but RDS of who the writer is.
+//! in each of their Regions, their writer moved, and their rows read. It merges nothing, and
+//! believes nobody but RDS of who the writer is.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,7 +12,6 @@ use gameday::scenario::{MoveKind, Table, WriterMove};
 use gameday::{Order, Plan, Scan, Scenario};
 use runtime::postgres::Postgres;
 use runtime::{SqlConnection, SqlLogin};
-use serde_json::Value;
 use types::{Place, Region, Span};
 use zeroize::Zeroizing;
 
@@ -21,7 +20,6 @@ use super::deploy::Deployment;
 use super::lab::TestLab;
 use super::load::WATCHER;
 use super::recorder::Recorder;
-use crate::control::Command;
 use crate::failure::Failure;
 
 /// The table of the rows.
@@ -40,9 +38,6 @@ const ASK: Duration = Duration::from_secs(1);
 /// For how long it is asked for another writer while the sites can't decide, and how often.
 const DECIDE: Span = Span::seconds(30);
 const ASK_AGAIN: Span = Span::milliseconds(100);
-
-/// The largest file of lost rows that is read.
-const ASIDE: u64 = 512 * 1024 * 1024;
 
 /// A global cluster that was made.
 #[derive(Clone)]
@@ -452,52 +447,38 @@ pub async fn difference(lab: &TestLab, made: &MadeCluster, wait: Duration) -> Op
     None
 }
 
-/// The rows of loads that old writers alone held and that Regions keep aside, as `causeway
-/// databases lost` tells of them, and what could not be looked through.
-pub async fn kept_aside(
-    lab: &TestLab,
-    plan: &Plan,
-) -> Result<(BTreeMap<Order, Region>, Vec<String>), Failure> {
-    let answer = lab.ask_for_value(&Command::LostTransactions).await?;
-    let mut aside = BTreeMap::new();
-    let mut troubles = Vec::new();
-    for tail in answer["lost"].as_array().into_iter().flatten() {
-        if let Some(trouble) = tail["trouble"].as_str() {
-            troubles.push(format!(
-                "what an old writer kept aside is not whole: {trouble}"
-            ));
-        }
-        let region = tail["region"].as_str().and_then(|name| name.parse().ok());
-        let (Some(region), Some(file)) = (region, tail["sql"].as_str()) else {
-            continue;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_writer_is_the_member_that_is_said_to_be_it() {
+        let member = |arn: &str, writes: bool| {
+            format!(
+                "<GlobalClusterMember><DBClusterArn>{arn}</DBClusterArn><Readers><member>other\
+                 </member></Readers><IsWriter>{writes}</IsWriter></GlobalClusterMember>"
+            )
         };
-        match read_aside(Path::new(file)) {
-            Ok(text) => aside.extend(orders_in(plan, &text).map(|order| (order, region))),
-            Err(why) => troubles.push(format!("what {region} kept aside can't be read: {why}")),
-        }
+        let two = |one, other| {
+            let (one, other) = (member("a", one), member("b", other));
+            format!("<GlobalClusterMembers>{one}{other}</GlobalClusterMembers>")
+        };
+        assert_eq!(writer_arn(&two(false, true)).as_deref(), Some("b"));
+        assert_eq!(writer_arn(&two(true, false)).as_deref(), Some("a"));
+        assert_eq!(writer_arn(&two(false, false)), None);
+        assert_eq!(
+            writer_arn("<GlobalClusterMembers></GlobalClusterMembers>"),
+            None
+        );
     }
-    for silent in answer["silent"].as_array().into_iter().flatten() {
-        troubles.push(format!(
-            "a Region doesn't say what it kept aside: {}",
-            said(silent)
-        ));
+
+    #[test]
+    fn a_cluster_is_described_by_its_two_endpoints() {
+        let answer = "<Endpoint>127.35.1.3</Endpoint><ReaderEndpoint>127.35.1.4</ReaderEndpoint>\
+                      <Port>5433</Port><DBClusterArn>arn</DBClusterArn>";
+        let region = "us-east-1".parse().unwrap();
+        let member = member(region, answer).unwrap();
+        assert_eq!(member.writer, "127.35.1.3:5433".parse().unwrap());
+        assert_eq!(member.reader, "127.35.1.4:5433".parse().unwrap());
     }
-    Ok((aside, troubles))
-}
-
-fn said(silent: &Value) -> String {
-    let region = silent["region"].as_str();
-    region.map_or_else(|| silent.to_string(), str::to_owned)
-}
-
-fn read_aside(file: &Path) -> std::io::Result<String> {
-    if std::fs::metadata(file)?.len() > ASIDE {
-        return Err(std::io::ErrorKind::FileTooLarge.into());
-    }
-    std::fs::read_to_string(file)
-}
-
-/// The ids of rows that a file of `INSERT`s has, each in quotes of its own.
-fn orders_in<'a>(plan: &'a Plan, text: &'a str) -> impl Iterator<Item = Order> + 'a {
-    text.split('\'').filter_map(|word| plan.order(word))
 }

@@ -4,6 +4,7 @@
 
 mod accelerators;
 pub(crate) mod api;
+mod aside;
 mod breaks;
 mod buckets;
 mod databases;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use types::{Region, Timestamp};
 
 use super::api::{Api, ApiError};
+use super::aside;
 use super::buckets;
 use super::databases;
 use super::deploy::Deployed;
@@ -99,7 +100,7 @@ pub async fn kept_aside(
     recorder: &Recorder,
 ) -> Option<BTreeMap<Order, Region>> {
     let note = |text| recorder.event(recorder.elapsed(), EventKind::Note(text));
-    match databases::kept_aside(lab, plan).await {
+    match aside::kept_aside(lab, plan).await {
         Ok((aside, troubles)) => {
             troubles.into_iter().for_each(note);
             Some(aside)
