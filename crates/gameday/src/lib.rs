@@ -16,7 +16,8 @@ pub mod scenario;
 
 pub use expectation::{Bound, Comparison, Expectation, Measured, Outcome as ExpectationOutcome};
 pub use figures::{
-    Fate, Figures, Latency, LostOrder, Moments, Orders, StaleRead, Staleness, Stream, Traffic, When,
+    Fate, Figures, Latency, LostOrder, Moments, Orders, StaleRead, Staleness, Stream, Takeover,
+    Traffic, When, Writers,
 };
 pub use language::{Position, Problem, Problems, Setting};
 pub use metric::{LANES, LEVELS, Metric, MetricName, Vocabulary};

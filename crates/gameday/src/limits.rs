@@ -15,6 +15,8 @@ pub const EDGES: u16 = 16;
 /// Tables, zones, health checks, records (those of steps included), loads, steps, expectations
 /// and variables of a scenario.
 pub const TABLES: usize = 16;
+/// Global clusters: each is a PostgreSQL server a Region.
+pub const GLOBAL_CLUSTERS: usize = 4;
 /// Zones.
 pub const ZONES: usize = 16;
 /// Accelerators, as the service's quota has it.

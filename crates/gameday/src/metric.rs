@@ -43,11 +43,20 @@ pub enum MetricName {
     CameBack,
     /// Acknowledged orders that are in no Region in the end and in no ledger.
     LostForGood,
+    /// Acknowledged rows that the writer of a global cluster does not have in the end.
+    MissingRows,
+    /// Those of them that the kept tails of old writers have.
+    KeptAside,
+    /// Rows that two writers acknowledged at once.
+    SplitBrainRows,
+    /// Seconds from when a step asked for another writer until that one acknowledged a row.
+    TakeoverS,
     /// Acknowledged orders that a Region did not have while the fault lasted.
     MissingAt,
     /// Acknowledged orders that a Region does not have in the end.
     NeverArrived,
-    /// Versions of orders that the buckets have in the end beyond those that were placed.
+    /// Versions of orders that the buckets, or rows that the writer of a global cluster, have in
+    /// the end beyond one of each.
     AppliedTwice,
     /// Orders of a load that a Region has in the end.
     OrdersAt,
@@ -96,6 +105,8 @@ enum Form {
     Region,
     /// A load, then a Region.
     LoadRegion,
+    /// A step that moves the writer of a global cluster.
+    Takeover,
     /// `99.9`, `99.95` or `99.99`.
     Level,
     /// Nothing or a lane.
@@ -103,7 +114,7 @@ enum Form {
 }
 
 /// The metrics in the order of the documentation: name, word, what may follow, unit.
-const METRICS: [(MetricName, &str, Form); 25] = [
+const METRICS: [(MetricName, &str, Form); 29] = [
     (MetricName::RtoS, "rto_s", Form::Whose),
     (MetricName::DetectedS, "detected_s", Form::Bare),
     (MetricName::AnswersChangedS, "answers_changed_s", Form::Bare),
@@ -111,6 +122,10 @@ const METRICS: [(MetricName, &str, Form); 25] = [
     (MetricName::RpoS, "rpo_s", Form::Bare),
     (MetricName::CameBack, "came_back", Form::Bare),
     (MetricName::LostForGood, "lost_for_good", Form::Bare),
+    (MetricName::MissingRows, "missing_rows", Form::Bare),
+    (MetricName::KeptAside, "kept_aside", Form::Bare),
+    (MetricName::SplitBrainRows, "split_brain_rows", Form::Bare),
+    (MetricName::TakeoverS, "takeover_s", Form::Takeover),
     (MetricName::MissingAt, "missing_at", Form::Region),
     (MetricName::NeverArrived, "never_arrived", Form::Region),
     (MetricName::AppliedTwice, "applied_twice", Form::Bare),
@@ -151,6 +166,8 @@ pub struct Vocabulary {
     pub loads: Vec<String>,
     /// The Regions of the lab.
     pub regions: Vec<Region>,
+    /// The names of the steps that move the writer of a global cluster.
+    pub takeovers: Vec<String>,
 }
 
 impl MetricName {
@@ -230,6 +247,7 @@ impl Form {
         let clients: Vec<&str> = known.clients.iter().map(String::as_str).collect();
         let whose = [clients, loads.clone()].concat();
         let regions: Vec<&str> = known.regions.iter().map(|region| region.name()).collect();
+        let takeovers: Vec<&str> = known.takeovers.iter().map(String::as_str).collect();
         let allowed: &[&[&str]] = match (self, words.len()) {
             (Form::Bare, _) | (Form::Whose | Form::Lane, 0) => &[],
             (Form::Whose, _) => &[&whose],
@@ -238,6 +256,7 @@ impl Form {
             (Form::WhoseQuantile, _) => &[&whose, &QUANTILES],
             (Form::Region, _) => &[&regions],
             (Form::LoadRegion, _) => &[&loads, &regions],
+            (Form::Takeover, _) => &[&takeovers],
             (Form::Level, _) => &[&LEVELS],
         };
         if words.len() != allowed.len() {
@@ -263,6 +282,7 @@ impl Form {
             Form::WhoseQuantile => format!("`{word}.p99` or `{word}.CLIENT.p99`"),
             Form::Region => format!("`{word}.REGION`"),
             Form::LoadRegion => format!("`{word}.LOAD.REGION`"),
+            Form::Takeover => format!("`{word}.STEP`"),
             Form::Level => format!("`{word}.99.9`"),
         }
     }
@@ -274,6 +294,7 @@ impl Form {
             Form::Lane => format!("lanes: {}", LANES.join(", ")),
             Form::Quantile | Form::WhoseQuantile => format!("it ends in {}", QUANTILES.join(", ")),
             Form::Region | Form::LoadRegion => "the Regions are those of the lab".to_owned(),
+            Form::Takeover => "the steps are those that move the writer, by their names".to_owned(),
             Form::Level => format!("levels: {}", LEVELS.join(", ")),
         }
     }

@@ -33,6 +33,9 @@ pub struct Observations {
     pub last_scan: Option<Scan>,
     /// Every row of the conflict ledger.
     pub conflicts: Vec<Conflict>,
+    /// The rows that old writers of a global cluster alone held, and the Regions that keep them
+    /// aside; `None`: none is measured, or they could not be read.
+    pub kept_aside: Option<BTreeMap<Order, Region>>,
     /// What crossed between sites from the start of the load to the end of the run.
     pub crossings: Vec<Crossing>,
 }
@@ -102,6 +105,8 @@ pub enum Outcome {
     TimedOut,
     /// The application answered with that status.
     Status(u16),
+    /// The database answered with an error.
+    SqlError,
     /// What came is no answer.
     Garbled,
     /// It wasn't sent: too many were under way when it was due.
@@ -127,7 +132,8 @@ pub struct Request {
     pub region: Option<Region>,
     /// The order it was about.
     pub order: Option<Order>,
-    /// The version it wrote (1 for a placed order), or the one it read: 0 where there was none.
+    /// The version it wrote (1 for a placed order; of a row, the timeline of the server that
+    /// acknowledged it, 0 if none did), or the one it read: 0 where there was none.
     pub version: u32,
 }
 
@@ -150,9 +156,12 @@ pub struct Scan {
     /// Per Region the orders and their versions. A Region without the table, or one that could
     /// not be asked, isn't here.
     pub regions: BTreeMap<Region, BTreeMap<Order, u32>>,
-    /// Of buckets: per Region, how many versions of orders it has beyond the one that each was
-    /// placed as.
+    /// Of buckets and global clusters: per Region, how many versions of orders, or rows, it has
+    /// beyond one of each.
     pub twice: BTreeMap<Region, u64>,
+    /// Of a global cluster: the Region whose cluster was the writer. What is missing there is
+    /// missing.
+    pub writer: Option<Region>,
 }
 
 /// A write that lost to a later one, as the ledger has it.
@@ -201,6 +210,7 @@ impl Observations {
             scan: None,
             last_scan: None,
             conflicts: Vec::new(),
+            kept_aside: None,
             crossings: Vec::new(),
         }
     }
@@ -240,6 +250,7 @@ impl Outcome {
             Outcome::Reset => "reset",
             Outcome::TimedOut => "timed_out",
             Outcome::Status(_) => "http_error",
+            Outcome::SqlError => "sql_error",
             Outcome::Garbled => "garbled",
             Outcome::NotSent => "not_sent",
         }
@@ -254,19 +265,21 @@ impl Outcome {
             "reset" => "connection broken",
             "timed_out" => "timed out",
             "http_error" => "error from the application",
+            "sql_error" => "error from the database",
             "not_sent" => "not sent: too many were under way",
             _ => "answer not understood",
         }
     }
 
     /// Every class, in the order in which they are shown.
-    pub const CLASSES: [&'static str; 8] = [
+    pub const CLASSES: [&'static str; 9] = [
         "ok",
         "refused",
         "reset",
         "timed_out",
         "not_resolved",
         "http_error",
+        "sql_error",
         "garbled",
         "not_sent",
     ];

@@ -74,7 +74,7 @@ pub enum Order {
 /// What one request is to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Task {
-    /// Place that order, version 1.
+    /// Place that order, version 1; in a global cluster it is a row.
     Place(Order),
     /// Write that order with the next version: one more than any load has sent of it.
     Update(Order),
@@ -120,7 +120,7 @@ impl Plan {
             deed: Deed::End,
         });
         let looks = scenario.loads.iter();
-        let looks = looks.filter(|load| load.accelerator.is_none());
+        let looks = looks.filter(|load| load.asks_the_dns());
         let mut looks: Vec<Look> = looks
             .map(|load| Look {
                 place: load.place,
@@ -238,6 +238,12 @@ impl Plan {
             .collect()
     }
 
+    /// Is a global cluster measured?
+    pub fn measures_global_cluster(&self) -> bool {
+        let table = self.scenario.measure.table;
+        table.is_some_and(|table| self.scenario.tables[table].is_global_cluster())
+    }
+
     /// When the fault that is measured ends: at a heal, its lease, or the end of the load.
     pub fn fault_end(&self) -> Option<Span> {
         let Scenario { steps, measure, .. } = &self.scenario;
@@ -268,7 +274,7 @@ impl Load {
     /// What the request of that number does; `load` is this load's index.
     pub fn task(&self, load: usize, number: u32) -> Task {
         match &self.work {
-            Work::PlaceOrders => {
+            Work::PlaceOrders | Work::InsertRows => {
                 let load = u16::try_from(load).expect("there are at most 32 loads");
                 Task::Place(Order::Placed { load, number })
             }

@@ -9,9 +9,11 @@ use crate::expectation::Expectation;
 mod accelerator;
 mod describe;
 mod fault;
+mod global;
 
 pub use accelerator::{Accelerator, Affinity, CheckKind, EndpointGroup};
 pub use fault::{Fault, Pair, Repeat};
+pub use global::{MoveKind, StoreKind, WriterMove};
 
 /// A game day as its file describes it. Every name in it refers to something that is there.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -30,7 +32,7 @@ pub struct Scenario {
     pub variables: Vec<(String, String)>,
     /// The lab.
     pub lab: Lab,
-    /// The tables and buckets.
+    /// The tables, buckets and global clusters.
     pub tables: Vec<Table>,
     /// The hosted zones.
     pub zones: Vec<Zone>,
@@ -79,13 +81,15 @@ pub enum App {
     Command(String),
 }
 
-/// A store of orders: a table, made in its first Region and replicated to the others; or buckets,
-/// one in each Region, of which the first is replicated to the others.
+/// A store of orders: a table, made in its first Region and replicated to the others; buckets, one
+/// in each Region, of which the first is replicated to the others; or a global cluster.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Table {
     /// Its name; of buckets, what stands before `-REGION` in theirs.
     pub name: String,
-    /// The attribute that is its key, a text; `None`: it is buckets.
+    /// What it is.
+    pub kind: StoreKind,
+    /// The attribute that is a table's key, a text.
     pub key: Option<String>,
     /// Where it is; at least one Region.
     pub regions: Vec<Region>,
@@ -235,10 +239,12 @@ pub struct Load {
     pub rate: f64,
     /// What the requests do.
     pub work: Work,
-    /// The name that is asked for; of a load on an accelerator, that one's name.
+    /// The name that is asked for; of a load on an accelerator or a global cluster, that one's.
     pub target: String,
     /// The index of the accelerator whose addresses are gone to, without any DNS.
     pub accelerator: Option<usize>,
+    /// The index among the tables of the global cluster that is written to, without any DNS.
+    pub global_cluster: Option<usize>,
     /// How long a request may take.
     pub timeout: Span,
     /// When it begins, from the start of the load.
@@ -251,7 +257,7 @@ pub struct Load {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Client {
     /// Its word: `honours_ttl`, `holds_60s`, `holds`, `never_resolves_again`, `pooled`,
-    /// `accelerator`, `accelerator_pooled`.
+    /// `accelerator`, `accelerator_pooled`, `follows_the_writer`.
     pub label: String,
     /// What it does.
     pub kind: ClientKind,
@@ -273,6 +279,9 @@ pub enum ClientKind {
     Accelerator,
     /// Goes to an accelerator's address, and keeps its connections.
     AcceleratorPooled,
+    /// Goes to the cluster that is a global cluster's writer, keeps its connections, and asks which
+    /// one that is when one of them fails.
+    FollowsTheWriter,
 }
 
 /// What the requests of a load do.
@@ -288,6 +297,8 @@ pub enum Work {
         /// How many orders the loads of this kind share.
         orders: u32,
     },
+    /// Each inserts a row into the database of a global cluster.
+    InsertRows,
     /// Each asks for that path.
     Get {
         /// The path, from `/`.
@@ -335,6 +346,8 @@ pub enum Act {
         /// Percent.
         dial: f64,
     },
+    /// Another cluster becomes the writer of a global cluster.
+    MoveWriter(WriterMove),
     /// The faults of that step end, or all.
     Heal {
         /// The step's index; `None`: every fault.
@@ -394,7 +407,12 @@ pub struct Measure {
 impl Table {
     /// Is it buckets?
     pub fn is_buckets(&self) -> bool {
-        self.key.is_none()
+        self.kind == StoreKind::Buckets
+    }
+
+    /// Is it a global cluster?
+    pub fn is_global_cluster(&self) -> bool {
+        self.kind == StoreKind::GlobalCluster
     }
 
     /// The bucket in that Region.
@@ -417,6 +435,13 @@ impl Act {
                 .saturating_mul(u64::from(repeat.times.saturating_sub(1)))
         });
         lease.map(|lease| Span(lease.0.saturating_add(again)))
+    }
+}
+
+impl Load {
+    /// Does it ask the DNS where to go?
+    pub fn asks_the_dns(&self) -> bool {
+        self.accelerator.is_none() && self.global_cluster.is_none()
     }
 }
 

@@ -34,7 +34,9 @@ pub use balance::{
     TlsFacts, TlsMinimum,
 };
 pub use bird::{BirdError, BirdLine, BirdSocket};
-pub use client::{ClientConnection, ClientError, Lookup, LookupError, Resolved};
+pub use client::{
+    ClientConnection, ClientError, Lookup, LookupError, Resolved, SqlConnection, SqlError, SqlLogin,
+};
 pub use dns::{
     DnsAddress, DnsCounts, DnsQuery, MAX_QUERY, MAX_TCP_REPLY, MAX_UDP_REPLY, Origin, Relay,
     RelayLimits, RelayTarget, Responder, TcpLimits, TcpServer, Transport, UdpOptions, UdpServer,

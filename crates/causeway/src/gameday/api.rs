@@ -1,7 +1,7 @@
 //! The lab's AWS APIs as a game day and the supervisor call them: DynamoDB, S3, IAM, Route 53,
-//! Elastic Load Balancing and Global Accelerator through the front door, signed with the root key.
-//! One request a connection: it deploys and it counts, it is no load. It tries nothing again but
-//! what Route 53 asks to be sent later.
+//! Elastic Load Balancing, RDS and Global Accelerator through the front door, signed with the root
+//! key. One request a connection: it deploys and it counts, it is no load. It tries nothing again
+//! but what Route 53 asks to be sent later.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -195,14 +195,24 @@ impl Api {
         operation: &str,
         parameters: &[(String, String)],
     ) -> Result<String, ApiError> {
-        let mut body = format!("Action={operation}&Version=2015-12-01");
-        for (name, value) in parameters {
-            body.push_str(&format!("&{name}={}", in_a_form(value)));
-        }
+        let body = form(operation, "2015-12-01", parameters);
         let request = Request::post("/").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         let what = format!("{operation} in {region}");
         let answer = self.call("elasticloadbalancing", region, &what, request, body);
         answer.await
+    }
+
+    /// Calls an operation of RDS in that Region. Gives the XML.
+    pub async fn databases(
+        &self,
+        region: Region,
+        operation: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<String, ApiError> {
+        let body = form(operation, "2014-10-31", parameters);
+        let request = Request::post("/").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let what = format!("{operation} in {region}");
+        self.call("rds", region, &what, request, body).await
     }
 
     /// Calls IAM with the parameters of a form, as they are written in one.
@@ -267,6 +277,16 @@ fn strange(operation: &str, answer: &str) -> ApiError {
         operation: operation.to_owned(),
         answer: answer.chars().take(500).collect(),
     }
+}
+
+/// An operation with its parameters as a form.
+fn form<T: AsRef<str>>(operation: &str, version: &str, parameters: &[(T, T)]) -> String {
+    let mut body = format!("Action={operation}&Version={version}");
+    for (name, value) in parameters {
+        let (name, value) = (name.as_ref(), in_a_form(value.as_ref()));
+        body.push_str(&format!("&{name}={value}"));
+    }
+    body
 }
 
 /// Text as it stands in a form: all but what RFC 3986 calls unreserved is written in hexadecimal.

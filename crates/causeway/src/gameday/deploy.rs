@@ -17,6 +17,7 @@ use types::{Environment, Monotonic, Region, Span};
 use super::accelerators::{self, MadeAccelerator};
 use super::api::{Api, ApiError, elements, required};
 use super::buckets;
+use super::databases::{self, MadeCluster};
 use super::lab::TestLab;
 use super::load::Network;
 use super::records::{Made, Zones};
@@ -40,6 +41,8 @@ pub struct Deployed {
     pub checks: Vec<String>,
     /// The accelerators, by their index in the scenario.
     pub accelerators: Vec<MadeAccelerator>,
+    /// The global clusters, by their index among the scenario's tables.
+    pub clusters: BTreeMap<usize, MadeCluster>,
 }
 
 /// A deployment under way.
@@ -64,8 +67,10 @@ impl<'a> Deployment<'a> {
 
     /// Makes the tables and buckets and waits until every replica serves.
     pub async fn tables(&self) -> Result<(), Failure> {
+        let stores = self.scenario.tables.iter();
+        let stores = stores.filter(|store| !store.is_global_cluster());
         let (kept_in_buckets, tables): (Vec<&Table>, Vec<&Table>) =
-            self.scenario.tables.iter().partition(|t| t.is_buckets());
+            stores.partition(|t| t.is_buckets());
         for table in tables {
             self.create_table(table).await?;
         }
@@ -104,6 +109,16 @@ impl<'a> Deployment<'a> {
             }
             Err(cause) => Err(cause),
         }
+    }
+
+    /// Makes the global clusters, and waits until each of their members serves.
+    pub async fn databases(&self, made: &mut Deployed) -> Result<(), Failure> {
+        let stores = self.scenario.tables.iter().enumerate();
+        for (index, of) in stores.filter(|(_, store)| store.is_global_cluster()) {
+            let cluster = databases::make(self, of).await?;
+            made.clusters.insert(index, cluster);
+        }
+        Ok(())
     }
 
     async fn create_table(&self, table: &Table) -> Result<(), Failure> {
@@ -264,9 +279,9 @@ impl<'a> Deployment<'a> {
     }
 
     /// Waits until the names that the loads ask for have addresses, asked from their places.
-    pub async fn names(&self, networks: &[Arc<Network>]) -> Result<(), Failure> {
+    pub async fn names(&self, networks: impl Iterator<Item = Arc<Network>>) -> Result<(), Failure> {
         for (load, network) in self.scenario.loads.iter().zip(networks) {
-            if load.accelerator.is_some() {
+            if !load.asks_the_dns() {
                 continue;
             }
             let place = types::Place(load.place).address(super::load::WATCHER);

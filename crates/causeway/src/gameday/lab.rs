@@ -18,6 +18,7 @@ use serde_json::Value;
 use types::{Environment, Monotonic, Region, Span};
 
 use super::api::Api;
+use super::databases;
 use crate::control::{self, Command, StatusReport};
 use crate::failure::{Cause, ExitCode, Failure};
 use crate::files;
@@ -80,6 +81,7 @@ impl TestLab {
         environment: &Arc<SystemEnvironment>,
     ) -> Result<TestLab, Failure> {
         let site = make_site()?;
+        databases::let_servers_pass(scenario, &site.directory)?;
         let started = TestLab::start_in(&site, scenario, app, environment).await;
         let (lab, group) = match started {
             Ok(started) => started,

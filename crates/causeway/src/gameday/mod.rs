@@ -4,8 +4,10 @@
 
 mod accelerators;
 pub(crate) mod api;
+mod aside;
 mod breaks;
 mod buckets;
+mod databases;
 mod deploy;
 mod lab;
 mod load;
@@ -56,6 +58,7 @@ fn run(options: &Run) -> Result<(), Failure> {
         report::prepare(folder)?;
     }
     let plan = Arc::new(Plan::of(scenario));
+    databases::look_for_postgres(&plan.scenario)?;
     let progress = Progress::new(options.quiet);
     progress.say(format_args!(
         "{} (seed {})",

@@ -2,6 +2,7 @@
 //! and watched while its steps are carried out, the rest measured when it is over, and everything
 //! stopped. A signal ends it at any time, and leaves nothing behind either.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -9,11 +10,12 @@ use futures_util::future::FutureExt;
 use gameday::{EventKind, Observations, Plan, Request};
 use runtime::{SystemEnvironment, Termination};
 use serde_json::Value;
-use types::{Environment, Geography, Span};
+use types::{Environment, Geography, Region, Span};
 
+use super::databases::MadeCluster;
 use super::deploy::{Deployed, Deployment};
 use super::lab::TestLab;
-use super::load::{Loads, Network, UNDER_WAY};
+use super::load::{Database, Loads, Network, UNDER_WAY, Way};
 use super::progress::Progress;
 use super::recorder::Recorder;
 use super::steps::Steps;
@@ -40,6 +42,13 @@ const BETWEEN_LOOKS: Span = Span::milliseconds(20);
 
 /// How long after each other replicas are compared that don't agree yet.
 const BETWEEN_COMPARISONS: Span = Span::milliseconds(200);
+
+/// What there is when all is over: orders, writes that lost, and rows that are kept aside.
+type InTheEnd = (
+    Option<gameday::Scan>,
+    Vec<gameday::Conflict>,
+    Option<BTreeMap<gameday::Order, Region>>,
+);
 
 /// A game day under way.
 struct GameDay<'a> {
@@ -69,7 +78,7 @@ pub async fn run(
     };
     let done = tokio::select! {
         // Large with all that it waits for: on the heap, not on a worker's stack.
-        done = day.carry_out().boxed() => done,
+        done = day.carry_out().boxed_local() => done,
         signal = termination.next() => Err(broken_off(signal)),
         exit = lab.ended() => Err(Failure::nothing_running(format!("the lab has ended: {exit}"))),
     };
@@ -94,8 +103,9 @@ impl GameDay<'_> {
         let begun = environment.now().monotonic;
         let deployment = Deployment::new(self.lab, scenario);
         let made = self.deploy(&deployment).await?;
-        let networks = self.networks(&made);
-        deployment.names(&networks).await?;
+        let ways = self.ways(&made);
+        let networks = ways.iter().map(|way| Arc::clone(&way.network));
+        deployment.names(networks).await?;
         let now = environment.now();
         let start = now.monotonic + LEAD;
         let started = types::Timestamp(now.wall.0 + LEAD.0 / 1000);
@@ -112,15 +122,15 @@ impl GameDay<'_> {
         let under_way = u32::try_from(files)
             .unwrap_or(u32::MAX)
             .clamp(64, UNDER_WAY);
-        let loads = Loads::new(self.plan, &networks, start, under_way);
+        let loads = Loads::new(self.plan, &ways, start, under_way);
         let steps = Steps::new(self.lab, self.plan, &deployment, &made, &recorder);
         let watch = Watch::new(self.lab, self.plan, &made, &recorder);
         let mut told = 0;
         let measured = async {
             tokio::join!(loads.run(), steps.run());
-            self.finish(&steps, &recorder).await
+            self.finish(&steps, &made, &recorder).await
         };
-        let (last_scan, conflicts) = tokio::select! {
+        let (last_scan, conflicts, kept_aside) = tokio::select! {
             measured = measured => measured?,
             () = watch.run() => unreachable!("a watch never ends"),
             () = self.tell(&loads, &recorder, &mut told) => unreachable!("there is always more to tell"),
@@ -142,6 +152,7 @@ impl GameDay<'_> {
             requests,
             last_scan,
             conflicts,
+            kept_aside,
             crossings,
             ..recorder.finish()
         })
@@ -155,15 +166,23 @@ impl GameDay<'_> {
         deployment.applications().await?;
         self.progress
             .say("making health checks, accelerators, zones and records");
-        let made = deployment.routing().await?;
+        let mut made = deployment.routing().await?;
         self.progress
             .say("waiting until every checker has found its endpoint");
         deployment.healthy(&made).await?;
+        let stores = &self.plan.scenario.tables;
+        if stores
+            .iter()
+            .any(gameday::scenario::Table::is_global_cluster)
+        {
+            self.progress.say("making global clusters of databases");
+        }
+        deployment.databases(&mut made).await?;
         Ok(made)
     }
 
-    /// The way of each load: to a name, or to an accelerator's addresses.
-    fn networks(&self, made: &Deployed) -> Vec<Arc<Network>> {
+    /// The way of each load: to a name, to an accelerator's addresses, or to a global cluster.
+    fn ways(&self, made: &Deployed) -> Vec<Way> {
         let applications = self.lab.applications();
         let port = applications
             .first()
@@ -172,11 +191,11 @@ impl GameDay<'_> {
         let all = made.accelerators.iter();
         let all: Vec<Ipv4Addr> = all.flat_map(|made| made.addresses.clone()).collect();
         let loads = self.plan.scenario.loads.iter();
-        let networks = loads.map(|load| {
+        let ways = loads.map(|load| {
             let accelerator = load
                 .accelerator
                 .and_then(|index| made.accelerators.get(index));
-            Arc::new(Network {
+            let network = Arc::new(Network {
                 dns: self.lab.dns(),
                 name: accelerator.map_or(&load.target, |made| &made.name).clone(),
                 port: accelerator.map_or(port, |made| made.port),
@@ -185,9 +204,21 @@ impl GameDay<'_> {
                 edges: self.lab.edges(),
                 geography: Geography { scale },
                 environment: Arc::clone(&self.lab.environment),
-            })
+            });
+            let cluster = load.global_cluster.and_then(|of| made.clusters.get(&of));
+            let database = cluster.map(|made| Arc::new(self.database(made)));
+            Way { network, database }
         });
-        networks.collect()
+        ways.collect()
+    }
+
+    /// What clients of a global cluster know of it.
+    fn database(&self, made: &MadeCluster) -> Database {
+        let regions = made.members.iter().map(|member| member.region);
+        Database {
+            made: made.clone(),
+            apis: regions.map(|of| (of, self.lab.api_of(of))).collect(),
+        }
     }
 
     /// After the load: everything is healed, the replicas come to agree, and what there is then
@@ -195,18 +226,23 @@ impl GameDay<'_> {
     async fn finish(
         &self,
         steps: &Steps<'_>,
+        made: &Deployed,
         recorder: &Recorder,
-    ) -> Result<(Option<gameday::Scan>, Vec<gameday::Conflict>), Failure> {
+    ) -> Result<InTheEnd, Failure> {
         let at = recorder.elapsed();
         steps.heal_all().await?;
         recorder.event(at, EventKind::LoadEnded);
-        self.converge(recorder).await?;
-        let last_scan = tables::scan(self.lab, self.plan, recorder, None).await;
+        self.converge(made, recorder).await?;
+        let last_scan = tables::scan(self.lab, self.plan, made, recorder, None).await;
         let conflicts = tables::conflicts(self.lab, self.plan).await?;
-        Ok((last_scan, conflicts))
+        let aside = match self.plan.measures_global_cluster() {
+            true => tables::kept_aside(self.lab, self.plan, recorder).await,
+            false => None,
+        };
+        Ok((last_scan, conflicts, aside))
     }
 
-    async fn converge(&self, recorder: &Recorder) -> Result<(), Failure> {
+    async fn converge(&self, made: &Deployed, recorder: &Recorder) -> Result<(), Failure> {
         let within = self.plan.scenario.measure.converge_within;
         let deadline = Span(recorder.elapsed().0 + within.0);
         // Comparing what is still on its way takes long and says nothing.
@@ -217,7 +253,7 @@ impl GameDay<'_> {
             let verified = self.lab.ask_for_value(&Command::Verify).await?;
             let at = recorder.elapsed();
             let apart = match verified["sound"] == true {
-                true => tables::difference(self.lab, self.plan).await,
+                true => tables::difference(self.lab, self.plan, made).await,
                 false => Some(disagreement(&verified)),
             };
             let Some(why) = apart else {

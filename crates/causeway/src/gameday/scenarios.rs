@@ -22,11 +22,12 @@ macro_rules! shipped {
 }
 
 /// The shipped scenarios, in the order in which they are listed.
-const SHIPPED: [(&str, &str); 15] = shipped![
+const SHIPPED: [(&str, &str); 16] = shipped![
     "region-outage",
     "active-active-latency",
     "residency-geolocation",
     "bucket-replication",
+    "aurora-global-failover",
     "accelerator-vs-dns",
     "endpoint-refuses",
     "endpoint-hangs",

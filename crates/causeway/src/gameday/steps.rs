@@ -12,6 +12,7 @@ use types::Span;
 
 use super::accelerators;
 use super::breaks;
+use super::databases;
 use super::deploy::{Deployed, Deployment};
 use super::lab::TestLab;
 use super::recorder::Recorder;
@@ -129,6 +130,11 @@ impl<'a> Steps<'a> {
                 let group = made.and_then(|made| made.groups.get(region));
                 let group = group.ok_or_else(|| Failure::did_not_hold("there is no such group"))?;
                 Ok(accelerators::set_dial(&self.lab.api(), group, *dial).await?)
+            }
+            Act::MoveWriter(moved) => {
+                let made = self.made.clusters.get(&moved.cluster);
+                let made = made.ok_or_else(|| Failure::did_not_hold("there is no such cluster"))?;
+                databases::move_writer(self.lab, made, moved, self.recorder).await
             }
             Act::ChangeRecords { through, changes } => {
                 let api = match through {
@@ -254,7 +260,7 @@ impl<'a> Steps<'a> {
     /// Reads the orders wherever they can be read.
     async fn scan(&self) {
         let outage = self.plan.outage();
-        let scan = tables::scan(self.lab, self.plan, self.recorder, outage).await;
+        let scan = tables::scan(self.lab, self.plan, self.made, self.recorder, outage).await;
         let Some(scan) = scan else { return };
         let at = scan.at;
         match timing(at, self.recorder.elapsed(), self.plan.fault_end()) {

@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 use types::{Region, Timestamp};
 
 use super::api::{Api, ApiError};
+use super::aside;
 use super::buckets;
+use super::databases;
+use super::deploy::Deployed;
 use super::lab::TestLab;
 use super::recorder::Recorder;
 use crate::control::Command;
@@ -35,12 +38,21 @@ const VERSION: &str = "version";
 pub async fn scan(
     lab: &TestLab,
     plan: &Plan,
+    made: &Deployed,
     recorder: &Recorder,
     outage: Option<Region>,
 ) -> Option<Scan> {
-    let table = plan.scenario.measure.table?;
-    let table = &plan.scenario.tables[table];
+    let index = plan.scenario.measure.table?;
+    let table = &plan.scenario.tables[index];
     let at = recorder.elapsed();
+    if let Some(cluster) = made.clusters.get(&index) {
+        let scanned = databases::scan(lab, plan, cluster, (at, outage), SCAN_WAIT).await;
+        let (scan, unread) = scanned;
+        for (region, why) in unread {
+            note_unread(recorder, outage, region, &why);
+        }
+        return Some(scan);
+    }
     let regions = plan.order_regions();
     let readings = regions.iter().map(|region| async move {
         let api = lab.api_of(*region);
@@ -64,14 +76,40 @@ pub async fn scan(
                     scan.twice.insert(region, twice);
                 }
             }
-            Err((region, why)) if Some(region) == outage => tracing::debug!("{region}: {why}"),
-            Err((region, why)) => {
-                let note = format!("the orders in {region} could not be read: {why}");
-                recorder.event(recorder.elapsed(), EventKind::Note(note));
-            }
+            Err((region, why)) => note_unread(recorder, outage, region, &why),
         }
     }
     Some(scan)
+}
+
+/// Notes that a Region could not be read, unless it is the one that is down.
+fn note_unread(recorder: &Recorder, outage: Option<Region>, region: Region, why: &str) {
+    if Some(region) == outage {
+        tracing::debug!("{region}: {why}");
+        return;
+    }
+    let note = format!("the orders in {region} could not be read: {why}");
+    recorder.event(recorder.elapsed(), EventKind::Note(note));
+}
+
+/// The rows that old writers alone held and Regions keep aside; none if that can't be known. Notes
+/// what could not be looked through.
+pub async fn kept_aside(
+    lab: &TestLab,
+    plan: &Plan,
+    recorder: &Recorder,
+) -> Option<BTreeMap<Order, Region>> {
+    let note = |text| recorder.event(recorder.elapsed(), EventKind::Note(text));
+    match aside::kept_aside(lab, plan).await {
+        Ok((aside, troubles)) => {
+            troubles.into_iter().for_each(note);
+            Some(aside)
+        }
+        Err(cause) => {
+            note(format!("what Regions kept aside can't be read: {cause}"));
+            None
+        }
+    }
 }
 
 /// The orders that a Region has, and of a bucket how many versions there are beyond one of each.
@@ -90,8 +128,14 @@ async fn held(
     }
 }
 
-/// Why the buckets of the scenario don't hold the same; nothing if they do, or there are none.
-pub async fn difference(lab: &TestLab, plan: &Plan) -> Option<String> {
+/// Why the buckets or the members of global clusters don't hold the same; nothing if they do, or
+/// there are none.
+pub async fn difference(lab: &TestLab, plan: &Plan, made: &Deployed) -> Option<String> {
+    for cluster in made.clusters.values() {
+        if let Some(why) = databases::difference(lab, cluster, SCAN_WAIT).await {
+            return Some(why);
+        }
+    }
     for table in plan.scenario.tables.iter().filter(|t| t.is_buckets()) {
         match buckets::difference(&lab.api(), plan, table).await {
             Ok(None) => {}

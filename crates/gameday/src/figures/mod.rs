@@ -7,6 +7,7 @@ pub(crate) mod moments;
 mod orders;
 mod staleness;
 mod streams;
+mod writers;
 mod writes;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub use moments::{Moments, When};
 pub use orders::{Fate, LostOrder, Orders};
 pub use staleness::{StaleRead, Staleness};
 pub use streams::{Latency, Stream};
+pub use writers::{Takeover, Writers};
 
 /// Every figure of a game day.
 #[derive(Clone, PartialEq, Debug)]
@@ -40,6 +42,8 @@ pub struct Figures {
     pub loads: Vec<Stream>,
     /// What became of acknowledged orders.
     pub orders: Orders,
+    /// Who wrote to a global cluster when.
+    pub writers: Writers,
     /// Reads that saw less than had been acknowledged.
     pub staleness: Staleness,
     /// Per load and Region the share of the time in which the answer at the load's place named
@@ -75,6 +79,7 @@ impl Figures {
                 .collect(),
             lww_discards: seen.conflicts.len() as u64,
             bad_minutes: share * minutes,
+            writers: Writers::of(plan, seen),
             staleness: Staleness::of(plan, seen),
             traffic: Traffic::of(seen),
             moments,
@@ -112,6 +117,10 @@ impl Figures {
             MetricName::RpoS => self.orders.rpo_s(),
             MetricName::CameBack => self.orders.came_back(),
             MetricName::LostForGood => self.orders.lost_for_good(),
+            MetricName::MissingRows => self.orders.missing_rows(),
+            MetricName::KeptAside => self.orders.kept_aside(),
+            MetricName::SplitBrainRows => self.writers.split_brain_rows(),
+            MetricName::TakeoverS => self.writers.takeover_s(plan, of),
             MetricName::MissingAt => self.orders.missing_at(of),
             MetricName::NeverArrived => self.orders.never_arrived(of),
             MetricName::AppliedTwice => self.orders.applied_twice(),

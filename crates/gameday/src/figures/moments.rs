@@ -235,9 +235,7 @@ fn converged(seen: &Observations) -> When {
 /// Per Region the share of the load's time in which the answer at its place named the Region.
 pub(super) fn answered(plan: &Plan, seen: &Observations, load: &Load) -> BTreeMap<Region, f64> {
     let is_its = |answer: &&Answer| {
-        load.accelerator.is_none()
-            && answer.look.place == load.place
-            && answer.look.name == load.target
+        load.asks_the_dns() && answer.look.place == load.place && answer.look.name == load.target
     };
     let answers: Vec<&Answer> = seen.answers.iter().filter(is_its).collect();
     let end = plan.scenario.measure.length;

@@ -21,11 +21,15 @@ pub struct Orders {
     pub missing: Option<Vec<LostOrder>>,
     /// Orders acknowledged that are nowhere in the end; `None`: not every Region could be read.
     pub lost: Option<Vec<LostOrder>>,
+    /// Rows acknowledged that the writer of a global cluster does not have in the end, and that
+    /// old writers' kept tails have; `None`: it isn't known.
+    pub aside: Option<Vec<LostOrder>>,
     /// How many orders acknowledged before the reading during the fault each Region did not have.
     pub missing_at: BTreeMap<Region, u64>,
     /// How many acknowledged orders each Region does not have in the end.
     pub never_arrived: BTreeMap<Region, u64>,
-    /// Versions of orders that buckets have in the end beyond those that were placed.
+    /// Versions of orders that buckets, or rows that a global cluster's writer, have in the end
+    /// beyond one of each.
     pub applied_twice: Option<u64>,
     /// How many orders of each load each Region has in the end.
     pub held: BTreeMap<(u16, Region), u64>,
@@ -57,6 +61,8 @@ pub enum Fate {
     CameBack,
     /// It lost to a later write, and is in the ledger.
     Discarded,
+    /// The database doesn't have it, and what is kept aside of an old writer does.
+    KeptAside,
     /// It is nowhere.
     Lost,
     /// Not every Region could be read in the end.
@@ -69,11 +75,15 @@ impl Orders {
         let end = seen.last_scan.as_ref();
         let end = end.filter(|scan| is_whole(plan, scan, None));
         let end = end.map(|scan| union(scan, None));
-        let fate = |one: &Acknowledgement| match &end {
+        let is_global = plan.measures_global_cluster();
+        let aside = seen.kept_aside.as_ref();
+        let fate = |one: &Acknowledgement| match (&end, aside) {
             _ if writes.is_beaten(one) => Fate::Discarded,
-            None => Fate::Unknown,
-            Some(end) if writes.is_missing(one, end) => Fate::Lost,
-            Some(_) => Fate::CameBack,
+            (None, _) => Fate::Unknown,
+            (Some(end), _) if !writes.is_missing(one, end) => Fate::CameBack,
+            (_, Some(aside)) if aside.contains_key(&one.order) => Fate::KeptAside,
+            (_, None) if is_global => Fate::Unknown,
+            _ => Fate::Lost,
         };
         let struck = moments.struck.at().unwrap_or(Span::ZERO);
         let listed = |one: &Acknowledgement| LostOrder {
@@ -95,14 +105,19 @@ impl Orders {
             let held = union(scan, moments.outage);
             list(missing_in(&writes, scan, &held))
         });
-        let lost = end.is_some().then(|| {
+        let of_fate = |wanted: Fate| {
             let all = writes.acknowledged.iter().copied();
-            list(all.filter(|one| fate(one) == Fate::Lost).collect())
-        });
+            list(all.filter(|one| fate(one) == wanted).collect())
+        };
+        // What may be kept aside isn't known to be lost.
+        let is_known = end.is_some() && of_fate(Fate::Unknown).is_empty();
+        let lost = is_known.then(|| of_fate(Fate::Lost));
+        let aside = (is_known && is_global).then(|| of_fate(Fate::KeptAside));
         let mut orders = Orders {
             acknowledged: writes.acknowledged.len() as u64,
             missing,
             lost,
+            aside,
             missing_at: BTreeMap::new(),
             never_arrived: BTreeMap::new(),
             applied_twice: None,
@@ -161,6 +176,19 @@ impl Orders {
         lost.map_or(NO_END, |lost| Measured::Number(lost.len() as f64))
     }
 
+    /// Rows that are nowhere, and those that are kept aside.
+    pub(super) fn missing_rows(&self) -> Measured {
+        match (&self.aside, &self.lost) {
+            (Some(aside), Some(lost)) => Measured::Number((aside.len() + lost.len()) as f64),
+            _ => NO_WRITER,
+        }
+    }
+
+    pub(super) fn kept_aside(&self) -> Measured {
+        let aside = self.aside.as_ref();
+        aside.map_or(NO_WRITER, |aside| Measured::Number(aside.len() as f64))
+    }
+
     pub(super) fn missing_at(&self, of: &[String]) -> Measured {
         of_region(&self.missing_at, of, NO_SCAN)
     }
@@ -195,7 +223,9 @@ const NOT_WHOLE: Measured =
     Measured::Unknown("not every surviving Region was read while the fault lasted");
 const NO_END: Measured = Measured::Unknown("not every Region could be read in the end");
 
-const NO_BUCKETS: Measured = Measured::Unknown("no bucket was read in the end");
+const NO_BUCKETS: Measured = Measured::Unknown("no bucket or writer was read in the end");
+const NO_WRITER: Measured =
+    Measured::Unknown("no writer of a global cluster, and what is kept aside, was read in the end");
 
 /// The count of the Region that is named.
 fn of_region(counts: &BTreeMap<Region, u64>, of: &[String], otherwise: Measured) -> Measured {
@@ -217,15 +247,23 @@ fn absent(writes: &Writes, scan: &Scan) -> BTreeMap<Region, u64> {
     counted.collect()
 }
 
-/// Was every Region read that has the order table, but for that one?
+/// Was every Region read that has the order table, but for that one? Of a global cluster its
+/// writer is enough.
 fn is_whole(plan: &Plan, scan: &Scan, without: Option<Region>) -> bool {
+    if plan.measures_global_cluster() {
+        let is_read = |writer: &Region| scan.regions.contains_key(writer);
+        return scan.writer.filter(is_read).is_some();
+    }
     let regions = plan.order_regions();
     let mut needed = regions.iter().filter(|region| Some(**region) != without);
     !regions.is_empty() && needed.all(|region| scan.regions.contains_key(region))
 }
 
-/// What the Regions have together, but for that one.
+/// What the Regions have together, but for that one; of a global cluster, what its writer has.
 fn union(scan: &Scan, without: Option<Region>) -> Held {
+    if let Some(writer) = scan.writer {
+        return held_by(scan, [writer]);
+    }
     let regions = scan.regions.keys().copied();
     held_by(scan, regions.filter(|region| Some(*region) != without))
 }

@@ -2,14 +2,20 @@
 
 use super::problem::nearest;
 use super::reading::{Constant, Part, Section};
+use super::steps::Placed;
 use super::value::{Value, variable_name};
 use crate::expectation::{Bound, Comparison, Expectation};
 use crate::limits;
 use crate::metric::{Metric, MetricName, Vocabulary};
-use crate::scenario::{Lab, Load};
+use crate::scenario::{Act, Lab, Load};
 
 /// Reads `[expect]`.
-pub(super) fn read(root: &Section<'_, '_>, lab: Option<&Lab>, loads: &[Load]) -> Vec<Expectation> {
+pub(super) fn read(
+    root: &Section<'_, '_>,
+    lab: Option<&Lab>,
+    loads: &[Load],
+    steps: &[Placed],
+) -> Vec<Expectation> {
     let Some(section) = root.section("expect", "[expect]") else {
         return Vec::new();
     };
@@ -18,14 +24,16 @@ pub(super) fn read(root: &Section<'_, '_>, lab: Option<&Lab>, loads: &[Load]) ->
     let Some(items) = value.and_then(|value| value.list(limits::EXPECTATIONS)) else {
         return Vec::new();
     };
-    let vocabulary = vocabulary(lab, loads);
+    let vocabulary = vocabulary(lab, loads, steps);
     let read = items
         .iter()
         .filter_map(|item| expectation(item, root, &vocabulary));
     read.collect()
 }
 
-fn vocabulary(lab: Option<&Lab>, loads: &[Load]) -> Vocabulary {
+fn vocabulary(lab: Option<&Lab>, loads: &[Load], steps: &[Placed]) -> Vocabulary {
+    let moves = steps.iter().map(|(step, _)| step);
+    let moves = moves.filter(|step| matches!(step.act, Act::MoveWriter(_)));
     let mut clients: Vec<String> = loads.iter().map(|load| load.client.label.clone()).collect();
     clients.sort();
     clients.dedup();
@@ -33,6 +41,7 @@ fn vocabulary(lab: Option<&Lab>, loads: &[Load]) -> Vocabulary {
         clients,
         loads: loads.iter().map(|load| load.name.clone()).collect(),
         regions: lab.map(|lab| lab.regions.clone()).unwrap_or_default(),
+        takeovers: moves.filter_map(|step| step.name.clone()).collect(),
     }
 }
 
@@ -52,7 +61,7 @@ fn expectation(
         item.problem(format!("`{text}` compares nothing"), FORM);
         return None;
     };
-    let spoilt = [Part::Lab, Part::Loads]
+    let spoilt = [Part::Lab, Part::Loads, Part::Steps]
         .into_iter()
         .any(|part| root.reader.is_spoilt(part));
     let word = text[..at].trim().split('.').next().unwrap_or_default();

@@ -6,7 +6,7 @@ use super::problem::{listed, nearest};
 use super::reading::{Constant, Part, Section};
 use super::value::{Value, variable_name};
 use crate::limits;
-use crate::scenario::{App, Lab, Table};
+use crate::scenario::{App, Lab, StoreKind, Table};
 
 /// Reads `[lab]`.
 pub(super) fn read(root: &Section<'_, '_>) -> Option<Lab> {
@@ -128,7 +128,12 @@ pub(super) fn tables(root: &Section<'_, '_>, lab: Option<&Lab>) -> Vec<Table> {
             section.reader.problem_help(&place, message, help);
         }
         let key = Some(key.unwrap_or_else(|| "id".to_owned()));
-        tables.push(Table { name, key, regions });
+        tables.push(Table {
+            name,
+            kind: StoreKind::Table,
+            key,
+            regions,
+        });
     }
     tables
 }
@@ -157,6 +162,7 @@ pub(super) fn buckets(
         }
         tables.push(Table {
             name,
+            kind: StoreKind::Buckets,
             key: None,
             regions,
         });

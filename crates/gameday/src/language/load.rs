@@ -3,6 +3,7 @@
 use types::Span;
 
 use super::accelerators;
+use super::global;
 use super::lab;
 use super::names::{self, Context, Placed};
 use super::reading::{Part, Section, meant};
@@ -43,18 +44,18 @@ pub(super) fn measure(section: &Section<'_, '_>) -> Draft {
 pub(super) fn finish_measure(
     section: &Section<'_, '_>,
     draft: Draft,
-    tables: &[Table],
+    (tables, loads): (&[Table], &[Load]),
     steps: &[PlacedStep],
 ) -> Option<Measure> {
     let table = section.get("table");
     let table = match &table {
-        None => (!tables.is_empty()).then_some(0),
+        None => global::written(loads).or((!tables.is_empty()).then_some(0)),
         Some(value) => {
             let name = value.text().unwrap_or_default();
             let found = tables.iter().position(|table| table.name == name);
             if found.is_none() && !section.reader.is_spoilt(Part::Tables) {
                 let names = tables.iter().map(|table| table.name.as_str());
-                let message = format!("there is no table or bucket `{name}`");
+                let message = format!("there is no table, bucket or global cluster `{name}`");
                 section.reader.unknown(&value.place, message, name, names);
             }
             found
@@ -65,6 +66,7 @@ pub(super) fn finish_measure(
         None => steps.iter().position(|(step, _)| is_fault(step)),
         Some(value) => named_fault(section, value, steps),
     };
+    global::check_measured(section, table, tables, loads);
     section.check_unknown();
     let measure = Measure {
         length: draft.length?,
@@ -219,7 +221,11 @@ fn load(
     let rate = section.required("rate", "rate = 20 (requests a second)");
     let rate = rate.and_then(|value| value.decimal(limits::RATE));
     let work = work(section);
-    let target = target(section, context, records, client.as_ref());
+    let is_of_rows = global::is_meant(section, client.as_ref(), work.as_ref());
+    let target = match is_of_rows {
+        true => global::target(section, context, client.as_ref(), work.as_ref()),
+        false => target(section, context, records, client.as_ref()),
+    };
     let timeout = section.get("timeout");
     let timeout = timeout.map_or(Some(Span::seconds(1)), |value| value.span(limits::TIMEOUT));
     let whole = (Span::ZERO, limits::LENGTH.1);
@@ -230,7 +236,7 @@ fn load(
         .get("until")
         .map_or(length, |value| value.span(whole));
     let lab_is_known = !section.reader.is_spoilt(Part::Lab);
-    if lab_is_known && context.lab.is_some_and(|lab| lab.app.is_none()) {
+    if !is_of_rows && lab_is_known && context.lab.is_some_and(|lab| lab.app.is_none()) {
         let message = "a load needs an application";
         section
             .reader
@@ -247,15 +253,16 @@ fn load(
         let message = "the load goes on after the end of the measurement";
         section.reader.problem(&section.place_of("until"), message);
     }
-    let (target, accelerator) = target?;
+    let target = target?;
     Some(Load {
         name: name?,
         place: place?,
         client: client?,
         rate: rate?,
         work: work?,
-        target,
-        accelerator,
+        target: target.name,
+        accelerator: target.accelerator,
+        global_cluster: target.global_cluster,
         timeout: timeout?,
         from,
         until,
@@ -290,6 +297,7 @@ fn client(section: &Section<'_, '_>) -> Option<Client> {
         ("pooled", _) => ClientKind::Pooled,
         ("accelerator", _) => ClientKind::Accelerator,
         ("accelerator_pooled", _) => ClientKind::AcceleratorPooled,
+        ("follows_the_writer", _) => ClientKind::FollowsTheWriter,
         ("holds", _) => match span {
             None => {
                 value.problem("`holds` needs a span", "write hold = \"60s\" below it");
@@ -319,6 +327,7 @@ fn client(section: &Section<'_, '_>) -> Option<Client> {
                 "pooled",
                 "accelerator",
                 "accelerator_pooled",
+                "follows_the_writer",
             ];
             let message = format!("there is no kind of client `{label}`");
             section
@@ -342,12 +351,14 @@ fn work(section: &Section<'_, '_>) -> Option<Work> {
         Place,
         Read,
         Update,
+        Insert,
         Get,
     }
     let words = [
         ("place_orders", Word::Place),
         ("read_orders", Word::Read),
         ("update_and_read", Word::Update),
+        ("insert_rows", Word::Insert),
         ("get", Word::Get),
     ];
     let does = section.required("does", "does = \"place_orders\"");
@@ -363,6 +374,7 @@ fn work(section: &Section<'_, '_>) -> Option<Work> {
     Some(match word {
         Word::Place => Work::PlaceOrders,
         Word::Read => Work::ReadOrders,
+        Word::Insert => Work::InsertRows,
         Word::Update => {
             let orders = orders.map_or(Some(20), |value| value.whole(limits::SHARED_ORDERS));
             Work::UpdateAndRead {
@@ -376,13 +388,21 @@ fn work(section: &Section<'_, '_>) -> Option<Work> {
     })
 }
 
+/// What a load goes to.
+#[derive(Default)]
+pub(super) struct Target {
+    pub(super) name: String,
+    pub(super) accelerator: Option<usize>,
+    pub(super) global_cluster: Option<usize>,
+}
+
 /// What a load goes to: a name of the DNS, or an accelerator by its addresses.
 fn target(
     section: &Section<'_, '_>,
     context: &Context<'_>,
     records: &[Placed],
     client: Option<&Client>,
-) -> Option<(String, Option<usize>)> {
+) -> Option<Target> {
     let accelerator = section.get("accelerator");
     let goes_by_address = client.map(|client| client.kind.is_accelerator());
     if let Some(value) = &accelerator {
@@ -399,7 +419,11 @@ fn target(
             return None;
         }
         let index = accelerators::named(value, context)?;
-        return Some((context.accelerators[index].name.clone(), Some(index)));
+        return Some(Target {
+            name: context.accelerators[index].name.clone(),
+            accelerator: Some(index),
+            ..Target::default()
+        });
     }
     if goes_by_address == Some(true) {
         section.get("target");
@@ -412,7 +436,10 @@ fn target(
     }
     let target = section.required("target", "target = \"app.example.com\"");
     let target = target.and_then(|value| target_of(&value, context, records));
-    Some((target?, None))
+    Some(Target {
+        name: target?,
+        ..Target::default()
+    })
 }
 
 /// A name that an A record (a wildcard, perhaps) answers.

@@ -4,6 +4,7 @@
 mod accelerators;
 mod codes;
 mod expect;
+mod global;
 mod lab;
 mod load;
 mod names;
@@ -110,7 +111,8 @@ fn read(root: &Section<'_, '_>, file: &str, text: &str, settings: &[Setting]) ->
     let lab = lab.as_ref();
     let tables = reader.part(Part::Tables, || {
         let tables = lab::tables(root, lab);
-        lab::buckets(root, lab, tables)
+        let tables = lab::buckets(root, lab, tables);
+        global::read(root, lab, tables)
     });
     let measure_section = measure_section(root);
     let measure = measure_section.as_ref().map(load::measure);
@@ -122,6 +124,7 @@ fn read(root: &Section<'_, '_>, file: &str, text: &str, settings: &[Setting]) ->
         zones: &zones,
         checks: &checks,
         accelerators: &accelerators,
+        tables: &tables,
     };
     let records = reader.part(Part::Records, || names::records(root, &context));
     let length = measure.as_ref().and_then(|measure| measure.length);
@@ -131,11 +134,11 @@ fn read(root: &Section<'_, '_>, file: &str, text: &str, settings: &[Setting]) ->
     let steps = reader.part(Part::Steps, || {
         steps::read(root, &context, &records, length)
     });
-    let measure = measure_section
-        .zip(measure)
-        .and_then(|(section, draft)| load::finish_measure(&section, draft, &tables, &steps));
+    let measure = measure_section.zip(measure).and_then(|(section, draft)| {
+        load::finish_measure(&section, draft, (&tables, &loads), &steps)
+    });
     timeline::check_needs(root, lab, &zones, &loads, &tables);
-    let expectations = expect::read(root, lab, &loads);
+    let expectations = expect::read(root, lab, &loads, &steps);
     let shown = variables::shown(reader);
     root.check_unknown();
     // What is read wrong may be why a variable seems to be of no use.

@@ -9,15 +9,18 @@ use super::problem::listed;
 use super::reading::{Part, Place, Section};
 use super::value::Value;
 use crate::limits;
-use crate::scenario::{Accelerator, Content, HealthCheck, Lab, Policy, ProbeKind, Record, Zone};
+use crate::scenario::{
+    Accelerator, Content, HealthCheck, Lab, Policy, ProbeKind, Record, Table, Zone,
+};
 
-/// What a record may refer to.
+/// What a record, a load or a step may refer to.
 #[derive(Clone, Copy)]
 pub(super) struct Context<'c> {
     pub(super) lab: Option<&'c Lab>,
     pub(super) zones: &'c [Zone],
     pub(super) checks: &'c [HealthCheck],
     pub(super) accelerators: &'c [Accelerator],
+    pub(super) tables: &'c [Table],
 }
 
 /// A record and where it stands.

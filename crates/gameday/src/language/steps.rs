@@ -3,6 +3,7 @@
 use types::{FaultTarget, SiteName, Span};
 
 use super::accelerators;
+use super::global;
 use super::lab;
 use super::load;
 use super::names::{self, Context};
@@ -28,11 +29,13 @@ enum Verb {
     Clock,
     Heal,
     Dial,
+    Failover,
+    Switchover,
     ChangeRecords,
     Scan,
 }
 
-const VERBS: [(&str, Verb); 13] = [
+const VERBS: [(&str, Verb); 15] = [
     ("kill", Verb::Kill),
     ("start", Verb::Start),
     ("pause", Verb::Pause),
@@ -44,6 +47,8 @@ const VERBS: [(&str, Verb); 13] = [
     ("clock", Verb::Clock),
     ("heal", Verb::Heal),
     ("dial", Verb::Dial),
+    ("failover_global_cluster", Verb::Failover),
+    ("switchover_global_cluster", Verb::Switchover),
     ("change_records", Verb::ChangeRecords),
     ("scan", Verb::Scan),
 ];
@@ -70,6 +75,9 @@ pub(super) fn read(
         steps.extend(step.map(|step| (step, section.place().clone())));
     }
     timeline::check(root.reader, &steps, length);
+    if !root.reader.is_spoilt(Part::Steps) {
+        global::check_moves(root, &steps, context.tables);
+    }
     steps
 }
 
@@ -100,6 +108,8 @@ fn step(
         },
         Verb::Scan => Act::Scan,
         Verb::Dial => dial(section, context)?,
+        Verb::Failover => global::failover(section, context)?,
+        Verb::Switchover => global::switchover(section, context)?,
         Verb::ChangeRecords => changes(section, context, working)?,
         _ => broken(verb, section, context)?,
     };

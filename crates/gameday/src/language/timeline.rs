@@ -97,6 +97,9 @@ fn check_state(
         Act::Resume(target) if own(target) != Some(false) => {
             wrong(format!("{target} is not paused at that time"));
         }
+        Act::MoveWriter(moved) if state(&moved.asked()).is_some() => {
+            wrong(format!("{} is down then, and can't be asked", moved.to));
+        }
         _ => {}
     }
     match &step.act {
@@ -144,8 +147,9 @@ pub(super) fn check_needs(
     }
     let orders = loads
         .iter()
-        .find(|load| !matches!(load.work, Work::Get { .. }));
-    let no_table = tables.is_empty() && !root.reader.is_spoilt(Part::Tables);
+        .find(|load| !matches!(load.work, Work::Get { .. } | Work::InsertRows));
+    let no_table =
+        tables.iter().all(Table::is_global_cluster) && !root.reader.is_spoilt(Part::Tables);
     if let (Some(load), true) = (orders, no_table) {
         let message = format!(
             "the load `{}` works on orders, and there is no table or bucket",

@@ -4,7 +4,9 @@ use std::fmt;
 
 use super::{Deed, Plan};
 use crate::language::show_span;
-use crate::scenario::{Accelerator, Act, App, Content, Lab, Load, Policy, Record, Scenario, Work};
+use crate::scenario::{
+    Accelerator, Act, App, Content, Lab, Load, Policy, Record, Scenario, StoreKind, Work,
+};
 
 impl fmt::Display for Plan {
     /// What will happen, for people.
@@ -28,10 +30,10 @@ impl fmt::Display for Plan {
         )?;
         for table in &self.scenario.tables {
             let regions: Vec<&str> = table.regions.iter().map(|region| region.name()).collect();
-            let kind = if table.is_buckets() {
-                "bucket"
-            } else {
-                "table "
+            let kind = match table.kind {
+                StoreKind::Table => "table ",
+                StoreKind::Buckets => "bucket",
+                StoreKind::GlobalCluster => "global",
             };
             writeln!(f, "  {kind}  {} in {}", table.name, regions.join(", "))?;
         }
@@ -104,6 +106,7 @@ pub(crate) fn describe_work(work: &Work) -> String {
         Work::PlaceOrders => "places orders".to_owned(),
         Work::ReadOrders => "reads orders".to_owned(),
         Work::UpdateAndRead { orders } => format!("updates and reads {orders} shared orders"),
+        Work::InsertRows => "inserts rows".to_owned(),
         Work::Get { path } => format!("gets {path}"),
     }
 }

@@ -47,6 +47,8 @@ pub(super) fn write(report: &Report<'_>) -> Value {
         "all": stream(&figures.all),
         "missing_orders": figures.orders.missing.as_deref().map(orders),
         "lost_orders": figures.orders.lost.as_deref().map(orders),
+        "kept_aside": figures.orders.aside.as_deref().map(orders),
+        "takeovers": takeovers(report),
         "conflicts": conflicts(report),
         "crossings": figures.traffic.crossings,
         "timeline": entries.collect::<Vec<_>>(),
@@ -145,6 +147,21 @@ fn orders(list: &[LostOrder]) -> Value {
         })
     });
     json!({"count": list.len(), "listed": listed.collect::<Vec<_>>()})
+}
+
+fn takeovers(report: &Report<'_>) -> Vec<Value> {
+    let steps = &report.plan.scenario.steps;
+    let takeovers = report.figures.writers.takeovers.iter().map(|one| {
+        json!({
+            "step": steps.get(one.step).and_then(|step| step.name.as_deref()),
+            "what": steps.get(one.step).map(|step| step.act.describe(steps)),
+            "to": one.moved.to,
+            "asked_s": seconds(one.asked),
+            "last_elsewhere_s": one.last.map(seconds),
+            "first_there_s": one.first.map_or(json!("never"), |first| json!(seconds(first))),
+        })
+    });
+    takeovers.collect()
 }
 
 fn conflicts(report: &Report<'_>) -> Value {

@@ -8,6 +8,7 @@ mod series;
 mod story;
 mod terminal;
 mod timeline;
+mod writers;
 
 use crate::expectation::Outcome;
 use crate::figures::Figures;
@@ -88,6 +89,14 @@ impl<'a> Report<'a> {
         html::write(self)
     }
 
+    /// What is counted by id: one, and several.
+    fn things(&self) -> (&'static str, &'static str) {
+        match self.plan.measures_global_cluster() {
+            true => ("row", "rows"),
+            false => ("order", "orders"),
+        }
+    }
+
     /// Every metric that the scenario can be asked for.
     fn metrics(&self) -> Vec<Metric> {
         let scenario = &self.plan.scenario;
@@ -105,11 +114,15 @@ impl<'a> Report<'a> {
             .iter()
             .map(|region| region.name())
             .collect();
+        let steps = figures.writers.takeovers.iter();
+        let takeovers = steps.filter_map(|it| scenario.steps[it.step].name.as_deref());
+        let takeovers: Vec<&str> = takeovers.collect();
         let quantiles = ["p50", "p99", "max"];
         let mut metrics = Vec::new();
         for name in MetricName::all() {
             let mut add = |words: &[&str]| metrics.push(Metric::of(name, words.iter().copied()));
             match name {
+                MetricName::TakeoverS => takeovers.iter().for_each(|step| add(&[step])),
                 MetricName::MissingAt => regions.iter().for_each(|region| add(&[region])),
                 MetricName::OrdersAt | MetricName::ServedBy | MetricName::AnsweredPercent => {
                     for load in &loads {

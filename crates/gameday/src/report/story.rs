@@ -3,7 +3,7 @@
 
 use types::{FaultTarget, Region, SiteName};
 
-use super::{Report, counted, grouped, share, spoken};
+use super::{Report, counted, grouped, share, spoken, writers};
 use crate::expectation::Measured;
 use crate::figures::{Fate, Stream, allowed_minutes, seconds};
 use crate::metric::{Metric, MetricName};
@@ -18,10 +18,13 @@ pub(super) fn tell(report: &Report<'_>) -> Vec<String> {
     story.extend(fault(report));
     story.extend(detection(report));
     story.extend(clients(report));
+    story.extend(writers::takeovers(report));
     story.push(requests(report));
     story.extend(missing(report));
     story.extend(apart(report));
+    story.extend(writers::missing(report));
     story.extend(lost(report));
+    story.extend(writers::split_brain(report));
     story.extend(stale(report));
     story.extend(discards(report));
     story.extend(convergence(report));
@@ -136,6 +139,11 @@ fn named(target: &FaultTarget) -> String {
 
 fn detection(report: &Report<'_>) -> Option<String> {
     let unserved = report.figures.moments.unserved?;
+    let scenario = &report.plan.scenario;
+    let is_watched = !scenario.health_checks.is_empty() || !scenario.accelerators.is_empty();
+    if !is_watched && report.plan.looks.is_empty() {
+        return None;
+    }
     if report
         .figures
         .baseline
@@ -175,6 +183,7 @@ pub(super) fn who(client: &Client) -> String {
         ClientKind::AcceleratorPooled => {
             "clients of the accelerator with pooled connections".to_owned()
         }
+        ClientKind::FollowsTheWriter => "clients that follow the writer".to_owned(),
     }
 }
 
@@ -269,9 +278,10 @@ fn missing(report: &Report<'_>) -> Option<String> {
     if report.figures.orders.acknowledged == 0 {
         return None;
     }
+    let (one, many) = report.things();
     if missing.is_empty() {
         return Some(format!(
-            "Every order that {outage} had acknowledged was in another Region."
+            "Every {one} that {outage} had acknowledged was in another Region."
         ));
     }
     if is_kept_alone(report, outage) {
@@ -290,6 +300,7 @@ fn missing(report: &Report<'_>) -> Option<String> {
     let fates = [
         (Fate::CameBack, "came back with the Region"),
         (Fate::Discarded, "lost to a later write"),
+        (Fate::KeptAside, "missing in the end and kept aside"),
         (Fate::Lost, "lost for good"),
         (Fate::Unknown, "of unknown fate"),
     ];
@@ -303,7 +314,7 @@ fn missing(report: &Report<'_>) -> Option<String> {
     Some(format!(
         "While {outage} was gone, {} that had been acknowledged {} in no other Region, the oldest \
          {} old: {}.",
-        counted(missing.len() as u64, "order", "orders"),
+        counted(missing.len() as u64, one, many),
         if missing.len() == 1 { "was" } else { "were" },
         spoken(seconds(oldest)),
         fates.join(", "),
@@ -354,16 +365,23 @@ fn apart(report: &Report<'_>) -> Option<String> {
 fn lost(report: &Report<'_>) -> Option<String> {
     let orders = &report.figures.orders;
     let writes = grouped(orders.acknowledged);
+    let is_aside = orders.aside.as_ref().is_some_and(|aside| !aside.is_empty());
     Some(match &orders.lost {
         _ if orders.acknowledged == 0 => return None,
         None => {
             "Not every Region could be read in the end, so it isn't known what is lost.".to_owned()
         }
+        // What is kept aside was told of.
+        Some(lost) if lost.is_empty() && is_aside => return None,
         Some(lost) if lost.is_empty() => {
             format!(
                 "In the end nothing is lost: all {writes} acknowledged writes are accounted for."
             )
         }
+        Some(lost) if report.plan.measures_global_cluster() => format!(
+            "LOST FOR GOOD: {} of {writes} acknowledged rows, in no database and kept nowhere.",
+            grouped(lost.len() as u64)
+        ),
         Some(lost) => format!(
             "LOST FOR GOOD: {} of {writes} acknowledged writes, in no Region and in no ledger.",
             grouped(lost.len() as u64)

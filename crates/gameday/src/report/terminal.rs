@@ -125,18 +125,17 @@ fn clients(report: &Report<'_>) -> String {
 fn lost(report: &Report<'_>) -> String {
     let mut text = String::new();
     let orders = &report.figures.orders;
+    let (_, things) = report.things();
     let lists = [
-        (
-            "Acknowledged orders that no other Region had",
-            &orders.missing,
-        ),
-        ("Acknowledged orders that are LOST FOR GOOD", &orders.lost),
+        ("that no other Region had", &orders.missing),
+        ("that are missing in the end and kept aside", &orders.aside),
+        ("that are LOST FOR GOOD", &orders.lost),
     ];
     for (title, list) in lists {
         let Some(list) = list.as_ref().filter(|list| !list.is_empty()) else {
             continue;
         };
-        text += &format!("\n{title}\n");
+        text += &format!("\nAcknowledged {things} {title}\n");
         for order in list.iter().take(LISTED) {
             text += &format!("  {:<28} {}\n", order.id, describe(order));
         }
@@ -165,6 +164,7 @@ pub(super) fn fate(fate: Fate) -> &'static str {
     match fate {
         Fate::CameBack => "came back",
         Fate::Discarded => "lost to a later write",
+        Fate::KeptAside => "missing, and kept aside",
         Fate::Lost => "lost for good",
         Fate::Unknown => "not known",
     }

@@ -52,6 +52,7 @@ pub(super) fn of(report: &Report<'_>) -> Vec<Entry> {
     let mut entries = events(report);
     entries.extend(answers(report));
     entries.extend(clients(report));
+    entries.extend(takeovers(report));
     entries.sort_by(|one, other| one.at.total_cmp(&other.at).then(one.kind.cmp(&other.kind)));
     entries
 }
@@ -87,7 +88,10 @@ fn events(report: &Report<'_>) -> Vec<Entry> {
             check,
             healthy: false,
         } => (Kind::System, format!("health check {check}: unhealthy")),
-        EventKind::Scanned => (Kind::Done, "the orders are read in every Region".to_owned()),
+        EventKind::Scanned => {
+            let (_, things) = report.things();
+            (Kind::Done, format!("the {things} are read in every Region"))
+        }
         EventKind::LoadEnded => (
             Kind::Done,
             "the load ends; every fault is healed".to_owned(),
@@ -104,6 +108,19 @@ fn events(report: &Report<'_>) -> Vec<Entry> {
             kind,
             text,
         }
+    });
+    entries.collect()
+}
+
+/// The first row that each new writer of a global cluster acknowledged.
+fn takeovers(report: &Report<'_>) -> Vec<Entry> {
+    let takeovers = report.figures.writers.takeovers.iter();
+    let entries = takeovers.filter_map(|one| {
+        Some(Entry {
+            at: seconds(one.first?),
+            kind: Kind::System,
+            text: format!("{} acknowledges its first row as the writer", one.moved.to),
+        })
     });
     entries.collect()
 }

@@ -92,6 +92,7 @@ impl Act {
             Act::Start(target) => format!("start {target}"),
             Act::Resume(target) => format!("resume {target}"),
             Act::Dial { region, dial, .. } => format!("set the dial of {region} to {dial} %"),
+            Act::MoveWriter(of) => of.describe(),
             Act::Heal { step: None } => "heal every fault".to_owned(),
             Act::Heal { step: Some(index) } => {
                 let step = steps.get(*index).and_then(|step| step.name.as_deref());
@@ -119,6 +120,7 @@ impl fmt::Display for ClientKind {
             ClientKind::AcceleratorPooled => {
                 f.write_str("goes to the accelerator, keeps its connections")
             }
+            ClientKind::FollowsTheWriter => f.write_str("follows the writer"),
         }
     }
 }

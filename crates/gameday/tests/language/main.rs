@@ -2,6 +2,7 @@
 
 mod accelerators;
 mod errors;
+mod global;
 mod plans;
 mod rubbish;
 mod shipped;

@@ -26,7 +26,7 @@ fn they_are_sound() {
         assert!(!scenario.expectations.is_empty());
         count += 1;
     }
-    assert_eq!(count, 15);
+    assert_eq!(count, 16);
 }
 
 #[test]

@@ -208,6 +208,7 @@ impl Hand {
             clients: loads.iter().map(|load| load.client.label.clone()).collect(),
             loads: loads.iter().map(|load| load.name.clone()).collect(),
             regions: self.plan.scenario.lab.regions.clone(),
+            ..Vocabulary::default()
         };
         let metric = Metric::parse(metric, &known);
         let metric = metric.unwrap_or_else(|(message, help)| panic!("{message}: {help}"));

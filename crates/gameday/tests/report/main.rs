@@ -2,5 +2,6 @@
 
 mod figures;
 mod forms;
+mod global;
 mod hand;
 mod sample;

@@ -214,6 +214,8 @@ impl World {
             ClientKind::NeverResolvesAgain => u64::MAX,
             // They ask nobody; the model's edge leads them as the DNS would at once.
             ClientKind::Accelerator | ClientKind::AcceleratorPooled => 0,
+            // No load of the sample is one of rows.
+            ClientKind::FollowsTheWriter => 0,
         };
         let pooled = spec.client.kind.is_pooled();
         let fresh = |client: &Client| client.resolved.is_some_and(|(when, _)| at - when < hold);

@@ -1,15 +1,17 @@
 //! Clients as applications have them, each with an address of its own to come from: a stub
-//! resolver and an HTTP connection. They take the time the network takes: a delay of geography is
-//! their user's to add. They follow no redirect, try nothing again but a lost DNS datagram, and
-//! keep nothing: caches and pools are their user's.
+//! resolver, a connection of HTTP and one of PostgreSQL. They take the time the network takes: a
+//! delay of geography is their user's to add. They follow no redirect, try nothing again but a lost
+//! DNS datagram, and keep nothing: caches and pools are their user's.
 
 mod connection;
 mod lookup;
 mod message;
+mod sql;
 
 pub use connection::{ClientConnection, ClientError};
 pub use lookup::{Lookup, LookupError};
 pub use message::Resolved;
+pub use sql::{SqlConnection, SqlError, SqlLogin};
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -31,6 +31,8 @@ pub enum Trouble {
     Broken,
     /// What came was no answer.
     Malformed,
+    /// The database said that it failed.
+    Sql,
     /// An answer that says that it failed.
     Status(StatusCode),
 }

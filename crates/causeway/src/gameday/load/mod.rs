@@ -6,6 +6,7 @@ mod answers;
 mod client;
 mod network;
 mod orders;
+mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,8 @@ use answers::{Answers, Belief, Phase};
 use client::{Client, Trouble};
 pub use network::Network;
 use orders::{Orders, Prepared};
+pub use rows::Database;
+use rows::RowClient;
 
 /// The last octet of the address from which names are looked at, in every place.
 pub const WATCHER: u8 = 254;
@@ -42,11 +45,28 @@ pub const UNDER_WAY: u32 = 4_096;
 /// The header in which the application says which Region served.
 const REGION_HEADER: &str = "x-region";
 
+/// A client of a load.
+enum User {
+    /// Of an application.
+    Http(Client),
+    /// Of a global cluster.
+    Sql(Arc<RowClient>),
+}
+
+/// The way of a load.
+#[derive(Clone)]
+pub struct Way {
+    /// The network between its clients and what they go to.
+    pub network: Arc<Network>,
+    /// The global cluster, if it writes to one.
+    pub database: Option<Arc<Database>>,
+}
+
 /// The loads of a game day.
 pub struct Loads {
     plan: Arc<Plan>,
     /// The way of each load.
-    networks: Vec<Arc<Network>>,
+    ways: Vec<Way>,
     orders: Orders,
     limit: u32,
     under_way: Arc<Semaphore>,
@@ -58,16 +78,11 @@ pub struct Loads {
 impl Loads {
     /// The plan's loads, to start at that time; at most `limit` of their requests are under way
     /// at once.
-    pub fn new(
-        plan: &Arc<Plan>,
-        networks: &[Arc<Network>],
-        start: Monotonic,
-        limit: u32,
-    ) -> Arc<Loads> {
+    pub fn new(plan: &Arc<Plan>, ways: &[Way], start: Monotonic, limit: u32) -> Arc<Loads> {
         let expected = usize::try_from(plan.requests).unwrap_or(0);
         Arc::new(Loads {
             plan: Arc::clone(plan),
-            networks: networks.to_vec(),
+            ways: ways.to_vec(),
             orders: Orders::default(),
             limit,
             under_way: Arc::new(Semaphore::new(limit as usize)),
@@ -99,9 +114,10 @@ impl Loads {
     }
 
     async fn drive(self: &Arc<Self>, index: usize, load: &Load) {
-        let network = &self.networks[index];
-        let clients: Vec<Arc<Client>> = (0..CLIENTS)
-            .map(|number| Arc::new(new_client(index, number, load, network)))
+        let way = &self.ways[index];
+        let network = &way.network;
+        let clients: Vec<Arc<User>> = (0..CLIENTS)
+            .map(|number| Arc::new(new_user(index, number, load, way)))
             .collect();
         for number in 0..load.count() {
             let due = self.plan.due(index, number);
@@ -143,12 +159,16 @@ impl Loads {
         &self,
         request: &mut Request,
         network: &Arc<Network>,
-        client: &Client,
+        user: &User,
         prepared: Prepared,
         timeout: Span,
     ) {
         let deadline = self.start + request.due + timeout;
         let left = deadline - network.now();
+        let client = match user {
+            User::Http(client) => client,
+            User::Sql(client) => return self.insert(request, network, client, left).await,
+        };
         let message = prepared.request(&network.host());
         let answer = runtime::within(left.into(), client.send(network, message)).await;
         request.ended = network.now() - self.start;
@@ -158,6 +178,31 @@ impl Loads {
             Some(Ok(answer)) => {
                 request.region = region_of(&answer);
                 self.orders.judge(&prepared, &answer, request)
+            }
+        };
+    }
+
+    /// Inserts one row and notes what became of it.
+    async fn insert(
+        &self,
+        request: &mut Request,
+        network: &Arc<Network>,
+        client: &Arc<RowClient>,
+        left: Span,
+    ) {
+        let order = request.order.expect("a load of rows places each");
+        let id = self.plan.order_id(order);
+        // Which server acknowledges it, nobody knows before.
+        request.version = 0;
+        let answer = runtime::within(left.into(), client.insert(&id)).await;
+        request.ended = network.now() - self.start;
+        request.outcome = match answer {
+            None => Outcome::TimedOut,
+            Some(Err(trouble)) => trouble.into(),
+            Some(Ok((region, timeline))) => {
+                request.region = Some(region);
+                request.version = timeline;
+                Outcome::Ok
             }
         };
     }
@@ -182,16 +227,33 @@ impl Loads {
     }
 }
 
-fn new_client(load: usize, number: usize, of: &Load, network: &Network) -> Client {
+fn new_user(load: usize, number: usize, of: &Load, way: &Way) -> User {
+    let address = address(load, number, of.place);
+    match &way.database {
+        Some(database) => {
+            let client = RowClient::new((of.place, address), database, &way.network);
+            User::Sql(Arc::new(client))
+        }
+        None => User::Http(new_client(address, number, of, &way.network)),
+    }
+}
+
+/// The address of a load's client of that number.
+fn address(load: usize, number: usize, place: Region) -> Ipv4Addr {
     let last = (load * CLIENTS + number) % ADDRESSES + 1;
     let last = u8::try_from(last).expect("an octet");
-    let address: Ipv4Addr = Place(of.place).address(last);
+    Place(place).address(last)
+}
+
+fn new_client(address: Ipv4Addr, number: usize, of: &Load, network: &Network) -> Client {
     let belief = match of.client.kind {
         ClientKind::HonoursTtl | ClientKind::Pooled => Belief::Ttl,
         ClientKind::Holds(span) => Belief::For(span),
         ClientKind::NeverResolvesAgain => Belief::Always,
         // They know where to go: one half to the one address, one to the other.
         ClientKind::Accelerator | ClientKind::AcceleratorPooled => Belief::Always,
+        // It asks RDS, and has no answer of the DNS.
+        ClientKind::FollowsTheWriter => Belief::Always,
     };
     let phase = Phase {
         part: number as u64 + 1,
@@ -223,6 +285,7 @@ impl From<Trouble> for Outcome {
             Trouble::Refused => Outcome::Refused,
             Trouble::Unreachable | Trouble::Broken => Outcome::Reset,
             Trouble::Malformed => Outcome::Garbled,
+            Trouble::Sql => Outcome::SqlError,
             Trouble::Status(status) => Outcome::Status(status.as_u16()),
         }
     }

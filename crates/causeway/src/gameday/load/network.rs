@@ -106,7 +106,13 @@ impl Network {
         (nearest.unwrap_or(Span::ZERO), Span::ZERO)
     }
 
-    async fn wait(&self, delay: Span) {
+    /// One way from a place to a Region.
+    pub fn way(&self, from: Region, to: Region) -> Span {
+        self.geography.one_way_delay(from, to)
+    }
+
+    /// Takes so long.
+    pub async fn wait(&self, delay: Span) {
         if delay > Span::ZERO {
             self.environment.sleep_until(self.now() + delay).await;
         }

@@ -17,7 +17,7 @@ use gameday::{Order, Outcome, Plan, Request, Scenario, Verb};
 use runtime::SystemEnvironment;
 use types::{Environment, Geography, Span};
 
-use super::{Loads, Network, UNDER_WAY};
+use super::{Loads, Network, UNDER_WAY, Way};
 
 /// The address that the name has.
 const APPLICATION: Ipv4Addr = Ipv4Addr::new(127, 1, 200, 1);
@@ -176,8 +176,12 @@ async fn run(plan: &Arc<Plan>, servers: &Servers, limit: u32) -> Vec<Request> {
     };
     let network = Arc::new(network);
     let loads = plan.scenario.loads.iter();
-    let networks: Vec<Arc<Network>> = loads.map(|_| Arc::clone(&network)).collect();
-    let loads = Loads::new(plan, &networks, environment.now().monotonic, limit);
+    let way = Way {
+        network,
+        database: None,
+    };
+    let ways: Vec<Way> = loads.map(|_| way.clone()).collect();
+    let loads = Loads::new(plan, &ways, environment.now().monotonic, limit);
     loads.run().await;
     let (succeeded, failed) = loads.progress();
     let requests = loads.take();

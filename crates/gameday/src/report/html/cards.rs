@@ -2,6 +2,7 @@
 
 use super::escaped;
 use crate::expectation::{Measured, decimal};
+use crate::figures::seconds;
 use crate::metric::{Metric, MetricName};
 use crate::report::story::{apart_by_place, is_kept_alone, who};
 use crate::report::{Report, counted, grouped, share, spoken};
@@ -13,6 +14,7 @@ pub(super) fn all(report: &Report<'_>) -> String {
     let value = |name| report.figures.value(report.plan, &Metric::bare(name));
     if let Measured::Number(count) = value(MetricName::RpoOrders) {
         let outage = report.figures.moments.outage;
+        let (_, things) = report.things();
         let oldest = match value(MetricName::RpoS) {
             _ if outage.is_some_and(|outage| is_kept_alone(report, outage)) => {
                 "the table is replicated to no other Region".to_owned()
@@ -20,10 +22,15 @@ pub(super) fn all(report: &Report<'_>) -> String {
             Measured::Number(age) if count > 0.0 => {
                 format!("the oldest {} old at the fault", spoken(age))
             }
-            _ => "acknowledged orders in no other Region".to_owned(),
+            _ => format!("acknowledged {things} in no other Region"),
         };
         let class = if count > 0.0 { "warn" } else { "good" };
-        cards += &card(&decimal(count), class, "orders missing (RPO)", &oldest);
+        cards += &card(
+            &decimal(count),
+            class,
+            &format!("{things} missing (RPO)"),
+            &oldest,
+        );
     }
     match value(MetricName::LostForGood) {
         Measured::Number(count) => {
@@ -43,6 +50,7 @@ pub(super) fn all(report: &Report<'_>) -> String {
             )
         }
     }
+    cards += &rows(report);
     let all = &report.figures.all;
     let of = format!("of {}", counted(all.requests, "request", "requests"));
     let class = if all.ok == all.requests {
@@ -63,6 +71,29 @@ pub(super) fn all(report: &Report<'_>) -> String {
         cards += &card(&grouped(discards), "warn", "writes discarded", text);
     }
     cards + "</div>\n"
+}
+
+/// Rows of a global cluster that are kept aside, and how long its takeovers took.
+fn rows(report: &Report<'_>) -> String {
+    let mut cards = String::new();
+    let kept = Metric::bare(MetricName::KeptAside);
+    if let Measured::Number(count) = report.figures.value(report.plan, &kept) {
+        let class = if count > 0.0 { "warn" } else { "good" };
+        let of = "missing in the end; the old writer's own tail has them";
+        cards += &card(&decimal(count), class, "rows kept aside", of);
+    }
+    for one in &report.figures.writers.takeovers {
+        let after = one
+            .first
+            .map(|first| seconds(types::Span(first.0 - one.asked.0)));
+        let (value, class) = match after {
+            Some(after) => (spoken(after), "warn"),
+            None => ("never".to_owned(), "bad"),
+        };
+        let of = format!("after the call: {}", one.moved.to);
+        cards += &card(&value, class, "until the new writer served", &of);
+    }
+    cards
 }
 
 /// How long the clients of each kind were without service: those that fared differently by where

@@ -26,12 +26,13 @@ pub(super) fn write(report: &Report<'_>) -> String {
     page += &section("Timeline", &tables::timeline(report));
     page += &section("Expectations", &tables::expectations(report));
     page += &section("Clients", &tables::clients(report));
+    page += &tables::takeovers(report);
     page += &tables::orders(report);
     page += &tables::conflicts(report);
     page += &section("Availability and error budget", &tables::budget(report));
     page += &tables::traffic(report);
     page += &section("This run", &tables::run(report));
-    page += &section("What the words mean", WORDS);
+    page += &section("What the words mean", &words(report));
     page += "</main>\n</body>\n</html>\n";
     page
 }
@@ -111,7 +112,26 @@ fn at(span: types::Span) -> String {
     format!("{:.1} s", seconds(span))
 }
 
-const WORDS: &str = "<dl class=\"words\">
+/// The glossary; of a global cluster, with the words that only its reports have.
+fn words(report: &Report<'_>) -> String {
+    match report.plan.measures_global_cluster() {
+        true => format!("<dl class=\"words\">\n{ROWS}{WORDS}"),
+        false => format!("<dl class=\"words\">\n{WORDS}"),
+    }
+}
+
+const ROWS: &str = "<dt>global cluster</dt><dd>one PostgreSQL database with a server in each of \
+several Regions. One of them takes writes and sends them to the others, which are read.</dd>
+<dt>row</dt><dd>one transaction of a client: it inserts one row with a number of its own, and \
+counts as acknowledged when the database has said that it is committed.</dd>
+<dt>failed over, switched over</dt><dd>another Region&#39;s server becomes the writer: at once, \
+without what had not reached it; or in order, when it has everything.</dd>
+<dt>kept aside</dt><dd>what an old writer had and nobody else. It is put into a file before that \
+server follows the new writer.</dd>
+<dt>timeline</dt><dd>which writer in turn: PostgreSQL counts it up with each promotion.</dd>
+";
+
+const WORDS: &str = "\
 <dt>until served again (RTO)</dt><dd>from the fault to the first success of a client that lasted: \
 every request due in the window after it succeeded too. <q>Never</q>: there was none \
 before the fault ended.</dd>

@@ -157,24 +157,75 @@ fn served(report: &Report<'_>) -> String {
     )
 }
 
+/// How each takeover of a global cluster's writer went.
+pub(super) fn takeovers(report: &Report<'_>) -> String {
+    let takeovers = &report.figures.writers.takeovers;
+    if takeovers.is_empty() {
+        return String::new();
+    }
+    let steps = &report.plan.scenario.steps;
+    let mut rows = String::new();
+    for one in takeovers {
+        let what = steps.get(one.step).map(|step| step.act.describe(steps));
+        let when = |span: Option<types::Span>| span.map_or("–".to_owned(), at);
+        let since = |from: Option<types::Span>| match (from, one.first) {
+            (Some(from), Some(first)) => spoken(seconds(types::Span(first.0 - from.0))),
+            _ => "never".to_owned(),
+        };
+        rows += &format!(
+            "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
+             <td class=\"n\">{}</td><td class=\"n\"><b>{}</b></td><td class=\"n\">{}</td></tr>\n",
+            prose(report, &what.unwrap_or_default()),
+            at(one.asked),
+            when(one.last),
+            when(one.first),
+            since(Some(one.asked)),
+            since(one.last),
+        );
+    }
+    let headings = [
+        "",
+        "#asked at",
+        "#last row elsewhere",
+        "#first row there",
+        "#after the call",
+        "#without a writer",
+    ];
+    section("Who wrote when", &table(&headings, &rows))
+}
+
 /// The orders that were missing and those that are lost.
 pub(super) fn orders(report: &Report<'_>) -> String {
     let orders = &report.figures.orders;
+    let names @ (one, many) = report.things();
+    let begun = match many {
+        "rows" => "Rows",
+        _ => "Orders",
+    };
     let mut html = String::new();
     if let Some(missing) = &orders.missing {
-        let title = "Orders that no other Region had";
+        let none = format!("Every acknowledged {one} was elsewhere.");
         html += &section(
-            title,
-            &lost_orders(missing, "Every acknowledged order was elsewhere."),
+            &format!("{begun} that no other Region had"),
+            &lost_orders(missing, &none, names),
+        );
+    }
+    if let Some(aside) = &orders.aside {
+        html += &section(
+            "Rows missing in the end and kept aside",
+            &lost_orders(aside, "None.", names),
         );
     }
     if let Some(lost) = &orders.lost {
-        html += &section("Orders lost for good", &lost_orders(lost, "None."));
+        html += &section(
+            &format!("{begun} lost for good"),
+            &lost_orders(lost, "None.", names),
+        );
     }
     html
 }
 
-fn lost_orders(orders: &[LostOrder], none: &str) -> String {
+fn lost_orders(orders: &[LostOrder], none: &str, (one, many): (&str, &str)) -> String {
     if orders.is_empty() {
         return format!("<p class=\"note\">{none}</p>\n");
     }
@@ -193,15 +244,19 @@ fn lost_orders(orders: &[LostOrder], none: &str) -> String {
         )
     };
     let headings = [
-        "order",
-        "#version",
+        one,
+        if one == "row" {
+            "#timeline"
+        } else {
+            "#version"
+        },
         "acknowledged by",
         "#at",
         "#age at the fault",
         "in the end",
     ];
     let rows: Vec<String> = orders.iter().take(limits::LISTED_ORDERS).map(row).collect();
-    folded(&headings, &rows, orders.len(), "orders")
+    folded(&headings, &rows, orders.len(), many)
 }
 
 /// A table whose first rows stand open and whose rest is folded.
