@@ -751,7 +751,10 @@ fn what_contradicts_itself() {
     check(
         "length = \"30s\"",
         "length = \"30s\"\ntable = \"Order\"",
-        &["no table, bucket or global cluster `Order`", "did you mean `Orders`?"],
+        &[
+            "no table, bucket or global cluster `Order`",
+            "did you mean `Orders`?",
+        ],
     );
     check(
         "client = \"honours_ttl\"",
