@@ -280,6 +280,14 @@ impl Stand {
         Some((bytes, header))
     }
 
+    /// Another client comes instead of that which was there.
+    fn another(&mut self) -> UdpSocket {
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let bound = self.holder.held[&self.listener].bound;
+        client.connect(bound).unwrap();
+        std::mem::replace(&mut self.client, client)
+    }
+
     /// It gives back what it is given next, as it was.
     fn give_back(&mut self, number: usize) {
         let (bytes, header) = self.received(number).unwrap();
@@ -341,9 +349,7 @@ fn one_that_was_forgotten_is_asked_for_while_it_may_be_with_one_that_is_drained(
     stand.send(b"more");
     assert_eq!(stand.given(1), asked(b"more"));
     // A new client's are given back and go to the other, from then on without asking.
-    stand.client = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let bound = stand.holder.held[&stand.listener].bound;
-    stand.client.connect(bound).unwrap();
+    stand.another();
     stand.send(b"new");
     stand.give_back(1);
     assert_eq!(stand.given(2), open(b"new"));
@@ -360,6 +366,42 @@ fn one_that_was_forgotten_is_asked_for_while_it_may_be_with_one_that_is_drained(
     stand.give_back(1);
     stand.give_back(2);
     assert_eq!((stand.given(1), stand.given(2)), (None, None));
+    assert_eq!(stand.holder.state().dropped, 1);
+}
+
+#[test]
+fn one_that_is_drained_and_takes_nothing_holds_up_no_new_client() {
+    let mut stand = Stand::new();
+    stand.send(b"begin");
+    assert_eq!(stand.given(1), open(b"begin"));
+    stand.later(1, [1, 0]);
+    stand.holder.drain(1, true);
+    // It hangs: what it has fills its queue, and isn't another's.
+    while stand.holder.state().dropped == 0 {
+        stand.send(b"more");
+    }
+    assert_eq!(stand.given(2), None);
+    let old = stand.another();
+    for said in [b"new", b"yet"] {
+        stand.send(said);
+        assert_eq!(stand.given(2), open(said));
+    }
+    assert_eq!(stand.holder.state().dropped, 1);
+    assert!(
+        !stand.holder.held[&stand.listener]
+            .callers
+            .contains_key(&stand.client.local_addr().unwrap())
+    );
+    // With room again it is asked, since it may have that conversation.
+    while stand.received(1).is_some() {}
+    stand.send(b"room");
+    stand.give_back(1);
+    assert_eq!(stand.given(2), open(b"room"));
+    stand.send(b"there");
+    assert_eq!((stand.given(1), stand.given(2)), (None, open(b"there")));
+    stand.client = old;
+    stand.send(b"still");
+    assert_eq!((stand.given(1), stand.given(2)), (asked(b"still"), None));
     assert_eq!(stand.holder.state().dropped, 1);
 }
 
