@@ -113,6 +113,18 @@ impl Record {
         }
     }
 
+    /// The operator has it drained no longer, also if what is there can't be understood. What its
+    /// process has noted that was asked to end stays: true if so.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn undrain(directory: &Path) -> anyhow::Result<bool> {
+        match Record::read(directory) {
+            Ok(Some(record)) if record.by == By::Signal => Ok(true),
+            _ => Record::remove(directory).map(|()| false),
+        }
+    }
+
     /// New flows may come again.
     ///
     /// # Errors
@@ -202,6 +214,24 @@ mod tests {
         }
         Record::remove(path).unwrap();
         Record::remove(path).unwrap();
+        assert_eq!(Record::read(path).unwrap(), None);
+    }
+
+    #[test]
+    fn an_operator_ends_its_own_drain_and_no_signal_s() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        assert!(!Record::undrain(path).unwrap());
+        let signal = Record::new(By::Signal, false);
+        signal.write(path).unwrap();
+        assert!(Record::undrain(path).unwrap());
+        assert_eq!(Record::read(path).unwrap(), Some(signal));
+        Record::new(By::Operator, false).write(path).unwrap();
+        assert!(!Record::undrain(path).unwrap());
+        assert_eq!(Record::read(path).unwrap(), None);
+        // A newer program's is the operator's, too.
+        std::fs::write(file(path), "format = 99\n").unwrap();
+        assert!(!Record::undrain(path).unwrap());
         assert_eq!(Record::read(path).unwrap(), None);
     }
 }
