@@ -236,3 +236,32 @@ async fn of_an_edge_whose_disk_hangs_from_the_start_nothing_is_announced() {
     runtime::within(WAIT, announced).await.unwrap();
     assert_eq!(stand.asked("enable")[..2], [true, true]);
 }
+
+#[tokio::test]
+async fn of_an_edge_whose_record_can_t_be_read_from_the_start_nothing_is_announced() {
+    // Nobody else is in sight: it was drained when somebody was, and stays so.
+    let mut stand = Stand::new([true, false], NOTHING);
+    let record = stand.edge().join("drain.toml");
+    std::fs::write(&record, "format = 99\n").unwrap();
+    stand.announcer.begin().await;
+    for _ in 0..3 {
+        stand.announcer.turn().await;
+    }
+    assert!(stand.asked("enable").is_empty());
+    Record::new(By::Operator, false)
+        .write(&stand.edge())
+        .unwrap();
+    for _ in 0..3 {
+        stand.announcer.turn().await;
+    }
+    assert!(stand.asked("enable").is_empty());
+    assert!(!stand.is_announced());
+    // One that was read is as it was while it can't be any more.
+    Record::remove(&stand.edge()).unwrap();
+    stand.announcer.turn().await;
+    assert_eq!(stand.asked("enable"), [true, true]);
+    std::fs::write(&record, "format = 99\n").unwrap();
+    stand.announcer.turn().await;
+    assert!(stand.asked("disable").is_empty());
+    assert!(stand.is_announced());
+}
