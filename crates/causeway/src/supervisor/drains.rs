@@ -16,6 +16,7 @@ use serde_json::Value;
 use types::{Environment, Monotonic, Site, SiteName, Span};
 
 use super::Supervisor;
+use super::addresses::UNHEARD;
 use super::execute::{STATUS_WAIT, to_json};
 use super::slot::State;
 use crate::control::{DrainState, DrainView, SiteReport};
@@ -221,7 +222,10 @@ impl Supervisor {
     async fn begin_drain(&self, edge: Site, forced: bool) -> Result<Begun, Failure> {
         // Looked at and begun in one turn: of the last two one is refused.
         let _draining = self.draining.lock().await;
-        let members = self.addresses.members();
+        let members = match forced {
+            true => Vec::new(),
+            false => self.members()?,
+        };
         let name = edge.name;
         let forced = {
             let drains = self.drains();
@@ -263,7 +267,7 @@ impl Supervisor {
     /// Has an edge's directory say that the operator has it drained no longer; true if its process
     /// was asked to end: then it isn't to be announced before another has taken its place.
     async fn end_drain(&self, edge: &Site) -> Result<bool, Failure> {
-        let members = self.addresses.members();
+        let members = self.members()?;
         let leaves = member_of(&members, edge).is_some_and(|member| member.leaving);
         let directory = self.lab.site_directory(edge.name);
         let written = runtime::blocking(move || match leaves {
@@ -272,8 +276,9 @@ impl Supervisor {
                 .map(|()| true),
             false => Record::undrain(&directory),
         });
+        let is_noted = written.await?;
         // What a process noted that is gone is over when the next one starts.
-        Ok(written.await? && self.slots[&edge.name].is_serving())
+        Ok(leaves || is_noted && self.slots[&edge.name].is_serving())
     }
 
     /// Looks how many flows are left until none is or the deadline has passed.
@@ -310,7 +315,7 @@ impl Supervisor {
         let question = Question::FlowsHere;
         let answer = slot.call(&SiteCommand::Ask { question }, STATUS_WAIT).await;
         let FlowsHere { here, taken } = serde_json::from_value(answer.ok()?).ok()?;
-        let members = self.addresses.members();
+        let members = self.addresses.members()?;
         let member = member_of(&members, edge);
         let handed = member.map_or(0, |it| it.handed.saturating_sub(it.taken_back));
         Some(here + handed.saturating_sub(taken))
@@ -351,14 +356,21 @@ impl Supervisor {
     }
 
     /// The edges that are given nothing new.
-    pub(super) fn closed_edges(&self) -> BTreeSet<SiteName> {
-        let members = self.addresses.members();
+    pub(super) fn closed_edges(&self) -> Result<BTreeSet<SiteName>, Failure> {
+        let members = self.members()?;
         let edges = self.lab.settings.edges();
         let is_closed = |edge: &&Site| {
             let member = member_of(&members, edge);
             member.is_some_and(|member| member.draining)
         };
-        edges.filter(is_closed).map(|edge| edge.name).collect()
+        Ok(edges.filter(is_closed).map(|edge| edge.name).collect())
+    }
+
+    /// How those are that stand behind the addresses.
+    fn members(&self) -> Result<Vec<AnycastMember>, Failure> {
+        self.addresses.members().ok_or_else(|| {
+            Failure::did_not_hold(UNHEARD).then("try again; `causeway status` shows the edges")
+        })
     }
 
     /// Do clients' queries go to that edge while it runs? They do until it is drained.
