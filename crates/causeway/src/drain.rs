@@ -185,7 +185,7 @@ pub fn say_announced(directory: &Path, is_announced: bool) -> anyhow::Result<()>
 /// Waits until nobody announces that edge's addresses: at once where nobody does. Gives false if
 /// they still are announced after 10 s, or a disk that hangs doesn't say.
 pub async fn withdrawn(directory: &Path, environment: &dyn Environment) -> bool {
-    let wait = |span| environment.sleep_until(environment.now().monotonic + span);
+    let wait = |span: Span| environment.sleep_until(environment.now().monotonic + span);
     let is_announced = || {
         let directory = directory.to_owned();
         // One at a time: a disk that hangs keeps one thread.
@@ -273,7 +273,7 @@ mod tests {
         assert!(later() < ROUTERS_WAIT, "nobody announces it");
         say_announced(path, true).unwrap();
         let anew = async {
-            let wait = |span| environment.sleep_until(environment.now().monotonic + span);
+            let wait = |span: Span| environment.sleep_until(environment.now().monotonic + span);
             wait(EVERY).await;
             say_announced(path, false).unwrap();
             wait(EVERY + EVERY).await;

@@ -29,6 +29,7 @@ pub fn write_first(path: &Path, text: &str, readers: Readers, other: &str) -> an
         Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(false),
         linked => linked.map(|()| true),
     });
+    // One that stays is replaced by the next.
     fs::remove_file(&new).ok();
     let synced = written.and_then(|is_first| sync_directory(path).map(|()| is_first));
     synced.with_context(|| format!("can't write {}", path.display()))

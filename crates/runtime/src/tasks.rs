@@ -57,7 +57,10 @@ pub fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> impl Future<Output = T> + Send {
     let done = tokio::spawn(work);
-    async { done.await.expect("what is carried out beside doesn't panic") }
+    async {
+        done.await
+            .expect("what is carried out beside doesn't panic")
+    }
 }
 
 /// Does what a disk may hold up, on a thread of its own, from when this is called; it is done also
