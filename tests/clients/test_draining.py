@@ -191,6 +191,28 @@ class ByCommand(Drained, unittest.TestCase):
         self.assertIn("edge-2 was given new flows again meanwhile", told)
         self.lives(held[1])
 
+    def test_a_drain_whose_caller_goes_is_carried_out_and_undraining_mends_the_directory(self):
+        announced = self.lab.data / "edge-2" / "announced"
+        announced.write_text("by the test\n")
+        self.addCleanup(announced.unlink, missing_ok=True)
+        drain = Command(self.lab, "edge", "drain", "edge-2")
+        eventually(lambda: self.state("edge-2") == "draining")
+        # It waits for whoever announces the edge to withdraw it; nobody waits for it any more.
+        drain.process.kill()
+        drain.end()
+        announced.unlink()
+        eventually(lambda: self.state("edge-2") == "drained")
+        self.assertEqual(self.edge_of(IRELAND), "edge-1")
+        self.lab.run("edge", "undrain", "edge-2")
+        self.assertEqual(self.edge_of(IRELAND), "edge-2")
+
+        # A record that nobody here knows of keeps the edge withdrawn: undraining takes it away.
+        record = self.lab.data / "edge-2" / "drain.toml"
+        for text in ('format = 1\nby = "operator"\nforced = false\n', "format = 99\n"):
+            record.write_text(text)
+            self.lab.run("edge", "undrain", "edge-2")
+            self.assertFalse(record.exists(), text)
+
     def test_a_drain_that_can_t_be_written_down_leaves_the_one_before_as_it_is(self):
         held = self.connect(IRELAND)
         drain = Command(self.lab, "edge", "drain", "edge-2", "--within", "60s")

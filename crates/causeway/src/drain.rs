@@ -23,11 +23,12 @@ pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// How often it is looked how many flows are left.
 pub const EVERY: Span = Span::milliseconds(200);
 
-/// How long an announcer may take to withdraw: BIRD has 2 s to answer, and is asked again.
-const WITHDRAW_WAIT: Span = Span::seconds(10);
-
-/// How long routers may take to know it, during which what comes is new and taken.
+/// How long routers may take to know that it is withdrawn; what comes meanwhile is new and taken.
 const ROUTERS_WAIT: Span = Span::seconds(1);
+
+/// How long both may take: an announcer has 10 s to withdraw, since BIRD has 2 s to answer and is
+/// asked again.
+const LONGEST_WITHDRAWAL: Duration = Duration::from_secs(11);
 
 /// The version of `drain.toml` that this binary writes, and the greatest it reads.
 const FORMAT: u32 = 1;
@@ -97,9 +98,28 @@ impl Record {
     /// # Errors
     /// The disk refuses.
     pub fn write(&self, directory: &Path) -> anyhow::Result<()> {
+        files::write(&file(directory), &self.text()?, Readers::Anyone)
+    }
+
+    /// The edge's process was asked to end: puts that there, unless something is there already,
+    /// which is the operator's. One that is drained just now keeps the operator's.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn note_signal(directory: &Path) -> anyhow::Result<()> {
+        let file = file(directory);
+        if file.try_exists()? {
+            return Ok(());
+        }
+        let text = Record::new(By::Signal, false).text()?;
+        files::write_first(&file, &text, Readers::Anyone, "signal").map(drop)
+    }
+
+    fn text(&self) -> anyhow::Result<String> {
         let text = toml::to_string(self)?;
-        let text = format!("# Nothing new shall come to this edge (`causeway edge`).\n{text}");
-        files::write(&file(directory), &text, Readers::Anyone)
+        Ok(format!(
+            "# Nothing new shall come to this edge (`causeway edge`).\n{text}"
+        ))
     }
 
     /// The edge's process is about to start: what a signal asked of the one before is over.
@@ -110,6 +130,18 @@ impl Record {
         match Record::read(directory)? {
             Some(record) if record.by == By::Signal => Record::remove(directory),
             _ => Ok(()),
+        }
+    }
+
+    /// The operator has it drained no longer, also if what is there can't be understood. What its
+    /// process has noted that was asked to end stays: true if so.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn undrain(directory: &Path) -> anyhow::Result<bool> {
+        match Record::read(directory) {
+            Ok(Some(record)) if record.by == By::Signal => Ok(true),
+            _ => Record::remove(directory).map(|()| false),
         }
     }
 
@@ -151,24 +183,28 @@ pub fn say_announced(directory: &Path, is_announced: bool) -> anyhow::Result<()>
 }
 
 /// Waits until nobody announces that edge's addresses: at once where nobody does. Gives false if
-/// they still are announced after 10 s.
+/// they still are announced after 10 s, or a disk that hangs doesn't say.
 pub async fn withdrawn(directory: &Path, environment: &dyn Environment) -> bool {
-    let file = announced(directory);
-    if !file.exists() {
-        return true;
-    }
-    let until = environment.now().monotonic + WITHDRAW_WAIT;
-    loop {
-        let now = environment.now().monotonic;
-        if !file.exists() {
-            environment.sleep_until(now + ROUTERS_WAIT).await;
-            return true;
+    let wait = |span: Span| environment.sleep_until(environment.now().monotonic + span);
+    let is_announced = || {
+        let directory = directory.to_owned();
+        // One at a time: a disk that hangs keeps one thread.
+        runtime::blocking(move || is_announced(&directory))
+    };
+    let withdrawn = async {
+        let mut was_announced = is_announced().await;
+        while was_announced {
+            while is_announced().await {
+                wait(EVERY).await;
+            }
+            wait(ROUTERS_WAIT).await;
+            // Who undrained it meanwhile may have had it announced anew.
+            was_announced = is_announced().await;
         }
-        if now >= until {
-            return false;
-        }
-        environment.sleep_until(now + EVERY).await;
-    }
+    };
+    runtime::within(LONGEST_WITHDRAWAL, withdrawn)
+        .await
+        .is_some()
 }
 
 #[cfg(test)]
@@ -203,5 +239,50 @@ mod tests {
         Record::remove(path).unwrap();
         Record::remove(path).unwrap();
         assert_eq!(Record::read(path).unwrap(), None);
+    }
+
+    #[test]
+    fn an_operator_ends_its_own_drain_and_no_signal_s() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        assert!(!Record::undrain(path).unwrap());
+        let signal = Record::new(By::Signal, false);
+        Record::note_signal(path).unwrap();
+        assert!(Record::undrain(path).unwrap());
+        assert_eq!(Record::read(path).unwrap(), Some(signal));
+        let operator = Record::new(By::Operator, false);
+        operator.write(path).unwrap();
+        Record::note_signal(path).unwrap();
+        assert_eq!(Record::read(path).unwrap(), Some(operator));
+        assert!(!Record::undrain(path).unwrap());
+        assert_eq!(Record::read(path).unwrap(), None);
+        // A newer program's is the operator's, too.
+        std::fs::write(file(path), "format = 99\n").unwrap();
+        assert!(!Record::undrain(path).unwrap());
+        assert_eq!(Record::read(path).unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn it_is_withdrawn_when_it_has_been_so_for_as_long_as_routers_take() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let environment = runtime::SystemEnvironment::new();
+        let begun = environment.now().monotonic;
+        assert!(withdrawn(path, &environment).await);
+        let later = || environment.now().monotonic - begun;
+        assert!(later() < ROUTERS_WAIT, "nobody announces it");
+        say_announced(path, true).unwrap();
+        let anew = async {
+            let wait = |span: Span| environment.sleep_until(environment.now().monotonic + span);
+            wait(EVERY).await;
+            say_announced(path, false).unwrap();
+            wait(EVERY + EVERY).await;
+            say_announced(path, true).unwrap();
+            wait(ROUTERS_WAIT + ROUTERS_WAIT).await;
+            say_announced(path, false).unwrap();
+            later()
+        };
+        let (is_withdrawn, at) = tokio::join!(withdrawn(path, &environment), anew);
+        assert!(is_withdrawn && later() >= at + ROUTERS_WAIT);
     }
 }

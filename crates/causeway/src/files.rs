@@ -1,7 +1,7 @@
 //! Writing the lab's small files: whole or not at all, and secret ones for the owner's eyes only.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -21,6 +21,20 @@ pub fn write(path: &Path, text: &str, readers: Readers) -> anyhow::Result<()> {
     replace(path, text, readers).with_context(|| format!("can't write {}", path.display()))
 }
 
+/// As [`write()`], unless there is such a file; true if there was none. What is written first goes by
+/// this other extension, so that it comes into nobody's way who replaces the file meanwhile.
+pub fn write_first(path: &Path, text: &str, readers: Readers, other: &str) -> anyhow::Result<bool> {
+    let new = path.with_extension(other);
+    let written = fill(&new, text, readers).and_then(|()| match fs::hard_link(&new, path) {
+        Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(false),
+        linked => linked.map(|()| true),
+    });
+    // One that stays is replaced by the next.
+    fs::remove_file(&new).ok();
+    let synced = written.and_then(|is_first| sync_directory(path).map(|()| is_first));
+    synced.with_context(|| format!("can't write {}", path.display()))
+}
+
 /// The file's text.
 pub fn read(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))
@@ -29,7 +43,7 @@ pub fn read(path: &Path) -> anyhow::Result<String> {
 /// Removes the file, if it is there.
 pub fn remove(path: &Path) -> anyhow::Result<()> {
     match fs::remove_file(path) {
-        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => {
             Err(cause).with_context(|| format!("can't remove {}", path.display()))
         }
         _ => Ok(()),
@@ -66,22 +80,31 @@ pub fn create_directory(path: &Path) -> anyhow::Result<()> {
 }
 
 fn replace(path: &Path, text: &str, readers: Readers) -> std::io::Result<()> {
+    let new = path.with_extension("new");
+    fill(&new, text, readers)?;
+    fs::rename(&new, path)?;
+    sync_directory(path)
+}
+
+/// Makes that file with this in it, in the place of one that a crash has left.
+fn fill(new: &Path, text: &str, readers: Readers) -> std::io::Result<()> {
     let mode = match readers {
         Readers::Anyone => 0o644,
         Readers::Owner => 0o600,
     };
-    let new = path.with_extension("new");
-    if let Err(cause) = fs::remove_file(&new)
-        && cause.kind() != std::io::ErrorKind::NotFound
+    if let Err(cause) = fs::remove_file(new)
+        && cause.kind() != ErrorKind::NotFound
     {
         return Err(cause);
     }
     // Created with its mode: at no moment is a secret open to others.
     let mut options = OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(mode).open(&new)?;
+    let mut file = options.write(true).create_new(true).mode(mode).open(new)?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
+    file.sync_all()
+}
+
+fn sync_directory(path: &Path) -> std::io::Result<()> {
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
@@ -105,6 +128,16 @@ mod tests {
         let wrong = directory.path().join("x/y").join("n".repeat(300));
         assert!(create_new_directories(&wrong).is_err());
         assert!(!directory.path().join("x").exists());
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_not_written_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("drain.toml");
+        assert!(write_first(&path, "one", Readers::Anyone, "first").unwrap());
+        assert!(!write_first(&path, "two", Readers::Anyone, "first").unwrap());
+        assert_eq!(read(&path).unwrap(), "one");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -65,4 +65,6 @@ pub use process::{
     ProcessGroup, ProgramSpec, guard_main, handed_over, printed_by, raise_open_files,
 };
 pub use streams::{SocketOwner, StreamDirectory, StreamPort, StreamPortError, Streams};
-pub use tasks::{Spawner, Termination, blocking, run, spawn, spawn_vital, terminate, within};
+pub use tasks::{
+    Spawner, Termination, blocking, run, spawn, spawn_vital, terminate, to_its_end, within,
+};

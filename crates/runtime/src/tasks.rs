@@ -48,6 +48,21 @@ impl Spawner {
     }
 }
 
+/// Carries that out, from when this is called to its end, also if nobody waits for it any more. Must
+/// be called within a tokio runtime.
+///
+/// # Panics
+/// It did, or the runtime ends.
+pub fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> impl Future<Output = T> + Send {
+    let done = tokio::spawn(work);
+    async {
+        done.await
+            .expect("what is carried out beside doesn't panic")
+    }
+}
+
 /// Does what a disk may hold up, on a thread of its own, from when this is called; it is done also
 /// if nobody waits for it.
 ///
@@ -113,4 +128,23 @@ pub fn terminate(process: i32) -> bool {
     let asked =
         process.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM));
     matches!(asked, Some(Ok(())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_carried_out_to_its_end_is_so_though_nobody_waits() {
+        let (begin, begun) = tokio::sync::oneshot::channel::<()>();
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let work = to_its_end(async {
+            begun.await.unwrap();
+            tell.send(7).unwrap();
+        });
+        drop(work);
+        begin.send(()).unwrap();
+        assert_eq!(told.await, Ok(7));
+        assert_eq!(to_its_end(async { 8 }).await, 8);
+    }
 }

@@ -61,7 +61,7 @@ impl Beside {
     }
 
     /// Looks what its directory says, and gives what is known of it; nothing, if there is no edge
-    /// or it has never been heard. While it can't be read, it is as it was.
+    /// or it has never been heard and understood. While it can't be read, it is as it was.
     pub async fn hear(&mut self) -> Option<Heard> {
         self.ask(None).await;
         self.heard
@@ -119,19 +119,20 @@ impl Beside {
     fn take(&mut self, answer: Answer) {
         let mut trouble = None;
         let drain = match answer.record {
-            Ok(record) => record.map(|record| match record.forced {
+            Ok(record) => Some(record.map(|record| match record.forced {
                 true => Drain::Forced,
                 false => Drain::Asked,
-            }),
+            })),
             Err(cause) => {
                 trouble = Some(format!("the edge's drain can't be read: {cause:#}"));
-                self.heard.and_then(|heard| heard.drain)
+                // Never read, it isn't known to be drained nor not to be.
+                self.heard.map(|heard| heard.drain)
             }
         };
         if let Err(cause) = answer.told {
             trouble = Some(format!("the edge isn't told what is announced: {cause:#}"));
         }
-        self.heard = Some(Heard {
+        self.heard = drain.map(|drain| Heard {
             drain,
             announced: answer.announced,
         });

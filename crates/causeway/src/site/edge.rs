@@ -2,10 +2,12 @@
 //! operator asks about it. It answers and carries by its own disk before any link is up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use edge::{Edge, EdgeConfig};
@@ -24,7 +26,7 @@ use super::database::open_engine;
 use super::dns::{Answers, explain};
 use super::flows::{EdgeFlows, Surroundings};
 use super::{Site, Task};
-use crate::drain::{self, By, Record};
+use crate::drain::{self, Record};
 use crate::failure::Failure;
 use crate::protocol::{DnsAddresses, Question, SiteConfig};
 
@@ -38,6 +40,9 @@ const UDP: UdpOptions = UdpOptions {
 /// How long whoever holds the addresses may take to hear that this edge leaves and to hand over
 /// what it had accepted before: it does nothing else that takes time.
 const HEARD: Span = Span::milliseconds(500);
+
+/// How long its disk may take to note that it ends, before it leaves all the same.
+const NOTED: Duration = Duration::from_secs(1);
 
 /// How long Regions may take to take over the flow logs of an edge that has drained and ends.
 const LAST_LOGS: Span = Span::seconds(15);
@@ -109,19 +114,33 @@ impl EdgeSite {
     /// Gives up what is new and waits for what it has, for as long as a drain takes unless another
     /// span is asked for.
     async fn drain(&self) {
-        if let Err(cause) = self.note_drain() {
-            tracing::error!("whoever announces this edge isn't told that it ends: {cause:#}");
+        match runtime::within(NOTED, self.note_drain()).await {
+            Some(Ok(())) => {}
+            Some(Err(cause)) => {
+                tracing::error!("whoever announces this edge isn't told that it ends: {cause:#}");
+            }
+            None => tracing::error!(
+                "whoever announces this edge isn't told that it ends: the disk of its directory \
+                 hangs"
+            ),
         }
+        tokio::select! {
+            never = self.keep_noted() => match never {},
+            () = self.leave() => {}
+        }
+        let files = self.flows.logs().finish(LAST_LOGS).await;
+        if files > 0 {
+            tracing::error!(files, "flow logs are lost: no Region took them in time");
+        }
+    }
+
+    async fn leave(&self) {
         if !drain::withdrawn(&self.directory, &*self.environment).await {
             tracing::error!("this edge ends though its addresses are still announced");
         }
         self.flows.leave();
         let until = self.environment.now().monotonic + drain::USUAL.into();
         loop {
-            // Again and again: who undrains it just now doesn't know yet that it ends.
-            if let Err(cause) = self.note_drain() {
-                tracing::debug!("whoever announces this edge may announce it: {cause:#}");
-            }
             let now = self.environment.now().monotonic;
             // First: what was handed over before the holder heard it has come by the next time.
             self.environment.sleep_until(now + HEARD).await;
@@ -131,18 +150,24 @@ impl EdgeSite {
                 break;
             }
         }
-        let files = self.flows.logs().finish(LAST_LOGS).await;
-        if files > 0 {
-            tracing::error!(files, "flow logs are lost: no Region took them in time");
+    }
+
+    /// Says so again and again, from before it is withdrawn: who undrains it just now doesn't know
+    /// yet that it ends. A disk that hangs holds up only this.
+    async fn keep_noted(&self) -> Infallible {
+        loop {
+            if let Err(cause) = self.note_drain().await {
+                tracing::debug!("whoever announces this edge may announce it: {cause:#}");
+            }
+            let next = self.environment.now().monotonic + drain::EVERY;
+            self.environment.sleep_until(next).await;
         }
     }
 
     /// Says so in its directory, unless the operator had it drained before.
-    fn note_drain(&self) -> anyhow::Result<()> {
-        match Record::read(&self.directory)? {
-            Some(_) => Ok(()),
-            None => Record::new(By::Signal, false).write(&self.directory),
-        }
+    async fn note_drain(&self) -> anyhow::Result<()> {
+        let directory = self.directory.clone();
+        runtime::blocking(move || Record::note_signal(&directory)).await
     }
 
     fn status(&self) -> Value {

@@ -14,6 +14,9 @@ use super::Supervisor;
 use super::dns::place_of;
 use crate::lab::Settings;
 
+/// What is said of a holder that says nothing.
+pub(super) const UNHEARD: &str = "whoever holds the static addresses doesn't answer";
+
 /// The holder of the addresses, of a lab that has edges.
 pub(super) struct Addresses(Option<Anycast>);
 
@@ -48,10 +51,13 @@ impl Addresses {
         }
     }
 
-    /// How those are that stand behind the addresses.
-    pub(super) fn members(&self) -> Vec<AnycastMember> {
-        let state = self.0.as_ref().map(Anycast::state);
-        state.map(|state| state.members).unwrap_or_default()
+    /// How those are that stand behind the addresses; none if their holder doesn't say, of which
+    /// nothing is to be concluded.
+    pub(super) fn members(&self) -> Option<Vec<AnycastMember>> {
+        match &self.0 {
+            Some(anycast) => anycast.state().map(|state| state.members),
+            None => Some(Vec::new()),
+        }
     }
 
     /// That site's process is gone.
@@ -82,7 +88,9 @@ impl Supervisor {
         let Some(anycast) = &self.addresses.0 else {
             return Value::Null;
         };
-        let state = anycast.state();
+        let Some(state) = anycast.state() else {
+            return json!({ "failure": UNHEARD });
+        };
         let edges = state.members.iter().map(|member| {
             let AnycastMember {
                 number,

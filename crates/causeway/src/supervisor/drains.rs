@@ -5,7 +5,8 @@
 //! new comes to the edge; then it is waited for what it has.
 //!
 //! What an edge's directory says is written before it counts here: a disk that refuses leaves all
-//! as it was, and one that hangs holds up drains, and no query for a name.
+//! as it was, and one that hangs holds up drains, and no query for a name. So a command is carried
+//! out to its end whoever still waits for it, and undraining mends a file that memory doesn't know.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -15,6 +16,7 @@ use serde_json::Value;
 use types::{Environment, Monotonic, Site, SiteName, Span};
 
 use super::Supervisor;
+use super::addresses::UNHEARD;
 use super::execute::{STATUS_WAIT, to_json};
 use super::slot::State;
 use crate::control::{DrainState, DrainView, SiteReport};
@@ -220,7 +222,10 @@ impl Supervisor {
     async fn begin_drain(&self, edge: Site, forced: bool) -> Result<Begun, Failure> {
         // Looked at and begun in one turn: of the last two one is refused.
         let _draining = self.draining.lock().await;
-        let members = self.addresses.members();
+        let members = match forced {
+            true => Vec::new(),
+            false => self.members()?,
+        };
         let name = edge.name;
         let forced = {
             let drains = self.drains();
@@ -235,7 +240,8 @@ impl Supervisor {
             forced || drains.is_forced(name)
         };
         let record = Record::new(By::Operator, forced);
-        self.write(name, Some(record)).await?;
+        let directory = self.lab.site_directory(name);
+        runtime::blocking(move || record.write(&directory)).await?;
         Ok(self.drains().begin(name, forced))
     }
 
@@ -245,8 +251,10 @@ impl Supervisor {
         let _draining = self.draining.lock().await;
         let is_current = self.drains().current(name, number).is_some();
         if is_current {
-            if let Err(failure) = self.write(name, self.without_operator(&edge)).await {
-                tracing::error!("{name} is drained when the lab starts again: {failure}");
+            if let Err(failure) = self.end_drain(&edge).await {
+                let next = format!("`causeway edge undrain {name}` tries it again");
+                let failure = format!("the drain of {name} can't be given up: {failure}");
+                return Failure::did_not_hold(failure).then(next);
             }
             self.drains().of.remove(&name);
         }
@@ -256,22 +264,21 @@ impl Supervisor {
             .then("its log says why; --force drains the edge all the same")
     }
 
-    /// What an edge's directory is to say once the operator has it drained no longer: one whose
-    /// process was asked to end isn't to be announced before another has taken its place.
-    fn without_operator(&self, edge: &Site) -> Option<Record> {
-        let members = self.addresses.members();
+    /// Has an edge's directory say that the operator has it drained no longer; true if its process
+    /// was asked to end: then it isn't to be announced before another has taken its place.
+    async fn end_drain(&self, edge: &Site) -> Result<bool, Failure> {
+        let members = self.members()?;
         let leaves = member_of(&members, edge).is_some_and(|member| member.leaving);
-        leaves.then(|| Record::new(By::Signal, false))
-    }
-
-    /// Puts that into an edge's directory, or takes away what is there.
-    async fn write(&self, edge: SiteName, record: Option<Record>) -> Result<(), Failure> {
-        let directory = self.lab.site_directory(edge);
-        let written = runtime::blocking(move || match record {
-            Some(record) => record.write(&directory),
-            None => Record::remove(&directory),
+        let directory = self.lab.site_directory(edge.name);
+        let written = runtime::blocking(move || match leaves {
+            true => Record::new(By::Signal, false)
+                .write(&directory)
+                .map(|()| true),
+            false => Record::undrain(&directory),
         });
-        Ok(written.await?)
+        let is_noted = written.await?;
+        // What a process noted that is gone is over when the next one starts.
+        Ok(leaves || is_noted && self.slots[&edge.name].is_serving())
     }
 
     /// Looks how many flows are left until none is or the deadline has passed.
@@ -308,7 +315,7 @@ impl Supervisor {
         let question = Question::FlowsHere;
         let answer = slot.call(&SiteCommand::Ask { question }, STATUS_WAIT).await;
         let FlowsHere { here, taken } = serde_json::from_value(answer.ok()?).ok()?;
-        let members = self.addresses.members();
+        let members = self.addresses.members()?;
         let member = member_of(&members, edge);
         let handed = member.map_or(0, |it| it.handed.saturating_sub(it.taken_back));
         Some(here + handed.saturating_sub(taken))
@@ -326,19 +333,21 @@ impl Supervisor {
         let edge = self.edge(place)?;
         let name = edge.name;
         let _draining = self.draining.lock().await;
-        let left = self.without_operator(&edge);
-        if self.drains().has(name) {
-            // First: whoever announces it anew finds it open.
-            self.addresses.drain(edge.id, false);
-            if let Err(failure) = self.write(name, left).await {
+        // First: whoever announces it anew finds it open.
+        self.addresses.drain(edge.id, false);
+        // Also if none is known here: a disk that refused may have what it refused.
+        let is_ending = match self.end_drain(&edge).await {
+            Ok(is_ending) => is_ending,
+            Err(failure) => {
                 let is_closed = self.drains().is_closed(name);
                 self.addresses.drain(edge.id, is_closed);
                 return Err(failure);
             }
-            self.drains().of.remove(&name);
+        };
+        if self.drains().of.remove(&name).is_some() {
             tracing::warn!("{name} is given what is new again");
         }
-        if left.is_some() {
+        if is_ending {
             let failure = format!("{name} is ending: its process was asked to by a signal");
             let next = format!("`causeway fault start {name}` starts it again when it has ended");
             return Err(Failure::did_not_hold(failure).then(next));
@@ -347,14 +356,21 @@ impl Supervisor {
     }
 
     /// The edges that are given nothing new.
-    pub(super) fn closed_edges(&self) -> BTreeSet<SiteName> {
-        let members = self.addresses.members();
+    pub(super) fn closed_edges(&self) -> Result<BTreeSet<SiteName>, Failure> {
+        let members = self.members()?;
         let edges = self.lab.settings.edges();
         let is_closed = |edge: &&Site| {
             let member = member_of(&members, edge);
             member.is_some_and(|member| member.draining)
         };
-        edges.filter(is_closed).map(|edge| edge.name).collect()
+        Ok(edges.filter(is_closed).map(|edge| edge.name).collect())
+    }
+
+    /// How those are that stand behind the addresses.
+    fn members(&self) -> Result<Vec<AnycastMember>, Failure> {
+        self.addresses.members().ok_or_else(|| {
+            Failure::did_not_hold(UNHEARD).then("try again; `causeway status` shows the edges")
+        })
     }
 
     /// Do clients' queries go to that edge while it runs? They do until it is drained.

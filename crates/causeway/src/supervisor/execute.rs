@@ -57,9 +57,18 @@ impl Supervisor {
                 edge,
                 milliseconds,
                 forced,
-            } => self.drain(edge, milliseconds, forced).await,
+            } => {
+                // What is on the disk and what is known here agree at its end alone: who asked for
+                // it may have gone by then.
+                let it = Arc::clone(self);
+                let drain = async move { it.drain(edge, milliseconds, forced).await };
+                runtime::to_its_end(drain).await
+            }
             Command::Drained { edge } => self.drained(edge),
-            Command::Undrain { edge } => self.undrain(edge).await,
+            Command::Undrain { edge } => {
+                let it = Arc::clone(self);
+                runtime::to_its_end(async move { it.undrain(edge).await }).await
+            }
             Command::Balancers => Ok(self.balancers().await),
             Command::Databases => self.databases().await,
             Command::LostTransactions => self.lost_transactions().await,

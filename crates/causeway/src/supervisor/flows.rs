@@ -16,7 +16,7 @@ impl Supervisor {
     /// Has the edge that a client's flow would come to explain where it would go.
     pub(super) async fn explain_flow(&self, question: FlowQuestion) -> Result<Value, Failure> {
         let place = place_of(question.from.ip());
-        let is_closed = self.closed_edges();
+        let is_closed = self.closed_edges()?;
         let takes = |edge: &types::Site| !is_closed.contains(&edge.name);
         let (edge, _) = self.living_edge(place, takes).ok_or_else(|| {
             let failure = match self.lab.settings.has_edges() {

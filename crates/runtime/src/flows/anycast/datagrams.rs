@@ -3,7 +3,8 @@
 //!
 //! A conversation lives by what either side sends, and only its process sees both. So one that is
 //! given nothing new gets what may be of its conversations marked, and gives back what isn't: that
-//! goes to another. While nobody is drained or leaves, nothing is marked.
+//! goes to another. While nobody is drained or leaves, nothing is marked. One that has no room for
+//! what it is asked about holds up nobody: that goes to another, as if it had been given back.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -32,6 +33,8 @@ struct Route {
     to: u32,
     /// It has their conversation, or gives them back.
     must_be_known: bool,
+    /// Nothing says that it has their conversation.
+    is_guess: bool,
 }
 
 /// What the relaying needs.
@@ -59,6 +62,13 @@ impl Datagrams {
             let before = held.callers.len();
             held.callers.retain(|_, (owner, _)| *owner != member);
             self.callers -= before - held.callers.len();
+        }
+    }
+
+    /// Nothing is known of that client from here on.
+    fn forget_caller(&mut self, client: SocketAddr, held: Option<&mut Held>) {
+        if held.is_some_and(|held| held.callers.remove(&client).is_some()) {
+            self.callers -= 1;
         }
     }
 
@@ -100,8 +110,7 @@ impl Holder {
             let alike = (index..count).filter(|other| batch.sender(*other) == Some(from));
             let chosen = alike.fold(0_u32, |bits, other| bits | 1 << other);
             done |= chosen;
-            let route = self.route(number, from, None, now);
-            let sent = self.pass_on(route, from, bound, chosen);
+            let sent = self.deliver(number, (from, bound), None, chosen, now);
             self.datagrams.dropped += u64::from(chosen.count_ones()) - sent as u64;
         }
     }
@@ -119,8 +128,7 @@ impl Holder {
             self.datagrams.batch.cut(index, HEADER);
             let held = header.and_then(|header| Some((header, self.held_at(header.to)?)));
             let sent = held.map_or(0, |(Header { from, to, .. }, number)| {
-                let route = self.route(number, from, Some(member), now);
-                self.pass_on(route, from, to, 1 << index)
+                self.deliver(number, (from, to), Some(member), 1 << index, now)
             });
             self.datagrams.dropped += 1 - sent as u64;
         }
@@ -146,21 +154,42 @@ impl Holder {
         })
     }
 
-    /// Sends these of a batch to a process; gives how many it took.
-    fn pass_on(
+    /// Sends these of a batch, which are of one client, to the process that has them or is to have
+    /// them; gives how many it took. `by`: who has given them back.
+    fn deliver(
         &mut self,
-        route: Option<Route>,
-        from: SocketAddr,
-        to: SocketAddr,
+        number: u32,
+        (from, to): (SocketAddr, SocketAddr),
+        mut by: Option<u32>,
         chosen: u32,
+        now: Instant,
     ) -> usize {
-        let Some(Route {
+        let mut was_refused = false;
+        // Each turn asks one that is further than the last, or is the last.
+        while let Some(route) = self.route(number, from, by, now) {
+            let sent = self.pass_on(route, from, to, chosen);
+            let is_refused = sent == 0 && route.is_guess;
+            was_refused |= is_refused;
+            if was_refused {
+                // Who took nothing may have the conversation: the next datagram asks anew.
+                self.datagrams
+                    .forget_caller(from, self.held.get_mut(&number));
+            }
+            if !is_refused {
+                return sent;
+            }
+            by = Some(route.to);
+        }
+        0
+    }
+
+    /// Sends these of a batch to a process; gives how many it took.
+    fn pass_on(&mut self, route: Route, from: SocketAddr, to: SocketAddr, chosen: u32) -> usize {
+        let Route {
             to: owner,
             must_be_known,
-        }) = route
-        else {
-            return 0;
-        };
+            ..
+        } = route;
         let Some(member) = self.members.get_mut(&owner) else {
             return 0;
         };
@@ -189,7 +218,9 @@ impl Holder {
         let known = known.filter(|owner| by != Some(*owner));
         let members = &self.members;
         let lives = |owner: &u32| members.get(owner).is_some_and(|member| !member.silent);
-        let owner = known.filter(lives).or_else(|| self.next_to_ask(from, by));
+        let kept = known.filter(lives);
+        let asked = kept.map_or_else(|| self.next_to_ask(from, by), |_| None);
+        let owner = kept.or(asked);
         let owner = owner.or_else(|| self.choose(from, &held.listener));
         // Of one that hangs, nothing is lost by waiting.
         let owner = owner.or(known)?;
@@ -207,6 +238,7 @@ impl Holder {
         Some(Route {
             to: owner,
             must_be_known: !is_open,
+            is_guess: asked.is_some(),
         })
     }
 

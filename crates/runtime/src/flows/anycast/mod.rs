@@ -185,11 +185,12 @@ impl Anycast {
         drained.recv_timeout(PATIENCE).ok();
     }
 
-    /// How it is. Blocks for as long as it takes the thread to say so, which is no time.
-    pub fn state(&self) -> AnycastState {
+    /// How it is. Blocks for as long as it takes the thread to say so, which is no time; none if it
+    /// hasn't said so after 5 s.
+    pub fn state(&self) -> Option<AnycastState> {
         let (teller, told) = mpsc::channel();
         self.shared.tell(Command::Tell(teller));
-        told.recv_timeout(PATIENCE).unwrap_or_default()
+        told.recv_timeout(PATIENCE).ok()
     }
 }
 

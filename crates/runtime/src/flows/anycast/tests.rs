@@ -80,13 +80,13 @@ fn what_one_that_hangs_has_not_taken_goes_to_another_and_it_is_chosen_again_when
         if let Ok(received) = descriptors::receive(&far.connections, &mut [0; 8]) {
             break received;
         }
-        assert!(begun.elapsed() < WAIT, "{:?}", anycast.state());
+        assert!(begun.elapsed() < WAIT, "{:?}", anycast.state().unwrap());
         std::thread::sleep(Duration::from_millis(20));
     };
     let taken = TcpStream::from(taken.descriptors.into_iter().next().unwrap());
     assert_eq!(taken.peer_addr().unwrap(), client.local_addr().unwrap());
     assert_eq!(taken.local_addr().unwrap(), address);
-    let state = anycast.state();
+    let state = anycast.state().unwrap();
     assert!(state.members[0].silent && !state.members[1].silent);
     assert_eq!(
         (state.members[0].handed, state.members[0].taken_back),
@@ -101,7 +101,7 @@ fn what_one_that_hangs_has_not_taken_goes_to_another_and_it_is_chosen_again_when
     assert_eq!(next(&far.connections).descriptors.len(), 1);
     // It goes on.
     let begun = Instant::now();
-    while anycast.state().members[0].silent {
+    while anycast.state().unwrap().members[0].silent {
         alive(&near);
         assert!(begun.elapsed() < WAIT);
         std::thread::sleep(Duration::from_millis(5));
@@ -118,12 +118,18 @@ fn what_came_while_all_hung_goes_to_the_first_that_is_heard_again() {
     let address = ask(&near);
     ask(&far);
     let begun = Instant::now();
-    while !anycast.state().members.iter().all(|member| member.silent) {
+    while !anycast
+        .state()
+        .unwrap()
+        .members
+        .iter()
+        .all(|member| member.silent)
+    {
         assert!(begun.elapsed() < WAIT);
         std::thread::sleep(Duration::from_millis(20));
     }
     let client = TcpStream::connect(address).unwrap();
-    while anycast.state().members[0].handed == 0 {
+    while anycast.state().unwrap().members[0].handed == 0 {
         assert!(begun.elapsed() < WAIT);
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -132,7 +138,7 @@ fn what_came_while_all_hung_goes_to_the_first_that_is_heard_again() {
         if let Ok(received) = descriptors::receive(&far.connections, &mut [0; 8]) {
             break received;
         }
-        assert!(begun.elapsed() < WAIT, "{:?}", anycast.state());
+        assert!(begun.elapsed() < WAIT, "{:?}", anycast.state().unwrap());
         std::thread::sleep(Duration::from_millis(20));
     };
     let taken = TcpStream::from(taken.descriptors.into_iter().next().unwrap());
@@ -155,9 +161,9 @@ fn one_that_is_full_holds_up_nobody_whom_another_can_serve() {
         if descriptors::receive(&far.connections, &mut [0; 8]).is_ok() {
             break;
         }
-        assert!(begun.elapsed() < WAIT, "{:?}", anycast.state());
+        assert!(begun.elapsed() < WAIT, "{:?}", anycast.state().unwrap());
     }
-    let state = anycast.state();
+    let state = anycast.state().unwrap();
     assert!(!state.members[0].silent && state.members[0].handed > 1);
     assert_eq!((state.waiting, state.unserved), (0, 0));
 }
@@ -169,7 +175,7 @@ fn with_nobody_else_connections_wait_for_one_that_hangs() {
     let address = ask(&ends);
     let _client = TcpStream::connect(address).unwrap();
     let begun = Instant::now();
-    while !anycast.state().members[0].silent {
+    while !anycast.state().unwrap().members[0].silent {
         assert!(begun.elapsed() < WAIT);
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -183,15 +189,15 @@ fn what_a_dead_one_has_not_taken_goes_to_another_and_its_addresses_with_the_last
     let address = ask(&near);
     ask(&far);
     let _client = TcpStream::connect(address).unwrap();
-    while anycast.state().members[0].handed == 0 {
+    while anycast.state().unwrap().members[0].handed == 0 {
         std::thread::sleep(Duration::from_millis(2));
     }
     drop(near);
     anycast.detach(1);
     assert_eq!(next(&far.connections).descriptors.len(), 1);
-    assert_eq!(anycast.state().listeners, 1);
+    assert_eq!(anycast.state().unwrap().listeners, 1);
     anycast.detach(2);
-    assert_eq!(anycast.state().listeners, 0);
+    assert_eq!(anycast.state().unwrap().listeners, 0);
     let refused = TcpStream::connect(address).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
 }
@@ -203,7 +209,21 @@ fn one_that_says_what_nobody_says_is_believed_no_longer() {
     ask(&ends);
     descriptors::send(&ends.control, b"\x09what", &[]).unwrap();
     assert_eq!(next(&ends.control).length, 0, "its end is told");
-    assert_eq!(anycast.state(), AnycastState::default());
+    assert_eq!(anycast.state(), Some(AnycastState::default()));
+}
+
+#[test]
+fn of_a_holder_that_says_nothing_nothing_is_known() {
+    let mailbox = Mailbox {
+        commands: Mutex::default(),
+        waker: Waker::new().unwrap(),
+    };
+    let shared = Arc::new(mailbox);
+    let anycast = Anycast {
+        shared,
+        thread: None,
+    };
+    assert_eq!(anycast.state(), None);
 }
 
 /// A holder that runs when the test lets it, two processes behind it of which the first is nearer,
@@ -280,6 +300,14 @@ impl Stand {
         Some((bytes, header))
     }
 
+    /// Another client comes instead of that which was there.
+    fn another(&mut self) -> UdpSocket {
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let bound = self.holder.held[&self.listener].bound;
+        client.connect(bound).unwrap();
+        std::mem::replace(&mut self.client, client)
+    }
+
     /// It gives back what it is given next, as it was.
     fn give_back(&mut self, number: usize) {
         let (bytes, header) = self.received(number).unwrap();
@@ -341,9 +369,7 @@ fn one_that_was_forgotten_is_asked_for_while_it_may_be_with_one_that_is_drained(
     stand.send(b"more");
     assert_eq!(stand.given(1), asked(b"more"));
     // A new client's are given back and go to the other, from then on without asking.
-    stand.client = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let bound = stand.holder.held[&stand.listener].bound;
-    stand.client.connect(bound).unwrap();
+    stand.another();
     stand.send(b"new");
     stand.give_back(1);
     assert_eq!(stand.given(2), open(b"new"));
@@ -360,6 +386,42 @@ fn one_that_was_forgotten_is_asked_for_while_it_may_be_with_one_that_is_drained(
     stand.give_back(1);
     stand.give_back(2);
     assert_eq!((stand.given(1), stand.given(2)), (None, None));
+    assert_eq!(stand.holder.state().dropped, 1);
+}
+
+#[test]
+fn one_that_is_drained_and_takes_nothing_holds_up_no_new_client() {
+    let mut stand = Stand::new();
+    stand.send(b"begin");
+    assert_eq!(stand.given(1), open(b"begin"));
+    stand.later(1, [1, 0]);
+    stand.holder.drain(1, true);
+    // It hangs: what it has fills its queue, and isn't another's.
+    while stand.holder.state().dropped == 0 {
+        stand.send(b"more");
+    }
+    assert_eq!(stand.given(2), None);
+    let old = stand.another();
+    for said in [b"new", b"yet"] {
+        stand.send(said);
+        assert_eq!(stand.given(2), open(said));
+    }
+    assert_eq!(stand.holder.state().dropped, 1);
+    assert!(
+        !stand.holder.held[&stand.listener]
+            .callers
+            .contains_key(&stand.client.local_addr().unwrap())
+    );
+    // With room again it is asked, since it may have that conversation.
+    while stand.received(1).is_some() {}
+    stand.send(b"room");
+    stand.give_back(1);
+    assert_eq!(stand.given(2), open(b"room"));
+    stand.send(b"there");
+    assert_eq!((stand.given(1), stand.given(2)), (None, open(b"there")));
+    stand.client = old;
+    stand.send(b"still");
+    assert_eq!((stand.given(1), stand.given(2)), (asked(b"still"), None));
     assert_eq!(stand.holder.state().dropped, 1);
 }
 
