@@ -27,6 +27,7 @@ impl Steer for To {
             delay: None,
             proxy_header: false,
             token: 0,
+            owner: 0,
         })
     }
 
