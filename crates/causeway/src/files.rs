@@ -21,8 +21,8 @@ pub fn write(path: &Path, text: &str, readers: Readers) -> anyhow::Result<()> {
     replace(path, text, readers).with_context(|| format!("can't write {}", path.display()))
 }
 
-/// As [`write()`], unless there is such a file; true if there was none. What is written first goes by
-/// this other extension, so that it comes into nobody's way who replaces the file meanwhile.
+/// As [`write()`], unless there is such a file; true if there was none. What is written first goes
+/// by this other extension, so that it comes into nobody's way who replaces the file meanwhile.
 pub fn write_first(path: &Path, text: &str, readers: Readers, other: &str) -> anyhow::Result<bool> {
     let new = path.with_extension(other);
     let written = fill(&new, text, readers).and_then(|()| match fs::hard_link(&new, path) {

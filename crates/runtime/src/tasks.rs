@@ -48,8 +48,8 @@ impl Spawner {
     }
 }
 
-/// Carries that out, from when this is called to its end, also if nobody waits for it any more. Must
-/// be called within a tokio runtime.
+/// Carries that out, from when this is called to its end, also if nobody waits for it any more.
+/// Must be called within a tokio runtime.
 ///
 /// # Panics
 /// It did, or the runtime ends.

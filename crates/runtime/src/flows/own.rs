@@ -18,13 +18,15 @@ const ROUTES: &str = "/proc/net/ipv6_route";
 /// The flag of a route of type `local` (linux/ipv6_route.h, RTF_LOCAL).
 const LOCAL: u32 = 0x8000_0000;
 
-/// How many times as long as it took to read the routes they are believed for. So a router with very
-/// many of them, and as many addresses to bind, spends little of its time reading; elsewhere what
+/// How many times as long as it took to read the routes they are believed for. So a router with
+/// very many of them, and as many addresses to bind, spends little of its time reading; elsewhere what
 /// has changed is seen at once.
 const BELIEVED: u32 = 9;
 
 thread_local! {
-    static KNOWN: RefCell<Known> = const { RefCell::new(Known { networks: Vec::new(), until: None }) };
+    static KNOWN: RefCell<Known> = const {
+        RefCell::new(Known { networks: Vec::new(), until: None })
+    };
 }
 
 /// The routes of type `local`, as they were when they were read last.
