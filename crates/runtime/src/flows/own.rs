@@ -19,8 +19,8 @@ const ROUTES: &str = "/proc/net/ipv6_route";
 const LOCAL: u32 = 0x8000_0000;
 
 /// How many times as long as it took to read the routes they are believed for. So a router with
-/// very many of them, and as many addresses to bind, spends little of its time reading; elsewhere what
-/// has changed is seen at once.
+/// very many of them, and as many addresses to bind, spends little of its time reading; elsewhere
+/// what has changed is seen at once.
 const BELIEVED: u32 = 9;
 
 thread_local! {
