@@ -113,7 +113,11 @@ fn reach(row: &mut GlobalCluster, instance: &Instance, headship: &Headship, reco
             }
         }
         Record::Cancelled { number, .. } => {
-            let is_own = |moving: &Move| moving.from == *own || moving.to == *own;
+            // One that is being promoted may have been, whatever the old writer thinks.
+            let is_own = |moving: &Move| match moving.phase {
+                Phase::Promoting => moving.to == *own,
+                _ => moving.from == *own || moving.to == *own,
+            };
             let is_it = |moving: &Move| moving.number == *number && is_own(moving);
             row.moving.take_if(|moving| is_it(moving));
         }
@@ -142,6 +146,11 @@ fn lead(row: &mut GlobalCluster, headship: &Headship, number: u64, point: ForkPo
         number,
     };
     if !row.moving.as_ref().is_some_and(is_it) || headship.leads != Some(leading) {
+        return;
+    }
+    // One that was past where its history stands is none that others could tell theirs from.
+    let until = row.stands_until(headship.epoch);
+    if until.is_some_and(|until| point.lsn > until) {
         return;
     }
     row.moving = None;

@@ -336,7 +336,9 @@ pub(crate) async fn fail_over(
     change(service, request, |row| begin(service, request, row, kind)).await
 }
 
-/// Has the writer's role be on its way to the member that a request names.
+/// Has the writer's role be on its way to the member that a request names; or, if that is the one
+/// that it is taken from, has it stay there. Whichever the phase: a target that was promoted
+/// meanwhile writes only once the row says so of this very move, and never served before.
 fn begin(
     service: &Service,
     request: &DatabasesRequest<'_>,
@@ -344,6 +346,9 @@ fn begin(
     kind: MoveKind,
 ) -> Result<(), DatabasesError> {
     let to = target(request, "TargetDbClusterIdentifier", row)?;
+    if row.moving.take_if(|moving| moving.from == to).is_some() {
+        return Ok(());
+    }
     let Some(from) = row.writer.clone().filter(|writer| *writer != to) else {
         return Err(cluster_state(format!(
             "{to} is the primary cluster already"
