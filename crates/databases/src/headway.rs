@@ -34,22 +34,25 @@ impl Service {
         let made = self.change_global(|global: &dyn ConfigurationView| {
             let found = catalogue::global_of(global, &headship.cluster_arn, &headship.cluster)?;
             let Some((revision, mut row)) = found else {
-                return Ok((Vec::new(), ()));
+                return Ok((Vec::new(), None));
             };
             let before = row.clone();
             reach(&mut row, &instance, headship, record);
-            let edits = match row == before {
-                true => Vec::new(),
-                false => vec![catalogue::replace(
-                    catalogue::global_key(&row),
-                    revision,
-                    &row,
-                )],
-            };
-            Ok((edits, ()))
+            if row == before {
+                return Ok((Vec::new(), None));
+            }
+            let edit = catalogue::replace(catalogue::global_key(&row), revision, &row);
+            Ok((vec![edit], Some((before, row))))
         });
-        made.await?;
+        let (changed, _) = made.await?;
         self.look_at(id);
+        if let Some((before, after)) = &changed {
+            let reason = match record {
+                Record::Cancelled { reason, .. } => reason,
+                _ => "",
+            };
+            self.tell_of_move((before, after), reason).await;
+        }
         Ok(())
     }
 

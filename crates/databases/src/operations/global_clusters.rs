@@ -24,6 +24,9 @@ pub(super) const LIFECYCLES: &[&str] = &[
     "open-source-rds-extended-support-disabled",
 ];
 
+/// Why a move is called off that a request takes away, or overrides with another.
+const CALLED_OFF: &str = "another request has called it off";
+
 fn state(text: impl Into<String>) -> DatabasesError {
     DatabasesError::refused(Refusal::InvalidGlobalClusterState, text)
 }
@@ -65,10 +68,11 @@ async fn change(
                 &row,
             )],
         };
-        Ok((edits, row))
+        Ok((edits, (before, row)))
     });
-    let (row, _) = made.await?;
+    let ((before, row), _) = made.await?;
     wake(service, &row)?;
+    service.tell_of_move((&before, &row), CALLED_OFF).await;
     Ok(reply(request, &row))
 }
 

@@ -22,9 +22,13 @@ pub(crate) fn cluster(
 ) {
     let moving = global.and_then(|row| row.moving.as_ref());
     let is_moving = |moving: &&Move| moving.from == cluster.arn || moving.to == cluster.arn;
-    let status = moving
-        .filter(is_moving)
-        .map_or("available", |it| moving_word(it.kind));
+    let has_failed = head.is_some_and(|head| head.failure.is_some());
+    // As at AWS one whose instance is being made, or that has none, is available.
+    let status = match moving.filter(is_moving) {
+        Some(moving) => moving_word(moving.kind),
+        None if has_failed => "failed",
+        None => "available",
+    };
     let major = cluster.engine_version.split('.').next().unwrap_or_default();
     let is_writer = global.is_none_or(|row| row.writer.as_ref() == Some(&cluster.arn));
     writer.value("AllocatedStorage", 1);
