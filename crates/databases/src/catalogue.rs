@@ -298,6 +298,7 @@ pub fn wanted(
             .map(|(_, snapshot)| WantedSnapshot { id: snapshot.id })
             .collect(),
         duty,
+        revision: global.revision(),
     }))
 }
 

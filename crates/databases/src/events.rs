@@ -3,7 +3,7 @@
 use aws::xml::XmlWriter;
 use types::{ConfigurationEdit, ConfigurationExpected, ConfigurationView, Timestamp};
 
-use crate::arn::Arn;
+use crate::arn::{Arn, ClusterArn};
 use crate::catalogue;
 use crate::codec::{CodecError, decode};
 use crate::keys;
@@ -33,6 +33,8 @@ words! {
         Deletion = "deletion",
         /// It failed.
         Failure = "failure",
+        /// The writer's role of a global cluster is on its way.
+        GlobalFailover = "global-failover",
         /// Anything else.
         Notification = "notification",
         /// Of replicas.
@@ -45,7 +47,18 @@ words! {
 /// What the events of a kind of source can be of.
 pub(crate) fn categories(source: SourceType) -> &'static [Category] {
     match source {
-        SourceType::Instance => Category::ALL,
+        SourceType::Instance => &[
+            Category::Availability,
+            Category::Backup,
+            Category::ConfigurationChange,
+            Category::Creation,
+            Category::Deletion,
+            Category::Failure,
+            Category::Notification,
+            Category::ReadReplica,
+            Category::Restoration,
+        ],
+        SourceType::Cluster => &[Category::GlobalFailover],
         SourceType::ParameterGroup => &[Category::ConfigurationChange],
         SourceType::Snapshot => &[
             Category::Creation,
@@ -74,6 +87,20 @@ impl Telling {
         Telling {
             source_type: SourceType::Instance,
             source: Arn::from(&instance.arn),
+            category,
+            message: message.into(),
+        }
+    }
+
+    /// Of a cluster.
+    pub(crate) fn of_cluster(
+        cluster: &ClusterArn,
+        category: Category,
+        message: impl Into<String>,
+    ) -> Telling {
+        Telling {
+            source_type: SourceType::Cluster,
+            source: Arn::from(cluster),
             category,
             message: message.into(),
         }

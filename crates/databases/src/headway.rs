@@ -34,22 +34,25 @@ impl Service {
         let made = self.change_global(|global: &dyn ConfigurationView| {
             let found = catalogue::global_of(global, &headship.cluster_arn, &headship.cluster)?;
             let Some((revision, mut row)) = found else {
-                return Ok((Vec::new(), ()));
+                return Ok((Vec::new(), None));
             };
             let before = row.clone();
             reach(&mut row, &instance, headship, record);
-            let edits = match row == before {
-                true => Vec::new(),
-                false => vec![catalogue::replace(
-                    catalogue::global_key(&row),
-                    revision,
-                    &row,
-                )],
-            };
-            Ok((edits, ()))
+            if row == before {
+                return Ok((Vec::new(), None));
+            }
+            let edit = catalogue::replace(catalogue::global_key(&row), revision, &row);
+            Ok((vec![edit], Some((before, row))))
         });
-        made.await?;
+        let (changed, _) = made.await?;
         self.look_at(id);
+        if let Some((before, after)) = &changed {
+            let reason = match record {
+                Record::Cancelled { reason, .. } => reason,
+                _ => "",
+            };
+            self.tell_of_move((before, after), reason).await;
+        }
         Ok(())
     }
 
@@ -113,7 +116,11 @@ fn reach(row: &mut GlobalCluster, instance: &Instance, headship: &Headship, reco
             }
         }
         Record::Cancelled { number, .. } => {
-            let is_own = |moving: &Move| moving.from == *own || moving.to == *own;
+            // One that is being promoted may have been, whatever the old writer thinks.
+            let is_own = |moving: &Move| match moving.phase {
+                Phase::Promoting => moving.to == *own,
+                _ => moving.from == *own || moving.to == *own,
+            };
             let is_it = |moving: &Move| moving.number == *number && is_own(moving);
             row.moving.take_if(|moving| is_it(moving));
         }
@@ -142,6 +149,11 @@ fn lead(row: &mut GlobalCluster, headship: &Headship, number: u64, point: ForkPo
         number,
     };
     if !row.moving.as_ref().is_some_and(is_it) || headship.leads != Some(leading) {
+        return;
+    }
+    // One that was past where its history stands is none that others could tell theirs from.
+    let until = row.stands_until(headship.epoch);
+    if until.is_some_and(|until| point.lsn > until) {
         return;
     }
     row.moving = None;

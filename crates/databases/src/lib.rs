@@ -18,6 +18,7 @@ pub mod keys;
 pub mod lease;
 mod limits;
 pub mod model;
+mod move_events;
 mod operation_table;
 mod operations;
 pub mod parameters;

@@ -57,6 +57,9 @@ pub struct ServiceConfig {
 pub struct Service {
     pub(crate) config: ServiceConfig,
     changes: Mutex<()>,
+    /// Held while a cluster joins a global cluster and is made: of two of one name the second would
+    /// take the first one's place there, and be taken away again with it.
+    pub(crate) joins: Mutex<()>,
     pub(crate) departed: SyncMutex<Departed>,
 }
 
@@ -69,6 +72,7 @@ impl Service {
         Service {
             config,
             changes: Mutex::new(()),
+            joins: Mutex::new(()),
             departed: SyncMutex::default(),
         }
     }

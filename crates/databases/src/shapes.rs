@@ -162,6 +162,7 @@ fn apply_status(shown: &Shown<'_>) -> &'static str {
         own_parameters: shown.parameters.values.clone(),
         snapshots: Vec::new(),
         duty: Duty::Alone,
+        revision: 0,
     };
     let differs = server.settings.parameters != wanted.parameters;
     match (wanted.reloaded(server).is_some(), differs) {

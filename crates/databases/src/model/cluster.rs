@@ -73,7 +73,7 @@ pub struct Leading {
 
 impl Leading {
     /// For nothing: it followed a writer further than its successor did. What it holds that others
-    /// don't is that writer's, which keeps it.
+    /// don't is that writer's, whose disk may be gone: it is kept like a writer's own.
     pub const NOTHING: Leading = Leading {
         epoch: 0,
         number: 0,

@@ -1,4 +1,4 @@
-//! What happened to an instance, a snapshot or a group, as `DescribeEvents` tells it.
+//! What happened to an instance, a cluster, a snapshot or a group, as `DescribeEvents` tells it.
 
 use serde::{Deserialize, Serialize};
 use types::{AccountId, Timestamp};
@@ -10,6 +10,8 @@ words! {
     pub enum SourceType {
         /// A DB instance.
         Instance = "db-instance",
+        /// A DB cluster.
+        Cluster = "db-cluster",
         /// A DB parameter group.
         ParameterGroup = "db-parameter-group",
         /// A DB snapshot.

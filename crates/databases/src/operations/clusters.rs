@@ -116,8 +116,9 @@ pub(crate) async fn create(
     check_engine(request.required("Engine")?)?;
     refuse_unbuilt(request)?;
     let mut wanted = read(service, request, &name)?;
-    check_name(&*service.view(), &wanted)?;
     let global = request.text("GlobalClusterIdentifier");
+    let _alone = members::alone(service, global).await;
+    check_name(&*service.view(), &wanted)?;
     if let Some(global) = global {
         members::join(service, request, global, &mut wanted).await?;
     }
@@ -131,11 +132,7 @@ pub(crate) async fn create(
         (Ok(made), _) => reply(service, request, &made),
         (Err(error), None) => Err(error),
         (Err(error), Some(_)) => {
-            // Nobody is a member that isn't there; if this fails too, it can be removed.
-            let id = &wanted.resource_id;
-            if let Err(cause) = members::leave(service, &wanted, id).await {
-                tracing::warn!(cluster = %wanted.arn, %cause, "a member without a cluster stays");
-            }
+            members::leave(service, &wanted).await;
             Err(error)
         }
     }

@@ -20,7 +20,6 @@ const MAX_MINUTES: u32 = 14 * 1440;
 /// Kinds of sources that RDS has events of and that don't happen here.
 const OTHER_SOURCES: &[&str] = &[
     "db-security-group",
-    "db-cluster",
     "db-cluster-snapshot",
     "custom-engine-version",
     "db-proxy",

@@ -24,6 +24,9 @@ pub(super) const LIFECYCLES: &[&str] = &[
     "open-source-rds-extended-support-disabled",
 ];
 
+/// Why a move is called off that a request takes away, or overrides with another.
+const CALLED_OFF: &str = "another request has called it off";
+
 fn state(text: impl Into<String>) -> DatabasesError {
     DatabasesError::refused(Refusal::InvalidGlobalClusterState, text)
 }
@@ -65,10 +68,11 @@ async fn change(
                 &row,
             )],
         };
-        Ok((edits, row))
+        Ok((edits, (before, row)))
     });
-    let (row, _) = made.await?;
+    let ((before, row), _) = made.await?;
     wake(service, &row)?;
+    service.tell_of_move((&before, &row), CALLED_OFF).await;
     Ok(reply(request, &row))
 }
 
@@ -336,7 +340,9 @@ pub(crate) async fn fail_over(
     change(service, request, |row| begin(service, request, row, kind)).await
 }
 
-/// Has the writer's role be on its way to the member that a request names.
+/// Has the writer's role be on its way to the member that a request names; or, if that is the one
+/// that it is taken from, has it stay there. Whichever the phase: a target that was promoted
+/// meanwhile writes only once the row says so of this very move, and never served before.
 fn begin(
     service: &Service,
     request: &DatabasesRequest<'_>,
@@ -344,6 +350,9 @@ fn begin(
     kind: MoveKind,
 ) -> Result<(), DatabasesError> {
     let to = target(request, "TargetDbClusterIdentifier", row)?;
+    if row.moving.take_if(|moving| moving.from == to).is_some() {
+        return Ok(());
+    }
     let Some(from) = row.writer.clone().filter(|writer| *writer != to) else {
         return Err(cluster_state(format!(
             "{to} is the primary cluster already"

@@ -1,14 +1,26 @@
 //! How a cluster becomes a member of a global cluster, and is none again if nothing comes of it.
 
+use async_lock::MutexGuard;
 use types::ConfigurationView;
 
 use super::{clusters, global_clusters};
 use crate::catalogue;
 use crate::error::{DatabasesError, Refusal};
 use crate::limits::MAX_MEMBERS;
-use crate::model::{Cluster, ClusterId, GlobalCluster, Joined, Member};
+use crate::model::{Cluster, GlobalCluster, Joined, Member};
 use crate::request::DatabasesRequest;
 use crate::service::Service;
+
+/// Until it is dropped no other cluster that is to be a member of a global cluster is made here.
+pub(super) async fn alone<'a>(
+    service: &'a Service,
+    global: Option<&str>,
+) -> Option<MutexGuard<'a, ()>> {
+    match global {
+        Some(_) => Some(service.joins.lock().await),
+        None => None,
+    }
+}
 
 /// Makes a cluster that is still to be a member of a global cluster: its first is its writer.
 pub(super) async fn join(
@@ -116,19 +128,19 @@ fn first(row: &mut GlobalCluster, cluster: &mut Cluster) -> Result<(), Databases
     Ok(())
 }
 
-/// Takes a member away again that never was a cluster.
-pub(super) async fn leave(
-    service: &Service,
-    cluster: &Cluster,
-    id: &ClusterId,
-) -> Result<(), DatabasesError> {
+/// Takes a member away again that never was a cluster: nobody is a member that isn't there. If that
+/// fails, it can be removed.
+pub(super) async fn leave(service: &Service, cluster: &Cluster) {
     let made = service.change_global(|view: &dyn ConfigurationView| {
-        let Some((revision, mut row)) = catalogue::global_of(view, &cluster.arn, id)? else {
+        let found = catalogue::global_of(view, &cluster.arn, &cluster.resource_id)?;
+        let Some((revision, mut row)) = found else {
             return Ok((Vec::new(), ()));
         };
         global_clusters::part(&mut row, &cluster.arn);
         let edit = catalogue::replace(catalogue::global_key(&row), revision, &row);
         Ok((vec![edit], ()))
     });
-    made.await.map(|_| ())
+    if let Err(cause) = made.await {
+        tracing::warn!(cluster = %cluster.arn, %cause, "a member without a cluster stays");
+    }
 }

@@ -48,9 +48,14 @@ pub struct Following {
     pub timeline: u32,
     /// Has the writer completed a checkpoint on it?
     pub is_checkpointed: bool,
-    /// The epoch of whose history this head's data are, with perhaps more on top; `None`: they hold
-    /// what was written for an epoch that never came to be, and was never served.
-    pub base: Option<u64>,
+    /// The epoch of whose history this head's data are, with perhaps more on top.
+    pub base: u64,
+    /// Was it to lead an epoch that never came to be? Then there may be a timeline of its own on
+    /// top, which no row knows. Nothing on that was served; what is below may be the last copy.
+    pub is_unled: bool,
+    /// Is the writer's role on its way? Until it has arrived nothing is removed: nobody can tell
+    /// who will need it.
+    pub is_moving: bool,
     /// Up to where that history is a part of the latest one; `None`: wholly.
     pub stands_until: Option<Lsn>,
     /// Are all forks since known? Else nobody can tell what is a part of what.
@@ -164,8 +169,8 @@ fn following(
     global: &GlobalCluster,
 ) -> Option<Following> {
     let head = global.writing_head()?;
-    let base = base(headship, global);
-    let after = base.and_then(|base| global.forks_after(base));
+    let (base, is_unled) = base(headship, global);
+    let after = global.forks_after(base);
     let last = global.forks.last();
     Some(Following {
         epoch: global.epoch,
@@ -178,29 +183,31 @@ fn following(
         timeline: last.map_or(1, |fork| fork.point.timeline),
         is_checkpointed: last.is_none_or(|fork| fork.is_checkpointed),
         base,
-        stands_until: base.and_then(|base| global.stands_until(base)),
+        is_unled,
+        is_moving: global.moving.is_some(),
+        stands_until: global.stands_until(base),
         is_known: after.is_some(),
-        is_told_apart: base
-            .zip(after)
-            .is_some_and(|(base, after)| tells_apart(global, base, after)),
+        is_told_apart: !is_unled && after.is_some_and(|after| tells_apart(global, base, after)),
         known: known(instance, headship, global),
     })
 }
 
-/// The epoch of whose history a head's data are: the one that it led, if that came to be.
-fn base(headship: &Headship, global: &GlobalCluster) -> Option<u64> {
+/// The epoch of whose history a head's data are: the one that it led, if that came to be; and
+/// whether it was to lead one that didn't.
+fn base(headship: &Headship, global: &GlobalCluster) -> (u64, bool) {
     let Some(leads) = headship.leads else {
-        return Some(headship.epoch);
+        return (headship.epoch, false);
     };
     if leads == Leading::NOTHING || leads.epoch == headship.epoch {
-        return Some(headship.epoch);
+        return (headship.epoch, false);
     }
     let is_forgotten = |oldest: &Fork| leads.epoch < oldest.epoch;
-    if global.forks.first().is_some_and(is_forgotten) {
-        return Some(leads.epoch);
+    let is_it = |fork: &Fork| fork.epoch == leads.epoch && fork.writer == headship.cluster_arn;
+    let has_led = global.forks.first().is_some_and(is_forgotten) || global.forks.iter().any(is_it);
+    match has_led {
+        true => (leads.epoch, false),
+        false => (headship.epoch, true),
     }
-    let is_it = |fork: &&Fork| fork.epoch == leads.epoch && fork.writer == headship.cluster_arn;
-    global.forks.iter().find(is_it).map(|fork| fork.epoch)
 }
 
 /// Has each of those forks a greater timeline than the one before?
@@ -224,5 +231,11 @@ impl TakeOver {
     /// Has it to have all that the old writer had?
     pub fn is_switchover(&self) -> bool {
         self.moving.kind == MoveKind::Switchover
+    }
+
+    /// Is a place beyond what of its data is a part of the writer's history?
+    pub(super) fn is_beyond(&self, place: Lsn) -> bool {
+        let until = self.following.stands_until;
+        until.is_some_and(|until| place > until)
     }
 }

@@ -23,8 +23,12 @@ const WAIT_FOR_MORE: Span = Span::seconds(1);
 
 /// What comes next by a head's duty; `None`: what comes next of any instance.
 pub(super) fn next(wanted: &Wanted, observed: &Observed, now: Now) -> Option<Next> {
-    if wanted.instance.failure.is_some() && !matches!(wanted.duty, Duty::Drain(_)) {
-        return None;
+    if wanted.instance.failure.is_some() {
+        return match &wanted.duty {
+            Duty::Drain(moving) => Some(drain(wanted, observed, now, moving)),
+            Duty::TakeOver(takeover) => cancelled(&takeover.moving, "the target has failed"),
+            _ => None,
+        };
     }
     match &wanted.duty {
         Duty::Alone => None,
@@ -50,6 +54,18 @@ fn failed(reason: &str) -> Option<Next> {
     record(Record::Failed { reason })
 }
 
+fn cancelled(moving: &Move, reason: &str) -> Option<Next> {
+    let number = moving.number;
+    let reason = reason.to_owned();
+    record(Record::Cancelled { number, reason })
+}
+
+/// Is what the plan goes by as new as anything that the council decided since this process began?
+fn is_confirmed(wanted: &Wanted, observed: &Observed) -> bool {
+    let confirmed = observed.head.confirmed;
+    confirmed.is_some_and(|revision| revision <= wanted.revision)
+}
+
 fn wait(now: Now, span: Span) -> Next {
     Next::WaitUntil(now.monotonic + span)
 }
@@ -73,7 +89,7 @@ fn lead(wanted: &Wanted, observed: &Observed, now: Now, epoch: u64) -> Option<Ne
     let is_new = observed.home == Home::Absent && !wanted.instance.was_available();
     if headship.leads.map(|leads| leads.epoch) != Some(epoch) {
         // By an old configuration it may only seem so.
-        if !observed.head.is_confirmed {
+        if !is_confirmed(wanted, observed) {
             return Some(wait(now, WAIT_FOR_MORE));
         }
         return match is_new {
@@ -130,7 +146,9 @@ fn drain(wanted: &Wanted, observed: &Observed, now: Now, moving: &Move) -> Next 
         && moving.kind == crate::model::MoveKind::Switchover;
     let seen = observed.head.moving.filter(|seen| seen.number == number);
     let over = seen.map_or(now.monotonic, |seen| seen.at) + SWITCHOVER_WAIT;
-    if is_switchover && now.monotonic >= over {
+    // Once the other is promoted, it alone can say that nothing came of it.
+    let is_revocable = is_switchover && moving.phase != Phase::Promoting;
+    if is_revocable && now.monotonic >= over {
         let reason = "it took too long".to_owned();
         return Next::Step(Step::Record(Record::Cancelled { number, reason }));
     }
@@ -150,7 +168,7 @@ fn drain(wanted: &Wanted, observed: &Observed, now: Now, moving: &Move) -> Next 
         // It ended by itself: it has to recover before it can be stopped in order.
         (Phase::Draining, Some(_)) => Next::Step(start(wanted)),
         (Phase::Draining, None) => wait(now, LOOK_AGAIN),
-        _ if is_switchover => Next::WaitUntil(over),
+        _ if is_revocable => Next::WaitUntil(over),
         _ => Next::Settled,
     }
 }
@@ -201,13 +219,13 @@ fn follow(wanted: &Wanted, observed: &Observed, now: Now, following: &Following)
 
 /// Can what it holds follow, unless it is past a fork, of which PostgreSQL tells?
 fn is_usable(following: &Following) -> bool {
-    following.base.is_some() && following.is_known && following.is_told_apart
+    !following.is_unled && following.is_known && following.is_told_apart
 }
 
 /// Has it what is no part of the latest history?
 fn is_past(server: &ServerSeen, following: &Following) -> bool {
     let end = server.log.received.max(server.log.replayed);
-    let is_there = server.receives && server.log.timeline == Some(following.timeline);
+    let is_there = server.log.timeline == Some(following.timeline);
     !is_there
         && following
             .stands_until
@@ -224,41 +242,44 @@ fn come_back(
     if observed.server.is_some() {
         return step(Step::Stop);
     }
-    if !observed.head.is_confirmed {
+    if !is_confirmed(wanted, observed) {
         return Some(wait(now, WAIT_FOR_MORE));
     }
-    let leads = wanted.instance.headship.as_ref()?.leads;
-    let led = leads.is_some_and(|leads| leads != Leading::NOTHING);
-    let epoch = following.epoch;
-    let anew = || step(Step::RemoveHome(Removal::Diverged));
-    if following.base.is_none() {
-        return anew();
+    if following.is_moving {
+        return Some(wait(now, LOOK_AGAIN));
     }
+    let leads = wanted.instance.headship.as_ref()?.leads;
+    let has_led = leads.is_some_and(|leads| leads != Leading::NOTHING) && !following.is_unled;
+    let epoch = following.epoch;
+    let upstream = following.upstream.clone();
     if !following.is_known {
         // What it alone holds can't be told: nobody but a user throws that away.
-        return match led {
+        return match leads.is_some() {
             true => failed("it was away for too many changes of the writer to be brought back"),
-            false => anew(),
+            false => step(Step::RemoveHome(Removal::Diverged(upstream))),
         };
     }
     let Some(stopped) = observed.head.stopped else {
         return Some(wait(now, LOOK_AGAIN));
     };
     let is_part = |until: Lsn| stopped.is_clean && stopped.end <= until;
-    if led && following.is_told_apart && following.stands_until.is_none_or(is_part) {
+    if has_led && following.is_told_apart && following.stands_until.is_none_or(is_part) {
         return step(Step::Follow { epoch });
     }
-    if led && !observed.head.tails.contains(&epoch) {
-        let from = following.stands_until.unwrap_or_default();
-        return step(Step::KeepTail { epoch, from });
+    // Of a history that stands wholly nothing is lost: the writer has it all.
+    if let Some(from) = following.stands_until {
+        let base = following.base;
+        let kept = observed.head.tails.get(&base);
+        if kept.is_none_or(|kept| *kept > from) {
+            return step(Step::KeepTail { base, from });
+        }
     }
     if !following.is_told_apart || is_rewind_hopeless(observed) {
-        return anew();
+        return step(Step::RemoveHome(Removal::Diverged(upstream)));
     }
     if !following.is_checkpointed {
         return Some(wait(now, LOOK_AGAIN));
     }
-    let upstream = following.upstream.clone();
     step(Step::Rewind { upstream, epoch })
 }
 
@@ -276,12 +297,12 @@ fn take_over(wanted: &Wanted, observed: &Observed, now: Now, takeover: &TakeOver
         return promote(wanted, observed, now, takeover);
     }
     let number = moving.number;
-    let cannot = |reason: &str| {
-        let reason = reason.to_owned();
-        record(Record::Cancelled { number, reason })
-    };
+    let cannot = |reason: &str| cancelled(moving, reason);
     let headship = wanted.instance.headship.as_ref()?;
     let is_ready = headship.leads.is_none() && is_usable(following);
+    if !is_ready || observed.home == Home::Absent || observed.home == Home::Unfinished {
+        return cannot("the target is no copy of the writer");
+    }
     if takeover.is_switchover() {
         let lsn = match moving.phase {
             Phase::Drained { lsn } => Some(lsn),
@@ -290,14 +311,11 @@ fn take_over(wanted: &Wanted, observed: &Observed, now: Now, takeover: &TakeOver
         let server = observed.server.as_ref();
         let has = |lsn: Lsn| server.is_some_and(|server| server.log.replayed >= Some(lsn));
         let is_standby = server.is_some_and(|server| server.role == Some(Role::Standby));
-        let is_aligned = is_ready && headship.epoch == following.epoch;
+        let is_aligned = headship.epoch == following.epoch;
         if is_aligned && is_standby && lsn.is_some_and(has) {
             return record(Record::Promoting { number });
         }
         return follow(wanted, observed, now, following);
-    }
-    if !is_ready || observed.home == Home::Absent || observed.home == Home::Unfinished {
-        return cannot("the target is no copy of the writer");
     }
     let Some(server) = observed
         .server
@@ -324,14 +342,20 @@ fn promote(wanted: &Wanted, observed: &Observed, now: Now, takeover: &TakeOver) 
     let number = takeover.moving.number;
     let is_written = headship.leads == Some(takeover.leading);
     let cannot = || {
-        let reason = "the target is no copy of the writer any more".to_owned();
-        record(Record::Cancelled { number, reason })
+        let reason = "the target is no copy of the writer any more";
+        cancelled(&takeover.moving, reason)
     };
-    if !observed.head.is_confirmed {
+    if !is_confirmed(wanted, observed) {
         return Some(wait(now, WAIT_FOR_MORE));
     }
-    if observed.home != Home::Whole {
-        return cannot();
+    match observed.home {
+        Home::Whole => {}
+        // It may be read again at the next look, and a server on it has all that it needs.
+        Home::Unreadable if observed.server.is_none() => {
+            return Some(wait(now, UNREADABLE_WAIT));
+        }
+        Home::Unreadable => {}
+        Home::Absent | Home::Unfinished => return cannot(),
     }
     // Without a server it is started as any other is.
     let server = observed.server.as_ref()?;
@@ -345,6 +369,11 @@ fn promote(wanted: &Wanted, observed: &Observed, now: Now, takeover: &TakeOver) 
         Some(Role::Standby) => step(Step::Promote),
         Some(Role::Primary) if !is_written => cannot(),
         Some(Role::Primary) => match server.log.fork {
+            // Where its log ended couldn't be seen before it was replayed.
+            Some(point) if takeover.is_beyond(point.lsn) => cancelled(
+                &takeover.moving,
+                "the target held what is no part of the writer's history",
+            ),
             Some(point) => record(Record::Leads { number, point }),
             None => Some(wait(now, LOOK_AGAIN)),
         },

@@ -48,6 +48,8 @@ pub struct Wanted {
     pub snapshots: Vec<WantedSnapshot>,
     /// What it is to be as a cluster's head.
     pub duty: Duty,
+    /// The revision of the council's configuration of which that is so.
+    pub revision: u64,
 }
 
 impl Wanted {

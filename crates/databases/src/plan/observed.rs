@@ -87,11 +87,13 @@ pub struct Stopped {
 pub struct HeadSeen {
     /// Its home, if it is whole and no server runs on it.
     pub stopped: Option<Stopped>,
-    /// The epochs of which its tails are kept, whole ([`Step::KeepTail`]).
-    pub tails: BTreeSet<u64>,
-    /// Has the council decided anything that this process asked for since it began? Before that
-    /// its configuration may be an old one, by which nothing is promoted and nothing removed.
-    pub is_confirmed: bool,
+    /// The tails that are kept, whole ([`Step::KeepTail`]): the epochs of whose history they are,
+    /// and from where on.
+    pub tails: BTreeMap<u64, Lsn>,
+    /// The revision of the council's configuration that decided something which this process asked
+    /// for since it began; `None`: nothing yet. An older configuration may be an old one, by which
+    /// nothing is promoted and nothing removed.
+    pub confirmed: Option<u64>,
     /// The move that concerns it, and when this process first saw it.
     pub moving: Option<MoveSeen>,
 }

@@ -33,15 +33,17 @@ pub struct Settings {
 }
 
 /// Why a server's home is removed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Removal {
     /// Its making was cut off, and it is made anew.
     Unfinished,
     /// The instance is deleted.
     Deleted,
     /// Of a cluster's head: its history isn't the writer's and can't be made a part of it. It is
-    /// copied anew; what it alone held was kept before ([`Step::KeepTail`]), or never served.
-    Diverged,
+    /// copied anew; what it alone held was kept before ([`Step::KeepTail`]), or never served. Not
+    /// before the writer's head, which this is, gives leave to be copied: until then what is to
+    /// be removed may be the last copy.
+    Diverged(Upstream),
 }
 
 /// A step.
@@ -86,10 +88,11 @@ pub enum Step {
         epoch: u64,
     },
     /// Keep what a stopped home alone holds, from there on: its transactions, and its log. It is
-    /// kept for good under the instance's resource id and the epoch.
+    /// kept for good under the instance's resource id, the epoch and the place, and in the place
+    /// of one of the same epoch that begins later: what that holds is a part of it.
     KeepTail {
-        /// The epoch of whose history that is no part: the row's.
-        epoch: u64,
+        /// The epoch of whose history it is, and which the latest one left there.
+        base: u64,
         /// From where.
         from: Lsn,
     },

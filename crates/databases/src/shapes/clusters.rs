@@ -20,11 +20,7 @@ pub(crate) fn cluster(
     global: Option<&GlobalCluster>,
     head: Option<&Instance>,
 ) {
-    let moving = global.and_then(|row| row.moving.as_ref());
-    let is_moving = |moving: &&Move| moving.from == cluster.arn || moving.to == cluster.arn;
-    let status = moving
-        .filter(is_moving)
-        .map_or("available", |it| moving_word(it.kind));
+    let status = cluster_status(cluster, global, head);
     let major = cluster.engine_version.split('.').next().unwrap_or_default();
     let is_writer = global.is_none_or(|row| row.writer.as_ref() == Some(&cluster.arn));
     writer.value("AllocatedStorage", 1);
@@ -83,6 +79,23 @@ pub(crate) fn cluster(
         .optional("GlobalClusterIdentifier", global.map(|row| &row.identifier))
         .value("NetworkType", "IPV4");
     tags::write(writer, &cluster.tags);
+}
+
+/// A `DBCluster`'s `Status`.
+fn cluster_status(
+    cluster: &Cluster,
+    global: Option<&GlobalCluster>,
+    head: Option<&Instance>,
+) -> &'static str {
+    let moving = global.and_then(|row| row.moving.as_ref());
+    let is_moving = |moving: &&Move| moving.from == cluster.arn || moving.to == cluster.arn;
+    let has_failed = head.is_some_and(|head| head.failure.is_some());
+    // As at AWS one whose instance is being made, or that has none, is available.
+    match moving.filter(is_moving) {
+        Some(moving) => moving_word(moving.kind),
+        None if has_failed => "failed",
+        None => "available",
+    }
 }
 
 /// Writes a `GlobalCluster`'s members. Its global writer endpoint isn't built, so there is none.

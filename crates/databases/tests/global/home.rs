@@ -24,6 +24,8 @@ pub struct Home {
     pub is_primary: bool,
     pub is_clean: bool,
     pub checkpoint_timeline: u32,
+    /// The newest timeline that it has heard of: the next one is greater.
+    pub newest: u32,
 }
 
 impl Home {
@@ -36,6 +38,7 @@ impl Home {
             is_primary: false,
             is_clean: true,
             checkpoint_timeline: 1,
+            newest: 1,
         }
     }
 
@@ -68,12 +71,17 @@ impl Home {
         let first = self.log.len().min(from.log.len());
         let last = from.log.len().min(first + count);
         self.log.extend_from_slice(&from.log[first..last]);
-        self.timeline = from.timeline;
-        self.history = from.history.clone();
+        // It is on a timeline only from where that begins.
+        let end = self.end();
+        let reached = from.history.iter().filter(|fork| fork.lsn <= end);
+        self.history = reached.copied().collect();
+        self.timeline = self.history.last().map_or(1, |fork| fork.timeline);
+        self.newest = self.newest.max(from.timeline);
     }
 
     pub fn promote(&mut self, number: u64) {
-        self.timeline += 1;
+        self.newest += 1;
+        self.timeline = self.newest;
         self.history.push(ForkPoint {
             timeline: self.timeline,
             lsn: self.end(),

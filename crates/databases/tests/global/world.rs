@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use databases::lease::{self, Lease, MoveSeen, RENEW_EVERY, Renewal};
-use databases::model::{GlobalCluster, ResourceId};
+use databases::model::{GlobalCluster, Lsn, ResourceId};
 use databases::plan::{
-    FailureKind, HeadSeen, Home as State, LogSeen, Next, Observed, Role, ServerSeen, Settings,
-    Step, StepFailure, StepKind, Stopped, Upstream, Wanted,
+    FailureKind, HeadSeen, Home as State, LogSeen, Next, Observed, Removal, Role, ServerSeen,
+    Settings, Step, StepFailure, StepKind, Stopped, Upstream, Wanted,
 };
 use databases::{Fence, Serving, Standing, catalogue, serving_cluster};
 use types::{Configuration, Monotonic, Now, Timestamp};
@@ -35,6 +35,8 @@ pub enum Flaw {
     NoLease,
     /// A process believes the configuration that it finds when it starts.
     OldConfiguration,
+    /// A copy is removed though nobody gives leave to make another.
+    NoLeave,
 }
 
 struct Server {
@@ -43,6 +45,16 @@ struct Server {
     slots: BTreeSet<String>,
     answers: bool,
     receives: bool,
+    /// Of a standby: up to where it has replayed. It receives only once that is all it has.
+    replayed: usize,
+}
+
+/// A tail that is kept.
+struct Tail {
+    from: Lsn,
+    transactions: BTreeSet<u64>,
+    /// Is it of a home that only followed? It can't always tell what it followed last.
+    of_follower: bool,
 }
 
 struct Place {
@@ -50,7 +62,7 @@ struct Place {
     seat: Arc<Seat>,
     home: Home,
     server: Option<Server>,
-    tails: BTreeMap<u64, BTreeSet<u64>>,
+    tails: BTreeMap<u64, Tail>,
     id: ResourceId,
     /// Is its process there?
     lives: bool,
@@ -58,7 +70,7 @@ struct Place {
     lease: Lease,
     renewing: Option<(Renewal, u64)>,
     renewed: u64,
-    confirmed: bool,
+    confirmed: Option<u64>,
     moving: Option<MoveSeen>,
     failures: BTreeMap<StepKind, StepFailure>,
     seen: Option<Observed>,
@@ -78,7 +90,14 @@ pub struct World {
     flaw: Flaw,
     /// Does anything go wrong?
     pub is_wild: bool,
+    /// Do homes get lost with their disks?
+    pub loses_disks: bool,
+    pub disks: usize,
     pub acknowledged: BTreeSet<u64>,
+    /// What no plan could keep: it was on a disk that is gone, or not synced, and nowhere else.
+    pub destroyed: BTreeSet<u64>,
+    /// What a step threw away that was nowhere else.
+    thrown_away: BTreeSet<u64>,
     pub steps: BTreeMap<StepKind, usize>,
     pub moves: usize,
     /// What was done, for who reads why a seed failed.
@@ -102,7 +121,11 @@ impl World {
             planner,
             flaw,
             is_wild: false,
+            loses_disks: false,
+            disks: 0,
             acknowledged: BTreeSet::new(),
+            destroyed: BTreeSet::new(),
+            thrown_away: BTreeSet::new(),
             steps: BTreeMap::new(),
             moves: 0,
             trace: Vec::new(),
@@ -157,7 +180,7 @@ impl World {
             lease: Lease::default(),
             renewing: None,
             renewed: 0,
-            confirmed: false,
+            confirmed: None,
             moving: None,
             failures: BTreeMap::new(),
             seen: None,
@@ -231,7 +254,56 @@ impl World {
             self.keep(at);
         }
         self.stream();
+        if let Some(number) = self.thrown_away.first() {
+            return Err(format!("{number} was thrown away, and was nowhere else"));
+        }
         self.write()
+    }
+
+    /// The acknowledged transactions that a Region has, and those of them that are nowhere else.
+    fn held(&self, at: usize) -> (BTreeSet<u64>, BTreeSet<u64>) {
+        let has = |place: &Place| -> BTreeSet<u64> {
+            let log = place.home.log.iter().map(|it| it.number);
+            let tails = place.tails.values().flat_map(|it| &it.transactions);
+            log.chain(tails.copied()).collect()
+        };
+        let own = &has(&self.places[at]) & &self.acknowledged;
+        let mut alone = own.clone();
+        for (other, place) in self.places.iter().enumerate() {
+            if other != at {
+                alone = &alone - &has(place);
+            }
+        }
+        (own, alone)
+    }
+
+    /// The disk with a Region's home is lost. What was kept of tails is on another.
+    pub fn lose_disk(&mut self, at: usize) {
+        let (_, alone) = self.held(at);
+        self.kill(at);
+        self.places[at].home = Home::absent();
+        let (left, _) = self.held(at);
+        self.destroyed.extend(&alone - &left);
+        self.disks += 1;
+        self.note(at, "loses its disk");
+    }
+
+    /// Whoever operates it tries again what failed, and has another write where the writer can't.
+    pub fn operate(&mut self) {
+        let writer = self.writer();
+        let has_failed = |place: &Place| place.api.row("head").failure.is_some();
+        for at in 0..self.places.len() {
+            let place = &self.places[at];
+            if place.lives && at != writer && has_failed(place) {
+                let head = [("DBInstanceIdentifier", "head")];
+                place.api.ok("StartDBInstance", &head);
+            }
+        }
+        if has_failed(&self.places[writer]) {
+            let count = self.places.len() as u64 - 1;
+            let other = (writer + 1 + self.below(count) as usize) % self.places.len();
+            self.ask(other, other, true);
+        }
     }
 
     fn renew(&mut self, at: usize) {
@@ -251,7 +323,7 @@ impl World {
                 let edit = lease::edit(REGIONS[at].parse().unwrap(), place.renewed);
                 if let Ok(revision) = block_on(place.seat.propose(vec![edit])) {
                     place.lease.committed(renewal, revision);
-                    place.confirmed = true;
+                    place.confirmed.get_or_insert(revision);
                 }
             }
             None => {
@@ -319,6 +391,7 @@ impl World {
     pub fn kill(&mut self, at: usize) {
         let by = self.below(3);
         let lost = usize::try_from(self.below(3)).unwrap();
+        let (_, alone) = self.held(at);
         let place = &mut self.places[at];
         if let Some(_server) = place.server.take() {
             place.home.is_clean = false;
@@ -332,9 +405,11 @@ impl World {
         place.lives = false;
         place.lease = Lease::default();
         (place.renewing, place.moving, place.doing, place.seen) = (None, None, None, None);
-        place.confirmed = false;
+        place.confirmed = None;
         place.failures.clear();
         place.seat.fall_back(by);
+        let (left, _) = self.held(at);
+        self.destroyed.extend(&alone - &left);
         self.note(at, "dies");
     }
 
@@ -388,6 +463,14 @@ impl World {
 
     fn act(&mut self, at: usize, step: &Step) -> Result<(), FailureKind> {
         self.note(at, &format!("{step:?}"));
+        let (_, alone) = self.held(at);
+        let acted = self.act_on(at, step);
+        let (left, _) = self.held(at);
+        self.thrown_away.extend(&alone - &left);
+        acted
+    }
+
+    fn act_on(&mut self, at: usize, step: &Step) -> Result<(), FailureKind> {
         let number = self.number();
         let noise = Entry {
             number,
@@ -415,11 +498,23 @@ impl World {
                 home.is_primary = false;
                 self.places[at].home = home;
             }
-            Step::RemoveHome(_) => self.places[at].home = Home::absent(),
+            Step::RemoveHome(removal) => {
+                if let Removal::Diverged(upstream) = removal
+                    && self.flaw != Flaw::NoLeave
+                {
+                    self.source(at, upstream)?;
+                }
+                self.places[at].home = Home::absent();
+            }
             Step::Start {
                 generation,
                 settings,
             } => {
+                let behind = if self.is_wild {
+                    self.below(6) as usize
+                } else {
+                    0
+                };
                 let place = &mut self.places[at];
                 place.home.is_clean = false;
                 if place.home.is_primary {
@@ -431,6 +526,7 @@ impl World {
                     slots: BTreeSet::new(),
                     answers: false,
                     receives: false,
+                    replayed: place.home.log.len().saturating_sub(behind),
                 });
             }
             Step::Stop => self.stop(at, noise),
@@ -443,12 +539,19 @@ impl World {
                 self.places[at].home.is_primary = false;
                 self.aligned(at, *epoch);
             }
-            Step::KeepTail { epoch, from } => {
+            Step::KeepTail { base, from } => {
                 let place = &mut self.places[at];
-                let from = from.0 as usize;
-                let beyond = place.home.log.iter().skip(from).filter(|it| it.commit);
-                let beyond: BTreeSet<u64> = beyond.map(|it| it.number).collect();
-                place.tails.insert(*epoch, beyond);
+                let leads = place.api.row("head").headship.unwrap().leads;
+                let beyond = place.home.log.iter().skip(from.0 as usize);
+                let beyond = beyond.filter(|it| it.commit);
+                let tail = Tail {
+                    from: *from,
+                    transactions: beyond.map(|it| it.number).collect(),
+                    of_follower: leads.is_none_or(|leads| leads.epoch != *base),
+                };
+                place.tails.insert(*base, tail);
+                // Its rows are read by a server that is a primary.
+                place.home.is_primary = true;
             }
             Step::Rewind { upstream, epoch } => {
                 let to = self.source(at, upstream)?;
@@ -505,6 +608,7 @@ impl World {
         is_its
             && server.answers
             && !place.home.is_primary
+            && server.replayed == place.home.log.len()
             && self.is_joined(other, at)
             && home.is_followed_by(&place.home)
     }
@@ -516,11 +620,14 @@ impl World {
             }
         }
         for at in 0..self.places.len() {
-            let place = &self.places[at];
-            let Some(server) = place.server.as_ref().filter(|server| server.answers) else {
+            let replays = self.below(3) as usize;
+            let place = &mut self.places[at];
+            let end = place.home.log.len();
+            let Some(server) = place.server.as_mut().filter(|server| server.answers) else {
                 continue;
             };
             if !place.home.is_primary {
+                server.replayed = end.min(server.replayed + replays);
                 continue;
             }
             let (slots, home) = (server.slots.clone(), place.home.clone());
@@ -536,6 +643,7 @@ impl World {
                 let place = &mut self.places[other];
                 place.home.receive(&home, count);
                 place.server.as_mut().unwrap().receives = true;
+                place.server.as_mut().unwrap().replayed = place.home.log.len();
             }
         }
         for place in &mut self.places {
@@ -618,6 +726,7 @@ impl World {
         let at = usize::try_from(self.below(count)).unwrap();
         let other = (at + 1) % self.places.len();
         match self.below(10) {
+            0 if self.loses_disks && self.below(3) == 0 => self.lose_disk(at),
             0 if self.places[at].lives => self.kill(at),
             0..=2 => (0..self.places.len()).for_each(|at| self.revive(at)),
             3 => {
@@ -692,14 +801,21 @@ impl World {
         }
         let has: BTreeSet<u64> = home.log.iter().map(|it| it.number).collect();
         let lost: BTreeSet<u64> = self.acknowledged.difference(&has).copied().collect();
+        let lost = &lost - &self.destroyed;
         let tails = self.places.iter().flat_map(|place| place.tails.values());
-        let listed: BTreeSet<u64> = tails.flatten().copied().collect();
+        let listed: BTreeSet<u64> = tails
+            .clone()
+            .flat_map(|it| &it.transactions)
+            .copied()
+            .collect();
+        let led = tails.filter(|it| !it.of_follower);
+        let led: BTreeSet<u64> = led.flat_map(|it| &it.transactions).copied().collect();
         if let Some(number) = lost.difference(&listed).next() {
             return Err(format!(
                 "{number} was acknowledged, is lost, and in no tail"
             ));
         }
-        if let Some(number) = listed.intersection(&has).next() {
+        if let Some(number) = led.intersection(&has).next() {
             return Err(format!("{number} is in a tail, and isn't lost"));
         }
         Ok(lost)
@@ -730,7 +846,9 @@ impl World {
 fn observe(place: &Place, flaw: Flaw) -> Observed {
     let home = &place.home;
     let server = place.server.as_ref().map(|server| {
-        let standby = (!home.is_primary).then(|| home.end());
+        // Before it receives it says nothing of what it had received.
+        let received = (!home.is_primary && server.receives).then(|| home.end());
+        let replayed = (!home.is_primary).then_some(Lsn(server.replayed as u64));
         ServerSeen {
             generation: server.generation,
             role: server.answers.then_some(match home.is_primary {
@@ -745,8 +863,8 @@ fn observe(place: &Place, flaw: Flaw) -> Observed {
             master_set: None,
             log: LogSeen {
                 timeline: (home.is_primary || server.receives).then_some(home.timeline),
-                received: standby,
-                replayed: standby,
+                received,
+                replayed,
                 fork: home.history.last().copied().filter(|_| home.is_primary),
                 checkpoint_timeline: Some(home.checkpoint_timeline),
             },
@@ -763,8 +881,11 @@ fn observe(place: &Place, flaw: Flaw) -> Observed {
         failures: place.failures.clone(),
         head: HeadSeen {
             stopped,
-            tails: place.tails.keys().copied().collect(),
-            is_confirmed: place.confirmed || flaw == Flaw::OldConfiguration,
+            tails: place.tails.iter().map(|it| (*it.0, it.1.from)).collect(),
+            confirmed: match flaw {
+                Flaw::OldConfiguration => Some(0),
+                _ => place.confirmed,
+            },
             moving: place.moving,
         },
     }

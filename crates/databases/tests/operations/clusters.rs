@@ -11,20 +11,20 @@ use types::{Configuration, ConfigurationError, Environment, Monotonic};
 use crate::support::{Api, Memory, block_on, with};
 
 /// Three Regions of one council.
-fn world() -> (Arc<Memory>, [Api; 3]) {
+pub fn world() -> (Arc<Memory>, [Api; 3]) {
     let council = Arc::<Memory>::default();
     let regions = ["us-east-1", "eu-west-1", "ap-southeast-2"];
     let apis = regions.map(|region| Api::beside(region, council.clone()));
     (council, apis)
 }
 
-const GLOBAL: &[(&str, &str)] = &[
+pub const GLOBAL: &[(&str, &str)] = &[
     ("GlobalClusterIdentifier", "World"),
     ("Engine", "aurora-postgresql"),
     ("DatabaseName", "shop"),
 ];
 
-const FIRST: &[(&str, &str)] = &[
+pub const FIRST: &[(&str, &str)] = &[
     ("DBClusterIdentifier", "Shop"),
     ("Engine", "aurora-postgresql"),
     ("EngineVersion", "15"),
@@ -33,33 +33,33 @@ const FIRST: &[(&str, &str)] = &[
     ("GlobalClusterIdentifier", "world"),
 ];
 
-const SECOND: &[(&str, &str)] = &[
+pub const SECOND: &[(&str, &str)] = &[
     ("DBClusterIdentifier", "shop"),
     ("Engine", "aurora-postgresql"),
     ("GlobalClusterIdentifier", "world"),
 ];
 
-const HEAD: &[(&str, &str)] = &[
+pub const HEAD: &[(&str, &str)] = &[
     ("DBInstanceIdentifier", "head"),
     ("DBClusterIdentifier", "shop"),
     ("DBInstanceClass", "db.t3.micro"),
     ("Engine", "aurora-postgresql"),
 ];
 
-const NAMED: &[(&str, &str)] = &[("GlobalClusterIdentifier", "world")];
+pub const NAMED: &[(&str, &str)] = &[("GlobalClusterIdentifier", "world")];
 
-fn arn(api: &Api) -> String {
+pub fn arn(api: &Api) -> String {
     format!("arn:aws:rds:{}:111122223333:cluster:shop", api.region)
 }
 
-fn to(arn: &str) -> Vec<(&'static str, &str)> {
+pub fn to(arn: &str) -> Vec<(&'static str, &str)> {
     vec![
         ("GlobalClusterIdentifier", "world"),
         ("TargetDbClusterIdentifier", arn),
     ]
 }
 
-fn row(council: &Memory) -> GlobalCluster {
+pub fn row(council: &Memory) -> GlobalCluster {
     catalogue::global_clusters(&*council.view())
         .unwrap()
         .remove(0)
@@ -67,7 +67,7 @@ fn row(council: &Memory) -> GlobalCluster {
 }
 
 /// Has a head be known as one, as its plan does.
-fn register(api: &Api, epoch: u64) {
+pub fn register(api: &Api, epoch: u64) {
     let id = api.id("head");
     let head = databases::model::Head {
         arn: api.row("head").arn,
@@ -80,7 +80,7 @@ fn register(api: &Api, epoch: u64) {
 }
 
 /// A global cluster of two Regions with their heads, and a third Region without any.
-fn pair() -> (Arc<Memory>, [Api; 3]) {
+pub fn pair() -> (Arc<Memory>, [Api; 3]) {
     let (council, apis) = world();
     apis[0].ok("CreateGlobalCluster", GLOBAL);
     for (api, parameters) in apis.iter().zip([FIRST, SECOND]) {

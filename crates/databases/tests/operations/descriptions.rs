@@ -133,7 +133,7 @@ fn events_are_found_by_time_source_and_category() {
     let categories = api.ok("DescribeEventCategories", &[("SourceType", "db-instance")]);
     assert_eq!(categories.count("EventCategoriesMapList"), 1);
     let all = api.ok("DescribeEventCategories", &[]);
-    assert_eq!(all.count("EventCategoriesMapList"), 3);
+    assert_eq!(all.count("EventCategoriesMapList"), 4);
 }
 
 #[test]

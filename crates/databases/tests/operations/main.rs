@@ -8,6 +8,7 @@ mod clusters;
 mod descriptions;
 mod groups;
 mod instances;
+mod moves;
 mod refusals;
 mod replicas;
 mod snapshots;

@@ -3,7 +3,7 @@
 //! here. Whether it is held is judged by `databases`; here is the time that passes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use databases::lease::{self, Lease, RENEW_EVERY, Renewal};
 use databases::{catalogue, keys};
@@ -22,8 +22,8 @@ const AGAIN: Span = Span::milliseconds(250);
 /// The lease of this process.
 pub(super) struct Leases {
     lease: Mutex<Lease>,
-    /// Has the council decided anything that this process asked for?
-    is_confirmed: AtomicBool,
+    /// The revision that decided something which this process asked for.
+    confirmed: OnceLock<u64>,
     /// A renewal was refused.
     refused: AtomicBool,
     /// Counts what those who serve by it are to know: renewals, and changes of global clusters.
@@ -38,7 +38,7 @@ impl Leases {
     pub(super) fn new() -> Leases {
         Leases {
             lease: Mutex::new(Lease::default()),
-            is_confirmed: AtomicBool::new(false),
+            confirmed: OnceLock::new(),
             refused: AtomicBool::new(false),
             news: watch::Sender::new(0),
             changes: watch::Sender::new(0),
@@ -51,9 +51,9 @@ impl Leases {
         *lock(&self.lease)
     }
 
-    /// Has the council decided anything that this process asked for since it began?
-    pub(super) fn is_confirmed(&self) -> bool {
-        self.is_confirmed.load(Ordering::Acquire)
+    /// The revision that decided something which this process asked for since it began.
+    pub(super) fn confirmed(&self) -> Option<u64> {
+        self.confirmed.get().copied()
     }
 
     /// Changes whenever the lease was renewed, or a global cluster changed.
@@ -75,7 +75,8 @@ impl Leases {
         match outcome {
             Ok(revision) => {
                 lock(&self.lease).committed(renewal, revision);
-                self.is_confirmed.store(true, Ordering::Release);
+                // Any one will do: each is of this process's time.
+                self.confirmed.get_or_init(|| revision);
                 self.tell();
             }
             Err(cause) => {
@@ -170,10 +171,11 @@ mod tests {
         let is_held = |at| leases.lease().is_held(at, 7);
         assert!(!is_held(began), "it was begun, no more");
         leases.settle(renewal, Err(ConfigurationError::NoMajority));
-        assert!(!is_held(began) && !leases.is_confirmed());
+        assert!(!is_held(began) && leases.confirmed().is_none());
         assert!(!news.has_changed().unwrap());
         leases.settle(renewal, Ok(7));
-        assert!(leases.is_confirmed() && news.has_changed().unwrap());
+        assert!(news.has_changed().unwrap());
+        assert_eq!(leases.confirmed(), Some(7));
         let last = Monotonic(began.0 + LEASE.0 - 1);
         assert!(is_held(last) && !is_held(began + LEASE));
         assert!(

@@ -67,8 +67,8 @@ impl Keeper {
         };
         HeadSeen {
             stopped,
-            tails: self.around.tails.epochs(&self.id),
-            is_confirmed: self.around.leases.is_confirmed(),
+            tails: self.around.tails.of(&self.id),
+            confirmed: self.around.leases.confirmed(),
             moving: self.moving,
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use databases::model::{Lsn, SnapshotId};
-use databases::plan::{FailureKind, Record, Settings, Step, Upstream as Followed, Wanted};
+use databases::plan::{FailureKind, Record, Removal, Settings, Step, Upstream as Followed, Wanted};
 use region::{DatabaseServers, LeaveError, LeaveRequest};
 use runtime::StreamPort;
 use runtime::postgres::{
@@ -71,7 +71,13 @@ pub(super) async fn carry_out(
 ) -> Result<(), Failed> {
     match step {
         Step::Make { .. } | Step::Copy(_) | Step::Restore(_) => make(keeper, step).await,
-        Step::RemoveHome(_) => Ok(keeper.seen.home.remove().await?),
+        Step::RemoveHome(Removal::Diverged(upstream)) => {
+            leave(keeper, upstream).await?;
+            Ok(keeper.seen.home.remove().await?)
+        }
+        Step::RemoveHome(Removal::Unfinished | Removal::Deleted) => {
+            Ok(keeper.seen.home.remove().await?)
+        }
         Step::Start {
             generation,
             settings,
@@ -92,7 +98,7 @@ pub(super) async fn carry_out(
         }
         Step::Follow { epoch } => follow(keeper, *epoch).await,
         Step::Rewind { upstream, epoch } => rewind(keeper, upstream, *epoch).await,
-        Step::KeepTail { epoch, from } => keep_tail(keeper, wanted, *epoch, *from).await,
+        Step::KeepTail { base, from } => keep_tail(keeper, wanted, *base, *from).await,
         Step::Reload(_)
         | Step::Promote
         | Step::Checkpoint
@@ -378,11 +384,12 @@ async fn aligned(keeper: &Keeper, epoch: u64) -> Result<(), Failed> {
 }
 
 /// Keeps what a stopped home alone holds.
-async fn keep_tail(keeper: &Keeper, wanted: &Wanted, epoch: u64, from: Lsn) -> Result<(), Failed> {
+async fn keep_tail(keeper: &Keeper, wanted: &Wanted, base: u64, from: Lsn) -> Result<(), Failed> {
     let around = &keeper.around;
     let kept = Kept {
         id: &keeper.id,
-        epoch,
+        base,
+        from,
     };
     let to = around.tails.prepare(postgres(keeper)?, &kept)?;
     let _turn = around.takers.acquire().await;
@@ -393,7 +400,7 @@ async fn keep_tail(keeper: &Keeper, wanted: &Wanted, epoch: u64, from: Lsn) -> R
     };
     let home = &keeper.seen.home;
     let tail = postgres(keeper)?.keep_tail(home, fork, &to).await?;
-    tracing::warn!(instance = %wanted.instance.arn, epoch, begin = %tail.begin, end = %tail.end,
+    tracing::warn!(instance = %wanted.instance.arn, base, begin = %tail.begin, end = %tail.end,
         transactions = tail.transactions.len() as u64 + tail.unlisted,
         "what only an old writer had is kept");
     let now = around.environment.now().wall;

@@ -1,13 +1,14 @@
-//! What old writers alone held, on this Region's disk: a folder a tail, under its instance and the
-//! epoch that it is no part of, with the list of its transactions beside its log. One that is being
-//! kept has another name until it is whole. Nothing here is removed by itself.
+//! What old writers alone held, on this Region's disk: a folder a tail, under its instance, the
+//! epoch of whose history it is and where it begins, with the list of its transactions beside its
+//! log. One that is being kept has another name until it is whole. Nothing here is removed by
+//! itself, but for a tail all of which is in a longer one.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use databases::model::{Instance, ResourceId};
+use databases::model::{Instance, Lsn, ResourceId};
 use runtime::postgres::{Postgres, Tail};
 use serde_json::{Value, json};
 use types::Timestamp;
@@ -29,15 +30,16 @@ const LONGEST: u64 = 64 * 1024 * 1024;
 /// The folder of all of them.
 pub(super) struct Tails(PathBuf);
 
-/// One of them: of that instance, no part of that epoch.
+/// One of them: of that instance, of that epoch's history, from there on.
 pub(super) struct Kept<'a> {
     pub(super) id: &'a ResourceId,
-    pub(super) epoch: u64,
+    pub(super) base: u64,
+    pub(super) from: Lsn,
 }
 
 impl Kept<'_> {
     fn name(&self) -> String {
-        format!("{}-{}", self.id, self.epoch)
+        format!("{}-{}-{:X}", self.id, self.base, self.from.0)
     }
 }
 
@@ -56,11 +58,14 @@ impl Tails {
         self.0.join(format!("{}{PART}", kept.name()))
     }
 
-    /// The epochs of which an instance's tails are whole.
-    pub(super) fn epochs(&self, id: &ResourceId) -> BTreeSet<u64> {
-        let head = format!("{id}-");
-        let epoch = |name: String| name.strip_prefix(&head)?.parse().ok();
-        self.names().into_iter().filter_map(epoch).collect()
+    /// Of which epochs an instance's tails are whole, and from where on.
+    pub(super) fn of(&self, id: &ResourceId) -> BTreeMap<u64, Lsn> {
+        let mut found = BTreeMap::new();
+        for (base, from) in self.names().iter().filter_map(|name| begins(id, name)) {
+            let held = found.entry(base).or_insert(from);
+            *held = from.min(*held);
+        }
+        found
     }
 
     /// The names of whole ones.
@@ -114,7 +119,19 @@ impl Tails {
         let file = unfinished.join(FACTS);
         files::write(&file, &facts.to_string(), Readers::Owner).map_err(io::Error::other)?;
         fs::rename(&unfinished, &whole)?;
-        File::open(&self.0)?.sync_all()
+        File::open(&self.0)?.sync_all()?;
+        self.supersede(kept)
+    }
+
+    /// Removes those all of which is in that one: listed twice, it would be repaired twice.
+    fn supersede(&self, kept: &Kept<'_>) -> io::Result<()> {
+        for name in self.names() {
+            let begins = begins(kept.id, &name);
+            if begins.is_some_and(|(base, from)| base == kept.base && from > kept.from) {
+                fs::remove_dir_all(self.0.join(name))?;
+            }
+        }
+        Ok(())
     }
 
     /// All that are whole, as `causeway databases lost` tells of them: those that can't be read
@@ -129,6 +146,14 @@ impl Tails {
         });
         rows.collect()
     }
+}
+
+/// Of which epoch a tail of that instance is, and from where on; `None`: it is another's.
+fn begins(id: &ResourceId, name: &str) -> Option<(u64, Lsn)> {
+    let said = name.strip_prefix(&id.0)?.strip_prefix('-')?;
+    let (base, from) = said.split_once('-')?;
+    let from = u64::from_str_radix(from, 16).ok()?;
+    Some((base.parse().ok()?, Lsn(from)))
 }
 
 fn read(file: &Path) -> io::Result<Value> {
@@ -180,7 +205,7 @@ fn facts(
         "cluster": headship.map(|headship| headship.cluster_arn.to_string()),
         "instance": instance.arn.to_string(),
         "resource_id": kept.id,
-        "epoch": kept.epoch,
+        "epoch": kept.base,
         "timeline": tail.timeline,
         "begin": tail.begin.to_string(),
         "end": tail.end.to_string(),
@@ -204,24 +229,34 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let tails = Tails::new(directory.path().join("tails"));
         let id = ResourceId("db-A".to_owned());
-        let kept = Kept { id: &id, epoch: 2 };
-        assert!(tails.rows().is_empty() && tails.epochs(&id).is_empty());
+        let kept = |from| Kept {
+            id: &id,
+            base: 2,
+            from: Lsn(from),
+        };
+        let (later, kept) = (kept(0x20), kept(0x1f));
+        assert!(tails.rows().is_empty() && tails.of(&id).is_empty());
         fs::create_dir(&tails.0).unwrap();
         let unfinished = tails.clear(&kept).unwrap();
         fs::create_dir(&unfinished).unwrap();
         fs::write(unfinished.join("wal"), "half").unwrap();
-        assert!(tails.epochs(&id).is_empty() && tails.rows().is_empty());
+        assert!(tails.of(&id).is_empty() && tails.rows().is_empty());
         let unfinished = tails.clear(&kept).unwrap();
         assert!(!unfinished.exists());
         fs::create_dir(&unfinished).unwrap();
         let facts = json!({ "format": FORMAT, "epoch": 2, "transactions": [] });
         fs::write(unfinished.join(FACTS), facts.to_string()).unwrap();
         fs::rename(&unfinished, tails.whole(&kept)).unwrap();
-        assert_eq!(tails.epochs(&id), BTreeSet::from([2]));
+        assert_eq!(tails.of(&id), BTreeMap::from([(2, Lsn(0x1f))]));
+        fs::create_dir(tails.whole(&later)).unwrap();
+        fs::write(tails.whole(&later).join(FACTS), "{}").unwrap();
+        assert_eq!(tails.of(&id), BTreeMap::from([(2, Lsn(0x1f))]));
+        tails.supersede(&kept).unwrap();
+        assert!(!tails.whole(&later).exists() && tails.whole(&kept).exists());
         assert_eq!(tails.rows(), [facts]);
         let other = ResourceId("db".to_owned());
         assert!(
-            tails.epochs(&other).is_empty(),
+            tails.of(&other).is_empty(),
             "another's name that begins as this one's"
         );
         fs::write(tails.whole(&kept).join(FACTS), "{\"format\":2}").unwrap();
