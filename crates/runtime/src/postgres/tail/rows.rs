@@ -32,8 +32,11 @@ const HEAD: &str = "\
 -- Rows as transactions left them that were committed and then lost in a failover: each as its last
 -- such transaction left it. Rows that were taken away are not in here, nor changes of schemas.
 -- A row whose key is there already stays as it is: look at what differs before you change it.
-SET standard_conforming_strings = on;
 ";
+
+/// In every session that reads the file, whatever its database or its user has been given: what
+/// the values below are written by. psql begins a session at each `\connect`.
+const SESSION: &str = "SET standard_conforming_strings = on;\nSET client_encoding = 'UTF8';\n";
 
 /// What is known of a file of tables' rows.
 struct Table {
@@ -290,6 +293,7 @@ impl Postgres {
         let reached = text::connection(name)?;
         let reached = quoted(&format!("dbname={reached}"));
         writeln!(writer, "\n\\connect -reuse-previous=on {reached}").map_err(failed())?;
+        writer.write_all(SESSION.as_bytes()).map_err(failed())?;
         let mut count = 0;
         for (file, before) in insertions {
             count += append(place, &file, &before, writer).map_err(failed())?;
