@@ -10,7 +10,7 @@ use runtime::postgres::{
 
 use crate::rig::{MASTER, PASSWORD, Rig, eventually, login, master, number, rig, settings};
 
-fn upstream(home: &ServerHome, slot: &str) -> Upstream {
+pub(crate) fn upstream(home: &ServerHome, slot: &str) -> Upstream {
     Upstream {
         socket_directory: home.socket_directory().to_owned(),
         slot: slot.into(),
@@ -19,27 +19,27 @@ fn upstream(home: &ServerHome, slot: &str) -> Upstream {
     }
 }
 
-fn following(upstream: &Upstream) -> ServerSettings {
+pub(crate) fn following(upstream: &Upstream) -> ServerSettings {
     ServerSettings {
         parameters: BTreeMap::new(),
         upstream: Some(upstream.clone()),
     }
 }
 
-async fn keep_slots(server: &Server, names: &[&str]) {
+pub(crate) async fn keep_slots(server: &Server, names: &[&str]) {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
     server.keep_slots(&names).await.unwrap();
 }
 
 /// A copy of that server, following it.
-async fn copy(rig: &Rig, of: &ServerHome, name: &str) -> (ServerHome, Server) {
+pub(crate) async fn copy(rig: &Rig, of: &ServerHome, name: &str) -> (ServerHome, Server) {
     let (home, upstream) = (rig.home(name), upstream(of, name));
     rig.postgres.copy(&home, &upstream).await.unwrap();
     let server = rig.postgres.start(&home, &following(&upstream)).await;
     (home, server.unwrap())
 }
 
-async fn caught_up(primary: &Server, standby: &Server) {
+pub(crate) async fn caught_up(primary: &Server, standby: &Server) {
     let written = primary.observe().await.unwrap().written;
     eventually("the standby has all", || async {
         standby.observe().await.unwrap().replayed >= Some(written)
@@ -47,14 +47,14 @@ async fn caught_up(primary: &Server, standby: &Server) {
     .await;
 }
 
-async fn take_over(server: &Server) -> Fork {
+pub(crate) async fn take_over(server: &Server) -> Fork {
     server.promote().await.unwrap();
     server.checkpoint().await.unwrap();
     server.fork().await.unwrap().unwrap()
 }
 
 /// What was done to each table of one transaction: rows put in, changed, taken away.
-fn figures(lost: &LostTransaction) -> BTreeMap<&str, [u64; 3]> {
+pub(crate) fn figures(lost: &LostTransaction) -> BTreeMap<&str, [u64; 3]> {
     let each = lost.tables.iter();
     each.map(|it| (&*it.table, [it.inserted, it.updated, it.deleted]))
         .collect()
