@@ -14,8 +14,9 @@ use crate::tails::{caught_up, copy, figures, following, keep_slots, take_over, u
 const FILE: u64 = 4 * 1024 * 1024;
 
 /// More than three files of the log.
-const FILL: &str = "INSERT INTO filler SELECT (SELECT string_agg(md5((random() + i)::text || n), '') \
-     FROM generate_series(1, 60) AS i) FROM generate_series(1, 10000) AS n";
+const FILL: &str = "INSERT INTO filler SELECT \
+     (SELECT string_agg(md5((random() + i)::text || n), '') FROM generate_series(1, 60) AS i) \
+     FROM generate_series(1, 10000) AS n";
 
 async fn prepare(home: &ServerHome) {
     let make = "CREATE TABLE plain (id int PRIMARY KEY, note text); CREATE TABLE filler (v text)";
