@@ -78,18 +78,27 @@ fn lost(wanted: &LostTransactions) -> Result<(), Failure> {
     if wanted.query.json {
         return output::print_json(&answer);
     }
+    // Those that are silent are told on stderr.
     let tails = rows(&answer, "lost");
-    for tail in &tails {
-        if let Some(trouble) = tail["trouble"].as_str() {
-            let folder = tail["directory"].as_str().unwrap_or("?");
-            output::note(format!("{}: {}", folder, output::printable(trouble)));
-        }
-    }
+    let all_answered = answer["silent"].as_array().is_none_or(Vec::is_empty);
     if wanted.sql {
-        return tails.iter().try_for_each(print_sql);
+        tails.iter().try_for_each(print_sql)?;
+        return match all_answered {
+            true => Ok(()),
+            false => Err(Failure::did_not_hold(
+                "not every Region answered: rows that they keep are missing in this SQL",
+            )
+            .then("start those Regions, or wait until they answer, and print it again")),
+        };
     }
     if tails.is_empty() {
-        return output::print("no failover has lost anything that is known by now\n");
+        return output::print(match all_answered {
+            true => "no failover has lost anything that is known by now\n",
+            false => "no Region that answered keeps anything that a failover lost\n",
+        });
+    }
+    for tail in &tails {
+        missing_of(tail).iter().for_each(output::note);
     }
     let lines: Vec<Value> = tails.iter().flat_map(lines_of).collect();
     output::print(Table::of_rows(&LOST, &lines))?;
@@ -138,12 +147,32 @@ fn lines_of(tail: &Value) -> Vec<Value> {
     lines.collect()
 }
 
-/// Prints the rows of a tail as they are kept, beside the Region's data on this machine.
+/// Prints the rows of a tail as they are kept, beside the Region's data on this machine, after
+/// what isn't in them.
 fn print_sql(tail: &Value) -> Result<(), Failure> {
+    for missing in missing_of(tail) {
+        output::note(&missing);
+        output::print(format!("-- {missing}\n"))?;
+    }
     let Some(file) = tail["sql"].as_str() else {
         return Ok(());
     };
     output::copy(Path::new(file))
+}
+
+/// What of a tail isn't in its file of rows, a line each.
+fn missing_of(tail: &Value) -> Vec<String> {
+    let folder = output::printable(tail["directory"].as_str().unwrap_or("?"));
+    let unlisted = match tail["unlisted"].as_u64().unwrap_or(0) {
+        0 => None,
+        count => Some(format!(
+            "{count} transactions aren't listed, and their rows may be missing here: they are in \
+             the log in {folder}"
+        )),
+    };
+    let trouble = tail["trouble"].as_str();
+    let trouble = trouble.map(|trouble| format!("{folder}: {}", output::printable(trouble)));
+    trouble.into_iter().chain(unlisted).collect()
 }
 
 fn is_replica(row: &Value) -> bool {
@@ -181,4 +210,23 @@ fn show(
         output::print(format!("\n{}\n", output::printable(&trouble)))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_file_of_rows_lacks_is_said() {
+        let whole = json!({ "directory": "/d", "unlisted": 0, "trouble": null });
+        assert!(missing_of(&whole).is_empty());
+        let short = json!({ "directory": "/d", "unlisted": 3, "trouble": "its log\n is gone" });
+        let missing = missing_of(&short);
+        assert_eq!(
+            missing[0], "/d: its log\\n is gone",
+            "a line, behind -- as well"
+        );
+        assert!(missing[1].starts_with("3 transactions aren't listed"));
+        assert_eq!(missing.len(), 2);
+    }
 }

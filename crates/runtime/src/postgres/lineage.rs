@@ -43,6 +43,19 @@ impl Lineage {
             .collect()
     }
 
+    /// The timeline whose file of that number is read: the newest that had begun by its end. The
+    /// first file of a timeline holds what the one before had there, up to where it began.
+    pub(super) fn timeline_of(&self, segment: u64) -> u32 {
+        let mut newer = self.timeline;
+        for (timeline, left) in self.history.0.iter().rev() {
+            if left.0 / SEGMENT <= segment {
+                return newer;
+            }
+            newer = *timeline;
+        }
+        newer
+    }
+
     /// Where that other one left the last timeline that both have, or why that can't be told.
     pub(super) fn left_by(&self, other: &Lineage) -> Result<Lsn, &'static str> {
         let (own, theirs) = (&self.history.0, &other.history.0);
@@ -201,6 +214,14 @@ mod tests {
             lineage(3, &[(1, 100), (2, 150)]).left_by(&upstream),
             Ok(Lsn(150))
         );
+    }
+
+    #[test]
+    fn a_file_is_of_the_newest_timeline_that_had_begun_there() {
+        let own = lineage(3, &[(1, 2 * SEGMENT + 9), (2, 4 * SEGMENT)]);
+        let seen: Vec<u32> = (1..=5).map(|segment| own.timeline_of(segment)).collect();
+        assert_eq!(seen, [1, 2, 2, 3, 3]);
+        assert_eq!(lineage(1, &[]).timeline_of(0), 1);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 mod faults;
 mod lives;
+mod old_logs;
 mod powers;
 mod relay;
 mod returns;

@@ -10,7 +10,7 @@ use runtime::postgres::{
 
 use crate::rig::{MASTER, PASSWORD, Rig, eventually, login, master, number, rig, settings};
 
-fn upstream(home: &ServerHome, slot: &str) -> Upstream {
+pub(crate) fn upstream(home: &ServerHome, slot: &str) -> Upstream {
     Upstream {
         socket_directory: home.socket_directory().to_owned(),
         slot: slot.into(),
@@ -19,27 +19,27 @@ fn upstream(home: &ServerHome, slot: &str) -> Upstream {
     }
 }
 
-fn following(upstream: &Upstream) -> ServerSettings {
+pub(crate) fn following(upstream: &Upstream) -> ServerSettings {
     ServerSettings {
         parameters: BTreeMap::new(),
         upstream: Some(upstream.clone()),
     }
 }
 
-async fn keep_slots(server: &Server, names: &[&str]) {
+pub(crate) async fn keep_slots(server: &Server, names: &[&str]) {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
     server.keep_slots(&names).await.unwrap();
 }
 
 /// A copy of that server, following it.
-async fn copy(rig: &Rig, of: &ServerHome, name: &str) -> (ServerHome, Server) {
+pub(crate) async fn copy(rig: &Rig, of: &ServerHome, name: &str) -> (ServerHome, Server) {
     let (home, upstream) = (rig.home(name), upstream(of, name));
     rig.postgres.copy(&home, &upstream).await.unwrap();
     let server = rig.postgres.start(&home, &following(&upstream)).await;
     (home, server.unwrap())
 }
 
-async fn caught_up(primary: &Server, standby: &Server) {
+pub(crate) async fn caught_up(primary: &Server, standby: &Server) {
     let written = primary.observe().await.unwrap().written;
     eventually("the standby has all", || async {
         standby.observe().await.unwrap().replayed >= Some(written)
@@ -47,14 +47,14 @@ async fn caught_up(primary: &Server, standby: &Server) {
     .await;
 }
 
-async fn take_over(server: &Server) -> Fork {
+pub(crate) async fn take_over(server: &Server) -> Fork {
     server.promote().await.unwrap();
     server.checkpoint().await.unwrap();
     server.fork().await.unwrap().unwrap()
 }
 
 /// What was done to each table of one transaction: rows put in, changed, taken away.
-fn figures(lost: &LostTransaction) -> BTreeMap<&str, [u64; 3]> {
+pub(crate) fn figures(lost: &LostTransaction) -> BTreeMap<&str, [u64; 3]> {
     let each = lost.tables.iter();
     each.map(|it| (&*it.table, [it.inserted, it.updated, it.deleted]))
         .collect()
@@ -78,6 +78,8 @@ async fn tail_of_all_kinds(home: &ServerHome) {
         "COMMIT PREPARED 'one'",
         "CREATE TABLE late (id int)",
         "INSERT INTO plain VALUES (15, repeat(md5(random()::text), 20000))",
+        // Where a backslash takes the quote behind it away, the rest would be a statement.
+        "INSERT INTO plain VALUES (16, '\\''); CREATE TABLE breach (); --')",
     ] {
         client.batch_execute(one).await.unwrap();
     }
@@ -154,6 +156,7 @@ async fn a_tail_lists_all_that_was_committed_and_its_rows_can_be_put_back() {
         of("plain", [1, 0, 0]),
         BTreeMap::new(),
         of("plain", [1, 0, 0]),
+        of("plain", [1, 0, 0]),
         of("there", [1, 0, 0]),
     ];
     assert_eq!(seen, expected);
@@ -164,7 +167,7 @@ async fn a_tail_lists_all_that_was_committed_and_its_rows_can_be_put_back() {
         .collect();
     assert_eq!(schema.iter().filter(|it| **it).count(), 1);
     assert!(schema[6]);
-    let table = &tail.transactions[8].tables[0];
+    let table = &tail.transactions[9].tables[0];
     assert_eq!(
         (&*table.database, &*table.schema),
         ("-cport=1 \"o'\"", "public")
@@ -187,26 +190,32 @@ async fn a_tail_lists_all_that_was_committed_and_its_rows_can_be_put_back() {
     let follower = rig.postgres.start(&first, &following(&back)).await.unwrap();
     caught_up(&standby, &follower).await;
     let client = master(&first).await;
-    assert_eq!(number(&client, "SELECT count(*) FROM plain").await, 8);
+    assert_eq!(number(&client, "SELECT count(*) FROM plain").await, 9);
     follower.stop(Stop::Fast).await.unwrap();
     standby.stop(Stop::Fast).await.unwrap();
 }
 
-/// Puts the rows back with psql, as the master user.
+/// Puts the rows back with psql, as the master user, where sessions begin with settings by which
+/// the file can't be read.
 async fn repair(home: &ServerHome, tail: &Tail) {
+    let client = master(home).await;
+    let differently = "ALTER ROLE CURRENT_USER SET standard_conforming_strings = off";
+    client.batch_execute(differently).await.unwrap();
     let psql = Command::new("/usr/lib/postgresql/15/bin/psql")
         .args(["-X", "-v", "ON_ERROR_STOP=1", "-d", "postgres", "-h"])
         .arg(home.socket_directory())
         .args(["-U", MASTER, "-f"])
         .arg(tail.sql_file.as_ref().unwrap())
         .env("PGPASSWORD", PASSWORD)
+        .env("PGCLIENTENCODING", "LATIN1")
         .output();
     let psql = psql.unwrap();
     let said = String::from_utf8_lossy(&psql.stderr);
     assert!(psql.status.success(), "{said}");
-    let client = master(home).await;
+    let breach = "SELECT count(*) FROM pg_class WHERE relname = 'breach'";
+    assert_eq!(number(&client, breach).await, 0, "a value was run");
     let rows = "SELECT string_agg(id || ' ' || coalesce(left(note, 20), '-'), '|' ORDER BY id) \
-                FROM plain WHERE id <> 15";
+                FROM plain WHERE id < 15";
     let rows: String = client.query_one(rows, &[]).await.unwrap().get(0);
     assert_eq!(
         rows,
@@ -214,6 +223,9 @@ async fn repair(home: &ServerHome, tail: &Tail) {
     );
     let large = "SELECT length(note)::bigint FROM plain WHERE id = 15";
     assert_eq!(number(&client, large).await, 640_000);
+    let quote =
+        "SELECT count(*) FROM plain WHERE id = 16 AND note = '\\''); CREATE TABLE breach (); --'";
+    assert_eq!(number(&client, quote).await, 1);
     let null = "SELECT count(*) FROM plain WHERE id = 1 AND more IS NULL AND twice = 2";
     assert_eq!(number(&client, null).await, 1);
     let odd = "SELECT count(*) FROM \"odd ;\nta\"\"ble\" WHERE v IN (5, 6) AND n IN (1, 2)";

@@ -1,8 +1,9 @@
 //! The part of a server's log that begins where its successor left it: found, read by pg_waldump,
 //! and copied.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::scan::Scan;
@@ -12,8 +13,9 @@ use crate::postgres::error::PostgresError;
 use crate::postgres::files::{self, Copied};
 use crate::postgres::home::{ServerHome, blocking};
 use crate::postgres::installation::{Postgres, Run, end_of};
+use crate::postgres::lineage::Lineage;
 use crate::postgres::model::{ControlData, Lsn};
-use crate::postgres::timeline::{SEGMENT, segment_name, segment_of};
+use crate::postgres::timeline::{SEGMENT, read_history, segment_name, segment_of};
 
 /// Where it is kept.
 pub(super) const DIRECTORY: &str = "wal";
@@ -21,20 +23,22 @@ pub(super) const DIRECTORY: &str = "wal";
 /// How long pg_waldump may write nothing.
 const STILL: Duration = Duration::from_secs(60);
 
+/// Where the files are read, each under a name as if all were of one timeline: pg_waldump reads no
+/// other way over the place where one began. They are links, and not kept.
+pub(super) const LINKS: &str = "log";
+
 /// A part of a log, of which every file is there.
 pub(super) struct Part {
+    /// Its files, each with the timeline that it is of, without a gap.
+    files: BTreeMap<u64, u32>,
     timeline: u32,
-    /// Its first file.
-    first: u64,
-    /// The file with the server's last checkpoint, or the one before the fork's if that is all.
-    last: u64,
     begin: Lsn,
     checkpoint: Lsn,
 }
 
 impl Part {
-    /// Finds it: from the file before the fork's on, if that is there. What was begun shortly
-    /// before the fork is counted then as well.
+    /// Finds it: to the file with the server's last checkpoint, and from as far back as files are
+    /// there, since what was committed late may have begun long before.
     pub(super) async fn of(
         home: &ServerHome,
         control: &ControlData,
@@ -42,48 +46,83 @@ impl Part {
     ) -> Result<Part, PostgresError> {
         let (of, timeline) = (home.clone(), control.timeline);
         let there = blocking("can't read a server's log", move || {
-            let log = files::open_directory_in(of.data()?, "pg_wal")?;
+            let data = of.data()?;
+            // Without it, what there is of its own timeline.
+            let history = read_history(&data, timeline)?.unwrap_or_default();
+            let log = files::open_directory_in(&data, "pg_wal")?;
             let names = files::names(&log)?.into_iter();
             let found = names.filter_map(|(name, _)| segment_of(name.to_str().ok()?));
-            let own = found.filter(|(of, _)| *of == timeline);
-            Ok(own.map(|(_, segment)| segment).collect::<Vec<u64>>())
+            let found: BTreeSet<(u32, u64)> = found.collect();
+            Ok((Lineage { timeline, history }, found))
         });
-        let there = there.await?;
-        let forks = begin.0 / SEGMENT;
+        let (lineage, there) = there.await?;
         let last = control.checkpoint.0 / SEGMENT;
-        let missing = (forks..=last).any(|segment| !there.contains(&segment));
-        if missing && control.checkpoint >= begin {
+        let back = (0..=last).rev();
+        let back = back.map(|segment| (segment, lineage.timeline_of(segment)));
+        let whole = back.take_while(|(segment, timeline)| there.contains(&(*timeline, *segment)));
+        let files: BTreeMap<u64, u32> = whole.collect();
+        if files.is_empty() {
             return Err(PostgresError::Unfit {
                 home: home.directory().to_owned(),
-                why: "its log from where its successor left it is gone",
+                why: "the end of its log is gone",
             });
         }
-        let before = forks.saturating_sub(1);
         Ok(Part {
+            files,
             timeline,
-            first: if there.contains(&before) {
-                before
-            } else {
-                forks
-            },
-            last,
             begin,
             checkpoint: control.checkpoint,
         })
     }
 
-    /// Copies its files up to that place; gives how many bytes.
+    fn first(&self) -> u64 {
+        let first = self.files.keys().next();
+        *first.expect("a part without files isn't made")
+    }
+
+    /// Why not all that was committed from its beginning on can be told, if that is so.
+    pub(super) fn gone(&self) -> Option<String> {
+        let there = Lsn(self.first() * SEGMENT);
+        let gone = there > self.begin && self.checkpoint >= self.begin;
+        gone.then(|| {
+            let begin = self.begin;
+            format!("its log from {begin} to {there} is gone: what was committed there isn't known")
+        })
+    }
+
+    /// Links its files into the directory that pg_waldump reads.
+    async fn link(&self, home: &ServerHome, to: &Path) -> Result<(), PostgresError> {
+        let log = home.data_path().join("pg_wal");
+        let link = |(segment, timeline): (&u64, &u32)| {
+            let file = log.join(segment_name(*timeline, *segment));
+            (file, segment_name(self.timeline, *segment))
+        };
+        let links: Vec<(PathBuf, String)> = self.files.iter().map(link).collect();
+        let to = to.join(LINKS);
+        blocking("can't make a log readable", move || {
+            let target = files::open_directory(&to)?;
+            let link = |(file, name)| Ok(rustix::fs::symlinkat(file, &target, name)?);
+            links.into_iter().try_for_each(link)
+        })
+        .await
+    }
+
+    /// Copies its files up to the end of what was scanned, from the one before the fork's on, or
+    /// from where the first of what was committed began; gives how many bytes.
     pub(super) async fn copy(
         &self,
         home: &ServerHome,
         to: &Path,
-        end: Lsn,
+        scan: &Scan,
         account: &Account,
     ) -> Result<u64, PostgresError> {
         let (of, to, account) = (home.clone(), to.join(DIRECTORY), *account);
-        let names: Vec<String> = match end > self.begin {
-            true => (self.first..=end.0.saturating_sub(1) / SEGMENT)
-                .map(|segment| segment_name(self.timeline, segment))
+        let forks = (self.begin.0 / SEGMENT).saturating_sub(1);
+        let first = scan.begun.map_or(forks, |lsn| forks.min(lsn.0 / SEGMENT));
+        let names: Vec<String> = match scan.end > self.begin {
+            true => (self.files)
+                .range(first..=scan.end.0.saturating_sub(1) / SEGMENT)
+                .map(|(segment, timeline)| segment_name(*timeline, *segment))
                 .collect(),
             false => Vec::new(),
         };
@@ -103,16 +142,22 @@ impl Part {
 
 impl Postgres {
     /// Reads that part to its end. There pg_waldump ends with an error, whatever it met.
-    pub(super) async fn scan(&self, home: &ServerHome, part: &Part) -> Result<Scan, PostgresError> {
+    pub(super) async fn scan(
+        &self,
+        home: &ServerHome,
+        to: &Path,
+        part: &Part,
+    ) -> Result<Scan, PostgresError> {
         let mut scan = Scan::new(part.begin);
         // Nothing of it is there.
-        if part.checkpoint < part.begin && part.last < part.begin.0 / SEGMENT {
+        if part.checkpoint < part.begin {
             return Ok(scan);
         }
-        let mut arguments = vec!["--path".into(), home.data_path().join("pg_wal").into()];
+        part.link(home, to).await?;
+        let mut arguments = vec!["--path".into(), to.join(LINKS).into()];
         arguments.extend(["--timeline".into(), part.timeline.to_string().into()]);
-        // The first file begins where the server's timeline did, or with a page's header.
-        let from = Lsn(part.first * SEGMENT);
+        // Its first record is found from the page's header.
+        let from = Lsn(part.first() * SEGMENT);
         arguments.extend(["--start".into(), from.to_string().into()]);
         let run = Run {
             program: "pg_waldump",

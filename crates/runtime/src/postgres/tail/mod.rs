@@ -19,21 +19,27 @@ use super::home::{STANDBY, ServerHome, blocking, check_way};
 use super::installation::Postgres;
 use super::model::{Fork, HomeState, Tail};
 
+/// How many transactions of which not all is known are named one by one.
+const PARTIAL_NAMED: usize = 10;
+
 impl Postgres {
     /// Keeps what a server that doesn't run has committed beyond that fork, in that directory,
     /// which is made for it: its path is absolute and its parent is there. `wal/` in it holds the
-    /// log from up to two files before the fork on, `lost.sql` the rows. What is whole there
-    /// already is given as it is, and what was cut off is begun anew.
+    /// log from a file before the fork's on, or from where the first of what was lost began;
+    /// `lost.sql` the rows. What is whole there already is given as it is, and what was cut off is
+    /// begun anew.
     ///
     /// One that was killed recovers first, where nobody can reach it. A standby's home is one of a
     /// primary afterwards, on the timeline that it was on, since its rows can't be read else: it
     /// must be rewound, or removed, before it runs again.
     ///
-    /// What a transaction changed more than one file of the log before the fork's isn't counted.
-    /// Rows that it took away are not in the file of rows, nor what it did to schemas.
+    /// The fork may be before the server's own timeline began: then the log goes over the place.
+    /// What isn't there of it, and which transactions may have begun before it,
+    /// [`unexported`](Tail::unexported) says. Rows that were taken away are not in the file of
+    /// rows, nor what was done to schemas.
     ///
     /// # Errors
-    /// [`Unfit`](PostgresError::Unfit): its log from the fork on isn't there. Or the server isn't
+    /// [`Unfit`](PostgresError::Unfit): the end of its log isn't there. Or the server isn't
     /// whole, is in use, or doesn't recover, or the disk refuses. Then nothing is left there.
     pub async fn keep_tail(
         &self,
@@ -61,12 +67,12 @@ impl Postgres {
         let failed = || PostgresError::io(format!("can't make {}", to.display()));
         files::make_directory(to, 0o711, None).map_err(failed())?;
         check_way(to, self.account())?;
-        for name in [log::DIRECTORY, rows::DIRECTORY] {
+        for name in [log::DIRECTORY, log::LINKS, rows::DIRECTORY] {
             files::make_directory(&to.join(name), 0o700, Some(self.account())).map_err(failed())?;
         }
         let part = log::Part::of(home, &control, fork.lsn).await?;
-        let scan = self.scan(home, &part).await?;
-        let bytes = part.copy(home, to, scan.end, self.account()).await?;
+        let scan = self.scan(home, to, &part).await?;
+        let bytes = part.copy(home, to, &scan, self.account()).await?;
         let mut tail = Tail {
             timeline: control.timeline,
             begin: fork.lsn,
@@ -75,12 +81,14 @@ impl Postgres {
             unlisted: scan.unlisted,
             bytes: ByteSize(bytes),
             sql_file: None,
-            unexported: None,
+            unexported: part.gone(),
         };
         self.list(home, to, &scan, &mut tail).await?;
         let (target, written) = (to.to_owned(), tail.clone());
         let finish = blocking("can't finish a tail", move || {
-            std::fs::remove_dir_all(target.join(rows::DIRECTORY))?;
+            for name in [log::LINKS, rows::DIRECTORY] {
+                std::fs::remove_dir_all(target.join(name))?;
+            }
             files::sync_file_system(&target)?;
             written.write(&target)?;
             target.parent().map_or(Ok(()), files::sync_directory)
@@ -102,16 +110,19 @@ impl Postgres {
             return Ok(());
         }
         let mut names = rows::Names::default();
+        let mut missing = Vec::from_iter(tail.unexported.take());
         match self.export(home, to, scan, &mut names).await {
             Ok(0) => {}
             Ok(_) => tail.sql_file = Some(to.join(store::ROWS)),
             Err(error) if error.is_disk_full() => return Err(error),
-            Err(error) => tail.unexported = Some(error.to_string()),
+            Err(error) => missing.push(error.to_string()),
         }
-        if tail.unexported.is_none() {
-            tail.unexported = names.left_out();
-        }
-        tail.transactions = names.transactions(scan);
+        missing.extend(names.left_out());
+        let (listed, beyond) = names.transactions(scan);
+        missing.extend(partial(scan));
+        tail.transactions = listed;
+        tail.unlisted += beyond;
+        tail.unexported = (!missing.is_empty()).then(|| missing.join("; "));
         Ok(())
     }
 
@@ -127,6 +138,24 @@ impl Postgres {
         }
         self.settle(home).await
     }
+}
+
+/// Which transactions may have changed more than is known, if any.
+fn partial(scan: &scan::Scan) -> Option<String> {
+    let partial = scan.committed.iter().filter(|it| it.is_partial);
+    let numbers: Vec<String> = partial.map(|it| it.xid.to_string()).collect();
+    let some = numbers.iter().take(PARTIAL_NAMED).cloned();
+    let some = some.collect::<Vec<_>>().join(", ");
+    let more = match numbers.len().saturating_sub(PARTIAL_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!numbers.is_empty()).then(|| {
+        format!(
+            "the transactions {some}{more} may have changed more than is known: they may have \
+             begun before the log that is there, or are too large"
+        )
+    })
 }
 
 /// Removes what is in the way of a tail, or is left of one.

@@ -23,6 +23,14 @@ pub(super) const DIRECTORY: &str = "rows";
 /// What is read of a list of names.
 const LONGEST_LIST: usize = 256 * 1024 * 1024;
 
+/// What the list may take where it is written down, in bytes: whoever tells of it reads 64 MiB.
+const LONGEST_FACTS: usize = 48 * 1024 * 1024;
+
+/// What a transaction takes of that, and a table, without its names: more than any names of fields
+/// and numbers.
+const TRANSACTION_FACTS: usize = 192;
+const TABLE_FACTS: usize = 160;
+
 /// Before everything that is asked: no name is found but PostgreSQL's own, and nothing is written.
 const PLAIN: &str = "SET search_path = pg_catalog, pg_temp;\n\n\
      SET default_transaction_read_only = on;\n\nSET client_encoding = 'UTF8';\n\n";
@@ -32,8 +40,11 @@ const HEAD: &str = "\
 -- Rows as transactions left them that were committed and then lost in a failover: each as its last
 -- such transaction left it. Rows that were taken away are not in here, nor changes of schemas.
 -- A row whose key is there already stays as it is: look at what differs before you change it.
-SET standard_conforming_strings = on;
 ";
+
+/// In every session that reads the file, whatever its database or its user has been given: what
+/// the values below are written by. psql begins a session at each `\connect`.
+const SESSION: &str = "SET standard_conforming_strings = on;\nSET client_encoding = 'UTF8';\n";
 
 /// What is known of a file of tables' rows.
 struct Table {
@@ -64,21 +75,49 @@ pub(super) struct Names {
     tables: BTreeMap<Relation, Table>,
     /// Databases of which not all was asked, since nobody may connect, or for odd names.
     left_out: BTreeSet<u32>,
+    /// How many files of those that were asked for are no table's any more.
+    rewritten: u64,
 }
 
 impl Names {
-    /// Which databases' rows aren't all there, if any.
-    pub(super) fn left_out(&self) -> Option<String> {
+    /// Which rows aren't all there, if any.
+    pub(super) fn left_out(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
         let names = self.left_out.iter().map(u32::to_string);
         let names = names.collect::<Vec<_>>().join(", ");
-        (!names.is_empty()).then(|| format!("not all of the databases {names} can be asked for"))
+        if !names.is_empty() {
+            reasons.push(format!("not all of the databases {names} can be asked for"));
+        }
+        if self.rewritten > 0 {
+            reasons.push(format!(
+                "rows of {} files of tables aren't exported: the tables were rewritten, emptied \
+                 or dropped later",
+                self.rewritten
+            ));
+        }
+        reasons
     }
 
-    /// What was lost, by name, without what is our own.
-    pub(super) fn transactions(&self, scan: &Scan) -> Vec<LostTransaction> {
-        let listed = scan.committed.iter().map(|it| self.transaction(it));
-        let has_rows = |it: &LostTransaction| it.changed_schema || !it.tables.is_empty();
-        listed.filter(has_rows).collect()
+    /// What was lost, by name, without what is our own; and how many more there are for which
+    /// there is no room.
+    pub(super) fn transactions(&self, scan: &Scan) -> (Vec<LostTransaction>, u64) {
+        let (mut listed, mut beyond, mut room) = (Vec::new(), 0, LONGEST_FACTS);
+        for committed in &scan.committed {
+            let its = self.transaction(committed);
+            let own = |it: &Relation| Some(it.database) == self.own;
+            let is_unknown = committed.is_partial && !committed.changes.keys().any(own);
+            if its.tables.is_empty() && !its.changed_schema && !is_unknown {
+                continue;
+            }
+            match room.checked_sub(length_of(&its)) {
+                Some(rest) => {
+                    room = rest;
+                    listed.push(its);
+                }
+                None => beyond += 1,
+            }
+        }
+        (listed, beyond)
     }
 
     fn transaction(&self, committed: &Committed) -> LostTransaction {
@@ -206,7 +245,7 @@ impl Postgres {
         names: &mut Names,
     ) -> Result<(), PostgresError> {
         let file = literal_of(&place.join("tables"))?;
-        let wanted: Vec<String> = wanted.iter().map(u32::to_string).collect();
+        let numbers: Vec<String> = wanted.iter().map(u32::to_string).collect();
         let ask = format!(
             "{PLAIN}COPY (SELECT f.n, s.nspname, c.relname, CASE \
                WHEN c.relkind = 't' OR c.relname LIKE 'pg_statistic%' AND c.oid < 16384 THEN 'i' \
@@ -217,7 +256,7 @@ impl Postgres {
              FROM unnest('{{{}}}'::oid[]) AS f (n) \
              JOIN pg_class c ON c.oid = pg_filenode_relation(0, f.n) \
              JOIN pg_namespace s ON s.oid = c.relnamespace) TO {file};\n\n",
-            wanted.join(",")
+            numbers.join(",")
         );
         self.alone(home, name, &ask).await?;
         for fields in read_list(place, "tables").await? {
@@ -245,6 +284,11 @@ impl Postgres {
             };
             names.tables.insert(Relation { database, file }, found);
         }
+        let gone = |file: &&u32| {
+            let file = **file;
+            !names.tables.contains_key(&Relation { database, file })
+        };
+        names.rewritten += wanted.iter().filter(gone).count() as u64;
         Ok(())
     }
 
@@ -290,12 +334,28 @@ impl Postgres {
         let reached = text::connection(name)?;
         let reached = quoted(&format!("dbname={reached}"));
         writeln!(writer, "\n\\connect -reuse-previous=on {reached}").map_err(failed())?;
+        writer.write_all(SESSION.as_bytes()).map_err(failed())?;
         let mut count = 0;
         for (file, before) in insertions {
             count += append(place, &file, &before, writer).map_err(failed())?;
         }
         Ok(count)
     }
+}
+
+/// What a transaction takes where it is written down, at most.
+fn length_of(its: &LostTransaction) -> usize {
+    let word = |text: &String| -> usize {
+        let letter = |byte: u8| match byte {
+            0..0x20 => 6,
+            b'"' | b'\\' => 2,
+            _ => 1,
+        };
+        text.bytes().map(letter).sum()
+    };
+    let table =
+        |it: &TableChanges| TABLE_FACTS + word(&it.database) + word(&it.schema) + word(&it.table);
+    TRANSACTION_FACTS + its.tables.iter().map(table).sum::<usize>()
 }
 
 /// Makes INSERTs of the rows in that file, and removes it.
@@ -340,4 +400,40 @@ fn quoted(name: &str) -> String {
 /// The path of a file that the server writes or reads.
 fn literal_of(path: &Path) -> Result<String, PostgresError> {
     text::literal(&path.to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use types::Timestamp;
+
+    use super::*;
+    use crate::postgres::model::Lsn;
+    use crate::postgres::tail::scan::Counts;
+
+    #[test]
+    fn a_list_is_never_longer_than_what_is_read_and_the_rest_is_counted() {
+        let changes = (0..20_000).map(|file| (Relation { database: 5, file }, Counts::default()));
+        let committed = Committed {
+            xid: 1,
+            parts: Vec::new(),
+            at: Timestamp(0),
+            lsn: Lsn(1),
+            changes: changes.collect(),
+            is_partial: false,
+        };
+        let mut scan = Scan::new(Lsn(0));
+        scan.committed = vec![committed; 20];
+        let mut names = Names::default();
+        names.databases.insert(5, "\u{1}".repeat(63));
+        let (listed, beyond) = names.transactions(&scan);
+        assert_eq!(listed.len() as u64 + beyond, 20);
+        assert!(!listed.is_empty() && beyond > 0);
+        let each = listed.iter().flat_map(|it| &it.tables);
+        let written = each.map(|it| serde_json::to_string(&it.database).unwrap().len() + 150);
+        let written: usize = written.sum();
+        assert!(
+            written < LONGEST_FACTS && written > LONGEST_FACTS / 2,
+            "{written}"
+        );
+    }
 }

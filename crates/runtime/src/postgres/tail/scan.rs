@@ -39,6 +39,26 @@ impl Counts {
 
 type Changes = BTreeMap<Relation, Counts>;
 
+/// What is known of a (sub)transaction.
+#[derive(Default)]
+struct Open {
+    /// Where its first change is.
+    begun: Option<Lsn>,
+    changes: Changes,
+}
+
+impl Open {
+    fn add(&mut self, part: Open) {
+        self.begun = match (self.begun, part.begun) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        for (relation, counts) in part.changes {
+            self.changes.entry(relation).or_default().add(counts);
+        }
+    }
+}
+
 /// A transaction whose commit is in the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Committed {
@@ -48,10 +68,12 @@ pub(super) struct Committed {
     pub(super) at: Timestamp,
     pub(super) lsn: Lsn,
     pub(super) changes: Changes,
+    /// It may have changed more: it isn't known to have begun in this part of the log, or it is
+    /// too large.
+    pub(super) is_partial: bool,
 }
 
 /// Reads lines.
-#[derive(Debug)]
 pub(super) struct Scan {
     /// Commits from here on count.
     begin: Lsn,
@@ -59,9 +81,16 @@ pub(super) struct Scan {
     pub(super) end: Lsn,
     /// Where the last record begins, whatever it is.
     pub(super) last: Lsn,
-    open: BTreeMap<u32, Changes>,
+    /// Where the first change is of all that was committed from there on.
+    pub(super) begun: Option<Lsn>,
+    open: BTreeMap<u32, Open>,
     tracked: usize,
+    /// Changes were met that couldn't be tracked.
+    untracked: bool,
     parts: usize,
+    /// The number that the next transaction was to have where that is said first. What has a
+    /// number before it may have begun before this part of the log.
+    next: Option<u32>,
     pub(super) committed: Vec<Committed>,
     pub(super) unlisted: u64,
     /// What pg_waldump said itself.
@@ -83,9 +112,12 @@ impl Scan {
             begin,
             end: begin,
             last: Lsn(0),
+            begun: None,
             open: BTreeMap::new(),
             tracked: 0,
+            untracked: false,
             parts: 0,
+            next: None,
             committed: Vec::new(),
             unlisted: 0,
             said: String::new(),
@@ -105,6 +137,7 @@ impl Scan {
         match record.manager {
             "Heap" | "Heap2" => self.heap(&record),
             "Transaction" => self.transaction(&record),
+            "Standby" | "XLOG" if self.next.is_none() => self.next = next_of(record.description),
             _ => {}
         }
     }
@@ -123,18 +156,17 @@ impl Scan {
         let Some(relation) = relation_of(rest) else {
             return;
         };
-        let changes = match self.open.get_mut(&record.xid) {
-            Some(changes) => changes,
-            None if self.tracked >= MAX_TRACKED => return,
-            None => self.open.entry(record.xid).or_default(),
-        };
-        if !changes.contains_key(&relation) {
+        let open = self.open.get(&record.xid);
+        if open.is_none_or(|open| !open.changes.contains_key(&relation)) {
             if self.tracked >= MAX_TRACKED {
+                self.untracked = true;
                 return;
             }
             self.tracked += 1;
         }
-        changes.entry(relation).or_default().add(counts);
+        let open = self.open.entry(record.xid).or_default();
+        open.begun.get_or_insert(record.lsn);
+        open.changes.entry(relation).or_default().add(counts);
     }
 
     fn transaction(&mut self, record: &Record<'_>) {
@@ -155,32 +187,39 @@ impl Scan {
 
     fn commit(&mut self, record: &Record<'_>, xid: u32, rest: &str) {
         let mut parts = parts_of(rest);
-        let mut changes = self.take(xid);
+        let mut all = self.take(xid);
         for part in &parts {
-            for (relation, counts) in self.take(*part) {
-                changes.entry(relation).or_default().add(counts);
-            }
+            all.add(self.take(*part));
         }
         if record.lsn < self.begin {
             return;
         }
         self.end = end_of_record(record.lsn, record.length);
-        // What nothing is known of changed no row of a table: sequences, settings, our own locks.
-        if changes.is_empty() {
+        let began_before = self.next.is_none_or(|next| precedes(xid, next));
+        // What all is known of, and that is nothing, changed no row of a table: sequences,
+        // settings, our own locks.
+        if all.changes.is_empty() && !began_before && !self.untracked {
             return;
         }
+        self.begun = match (self.begun, all.begun) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
         if self.committed.len() >= MAX_LISTED {
             self.unlisted += 1;
             return;
         }
-        parts.truncate(MAX_TRACKED - self.parts);
+        let room = MAX_TRACKED - self.parts;
+        let is_partial = began_before || self.untracked || parts.len() > room;
+        parts.truncate(room);
         self.parts += parts.len();
         self.committed.push(Committed {
             xid,
             parts,
             at: time_of(rest).unwrap_or(Timestamp(0)),
             lsn: record.lsn,
-            changes,
+            changes: all.changes,
+            is_partial,
         });
     }
 
@@ -191,10 +230,10 @@ impl Scan {
         }
     }
 
-    fn take(&mut self, xid: u32) -> Changes {
-        let changes = self.open.remove(&xid).unwrap_or_default();
-        self.tracked -= changes.len();
-        changes
+    fn take(&mut self, xid: u32) -> Open {
+        let open = self.open.remove(&xid).unwrap_or_default();
+        self.tracked -= open.changes.len();
+        open
     }
 
     /// Every number that a row of a listed transaction may name.
@@ -232,6 +271,24 @@ fn relation_of(text: &str) -> Option<Relation> {
         database: database.parse().ok()?,
         file: file.parse().ok()?,
     })
+}
+
+/// `RUNNING_XACTS nextXid 726 …`, `CHECKPOINT_SHUTDOWN redo 0/900728; …; xid 0:724; …`. Another
+/// checkpoint's number is older than its record.
+fn next_of(description: &str) -> Option<u32> {
+    let rest = match description.strip_prefix("RUNNING_XACTS nextXid ") {
+        Some(rest) => rest,
+        None => {
+            let rest = description.strip_prefix("CHECKPOINT_SHUTDOWN ")?;
+            rest.split_once("; xid ")?.1.split_once(':')?.1
+        }
+    };
+    u32::try_from(leading_number(rest)?).ok()
+}
+
+/// Numbers begin anew at their end (access/transam/transam.c: TransactionIdPrecedes).
+fn precedes(xid: u32, other: u32) -> bool {
+    xid.wrapping_sub(other) > u32::MAX / 2
 }
 
 /// `…; subxacts: 729 730; …`
@@ -313,6 +370,36 @@ mod tests {
         assert_eq!(scan.end, Lsn(0x0176_A340));
         assert!(scan.said.contains("invalid record length"), "{}", scan.said);
         assert_eq!((scan.tracked, scan.unlisted), (0, 0));
+        assert_eq!(scan.begun, Some(Lsn(0x0176_9E80)));
+        assert!(scan.committed.iter().all(|it| !it.is_partial));
+    }
+
+    #[test]
+    fn what_may_have_begun_before_the_log_is_listed_whatever_is_seen_of_it() {
+        let seen = |lines: &[&str]| -> Vec<(u32, bool, bool)> {
+            let mut scan = Scan::new(Lsn(0x0176_A000));
+            lines.iter().for_each(|line| scan.line(line));
+            let each = scan.committed.iter();
+            each.map(|it| (it.xid, it.changes.is_empty(), it.is_partial))
+                .collect()
+        };
+        let all: Vec<&str> = LINES.lines().collect();
+        // Of what is seen without its beginning, and of a number that was given before.
+        assert_eq!(seen(&all[3..6]), [(728, true, true)]);
+        assert_eq!(seen(&all[2..6]), [(728, false, true)]);
+        let later = all[0].replace(":724", ":729");
+        assert_eq!(seen(&[&later, all[5]]), [(728, true, true)]);
+        assert_eq!(seen(&[&later, all[6], all[8]]), [(731, false, false)]);
+        // A number that was given, and nothing written by it.
+        assert_eq!(seen(&[all[0], all[5]]), []);
+        let running = "RUNNING_XACTS nextXid 726 latestCompletedXid 724 oldestRunningXid 725";
+        assert_eq!(next_of(running), Some(726));
+        assert_eq!(
+            next_of("CHECKPOINT_ONLINE redo 0/9; xid 0:726; oid 1"),
+            None
+        );
+        assert!(precedes(u32::MAX - 5, 3) && precedes(3, 4));
+        assert!(!precedes(3, u32::MAX - 5) && !precedes(4, 4));
     }
 
     #[test]
@@ -331,7 +418,7 @@ mod tests {
         let mut scan = Scan::new(Lsn(0));
         let line = |place| LINES.lines().nth(place).unwrap();
         for xid in 1..=MAX_LISTED + 5 {
-            let (insert, commit) = (line(0), line(7));
+            let (insert, commit) = (line(1), line(8));
             scan.line(&insert.replace("       728", &format!("{xid:>10}")));
             scan.line(&commit.replace("       731", &format!("{xid:>10}")));
         }

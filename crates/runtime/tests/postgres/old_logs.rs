@@ -1,0 +1,196 @@
+//! Tails whose beginning is long before what they are asked for: transactions that began files
+//! before, timelines that began after; and what of that is gone is said.
+
+use std::collections::BTreeSet;
+
+use runtime::postgres::{
+    Fork, LostTransaction, Lsn, Server, ServerHome, ServerSettings, Stop, Tail,
+};
+
+use crate::rig::{master, number, rig};
+use crate::tails::{caught_up, copy, figures, following, keep_slots, take_over, upstream};
+
+/// Bytes of a file of the log.
+const FILE: u64 = 4 * 1024 * 1024;
+
+/// More than three files of the log.
+const FILL: &str = "INSERT INTO filler SELECT \
+     (SELECT string_agg(md5((random() + i)::text || n), '') FROM generate_series(1, 60) AS i) \
+     FROM generate_series(1, 10000) AS n";
+
+async fn prepare(home: &ServerHome) {
+    let make = "CREATE TABLE plain (id int PRIMARY KEY, note text); CREATE TABLE filler (v text)";
+    master(home).await.batch_execute(make).await.unwrap();
+}
+
+async fn written(server: &Server) -> Lsn {
+    server.observe().await.unwrap().written
+}
+
+fn rows(tail: &Tail) -> String {
+    std::fs::read_to_string(tail.sql_file.as_ref().unwrap()).unwrap()
+}
+
+/// What is done to tables, without what our own did.
+fn of_table<'a>(tail: &'a Tail, table: &str) -> Vec<&'a LostTransaction> {
+    let all = tail.transactions.iter();
+    all.filter(|it| figures(it).contains_key(table)).collect()
+}
+
+/// Takes away every file of a log before that place's.
+fn forget_before(home: &ServerHome, lsn: Lsn) {
+    let first = format!("{:08X}{:08X}", lsn.0 >> 32, (lsn.0 & 0xFFFF_FFFF) / FILE);
+    for entry in std::fs::read_dir(home.directory().join("data/pg_wal")).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if name.len() == 24 && name[8..] < *first {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_began_files_before_the_fork_is_listed_with_its_rows() {
+    let Some(rig) = rig() else { return };
+    let (home, server) = rig.server("one").await;
+    prepare(&home).await;
+    let (long, other) = (master(&home).await, master(&home).await);
+    let begun = written(&server).await;
+    long.batch_execute("BEGIN; INSERT INTO plain VALUES (1, 'long')")
+        .await
+        .unwrap();
+    other.batch_execute(FILL).await.unwrap();
+    let fork = Fork {
+        timeline: 2,
+        lsn: written(&server).await,
+    };
+    assert!(fork.lsn.0 / FILE > begun.0 / FILE + 2, "{begun} {fork:?}");
+    long.batch_execute("COMMIT").await.unwrap();
+    server.stop(Stop::Immediate).await.unwrap();
+
+    let to = rig.path().join("tail");
+    let tail = rig.postgres.keep_tail(&home, fork, &to).await.unwrap();
+    assert_eq!((tail.unlisted, tail.unexported.as_deref()), (0, None));
+    let [lost] = &tail.transactions[..] else {
+        panic!("{tail:?}")
+    };
+    assert_eq!(figures(lost)["plain"], [1, 0, 0]);
+    assert!(rows(&tail).contains("VALUES ('1', 'long')"));
+    // The log is kept from where it began.
+    assert!(tail.bytes.0 >= fork.lsn.0 - begun.0, "{tail:?}");
+    let names = std::fs::read_dir(&to).unwrap();
+    let names: BTreeSet<String> = names
+        .map(|it| it.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let kept = ["lost.sql", "tail.json", "wal"].map(String::from);
+    assert_eq!(names, BTreeSet::from(kept));
+
+    // Where its beginning is gone it is listed, and that not all is known of it is said.
+    forget_before(&home, fork.lsn);
+    let to = rig.path().join("short");
+    let tail = rig.postgres.keep_tail(&home, fork, &to).await.unwrap();
+    let [again] = &tail.transactions[..] else {
+        panic!("{tail:?}")
+    };
+    assert_eq!((again.xid, again.lsn), (lost.xid, lost.lsn));
+    let said = tail.unexported.unwrap();
+    assert!(said.contains(&format!("{} may have", lost.xid)), "{said}");
+}
+
+#[tokio::test]
+async fn a_writer_whose_successor_s_successor_was_behind_has_its_tail_kept_and_comes_back() {
+    let Some(rig) = rig() else { return };
+    let (first, primary) = rig.server("one").await;
+    prepare(&first).await;
+    keep_slots(&primary, &["two", "three"]).await;
+    let (second, ahead) = copy(&rig, &first, "two").await;
+    let (third, behind) = copy(&rig, &first, "three").await;
+    caught_up(&primary, &behind).await;
+    behind.stop(Stop::Fast).await.unwrap();
+    let alone = ServerSettings::default();
+    let behind = rig.postgres.start(&third, &alone).await.unwrap();
+    let client = master(&first).await;
+    client.batch_execute(FILL).await.unwrap();
+    client
+        .batch_execute("INSERT INTO plain VALUES (1, 'of the first')")
+        .await
+        .unwrap();
+    caught_up(&primary, &ahead).await;
+    primary.stop(Stop::Immediate).await.unwrap();
+    let own = take_over(&ahead).await;
+    master(&second)
+        .await
+        .batch_execute("INSERT INTO plain VALUES (2, 'of the second')")
+        .await
+        .unwrap();
+    ahead.stop(Stop::Immediate).await.unwrap();
+    let fork = take_over(&behind).await;
+    assert!(own.lsn.0 / FILE > fork.lsn.0 / FILE + 1, "{own:?} {fork:?}");
+
+    let to = rig.path().join("tail");
+    let tail = rig.postgres.keep_tail(&second, fork, &to).await.unwrap();
+    assert_eq!((tail.timeline, tail.begin), (own.timeline, fork.lsn));
+    assert_eq!((tail.unlisted, tail.unexported.as_deref()), (0, None));
+    assert_eq!(of_table(&tail, "plain").len(), 2);
+    assert_eq!(
+        figures(of_table(&tail, "filler")[0])["filler"],
+        [10000, 0, 0]
+    );
+    for row in ["('1', 'of the first')", "('2', 'of the second')"] {
+        assert!(rows(&tail).contains(row), "{row}");
+    }
+    // Where the first's log is gone there is what its own timeline holds.
+    forget_before(&second, own.lsn);
+    let to = rig.path().join("short");
+    let tail = rig.postgres.keep_tail(&second, fork, &to).await.unwrap();
+    assert!(rows(&tail).contains("('2', 'of the second')"));
+    let said = tail.unexported.unwrap();
+    assert!(
+        said.contains(&format!("its log from {} to", fork.lsn)),
+        "{said}"
+    );
+
+    // Two were promoted alone from one timeline: it is copied anew.
+    keep_slots(&behind, &["two"]).await;
+    let back = upstream(&third, "two");
+    rig.postgres.rewind(&second, &back).await.unwrap_err();
+    second.remove().await.unwrap();
+    rig.postgres.copy(&second, &back).await.unwrap();
+    let returned = rig
+        .postgres
+        .start(&second, &following(&back))
+        .await
+        .unwrap();
+    caught_up(&behind, &returned).await;
+    let client = master(&second).await;
+    assert_eq!(number(&client, "SELECT count(*) FROM plain").await, 0);
+    returned.stop(Stop::Fast).await.unwrap();
+    behind.stop(Stop::Fast).await.unwrap();
+}
+
+#[tokio::test]
+async fn rows_of_a_table_that_was_rewritten_after_the_loss_are_said_to_be_missing() {
+    let Some(rig) = rig() else { return };
+    let (home, server) = rig.server("one").await;
+    prepare(&home).await;
+    let fork = Fork {
+        timeline: 2,
+        lsn: written(&server).await,
+    };
+    let client = master(&home).await;
+    for one in [
+        "INSERT INTO plain VALUES (1, 'moved')",
+        "INSERT INTO filler VALUES ('stays')",
+        "VACUUM FULL plain",
+    ] {
+        client.batch_execute(one).await.unwrap();
+    }
+    server.stop(Stop::Immediate).await.unwrap();
+    let to = rig.path().join("tail");
+    let tail = rig.postgres.keep_tail(&home, fork, &to).await.unwrap();
+    assert!(tail.transactions.len() >= 2, "{tail:?}");
+    let rows = rows(&tail);
+    assert!(rows.contains("VALUES ('stays')") && !rows.contains("moved"));
+    let said = tail.unexported.unwrap();
+    assert!(said.contains("rewritten"), "{said}");
+}
