@@ -35,8 +35,6 @@ pub enum Flaw {
     NoLease,
     /// A process believes the configuration that it finds when it starts.
     OldConfiguration,
-    /// A copy is removed though nobody gives leave to make another.
-    NoLeave,
 }
 
 struct Server {
@@ -499,9 +497,7 @@ impl World {
                 self.places[at].home = home;
             }
             Step::RemoveHome(removal) => {
-                if let Removal::Diverged(upstream) = removal
-                    && self.flaw != Flaw::NoLeave
-                {
+                if let Removal::Diverged(upstream) = removal {
                     self.source(at, upstream)?;
                 }
                 self.places[at].home = Home::absent();
