@@ -130,18 +130,20 @@ class FlowLogs(Served, unittest.TestCase):
         changed = self.client().update_accelerator(AcceleratorArn=arn, IpAddressType="IPV4")
         self.await_deployed(changed["Accelerator"])
 
-        def moved(link):
-            port = str(link.getsockname()[1])
-            return sum(count for key, count in told().items() if key[3] == port)
+        ports = [str(link.getsockname()[1]) for link in (held, kept)]
 
-        eventually(lambda: moved(held) == 2 * 11 + name)
+        def moved():
+            counts = told().items()
+            return [sum(count for key, count in counts if key[3] == port) for port in ports]
+
+        eventually(lambda: moved()[0] == 2 * 11 + name)
         # By then its last window is over for sure.
         time.sleep(11)
         self.lives(held)
         self.lives(kept)
         kept.close()
-        eventually(lambda: moved(kept) == 2 * 11 + name)
-        self.assertEqual(moved(held), 2 * 11 + name)
+        eventually(lambda: moved()[1] == 2 * 11 + name)
+        self.assertEqual(moved()[0], 2 * 11 + name)
 
 
 @unittest.skipIf(ipv6.WHY_NOT, ipv6.WHY_NOT)
