@@ -234,7 +234,7 @@ fn planted_bugs_are_found() {
         ),
     ];
     for (name, planner, flaw, fails_over) in bugs {
-        let found = search(0..300, planner, flaw, fails_over);
+        let found = search(0..3000, planner, flaw, fails_over);
         assert!(found.is_some(), "the bug {name} isn't found");
     }
 }
