@@ -303,7 +303,7 @@ impl Machine {
                         self.home == Home::Unfinished && is_own
                     }
                     Removal::Deleted => row.deletion.is_some(),
-                    Removal::Diverged => false,
+                    Removal::Diverged(_) => false,
                 };
                 demand(is_fine, "it removes what isn't to be removed")?;
                 let last = row
