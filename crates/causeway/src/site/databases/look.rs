@@ -1,5 +1,6 @@
 //! How a keeper looks at its instance: at the home on disk, at the server if one runs, at
-//! snapshots, and of a cluster's head at where its log stands. It changes nothing but what is known.
+//! snapshots, and of a cluster's head at where its log stands. It changes nothing but what is
+//! known.
 
 use std::time::Duration;
 

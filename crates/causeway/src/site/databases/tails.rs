@@ -99,7 +99,7 @@ impl Tails {
     fn clear(&self, kept: &Kept<'_>) -> io::Result<PathBuf> {
         let unfinished = self.unfinished(kept);
         match fs::remove_dir_all(&unfinished) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
             _ => Ok(unfinished),
         }
     }
