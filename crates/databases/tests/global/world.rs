@@ -33,8 +33,6 @@ pub enum Flaw {
     None,
     /// Endpoints don't heed the lease.
     NoLease,
-    /// A process believes the configuration that it finds when it starts.
-    OldConfiguration,
 }
 
 struct Server {
@@ -351,14 +349,13 @@ impl World {
         }
         self.places[at].look_at = self.now + 200_000;
         let now = self.clock(at);
-        let flaw = self.flaw;
         let place = &mut self.places[at];
         let global = place.seat.view();
         let found = catalogue::wanted(&*place.api.memory_view(), &*global, &place.id).unwrap();
         let wanted = found.unwrap();
         let number = wanted.duty.moving().map(|moving| moving.number);
         place.moving = MoveSeen::next(place.moving, number, now.monotonic);
-        let observed = observe(place, flaw);
+        let observed = observe(place);
         place.seen = Some(observed.clone());
         if let Next::Step(step) = (self.planner)(&wanted, &observed, now) {
             *self.steps.entry(step.kind()).or_default() += 1;
@@ -729,7 +726,13 @@ impl World {
                 self.cut.insert((at.min(other), at.max(other)));
             }
             4 => self.cut.clear(),
-            5 => self.places[at].seat.set_hears(false),
+            5 => {
+                self.places[at].seat.set_hears(false);
+                // Whoever sees a writer cut off has another write.
+                if at == self.writer() {
+                    self.ask(other, other, fails_over);
+                }
+            }
             6 => self
                 .places
                 .iter()
@@ -839,7 +842,7 @@ impl World {
 }
 
 /// All there is to see of a Region's head.
-fn observe(place: &Place, flaw: Flaw) -> Observed {
+fn observe(place: &Place) -> Observed {
     let home = &place.home;
     let server = place.server.as_ref().map(|server| {
         // Before it receives it says nothing of what it had received.
@@ -878,10 +881,7 @@ fn observe(place: &Place, flaw: Flaw) -> Observed {
         head: HeadSeen {
             stopped,
             tails: place.tails.iter().map(|it| (*it.0, it.1.from)).collect(),
-            confirmed: match flaw {
-                Flaw::OldConfiguration => Some(0),
-                _ => place.confirmed,
-            },
+            confirmed: place.confirmed,
             moving: place.moving,
         },
     }
