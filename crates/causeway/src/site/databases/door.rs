@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use databases::model::{Instance, ResourceId};
 use databases::{Fence, Serving, catalogue, serving, serving_cluster};
@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use types::{Environment, Monotonic, Span};
 
 use super::Around;
-use super::servers::Seen;
+use super::servers::{Seen, lock};
 
 /// PostgreSQL's `cannot_connect_now`.
 const CANNOT_CONNECT_NOW: [u8; 5] = *b"57P03";
@@ -368,9 +368,4 @@ impl EndpointDirectory for Behind {
         }
         is_open
     }
-}
-
-/// A panic elsewhere while the lock was held leaves plain data: it is still good to use.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,7 +3,7 @@
 //! here. Whether it is held is judged by `databases`; here is the time that passes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use databases::lease::{self, Lease, RENEW_EVERY, Renewal};
 use databases::{catalogue, keys};
@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use types::{ConfigurationError, Environment, Monotonic, Span};
 
 use super::Around;
+use super::servers::lock;
 
 /// Renewals that are under way at once: one that is lost on its way is repeated by the council, and
 /// a later one may be decided before.
@@ -149,11 +150,6 @@ pub(super) async fn follow(around: Arc<Around>) {
             around.streams.ask_again();
         }
     }
-}
-
-/// A panic elsewhere while the lock was held leaves plain data: it is still good to use.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

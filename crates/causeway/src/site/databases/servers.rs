@@ -148,6 +148,6 @@ impl Seen {
 }
 
 /// A panic elsewhere while the lock was held leaves plain data: it is still good to use.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
