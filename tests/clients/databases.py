@@ -2,6 +2,7 @@
 PostgreSQL processes that a lab has left or not."""
 
 import pathlib
+import re
 import shutil
 
 import psycopg
@@ -72,7 +73,8 @@ def servers(data):
             folder = (process / "cwd").readlink()
         except OSError:
             continue
-        name = words.split(b"\0")[0].split(b"/")[-1]
+        # A walsender's title has a place of the log, with a slash, behind the first word.
+        name = re.split(rb"[\0 ]", words)[0].split(b"/")[-1]
         is_ours = str(folder).startswith(str(data)) or str(data).encode() in words
         if is_ours and name.startswith((b"postgres", b"pg_", b"initdb")):
             found.add(int(process.name))

@@ -69,7 +69,7 @@ class Terraform:
         # Only a cache of providers that is writable and wanted.
         cls.environment.pop("TF_PLUGIN_CACHE_DIR", None)
 
-    def terraform(self, *words, expected=0):
+    def terraform(self, *words, expected=0, timeout=300):
         """Runs a command and returns what it prints."""
         result = subprocess.run(
             ["terraform", *words, "-no-color"],
@@ -78,7 +78,7 @@ class Terraform:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=timeout,
         )
         self.assertEqual(result.returncode, expected, result.stdout + result.stderr)
         return result.stdout

@@ -1,6 +1,6 @@
 """Global clusters by boto3 and psycopg: one writer in one Region and its copy in another. A
-switchover loses nothing; a failover after a Region's death loses what its list says and nothing
-else; what was the writer comes back as a reader. Every acknowledged row is counted by its id."""
+switchover loses nothing; a failover after a Region's death, asked for or not, loses what its list
+says and nothing else; what was the writer comes back as a reader. Every acknowledged row is counted by its id."""
 
 import threading
 import time
@@ -204,6 +204,8 @@ class GlobalClusters(unittest.TestCase):
         other = Writer(addresses[IRELAND], 1_000_000)
         self.addCleanup(other.stop)
         writer.stop()
+        # As an operator does who must notice it first: the lease is waited out by then.
+        time.sleep(4)
         eventually(self.fails_over, 30)
         asked = time.monotonic()
         eventually(lambda: other.acknowledged, 60)
@@ -251,6 +253,45 @@ class GlobalClusters(unittest.TestCase):
             return sorted(returned.acknowledged)
 
         return stop
+
+    def test_a_silent_writer_is_failed_over_unasked_and_each_region_tells_of_it(self):
+        world = f"arn:aws:rds::111122223333:global-cluster:{WORLD}"
+        tag = {"Key": "causeway:failover-after", "Value": "2s"}
+        with self.assertRaises(ClientError) as refused:
+            self.rds[IRELAND].add_tags_to_resource(
+                ResourceName=world, Tags=[{**tag, "Value": "1s"}])
+        self.assertEqual(refused.exception.response["Error"]["Code"], "InvalidParameterValue")
+        self.rds[IRELAND].add_tags_to_resource(ResourceName=world, Tags=[tag])
+        listed = self.rds[VIRGINIA].list_tags_for_resource(ResourceName=world)["TagList"]
+        self.assertIn(tag, listed)
+        addresses = {region: self.writer(region) for region in NAMES}
+        writer = Writer(addresses[VIRGINIA], 1)
+        self.addCleanup(writer.stop)
+        # Longer than the span: a writer that renews its lease stays.
+        eventually(lambda: len(writer.acknowledged) > 600)
+        self.assertTrue(self.is_writer(VIRGINIA))
+        other = Writer(addresses[IRELAND], 1_000_000)
+        self.addCleanup(other.stop)
+        self.lab.run("fault", "kill", VIRGINIA)
+        killed = time.monotonic()
+        writer.stop()
+        eventually(lambda: other.acknowledged, 60)
+        served = min(other.acknowledged.values())
+        print(f"failed over unasked: {served - killed:.2f} s from the kill to the first write")
+        eventually(lambda: self.is_writer(IRELAND))
+        self.assertIn("was decided by that Region", self.lab.run("databases", "plan").stdout)
+        lost = set(writer.acknowledged) - self.kept(addresses[IRELAND])
+        self.lab.run("fault", "heal")
+        eventually(lambda: self.is_in_step(VIRGINIA), 120)
+        other.stop()
+        self.check_the_list(lost, writer.unknown)
+        eventually(lambda: all(len(self.decisions(region)) == 1 for region in NAMES), 20)
+        print(self.decisions(VIRGINIA)[0])
+
+    def decisions(self, region):
+        """What that Region's events tell of failovers that nobody asked for."""
+        told = self.rds[region].describe_events(SourceType="db-cluster", Duration=60)["Events"]
+        return [it["Message"] for it in told if "was decided by that Region" in it["Message"]]
 
     def check_that_the_list_may_be_short(self):
         """While the old writer's Region is dead the list says that it isn't all."""

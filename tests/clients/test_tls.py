@@ -7,8 +7,10 @@ import urllib.error
 import urllib.request
 
 import boto3
+import psycopg
 from botocore.config import Config
 from botocore.exceptions import SSLError
+from databases import NOT_TESTED, POSTGRES, connect, create, in_status
 from lab import Lab
 from terraform import VIRGINIA, Terraform
 
@@ -40,6 +42,20 @@ class Tls(unittest.TestCase):
         local = f"https://localhost:{self.lab.port}"
         named = self.lab.client(IRELAND, verify=self.bundle, endpoint_url=local)
         self.assertEqual(named.list_tables()["TableNames"], [])
+
+    @unittest.skipUnless(POSTGRES, NOT_TESTED)
+    def test_a_database_s_endpoint_is_verified_in_full_by_its_own_address_alone(self):
+        rds = self.lab.client(IRELAND, "rds", verify=self.bundle)
+        create(rds, "orders", BackupRetentionPeriod=0)
+        orders = in_status(rds, "orders")
+        verified = {"sslmode": "verify-full", "sslrootcert": self.bundle}
+        with connect(orders, **verified) as connection:
+            self.assertTrue(connection.pgconn.ssl_in_use)
+            self.assertEqual(connection.execute("select 1").fetchone(), (1,))
+        # At another's address it would be nobody's.
+        elsewhere = {"host": "127.36.0.1", "hostaddr": orders["Endpoint"]["Address"]}
+        with self.assertRaisesRegex(psycopg.OperationalError, "does not match host name"):
+            connect(orders, **verified, **elsewhere)
 
     def test_the_variables_of_env_are_enough(self):
         answer = self.lab.aws(IRELAND, "dynamodb", "list-tables")

@@ -40,14 +40,29 @@ pub enum Shown {
 
 /// Runs the command; what failed in it runs once more.
 pub fn run(command: &mut Command, kind: &Kind, shown: Shown) -> Result<()> {
+    let failed = first(command, kind.failed, shown)?;
+    second(failed, kind)
+}
+
+/// Runs the command; what failed in it, to be run once more when nothing runs beside it.
+pub fn first(
+    command: &mut Command,
+    failed: fn(&str) -> Vec<String>,
+    shown: Shown,
+) -> Result<Vec<String>> {
     let (held, printed) = heard(command, shown)?;
     if held {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let failed = (kind.failed)(&printed);
+    let failed = failed(&printed);
     if failed.is_empty() {
         bail!("{} failed before or beside its tests", run::shown(command));
     }
+    Ok(failed)
+}
+
+/// Runs what failed once more, one after the other.
+pub fn second(failed: Vec<String>, kind: &Kind) -> Result<()> {
     if failed.len() > MAX_UNSTEADY {
         bail!("{} failed: {}", failed.len(), failed.join(", "));
     }

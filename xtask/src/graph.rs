@@ -35,6 +35,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "health",
             "routing",
             "accelerator",
+            "databases",
         ],
     ),
     (

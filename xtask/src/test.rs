@@ -1,7 +1,8 @@
 //! `cargo xtask test`: everything that must pass, in the order in which it fails soonest.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use anyhow::{Result, bail};
 
@@ -20,15 +21,20 @@ const CLIENTS: &[&str] = &[
 /// Node.js (18) is good for.
 const JAVASCRIPT: &[&str] = &["@aws-sdk/client-s3@3.940.0", "@aws-sdk/lib-storage@3.940.0"];
 
-/// Tests that hardly compute and wait for minutes, as Terraform's provider does and requests that
-/// stand still: they run beside the others, each by itself.
+/// Tests that hardly compute and wait for minutes, as Terraform's provider does, Regions that are
+/// away, and requests that stand still: they run beside the others, each by itself.
 const WAITING: &[&str] = &[
+    "test_global_failovers",
     "test_terraform_balancer_settings",
     "test_terraform_balancers",
+    "test_terraform_databases",
     "test_terraform_fronts",
     "test_terraform_zones",
     "test_wire",
 ];
+
+/// Modules of clients' tests that run at the same time, beside those that wait.
+const LANES: usize = 3;
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -47,16 +53,7 @@ const STEPS: &[Step] = &[
     ("clippy", clippy),
     ("release", release),
     ("unit", unit),
-    ("world", || {
-        run::cargo(&[
-            "test",
-            "--release",
-            "--package",
-            "world",
-            "--",
-            "--nocapture",
-        ])
-    }),
+    ("world", world),
     ("clients", clients),
 ];
 
@@ -92,17 +89,44 @@ fn clippy() -> Result<()> {
     ])
 }
 
+/// The packages whose binaries ship. Whatever is built with the optimiser is built beside them:
+/// chosen by itself, a package has fewer features turned on in what it shares with them (tokio, a
+/// Region, two SDKs), and Cargo would build all of that once more.
+const SHIPPED: &[&str] = &["--package", "causeway", "--package", "orders"];
+
+fn optimised(command: &str, arguments: &[&str]) -> Result<()> {
+    run::cargo(&[&[command, "--release"], SHIPPED, arguments].concat())
+}
+
+/// Whole Regions in one thread, and global clusters of databases by themselves: thousands of seeds.
+fn world() -> Result<()> {
+    let targets = test_targets(&run::root().join("crates/world/tests"))?;
+    let mut chosen = vec!["--package", "world", "--lib"];
+    chosen.extend(targets.iter().flat_map(|target| ["--test", target]));
+    chosen.extend(["--", "--nocapture"]);
+    optimised("test", &chosen)?;
+    let global = ["--package", "databases", "--test", "global"];
+    optimised("test", &[&global[..], &["--", "--nocapture"]].concat())
+}
+
+/// The test targets of a folder `tests`, in order.
+fn test_targets(folder: &Path) -> Result<Vec<String>> {
+    let mut targets = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_target =
+            path.extension().is_some_and(|it| it == "rs") || path.join("main.rs").is_file();
+        let name = path.file_stem().filter(|_| is_target);
+        targets.extend(name.map(|name| name.to_string_lossy().into_owned()));
+    }
+    targets.sort();
+    Ok(targets)
+}
+
 /// The binaries that ship, in one go since they share most of their dependencies.
 fn release() -> Result<()> {
-    run::cargo(&[
-        "build",
-        "--release",
-        "--package",
-        "causeway",
-        "--package",
-        "orders",
-    ])?;
-    run::cargo(&["test", "--release", "--package", "orders", "--quiet"])
+    optimised("build", &[])?;
+    optimised("test", &["--bin", "orders", "--quiet"])
 }
 
 /// Everything but the simulation, which wants the optimiser, and the example: its SDK would take
@@ -186,57 +210,81 @@ fn has_postgres() -> bool {
             .any(|version| version.path().join("bin/postgres").is_file())
 }
 
-/// The `aws` command line, boto3, `dig` and Terraform drive the whole slice.
+/// The `aws` command line, boto3, `dig` and Terraform drive the whole slice. Most of the time a lab
+/// waits, for a link, a lease or a check: so modules run side by side, in [`LANES`] lanes.
 fn clients() -> Result<()> {
     let python = client_environment()?;
     javascript_environment()?;
-    let folder = run::root().join("tests/clients");
-    let mut busy = Vec::new();
-    for entry in std::fs::read_dir(&folder)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if let Some(module) = name
-            .strip_suffix(".py")
-            .filter(|_| name.starts_with("test_"))
-        {
-            busy.push(module.to_owned());
-        }
-    }
-    busy.retain(|module| !WAITING.contains(&module.as_str()));
-    busy.sort();
-    let command = move || {
-        let mut command = Command::new(&python);
-        command
-            .args(["-m", "unittest", "--verbose"])
-            .env("PYTHONPATH", &folder)
-            .env("CAUSEWAY", run::root().join("target/release/causeway"));
-        command
+    let queue = Mutex::new(modules(&run::root().join("tests/clients"))?);
+    let first = |name: &str| {
+        let mut command = client(&python, name);
+        again::first(&mut command, again::failed_cases, Shown::AtItsEnd)
     };
-    let kind = {
-        let command = command.clone();
-        move || {
-            let command = command.clone();
-            Kind {
-                failed: again::failed_cases,
-                one: Box::new(move |case| {
-                    let mut one = command();
-                    one.arg(case);
-                    one
-                }),
-            }
+    let lane = || -> Result<Vec<String>> {
+        let mut failed = Vec::new();
+        loop {
+            let next = queue.lock().expect("nothing panics inside").pop();
+            let Some(module) = next else {
+                return Ok(failed);
+            };
+            failed.extend(first(&module)?);
         }
     };
-    let beside = WAITING.iter().map(|module| {
-        let mut command = command();
-        command.arg(module);
-        let kind = kind();
-        std::thread::spawn(move || again::run(&mut command, &kind, Shown::AtItsEnd))
-    });
-    let beside: Vec<_> = beside.collect();
-    let mut outcome = again::run(command().args(busy), &kind(), Shown::AsItComes);
-    for waiting in beside {
-        outcome = outcome.and(waiting.join().expect("it doesn't panic"));
+    let failed = std::thread::scope(|scope| {
+        let beside = WAITING.iter().map(|module| scope.spawn(|| first(module)));
+        let mut all: Vec<_> = beside.collect();
+        all.extend((0..LANES).map(|_| scope.spawn(lane)));
+        let ended = all
+            .into_iter()
+            .map(|one| one.join().expect("it doesn't panic"));
+        ended.collect::<Result<Vec<_>>>()
+    })?;
+    let kind = Kind {
+        failed: again::failed_cases,
+        one: Box::new(move |case| client(&python, case)),
+    };
+    again::second(failed.concat(), &kind)
+}
+
+/// The module of clients' tests that runs the cases of `conformance/` on a lab.
+const CONFORMANCE: &str = "test_s3_conformance";
+
+/// Runs a module of clients' tests, or one test of it.
+fn client(python: &Path, name: &str) -> Command {
+    let mut command = Command::new(python);
+    command
+        .args(["-m", "unittest", "--verbose"])
+        .args(named(&run::root().join("conformance"), name))
+        .env("PYTHONPATH", run::root().join("tests/clients"))
+        .env("CAUSEWAY", run::root().join("target/release/causeway"));
+    command
+}
+
+/// The arguments by which `unittest` finds a module or a test: a case of `conformance/` bears the
+/// name of its own module, and has a lab to run on only within [`CONFORMANCE`].
+fn named(conformance: &Path, name: &str) -> Vec<String> {
+    let module = name.split('.').next().unwrap_or_default();
+    match conformance.join(format!("{module}.py")).is_file() {
+        true => [CONFORMANCE, "-k", name].map(str::to_owned).to_vec(),
+        false => vec![name.to_owned()],
     }
-    outcome
+}
+
+/// The modules of clients' tests that aren't [`WAITING`], those that take longest (which have the
+/// most to say) at the end.
+fn modules(folder: &Path) -> Result<Vec<String>> {
+    let mut modules = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let module = name.strip_suffix(".py");
+        let module = module.filter(|module| module.starts_with("test_"));
+        if let Some(module) = module.filter(|module| !WAITING.contains(module)) {
+            modules.push((entry.metadata()?.len(), module.to_owned()));
+        }
+    }
+    modules.sort();
+    Ok(modules.into_iter().map(|(_, module)| module).collect())
 }
 
 /// The SDK for JavaScript under target/, where the test that needs it looks for it.
@@ -282,4 +330,34 @@ pub fn client_environment() -> Result<PathBuf> {
     run::command(install.args(CLIENTS))?;
     std::fs::write(stamp, wanted)?;
     Ok(python)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_of_conformance_is_run_again_within_the_module_that_has_a_lab() {
+        let conformance = run::root().join("conformance");
+        let case = "test_what_is_replicated.Others.test_x";
+        assert_eq!(named(&conformance, case), [CONFORMANCE, "-k", case]);
+        let others = "test_slice.Sdk.test_b";
+        assert_eq!(named(&conformance, others), [others]);
+        let module = run::root().join(format!("tests/clients/{CONFORMANCE}.py"));
+        assert!(module.is_file());
+    }
+
+    /// They are chosen by name among the targets of all packages that a command builds.
+    #[test]
+    fn no_target_that_ships_has_the_name_of_one_of_the_simulation_s() {
+        let targets = |folder: &str| test_targets(&run::root().join(folder)).unwrap();
+        let simulation = targets("crates/world/tests");
+        assert!(simulation.contains(&"seeds".to_owned()));
+        let others = targets("crates/causeway/tests");
+        assert!(others.contains(&"identity".to_owned()));
+        let shared = others.iter().find(|name| simulation.contains(name));
+        assert_eq!(shared, None);
+        assert!(!run::root().join("examples/orders/tests").exists());
+        assert!(!others.contains(&"global".to_owned()));
+    }
 }

@@ -259,6 +259,10 @@ pub struct Up {
         allow_negative_numbers = true
     )]
     pub flow_log_interval: Option<u64>,
+    /// What may be kept of an old database writer's lost transactions each time, in MiB: their
+    /// list, their rows and their log (docs/databases.md) [default: as before, or 16384]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    pub tail_limit: Option<u64>,
     /// The networks that health checks may look at, with commas between [default: as before, or
     /// 127.0.0.0/8,::1]
     #[arg(long, value_delimiter = ',', value_name = "NETWORKS")]

@@ -2,7 +2,7 @@
 //! what a site is started with. Both ends are the same binary.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use accelerator::Ipv6Network;
@@ -31,6 +31,10 @@ pub struct SiteConfig {
     pub api: SocketAddr,
     /// What it proves itself with there; without it, the API speaks plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// The key that signed that certificate, where it is to sign one for each address of its
+    /// databases' endpoints; without it, these have that certificate. (An edge has none.)
+    #[serde(default)]
+    pub authority_key: Option<PathBuf>,
     /// Where it answers DNS, if it is an edge.
     pub dns: Option<DnsAddresses>,
     /// The networks that accelerators' static addresses are drawn from, one from each.
@@ -53,6 +57,10 @@ pub struct SiteConfig {
     /// site's. (An edge has none.)
     #[serde(default)]
     pub databases: Option<PathBuf>,
+    /// What the tail of an old writer may take of the disk, in MiB: list, rows and log; without it,
+    /// 16 GiB. (An edge has none.)
+    #[serde(default)]
+    pub tail_limit_mib: Option<u64>,
     /// The directory of certificates that listeners may name; without it, only uploaded ones. (An
     /// edge has none.)
     #[serde(default)]
@@ -109,9 +117,12 @@ pub fn balancer_pools(site: SiteId) -> [String; 3] {
     ZoneLetter::ALL.map(|zone| format!("127.{}.{}.0/24", 32 + zone.index(), site.0))
 }
 
-/// A lab's, of the site with that number n: 127.35.n.0/24, apart from all other addresses of a lab.
+/// A lab's, of the site with that number n: the n-th network of 20 bits from 127.36.0.0 on
+/// (127.36.16.0/20, 127.36.32.0/20 and so on, up to 127.51), apart from all other addresses of a
+/// lab. It is large since labs of one host draw from the same one, each for itself.
 pub fn database_pool(site: SiteId) -> String {
-    format!("127.35.{}.0/24", site.0)
+    let first = Ipv4Addr::new(127, 36, 0, 0).to_bits() + (u32::from(site.0) << 12);
+    format!("{}/20", Ipv4Addr::from_bits(first))
 }
 
 /// The files of a certificate (and those between it and its authority) and of its key, in PEM.
@@ -463,6 +474,14 @@ mod tests {
     use types::{LAB_ACCOUNT, Site};
 
     #[test]
+    fn sites_draw_endpoints_from_networks_of_their_own_besides_all_else_of_a_lab() {
+        assert_eq!(database_pool(SiteId(1)), "127.36.16.0/20");
+        assert_eq!(database_pool(SiteId(2)), "127.36.32.0/20");
+        assert_eq!(database_pool(SiteId(16)), "127.37.0.0/20");
+        assert_eq!(database_pool(SiteId(254)), "127.51.224.0/20");
+    }
+
+    #[test]
     fn secrets_are_never_printed() {
         let secrets = Secrets {
             operator_key: "one".to_owned(),
@@ -487,11 +506,13 @@ mod tests {
                 certificate: "certificate.pem".into(),
                 key: "key.pem".into(),
             }),
+            authority_key: Some("authority-key.pem".into()),
             accelerator_pools: ["10.0.0.0/24".to_owned(), "10.0.1.0/24".to_owned()],
             accelerator_ipv6_pool: Some("2001:db8:1::/64".parse().unwrap()),
             balancer_pools: Some(balancer_pools(SiteId(1))),
             database_pool: Some(database_pool(SiteId(1))),
             databases: Some("db/us-east-1".into()),
+            tail_limit_mib: Some(7),
             certificates: Some("certificates".into()),
             app: Some(AppConfig {
                 address: "127.1.1.1:8080".parse().unwrap(),

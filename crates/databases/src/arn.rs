@@ -24,12 +24,16 @@ words! {
         Instance = "db",
         /// A DB cluster.
         Cluster = "cluster",
+        /// A custom endpoint of a DB cluster.
+        ClusterEndpoint = "cluster-endpoint",
         /// A manual DB snapshot.
         Snapshot = "snapshot",
         /// A DB subnet group.
         SubnetGroup = "subgrp",
         /// A DB parameter group.
         ParameterGroup = "pg",
+        /// A DB cluster parameter group.
+        ClusterParameterGroup = "cluster-pg",
         /// An option group.
         OptionGroup = "og",
     }
@@ -67,6 +71,17 @@ pub struct ClusterArn {
     /// Whose it is.
     pub account: AccountId,
     /// Its `DBClusterIdentifier`, in small letters.
+    pub identifier: String,
+}
+
+/// A custom endpoint's: `arn:aws:rds:us-east-1:111122223333:cluster-endpoint:reports`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointArn {
+    /// Its Region.
+    pub region: Region,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Its `DBClusterEndpointIdentifier`, in small letters.
     pub identifier: String,
 }
 
@@ -129,37 +144,40 @@ impl FromStr for Arn {
     }
 }
 
-impl From<&InstanceArn> for Arn {
-    fn from(arn: &InstanceArn) -> Arn {
-        Arn {
-            region: arn.region,
-            account: arn.account,
-            kind: Kind::Instance,
-            name: arn.identifier.clone(),
+macro_rules! of_one_kind {
+    ($($name:ident is $kind:ident)+) => {$(
+        impl From<&$name> for Arn {
+            fn from(arn: &$name) -> Arn {
+                Arn {
+                    region: arn.region,
+                    account: arn.account,
+                    kind: Kind::$kind,
+                    name: arn.identifier.clone(),
+                }
+            }
         }
-    }
+
+        impl TryFrom<Arn> for $name {
+            type Error = InvalidArn;
+
+            fn try_from(arn: Arn) -> Result<$name, InvalidArn> {
+                let is_one = arn.kind == Kind::$kind;
+                let made = $name {
+                    region: arn.region,
+                    account: arn.account,
+                    identifier: arn.name,
+                };
+                is_one.then_some(made).ok_or(InvalidArn)
+            }
+        }
+    )+};
 }
 
-impl From<&ClusterArn> for Arn {
-    fn from(arn: &ClusterArn) -> Arn {
-        Arn {
-            region: arn.region,
-            account: arn.account,
-            kind: Kind::Cluster,
-            name: arn.identifier.clone(),
-        }
-    }
-}
-
-impl From<&SnapshotArn> for Arn {
-    fn from(arn: &SnapshotArn) -> Arn {
-        Arn {
-            region: arn.region,
-            account: arn.account,
-            kind: Kind::Snapshot,
-            name: arn.identifier.clone(),
-        }
-    }
+of_one_kind! {
+    InstanceArn is Instance
+    ClusterArn is Cluster
+    EndpointArn is ClusterEndpoint
+    SnapshotArn is Snapshot
 }
 
 impl From<&GroupArn> for Arn {
@@ -173,53 +191,16 @@ impl From<&GroupArn> for Arn {
     }
 }
 
-impl TryFrom<Arn> for InstanceArn {
-    type Error = InvalidArn;
-
-    fn try_from(arn: Arn) -> Result<InstanceArn, InvalidArn> {
-        let is_one = arn.kind == Kind::Instance;
-        let made = InstanceArn {
-            region: arn.region,
-            account: arn.account,
-            identifier: arn.name,
-        };
-        is_one.then_some(made).ok_or(InvalidArn)
-    }
-}
-
-impl TryFrom<Arn> for ClusterArn {
-    type Error = InvalidArn;
-
-    fn try_from(arn: Arn) -> Result<ClusterArn, InvalidArn> {
-        let is_one = arn.kind == Kind::Cluster;
-        let made = ClusterArn {
-            region: arn.region,
-            account: arn.account,
-            identifier: arn.name,
-        };
-        is_one.then_some(made).ok_or(InvalidArn)
-    }
-}
-
-impl TryFrom<Arn> for SnapshotArn {
-    type Error = InvalidArn;
-
-    fn try_from(arn: Arn) -> Result<SnapshotArn, InvalidArn> {
-        let is_one = arn.kind == Kind::Snapshot;
-        let made = SnapshotArn {
-            region: arn.region,
-            account: arn.account,
-            identifier: arn.name,
-        };
-        is_one.then_some(made).ok_or(InvalidArn)
-    }
-}
-
 impl TryFrom<Arn> for GroupArn {
     type Error = InvalidArn;
 
     fn try_from(arn: Arn) -> Result<GroupArn, InvalidArn> {
-        let groups = [Kind::SubnetGroup, Kind::ParameterGroup, Kind::OptionGroup];
+        let groups = [
+            Kind::SubnetGroup,
+            Kind::ParameterGroup,
+            Kind::ClusterParameterGroup,
+            Kind::OptionGroup,
+        ];
         let is_one = groups.contains(&arn.kind);
         let made = GroupArn {
             region: arn.region,
@@ -268,7 +249,7 @@ macro_rules! as_text {
     )+};
 }
 
-as_text! { InstanceArn ClusterArn SnapshotArn GroupArn }
+as_text! { InstanceArn ClusterArn EndpointArn SnapshotArn GroupArn }
 
 #[cfg(test)]
 mod tests {

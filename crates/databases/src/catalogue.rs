@@ -1,29 +1,47 @@
 //! Databases as they stand in the configuration: found, visited, and written back. It judges no
 //! change.
 
-use types::{AccountId, ConfigurationEdit, ConfigurationExpected, ConfigurationView, Region};
+mod edits;
+mod groups;
 
-use crate::arn::{ClusterArn, GroupArn, InstanceArn, Kind, SnapshotArn};
-use crate::codec::{CodecError, Stored, decode, encode};
+use types::{AccountId, ConfigurationView, Region};
+
+use crate::arn::{ClusterArn, EndpointArn, GroupArn, InstanceArn, Kind, SnapshotArn};
+use crate::codec::{CodecError, Stored, decode};
 use crate::keys;
+use crate::membership::membership;
 use crate::model::{
-    Cluster, ClusterId, Farewell, GlobalCluster, Instance, OptionGroup, ParameterGroup, ResourceId,
-    Snapshot, SnapshotState, SubnetGroup,
+    Cluster, ClusterEndpoint, ClusterId, Decision, Farewell, GlobalCluster, GlobalClusterId,
+    Instance, ParameterGroup, ResourceId, Snapshot, SnapshotState,
 };
 use crate::parameters;
-use crate::plan::{Duty, Wanted, WantedSnapshot};
+use crate::plan::{Duty, Wanted, WantedSnapshot, forced, reading};
+use crate::silence::LeaseRow;
+
+pub(crate) use edits::{
+    changes, count_change, create, create_cluster, create_endpoint, create_instance, edit,
+    global_key, remove, remove_cluster, remove_endpoint, remove_instance, replace, replace_cluster,
+    replace_instance,
+};
+pub(crate) use groups::{Group, cluster_parameter_groups_of, group, groups_of};
 
 /// A row, and the revision that wrote it.
 pub type Row<T> = (u64, T);
 
-fn row<T: Stored>(view: &dyn ConfigurationView, key: &str) -> Result<Option<Row<T>>, CodecError> {
+pub(crate) fn row<T: Stored>(
+    view: &dyn ConfigurationView,
+    key: &str,
+) -> Result<Option<Row<T>>, CodecError> {
     let Some((revision, bytes)) = view.get(key) else {
         return Ok(None);
     };
     Ok(Some((revision, decode(&bytes)?)))
 }
 
-fn rows<T: Stored>(view: &dyn ConfigurationView, prefix: &str) -> Result<Vec<Row<T>>, CodecError> {
+pub(crate) fn rows<T: Stored>(
+    view: &dyn ConfigurationView,
+    prefix: &str,
+) -> Result<Vec<Row<T>>, CodecError> {
     let mut found = Ok(Vec::new());
     view.visit(
         prefix,
@@ -119,40 +137,6 @@ pub(crate) fn snapshots_of(
     rows(view, &keys::snapshots(account))
 }
 
-/// A row that is a group.
-pub(crate) trait Group: Stored + Clone + PartialEq {
-    /// Its kind.
-    const KIND: Kind;
-}
-
-impl Group for SubnetGroup {
-    const KIND: Kind = Kind::SubnetGroup;
-}
-
-impl Group for ParameterGroup {
-    const KIND: Kind = Kind::ParameterGroup;
-}
-
-impl Group for OptionGroup {
-    const KIND: Kind = Kind::OptionGroup;
-}
-
-/// The group of that name that is kept, and the revision that wrote it. Default ones are not.
-pub(crate) fn group<T: Group>(
-    view: &dyn ConfigurationView,
-    arn: &GroupArn,
-) -> Result<Option<Row<T>>, CodecError> {
-    row(view, &keys::group(arn))
-}
-
-/// An account's groups of a kind that are kept.
-pub(crate) fn groups_of<T: Group>(
-    view: &dyn ConfigurationView,
-    account: AccountId,
-) -> Result<Vec<Row<T>>, CodecError> {
-    rows(view, &keys::groups(T::KIND, account))
-}
-
 /// What sources are still to be told, now or later.
 ///
 /// # Errors
@@ -202,6 +186,32 @@ pub fn clusters(view: &dyn ConfigurationView) -> Result<Vec<Row<Cluster>>, Codec
     rows(view, keys::CLUSTERS)
 }
 
+/// The custom endpoint of that name, and the revision that wrote it.
+///
+/// # Errors
+///
+/// It can't be read.
+pub fn endpoint_named(
+    view: &dyn ConfigurationView,
+    arn: &EndpointArn,
+) -> Result<Option<Row<ClusterEndpoint>>, CodecError> {
+    row(view, &keys::endpoint(arn))
+}
+
+/// The custom endpoints of a cluster.
+///
+/// # Errors
+///
+/// One, perhaps another cluster's, can't be read.
+pub fn endpoints_of(
+    view: &dyn ConfigurationView,
+    cluster: &Cluster,
+) -> Result<Vec<Row<ClusterEndpoint>>, CodecError> {
+    let mut all: Vec<Row<ClusterEndpoint>> = rows(view, keys::ENDPOINTS)?;
+    all.retain(|(_, endpoint)| endpoint.cluster == cluster.resource_id);
+    Ok(all)
+}
+
 /// The global cluster of that name in the council's configuration.
 ///
 /// # Errors
@@ -245,11 +255,22 @@ pub fn global_of(
     Ok(all.pop())
 }
 
+/// The last failover of a global cluster that was decided unasked.
+///
+/// # Errors
+///
+/// It can't be read.
+pub fn decision(
+    global: &dyn ConfigurationView,
+    id: &GlobalClusterId,
+) -> Result<Option<Row<Decision>>, CodecError> {
+    row(global, &keys::decision(id))
+}
+
 /// Has a Region to have its lease renewed all the time? It has a member of a global cluster: the
 /// writer needs the lease, and the others must know that what they see is no old configuration.
 ///
 /// # Errors
-///
 /// A global cluster can't be read.
 pub fn needs_lease(global: &dyn ConfigurationView, region: Region) -> Result<bool, CodecError> {
     let all = global_clusters(global)?;
@@ -268,7 +289,25 @@ pub fn wanted(
     global: &dyn ConfigurationView,
     id: &ResourceId,
 ) -> Result<Option<Wanted>, CodecError> {
-    let Some((_, instance)) = instance(view, id)? else {
+    let found = instance(view, id)?;
+    found.map_or(Ok(None), |(_, row)| {
+        wanted_at(view, global, (id, row.home()))
+    })
+}
+
+/// What is wanted of one home of an instance: its primary's, or its standby's; `None`: there is no
+/// instance of that resource id, or it has no such home.
+///
+/// # Errors
+/// As [`wanted`].
+pub fn wanted_at(
+    view: &dyn ConfigurationView,
+    global: &dyn ConfigurationView,
+    (id, home): (&ResourceId, &ResourceId),
+) -> Result<Option<Wanted>, CodecError> {
+    let found = instance(view, id)?;
+    let found = found.filter(|(_, row)| row.zone_of(home).is_some());
+    let Some((_, instance)) = found else {
         return Ok(None);
     };
     let group = parameter_group_of(view, &instance)?;
@@ -281,7 +320,22 @@ pub fn wanted(
         // Whoever writes by then, nobody has less than it.
         parameters::raise(&mut parameters.values, &head.floors);
     }
-    let duty = Duty::of(&instance, found.joined, (global.revision(), row));
+    let head = found.head(view, id)?;
+    if let Some((_, head)) = &head {
+        let group = parameter_group_of(view, head)?;
+        let values = parameters::of_instance(head, group.as_ref()).values;
+        parameters::raise(&mut parameters.values, &parameters::floors(&values));
+    }
+    let known = (global.revision(), row);
+    let duty = match &head {
+        Some((cluster, head)) => reading::of(&instance, (cluster, head), known),
+        None => {
+            let duty = Duty::of(&instance, found.joined, known);
+            let duty = forced::of(duty, (&instance, found.cluster.as_ref()), known);
+            found.hands_over(view, duty, id)?
+        }
+    };
+    let lease = LeaseRow::of_old_writer(global, &duty);
     let mut snapshots = snapshots_of(view, instance.arn.account)?;
     let is_wanted = |snapshot: &Snapshot| {
         snapshot.resource_id == *id && snapshot.state == SnapshotState::Creating
@@ -291,44 +345,23 @@ pub fn wanted(
     let snapshots = snapshots.into_iter();
     Ok(Some(Wanted {
         instance,
+        home: home.clone(),
         parameters: parameters.values,
         own_parameters,
         at_restart: parameters.at_restart,
         snapshots: snapshots
-            .map(|(_, snapshot)| WantedSnapshot { id: snapshot.id })
+            .map(|(_, snapshot)| WantedSnapshot {
+                id: snapshot.id,
+                automated: snapshot.automated,
+            })
             .collect(),
         duty,
+        readers: found.slots_of_readers(id),
+        is_new_head: found.is_new_head(id),
+        writer_address: found.cluster.map(|cluster| cluster.writer_address),
         revision: global.revision(),
+        lease,
     }))
-}
-
-/// What is known of an instance's membership in a global cluster.
-pub(crate) struct Membership {
-    /// The revision of the council's configuration that made its cluster a member.
-    pub(crate) joined: Option<u64>,
-    /// The global cluster that has its cluster as a member now.
-    pub(crate) global: Option<GlobalCluster>,
-}
-
-/// The membership of an instance's cluster.
-pub(crate) fn membership(
-    view: &dyn ConfigurationView,
-    global: &dyn ConfigurationView,
-    instance: &Instance,
-) -> Result<Membership, CodecError> {
-    let Some(headship) = &instance.headship else {
-        return Ok(Membership {
-            joined: None,
-            global: None,
-        });
-    };
-    let row = cluster(view, &headship.cluster)?;
-    let joined = row.and_then(|(_, cluster)| cluster.joined);
-    let found = global_of(global, &headship.cluster_arn, &headship.cluster)?;
-    Ok(Membership {
-        joined: joined.map(|joined| joined.revision),
-        global: found.map(|(_, row)| row),
-    })
 }
 
 /// The parameter group of an instance; `None`: the default one.
@@ -343,109 +376,4 @@ pub(crate) fn parameter_group_of(
         name: instance.parameter_group.clone(),
     };
     Ok(group(view, &arn)?.map(|(_, group)| group))
-}
-
-/// An edit of a key.
-pub(crate) fn edit(
-    key: String,
-    expected: ConfigurationExpected,
-    value: Option<bytes::Bytes>,
-) -> ConfigurationEdit {
-    ConfigurationEdit {
-        key,
-        expected,
-        value,
-    }
-}
-
-/// The edit that makes a row.
-pub(crate) fn create<T: Stored>(key: String, row: &T) -> ConfigurationEdit {
-    edit(key, ConfigurationExpected::Absent, Some(encode(row)))
-}
-
-/// The edit that replaces a row which that revision wrote.
-pub(crate) fn replace<T: Stored>(key: String, revision: u64, row: &T) -> ConfigurationEdit {
-    let expected = ConfigurationExpected::Revision(revision);
-    edit(key, expected, Some(encode(row)))
-}
-
-/// The edit that removes a row which that revision wrote.
-pub(crate) fn remove(key: String, revision: u64) -> ConfigurationEdit {
-    edit(key, ConfigurationExpected::Revision(revision), None)
-}
-
-/// How many changes there have been.
-pub(crate) fn changes(view: &dyn ConfigurationView) -> u64 {
-    let found = view.get(keys::CHANGES);
-    let text = found.map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned());
-    text.and_then(|text| text.parse().ok()).unwrap_or_default()
-}
-
-/// The edit that makes every change wait for the others: see [`keys::CHANGES`].
-pub(crate) fn count_change(view: &dyn ConfigurationView) -> ConfigurationEdit {
-    let expected = match view.get(keys::CHANGES) {
-        Some((revision, _)) => ConfigurationExpected::Revision(revision),
-        None => ConfigurationExpected::Absent,
-    };
-    let next = changes(view).saturating_add(1).to_string();
-    edit(keys::CHANGES.to_owned(), expected, Some(next.into()))
-}
-
-/// The edits that make an instance, and take its name and its address.
-pub(crate) fn create_instance(instance: &Instance) -> Vec<ConfigurationEdit> {
-    let owner = || Some(instance.resource_id.0.clone().into());
-    let absent = ConfigurationExpected::Absent;
-    vec![
-        create(keys::instance(&instance.resource_id), instance),
-        edit(keys::instance_name(&instance.arn), absent, owner()),
-        edit(keys::address(instance.address), absent, owner()),
-    ]
-}
-
-/// The edit that replaces an instance which that revision wrote.
-pub(crate) fn replace_instance(revision: u64, instance: &Instance) -> ConfigurationEdit {
-    replace(keys::instance(&instance.resource_id), revision, instance)
-}
-
-/// The edits that make a cluster, and take its name and its addresses.
-pub(crate) fn create_cluster(cluster: &Cluster) -> Vec<ConfigurationEdit> {
-    let owner = || Some(cluster.resource_id.0.clone().into());
-    let absent = ConfigurationExpected::Absent;
-    vec![
-        create(keys::cluster(&cluster.resource_id), cluster),
-        edit(keys::cluster_name(&cluster.arn), absent, owner()),
-        edit(keys::address(cluster.writer_address), absent, owner()),
-        edit(keys::address(cluster.reader_address), absent, owner()),
-    ]
-}
-
-/// The edit that replaces a cluster which that revision wrote.
-pub(crate) fn replace_cluster(revision: u64, cluster: &Cluster) -> ConfigurationEdit {
-    replace(keys::cluster(&cluster.resource_id), revision, cluster)
-}
-
-/// The edits that remove a cluster which that revision wrote, and all that it took.
-pub(crate) fn remove_cluster((revision, cluster): &Row<Cluster>) -> Vec<ConfigurationEdit> {
-    let any = ConfigurationExpected::Any;
-    vec![
-        remove(keys::cluster(&cluster.resource_id), *revision),
-        edit(keys::cluster_name(&cluster.arn), any, None),
-        edit(keys::address(cluster.writer_address), any, None),
-        edit(keys::address(cluster.reader_address), any, None),
-    ]
-}
-
-/// The key of a global cluster's row.
-pub(crate) fn global_key(row: &GlobalCluster) -> String {
-    keys::global_cluster(row.account, &row.identifier)
-}
-
-/// The edits that remove an instance which that revision wrote, and all that it took.
-pub(crate) fn remove_instance((revision, instance): &Row<Instance>) -> Vec<ConfigurationEdit> {
-    let any = ConfigurationExpected::Any;
-    vec![
-        remove(keys::instance(&instance.resource_id), *revision),
-        edit(keys::instance_name(&instance.arn), any, None),
-        edit(keys::address(instance.address), any, None),
-    ]
 }

@@ -1,6 +1,7 @@
 //! DB instance classes: which RDS offers for PostgreSQL, and what follows from one here. A class
-//! reserves nothing: it decides how many connections there may be, as at RDS, and how much memory
-//! for buffers, far less than at RDS, since many instances share one machine.
+//! decides how many connections there may be, as at RDS, and how much memory for buffers, far less
+//! than at RDS, since many instances share one machine. What all of them may take together is
+//! `memory`'s.
 
 use crate::model::Parameters;
 
@@ -72,6 +73,9 @@ const MEMORY_OF_A_CONNECTION: u64 = 9_531_392;
 /// The most connections that a class gives.
 const MAX_CONNECTIONS: u64 = 5000;
 
+/// Bytes of a block.
+const BLOCK: u64 = 8192;
+
 /// Buffers of a class, in blocks of 8 KiB, for each GiB: 16 MiB.
 const BLOCKS_OF_A_GIB: u64 = 2048;
 
@@ -83,11 +87,24 @@ pub(crate) fn find(name: &str) -> Option<Class> {
     CLASSES.iter().copied().find(|class| class.name == name)
 }
 
+/// Its memory in GiB; of one that isn't known any more, that of the smallest.
+fn memory(class: &str) -> u64 {
+    find(class).map_or(1, |class| class.memory)
+}
+
+fn blocks(class: &str) -> u64 {
+    (memory(class) * BLOCKS_OF_A_GIB).min(MAX_BLOCKS)
+}
+
+/// The bytes of buffers that a class gives.
+pub(crate) fn buffers(class: &str) -> u64 {
+    blocks(class) * BLOCK
+}
+
 /// The settings that follow from a class; of one that isn't known any more, those of the smallest.
 pub(crate) fn parameters(class: &str) -> Parameters {
-    let memory = find(class).map_or(1, |class| class.memory);
-    let connections = ((memory << 30) / MEMORY_OF_A_CONNECTION).min(MAX_CONNECTIONS);
-    let blocks = (memory * BLOCKS_OF_A_GIB).min(MAX_BLOCKS);
+    let connections = ((memory(class) << 30) / MEMORY_OF_A_CONNECTION).min(MAX_CONNECTIONS);
+    let blocks = blocks(class);
     Parameters::from([
         ("max_connections".to_owned(), connections.to_string()),
         ("shared_buffers".to_owned(), blocks.to_string()),

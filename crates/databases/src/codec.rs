@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Cluster, Event, Farewell, GlobalCluster, Instance, OptionGroup, ParameterGroup, Snapshot,
-    SubnetGroup,
+    Cluster, ClusterEndpoint, Decision, Event, Farewell, GlobalCluster, Instance, OptionGroup,
+    ParameterGroup, RetainedBackup, Snapshot, SubnetGroup,
 };
 
 /// What is kept in a row.
@@ -23,20 +23,50 @@ impl Stored for Instance {
     const NOUN: &'static str = "DB instance";
 
     /// Since 2 it may be a cluster's head, of which an older program would make a server of its
-    /// own.
-    const FORMAT: u32 = 2;
+    /// own. Since 3 it may have a standby in another zone, without which an older program would let
+    /// its primary acknowledge. Since 4 a head may hold what it was forced to write, which an older
+    /// program would throw away.
+    const FORMAT: u32 = 4;
 }
 
 impl Stored for Cluster {
     const NOUN: &'static str = "DB cluster";
+
+    /// Since 2 it may have readers, each of which an older program would take for a head. Since 3
+    /// it may be a writer by force, whom an older program would have follow. Since 4 one may take
+    /// over from a head that is dead, whose log an older program would take for a part of its
+    /// successor's.
+    const FORMAT: u32 = 4;
+}
+
+impl Stored for ClusterEndpoint {
+    const NOUN: &'static str = "custom endpoint of a DB cluster";
 }
 
 impl Stored for GlobalCluster {
     const NOUN: &'static str = "global cluster";
+
+    /// Since 2 its members' heads have addresses, and since 3 its forks have the moves that made
+    /// them, which an older program would take away again.
+    const FORMAT: u32 = 3;
+}
+
+impl Stored for Decision {
+    const NOUN: &'static str = "decision of a failover";
 }
 
 impl Stored for Snapshot {
     const NOUN: &'static str = "DB snapshot";
+
+    /// Since 2 it may be a copy, which an older program would have its instance's server make.
+    const FORMAT: u32 = 2;
+}
+
+impl Stored for RetainedBackup {
+    const NOUN: &'static str = "retained backup";
+
+    /// Since 2 the instance in it is of format 4.
+    const FORMAT: u32 = 2;
 }
 
 impl Stored for SubnetGroup {

@@ -85,6 +85,11 @@ impl Engine {
         format!("default.{}", self.family())
     }
 
+    /// The family of clusters' parameter groups: `aurora-postgresql15`.
+    pub fn cluster_family(&self) -> String {
+        format!("{AURORA}{}", self.major)
+    }
+
     /// The option group of those who name none: `default:postgres-15`.
     pub fn default_option_group(&self) -> String {
         format!("default:{POSTGRES}-{}", self.major)

@@ -23,12 +23,20 @@ words! {
         CertificateNotFound = "CertificateNotFound",
         /// There is a cluster of that name.
         DbClusterAlreadyExists = "DBClusterAlreadyExistsFault",
+        /// There is a custom endpoint of that name.
+        DbClusterEndpointAlreadyExists = "DBClusterEndpointAlreadyExistsFault",
+        /// There is no such custom endpoint.
+        DbClusterEndpointNotFound = "DBClusterEndpointNotFoundFault",
+        /// There would be too many custom endpoints.
+        DbClusterEndpointQuotaExceeded = "DBClusterEndpointQuotaExceededFault",
         /// There is no such cluster.
         DbClusterNotFound = "DBClusterNotFoundFault",
         /// There is no such parameter group of clusters.
         DbClusterParameterGroupNotFound = "DBClusterParameterGroupNotFound",
         /// There would be too many clusters.
         DbClusterQuotaExceeded = "DBClusterQuotaExceededFault",
+        /// There are no such automated backups.
+        DbInstanceAutomatedBackupNotFound = "DBInstanceAutomatedBackupNotFound",
         /// There is an instance of that name.
         DbInstanceAlreadyExists = "DBInstanceAlreadyExists",
         /// There is no such instance.
@@ -67,6 +75,8 @@ words! {
         InvalidDbClusterState = "InvalidDBClusterStateFault",
         /// The global cluster isn't in a state for it.
         InvalidGlobalClusterState = "InvalidGlobalClusterStateFault",
+        /// The automated backups aren't in a state for it.
+        InvalidDbInstanceAutomatedBackupState = "InvalidDBInstanceAutomatedBackupState",
         /// The instance isn't in a state for it.
         InvalidDbInstanceState = "InvalidDBInstanceState",
         /// The parameter group is in use, or nobody may change it.
@@ -77,6 +87,8 @@ words! {
         InvalidDbSubnetGroupState = "InvalidDBSubnetGroupStateFault",
         /// The option group is in use, or nobody may change it.
         InvalidOptionGroupState = "InvalidOptionGroupStateFault",
+        /// It can't be restored to that moment.
+        InvalidRestore = "InvalidRestoreFault",
         /// There is no such subnet.
         InvalidSubnet = "InvalidSubnet",
         /// There is no such key.
@@ -89,6 +101,8 @@ words! {
         OptionGroupNotFound = "OptionGroupNotFoundFault",
         /// There would be too many option groups.
         OptionGroupQuotaExceeded = "OptionGroupQuotaExceededFault",
+        /// Nothing is kept that it could be restored from.
+        PointInTimeRestoreNotEnabled = "PointInTimeRestoreNotEnabled",
         /// There is no such thing of this service.
         ResourceNotFound = "ResourceNotFoundFault",
         /// There would be too many snapshots.
@@ -107,6 +121,7 @@ impl Refusal {
             Refusal::CertificateNotFound
             | Refusal::DbClusterNotFound
             | Refusal::DbClusterParameterGroupNotFound
+            | Refusal::DbInstanceAutomatedBackupNotFound
             | Refusal::DbInstanceNotFound
             | Refusal::GlobalClusterNotFound
             | Refusal::DbParameterGroupNotFound
@@ -115,7 +130,7 @@ impl Refusal {
             | Refusal::DbSubnetGroupNotFound
             | Refusal::OptionGroupNotFound
             | Refusal::ResourceNotFound => 404,
-            Refusal::DbClusterQuotaExceeded => 403,
+            Refusal::DbClusterQuotaExceeded | Refusal::DbClusterEndpointQuotaExceeded => 403,
             _ => 400,
         }
     }

@@ -33,6 +33,8 @@ words! {
         Deletion = "deletion",
         /// It failed.
         Failure = "failure",
+        /// A standby takes over, or the role of a cluster's head is on its way.
+        Failover = "failover",
         /// The writer's role of a global cluster is on its way.
         GlobalFailover = "global-failover",
         /// Anything else.
@@ -53,12 +55,13 @@ pub(crate) fn categories(source: SourceType) -> &'static [Category] {
             Category::ConfigurationChange,
             Category::Creation,
             Category::Deletion,
+            Category::Failover,
             Category::Failure,
             Category::Notification,
             Category::ReadReplica,
             Category::Restoration,
         ],
-        SourceType::Cluster => &[Category::GlobalFailover],
+        SourceType::Cluster => &[Category::Failover, Category::GlobalFailover],
         SourceType::ParameterGroup => &[Category::ConfigurationChange],
         SourceType::Snapshot => &[
             Category::Creation,

@@ -5,11 +5,12 @@
 
 use types::ConfigurationView;
 
+use crate::arn::ClusterArn;
 use crate::catalogue::{self, Row};
 use crate::error::DatabasesError;
 use crate::model::{
-    Fork, ForkPoint, GlobalCluster, Head, Headship, Instance, Leading, MAX_FORKS, Move, MoveKind,
-    Phase, ResourceId,
+    Forced, Fork, ForkPoint, GlobalCluster, Head, Headship, Instance, Leading, MAX_FORKS, Move,
+    MoveKind, Phase, ResourceId,
 };
 use crate::plan::Record;
 use crate::progress::ProgressError;
@@ -93,6 +94,14 @@ fn reach(row: &mut GlobalCluster, instance: &Instance, headship: &Headship, reco
                 }
             }
         }
+        Record::Names { head } => {
+            let is_writing = row.writer.as_ref() == Some(own);
+            let is_still = !is_writing && row.moving.is_none() && is_head(row, own, instance);
+            let member = row.members.get_mut(&own.to_string());
+            if let Some(member) = member.filter(|_| is_still) {
+                member.head = Some(head.clone());
+            }
+        }
         Record::Drained { number, lsn } => advance(row, *number, |moving| {
             let is_next = moving.phase == Phase::Draining && moving.from == *own;
             is_next.then_some(Phase::Drained { lsn: *lsn })
@@ -101,6 +110,8 @@ fn reach(row: &mut GlobalCluster, instance: &Instance, headship: &Headship, reco
             let is_next = moving.phase == Phase::Fencing && moving.from == *own;
             is_next.then_some(Phase::Fenced)
         }),
+        // What it has is said in a row that names it alone: of another nobody knows.
+        Record::Promoting { .. } if !is_head(row, own, instance) => {}
         Record::Promoting { number } => advance(row, *number, |moving| {
             let is_next = match moving.kind {
                 MoveKind::Switchover => matches!(moving.phase, Phase::Drained { .. }),
@@ -128,6 +139,12 @@ fn reach(row: &mut GlobalCluster, instance: &Instance, headship: &Headship, reco
     }
 }
 
+/// Does the row name that instance its cluster's head?
+fn is_head(row: &GlobalCluster, own: &ClusterArn, instance: &Instance) -> bool {
+    let head = row.member(own).and_then(|member| member.head.as_ref());
+    head.is_some_and(|head| head.resource_id == instance.resource_id)
+}
+
 /// Has a move that is under way be in its next phase.
 fn advance(row: &mut GlobalCluster, number: u64, next: impl FnOnce(&Move) -> Option<Phase>) {
     let moving = row.moving.as_mut().filter(|moving| moving.number == number);
@@ -148,7 +165,14 @@ fn lead(row: &mut GlobalCluster, headship: &Headship, number: u64, point: ForkPo
         epoch: row.epoch + 1,
         number,
     };
-    if !row.moving.as_ref().is_some_and(is_it) || headship.leads != Some(leading) {
+    // One that took over by force was promoted for that, and goes on.
+    let was_forced = |leads: Leading| {
+        leads.epoch == leading.epoch
+            && Forced::is_number(leads.number)
+            && headship.forced == Some(point)
+    };
+    let is_promoted = |leads: Leading| leads == leading || was_forced(leads);
+    if !row.moving.as_ref().is_some_and(is_it) || !headship.leads.is_some_and(is_promoted) {
         return;
     }
     // One that was past where its history stands is none that others could tell theirs from.
@@ -164,6 +188,8 @@ fn lead(row: &mut GlobalCluster, headship: &Headship, number: u64, point: ForkPo
         writer: own.clone(),
         point,
         is_checkpointed: false,
+        // Of one that took over by force not the move's.
+        number: headship.leads.map(|leads| leads.number),
     });
     let too_many = row.forks.len().saturating_sub(MAX_FORKS);
     row.forks.drain(..too_many);
@@ -174,11 +200,18 @@ pub(crate) fn reached(headship: &mut Headship, record: &Record) {
     match record {
         Record::Aligned { epoch } => {
             headship.epoch = *epoch;
-            headship.leads = None;
+            (headship.leads, headship.forced) = (None, None);
         }
-        Record::Leading(leading) => headship.leads = Some(*leading),
-        Record::Diverged if headship.leads.is_none() => {
-            headship.leads = Some(Leading::NOTHING);
+        Record::Leading(leading) if headship.leads != Some(*leading) => {
+            (headship.leads, headship.forced) = (Some(*leading), None);
+        }
+        Record::Diverged => {
+            headship.leads = match headship.leads {
+                None => Some(Leading::NOTHING),
+                // Of a reader that was its member's head: now it is known.
+                Some(Leading::NOTHING) => Some(Leading::BEYOND),
+                leads => leads,
+            };
         }
         _ => {}
     }

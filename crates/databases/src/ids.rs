@@ -2,7 +2,7 @@
 
 use types::Environment;
 
-use crate::model::{ClusterId, GlobalClusterId, ResourceId, SnapshotId};
+use crate::model::{ClusterId, EndpointId, GlobalClusterId, ResourceId, SnapshotId};
 
 /// What resource ids are written with: Base32, which survives any file system.
 const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -18,6 +18,11 @@ pub(crate) fn resource(environment: &dyn Environment) -> ResourceId {
 /// A new cluster's resource id: `cluster-` and 26 letters of Base32, of 128 random bits.
 pub(crate) fn cluster(environment: &dyn Environment) -> ClusterId {
     ClusterId(format!("cluster-{}", letters(environment)))
+}
+
+/// A new custom endpoint's resource id: `cluster-endpoint-` and 26 letters of Base32.
+pub(crate) fn endpoint(environment: &dyn Environment) -> EndpointId {
+    EndpointId(format!("cluster-endpoint-{}", letters(environment)))
 }
 
 /// A new global cluster's resource id.

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 
 use types::{AccountId, Region};
 
-use crate::arn::{ClusterArn, GroupArn, InstanceArn, Kind, SnapshotArn};
-use crate::model::{ClusterId, ResourceId};
+use crate::arn::{ClusterArn, EndpointArn, GroupArn, InstanceArn, Kind, SnapshotArn};
+use crate::model::{ClusterId, GlobalClusterId, ResourceId};
 
 /// Everything of this service stands under this prefix.
 pub const ALL: &str = "databases/";
@@ -26,8 +26,15 @@ pub const EVENTS: &str = "databases/event/";
 /// Every source that is still to be told of a replica that is gone stands under this prefix.
 pub const FAREWELLS: &str = "databases/farewell/";
 
+/// The automated backups of every instance that is deleted stand under this prefix, by its resource
+/// id.
+pub const RETAINED_BACKUPS: &str = "databases/retained-backup/";
+
 /// Every cluster stands under this prefix, by its resource id.
 pub const CLUSTERS: &str = "databases/cluster/";
+
+/// Every custom endpoint of a cluster stands under this prefix, by account and name.
+pub const ENDPOINTS: &str = "databases/cluster-endpoint/";
 
 /// Every global cluster stands under this prefix, by account and name: in the council's
 /// configuration, not in a Region's.
@@ -35,6 +42,10 @@ pub const GLOBAL_CLUSTERS: &str = "databases/global-cluster/";
 
 /// Every Region's lease stands under this prefix: in the council's configuration.
 pub const LEASES: &str = "databases/lease/";
+
+/// The last failover of each global cluster that was decided unasked stands under this prefix, by
+/// the global cluster's resource id: in the council's configuration.
+pub const DECISIONS: &str = "databases/decision/";
 
 /// What every change of this Region's databases writes: two changes at once, each judged without
 /// the other, can't both be made. Its value counts them.
@@ -55,6 +66,11 @@ pub fn instance_names(account: AccountId) -> String {
     format!("databases/instance-name/{account}/")
 }
 
+/// The key of the automated backups of an instance that is deleted.
+pub fn retained_backup(id: &ResourceId) -> String {
+    format!("{RETAINED_BACKUPS}{id}")
+}
+
 /// The key of a cluster.
 pub fn cluster(id: &ClusterId) -> String {
     format!("{CLUSTERS}{id}")
@@ -65,9 +81,25 @@ pub fn cluster_name(arn: &ClusterArn) -> String {
     format!("databases/cluster-name/{}/{}", arn.account, arn.identifier)
 }
 
+/// The key of a cluster's custom endpoint.
+pub fn endpoint(arn: &EndpointArn) -> String {
+    format!("{ENDPOINTS}{}/{}", arn.account, arn.identifier)
+}
+
 /// The key of a global cluster.
 pub fn global_cluster(account: AccountId, identifier: &str) -> String {
     format!("{GLOBAL_CLUSTERS}{account}/{identifier}")
+}
+
+/// The key of the last failover of a global cluster that was decided unasked.
+pub fn decision(id: &GlobalClusterId) -> String {
+    format!("{DECISIONS}{id}")
+}
+
+/// The key of what this Region's events have told of such decisions; its value is the number of the
+/// move.
+pub fn decision_told(id: &GlobalClusterId) -> String {
+    format!("databases/decision-told/{id}")
 }
 
 /// The key of a Region's lease.
@@ -95,8 +127,9 @@ pub fn groups(kind: Kind, account: AccountId) -> String {
     let kind = match kind {
         Kind::SubnetGroup => "subnet-group",
         Kind::ParameterGroup => "parameter-group",
+        Kind::ClusterParameterGroup => "cluster-parameter-group",
         Kind::OptionGroup => "option-group",
-        Kind::Instance | Kind::Snapshot | Kind::Cluster => "no-group",
+        Kind::Instance | Kind::Snapshot | Kind::Cluster | Kind::ClusterEndpoint => "no-group",
     };
     format!("databases/{kind}/{account}/")
 }

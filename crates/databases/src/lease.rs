@@ -4,10 +4,11 @@
 //! A Region that has the writer of a global cluster has a row of the council's configuration
 //! renewed all the time. A renewal that was committed holds for [`LEASE`] from when it *began*, by
 //! that Region's own monotonic clock, and whoever serves by it looks at a configuration at least as
-//! new as the renewal. So one that serves without having seen a move began its last renewal before
-//! the move was committed, and [`LEASE`] later it serves no more, whatever happened to it. Whoever
-//! takes over waits [`TAKEOVER_WAIT`] from when *it* first saw the move, which is after it was
-//! committed. That is longer by what two clocks may differ in rate, so the two never overlap.
+//! new as the renewal. So one that serves without having seen a move serves by a renewal that was
+//! committed before the move, and [`LEASE`] after that began it serves no more, whatever happened
+//! to it. Whoever takes over waits [`TAKEOVER_WAIT`], from when *it* first saw the move or, if that
+//! was earlier, the renewal that stands beside it ([`crate::silence`]): each is after all of those
+//! renewals began. That is longer by what two clocks may differ in rate, so the two never overlap.
 
 use bytes::Bytes;
 use types::{ConfigurationEdit, ConfigurationExpected, Monotonic, Region, Span};
@@ -73,12 +74,16 @@ impl Lease {
     }
 }
 
-/// The edit that renews a Region's lease; `number` is any that differs from the last one's.
-pub fn edit(region: Region, number: u64) -> ConfigurationEdit {
+/// The edit that renews a Region's lease; `number` is any that differs from the last one's, and
+/// `renewals` how many there were with it, at least: one more than are known ([`LeaseRow`]).
+///
+/// [`LeaseRow`]: crate::silence::LeaseRow
+pub fn edit(region: Region, number: u64, renewals: u64) -> ConfigurationEdit {
+    let value = format!("{{\"format\":1,\"number\":{number},\"renewals\":{renewals}}}");
     ConfigurationEdit {
         key: keys::lease(region),
         expected: ConfigurationExpected::Any,
-        value: Some(Bytes::from(format!("{{\"format\":1,\"number\":{number}}}"))),
+        value: Some(Bytes::from(value)),
     }
 }
 

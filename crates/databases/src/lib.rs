@@ -5,30 +5,44 @@
 mod access;
 mod arn;
 mod attach;
+pub mod automatic;
+pub mod backups;
 pub mod catalogue;
 mod classes;
 mod codec;
+pub mod copies;
 mod engine;
 mod error;
 mod events;
+pub mod forced;
+mod forwarding;
+mod handover;
 mod headway;
 mod ids;
 mod input;
 pub mod keys;
+pub mod lag;
 pub mod lease;
 mod limits;
+mod membership;
+mod memory;
 pub mod model;
 mod move_events;
+mod objective;
 mod operation_table;
 mod operations;
+mod pairing;
 pub mod parameters;
 pub mod plan;
 mod pool;
 mod progress;
+mod public_words;
+mod replication_events;
 mod request;
 mod scram;
 mod service;
 mod shapes;
+pub mod silence;
 mod source;
 mod status;
 mod tags;
@@ -36,15 +50,20 @@ mod view;
 mod window;
 mod words;
 
-pub use arn::{Arn, ClusterArn, GroupArn, InstanceArn, InvalidArn, Kind, SnapshotArn};
+pub use arn::{Arn, ClusterArn, EndpointArn, GroupArn, InstanceArn, InvalidArn, Kind, SnapshotArn};
 pub use attach::slot;
 pub use codec::{CodecError, decode, encode};
 pub use engine::{Engine, InvalidVersion};
+pub use forwarding::{Forwarding, forwarded_to, forwarding};
+pub use objective::global_db_rpo;
 pub use pool::{EndpointPool, InvalidPool};
 pub use progress::ProgressError;
+pub use replication_events::ReplicationNews;
 pub use service::{Service, ServiceConfig};
 pub use source::{
-    AttachRefusal, AttachRequest, SourceAnswer, SourceError, SourceFacts, SourceView,
+    AttachRefusal, AttachRequest, CopyRequest, SourceAnswer, SourceError, SourceFacts, SourceView,
 };
-pub use status::{ClusterServing, Fence, Serving, Status, serving, serving_cluster, status};
-pub use view::{ServerView, Standing, Surroundings};
+pub use status::{
+    ClusterServing, Fence, Serving, Status, serving, serving_cluster, serving_reader, status,
+};
+pub use view::{Archived, ServerView, Standing, Surroundings};

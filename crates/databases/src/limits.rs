@@ -7,6 +7,9 @@ pub(crate) const MAX_INSTANCES: usize = 40;
 /// Clusters of an account in a Region.
 pub(crate) const MAX_CLUSTERS: usize = 40;
 
+/// Custom endpoints of a cluster.
+pub(crate) const MAX_CLUSTER_ENDPOINTS: usize = 5;
+
 /// Global clusters of an account: 5 at AWS unless it is asked for more.
 pub(crate) const MAX_GLOBAL_CLUSTERS: usize = 5;
 
@@ -15,6 +18,9 @@ pub(crate) const MAX_MEMBERS: usize = 11;
 
 /// Replicas of an instance.
 pub(crate) const MAX_REPLICAS: usize = 15;
+
+/// Readers of a cluster, beside its head.
+pub(crate) const MAX_READERS: usize = 15;
 
 /// Manual snapshots of an account in a Region.
 pub(crate) const MAX_SNAPSHOTS: usize = 100;

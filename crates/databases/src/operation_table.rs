@@ -1,6 +1,6 @@
 //! Every operation of RDS's published model (API version 2014-10-31), built or not, in the order of
-//! their names: what each is done to, and what carries it out. Not built are proxies, copies and
-//! exports of snapshots, snapshots and parameter groups of clusters, and all that is for other
+//! their names: what each is done to, and what carries it out. Not built are proxies, exports of
+//! snapshots, snapshots of clusters, copies of their parameter groups, and all that is for other
 //! engines.
 //!
 //! To build one more: its function under `operations/`, its row here, its test.
@@ -12,13 +12,16 @@ use aws::access::Access;
 use aws::query::Reply;
 
 use crate::access::{
-    Resources, cluster, everything, global_cluster, instance, option_group, parameter_group,
-    replica, snapshot, subnet_group, tagged,
+    Resources, automated_backup, cluster, cluster_endpoint, cluster_parameter_group,
+    copied_snapshot, everything, global_cluster, instance, option_group, parameter_group, replica,
+    restored, snapshot, subnet_group, tagged,
 };
 use crate::error::DatabasesError;
 use crate::operations::{
-    clusters, descriptions, events, global_clusters, instances, modify, option_groups,
-    parameter_groups, parameters, power, replicas, restore, snapshots, subnet_groups, tags,
+    automated_backups, cluster_endpoints, cluster_parameter_groups, clusters, copy, descriptions,
+    events, failover, global_clusters, instances, modify, option_groups, parameter_groups,
+    parameters, point_in_time, power, replicas, restore, snapshot_attributes, snapshots,
+    subnet_groups, tags,
 };
 use crate::request::DatabasesRequest;
 use crate::service::Service;
@@ -67,13 +70,21 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("CopyDBClusterParameterGroup", everything),
     row!("CopyDBClusterSnapshot", everything),
     row!("CopyDBParameterGroup", everything),
-    row!("CopyDBSnapshot", everything),
+    row!("CopyDBSnapshot", copied_snapshot, copy::copy),
     row!("CopyOptionGroup", everything),
     row!("CreateBlueGreenDeployment", everything),
     row!("CreateCustomDBEngineVersion", everything),
     row!("CreateDBCluster", cluster, clusters::create),
-    row!("CreateDBClusterEndpoint", everything),
-    row!("CreateDBClusterParameterGroup", everything),
+    row!(
+        "CreateDBClusterEndpoint",
+        cluster_endpoint,
+        cluster_endpoints::create
+    ),
+    row!(
+        "CreateDBClusterParameterGroup",
+        cluster_parameter_group,
+        cluster_parameter_groups::create
+    ),
     row!("CreateDBClusterSnapshot", everything),
     row!("CreateDBInstance", instance, instances::create),
     row!("CreateDBInstanceReadReplica", replica, replicas::create),
@@ -101,11 +112,23 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("DeleteCustomDBEngineVersion", everything),
     row!("DeleteDBCluster", cluster, clusters::delete),
     row!("DeleteDBClusterAutomatedBackup", everything),
-    row!("DeleteDBClusterEndpoint", everything),
-    row!("DeleteDBClusterParameterGroup", everything),
+    row!(
+        "DeleteDBClusterEndpoint",
+        cluster_endpoint,
+        cluster_endpoints::delete
+    ),
+    row!(
+        "DeleteDBClusterParameterGroup",
+        cluster_parameter_group,
+        cluster_parameter_groups::delete
+    ),
     row!("DeleteDBClusterSnapshot", everything),
     row!("DeleteDBInstance", instance, instances::delete),
-    row!("DeleteDBInstanceAutomatedBackup", everything),
+    row!(
+        "DeleteDBInstanceAutomatedBackup",
+        automated_backup,
+        automated_backups::delete
+    ),
     row!(
         "DeleteDBParameterGroup",
         parameter_group,
@@ -140,9 +163,21 @@ pub(crate) const OPERATIONS: &[Row] = &[
     ),
     row!("DescribeDBClusterAutomatedBackups", everything),
     row!("DescribeDBClusterBacktracks", everything),
-    row!("DescribeDBClusterEndpoints", everything),
-    row!("DescribeDBClusterParameterGroups", everything),
-    row!("DescribeDBClusterParameters", everything),
+    row!(
+        "DescribeDBClusterEndpoints",
+        cluster_endpoint,
+        cluster_endpoints::describe
+    ),
+    row!(
+        "DescribeDBClusterParameterGroups",
+        cluster_parameter_group,
+        cluster_parameter_groups::describe
+    ),
+    row!(
+        "DescribeDBClusterParameters",
+        cluster_parameter_group,
+        cluster_parameter_groups::parameters
+    ),
     row!("DescribeDBClusterSnapshotAttributes", everything),
     row!("DescribeDBClusterSnapshots", everything),
     row!("DescribeDBClusters", cluster, clusters::describe),
@@ -151,7 +186,11 @@ pub(crate) const OPERATIONS: &[Row] = &[
         everything,
         descriptions::engine_versions
     ),
-    row!("DescribeDBInstanceAutomatedBackups", everything),
+    row!(
+        "DescribeDBInstanceAutomatedBackups",
+        everything,
+        automated_backups::describe
+    ),
     row!("DescribeDBInstances", instance, instances::describe),
     row!("DescribeDBLogFiles", everything),
     row!("DescribeDBMajorEngineVersions", everything),
@@ -172,7 +211,11 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("DescribeDBRecommendations", everything),
     row!("DescribeDBSecurityGroups", everything),
     row!("DescribeDBShardGroups", everything),
-    row!("DescribeDBSnapshotAttributes", everything),
+    row!(
+        "DescribeDBSnapshotAttributes",
+        snapshot,
+        snapshot_attributes::describe
+    ),
     row!("DescribeDBSnapshotTenantDatabases", everything),
     row!("DescribeDBSnapshots", snapshot, snapshots::describe),
     row!(
@@ -221,7 +264,7 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("DisableHttpEndpoint", everything),
     row!("DownloadDBLogFilePortion", everything),
     row!("EnableHttpEndpoint", everything),
-    row!("FailoverDBCluster", everything),
+    row!("FailoverDBCluster", cluster, failover::fail_over),
     row!(
         "FailoverGlobalCluster",
         global_cluster,
@@ -233,8 +276,16 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("ModifyCurrentDBClusterCapacity", everything),
     row!("ModifyCustomDBEngineVersion", everything),
     row!("ModifyDBCluster", cluster, clusters::modify),
-    row!("ModifyDBClusterEndpoint", everything),
-    row!("ModifyDBClusterParameterGroup", everything),
+    row!(
+        "ModifyDBClusterEndpoint",
+        cluster_endpoint,
+        cluster_endpoints::modify
+    ),
+    row!(
+        "ModifyDBClusterParameterGroup",
+        cluster_parameter_group,
+        cluster_parameter_groups::modify
+    ),
     row!("ModifyDBClusterSnapshotAttribute", everything),
     row!("ModifyDBInstance", instance, modify::modify),
     row!(
@@ -275,7 +326,11 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("RemoveRoleFromDBInstance", everything),
     row!("RemoveSourceIdentifierFromSubscription", everything),
     row!("RemoveTagsFromResource", tagged, tags::remove),
-    row!("ResetDBClusterParameterGroup", everything),
+    row!(
+        "ResetDBClusterParameterGroup",
+        cluster_parameter_group,
+        cluster_parameter_groups::reset
+    ),
     row!(
         "ResetDBParameterGroup",
         parameter_group,
@@ -290,7 +345,11 @@ pub(crate) const OPERATIONS: &[Row] = &[
         restore::restore
     ),
     row!("RestoreDBInstanceFromS3", everything),
-    row!("RestoreDBInstanceToPointInTime", everything),
+    row!(
+        "RestoreDBInstanceToPointInTime",
+        restored,
+        point_in_time::restore
+    ),
     row!("RevokeDBSecurityGroupIngress", everything),
     row!("StartActivityStream", everything),
     row!("StartDBCluster", everything),
@@ -307,5 +366,5 @@ pub(crate) const OPERATIONS: &[Row] = &[
         global_cluster,
         global_clusters::switch_over
     ),
-    row!("SwitchoverReadReplica", everything),
+    row!("SwitchoverReadReplica", instance, replicas::switch_over),
 ];

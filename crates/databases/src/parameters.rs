@@ -24,6 +24,24 @@ const FLOORS: &[(&str, u64)] = &[
     ("max_worker_processes", 8),
 ];
 
+/// How far behind, in seconds, every secondary of a global cluster may be before commits wait:
+/// 20 to 2,147,483,647, or -1 for ever (Aurora User Guide, "Managing RPOs for Aurora
+/// PostgreSQL-based global databases").
+pub const GLOBAL_DB_RPO: &str = "rds.global_db_rpo";
+
+/// The consistency mode of sessions that forward writes and set none themselves.
+pub(crate) const CONSISTENCY: &str = "apg_write_forward.consistency_mode";
+
+/// How long reaching the writer may take, in seconds; 0: for ever.
+pub(crate) const CONNECT_TIMEOUT: &str = "apg_write_forward.connect_timeout";
+
+/// How long a session at the writer may be idle within a transaction, in milliseconds; 0: for ever.
+pub(crate) const IDLE_IN_TRANSACTION_TIMEOUT: &str =
+    "apg_write_forward.idle_in_transaction_session_timeout";
+
+/// How long a session at the writer may be idle, in milliseconds; 0: for ever.
+pub(crate) const IDLE_TIMEOUT: &str = "apg_write_forward.idle_session_timeout";
+
 words! {
     /// From when a setting can be in force.
     pub enum Apply {
@@ -59,7 +77,7 @@ pub struct Parameter {
     pub apply: Apply,
     /// What its values are.
     pub data_type: DataType,
-    /// Which values it can have: `0..10`, `on|off`, or nothing if any text will do.
+    /// Which values it can have: `0..10`, `on|off`, `-1|20..30`, or nothing if any text will do.
     values: &'static str,
     /// What it does, as PostgreSQL says.
     pub description: &'static str,
@@ -95,24 +113,85 @@ pub fn all() -> impl Iterator<Item = &'static Parameter> {
     PARAMETERS.values()
 }
 
+/// The parameters of a cluster's own parameter group, in the order of their names. What PostgreSQL
+/// is set to stands in its instances' groups.
+pub fn of_clusters() -> impl Iterator<Item = &'static Parameter> {
+    OF_CLUSTERS.iter()
+}
+
+/// In the order of their names; those of write forwarding as in the Aurora User Guide, "Using write
+/// forwarding in an Aurora PostgreSQL global database".
+static OF_CLUSTERS: LazyLock<Vec<Parameter>> = LazyLock::new(|| {
+    let of_cluster = |name: &str, data_type, values, description| Parameter {
+        name: name.to_owned(),
+        is_modifiable: true,
+        apply: Apply::Dynamic,
+        data_type,
+        values,
+        description,
+    };
+    let span =
+        |name, description| of_cluster(name, DataType::Integer, "0..2147483647", description);
+    vec![
+        of_cluster(
+            CONSISTENCY,
+            DataType::String,
+            "SESSION|EVENTUAL|GLOBAL|OFF",
+            "Sets the consistency of reads in sessions that forward writes.",
+        ),
+        span(
+            CONNECT_TIMEOUT,
+            "Sets the maximum wait in seconds for a connection to the primary; 0 disables it.",
+        ),
+        span(
+            IDLE_IN_TRANSACTION_TIMEOUT,
+            "Sets the maximum idle time in milliseconds of a forwarded session within a \
+             transaction; 0 disables it.",
+        ),
+        span(
+            IDLE_TIMEOUT,
+            "Sets the maximum idle time in milliseconds of a forwarded session; 0 disables it.",
+        ),
+        of_cluster(
+            GLOBAL_DB_RPO,
+            DataType::Integer,
+            "-1|20..2147483647",
+            "Recovery point objective threshold in seconds that blocks commits when every \
+             secondary cluster's lag exceeds it.",
+        ),
+    ]
+});
+
 /// The setting of that name, in any letters.
 pub fn find(name: &str) -> Option<&'static Parameter> {
     PARAMETERS.get(&name.to_ascii_lowercase())
 }
 
 impl Parameter {
+    /// What one of write forwarding is where no group says otherwise.
+    pub(crate) fn default(&self) -> Option<&'static str> {
+        match self.name.as_str() {
+            CONSISTENCY => Some("SESSION"),
+            CONNECT_TIMEOUT => Some("30"),
+            IDLE_IN_TRANSACTION_TIMEOUT => Some("86400000"),
+            IDLE_TIMEOUT => Some("300000"),
+            _ => None,
+        }
+    }
+
     /// Its values as RDS lists them: `0-10` or `on,off`.
     pub fn allowed(&self) -> Option<String> {
-        let values = self.values;
-        let text = match values.split_once("..") {
-            Some((least, most)) => format!("{least}-{most}"),
-            None => values.replace('|', ","),
-        };
+        let text = self.values.replace("..", "-").replace('|', ",");
         (!text.is_empty()).then_some(text)
     }
 
     /// Can it have that value? PostgreSQL takes it as it is, so no other spelling will do.
     pub fn takes(&self, value: &str) -> bool {
+        if let Some((off, range)) = self.values.split_once('|')
+            && let Some((least, most)) = range.split_once("..")
+        {
+            return value == off || is_within::<u64>(value, least, most);
+        }
         match (self.data_type, self.values.split_once("..")) {
             (DataType::Integer, Some((least, most))) => is_within::<i64>(value, least, most),
             (DataType::Float, Some((least, most))) => {
@@ -214,7 +293,7 @@ mod tests {
     #[test]
     fn the_table_is_whole_and_in_order() {
         assert_eq!(all().count(), 307);
-        assert_eq!(all().filter(|it| it.is_modifiable).count(), 182);
+        assert_eq!(all().filter(|it| it.is_modifiable).count(), 183);
         for parameter in all().filter(|it| it.is_modifiable) {
             let name = &parameter.name;
             assert!(
@@ -263,7 +342,6 @@ mod tests {
             "synchronous_standby",
             "max_wal_senders",
             "max_replication",
-            "max_slot",
             "password_encryption",
             "standard_conforming",
             "superuser_",
@@ -275,6 +353,29 @@ mod tests {
                 || ["port", "hot_standby"].contains(&name);
             assert!(!is_dangerous || name == "search_path", "{name}");
         }
+    }
+
+    #[test]
+    fn a_recovery_point_objective_is_off_or_twenty_seconds_at_least() {
+        let rpo = of_clusters().find(|it| it.name == GLOBAL_DB_RPO).unwrap();
+        for value in ["-1", "20", "2147483647"] {
+            assert!(rpo.takes(value), "{value}");
+        }
+        for value in [
+            "",
+            "0",
+            "19",
+            "-2",
+            "-20",
+            "2147483648",
+            "20.5",
+            "+20",
+            "on",
+            "-1|20",
+        ] {
+            assert!(!rpo.takes(value), "{value}");
+        }
+        assert_eq!(rpo.allowed().as_deref(), Some("-1,20-2147483647"));
     }
 
     #[test]

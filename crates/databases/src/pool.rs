@@ -49,13 +49,9 @@ impl EndpointPool {
     }
 
     /// An address that no instance has, each as likely as another, so that one that was given back
-    /// isn't at once another's; `random` is 64 random bits. None: none is left.
-    pub(crate) fn draw(&self, view: &dyn ConfigurationView, random: u64) -> Option<Ipv4Addr> {
-        self.draw_besides(view, random, None)
-    }
-
-    /// One that isn't that one either, which was drawn for the same change.
-    pub(crate) fn draw_besides(
+    /// isn't at once another's, and that isn't that other one, which was drawn for the same change;
+    /// `random` is 64 random bits. None: none is left.
+    pub(crate) fn draw(
         &self,
         view: &dyn ConfigurationView,
         random: u64,
@@ -134,7 +130,7 @@ mod tests {
                 .into(),
         );
         for left in (1..=6u64).rev() {
-            let draw = |random| pool.draw(&view, random).unwrap();
+            let draw = |random| pool.draw(&view, random, None).unwrap();
             let drawn: BTreeSet<Ipv4Addr> = (0..left).map(draw).collect();
             assert_eq!(drawn.len() as u64, left, "all that are free");
             assert!(drawn.iter().all(|address| pool.contains(*address)));
@@ -142,6 +138,6 @@ mod tests {
             let takes = drawn.iter().nth(1).or(drawn.first()).unwrap();
             view.0.insert(*takes);
         }
-        assert_eq!(pool.draw(&view, 7), None);
+        assert_eq!(pool.draw(&view, 7, None), None);
     }
 }

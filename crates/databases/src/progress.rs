@@ -1,19 +1,25 @@
 //! What whoever carries steps out tells the configuration: what was reached, what was removed, who
 //! was told. Each is one atomic change, with its events; told twice, nothing more happens.
 
-use types::{ConfigurationEdit, ConfigurationExpected, ConfigurationView, Timestamp};
+use types::{ConfigurationEdit, ConfigurationExpected, ConfigurationView, Environment, Timestamp};
 
 use crate::arn::{InstanceArn, SnapshotArn};
+use crate::backups;
 use crate::catalogue::{self, Row};
 use crate::error::DatabasesError;
 use crate::events::{self, Category, Telling};
+use crate::forced;
+use crate::handover;
 use crate::headway;
 use crate::keys;
+use crate::membership;
 use crate::model::{
     Cause, Farewell, Instance, Origin, Promotion, ResourceId, Snapshot, SnapshotId, SnapshotState,
     Source,
 };
-use crate::plan::Record;
+use crate::pairing;
+use crate::plan::{Record, reading};
+use crate::public_words::public;
 use crate::service::{Attempt, Service};
 
 /// What was reached could not be written down; it is to be told again.
@@ -35,7 +41,6 @@ impl Service {
     ///
     /// [`ProgressError`]: nothing was written.
     pub async fn record(&self, id: &ResourceId, record: &Record) -> Result<(), ProgressError> {
-        let now = self.now();
         match record {
             Record::Head(_)
             | Record::Drained { .. }
@@ -43,6 +48,7 @@ impl Service {
             | Record::Promoting { .. }
             | Record::Leads { .. }
             | Record::Checkpointed { .. }
+            | Record::Names { .. }
             | Record::Cancelled { .. } => return self.record_globally(id, record).await,
             // The others know it no more before its own Region forgets it.
             Record::Removed => self.forget_head(id).await?,
@@ -52,7 +58,7 @@ impl Service {
             let Some(row) = catalogue::instance(view, id)? else {
                 return Ok((Vec::new(), Vec::new()));
             };
-            let (edits, ()) = written(view, &row, record, now)?;
+            let (edits, ()) = written(view, self.environment(), &row, record)?;
             Ok((edits, concerned(&row.1, record)))
         });
         let others = made.await?;
@@ -83,8 +89,8 @@ impl Service {
                 return Ok((Vec::new(), ()));
             };
             let mut edits = vec![catalogue::remove(keys::snapshot(arn), revision)];
-            let told =
-                Telling::of_snapshot(&snapshot, Category::Notification, "Deleted manual snapshot");
+            let text = format!("Deleted {} snapshot", snapshot.kind());
+            let told = Telling::of_snapshot(&snapshot, Category::Notification, text);
             edits.extend(events::edits(view, now, vec![told]));
             Ok((edits, ()))
         });
@@ -125,46 +131,30 @@ fn concerned(instance: &Instance, record: &Record) -> Vec<ResourceId> {
 /// The edits that write down what was reached.
 fn written(
     view: &dyn ConfigurationView,
+    environment: &dyn Environment,
     row: &Row<Instance>,
     record: &Record,
-    now: Timestamp,
 ) -> Attempt<()> {
+    let now = environment.now().wall;
     let mut instance = row.1.clone();
-    let mut told = Vec::new();
-    let mut others = Vec::new();
+    let (mut told, mut others) = (Vec::new(), Vec::new());
     match record {
         Record::Settled { generation } => {
             if *generation == instance.generation && instance.settled < *generation {
                 told.push(settled(&mut instance));
             }
         }
-        Record::Promoted => {
-            // Only what was asked for is promoted, whoever says that it was.
-            let source = instance.source.take_if(|_| instance.promotion.is_some());
-            if let Some(source) = source {
-                instance.promotion = None;
-                others.extend(part(view, &instance, &source, now)?);
-                let text = "Promoted to a standalone DB instance";
-                told.push(Telling::of_instance(&instance, Category::ReadReplica, text));
-            }
-        }
+        Record::Promoted => others.extend(promoted(view, &mut instance, now, &mut told)?),
         Record::MasterSet { number } => told.extend(master_set(&mut instance, *number)),
         Record::SnapshotTaken { id, bytes, taken } => {
-            let done = |snapshot: &mut Snapshot| {
-                snapshot.state = SnapshotState::Available;
-                snapshot.bytes = *bytes;
-                snapshot.taken = Some(*taken);
-            };
-            let text = "Manual snapshot created";
-            others.extend(snapshot(view, &instance, id, done, &mut told, text)?);
+            let done = (*bytes, *taken);
+            others.extend(snapshot_taken(view, &instance, id, done, &mut told)?);
         }
         Record::SnapshotFailed { id, reason } => {
             others.extend(snapshot_failed(view, &mut instance, id, reason, &mut told)?);
         }
         Record::Aligned { .. } | Record::Leading(_) | Record::Diverged => {
-            if let Some(headship) = &mut instance.headship {
-                headway::reached(headship, record);
-            }
+            others.extend(of_head(view, &mut instance, record)?);
         }
         Record::Head(_)
         | Record::Drained { .. }
@@ -172,16 +162,28 @@ fn written(
         | Record::Promoting { .. }
         | Record::Leads { .. }
         | Record::Checkpointed { .. }
+        | Record::Names { .. }
         | Record::Cancelled { .. } => {}
-        Record::PendingApplied => told.extend(apply_pending(&mut instance)),
-        Record::Removed => return removed(view, row, now),
-        Record::Failed { reason } => {
-            if instance.failure.is_none() {
-                instance.failure = Some(reason.clone());
-                let text = format!("DB instance failed: {reason}");
-                told.push(Telling::of_instance(&instance, Category::Failure, text));
-            }
+        Record::Claims { .. }
+        | Record::Forked { .. }
+        | Record::Resigned { .. }
+        | Record::Succeeds { .. }
+        | Record::Yields { .. }
+        | Record::Kept { .. } => {
+            others.extend(handover::written(view, now, &instance, record, &mut told)?);
         }
+        Record::Forced { .. } | Record::Unforced { .. } => {
+            let (edits, ()) = forced::written(view, &mut instance, record, &mut told)?;
+            others.extend(edits);
+        }
+        Record::PendingApplied => told.extend(apply_pending(view, environment, &mut instance)?),
+        Record::InStep { .. }
+        | Record::OutOfStep { .. }
+        | Record::TakeOver { .. }
+        | Record::TookOver
+        | Record::Parted { .. } => told.extend(pairing::reached(&mut instance, record)),
+        Record::Removed => return removed(view, row, now),
+        Record::Failed { reason } => told.extend(failed(&mut instance, reason)),
     }
     let mut edits = others;
     if instance != row.1 {
@@ -191,6 +193,78 @@ fn written(
         edits.extend(events::edits(view, now, told));
     }
     Ok((edits, ()))
+}
+
+fn failed(instance: &mut Instance, reason: &str) -> Option<Telling> {
+    if instance.failure.is_some() {
+        return None;
+    }
+    instance.failure = Some(public(reason));
+    let text = format!("DB instance failed: {}", public(reason));
+    Some(Telling::of_instance(instance, Category::Failure, text))
+}
+
+fn snapshot_taken(
+    view: &dyn ConfigurationView,
+    instance: &Instance,
+    id: &SnapshotId,
+    (bytes, taken): (u64, Timestamp),
+    told: &mut Vec<Telling>,
+) -> Result<Option<ConfigurationEdit>, DatabasesError> {
+    let done = |snapshot: &mut Snapshot| {
+        snapshot.state = SnapshotState::Available;
+        snapshot.bytes = bytes;
+        snapshot.taken = Some(taken);
+    };
+    snapshot(view, instance, id, done, told, "snapshot created")
+}
+
+/// What a head's own row says once it has reached that; and the edits by which its readers, who
+/// follow it over its promotion, are known to. One that missed an earlier move, and so holds
+/// something else than its head, isn't: its row goes on saying what it holds, and it is copied
+/// anew.
+fn of_head(
+    view: &dyn ConfigurationView,
+    head: &mut Instance,
+    record: &Record,
+) -> Result<Vec<ConfigurationEdit>, DatabasesError> {
+    let mut edits = Vec::new();
+    let Some(headship) = &mut head.headship else {
+        return Ok(edits);
+    };
+    let before = headship.clone();
+    headway::reached(headship, record);
+    let Record::Leading(leading) = record else {
+        return Ok(edits);
+    };
+    for reader in membership::readers_of(view, head)? {
+        let (revision, mut reader) = reader;
+        if let Some(headship) = &mut reader.headship
+            && reading::is_of(headship, &before)
+        {
+            headship.leads = Some(*leading);
+            edits.push(catalogue::replace_instance(revision, &reader));
+        }
+    }
+    Ok(edits)
+}
+
+/// The replica is a primary: only what was asked for is promoted, whoever says that it was.
+fn promoted(
+    view: &dyn ConfigurationView,
+    instance: &mut Instance,
+    now: Timestamp,
+    told: &mut Vec<Telling>,
+) -> Result<Option<ConfigurationEdit>, DatabasesError> {
+    let source = instance.source.take_if(|_| instance.promotion.is_some());
+    let Some(source) = source else {
+        return Ok(None);
+    };
+    instance.promotion = None;
+    let edit = part(view, instance, &source, now)?;
+    let text = "Promoted to a standalone DB instance";
+    told.push(Telling::of_instance(instance, Category::ReadReplica, text));
+    Ok(edit)
 }
 
 /// The latest generation is reached: what it was asked for by has happened.
@@ -205,6 +279,10 @@ fn settled(instance: &mut Instance) -> Telling {
         (_, Origin::Replica) if is_first => (Category::Creation, "Read replica created"),
         (_, Origin::Snapshot(_)) if is_first => {
             (Category::Restoration, "Restored from a DB snapshot")
+        }
+        (_, Origin::PointInTime(_)) if is_first => {
+            let text = "Restored to a point in time from a DB instance's automated backups";
+            (Category::Restoration, text)
         }
         (Cause::Create, _) => (Category::Creation, "DB instance created"),
         (Cause::Start, _) => (Category::Notification, "DB instance started"),
@@ -232,8 +310,18 @@ fn master_set(instance: &mut Instance, number: u64) -> Option<Telling> {
 }
 
 /// Puts what waited in force.
-pub(crate) fn apply_pending(instance: &mut Instance) -> Option<Telling> {
+pub(crate) fn apply_pending(
+    view: &dyn ConfigurationView,
+    environment: &dyn Environment,
+    instance: &mut Instance,
+) -> Result<Vec<Telling>, DatabasesError> {
     let pending = std::mem::take(&mut instance.pending);
+    let mut told = Vec::new();
+    told.extend(match pending.multi_az {
+        Some(true) => pairing::begin(view, environment, instance)?,
+        Some(false) => pairing::end(instance),
+        None => None,
+    });
     if let Some(days) = pending.backup_retention {
         instance.backup_retention = days;
     }
@@ -242,9 +330,9 @@ pub(crate) fn apply_pending(instance: &mut Instance) -> Option<Telling> {
         instance.renew(Cause::Modify);
         let text = "Applying modification to DB instance class";
         let category = Category::ConfigurationChange;
-        return Some(Telling::of_instance(instance, category, text));
+        told.push(Telling::of_instance(instance, category, text));
     }
-    None
+    Ok(told)
 }
 
 /// Changes a snapshot of an instance that is to be taken.
@@ -267,6 +355,11 @@ fn snapshot(
         SnapshotState::Failed => Category::Failure,
         _ => Category::Creation,
     };
+    let kind = match snapshot.automated {
+        true => "Automated",
+        false => "Manual",
+    };
+    let text = format!("{kind} {text}");
     told.push(Telling::of_snapshot(&snapshot, category, text));
     let key = keys::snapshot(&snapshot.arn);
     Ok(Some(catalogue::replace(key, revision, &snapshot)))
@@ -280,11 +373,13 @@ fn snapshot_failed(
     reason: &str,
     told: &mut Vec<Telling>,
 ) -> Result<Option<ConfigurationEdit>, DatabasesError> {
+    let reason = &public(reason);
     let failed = |snapshot: &mut Snapshot| {
         snapshot.state = SnapshotState::Failed;
-        snapshot.failure = Some(reason.to_owned());
+        snapshot.failure = Some(reason.clone());
     };
-    let edit = snapshot(view, instance, id, failed, told, "Manual snapshot failed")?;
+    let text = format!("snapshot failed: {reason}");
+    let edit = snapshot(view, instance, id, failed, told, &text)?;
     let last = instance.deletion.as_ref();
     if last.is_some_and(|last| last.final_snapshot.as_ref() == Some(id)) {
         instance.deletion = None;
@@ -303,16 +398,20 @@ fn removed(view: &dyn ConfigurationView, row: &Row<Instance>, now: Timestamp) ->
     let mut edits = catalogue::remove_instance(row);
     if let Some(headship) = &instance.headship
         && let Some((revision, mut cluster)) = catalogue::cluster(view, &headship.cluster)?
-        && cluster.head.as_ref() == Some(&instance.resource_id)
     {
-        cluster.head = None;
-        edits.push(catalogue::replace_cluster(revision, &cluster));
+        let id = &instance.resource_id;
+        let had_head = cluster.head.take_if(|head| head == id).is_some();
+        if cluster.readers.remove(id) || had_head {
+            cluster.deposed.remove(id);
+            edits.push(catalogue::replace_cluster(revision, &cluster));
+        }
     }
     if let Some(source) = &instance.source {
         edits.extend(part(view, instance, source, now)?);
     }
     // Not before: a deletion whose last snapshot fails is none.
     edits.extend(stand_alone(view, instance, Promotion { asked: now })?);
+    edits.extend(backups::part(view, instance, now));
     let told = Telling::of_instance(instance, Category::Deletion, "DB instance deleted");
     edits.extend(events::edits(view, now, vec![told]));
     Ok((edits, ()))

@@ -61,6 +61,11 @@ impl<'a> DatabasesRequest<'a> {
         Ok(())
     }
 
+    /// The caller's name.
+    pub(crate) fn caller(&self) -> &str {
+        self.caller.arn()
+    }
+
     /// The caller's account, which is the one whose things it is about.
     pub(crate) fn account(&self) -> AccountId {
         self.caller.account()

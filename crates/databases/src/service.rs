@@ -51,6 +51,8 @@ pub struct ServiceConfig {
     /// What endpoints' addresses are drawn from; or why this deployment has none, as whoever makes
     /// an instance is told.
     pub pool: Result<EndpointPool, String>,
+    /// Bytes of memory that the servers of this Region's instances may come to take together.
+    pub memory: u64,
 }
 
 /// The API of one Region.
@@ -58,7 +60,8 @@ pub struct Service {
     pub(crate) config: ServiceConfig,
     changes: Mutex<()>,
     /// Held while a cluster joins a global cluster and is made: of two of one name the second would
-    /// take the first one's place there, and be taken away again with it.
+    /// take the first one's place there, and be taken away again with it. Held too while a
+    /// cluster's instance is made or its deletion begins: each is judged without the other else.
     pub(crate) joins: Mutex<()>,
     pub(crate) departed: SyncMutex<Departed>,
 }
@@ -134,6 +137,13 @@ impl Service {
     ) -> Result<(T, Option<u64>), DatabasesError> {
         let made = types::propose(&*self.config.global, DatabasesError::from, attempt);
         made.await
+    }
+
+    /// Returns when this site has what was set of that key of the council's configuration before
+    /// the call, if anything was.
+    pub(crate) async fn look_for_global(&self, key: &str) -> Result<(), DatabasesError> {
+        let asked = types::look_for(&*self.config.global, key).await;
+        asked.map_err(DatabasesError::from)
     }
 
     /// The wall clock, now.

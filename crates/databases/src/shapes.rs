@@ -35,6 +35,8 @@ pub(crate) struct Shown<'a> {
     pub(crate) standing: Option<&'a Standing>,
     /// Its status.
     pub(crate) status: Status,
+    /// The latest moment that it can be restored to.
+    pub(crate) latest_restorable: Option<Timestamp>,
 }
 
 /// Writes a list of texts.
@@ -75,16 +77,19 @@ pub(crate) fn instance(writer: &mut XmlWriter, shown: &Shown<'_>) {
         .value("PreferredBackupWindow", &instance.backup_window)
         .value("BackupRetentionPeriod", instance.backup_retention);
     groups(writer, shown);
+    let standby = instance.standby.as_ref().filter(|it| it.is_ready);
     writer
         .value("AvailabilityZone", instance.zone)
+        .optional("SecondaryAvailabilityZone", standby.map(|it| it.zone))
         .open("DBSubnetGroup");
     subnet_group(writer, shown.subnet_group);
     writer
         .close()
         .value("PreferredMaintenanceWindow", &instance.maintenance_window);
     pending(writer, instance);
+    writer.optional("LatestRestorableTime", shown.latest_restorable.map(time));
     writer
-        .value("MultiAZ", false)
+        .value("MultiAZ", standby.is_some())
         .value("EngineVersion", &instance.engine_version)
         .value(
             "AutoMinorVersionUpgrade",
@@ -157,12 +162,17 @@ fn apply_status(shown: &Shown<'_>) -> &'static str {
     }
     let wanted = Wanted {
         instance: shown.instance.clone(),
+        home: shown.instance.home().clone(),
         parameters: shown.parameters.values.clone(),
         at_restart: shown.parameters.at_restart.clone(),
         own_parameters: shown.parameters.values.clone(),
         snapshots: Vec::new(),
         duty: Duty::Alone,
+        readers: BTreeSet::new(),
+        is_new_head: false,
+        writer_address: None,
         revision: 0,
+        lease: None,
     };
     let differs = server.settings.parameters != wanted.parameters;
     match (wanted.reloaded(server).is_some(), differs) {
@@ -182,7 +192,18 @@ fn pending(writer: &mut XmlWriter, instance: &Instance) {
     }
     writer
         .optional("BackupRetentionPeriod", pending.backup_retention)
+        .optional("MultiAZ", multi_az(instance))
         .close();
+}
+
+/// Is it to have a standby, or to have none any more, and hasn't come to that yet?
+fn multi_az(instance: &Instance) -> Option<bool> {
+    let standby = instance.standby.as_ref();
+    match standby {
+        Some(standby) if standby.is_leaving => Some(false),
+        Some(standby) if !standby.is_ready => Some(true),
+        _ => instance.pending.multi_az,
+    }
 }
 
 fn replication(writer: &mut XmlWriter, instance: &Instance, standing: Option<&Standing>) {
@@ -228,13 +249,19 @@ pub(crate) fn engine(instance: &Instance) -> &'static str {
     }
 }
 
-/// Writes a `DBSnapshot`'s members.
-pub(crate) fn snapshot(writer: &mut XmlWriter, snapshot: &Snapshot) {
+/// Writes a `DBSnapshot`'s members. `copied`: of one that is being copied, the bytes that are here.
+pub(crate) fn snapshot(writer: &mut XmlWriter, snapshot: &Snapshot, copied: u64) {
     let region = snapshot.arn.region;
-    let percent = match snapshot.state {
-        SnapshotState::Available | SnapshotState::Deleting => 100,
-        SnapshotState::Creating | SnapshotState::Failed => 0,
+    let copy_of = snapshot.copy_of.as_ref();
+    let percent = match (snapshot.state, copy_of) {
+        (SnapshotState::Available | SnapshotState::Deleting, _) => 100,
+        // All of it is only there once it was looked through.
+        (SnapshotState::Copying, Some(of)) => (copied * 100 / of.bytes.max(1)).min(99),
+        _ => 0,
     };
+    // Told of a copy from another Region alone, as at RDS.
+    let from_afar = copy_of.filter(|of| of.arn.region != region);
+    let original = copy_of.map_or(snapshot.taken, |of| of.original.or(snapshot.taken));
     writer
         .value("DBSnapshotIdentifier", &snapshot.arn.identifier)
         .value("DBInstanceIdentifier", &snapshot.instance)
@@ -249,17 +276,22 @@ pub(crate) fn snapshot(writer: &mut XmlWriter, snapshot: &Snapshot) {
         .value("MasterUsername", &snapshot.master_username)
         .value("EngineVersion", &snapshot.engine_version)
         .value("LicenseModel", LICENCE)
-        .value("SnapshotType", "manual")
+        .value("SnapshotType", snapshot.kind())
         .value("OptionGroupName", &snapshot.option_group)
         .value("PercentProgress", percent)
+        .optional("SourceRegion", from_afar.map(|of| of.arn.region))
+        .optional(
+            "SourceDBSnapshotIdentifier",
+            from_afar.map(|of| of.arn.to_string()),
+        )
         .value("StorageType", snapshot.storage_type)
         .value("Encrypted", false)
         .value("DBSnapshotArn", &snapshot.arn)
         .value("IAMDatabaseAuthenticationEnabled", false)
         .value("DbiResourceId", &snapshot.resource_id)
         .value("SnapshotTarget", "region")
-        .optional("OriginalSnapshotCreateTime", snapshot.taken.map(time))
-        .optional("SnapshotDatabaseTime", snapshot.taken.map(time))
+        .optional("OriginalSnapshotCreateTime", original.map(time))
+        .optional("SnapshotDatabaseTime", original.map(time))
         .value("MultiTenant", false)
         .value("DedicatedLogVolume", false);
     tags::write(writer, &snapshot.tags);

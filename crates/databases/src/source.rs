@@ -8,8 +8,8 @@ use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
 
-use crate::arn::InstanceArn;
-use crate::model::{Farewell, ResourceId, StorageType};
+use crate::arn::{InstanceArn, SnapshotArn};
+use crate::model::{Farewell, ResourceId, Snapshot, StorageType};
 
 /// A replica asks to be one of a source.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -45,6 +45,16 @@ pub struct SourceFacts {
     pub database: Option<String>,
     /// The least values of settings that a standby of it may have.
     pub floors: BTreeMap<String, u64>,
+}
+
+/// A snapshot asks to be a copy of another.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CopyRequest {
+    /// The other.
+    pub source: SnapshotArn,
+    /// The copy that is to be.
+    pub copy: SnapshotArn,
 }
 
 /// Why a source is none.
@@ -88,4 +98,8 @@ pub trait SourceView: Send + Sync + 'static {
 
     /// Tells the source's Region that the replica is none any more; told twice, nothing happens.
     fn detach<'a>(&'a self, farewell: &'a Farewell) -> SourceAnswer<'a, ()>;
+
+    /// Asks the Region of a snapshot for leave to copy it, and what it is; asked twice, it answers
+    /// the same.
+    fn snapshot<'a>(&'a self, request: &'a CopyRequest) -> SourceAnswer<'a, Box<Snapshot>>;
 }

@@ -6,8 +6,9 @@ use types::{ConfigurationView, Monotonic};
 use crate::catalogue;
 use crate::codec::CodecError;
 use crate::lease::Lease;
-use crate::model::{Cause, Cluster, Instance, Power, Snapshot, SnapshotState};
-use crate::plan::{Duty, FailureKind, Role, ServerSeen, StepFailure, StepKind};
+use crate::model::{Cause, Cluster, Instance, Power, Snapshot, SnapshotState, Standby};
+use crate::plan::{Duty, FailureKind, Home, Role, ServerSeen, StepFailure, StepKind, forced};
+use crate::public_words::public;
 use crate::view::Standing;
 use crate::words::words;
 
@@ -80,6 +81,10 @@ pub fn status<'a>(
     if let Some(status) = standing.filter(|_| !is_up).and_then(obstacle) {
         return status;
     }
+    let is_forced = instance.standby.as_ref().is_some_and(|it| it.is_forced);
+    if !is_up && is_forced && instance.power == Power::Running {
+        return Status::Rebooting;
+    }
     if instance.settled < instance.generation {
         return match instance.cause {
             Cause::Create => Status::Creating,
@@ -92,8 +97,15 @@ pub fn status<'a>(
     if instance.power == Power::Stopped {
         return Status::Stopped;
     }
+    // Also of one that runs: it reads, and refuses what it has no room for.
+    if standing.is_some_and(|standing| standing.observed.is_full) {
+        return Status::StorageFull;
+    }
     if !is_up {
         return Status::Starting;
+    }
+    if let Some(status) = instance.standby.as_ref().and_then(of_standby) {
+        return status;
     }
     if instance.promotion.is_some() {
         return Status::Modifying;
@@ -102,11 +114,23 @@ pub fn status<'a>(
         return Status::ResettingMasterCredentials;
     }
     let is_backed_up = |snapshot: &Snapshot| {
-        snapshot.resource_id == instance.resource_id && snapshot.state == SnapshotState::Creating
+        // One that is taken by itself hinders nobody: whoever waits for the instance goes on.
+        let is_its = snapshot.resource_id == instance.resource_id && !snapshot.automated;
+        is_its && snapshot.state == SnapshotState::Creating
     };
     match snapshots.any(is_backed_up) {
         true => Status::BackingUp,
         false => Status::Available,
+    }
+}
+
+/// What its standby makes of the status of an instance that serves.
+fn of_standby(standby: &Standby) -> Option<Status> {
+    let is_changing = standby.is_leaving || !standby.is_ready;
+    match (standby.is_forced, is_changing) {
+        (true, _) => Some(Status::Rebooting),
+        (false, true) => Some(Status::Modifying),
+        (false, false) => None,
     }
 }
 
@@ -117,6 +141,7 @@ fn obstacle(standing: &Standing) -> Option<Status> {
             StepKind::Make,
             StepKind::Copy,
             StepKind::Restore,
+            StepKind::RestoreTo,
             StepKind::Start,
         ];
         kinds.contains(&failure.step.kind())
@@ -155,14 +180,33 @@ pub struct ClusterServing {
     pub writer: Serving,
     /// To its reader endpoint, and to its head's own.
     pub reader: Serving,
+    /// Does it write by force, and not by any lease?
+    pub is_forced: bool,
+}
+
+fn away(message: &'static str) -> Serving {
+    Serving::Away {
+        sqlstate: CANNOT_CONNECT_NOW,
+        message,
+    }
+}
+
+/// Connections to both endpoints go the same way.
+fn both(serving: Serving) -> ClusterServing {
+    ClusterServing {
+        writer: serving.clone(),
+        reader: serving,
+        is_forced: false,
+    }
 }
 
 /// Where connections to a cluster's endpoints go. `head` is its instance, and how that stands; of
 /// an instance that is a cluster's head this holds in the place of [`serving`].
 ///
-/// As long as it says that its writer endpoint is open, the lease is held; whoever opens it closes
-/// it, and ends its sessions, when the lease runs out ([`Lease::until`]) and whenever the council's
-/// configuration or what is seen of the server changes.
+/// As long as it says that its writer endpoint is open, the lease is held, or it writes by force
+/// and needs none; whoever opens it closes it, and ends its sessions, when the lease runs out
+/// ([`Lease::until`]) and whenever the council's configuration, the Region's own or what is seen of
+/// the server changes.
 ///
 /// # Errors
 ///
@@ -172,21 +216,18 @@ pub fn serving_cluster(
     head: Option<(&Instance, Option<&Standing>)>,
     fence: Fence<'_>,
 ) -> Result<ClusterServing, CodecError> {
-    let away = |message| Serving::Away {
-        sqlstate: CANNOT_CONNECT_NOW,
-        message,
-    };
-    let both = |serving: Serving| ClusterServing {
-        writer: serving.clone(),
-        reader: serving,
-    };
     let Some((instance, standing)) = head else {
         return Ok(both(away("the cluster has no instance")));
     };
+    if cluster.handover.is_some() {
+        return Ok(both(away("the cluster's writer is changing")));
+    }
     let found = catalogue::global_of(fence.view, &cluster.arn, &cluster.resource_id)?;
     let global = found.as_ref().map(|(_, row)| row);
     let joined = cluster.joined.as_ref().map(|joined| joined.revision);
-    let duty = Duty::of(instance, joined, (fence.view.revision(), global));
+    let known = (fence.view.revision(), global);
+    let duty = Duty::of(instance, joined, known);
+    let duty = forced::of(duty, (instance, Some(cluster)), known);
     let role = match (&duty, standing.and_then(|it| it.observed.server.as_ref())) {
         (Duty::Await, _) => None,
         (_, server) => server.and_then(|server| server.role),
@@ -195,13 +236,23 @@ pub fn serving_cluster(
     if serves != Serving::Open {
         return Ok(both(serves));
     }
+    let is_held = fence.lease.is_held(fence.now, fence.view.revision());
+    Ok(serving_by((&duty, role), instance, is_held))
+}
+
+/// Where connections go whose server takes some, by its duty and its role; `is_held`: its Region
+/// holds its lease.
+fn serving_by(
+    (duty, role): (&Duty, Option<Role>),
+    instance: &Instance,
+    is_held: bool,
+) -> ClusterServing {
     let follows = Serving::Away {
         sqlstate: READ_ONLY,
         message: "this cluster is read-only: its global cluster's writer is in another Region",
     };
-    let is_held = fence.lease.is_held(fence.now, fence.view.revision());
     let leads = instance.headship.as_ref().and_then(|it| it.leads);
-    Ok(match (&duty, role) {
+    match (duty, role) {
         (Duty::Alone | Duty::Left, Some(Role::Primary)) => both(Serving::Open),
         (Duty::Lead { epoch, .. }, Some(Role::Primary)) => {
             let is_its = leads.is_some_and(|leads| leads.epoch == *epoch);
@@ -210,16 +261,47 @@ pub fn serving_cluster(
                 false => away("the lease of this Region's writer is not held"),
             })
         }
+        // It waits for no lease: no majority is there to give one. Where what it writes begins is
+        // written down.
+        (Duty::Forced(forcing), Some(Role::Primary)) if forcing.is_written => {
+            match instance.headship.as_ref().and_then(|it| it.forced) {
+                Some(_) => ClusterServing {
+                    is_forced: true,
+                    ..both(Serving::Open)
+                },
+                None => both(away("the cluster's role is changing")),
+            }
+        }
+        // Nobody writes until it has replayed the last, which what is read here may hold up for as
+        // long as `max_standby_streaming_delay`.
+        (Duty::TakeOver(takeover), _) if takeover.is_drained() => {
+            both(away("the cluster's role is changing"))
+        }
         // The sessions of a standby that is promoted go on as a primary's. One that was to lead may
         // be one by now, also if somebody else was chosen meanwhile.
         (duty, Some(Role::Standby)) if duty.following().is_some() && leads.is_none() => {
             ClusterServing {
                 writer: follows,
                 reader: Serving::Open,
+                is_forced: false,
             }
         }
         _ => both(away("the cluster's role is changing")),
-    })
+    }
+}
+
+/// Where connections to the endpoint of a cluster's reader go. It never becomes a primary while it
+/// is one, so no lease and no move ends its sessions.
+pub fn serving_reader(instance: &Instance, standing: Option<&Standing>) -> Serving {
+    let server = standing.and_then(|it| it.observed.server.as_ref());
+    let role = server.and_then(|server| server.role);
+    match role {
+        Some(Role::Primary) => Serving::Away {
+            sqlstate: CANNOT_CONNECT_NOW,
+            message: "the instance's role is changing",
+        },
+        role => serving_as(instance, standing, role),
+    }
 }
 
 /// Where a connection goes that may go to a server of any role.
@@ -272,6 +354,14 @@ pub(crate) struct ReplicationStatus {
     pub(crate) message: Option<String>,
 }
 
+/// Is it behind what its source still has, or copied anew for that?
+fn is_reseeded(instance: &Instance, standing: &Standing) -> bool {
+    let observed = &standing.observed;
+    let is_gone = matches!(observed.home, Home::Absent | Home::Unfinished);
+    let is_copied = instance.was_available() && is_gone && observed.server.is_none();
+    observed.behind.is_some() || is_copied
+}
+
 /// How a replica's replication stands, by what its server says; `None`: it is none.
 pub(crate) fn replication(
     instance: &Instance,
@@ -301,6 +391,11 @@ pub(crate) fn replication(
             let text = "It has less of a setting than its source has, and is started anew.";
             told(false, "error", Some(text.to_owned()))
         }
+        _ if is_reseeded(instance, standing) => {
+            let text = "Streaming replication has stopped: its source has no more of the \
+                        write-ahead log that it needs. It is copied anew.";
+            told(false, "error", Some(text.to_owned()))
+        }
         Some(server) if server.role == Some(Role::Standby) && server.receives => {
             told(true, "replicating", None)
         }
@@ -310,7 +405,7 @@ pub(crate) fn replication(
         }
         None => {
             let mut failures = standing.observed.failures.values();
-            let reason = failures.next().map(|failure| failure.reason.clone());
+            let reason = failures.next().map(|failure| public(&failure.reason));
             match reason {
                 Some(reason) => told(false, "error", Some(reason)),
                 None => told(false, "stopped", None),

@@ -11,10 +11,18 @@ use crate::request::{list_of_structures, required};
 /// What the keys of AWS's own tags begin with.
 const RESERVED: &str = "aws:";
 
+/// A request's tags as they are given. More than any resource can have are refused at once: each
+/// is compared with the others, and by policies.
+pub(crate) fn given<'f>(members: &Members<'f>) -> Result<Vec<Members<'f>>, DatabasesError> {
+    let given = list_of_structures(members, "Tags", "Tag")?;
+    check_count(given.len())?;
+    Ok(given)
+}
+
 /// A request's tags, each by the rules.
 pub(crate) fn read(members: &Members<'_>) -> Result<Tags, DatabasesError> {
     let mut read = Tags::new();
-    for tag in list_of_structures(members, "Tags", "Tag")? {
+    for tag in given(members)? {
         let key = required(&tag, "Key")?;
         let value = tag.value("Value").unwrap_or("");
         check_key(key)?;
@@ -28,7 +36,6 @@ pub(crate) fn read(members: &Members<'_>) -> Result<Tags, DatabasesError> {
         }
         read.insert(key.to_owned(), value.to_owned());
     }
-    check_count(&read)?;
     Ok(read)
 }
 
@@ -53,8 +60,8 @@ fn is_allowed(character: char) -> bool {
         || "_.:/=+-@".contains(character)
 }
 
-fn check_count(tags: &Tags) -> Result<(), DatabasesError> {
-    if tags.len() > MAX_TAGS {
+fn check_count(count: usize) -> Result<(), DatabasesError> {
+    if count > MAX_TAGS {
         let text = format!("A resource can have at most {MAX_TAGS} tags");
         return Err(DatabasesError::value(text));
     }
@@ -73,7 +80,7 @@ pub(crate) fn add(held: &mut Tags, added: &Tags) -> Result<(), DatabasesError> {
         }
         held.insert(key.clone(), value.clone());
     }
-    check_count(held)
+    check_count(held.len())
 }
 
 /// Writes `TagList`, in the order of the keys.
@@ -87,4 +94,26 @@ pub(crate) fn write(writer: &mut XmlWriter, tags: &Tags) {
             .close();
     }
     writer.close();
+}
+
+#[cfg(test)]
+mod tests {
+    use aws::query::Form;
+
+    use super::*;
+
+    #[test]
+    fn more_tags_than_there_can_be_are_refused_before_any_is_looked_at() {
+        let form = |count: usize| {
+            let tags = (1..=count).map(|number| format!("Tags.Tag.{number}.Key=aws:{number}"));
+            Form::parse(tags.collect::<Vec<_>>().join("&").as_bytes()).unwrap()
+        };
+        let said = |count| read(&form(count).members()).unwrap_err().to_string();
+        assert!(said(MAX_TAGS).contains("reserved"), "{}", said(MAX_TAGS));
+        assert!(
+            said(MAX_TAGS + 1).contains("at most 50 tags"),
+            "{}",
+            said(MAX_TAGS + 1)
+        );
+    }
 }

@@ -80,6 +80,18 @@ pub(crate) fn opens_in(window: &str, now: Timestamp) -> Option<Span> {
     Some(Span::milliseconds(minutes * 60_000 - now.0 % 60_000))
 }
 
+/// When a window for backups opened that is open now; `None`: it isn't, or it is no window.
+pub(crate) fn opened_at(window: &str, now: Timestamp) -> Option<Timestamp> {
+    let (from, to) = window.split_once('-')?;
+    let (from, to) = (time_of_day(from)?, time_of_day(to)?);
+    let length = (to + DAY - from) % DAY;
+    let minute = u32::try_from(now.0 / 60_000 % u64::from(DAY)).unwrap_or_default();
+    let since = (minute + DAY - from) % DAY;
+    let begin = now.0 / 60_000 * 60_000;
+    let opened = begin.saturating_sub(u64::from(since) * 60_000);
+    (since < length).then_some(Timestamp(opened))
+}
+
 /// A daily window and a weekly one that don't overlap, drawn for who names none; `random` is 64
 /// random bits.
 pub(crate) fn drawn(random: u64) -> (String, String) {
@@ -148,6 +160,18 @@ mod tests {
         let across = "wed:23:30-thu:00:30";
         assert!(is_open(across, at(29)) && is_open(across, at(u64::from(WEEK) - 30)));
         assert!(!is_open(across, at(30)));
+    }
+
+    #[test]
+    fn a_window_for_backups_is_open_once_a_day_also_over_midnight() {
+        let at = |minutes: u64| Timestamp(minutes * 60_000 + 7);
+        let opened = |window, minutes| opened_at(window, at(minutes)).map(|at| at.0 / 60_000);
+        assert_eq!(opened("05:00-05:30", 1440 + 299), None);
+        assert_eq!(opened("05:00-05:30", 1440 + 300), Some(1740));
+        assert_eq!(opened("05:00-05:30", 1440 + 329), Some(1740));
+        assert_eq!(opened("05:00-05:30", 1440 + 330), None);
+        assert_eq!(opened("23:45-00:15", 1440 + 5), Some(1425));
+        assert_eq!(opened("never", 1), None);
     }
 
     #[test]

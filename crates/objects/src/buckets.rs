@@ -71,6 +71,20 @@ impl<E: Engine> Objects<E> {
         Ok(Some((revision, parse(name.as_str(), &value)?)))
     }
 
+    /// The entry of the bucket of that name, also if it was made elsewhere a moment ago and this
+    /// site has yet to learn of it.
+    ///
+    /// # Errors
+    /// `Internal`: the entry can't be read; `Unavailable`: whether there is one can't be known now.
+    pub(crate) async fn decided_entry(
+        &self,
+        name: &BucketName,
+    ) -> Result<Option<BucketEntry>, ObjectError> {
+        types::look_for(&*self.config.configuration, &setting(name)).await?;
+        let entry = self.entry(name)?;
+        Ok(entry.map(|(_, entry)| entry))
+    }
+
     /// Buckets of an account, in all Regions or in one, whose names begin with `prefix` and come
     /// after `after`; at most `limit`.
     ///

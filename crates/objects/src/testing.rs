@@ -58,6 +58,8 @@ struct View {
 #[derive(Default)]
 pub(crate) struct Decided {
     view: Mutex<View>,
+    /// What is seen of it until somebody proposes, as at a site that lags.
+    seen: Mutex<Option<View>>,
     /// What a proposal is answered with, if it isn't decided.
     refusal: Mutex<Option<ConfigurationError>>,
 }
@@ -232,7 +234,8 @@ impl ConfigurationView for View {
 
 impl Configuration for Decided {
     fn view(&self) -> Arc<dyn ConfigurationView> {
-        Arc::new(self.view.lock().unwrap().clone())
+        let seen = self.seen.lock().unwrap().clone();
+        Arc::new(seen.unwrap_or_else(|| self.view.lock().unwrap().clone()))
     }
 
     fn propose(&self, edits: Vec<ConfigurationEdit>) -> Proposal<'_> {
@@ -246,10 +249,18 @@ impl Decided {
         *self.refusal.lock().unwrap() = refusal;
     }
 
+    /// What an edit by somebody else changes isn't seen before the next proposal.
+    pub(crate) fn lag(&self, edit: impl FnOnce()) {
+        let before = self.view.lock().unwrap().clone();
+        edit();
+        *self.seen.lock().unwrap() = Some(before);
+    }
+
     fn decide(&self, edits: Vec<ConfigurationEdit>) -> Result<u64, ConfigurationError> {
         if let Some(refusal) = *self.refusal.lock().unwrap() {
             return Err(refusal);
         }
+        *self.seen.lock().unwrap() = None;
         let mut view = self.view.lock().unwrap();
         let holds = edits.iter().all(|edit| {
             let found = view.entries.get(&edit.key).map(|(revision, _)| *revision);

@@ -19,6 +19,7 @@ mod flows;
 mod http;
 mod links;
 mod lock;
+mod memory;
 pub mod postgres;
 mod probe;
 mod process;
@@ -42,7 +43,8 @@ pub use dns::{
     RelayLimits, RelayTarget, Responder, TcpLimits, TcpServer, Transport, UdpOptions, UdpServer,
 };
 pub use endpoint::{
-    Away, Backend, DatabaseEndpoint, EndpointCounts, EndpointDirectory, EndpointLimits, EndpointTls,
+    AnswerGate, Away, Backend, Consistency, DatabaseEndpoint, EndpointCounts, EndpointDirectory,
+    EndpointLimits, EndpointTls, ForwardedStream, ForwardingTerms, VerifierAnswer, WriteForwarding,
 };
 pub use environment::{SystemEnvironment, fill_random, variable, variables_named};
 pub use flows::{
@@ -55,16 +57,19 @@ pub use http::{
     BodyError, DoorTls, Endpoint, FrontDoor, HostError, HttpLimits, HttpServer, ListenError,
     Listener, Refusal, RequestBody, RequestError, ResponseBody, Route, SMALL_BODY, ServerTls,
     Service, TlsError, Trust, Upstream, UpstreamError, UpstreamLimits, listen, listen_beside,
-    look_at_datagrams, request, request_host,
+    look_at, look_at_datagrams, request, request_host,
 };
 pub use links::{LinkPeer, Links};
 pub use lock::{DirectoryLock, LockError};
+pub use memory::machine_memory;
 pub use probe::SystemProber;
 pub use process::{
     CallError, Child, ChildSpec, CommandError, Exit, Guard, HandError, Handler, PipeServer,
     ProcessGroup, ProgramSpec, guard_main, handed_over, printed_by, raise_open_files,
 };
-pub use streams::{SocketOwner, StreamDirectory, StreamPort, StreamPortError, Streams};
+pub use streams::{
+    SocketOwner, StreamDirectory, StreamPort, StreamPortError, Streams, TargetPlace,
+};
 pub use tasks::{
     Spawner, Termination, blocking, run, spawn, spawn_vital, terminate, to_its_end, within,
 };

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use runtime::{
-    Away, Backend, DatabaseEndpoint, EndpointCounts, EndpointDirectory, EndpointLimits, EndpointTls,
+    AnswerGate, Away, Backend, DatabaseEndpoint, EndpointCounts, EndpointDirectory, EndpointLimits,
+    EndpointTls,
 };
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -29,7 +30,7 @@ const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 const GSS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 48];
 
 /// What stands behind the endpoint, as the test says.
-struct Behind(Mutex<Backend>, AtomicBool);
+struct Behind(Mutex<Backend>, AtomicBool, AnswerGate);
 
 impl EndpointDirectory for Behind {
     fn backend(&self) -> Backend {
@@ -38,6 +39,10 @@ impl EndpointDirectory for Behind {
 
     fn may_answer(&self) -> bool {
         self.1.load(Ordering::SeqCst)
+    }
+
+    fn gate(&self) -> Option<&AnswerGate> {
+        Some(&self.2)
     }
 }
 
@@ -53,6 +58,8 @@ const LIMITS: EndpointLimits = EndpointLimits {
     sessions: 8,
     starting: 16,
     startup: Duration::from_millis(800),
+    crowded: Duration::from_millis(800),
+    silence: Duration::from_millis(10),
     connect: Duration::from_secs(2),
 };
 
@@ -67,7 +74,11 @@ fn stand_with(limits: EndpointLimits, tls: Option<EndpointTls>) -> Stand {
         }
     });
     let backend = Mutex::new(Backend::Server { socket });
-    let behind = Arc::new(Behind(backend, AtomicBool::new(true)));
+    let behind = Arc::new(Behind(
+        backend,
+        AtomicBool::new(true),
+        AnswerGate::default(),
+    ));
     let address = "127.0.0.1:0".parse().unwrap();
     let endpoint = DatabaseEndpoint::listen(address, tls, behind.clone(), limits).unwrap();
     Stand {
@@ -423,6 +434,7 @@ async fn who_is_slow_to_begin_is_given_up_and_holds_up_nobody() {
     let mut stand = stand_with(
         EndpointLimits {
             startup: startup_limit,
+            crowded: startup_limit,
             ..LIMITS
         },
         None,
@@ -454,6 +466,79 @@ async fn who_is_slow_to_begin_is_given_up_and_holds_up_nobody() {
         assert_eq!(rest(client).await, b"");
     }
     stand.until(|counts| counts.broken == 13).await;
+    stand.works().await;
+}
+
+#[tokio::test]
+async fn silent_connections_make_room_and_those_that_have_begun_do_not() {
+    const LONG: Duration = Duration::from_secs(60);
+    let mut stand = stand_with(
+        EndpointLimits {
+            startup: LONG,
+            crowded: LONG,
+            ..LIMITS
+        },
+        None,
+    );
+    let startup = startup(&[("user", "alice")]);
+    let mut begun = Vec::new();
+    for _ in 0..LIMITS.starting - 1 {
+        let mut client = stand.client().await;
+        client.write_all(&startup[..2]).await.unwrap();
+        begun.push(client);
+    }
+    // One place is left, for five times as many as there are places.
+    let mut silent = Vec::new();
+    for _ in 0..5 * LIMITS.starting {
+        silent.push(stand.client().await);
+    }
+    stand.works().await;
+    let mut client = begun.pop().unwrap();
+    client.write_all(&startup[2..]).await.unwrap();
+    let mut server = stand.accepted().await;
+    assert_eq!(heard(&mut server, startup.len()).await, startup);
+    for client in &mut silent {
+        assert_eq!(rest(client).await, b"");
+    }
+    assert_eq!(stand.endpoint.counts().broken, silent.len() as u64);
+    // Nobody makes room while there is some.
+    let mut last = stand.client().await;
+    tokio::time::sleep(10 * LIMITS.silence).await;
+    last.write_all(&startup).await.unwrap();
+    let mut server = stand.accepted().await;
+    assert_eq!(heard(&mut server, startup.len()).await, startup);
+}
+
+#[tokio::test]
+async fn while_most_places_are_taken_there_is_less_time_to_begin() {
+    const LONG: Duration = Duration::from_secs(60);
+    let mut stand = stand_with(
+        EndpointLimits {
+            startup: LONG,
+            crowded: Duration::from_millis(100),
+            ..LIMITS
+        },
+        None,
+    );
+    // They have sent something, so they make room for nobody by being silent.
+    let half = LIMITS.starting / 2;
+    let mut slow = Vec::new();
+    let begin = async |stand: &Stand, slow: &mut Vec<TcpStream>| {
+        let mut client = stand.client().await;
+        client.write_all(&[0]).await.unwrap();
+        slow.push(client);
+    };
+    for _ in 0..half {
+        begin(&stand, &mut slow).await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(stand.endpoint.counts().broken, 0, "half of them are left");
+    for _ in half..3 * LIMITS.starting {
+        begin(&stand, &mut slow).await;
+    }
+    stand.works().await;
+    let given_up = 3 * LIMITS.starting - half;
+    stand.until(|counts| counts.broken >= given_up as u64).await;
     stand.works().await;
 }
 
@@ -534,6 +619,22 @@ async fn ended_connections_are_closed_at_both_ends_and_new_ones_are_taken() {
     assert_eq!(rest(&mut client).await, b"");
     assert_eq!(rest(&mut server).await, b"");
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+/// Its threads need not have noticed.
+#[tokio::test]
+async fn an_address_is_free_as_soon_as_its_endpoint_is_dropped() {
+    let mut stand = stand();
+    let (_client, _server) = stand.session().await;
+    let address = stand.endpoint.address();
+    for _ in 0..50 {
+        let behind = stand.behind.clone();
+        drop(stand.endpoint);
+        assert!(TcpStream::connect(address).await.is_err());
+        let endpoint = DatabaseEndpoint::listen(address, None, behind, LIMITS);
+        stand.endpoint = endpoint.unwrap();
+    }
+    stand.works().await;
 }
 
 #[tokio::test]
@@ -633,6 +734,193 @@ async fn a_client_that_takes_nothing_holds_its_own_server_alone() {
     };
     let filled: Result<(), _> = tokio::time::timeout(Duration::from_secs(1), fill).await;
     assert!(filled.is_err());
+    stand.works().await;
+}
+
+#[tokio::test]
+async fn a_server_that_takes_nothing_holds_its_own_client_alone() {
+    let mut stand = stand();
+    let (mut client, _stuck) = stand.session().await;
+    let fill = async {
+        let mut taken = 0;
+        loop {
+            taken += client.write(&[7; 64 << 10]).await.unwrap();
+            assert!(taken < 64 << 20, "it is all kept somewhere");
+        }
+    };
+    let filled: Result<(), _> = tokio::time::timeout(Duration::from_secs(1), fill).await;
+    assert!(filled.is_err());
+    stand.works().await;
+}
+
+/// What an answer of that session's is at that place.
+fn pattern(session: usize, length: usize) -> Vec<u8> {
+    let of = |place| ((place * 31 + session * 97) % 251) as u8;
+    (0..length).map(of).collect()
+}
+
+/// Writes that, whole, and reads what the other one wrote, in small pieces.
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    sent: &[u8],
+    expected: &[u8],
+) -> std::io::Result<bool> {
+    let (mut from, mut to) = tokio::io::split(stream);
+    let read = async {
+        let mut bytes = vec![0; expected.len()];
+        for piece in bytes.chunks_mut(3000) {
+            from.read_exact(piece).await?;
+            tokio::task::yield_now().await;
+        }
+        Ok(bytes == expected)
+    };
+    let write = async {
+        to.write_all(sent).await?;
+        to.flush().await
+    };
+    let (read, ()) = tokio::try_join!(read, write)?;
+    Ok(read)
+}
+
+/// They are read into one buffer, and kept in part where the other side is slow.
+#[tokio::test]
+async fn sessions_that_are_busy_at_once_get_their_own_bytes_whole_and_in_order() {
+    let (tls, older, _) = certificates();
+    let mut stand = stand_with(LIMITS, Some(tls));
+    let length = 600_000;
+    let mut exchanges = tokio::task::JoinSet::new();
+    for session in 0..LIMITS.sessions {
+        let (question, answer) = (pattern(session, length), pattern(session + 50, length));
+        // Every other one with TLS.
+        let client = stand.client().await;
+        let startup = startup(&[("user", "alice")]);
+        let server = if session % 2 == 0 {
+            let mut client = client;
+            client.write_all(&startup).await.unwrap();
+            let server = stand.accepted().await;
+            let (sent, expected) = (question.clone(), answer.clone());
+            exchanges.spawn(async move { exchange(client, &sent, &expected).await });
+            server
+        } else {
+            let mut client = secured(client, &older).await;
+            client.write_all(&startup).await.unwrap();
+            let server = stand.accepted().await;
+            let (sent, expected) = (question.clone(), answer.clone());
+            exchanges.spawn(async move { exchange(client, &sent, &expected).await });
+            server
+        };
+        let whole = [&startup[..], &question].concat();
+        exchanges.spawn(async move { exchange(server, &answer, &whole).await });
+    }
+    let all = tokio::time::timeout(2 * WAIT, exchanges.join_all()).await;
+    for whole in all.expect("in time") {
+        assert!(
+            whole.unwrap(),
+            "bytes of another place, or of another session"
+        );
+    }
+}
+
+/// It was read from the server in time, and waits since the client takes nothing.
+#[tokio::test]
+async fn what_waits_for_its_client_is_not_passed_on_once_nothing_may_be() {
+    let mut stand = stand();
+    let (mut client, mut server) = stand.session().await;
+    let fill = async {
+        loop {
+            server.write_all(&[7; 64 << 10]).await.unwrap();
+        }
+    };
+    let filled: Result<(), _> = tokio::time::timeout(Duration::from_millis(500), fill).await;
+    assert!(filled.is_err());
+    let passed = stand.endpoint.counts().to_clients;
+    stand.behind.1.store(false, Ordering::SeqCst);
+    let heard = rest(&mut client).await.len() as u64;
+    assert_eq!(heard, passed, "what came after is not heard");
+    stand.until(|counts| counts.open == 0).await;
+}
+
+#[tokio::test]
+async fn sessions_end_in_the_midst_of_a_stream_also_those_that_are_stuck() {
+    let mut stand = stand();
+    let (_stuck, mut behind_stuck) = stand.session().await;
+    let (mut client, mut server) = stand.session().await;
+    let stuck =
+        tokio::spawn(async move { while behind_stuck.write_all(&[7; 4096]).await.is_ok() {} });
+    let sending = tokio::spawn(async move { while server.write_all(&[8; 4096]).await.is_ok() {} });
+    heard(&mut client, 1 << 20).await;
+    stand.endpoint.end_connections();
+    for writer in [stuck, sending] {
+        tokio::time::timeout(WAIT, writer)
+            .await
+            .expect("its server is told")
+            .unwrap();
+    }
+    rest(&mut client).await;
+    stand
+        .until(|counts| counts.ended == 2 && counts.open == 0)
+        .await;
+    stand.works().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_done_ends_a_session_though_its_client_is_not() {
+    let mut stand = stand();
+    let (mut client, mut server) = stand.session().await;
+    server.write_all(b"farewell").await.unwrap();
+    server.shutdown().await.unwrap();
+    assert_eq!(rest(&mut client).await, b"farewell");
+    drop(client);
+    stand.until(|counts| counts.open == 0).await;
+    assert_eq!(rest(&mut server).await, b"");
+}
+
+/// Nothing that the server says is heard while the gate is shut, and nothing is lost by it.
+#[tokio::test]
+async fn answers_wait_at_a_shut_gate_and_no_session_begins_there() {
+    let mut stand = stand();
+    let (mut client, mut server) = stand.session().await;
+    let gate = |stand: &Stand, shut| assert!(stand.behind.2.set(shut));
+    gate(&stand, true);
+    assert!(!stand.behind.2.set(true), "it is shut already");
+    // What clients say goes on; an acknowledgement of it waits.
+    client.write_all(b"commit").await.unwrap();
+    assert_eq!(heard(&mut server, 6).await, b"commit");
+    server.write_all(b"done").await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(300), client.read_u8()).await;
+    assert!(early.is_err(), "{early:?}");
+    // The server waits when sockets are full: nothing is kept beyond that.
+    let mut kept = 0;
+    let fill = async {
+        loop {
+            kept += server.write(&[7; 64 << 10]).await.unwrap();
+            assert!(kept < 64 << 20, "it is all kept somewhere");
+        }
+    };
+    let filled: Result<(), _> = tokio::time::timeout(Duration::from_millis(500), fill).await;
+    assert!(filled.is_err());
+    // Who comes now is told why, and who wants to cancel may.
+    let (code, message) = refused(&stand, &startup(&[("user", "bob")])).await;
+    assert_eq!(code, "57P03");
+    assert!(message.contains("rds.global_db_rpo"), "{message}");
+    let cancel = [0, 0, 0, 16, 4, 210, 22, 46, 0, 0, 0, 1, 0, 0, 0, 2];
+    let mut canceller = stand.client().await;
+    canceller.write_all(&cancel).await.unwrap();
+    let mut came = stand.accepted().await;
+    assert_eq!(heard(&mut came, 16).await, cancel);
+    drop((came, canceller));
+    gate(&stand, false);
+    assert_eq!(heard(&mut client, 4).await, b"done");
+    assert_eq!(heard(&mut client, kept).await, vec![7; kept]);
+    // A client that leaves meanwhile gives its place back, though its answer is held.
+    let (mut other, mut its) = stand.session().await;
+    gate(&stand, true);
+    its.write_all(b"held").await.unwrap();
+    other.shutdown().await.unwrap();
+    stand.until(|counts| counts.open == 1).await;
+    assert_eq!(rest(&mut other).await, b"", "it was held to the end");
+    gate(&stand, false);
+    drop((client, server));
     stand.works().await;
 }
 

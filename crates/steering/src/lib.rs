@@ -11,6 +11,7 @@ mod names;
 mod routes;
 mod serving;
 mod steering;
+mod writers;
 
 pub use accelerators::{ACCELERATOR_ZONE, AcceleratorsStatus, Carrier};
 pub use balancers::{

@@ -14,6 +14,7 @@ use crate::accelerators::{accelerator_names, names_of};
 use crate::balancers::{add_names, checks};
 use crate::checking::lock;
 use crate::steering::{MAX_FAULTS, Steering, SteeringStatus};
+use crate::writers::add_writers;
 
 impl<E: Engine> Steering<E> {
     /// Serves every revision of the configuration that is still the newest when its turn comes,
@@ -50,6 +51,7 @@ impl<E: Engine> Steering<E> {
         self.tell_names();
         let mut outside = names_of(&self.accelerators.node.snapshot());
         add_names(&mut outside, &directory);
+        add_writers(&mut outside, view);
         if self.node.refresh_with(view, &Arc::new(outside)) {
             // Of names that no alias led to before, the board has let go.
             self.tell_names();
@@ -70,6 +72,7 @@ impl<E: Engine> Steering<E> {
     pub fn outside_names(&self, view: &dyn ConfigurationView) -> OutsideNames {
         let mut names = accelerator_names(view);
         add_names(&mut names, &self.balancers());
+        add_writers(&mut names, view);
         names
     }
 

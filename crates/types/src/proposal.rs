@@ -1,8 +1,10 @@
 //! The one loop by which a service changes the global configuration: read a view, propose, and
-//! repeat on a fresh view when another change came first. It neither waits nor decides what is
-//! to be changed.
+//! repeat on a fresh view when another change came first; and how what a view lacks is asked for.
+//! It neither waits nor decides what is to be changed.
 
-use crate::{Configuration, ConfigurationEdit, ConfigurationError, ConfigurationView};
+use crate::{
+    Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected, ConfigurationView,
+};
 
 /// How often a change is tried while others' changes of the same keys come first.
 pub const MAX_PROPOSALS: usize = 8;
@@ -33,6 +35,31 @@ pub async fn propose<T, E>(
     Err(refuse(ConfigurationError::Conflict))
 }
 
+/// Returns when this site's view has that key, if anybody had set it before the call. A site learns
+/// of what was set elsewhere a moment after whoever set it, so a key that it lacks is asked for, by
+/// a change that changes nothing and is made only if there is no such key.
+///
+/// # Errors
+///
+/// Whether there is such a key can't be known now.
+pub async fn look_for(
+    configuration: &dyn Configuration,
+    key: &str,
+) -> Result<(), ConfigurationError> {
+    if configuration.view().get(key).is_some() {
+        return Ok(());
+    }
+    let absent = ConfigurationEdit {
+        key: key.to_owned(),
+        expected: ConfigurationExpected::Absent,
+        value: None,
+    };
+    match configuration.propose(vec![absent]).await {
+        Ok(_) | Err(ConfigurationError::Conflict) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::ready;
@@ -43,7 +70,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::{ConfigurationExpected, Proposal};
+    use crate::Proposal;
 
     /// A configuration whose proposals are answered as was said, and whose views count.
     #[derive(Default)]
@@ -119,5 +146,24 @@ mod tests {
         );
         let always = vec![conflict; MAX_PROPOSALS];
         assert_eq!(proposed(always, 1), Err(ConfigurationError::Conflict));
+    }
+
+    #[test]
+    fn a_key_that_a_view_lacks_is_asked_for() {
+        let asked = |answer| {
+            let configuration = Scripted {
+                answers: Mutex::new(vec![answer]),
+                ..Scripted::default()
+            };
+            let known = look_for(&configuration, "a/b");
+            let known = pin!(known).poll(&mut Context::from_waker(Waker::noop()));
+            assert!(configuration.answers.lock().unwrap().is_empty());
+            known
+        };
+        assert_eq!(asked(Ok(7)), Poll::Ready(Ok(())), "there is none");
+        let learned = asked(Err(ConfigurationError::Conflict));
+        assert_eq!(learned, Poll::Ready(Ok(())), "there is one");
+        let alone = Err(ConfigurationError::NoMajority);
+        assert_eq!(asked(alone), Poll::Ready(alone.map(|_: u64| ())));
     }
 }

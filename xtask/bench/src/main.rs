@@ -68,6 +68,10 @@ pub struct Arguments {
     /// Of the scenarios `peers` and `objects`, only the peers whose name contains this
     #[arg(long, value_name = "NAME")]
     peer: Option<String>,
+    /// Of the scenario `databases`, only the parts whose name contains this; nothing is written to
+    /// docs
+    #[arg(long, value_name = "NAME")]
+    part: Option<String>,
     /// Measure the peers and the bare engine alone, without a lab; nothing is written to docs
     #[arg(long)]
     no_lab: bool,
@@ -104,7 +108,8 @@ fn main() -> Result<()> {
         bail!("no such scenario; there are {}", names.join(", "));
     }
     let _sweeper = lab::start_sweeper()?;
-    let is_written = !arguments.no_lab && std::env::var_os(lab::BINARY).is_none();
+    let is_whole = !arguments.no_lab && arguments.part.is_none();
+    let is_written = is_whole && std::env::var_os(lab::BINARY).is_none();
     let mut report = report::Report::new(&root());
     for (name, scenario) in chosen {
         eprintln!("== {name}");

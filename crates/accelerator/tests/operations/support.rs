@@ -1,10 +1,13 @@
 //! A site's API on an empty configuration in memory, driven without a runtime.
 
+#[path = "../../../types/tests/support/configuration.rs"]
+mod configuration;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -15,144 +18,13 @@ use accelerator::{
 };
 use aws::ServiceError;
 use aws::access::{Authorizer, Owner};
-use bytes::Bytes;
 use serde_json::{Value, json};
-use types::{
-    AccountId, BalancerDirectory, BalancerEntry, Configuration, ConfigurationEdit,
-    ConfigurationError, ConfigurationExpected, ConfigurationView, Environment, Monotonic, Now,
-    Proposal, Region, RegionBalancers, Sleep, Timestamp,
-};
+use types::{AccountId, BalancerDirectory, BalancerEntry, Region, RegionBalancers};
 
-/// A clock that moves a millisecond with each look, and a counter for randomness.
-pub struct StillEnvironment {
-    looks: AtomicU64,
-    draws: AtomicU64,
-}
+pub use configuration::{Memory, StillEnvironment, View};
 
-impl Environment for StillEnvironment {
-    fn now(&self) -> Now {
-        let looks = self.looks.fetch_add(1, Ordering::Relaxed);
-        Now {
-            wall: Timestamp(1_795_000_000_000 + looks),
-            monotonic: Monotonic(looks),
-        }
-    }
-
-    fn sleep_until(&self, _: Monotonic) -> Sleep {
-        Box::pin(std::future::ready(()))
-    }
-
-    fn random(&self) -> u64 {
-        let draws = self.draws.fetch_add(1, Ordering::Relaxed) + 1;
-        draws.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    }
-}
-
-/// The settings of one revision.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct View {
-    pub revision: u64,
-    pub entries: BTreeMap<String, (u64, Bytes)>,
-}
-
-impl ConfigurationView for View {
-    fn revision(&self) -> u64 {
-        self.revision
-    }
-
-    fn get(&self, key: &str) -> Option<(u64, Bytes)> {
-        self.entries.get(key).cloned()
-    }
-
-    fn visit(&self, prefix: &str, visitor: &mut dyn FnMut(&str, u64, &Bytes)) {
-        let entries = self.entries.range(prefix.to_owned()..);
-        for (key, (revision, value)) in entries.take_while(|(key, _)| key.starts_with(prefix)) {
-            visitor(key, *revision, value);
-        }
-    }
-}
-
-/// What another site does between a read and the proposal made of it.
-type Interference = Box<dyn FnMut(&mut View) + Send>;
-
-/// A configuration in memory, with the council's rules.
-#[derive(Default)]
-pub struct Memory {
-    view: Mutex<Arc<View>>,
-    interference: Mutex<Option<Interference>>,
-    failure: Mutex<Option<ConfigurationError>>,
-    /// Proposals made.
-    pub proposals: AtomicUsize,
-}
-
-impl Memory {
-    pub fn view_now(&self) -> View {
-        View::clone(&self.view.lock().unwrap())
-    }
-
-    /// Another site's view becomes this one's.
-    pub fn set(&self, view: View) {
-        *self.view.lock().unwrap() = Arc::new(view);
-    }
-
-    /// Before each proposal from now on, does this.
-    pub fn interfere(&self, with: impl FnMut(&mut View) + Send + 'static) {
-        *self.interference.lock().unwrap() = Some(Box::new(with));
-    }
-
-    /// Fails every proposal from now on.
-    pub fn fail(&self, error: Option<ConfigurationError>) {
-        *self.failure.lock().unwrap() = error;
-    }
-
-    fn decide(&self, edits: Vec<ConfigurationEdit>) -> Result<u64, ConfigurationError> {
-        self.proposals.fetch_add(1, Ordering::Relaxed);
-        if let Some(error) = *self.failure.lock().unwrap() {
-            return Err(error);
-        }
-        let mut held = self.view.lock().unwrap();
-        let mut view = View::clone(&held);
-        if let Some(interfere) = &mut *self.interference.lock().unwrap() {
-            interfere(&mut view);
-            *held = Arc::new(view.clone());
-        }
-        assert!(!edits.is_empty());
-        for (index, edit) in edits.iter().enumerate() {
-            assert!((1..=512).contains(&edit.key.len()), "{}", edit.key);
-            let mut before = edits[..index].iter();
-            assert!(!before.any(|other| other.key == edit.key), "{}", edit.key);
-            let found = view.entries.get(&edit.key).map(|(revision, _)| *revision);
-            let holds = match edit.expected {
-                ConfigurationExpected::Any => true,
-                ConfigurationExpected::Absent => found.is_none(),
-                ConfigurationExpected::Revision(revision) => found == Some(revision),
-            };
-            if !holds {
-                return Err(ConfigurationError::Conflict);
-            }
-        }
-        view.revision += 1;
-        for edit in edits {
-            match edit.value {
-                Some(value) => view.entries.insert(edit.key, (view.revision, value)),
-                None => view.entries.remove(&edit.key),
-            };
-        }
-        let revision = view.revision;
-        *held = Arc::new(view);
-        Ok(revision)
-    }
-}
-
-impl Configuration for Memory {
-    fn view(&self) -> Arc<dyn ConfigurationView> {
-        self.view.lock().unwrap().clone()
-    }
-
-    fn propose(&self, edits: Vec<ConfigurationEdit>) -> Proposal<'_> {
-        Box::pin(std::future::ready(self.decide(edits)))
-    }
-}
+/// Keys of the service begin in several ways.
+const PREFIX: &str = "";
 
 /// Edges that serve a set revision, and checkers that found some endpoints as they are here.
 #[derive(Default)]
@@ -242,8 +114,9 @@ impl Api {
         let buckets = Arc::<Buckets>::default();
         let service = Service::new(ServiceConfig {
             environment: Arc::new(StillEnvironment {
-                looks: AtomicU64::new(0),
+                step: 1,
                 draws: AtomicU64::new(site << 32),
+                ..StillEnvironment::default()
             }),
             configuration: memory.clone(),
             nodes: nodes.clone(),

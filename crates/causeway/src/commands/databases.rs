@@ -1,25 +1,27 @@
 //! `causeway databases`: what database instances there are, how far replicas are behind, what comes
 //! next for each, and what failovers lost.
 
-use std::path::Path;
+mod lost;
 
 use serde_json::{Value, json};
 
 use super::{ask, rows};
-use crate::cli::{DatabasesCommand, LostTransactions, Query};
+use crate::cli::{DatabasesCommand, Query};
 use crate::control::Command;
 use crate::failure::Failure;
 use crate::output::{self, Table};
 
 /// What is told of every instance.
-const LIST: [(&str, &str); 11] = [
+const LIST: [(&str, &str); 13] = [
     ("REGION", "region"),
     ("INSTANCE", "instance"),
+    ("CLUSTER", "cluster_name"),
     ("GLOBAL CLUSTER", "global_cluster"),
     ("STATUS", "status"),
     ("ROLE", "role"),
     ("VERSION", "version"),
     ("ZONE", "zone"),
+    ("STANDBY", "standby"),
     ("ENDPOINT", "endpoint"),
     ("CONNECTIONS", "connections"),
     ("SOURCE", "source"),
@@ -27,12 +29,13 @@ const LIST: [(&str, &str); 11] = [
 ];
 
 /// What is told of every replica.
-const LAG: [(&str, &str); 8] = [
+const LAG: [(&str, &str); 9] = [
     ("REGION", "region"),
     ("REPLICA", "instance"),
     ("SOURCE", "source"),
     ("STREAM", "replication"),
     ("LAG MS", "lag_milliseconds"),
+    ("RPO LAG MS", "rpo_lag_milliseconds"),
     ("RECEIVED", "received"),
     ("REPLAYED", "replayed"),
     ("TO REPLAY", "bytes_to_replay"),
@@ -49,165 +52,97 @@ const PLAN: [(&str, &str); 7] = [
     ("NEXT", "next"),
 ];
 
-/// What is told of every lost transaction.
-const LOST: [(&str, &str); 9] = [
-    ("REGION", "region"),
-    ("CLUSTER", "cluster"),
-    ("EPOCH", "epoch"),
-    ("TRANSACTION", "transaction"),
-    ("COMMITTED", "committed"),
-    ("LSN", "lsn"),
-    ("TABLE", "table"),
-    ("ROWS IN", "inserted"),
-    ("CHANGED", "changed"),
-];
-
 /// Prints what is asked of databases.
 pub fn databases(command: &DatabasesCommand) -> Result<(), Failure> {
     match command {
-        DatabasesCommand::List(query) => show(query, &LIST, "no Region has a database\n", |_| true),
-        DatabasesCommand::Lag(query) => show(query, &LAG, "no Region has a replica\n", is_replica),
-        DatabasesCommand::Plan(query) => show(query, &PLAN, "no Region has a database\n", |_| true),
-        DatabasesCommand::Lost(wanted) => lost(wanted),
-    }
-}
-
-/// Prints what failovers lost.
-fn lost(wanted: &LostTransactions) -> Result<(), Failure> {
-    let answer = ask(&wanted.query.lab, &Command::LostTransactions)?;
-    if wanted.query.json {
-        return output::print_json(&answer);
-    }
-    // Those that are silent are told on stderr.
-    let tails = rows(&answer, "lost");
-    let all_answered = answer["silent"].as_array().is_none_or(Vec::is_empty);
-    if wanted.sql {
-        tails.iter().try_for_each(print_sql)?;
-        return match all_answered {
-            true => Ok(()),
-            false => Err(Failure::did_not_hold(
-                "not every Region answered: rows that they keep are missing in this SQL",
-            )
-            .then("start those Regions, or wait until they answer, and print it again")),
-        };
-    }
-    if tails.is_empty() {
-        return output::print(match all_answered {
-            true => "no failover has lost anything that is known by now\n",
-            false => "no Region that answered keeps anything that a failover lost\n",
-        });
-    }
-    for tail in &tails {
-        missing_of(tail).iter().for_each(output::note);
-    }
-    let lines: Vec<Value> = tails.iter().flat_map(lines_of).collect();
-    output::print(Table::of_rows(&LOST, &lines))?;
-    for tail in &tails {
-        let word = |field: &str| tail[field].as_str().unwrap_or("?").to_owned();
-        let counted = |field: &str| tail[field].as_u64().unwrap_or(0);
-        let text = format!(
-            "\n{}: {} transactions from {} to {} ({} not listed), kept in {}\n",
-            word("cluster"),
-            counted("count"),
-            word("begin"),
-            word("end"),
-            counted("unlisted"),
-            word("directory"),
-        );
-        output::print(text)?;
-    }
-    Ok(())
-}
-
-/// A line for each table that a lost transaction changed.
-fn lines_of(tail: &Value) -> Vec<Value> {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let transactions = list(&tail["transactions"]).into_iter();
-    let lines = transactions.flat_map(|transaction| {
-        let line = |table: &Value| {
-            let counted = |field: &str| table[field].as_u64().unwrap_or(0);
-            let committed = transaction["committed"].as_u64().unwrap_or(0);
-            json!({
-                "region": tail["region"],
-                "cluster": tail["cluster"],
-                "epoch": tail["epoch"],
-                "transaction": transaction["transaction"],
-                "committed": types::Timestamp(committed).to_string(),
-                "lsn": transaction["lsn"],
-                "table": table["table"],
-                "inserted": table["inserted"],
-                "changed": counted("updated") + counted("deleted"),
-            })
-        };
-        match list(&transaction["tables"]) {
-            tables if tables.is_empty() => vec![line(&Value::Null)],
-            tables => tables.iter().map(line).collect(),
+        DatabasesCommand::List(query) => {
+            let rows = show(query, &LIST, "no Region has a database\n", |_| true)?;
+            tell(&rows, "forced")?;
+            tell(&rows, "aside")
         }
-    });
-    lines.collect()
-}
-
-/// Prints the rows of a tail as they are kept, beside the Region's data on this machine, after
-/// what isn't in them.
-fn print_sql(tail: &Value) -> Result<(), Failure> {
-    for missing in missing_of(tail) {
-        output::note(&missing);
-        output::print(format!("-- {missing}\n"))?;
+        DatabasesCommand::Lag(query) => {
+            show(query, &LAG, "no Region has a replica\n", is_replica).map(drop)
+        }
+        DatabasesCommand::Plan(query) => {
+            let rows = show(query, &PLAN, "no Region has a database\n", |_| true)?;
+            tell(&rows, "decided")?;
+            tell(&rows, "forced")?;
+            tell(&rows, "aside")
+        }
+        DatabasesCommand::Lost(wanted) => lost::lost(wanted),
     }
-    let Some(file) = tail["sql"].as_str() else {
-        return Ok(());
-    };
-    output::copy(Path::new(file))
-}
-
-/// What of a tail isn't in its file of rows, a line each.
-fn missing_of(tail: &Value) -> Vec<String> {
-    let folder = output::printable(tail["directory"].as_str().unwrap_or("?"));
-    let unlisted = match tail["unlisted"].as_u64().unwrap_or(0) {
-        0 => None,
-        count => Some(format!(
-            "{count} transactions aren't listed, and their rows may be missing here: they are in \
-             the log in {folder}"
-        )),
-    };
-    let trouble = tail["trouble"].as_str();
-    let trouble = trouble.map(|trouble| format!("{folder}: {}", output::printable(trouble)));
-    trouble.into_iter().chain(unlisted).collect()
 }
 
 fn is_replica(row: &Value) -> bool {
     !row["source"].is_null()
 }
 
+/// Has the rows of a global cluster's secondaries have what the writer's Region says of them.
+fn add_lags(answer: &mut Value) {
+    let Some(all) = answer["databases"].as_array_mut() else {
+        return;
+    };
+    let told = all.iter().filter_map(|row| row["secondaries"].as_array());
+    let told: Vec<Value> = told.flatten().cloned().collect();
+    for secondary in &told {
+        let mut rows = all.iter_mut();
+        if let Some(row) = rows.find(|row| row["arn"] == secondary["instance"]) {
+            row["rpo_lag_milliseconds"] = secondary["rpo_lag_milliseconds"].clone();
+        }
+    }
+}
+
+/// Has a row have what a table shows in place of several of its fields: its cluster's name, and of
+/// one with a standby whether that may take over, and in which zone it is.
+fn add_words(row: &mut Value) {
+    let cluster = row["cluster"].as_str();
+    let name = cluster.and_then(|arn| arn.rsplit(':').next());
+    let cluster_name = json!(name);
+    let zone = row["standby_zone"].as_str();
+    let standby = zone.map(|zone| match row["standby_in_step"].as_bool() {
+        Some(true) => format!("{zone}, in step"),
+        _ => format!("{zone}, out of step"),
+    });
+    let standby = json!(standby);
+    row["cluster_name"] = cluster_name;
+    row["standby"] = standby;
+}
+
+/// Prints a table of the rows that are wanted, and what troubles them; and returns those that were
+/// printed as text.
 fn show(
     query: &Query,
     columns: &[(&'static str, &'static str)],
     nothing: &str,
     is_wanted: fn(&Value) -> bool,
-) -> Result<(), Failure> {
+) -> Result<Vec<Value>, Failure> {
     let mut answer = ask(&query.lab, &Command::Databases)?;
+    add_lags(&mut answer);
     let all = answer["databases"].as_array_mut().into_iter().flatten();
     let wanted: Vec<Value> = all.map(Value::take).filter(is_wanted).collect();
     answer["databases"] = Value::Array(wanted);
     if query.json {
-        return output::print_json(&answer);
+        return output::print_json(&answer).map(|()| Vec::new());
     }
-    let rows = rows(&answer, "databases");
+    let mut rows = rows(&answer, "databases");
+    rows.iter_mut().for_each(add_words);
     if rows.is_empty() {
-        return output::print(nothing);
+        return output::print(nothing).map(|()| rows);
     }
     output::print(Table::of_rows(columns, &rows))?;
-    let troubles = rows.iter().filter_map(|row| {
-        let trouble = row["trouble"].as_str()?;
+    tell(&rows, "trouble")?;
+    Ok(rows)
+}
+
+/// Prints a text that some rows have, with whose it is.
+fn tell(rows: &[Value], field: &str) -> Result<(), Failure> {
+    let told = rows.iter().filter_map(|row| {
+        let told = row[field].as_str()?;
         let name = |field: &str| row[field].as_str().unwrap_or("?").to_owned();
-        Some(format!(
-            "{}/{}: {trouble}",
-            name("region"),
-            name("instance")
-        ))
+        Some(format!("{}/{}: {told}", name("region"), name("instance")))
     });
-    for trouble in troubles {
-        output::print(format!("\n{}\n", output::printable(&trouble)))?;
+    for told in told {
+        output::print(format!("\n{}\n", output::printable(&told)))?;
     }
     Ok(())
 }
@@ -217,16 +152,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_file_of_rows_lacks_is_said() {
-        let whole = json!({ "directory": "/d", "unlisted": 0, "trouble": null });
-        assert!(missing_of(&whole).is_empty());
-        let short = json!({ "directory": "/d", "unlisted": 3, "trouble": "its log\n is gone" });
-        let missing = missing_of(&short);
-        assert_eq!(
-            missing[0], "/d: its log\\n is gone",
-            "a line, behind -- as well"
-        );
-        assert!(missing[1].starts_with("3 transactions aren't listed"));
-        assert_eq!(missing.len(), 2);
+    fn a_secondary_s_row_has_what_the_writer_s_region_says_of_it() {
+        let mut answer = json!({ "databases": [
+            { "arn": "writer", "secondaries": [
+                { "instance": "second", "rpo_lag_milliseconds": 200 },
+                { "instance": "gone", "rpo_lag_milliseconds": 7 },
+            ] },
+            { "arn": "second" },
+            { "arn": "alone" },
+        ] });
+        add_lags(&mut answer);
+        let rows = &answer["databases"];
+        assert_eq!(rows[1]["rpo_lag_milliseconds"], 200);
+        assert!(rows[0]["rpo_lag_milliseconds"].is_null());
+        assert!(rows[2]["rpo_lag_milliseconds"].is_null());
+    }
+
+    #[test]
+    fn a_table_says_of_which_cluster_one_is_and_whether_its_standby_may_take_over() {
+        let row = |in_step: bool| {
+            json!({
+                "region": "eu-west-1",
+                "instance": "orders",
+                "zone": "eu-west-1b",
+                "standby_zone": "eu-west-1c",
+                "standby_in_step": in_step,
+            })
+        };
+        let reader = json!({
+            "instance": "reader",
+            "cluster": "arn:aws:rds:eu-west-1:111122223333:cluster:shop",
+            "standby_zone": null,
+        });
+        let mut rows = [row(true), row(false), reader];
+        rows.iter_mut().for_each(add_words);
+        let table = Table::of_rows(&LIST, &rows).to_string();
+        let lines: Vec<&str> = table.lines().collect();
+        assert!(lines[0].contains("CLUSTER") && lines[0].contains("STANDBY"));
+        assert!(lines[1].contains("eu-west-1c, in step"), "{table}");
+        assert!(lines[2].contains("eu-west-1c, out of step"), "{table}");
+        let cells: Vec<&str> = lines[3].split_whitespace().collect();
+        assert!(cells.contains(&"shop"), "{table}");
+        assert!(!lines[3].contains("step"), "{table}");
     }
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use types::FaultTarget;
+use types::{FaultTarget, SiteName};
 
 use super::{ask, read};
 use crate::cli::{FaultCommand, LeaseArguments, Query};
-use crate::control::{Command, FaultView};
+use crate::control::{Command, FaultView, StatusReport};
 use crate::duration;
 use crate::failure::Failure;
 use crate::faults::{Fault, FaultId};
@@ -120,7 +120,21 @@ fn heal(id: Option<u64>, query: &Query) -> Result<(), Failure> {
     if !query.json && ended.iter().any(breaks) {
         output::note("links connect again within seconds; `causeway lag` shows what is on its way");
     }
+    let status: StatusReport = read(ask(&query.lab, &Command::Status)?)?;
+    let states = status.sites.iter().map(|it| (it.site, it.state.as_str()));
+    crashed(states).iter().for_each(output::note);
     Ok(())
+}
+
+/// Of the sites that ended by themselves, which no fault did and no healing mends: how each is
+/// started.
+fn crashed<'a>(states: impl Iterator<Item = (SiteName, &'a str)>) -> Vec<String> {
+    let crashed = states.filter(|(_, state)| *state == "crashed");
+    crashed
+        .map(|(name, _)| {
+            format!("{name} has ended by itself: `causeway fault start {name}` starts it again")
+        })
+        .collect()
 }
 
 fn list(query: &Query) -> Result<(), Failure> {
@@ -153,5 +167,26 @@ fn told(query: &Query, answer: Value, text: &str) -> Result<(), Failure> {
     match query.json {
         true => output::print_json(&answer),
         false => output::print(format!("{text}\n")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sites_that_ended_by_themselves_are_named_and_no_others() {
+        let states = [
+            ("us-east-1", "running"),
+            ("eu-west-1", "crashed"),
+            ("edge-1", "killed"),
+        ];
+        let states = states.map(|(name, state)| (name.parse().unwrap(), state));
+        let said = crashed(states.into_iter());
+        assert_eq!(said.len(), 1);
+        assert!(
+            said[0].contains("`causeway fault start eu-west-1`"),
+            "{said:?}"
+        );
     }
 }

@@ -2,7 +2,8 @@
 //! the files that `causeway databases lost --sql` prints. It repairs nothing.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 
 use gameday::{Order, Plan};
 use serde_json::Value;
@@ -12,8 +13,8 @@ use super::lab::TestLab;
 use crate::control::Command;
 use crate::failure::Failure;
 
-/// The largest file of lost rows that is read, in bytes.
-const LONGEST: u64 = 512 * 1024 * 1024;
+/// The longest value that is looked at, in bytes: an order's id is shorter.
+const LONGEST: usize = 1024;
 
 /// The rows of loads that old writers alone held and that Regions keep aside, as `causeway
 /// databases lost` tells of them, and what could not be looked through.
@@ -30,12 +31,21 @@ pub async fn kept_aside(
                 "what an old writer kept aside is not whole: {trouble}"
             ));
         }
+        if let Some(count @ 1..) = tail["unlisted"].as_u64() {
+            troubles.push(format!(
+                "{count} transactions that an old writer alone held are not listed"
+            ));
+        }
         let region = tail["region"].as_str().and_then(|name| name.parse().ok());
         let (Some(region), Some(file)) = (region, tail["sql"].as_str()) else {
             continue;
         };
-        match read_aside(Path::new(file)) {
-            Ok(text) => aside.extend(orders_in(plan, &text).map(|order| (order, region))),
+        let mut add = |order| {
+            aside.insert(order, region);
+        };
+        let file = File::open(file).map(BufReader::new);
+        match file.and_then(|mut rows| orders_in(plan, &mut rows, &mut add)) {
+            Ok(()) => {}
             Err(why) => troubles.push(format!("what {region} kept aside can't be read: {why}")),
         }
     }
@@ -53,16 +63,37 @@ fn said(silent: &Value) -> String {
     region.map_or_else(|| silent.to_string(), str::to_owned)
 }
 
-fn read_aside(file: &Path) -> std::io::Result<String> {
-    if std::fs::metadata(file)?.len() > LONGEST {
-        return Err(std::io::ErrorKind::FileTooLarge.into());
+/// The ids of rows that a file of `INSERT`s has, each in quotes of its own. However long the file
+/// and its values are, a piece of it is in memory.
+fn orders_in(
+    plan: &Plan,
+    rows: &mut impl BufRead,
+    add: &mut impl FnMut(Order),
+) -> std::io::Result<()> {
+    let (mut word, mut is_longer) = (Vec::new(), false);
+    loop {
+        let part = rows.fill_buf()?;
+        let end = part.iter().position(|byte| *byte == b'\'');
+        let piece = &part[..end.unwrap_or(part.len())];
+        is_longer |= word.len() + piece.len() > LONGEST;
+        if !is_longer {
+            word.extend_from_slice(piece);
+        }
+        let (length, is_over) = (piece.len(), part.is_empty());
+        rows.consume(length + usize::from(end.is_some()));
+        if end.is_none() && !is_over {
+            continue;
+        }
+        let text = std::str::from_utf8(&word).ok().filter(|_| !is_longer);
+        text.and_then(|text| plan.order(text))
+            .into_iter()
+            .for_each(&mut *add);
+        if is_over {
+            return Ok(());
+        }
+        word.clear();
+        is_longer = false;
     }
-    std::fs::read_to_string(file)
-}
-
-/// The ids of rows that a file of `INSERT`s has, each in quotes of its own.
-fn orders_in<'a>(plan: &'a Plan, text: &'a str) -> impl Iterator<Item = Order> + 'a {
-    text.split('\'').filter_map(|word| plan.order(word))
 }
 
 #[cfg(test)]
@@ -81,7 +112,13 @@ mod tests {
         let sql = "\\connect 'dbname=gameday'\nINSERT INTO public.gameday_rows (\"row\", id) \
                    VALUES ('7', 'ohio-000003'); -- transaction 731\n\
                    INSERT INTO public.others (id) VALUES ('paris-000004'), (E'a\\\\b');\n";
-        let found: Vec<Order> = orders_in(&plan, sql).collect();
-        assert_eq!(found, [Order::Placed { load: 0, number: 3 }]);
+        let long = "x".repeat(3 * LONGEST);
+        let sql = format!("VALUES ('{long}'), ('{long}ohio-000009');\n{sql}");
+        for size in [1, 7, 8192] {
+            let mut rows = BufReader::with_capacity(size, sql.as_bytes());
+            let mut found = Vec::new();
+            orders_in(&plan, &mut rows, &mut |order| found.push(order)).unwrap();
+            assert_eq!(found, [Order::Placed { load: 0, number: 3 }], "{size}");
+        }
     }
 }

@@ -331,7 +331,8 @@ pub async fn move_writer(
     }
 }
 
-/// Is it for want of a majority, of another change's end, or of the Region itself?
+/// Is it for want of a majority, of another change's end, of a target that follows, or of the
+/// Region itself?
 fn is_undecided(refused: &ApiError) -> bool {
     match refused {
         ApiError::Refused { status, code, .. } => {
@@ -339,6 +340,7 @@ fn is_undecided(refused: &ApiError) -> bool {
             status.is_server_error()
                 || code == "Throttling"
                 || code.contains("InvalidGlobalCluster")
+                || code.contains("InvalidDBCluster")
         }
         // It is being started.
         ApiError::Unanswered { .. } => true,

@@ -7,9 +7,10 @@ mod certificate;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use runtime::{ServerTls, Trust};
+use runtime::{EndpointTls, ServerTls, Trust};
 use serde::{Deserialize, Serialize};
 use types::Timestamp;
+use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::files::{self, Readers};
@@ -173,6 +174,12 @@ impl EndpointSettings {
         self.generated_tls.then(|| directory.join(AUTHORITY))
     }
 
+    /// The file with the key that signs certificates of this lab; none where the operator brings
+    /// a certificate.
+    pub fn authority_key(&self, directory: &Path) -> Option<PathBuf> {
+        self.generated_tls.then(|| directory.join(AUTHORITY_KEY))
+    }
+
     /// Whom a client that can read the lab's files takes for the lab.
     pub fn trust(&self, directory: &Path) -> anyhow::Result<Option<Trust>> {
         let Some(files) = self.files(directory) else {
@@ -201,7 +208,7 @@ impl EndpointSettings {
             files::write(&authority_key, &made.key, Readers::Owner)?;
             files::write(&authority, &made.certificate, Readers::Anyone)?;
         }
-        let key = zeroize::Zeroizing::new(files::read(&authority_key)?);
+        let key = Zeroizing::new(files::read(&authority_key)?);
         let addresses = regions.chain([self.call_address()]);
         let made = certificate::issue(&key, &self.names, addresses, now)?;
         files::write(&directory.join(KEY), &made.key, Readers::Owner)?;
@@ -213,10 +220,54 @@ impl EndpointSettings {
     }
 }
 
+/// What the endpoints of a Region's databases prove themselves with.
+pub struct DatabaseCertificates {
+    certificate: String,
+    key: Zeroizing<String>,
+    /// Of the authority that signs one for each address.
+    authority_key: Option<Zeroizing<String>>,
+}
+
+impl DatabaseCertificates {
+    /// From the files of the lab's certificate, and of the key that signed that, if it is to sign
+    /// others.
+    ///
+    /// # Errors
+    /// One of them can't be read, or the certificate and its key can't be used together.
+    pub fn read(tls: &TlsFiles, authority_key: Option<&Path>) -> anyhow::Result<Self> {
+        let authority_key = authority_key.map(files::read).transpose()?;
+        let certificates = DatabaseCertificates {
+            certificate: files::read(&tls.certificate)?,
+            key: Zeroizing::new(files::read(&tls.key)?),
+            authority_key: authority_key.map(Zeroizing::new),
+        };
+        let usable = EndpointTls::from_pem(&certificates.certificate, &certificates.key);
+        usable.map_err(|cause| wrong(&tls.certificate, &cause))?;
+        Ok(certificates)
+    }
+
+    /// What the endpoint at that address proves itself with: a certificate that is for that
+    /// address, unless the operator brought one.
+    ///
+    /// # Errors
+    /// It can't be signed.
+    pub fn at(&self, address: IpAddr) -> anyhow::Result<EndpointTls> {
+        let lab = (self.certificate.as_str(), self.key.as_str());
+        let own = match (&self.authority_key, address) {
+            (Some(authority_key), IpAddr::V4(address)) => {
+                Some(certificate::also_for(authority_key, lab, address)?)
+            }
+            _ => None,
+        };
+        let certificate = own.as_ref().unwrap_or(&self.certificate);
+        Ok(EndpointTls::from_pem(certificate, &self.key)?)
+    }
+}
+
 /// What a server proves itself with, read from its files.
 pub fn server_tls(files: &TlsFiles) -> anyhow::Result<ServerTls> {
     let certificate = files::read(&files.certificate)?;
-    let key = zeroize::Zeroizing::new(files::read(&files.key)?);
+    let key = Zeroizing::new(files::read(&files.key)?);
     Ok(ServerTls::from_pem(&certificate, &key)
         .map_err(|cause| wrong(&files.certificate, &cause))?)
 }

@@ -25,7 +25,7 @@ use credentials::Credentials;
 use settings::{FORMAT, read_settings, write_settings};
 
 pub use blob_store::BlobStore;
-pub use endpoint::{EndpointWishes, server_tls};
+pub use endpoint::{DatabaseCertificates, EndpointWishes, server_tls};
 pub use operator_key::{KeySource, OperatorKey, VARIABLE as KEY_VARIABLE};
 pub use settings::{
     HealthInterval, Ipv6Pool, Listening, Settings, Wishes, open_places, own_address,
@@ -471,6 +471,7 @@ mod tests {
             app_port: Some(9000),
             health_interval: Some(HealthInterval::Milliseconds(200)),
             flow_log_interval: Some(2000),
+            tail_limit: Some(64),
             health_targets: Some(vec!["10.0.0.0/8".to_owned()]),
             ipv6: Some(Ipv6Pool::Of("fd00:80::/64".parse().unwrap())),
             ..Wishes::default()
@@ -481,6 +482,7 @@ mod tests {
         assert_eq!(second.dns_port, 5400);
         assert_eq!(second.health_interval_milliseconds, Some(200));
         assert_eq!(second.flow_log_interval_milliseconds, Some(2000));
+        assert_eq!(second.tail_limit_mib, Some(64));
         assert_eq!(second.health_targets, Some(vec!["10.0.0.0/8".to_owned()]));
         assert_eq!(second.ipv6.unwrap().to_string(), "fd00:80::/64");
         let edge = second.sites.last().unwrap();

@@ -60,6 +60,8 @@ pub struct Wishes {
     pub health_interval: Option<HealthInterval>,
     /// How often flow logs of accelerators are delivered, in milliseconds.
     pub flow_log_interval: Option<u64>,
+    /// What a tail may take of the disk, in MiB.
+    pub tail_limit: Option<u64>,
     /// The networks that health checks may look at.
     pub health_targets: Option<Vec<String>>,
     /// Where events of buckets may go, all of it.
@@ -117,6 +119,10 @@ pub struct Settings {
     /// minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flow_log_interval_milliseconds: Option<u64>,
+    /// What the tail of an old writer of databases may take of the disk, in MiB; without it,
+    /// 16 GiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail_limit_mib: Option<u64>,
     /// The networks that health checks may look at; without them, loopback: all lab addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_targets: Option<Vec<String>>,
@@ -192,6 +198,7 @@ impl Settings {
             delay_scale: 1.0,
             health_interval_milliseconds: None,
             flow_log_interval_milliseconds: None,
+            tail_limit_mib: None,
             health_targets: None,
             webhooks: Webhooks::new(),
             blob_store: None,
@@ -222,6 +229,7 @@ impl Settings {
         if let Some(interval) = wishes.flow_log_interval {
             self.flow_log_interval_milliseconds = Some(interval);
         }
+        self.tail_limit_mib = wishes.tail_limit.or(self.tail_limit_mib);
         if let Some(targets) = &wishes.health_targets {
             TargetPolicy::parse(targets.iter().map(String::as_str)).map_err(|cause| {
                 Failure::wrong_use(cause).then("name networks with --health-targets NETWORKS")

@@ -389,21 +389,23 @@ fn prepare(
             shape: *shape,
         }
     });
-    let settings = &lab.lab.settings;
+    let (settings, region) = (&lab.lab.settings, site.name.region());
     let config = SiteConfig {
         site: site.name,
         account: LAB_ACCOUNT.to_owned(),
         directory: directory.clone(),
         api: lab.lab.api_address(site.id),
         tls: settings.endpoint.files(&lab.lab.directory),
+        authority_key: region.and(settings.endpoint.authority_key(&lab.lab.directory)),
         link: lab.lab.link_address(site.id),
         dns: settings.edge_dns(&site),
         accelerator_pools: accelerator_pools(),
         accelerator_ipv6_pool: settings.ipv6,
-        balancer_pools: site.name.region().map(|_| balancer_pools(site.id)),
-        database_pool: site.name.region().map(|_| database_pool(site.id)),
+        balancer_pools: region.map(|_| balancer_pools(site.id)),
+        database_pool: region.map(|_| database_pool(site.id)),
         databases: databases_directory(lab, site)?,
-        certificates: site.name.region().and(settings.certificates.clone()),
+        tail_limit_mib: region.and(settings.tail_limit_mib),
+        certificates: region.and(settings.certificates.clone()),
         app: lab.app_front(&site),
         zones_down: conditions.zones_down.clone(),
         clock_offset_milliseconds: conditions.clock_offset_milliseconds,
@@ -412,7 +414,7 @@ fn prepare(
         flow_log_interval_milliseconds: settings.flow_log_interval_milliseconds,
         health_targets: settings.health_targets.clone(),
         webhooks: settings.webhooks.clone(),
-        blob_store: site.name.region().and(settings.blob_store.clone()),
+        blob_store: region.and(settings.blob_store.clone()),
         geo_database: settings.geo_database.clone(),
         peers: peers.collect(),
         deployment,

@@ -1,5 +1,5 @@
-//! Somebody with a key, who calls a lab's services from an address of theirs: IAM and STS by forms,
-//! DynamoDB by JSON. It judges nothing.
+//! Somebody with a key, who calls a lab's services from an address of theirs: IAM, STS and RDS by
+//! forms, DynamoDB by JSON. It judges nothing.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -120,10 +120,11 @@ impl Caller {
         (answer.status().as_u16(), text)
     }
 
-    /// Calls an operation of IAM or STS.
+    /// Calls an operation of IAM, STS or RDS.
     pub fn form(&self, service: &str, action: &str, parameters: &[(&str, &str)]) -> (u16, String) {
         let version = match service {
             "iam" => "2010-05-08",
+            "rds" => "2014-10-31",
             _ => "2011-06-15",
         };
         let mut form = format!("Action={action}&Version={version}");

@@ -1,15 +1,18 @@
 //! Rows keep their bytes: what an older program wrote is read for good.
 
+#[path = "tests/clusters.rs"]
+mod clusters;
+
 use std::collections::BTreeMap;
 
 use types::{AccountId, Timestamp};
 
 use super::*;
 use crate::model::{
-    Applied, Cause, ClusterId, Deletion, Fork, ForkPoint, GlobalClusterId, Head, Headship, Joined,
-    Leading, Lsn, Master, Member, Move, MoveKind, Origin, Pending, Phase, Power, Promotion,
-    Replica, ResourceId, SnapshotId, SnapshotState, Source, SourceType, StorageType, Tags,
-    Verifier,
+    Applied, Cause, ClusterId, CopyOf, Deletion, Deposed, EndpointId, EndpointKind, Forced,
+    ForkPoint, GlobalClusterId, Handed, Handover, Headship, Joined, Leading, Lsn, Master, Origin,
+    Pending, PointInTime, Power, Promotion, Replica, ResourceId, SnapshotId, SnapshotState, Source,
+    SourceType, Standby, StorageType, Tags, Verifier,
 };
 
 fn tags() -> Tags {
@@ -71,13 +74,25 @@ fn instance() -> Instance {
         pending: Pending {
             class: Some("db.m5.large".to_owned()),
             backup_retention: Some(7),
+            multi_az: Some(true),
         },
         deletion: Some(Deletion {
             asked: Timestamp(4),
             final_snapshot: Some(SnapshotId("snapshot-2".to_owned())),
+            keeps_backups: false,
         }),
         failure: Some("why".to_owned()),
         headship: Some(headship()),
+        home: Some(ResourceId("db-D".to_owned())),
+        standby: Some(standby()),
+    }
+}
+
+fn standby() -> Standby {
+    Standby {
+        is_in_step: true,
+        is_ready: true,
+        ..Standby::new(ResourceId("db-A".to_owned()), "us-east-1b".parse().unwrap())
     }
 }
 
@@ -100,7 +115,18 @@ fn headship() -> Headship {
             epoch: 2,
             number: 3,
         }),
+        forced: Some(ForkPoint {
+            timeline: 2,
+            lsn: Lsn(0x300_0000),
+        }),
     }
+}
+
+/// What a head of an older format can't have been.
+fn never_forced(mut instance: Instance) -> Instance {
+    let headship = instance.headship.as_mut().unwrap();
+    headship.forced = None;
+    instance
 }
 
 fn snapshot() -> Snapshot {
@@ -128,6 +154,8 @@ fn snapshot() -> Snapshot {
         option_group: "default:postgres-15".to_owned(),
         parameter_group: "default.postgres15".to_owned(),
         tags: Tags::new(),
+        copy_of: None,
+        automated: false,
     }
 }
 
@@ -142,16 +170,94 @@ fn keeps<T: Stored + PartialEq + std::fmt::Debug>(row: &T, golden: &str) {
 fn instances_and_snapshots_keep_their_bytes() {
     keeps(&instance(), include_str!("golden/instance.json").trim_end());
     keeps(&snapshot(), include_str!("golden/snapshot.json").trim_end());
+    let copy = Snapshot {
+        copy_of: Some(CopyOf {
+            arn: "arn:aws:rds:eu-west-1:111122223333:snapshot:rds:shop-2026-11-29-03-04"
+                .parse()
+                .unwrap(),
+            id: SnapshotId("snapshot-2".to_owned()),
+            bytes: 7,
+            original: Some(Timestamp(3)),
+        }),
+        automated: true,
+        ..snapshot()
+    };
+    keeps(&copy, include_str!("golden/snapshot-copy.json").trim_end());
 }
 
 #[test]
-fn an_instance_of_the_first_format_is_no_cluster_s() {
-    let old = include_str!("golden/instance-1.json").trim_end();
-    let expected = Instance {
-        headship: None,
+fn retained_backups_and_custom_endpoints_keep_their_bytes() {
+    let mut restored = Instance {
+        origin: Origin::PointInTime(PointInTime {
+            source: ResourceId("db-B".to_owned()),
+            snapshot: SnapshotId("snapshot-1".to_owned()),
+            moment: Timestamp(8),
+        }),
         ..instance()
     };
-    assert_eq!(decode::<Instance>(old.as_bytes()).unwrap(), expected);
+    let deletion = restored.deletion.as_mut().unwrap();
+    deletion.keeps_backups = true;
+    let golden = include_str!("golden/instance-restored.json").trim_end();
+    keeps(&restored, golden);
+    // The instance in it has no format of its own: a newer one of instances is one of these too.
+    assert_eq!((Instance::FORMAT, RetainedBackup::FORMAT), (4, 2));
+    let retained = RetainedBackup {
+        instance: restored,
+        deleted: Timestamp(9),
+        until: Timestamp(10),
+    };
+    let golden = include_str!("golden/retained-backup.json").trim_end();
+    keeps(&retained, golden);
+    let first = include_str!("golden/retained-backup-1.json").trim_end();
+    let never_forced = RetainedBackup {
+        instance: never_forced(retained.instance.clone()),
+        ..retained
+    };
+    assert_eq!(
+        decode::<RetainedBackup>(first.as_bytes()).unwrap(),
+        never_forced
+    );
+    let endpoint = ClusterEndpoint {
+        resource_id: EndpointId("cluster-endpoint-A".to_owned()),
+        arn: "arn:aws:rds:us-east-1:111122223333:cluster-endpoint:reports"
+            .parse()
+            .unwrap(),
+        cluster: cluster().resource_id,
+        cluster_arn: cluster().arn,
+        kind: EndpointKind::Reader,
+        static_members: ["shop".to_owned()].into(),
+        excluded_members: ["other".to_owned()].into(),
+        address: [127, 48, 1, 9].into(),
+        created: Timestamp(1),
+        tags: tags(),
+    };
+    let golden = include_str!("golden/cluster-endpoint.json").trim_end();
+    keeps(&endpoint, golden);
+}
+
+#[test]
+fn a_snapshot_of_the_first_format_is_no_copy_and_was_asked_for() {
+    let old = include_str!("golden/snapshot-1.json").trim_end();
+    assert_eq!(decode::<Snapshot>(old.as_bytes()).unwrap(), snapshot());
+}
+
+#[test]
+fn an_instance_of_an_older_format_has_no_standby_and_of_the_first_is_no_cluster_s() {
+    let third = include_str!("golden/instance-3.json").trim_end();
+    let expected = never_forced(instance());
+    assert_eq!(decode::<Instance>(third.as_bytes()).unwrap(), expected);
+    let second = include_str!("golden/instance-2.json").trim_end();
+    let mut expected = Instance {
+        home: None,
+        standby: None,
+        ..instance()
+    };
+    expected.pending.multi_az = None;
+    let mut expected = never_forced(expected);
+    assert_eq!(decode::<Instance>(second.as_bytes()).unwrap(), expected);
+    let first = include_str!("golden/instance-1.json").trim_end();
+    expected.headship = None;
+    assert_eq!(decode::<Instance>(first.as_bytes()).unwrap(), expected);
 }
 
 fn cluster() -> Cluster {
@@ -179,78 +285,80 @@ fn cluster() -> Cluster {
             id: GlobalClusterId("cluster-g".to_owned()),
             revision: 9,
         }),
+        parameter_group: None,
+        write_forwarding: false,
         head: Some(ResourceId("db-A".to_owned())),
-    }
-}
-
-fn global_cluster() -> GlobalCluster {
-    let arn = cluster().arn;
-    let member = Member {
-        arn: arn.clone(),
-        resource_id: cluster().resource_id,
-        head: Some(Head {
-            arn: instance().arn,
-            resource_id: instance().resource_id,
-            class: "db.t3.micro".to_owned(),
-            floors: BTreeMap::from([("max_connections".to_owned(), 112)]),
-            epoch: 1,
+        readers: [ResourceId("db-B".to_owned())].into(),
+        handovers: 2,
+        handover: Some(Handover {
+            number: 2,
+            to: ResourceId("db-B".to_owned()),
+            asked: Timestamp(5),
+            drained: Some(Lsn(0x1_0000_00a0)),
+            is_claimed: true,
         }),
-    };
-    let moved = Move {
-        number: 3,
-        kind: MoveKind::Switchover,
-        from: arn.clone(),
-        to: "arn:aws:rds:eu-west-1:111122223333:cluster:far"
-            .parse()
-            .unwrap(),
-        asked: Timestamp(4),
-        phase: Phase::Drained {
-            lsn: Lsn(0x16_b374_d848),
-        },
-    };
-    GlobalCluster {
-        resource_id: GlobalClusterId("cluster-g".to_owned()),
-        account: AccountId::LAB,
-        identifier: "world".to_owned(),
-        engine_version: "15.14".to_owned(),
-        database: Some("app".to_owned()),
-        deletion_protection: true,
-        tags: tags(),
-        created: Timestamp(1),
-        master_username: Some("root".to_owned()),
-        members: BTreeMap::from([(arn.to_string(), member)]),
-        writer: Some(arn.clone()),
-        epoch: 2,
-        moves: 3,
-        moving: Some(moved),
-        forks: vec![Fork {
-            epoch: 2,
-            writer: arn,
-            point: ForkPoint {
+        handed: Some(Handed {
+            from: ResourceId("db-B".to_owned()),
+            lsn: Some(Lsn(160)),
+            fork: Some(ForkPoint {
                 timeline: 2,
                 lsn: Lsn(0x300_0000),
+            }),
+        }),
+        forcings: 1,
+        forced: Some(Forced {
+            number: Forced::number(1),
+            head: ResourceId("db-A".to_owned()),
+            epoch: 2,
+            moves: 3,
+            revision: 9,
+            from: "arn:aws:rds:eu-west-1:111122223333:cluster:shop"
+                .parse()
+                .unwrap(),
+            asked: Timestamp(6),
+            by: "arn:aws:iam::111122223333:root".to_owned(),
+            is_taken_back: true,
+            renewals: Some(7),
+            gives_way: true,
+        }),
+        deposed: BTreeMap::from([(
+            ResourceId("db-C".to_owned()),
+            Deposed {
+                epoch: 1,
+                fork: None,
             },
-            is_checkpointed: true,
-        }],
+        )]),
     }
 }
 
 #[test]
-fn clusters_keep_their_bytes() {
-    keeps(&cluster(), include_str!("golden/cluster.json").trim_end());
-    let golden = include_str!("golden/global-cluster.json").trim_end();
-    keeps(&global_cluster(), golden);
-    // The other words of moves.
-    for (phase, word) in [
-        (Phase::Draining, r#""draining""#),
-        (Phase::Fencing, r#""fencing""#),
-        (Phase::Fenced, r#""fenced""#),
-        (Phase::Promoting, r#""promoting""#),
+fn clusters_of_older_formats_have_no_dead_heads_and_of_the_first_no_readers() {
+    let mut third = cluster();
+    third.handover.as_mut().unwrap().is_claimed = false;
+    third.handed.as_mut().unwrap().fork = None;
+    third.deposed.clear();
+    let second = Cluster {
+        forcings: 0,
+        forced: None,
+        ..third.clone()
+    };
+    let first = Cluster {
+        readers: Default::default(),
+        handovers: 0,
+        handover: None,
+        handed: None,
+        ..second.clone()
+    };
+    for (old, expected) in [
+        (include_str!("golden/cluster-1.json"), first),
+        (include_str!("golden/cluster-2.json"), second),
+        (include_str!("golden/cluster-3.json"), third),
     ] {
-        assert_eq!(serde_json::to_string(&phase).unwrap(), word);
+        assert_eq!(
+            decode::<Cluster>(old.trim_end().as_bytes()).unwrap(),
+            expected
+        );
     }
-    let kind = serde_json::to_string(&MoveKind::Failover).unwrap();
-    assert_eq!(kind, r#""failover""#);
 }
 
 #[test]
@@ -323,10 +431,31 @@ fn groups_events_and_farewells_keep_their_bytes() {
 }
 
 #[test]
+fn decisions_keep_their_bytes() {
+    let decision = crate::model::Decision {
+        number: 3,
+        from: cluster().arn,
+        to: "arn:aws:rds:eu-west-1:111122223333:cluster:far"
+            .parse()
+            .unwrap(),
+        decided: Timestamp(4),
+        silent_milliseconds: 2150,
+        renewal: 9,
+        tried: vec![cluster().arn],
+    };
+    keeps(
+        &decision,
+        r#"{"format":1,"row":{"number":3,"from":"arn:aws:rds:us-east-1:111122223333:cluster:shop","to":"arn:aws:rds:eu-west-1:111122223333:cluster:far","decided":4,"silent_milliseconds":2150,"renewal":9,"tried":["arn:aws:rds:us-east-1:111122223333:cluster:shop"]}}"#,
+    );
+    let words = decision.words();
+    assert!(words.contains("was seen for 2.1 s (move 3)"), "{words}");
+}
+
+#[test]
 fn what_isn_t_a_row_of_this_program_is_refused() {
-    let newer = br#"{"format":3,"row":{}}"#;
+    let newer = br#"{"format":5,"row":{}}"#;
     let error = decode::<Instance>(newer).unwrap_err();
-    assert_eq!(error, CodecError::Newer("DB instance", 3, 2));
+    assert_eq!(error, CodecError::Newer("DB instance", 5, 4));
     assert!(error.to_string().contains("too old"), "{error}");
     for bytes in [
         "",

@@ -9,7 +9,24 @@ pub(crate) fn read(
     request: &DatabasesRequest<'_>,
     held: (String, String),
 ) -> Result<(String, String), DatabasesError> {
-    let (mut backups, mut maintenance) = held;
+    let asked = given(request, held.clone())?;
+    // What a cluster's instance was drawn may overlap its cluster's: it says nothing against a
+    // request that is about neither.
+    match asked != held && window::overlap(&asked.0, &asked.1) {
+        true => Err(overlap()),
+        false => Ok(asked),
+    }
+}
+
+fn overlap() -> DatabasesError {
+    let text = "The backup window and maintenance window must not overlap.";
+    DatabasesError::combination(text)
+}
+
+fn given(
+    request: &DatabasesRequest<'_>,
+    (mut backups, mut maintenance): (String, String),
+) -> Result<(String, String), DatabasesError> {
     if let Some(text) = request.text("PreferredBackupWindow") {
         if !window::is_daily(text) {
             let text = format!("Invalid backup window: {}", shown(text));
@@ -24,10 +41,6 @@ pub(crate) fn read(
         }
         maintenance = text.to_ascii_lowercase();
     }
-    if window::overlap(&backups, &maintenance) {
-        let text = "The backup window and maintenance window must not overlap.";
-        return Err(DatabasesError::combination(text));
-    }
     Ok((backups, maintenance))
 }
 
@@ -37,13 +50,12 @@ pub(crate) fn read_new(
     request: &DatabasesRequest<'_>,
     random: u64,
 ) -> Result<(String, String), DatabasesError> {
-    let mut last = Ok((String::new(), String::new()));
     // Pairs that can be drawn lie on all days of the week.
     for step in 0..112 {
-        last = read(request, window::drawn(random.wrapping_add(step * 257)));
-        if last.is_ok() {
-            break;
+        let made = given(request, window::drawn(random.wrapping_add(step * 257)))?;
+        if !window::overlap(&made.0, &made.1) {
+            return Ok(made);
         }
     }
-    last
+    Err(overlap())
 }

@@ -3,18 +3,22 @@
 //! a majority of sites; every phase of a move is one conditional edit.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 use types::{AccountId, Timestamp};
 
-use super::{ClusterId, ForkPoint, GlobalClusterId, Lsn, ResourceId, Tags};
+use super::{Cluster, ClusterId, ForkPoint, GlobalClusterId, Lsn, ResourceId, Tags};
 use crate::arn::{ClusterArn, InstanceArn};
 
 /// How many forks a row remembers. What a member wrote that was away for longer can't be told from
-/// what it shares with the others.
+/// what it shares with the others: all that its log still holds is kept.
 pub(crate) const MAX_FORKS: usize = 64;
 
-/// A member's one instance, as the others must know it.
+/// What the names of global writer endpoints end with.
+pub const GLOBAL_DOMAIN: &str = "global.rds.amazonaws.com";
+
+/// A member's head, as the others must know it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Head {
     /// Its name.
@@ -28,6 +32,10 @@ pub struct Head {
     /// The epoch of whose history its data were last seen to be a part, 0 before they first were.
     /// Less than the row's: it is still to be brought there.
     pub epoch: u64,
+    /// The address of its cluster's writer endpoint: what the global writer endpoint's name stands
+    /// for while it writes. Rows of format 1 have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer_address: Option<Ipv4Addr>,
 }
 
 /// A cluster that is a member.
@@ -39,6 +47,9 @@ pub struct Member {
     pub resource_id: ClusterId,
     /// Its head, once it has one.
     pub head: Option<Head>,
+    /// May its Region have its sessions' writes carried out by the cluster that writes?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub write_forwarding: bool,
 }
 
 /// Where the history of an epoch begins.
@@ -52,6 +63,10 @@ pub struct Fork {
     pub point: ForkPoint,
     /// Has the writer completed a checkpoint on it? Nobody is rewound to it before.
     pub is_checkpointed: bool,
+    /// The number of the move that made it: one that came to nothing may have been for the same
+    /// epoch. Rows of format 2 don't say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
 }
 
 /// What asked for a move.
@@ -141,9 +156,56 @@ impl GlobalCluster {
         self.members.get(&arn.to_string())
     }
 
+    /// Takes a cluster in as a member, whose head is still to say what it has.
+    pub(crate) fn add_member(&mut self, cluster: &Cluster) {
+        let member = Member {
+            arn: cluster.arn.clone(),
+            resource_id: cluster.resource_id.clone(),
+            head: None,
+            write_forwarding: cluster.write_forwarding,
+        };
+        self.members.insert(cluster.arn.to_string(), member);
+    }
+
+    /// Has the writer's role be on its way from one member to another, in its first phase, whatever
+    /// move was under way.
+    pub(crate) fn begin_move(
+        &mut self,
+        kind: MoveKind,
+        (from, to): (ClusterArn, ClusterArn),
+        asked: Timestamp,
+    ) {
+        self.moves += 1;
+        self.moving = Some(Move {
+            number: self.moves,
+            kind,
+            from,
+            to,
+            asked,
+            phase: match kind {
+                MoveKind::Switchover => Phase::Draining,
+                MoveKind::Failover => Phase::Fencing,
+            },
+        });
+    }
+
     /// The writer's head, if it has one.
     pub fn writing_head(&self) -> Option<&Head> {
         self.member(self.writer.as_ref()?)?.head.as_ref()
+    }
+
+    /// Its `Endpoint`, the global writer endpoint: a name that leads to the cluster that writes, in
+    /// the pattern of Aurora's. It stays the same for good.
+    pub fn endpoint(&self) -> String {
+        let id = self.resource_id.0.to_ascii_lowercase();
+        let id = id.strip_prefix("cluster-").unwrap_or(&id);
+        format!("{}.global-{id}.{GLOBAL_DOMAIN}", self.identifier)
+    }
+
+    /// The address that its global writer endpoint stands for: of the cluster that writes, also
+    /// while the role is on its way from it. `None`: nobody writes yet.
+    pub fn writer_address(&self) -> Option<Ipv4Addr> {
+        self.writing_head()?.writer_address
     }
 
     /// Does the row name that cluster the writer, with no move that takes the role away? Only then

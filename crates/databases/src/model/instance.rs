@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 use types::{AvailabilityZone, Timestamp};
 
-use super::{Headship, ResourceId, SnapshotId, Tags, Verifier};
+use super::{Headship, PointInTime, ResourceId, SnapshotId, Standby, Tags, Verifier};
 use crate::arn::InstanceArn;
 use crate::words::words;
 
@@ -57,6 +57,8 @@ pub enum Origin {
     Replica,
     /// From a snapshot.
     Snapshot(SnapshotId),
+    /// As another instance was at a moment, from its automated backups.
+    PointInTime(PointInTime),
 }
 
 /// The user that an instance is made with.
@@ -112,6 +114,9 @@ pub struct Deletion {
     pub asked: Timestamp,
     /// The snapshot that is taken first.
     pub final_snapshot: Option<SnapshotId>,
+    /// Do its automated backups stay as long as they would have?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_backups: bool,
 }
 
 /// A source is to be told that a replica of it is gone, or stands alone: a row until the source's
@@ -137,6 +142,9 @@ pub struct Pending {
     pub class: Option<String>,
     /// Another retention of backups, in days, where it begins or ends them.
     pub backup_retention: Option<u8>,
+    /// To have a standby in another zone, or to have none any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multi_az: Option<bool>,
 }
 
 impl Pending {
@@ -167,7 +175,7 @@ pub struct Instance {
     pub storage_type: StorageType,
     /// When it was asked for.
     pub created: Timestamp,
-    /// Where it is.
+    /// Where its primary is.
     pub zone: AvailabilityZone,
     /// The address of its endpoint.
     pub address: Ipv4Addr,
@@ -187,8 +195,8 @@ pub struct Instance {
     pub parameter_group_since: u64,
     /// The name of its option group.
     pub option_group: String,
-    /// For how many days backups are kept: 0 to 35. There are none but manual snapshots yet; 0
-    /// means that nothing can replicate it, as at AWS.
+    /// For how many days backups are kept: 0 to 35. 0 also means that nothing can replicate it, as
+    /// at AWS.
     pub backup_retention: u8,
     /// `hh:mm-hh:mm`, in UTC.
     pub backup_window: String,
@@ -229,6 +237,13 @@ pub struct Instance {
     /// The cluster whose head it is; rows of format 1 have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headship: Option<Headship>,
+    /// The home that its primary is in, once a standby took over; rows before format 3, and those
+    /// whose primary is in the first home, have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<ResourceId>,
+    /// Its standby in another zone; rows before format 3 have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standby: Option<Standby>,
 }
 
 impl Instance {
@@ -240,6 +255,21 @@ impl Instance {
     /// Is it a replica, and not about to be one no more?
     pub fn follows(&self) -> Option<&Source> {
         self.source.as_ref().filter(|_| self.promotion.is_none())
+    }
+
+    /// What the home that its primary is in is known by: the first one by its own resource id.
+    pub fn home(&self) -> &ResourceId {
+        self.home.as_ref().unwrap_or(&self.resource_id)
+    }
+
+    /// Where a home of it is; `None`: it has no such home.
+    pub fn zone_of(&self, home: &ResourceId) -> Option<AvailabilityZone> {
+        let standby = self.standby.as_ref();
+        let standby = standby.filter(|standby| standby.home == *home);
+        match standby {
+            Some(standby) => Some(standby.zone),
+            None => (self.home() == home).then_some(self.zone),
+        }
     }
 
     /// Asks for a new generation of its server.

@@ -2,30 +2,40 @@
 //! row of its Region's own configuration; what servers really do is observed, never written here
 //! but for what nobody could observe again.
 
+mod backup;
 mod cluster;
+mod decision;
+mod endpoint;
 mod event;
+mod forced;
 mod global;
 mod groups;
 mod instance;
 mod lsn;
 mod snapshot;
+mod standby;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use cluster::{Cluster, Headship, Joined, Leading};
+pub use backup::{PointInTime, RetainedBackup};
+pub use cluster::{Cluster, Deposed, Handed, Handover, Headship, Joined, Leading};
+pub use decision::Decision;
+pub use endpoint::{ClusterEndpoint, EndpointKind};
 pub use event::{Event, SourceType};
+pub use forced::{Forced, ForcedStanding};
 pub(crate) use global::MAX_FORKS;
-pub use global::{Fork, GlobalCluster, Head, Member, Move, MoveKind, Phase};
+pub use global::{Fork, GLOBAL_DOMAIN, GlobalCluster, Head, Member, Move, MoveKind, Phase};
 pub use groups::{Applied, OptionGroup, ParameterGroup, SubnetGroup};
 pub use instance::{
     Cause, Deletion, Farewell, Instance, Master, Origin, Pending, Power, Promotion, Replica,
     Source, StorageType,
 };
 pub use lsn::{ForkPoint, InvalidLsn, Lsn};
-pub use snapshot::{Snapshot, SnapshotState};
+pub use snapshot::{CopyOf, Snapshot, SnapshotState};
+pub use standby::Standby;
 
 /// Tags: keys and values.
 pub type Tags = BTreeMap<String, String>;
@@ -60,6 +70,9 @@ ids! {
     /// A cluster's `DbClusterResourceId`: `cluster-` and 26 letters or digits of A to Z and 2 to 7.
     /// It never changes and is never used again.
     ClusterId;
+    /// A custom endpoint's `DBClusterEndpointResourceIdentifier`: `cluster-endpoint-` and 26
+    /// letters or digits of A to Z and 2 to 7.
+    EndpointId;
     /// A global cluster's `GlobalClusterResourceId`: `cluster-` and 16 hexadecimal digits. It never
     /// changes and is never used again.
     GlobalClusterId;

@@ -1,4 +1,4 @@
-//! A manual snapshot of an instance.
+//! A snapshot of an instance: one that was asked for, one that was taken by itself, or a copy.
 
 use serde::{Deserialize, Serialize};
 use types::{AvailabilityZone, Timestamp};
@@ -12,6 +12,8 @@ words! {
     pub enum SnapshotState {
         /// It is to be taken.
         Creating = "creating",
+        /// It is a copy of another, which is being fetched.
+        Copying = "copying",
         /// It is whole.
         Available = "available",
         /// It could not be taken.
@@ -19,6 +21,19 @@ words! {
         /// It is to be removed.
         Deleting = "deleting",
     }
+}
+
+/// What a snapshot is a copy of.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CopyOf {
+    /// The other's name; its Region may be another.
+    pub arn: SnapshotArn,
+    /// What tells it from one that has its name later.
+    pub id: SnapshotId,
+    /// Its bytes.
+    pub bytes: u64,
+    /// When the first one was whole, of which all these are copies.
+    pub original: Option<Timestamp>,
 }
 
 /// A snapshot: one row. It outlives its instance.
@@ -66,4 +81,21 @@ pub struct Snapshot {
     pub parameter_group: String,
     /// Its tags.
     pub tags: Tags,
+    /// What it is a copy of; rows of format 1 are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_of: Option<CopyOf>,
+    /// Was it taken by itself, as a backup, and goes when its time is over? Rows of format 1 were
+    /// asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub automated: bool,
+}
+
+impl Snapshot {
+    /// RDS's `SnapshotType`.
+    pub fn kind(&self) -> &'static str {
+        match self.automated {
+            true => "automated",
+            false => "manual",
+        }
+    }
 }

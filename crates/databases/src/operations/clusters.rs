@@ -6,16 +6,19 @@ use aws::query::Reply;
 use aws::xml::XmlWriter;
 use types::{ConfigurationView, network};
 
-use super::{common, global_clusters, members};
+use super::{
+    addresses, cluster_endpoints, cluster_parameter_groups, common, first_user, forwarding,
+    global_clusters, members,
+};
 use crate::catalogue::{self, Row};
 use crate::engine::{AURORA, Engine, OTHER_ENGINES, POSTGRES};
 use crate::error::{DatabasesError, Refusal};
 use crate::input::{names, password, place, windows};
 use crate::limits::{MAX_CLUSTERS, MAX_RETENTION, PORTS};
-use crate::model::{Cluster, GlobalCluster, Master, Tags, Verifier};
+use crate::model::{Cluster, GlobalCluster, Tags, Verifier};
 use crate::request::{DatabasesRequest, Filters, Paging, list, shown};
 use crate::service::Service;
-use crate::{events, ids, shapes, tags};
+use crate::{events, ids, membership, shapes, tags};
 
 /// PostgreSQL's port.
 const DEFAULT_PORT: u16 = 5432;
@@ -38,7 +41,6 @@ const UNBUILT: &[&str] = &[
     "Domain",
     "DomainIAMRoleName",
     "EnableCloudwatchLogsExports",
-    "EnableGlobalWriteForwarding",
     "EnableHttpEndpoint",
     "EnableIAMDatabaseAuthentication",
     "EnableLimitlessDatabase",
@@ -83,14 +85,7 @@ fn refuse_unbuilt(request: &DatabasesRequest<'_>) -> Result<(), DatabasesError> 
             return Err(DatabasesError::not_built(&part));
         }
     }
-    let group = request.text("DBClusterParameterGroupName");
-    match group.filter(|name| !name.starts_with("default.aurora-postgresql")) {
-        None => Ok(()),
-        Some(name) => Err(DatabasesError::refused(
-            Refusal::DbClusterParameterGroupNotFound,
-            format!("DBClusterParameterGroup not found: {}", shown(name)),
-        )),
-    }
+    Ok(())
 }
 
 /// Is it the engine that clusters have?
@@ -156,21 +151,8 @@ fn read(
     let retention = request.number("BackupRetentionPeriod", (1, MAX_RETENTION))?;
     let default = || vec![network::default_security_group(request.region())];
     let is_member = request.text("GlobalClusterIdentifier").is_some();
-    let username = request
-        .text("MasterUsername")
-        .map(names::master)
-        .transpose()?;
-    let given = request.text("MasterUserPassword");
-    let verifier = given
-        .map(|given| password::verifier(given, environment))
-        .transpose()?;
-    if !is_member && (username.is_none() || verifier.is_none()) {
-        return Err(no_master(username.is_none()));
-    }
-    let database = request
-        .text("DatabaseName")
-        .map(names::database)
-        .transpose()?;
+    let database = request.text("DatabaseName");
+    let database = database.map(names::database).transpose()?;
     let mut held = Tags::new();
     tags::add(&mut held, &tags::read(&request.members())?)?;
     Ok(Cluster {
@@ -178,12 +160,7 @@ fn read(
         arn: request.cluster_arn(name),
         engine_version: super::instances::check_version(request, engine)?,
         created: service.now(),
-        master: Master {
-            username: username.unwrap_or_default(),
-            verifier,
-            asked: 0,
-            applied: 0,
-        },
+        master: first_user::read(service, request, is_member)?,
         database: database.flatten(),
         port: port
             .and_then(|port| u16::try_from(port).ok())
@@ -201,17 +178,17 @@ fn read(
         deletion_protection: request.flag("DeletionProtection")?.unwrap_or(false),
         tags: held,
         joined: None,
+        parameter_group: cluster_parameter_groups::of_request(service, &*view, request)?,
+        write_forwarding: forwarding::asked(request, is_member)?.unwrap_or(false),
         head: None,
+        readers: Default::default(),
+        handovers: 0,
+        handover: None,
+        handed: None,
+        forcings: 0,
+        forced: None,
+        deposed: Default::default(),
     })
-}
-
-pub(super) fn no_master(is_name: bool) -> DatabasesError {
-    let name = match is_name {
-        true => "MasterUsername",
-        false => "MasterUserPassword",
-    };
-    let text = format!("The parameter {name} must be provided and must not be blank.");
-    DatabasesError::value(text)
 }
 
 /// Zones are described only: where the head is, is said when it is made.
@@ -252,17 +229,9 @@ fn draw_addresses(
     view: &dyn ConfigurationView,
     cluster: &mut Cluster,
 ) -> Result<(), DatabasesError> {
-    let no_room =
-        |text: String| DatabasesError::refused(Refusal::InsufficientDbInstanceCapacity, text);
-    let pool = service.config.pool.as_ref();
-    let pool = pool.map_err(|why| no_room(why.clone()))?;
-    let none = || no_room("The pool of addresses of endpoints has none left".to_owned());
-    let random = || service.environment().random();
-    cluster.writer_address = pool.draw(view, random()).ok_or_else(none)?;
-    let besides = Some(cluster.writer_address);
-    cluster.reader_address = pool
-        .draw_besides(view, random(), besides)
-        .ok_or_else(none)?;
+    let writer = addresses::draw(service, view, cluster.port)?;
+    cluster.writer_address = writer;
+    cluster.reader_address = addresses::draw_besides(service, view, cluster.port, Some(writer))?;
     Ok(())
 }
 
@@ -271,7 +240,15 @@ pub(super) fn named(
     view: &dyn ConfigurationView,
     request: &DatabasesRequest<'_>,
 ) -> Result<Row<Cluster>, DatabasesError> {
-    let name = request.required("DBClusterIdentifier")?;
+    named_by(view, request, request.required("DBClusterIdentifier")?)
+}
+
+/// The cluster of that name, or of that ARN, of this Region.
+pub(super) fn named_by(
+    view: &dyn ConfigurationView,
+    request: &DatabasesRequest<'_>,
+    name: &str,
+) -> Result<Row<Cluster>, DatabasesError> {
     let found = match name.parse::<crate::arn::ClusterArn>() {
         Ok(arn) if arn.account == request.account() && arn.region == request.region() => {
             catalogue::cluster_named(view, &arn)?
@@ -338,16 +315,14 @@ fn show(
     let global = service.global_view();
     let found = catalogue::global_of(&*global, &cluster.arn, &cluster.resource_id)?;
     let global = found.map(|(_, row)| row);
-    let head = cluster
-        .head
-        .as_ref()
-        .map(|id| catalogue::instance(view, id));
-    let head = head.transpose()?.flatten().map(|(_, instance)| instance);
-    shapes::cluster(writer, cluster, global.as_ref(), head.as_ref());
+    let (head, readers) = membership::instances_of(view, cluster)?;
+    let custom = catalogue::endpoints_of(view, cluster)?;
+    let instances = (head.as_ref(), &*readers);
+    shapes::cluster(writer, cluster, global.as_ref(), instances, &custom);
     Ok(())
 }
 
-fn reply(
+pub(super) fn reply(
     service: &Service,
     request: &DatabasesRequest<'_>,
     cluster: &Cluster,
@@ -372,32 +347,16 @@ pub(crate) async fn modify(
     let verifier = given.map(|given| password::verifier(given, service.environment()));
     let verifier = verifier.transpose()?;
     let security_groups = place::security_groups(service, request)?;
-    let retention = request.number("BackupRetentionPeriod", (1, MAX_RETENTION))?;
+    let given = Given {
+        verifier,
+        security_groups,
+    };
+    // What is refused leaves the council's row as it is.
+    modified(service, request, &*service.view(), &given)?;
+    let forwards = forwarding::set(service, request).await?;
     let made = service.change(|view: &dyn ConfigurationView| {
-        let row = named(view, request)?;
-        let mut cluster = row.1.clone();
-        check_version(request, &cluster)?;
-        let held = (
-            cluster.backup_window.clone(),
-            cluster.maintenance_window.clone(),
-        );
-        (cluster.backup_window, cluster.maintenance_window) = windows::read(request, held)?;
-        if let Some(days) = retention.and_then(|days| u8::try_from(days).ok()) {
-            cluster.backup_retention = days;
-        }
-        if let Some(groups) = &security_groups {
-            cluster.security_groups = groups.clone();
-        }
-        if let Some(copies) = request.flag("CopyTagsToSnapshot")? {
-            cluster.copy_tags_to_snapshot = copies;
-        }
-        if let Some(protects) = request.flag("DeletionProtection")? {
-            cluster.deletion_protection = protects;
-        }
-        let mut edits = Vec::new();
-        if let Some(verifier) = &verifier {
-            edits.extend(set_password(service, view, &mut cluster, verifier)?);
-        }
+        let (row, mut cluster, mut edits) = modified(service, request, view, &given)?;
+        cluster.write_forwarding = forwards.unwrap_or(cluster.write_forwarding);
         if cluster != row.1 {
             edits.push(catalogue::replace_cluster(row.0, &cluster));
         }
@@ -408,6 +367,49 @@ pub(crate) async fn modify(
         service.look_at(head);
     }
     reply(service, request, &cluster)
+}
+
+/// What a modification gives that took more than its request to read.
+struct Given {
+    verifier: Option<Verifier>,
+    security_groups: Option<Vec<String>>,
+}
+
+/// A cluster's row, what a modification makes of it but for write forwarding, and what else that
+/// changes.
+fn modified(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+    view: &dyn ConfigurationView,
+    given: &Given,
+) -> Result<(Row<Cluster>, Cluster, Vec<types::ConfigurationEdit>), DatabasesError> {
+    let row = named(view, request)?;
+    let mut cluster = row.1.clone();
+    check_version(request, &cluster)?;
+    let held = (
+        cluster.backup_window.clone(),
+        cluster.maintenance_window.clone(),
+    );
+    (cluster.backup_window, cluster.maintenance_window) = windows::read(request, held)?;
+    let retention = request.number("BackupRetentionPeriod", (1, MAX_RETENTION))?;
+    if let Some(days) = retention.and_then(|days| u8::try_from(days).ok()) {
+        cluster.backup_retention = days;
+    }
+    if let Some(groups) = &given.security_groups {
+        cluster.security_groups = groups.clone();
+    }
+    if request.text("DBClusterParameterGroupName").is_some() {
+        cluster.parameter_group = cluster_parameter_groups::of_request(service, view, request)?;
+    }
+    let copies = request.flag("CopyTagsToSnapshot")?;
+    cluster.copy_tags_to_snapshot = copies.unwrap_or(cluster.copy_tags_to_snapshot);
+    let protects = request.flag("DeletionProtection")?;
+    cluster.deletion_protection = protects.unwrap_or(cluster.deletion_protection);
+    let mut edits = Vec::new();
+    if let Some(verifier) = &given.verifier {
+        edits.extend(set_password(service, view, &mut cluster, verifier)?);
+    }
+    Ok((row, cluster, edits))
 }
 
 fn check_version(request: &DatabasesRequest<'_>, held: &Cluster) -> Result<(), DatabasesError> {
@@ -489,6 +491,7 @@ pub(crate) async fn delete(
             return state("Cluster cannot be deleted, it still contains DB instances.");
         }
         let mut edits = catalogue::remove_cluster(&row);
+        edits.extend(cluster_endpoints::removed_with(view, cluster)?);
         edits.extend(events::edits(view, service.now(), Vec::new()));
         Ok((edits, row.1))
     });

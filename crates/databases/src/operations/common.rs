@@ -7,6 +7,8 @@ use aws::query::Reply;
 use aws::xml::XmlWriter;
 use types::{AvailabilityZone, ConfigurationEdit, ConfigurationView, network};
 
+pub(super) use super::found::{named, named_by, no_cluster, no_instance};
+use super::{addresses, multi_az};
 use crate::arn::{InstanceArn, Kind};
 use crate::catalogue::{self, Row};
 use crate::classes;
@@ -23,7 +25,7 @@ use crate::request::{DatabasesRequest, shown};
 use crate::service::Service;
 use crate::shapes::{self, Shown};
 use crate::status::{Status, status};
-use crate::{ids, tags};
+use crate::{ids, memory, tags};
 
 /// Parameters of new instances that mean something which isn't built.
 pub(super) const UNBUILT: &[&str] = &[
@@ -247,8 +249,11 @@ pub(super) fn new_instance(
     let environment = service.environment();
     let engine = engine(service)?;
     let view = service.view();
-    let identifier = request.required("DBInstanceIdentifier")?;
-    let identifier = names::instance("DBInstanceIdentifier", identifier)?;
+    let parameter = match inherited.origin {
+        Origin::PointInTime(_) => "TargetDBInstanceIdentifier",
+        _ => "DBInstanceIdentifier",
+    };
+    let identifier = names::instance(parameter, request.required(parameter)?)?;
     let class = class(request)?.or(inherited.class).ok_or_else(no_class)?;
     let subnets = request.text("DBSubnetGroupName");
     let subnets = subnets.unwrap_or(place::DEFAULT_SUBNET_GROUP);
@@ -275,7 +280,7 @@ pub(super) fn new_instance(
         port: port.unwrap_or(inherited.port),
         master: inherited.master,
         database: inherited.database,
-        subnet_group: subnets.arn.name,
+        subnet_group: subnets.arn.name.clone(),
         security_groups: place::security_groups(service, request)?.unwrap_or_else(default),
         parameter_group,
         parameter_group_since: 0,
@@ -301,6 +306,8 @@ pub(super) fn new_instance(
         deletion: None,
         failure: None,
         headship: None,
+        home: None,
+        standby: multi_az::new(service, request, &subnets, zone)?,
     })
 }
 
@@ -336,13 +343,8 @@ pub(super) fn create(
             text,
         ));
     }
-    let no_room =
-        |text: String| DatabasesError::refused(Refusal::InsufficientDbInstanceCapacity, text);
-    let pool = service.config.pool.as_ref();
-    let pool = pool.map_err(|why| no_room(why.clone()))?;
-    let drawn = pool.draw(view, service.environment().random());
-    let none = "The pool of addresses of endpoints has none left";
-    instance.address = drawn.ok_or_else(|| no_room(none.to_owned()))?;
+    memory::check(view, instance, service.config.memory)?;
+    instance.address = addresses::draw(service, view, instance.port)?;
     Ok(catalogue::create_instance(instance))
 }
 
@@ -384,37 +386,6 @@ pub(super) fn check_name(
     }
 }
 
-/// The instance that a request names by `DBInstanceIdentifier`.
-pub(super) fn named(
-    view: &dyn ConfigurationView,
-    request: &DatabasesRequest<'_>,
-) -> Result<Row<Instance>, DatabasesError> {
-    let name = request.required("DBInstanceIdentifier")?;
-    let found = match names::instance("DBInstanceIdentifier", name) {
-        Ok(name) => catalogue::instance_named(view, &request.instance_arn(&name))?,
-        // It may be an ARN; what is neither is nobody's name.
-        Err(_) => match name.parse::<InstanceArn>() {
-            Ok(arn) if arn.account == request.account() && arn.region == request.region() => {
-                catalogue::instance_named(view, &arn)?
-            }
-            _ => None,
-        },
-    };
-    found.ok_or_else(|| no_instance(name))
-}
-
-/// What is said if there is no such cluster.
-pub(super) fn no_cluster(name: &str) -> DatabasesError {
-    let text = format!("DBCluster {} not found.", shown(name));
-    DatabasesError::refused(Refusal::DbClusterNotFound, text)
-}
-
-/// What is said if there is no such instance.
-pub(super) fn no_instance(name: &str) -> DatabasesError {
-    let text = format!("DBInstance {} not found.", shown(name));
-    DatabasesError::refused(Refusal::DbInstanceNotFound, text)
-}
-
 /// The status of an instance now.
 pub(super) fn status_of(
     service: &Service,
@@ -423,7 +394,7 @@ pub(super) fn status_of(
 ) -> Result<Status, DatabasesError> {
     let snapshots = catalogue::snapshots_of(view, instance.arn.account)?;
     let snapshots = snapshots.iter().map(|(_, snapshot)| snapshot);
-    let standing = service.config.servers.standing(&instance.resource_id.0);
+    let standing = service.config.servers.standing(&instance.home().0);
     Ok(status(instance, standing.as_ref(), snapshots))
 }
 
@@ -454,14 +425,18 @@ pub(super) fn show(
 ) -> Result<(), DatabasesError> {
     let subnet_group = place::subnet_group(view, request, &instance.subnet_group)?;
     let group = catalogue::parameter_group_of(view, instance)?;
-    let standing = service.config.servers.standing(&instance.resource_id.0);
+    let standing = service.config.servers.standing(&instance.home().0);
     let snapshots = snapshots.iter().map(|(_, snapshot)| snapshot);
+    let archived = service.config.servers.archived(&instance.resource_id.0);
     let shown = Shown {
         instance,
         subnet_group: &subnet_group,
         parameters: &parameters::of_instance(instance, group.as_ref()),
         standing: standing.as_ref(),
         status: status(instance, standing.as_ref(), snapshots),
+        latest_restorable: archived
+            .and_then(|it| it.window())
+            .map(|(_, latest)| latest),
     };
     shapes::instance(writer, &shown);
     Ok(())
@@ -477,14 +452,8 @@ pub(super) fn reply(
     let snapshots = catalogue::snapshots_of(&*view, instance.arn.account)?;
     let mut reply = request.reply();
     reply.writer().open("DBInstance");
-    show(
-        service,
-        &*view,
-        request,
-        reply.writer(),
-        instance,
-        &snapshots,
-    )?;
+    let writer = reply.writer();
+    show(service, &*view, request, writer, instance, &snapshots)?;
     reply.writer().close();
     Ok(reply)
 }

@@ -164,7 +164,7 @@ fn option(
     }
     writer
         .close()
-        .value("MultiAZCapable", false)
+        .value("MultiAZCapable", true)
         .value("ReadReplicaCapable", true)
         .value("Vpc", true)
         .value("SupportsStorageEncryption", false)

@@ -47,7 +47,10 @@ fn source_type(
 
 /// A time that a request gives, as ISO 8601 has it: `2026-11-28T10:42:38Z`, fractions of a second
 /// cut off.
-fn time(request: &DatabasesRequest<'_>, name: &str) -> Result<Option<Timestamp>, DatabasesError> {
+pub(super) fn time(
+    request: &DatabasesRequest<'_>,
+    name: &str,
+) -> Result<Option<Timestamp>, DatabasesError> {
     let Some(text) = request.text(name) else {
         return Ok(None);
     };
@@ -68,7 +71,10 @@ fn parse(text: &str) -> Option<Timestamp> {
         part.parse::<u64>().ok().filter(|_| is_plain)
     };
     let date: Vec<&str> = date.split('-').collect();
-    let time = time.split_once('.').map_or(time, |(time, _)| time);
+    let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
+    // Three digits of it are milliseconds; what is finer is left out.
+    let fraction = format!("{fraction:0<3}");
+    let milliseconds = fraction.get(..3).and_then(number)?;
     let time: Vec<&str> = time.split(':').collect();
     let ([year, month, day], [hour, minute, rest @ ..]) = (&date[..], &time[..]) else {
         return None;
@@ -87,7 +93,8 @@ fn parse(text: &str) -> Option<Timestamp> {
         && minute < 60
         && second < 61;
     let seconds = |days: u64| days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second;
-    is_real.then(|| Timestamp(seconds(days_before(year, month, day)) * 1000))
+    let days = days_before(year, month, day);
+    is_real.then(|| Timestamp(seconds(days) * 1000 + milliseconds))
 }
 
 /// `DescribeEvents`: of the last hour, or of the time that is asked for.
@@ -177,7 +184,10 @@ mod tests {
     fn times_are_read_as_clients_write_them() {
         let read = |text| parse(text).map(|time| time.0);
         assert_eq!(read("1970-01-01T00:00:01Z"), Some(1000));
-        assert_eq!(read("2016-03-25T21:26:30.120Z"), Some(1_458_941_190_000));
+        assert_eq!(read("2016-03-25T21:26:30.120Z"), Some(1_458_941_190_120));
+        assert_eq!(read("2016-03-25T21:26:30.1Z"), Some(1_458_941_190_100));
+        assert_eq!(read("2016-03-25T21:26:30.123456Z"), Some(1_458_941_190_123));
+        assert_eq!(read("2016-03-25T21:26:30.x2Z"), None);
         assert_eq!(read("2009-07-08T18:00Z"), Some(1_247_076_000_000));
         for text in [
             "",

@@ -6,17 +6,17 @@ use aws::query::Reply;
 use aws::xml::XmlWriter;
 use types::ConfigurationView;
 
-use super::{clusters, common};
+use super::{clusters, common, in_step, source_clusters};
 use crate::arn::ClusterArn;
 use crate::catalogue::{self, Row};
 use crate::engine::Engine;
 use crate::error::{DatabasesError, Refusal};
 use crate::input::names;
 use crate::limits::MAX_GLOBAL_CLUSTERS;
-use crate::model::{GlobalCluster, Move, MoveKind, Phase, Tags};
+use crate::model::{GlobalCluster, MoveKind, Phase, Tags};
 use crate::request::{DatabasesRequest, Filters, Paging, shown};
 use crate::service::Service;
-use crate::{ids, keys, shapes, tags};
+use crate::{automatic, ids, keys, shapes, tags};
 
 /// What `EngineLifecycleSupport` can say; nothing follows from it.
 pub(super) const LIFECYCLES: &[&str] = &[
@@ -49,6 +49,23 @@ pub(super) fn named(
     catalogue::global_cluster(view, request.account(), &own)?.ok_or_else(missing)
 }
 
+/// Has this site know the global cluster of that name, which may have been made a moment ago in
+/// another Region.
+pub(super) async fn look_for(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+    name: &str,
+) -> Result<(), DatabasesError> {
+    match names::instance("GlobalClusterIdentifier", name) {
+        Ok(own) => {
+            let key = keys::global_cluster(request.account(), &own);
+            service.look_for_global(&key).await
+        }
+        // There is none of a name that can't be.
+        Err(_) => Ok(()),
+    }
+}
+
 /// Changes the global cluster that a request names, and answers with it.
 async fn change(
     service: &Service,
@@ -56,6 +73,7 @@ async fn change(
     mut amend: impl FnMut(&mut GlobalCluster) -> Result<(), DatabasesError>,
 ) -> Result<Reply, DatabasesError> {
     let name = request.required("GlobalClusterIdentifier")?;
+    look_for(service, request, name).await?;
     let made = service.change_global(|view: &dyn ConfigurationView| {
         let (revision, mut row) = named(view, request, name)?;
         let before = row.clone();
@@ -73,7 +91,7 @@ async fn change(
     let ((before, row), _) = made.await?;
     wake(service, &row)?;
     service.tell_of_move((&before, &row), CALLED_OFF).await;
-    Ok(reply(request, &row))
+    reply(service, request, &row)
 }
 
 /// Has heads of this Region looked at; others' Regions see the council's configuration change.
@@ -88,27 +106,28 @@ fn wake(service: &Service, row: &GlobalCluster) -> Result<(), DatabasesError> {
     Ok(())
 }
 
-fn reply(request: &DatabasesRequest<'_>, row: &GlobalCluster) -> Reply {
+fn reply(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+    row: &GlobalCluster,
+) -> Result<Reply, DatabasesError> {
+    let forced = service.forced_of(&*service.view(), row)?;
     let mut reply = request.reply();
     let writer: &mut XmlWriter = reply.writer();
     writer.open("GlobalCluster");
-    shapes::global_cluster(writer, row);
+    shapes::global_cluster(writer, row, forced.as_ref());
     writer.close();
-    reply
+    Ok(reply)
 }
 
-/// `CreateGlobalCluster`: it has no members yet.
+/// `CreateGlobalCluster`: it has no members yet, but for the cluster that it is made of.
 pub(crate) async fn create(
     service: &Service,
     request: &DatabasesRequest<'_>,
 ) -> Result<Reply, DatabasesError> {
     let name = request.required("GlobalClusterIdentifier")?;
     let name = names::instance("GlobalClusterIdentifier", name)?;
-    request.refuse_unbuilt(&["SourceDBClusterIdentifier", "StorageEncrypted"])?;
-    let engine = request.text("Engine");
-    clusters::check_engine(engine.ok_or_else(|| {
-        DatabasesError::value("The parameter Engine must be provided and must not be blank.")
-    })?)?;
+    request.refuse_unbuilt(&["StorageEncrypted"])?;
     if let Some(value) = request
         .text("EngineLifecycleSupport")
         .filter(|it| !LIFECYCLES.contains(it))
@@ -116,12 +135,20 @@ pub(crate) async fn create(
         let text = format!("Invalid EngineLifecycleSupport: {}", shown(value));
         return Err(DatabasesError::value(text));
     }
+    let source = request.text("SourceDBClusterIdentifier");
+    if source.is_none() {
+        let missing = "When creating standalone global cluster, value for engineName should be \
+                       specified";
+        let engine = request.text("Engine");
+        clusters::check_engine(engine.ok_or_else(|| DatabasesError::combination(missing))?)?;
+    }
     let database = request
         .text("DatabaseName")
         .map(names::database)
         .transpose()?;
     let mut held = Tags::new();
     tags::add(&mut held, &tags::read(&request.members())?)?;
+    automatic::span_of(&held)?;
     let row = GlobalCluster {
         resource_id: ids::global_cluster(service.environment()),
         account: request.account(),
@@ -139,33 +166,45 @@ pub(crate) async fn create(
         moving: None,
         forks: Vec::new(),
     };
+    if let Some(source) = source {
+        let row = source_clusters::create(service, request, source, row).await?;
+        wake(service, &row)?;
+        return reply(service, request, &row);
+    }
     let made = service.change_global(|view: &dyn ConfigurationView| {
-        let mut all = catalogue::global_clusters(view)?;
-        all.retain(|(_, held)| held.account == row.account);
-        if all
-            .iter()
-            .any(|(_, held)| held.identifier == row.identifier)
-        {
-            let text = format!("Global Cluster {} already exists", row.identifier);
-            return Err(DatabasesError::refused(
-                Refusal::GlobalClusterAlreadyExists,
-                text,
-            ));
-        }
-        if all.len() >= MAX_GLOBAL_CLUSTERS {
-            let text = format!("Global cluster quota exceeded: {MAX_GLOBAL_CLUSTERS}");
-            return Err(DatabasesError::refused(
-                Refusal::GlobalClusterQuotaExceeded,
-                text,
-            ));
-        }
-        Ok((
-            vec![catalogue::create(catalogue::global_key(&row), &row)],
-            (),
-        ))
+        check_new(view, &row)?;
+        let edit = catalogue::create(catalogue::global_key(&row), &row);
+        Ok((vec![edit], ()))
     });
     made.await?;
-    Ok(reply(request, &row))
+    reply(service, request, &row)
+}
+
+/// Is there room for one more, and is its name free?
+pub(super) fn check_new(
+    view: &dyn ConfigurationView,
+    row: &GlobalCluster,
+) -> Result<(), DatabasesError> {
+    let mut all = catalogue::global_clusters(view)?;
+    all.retain(|(_, held)| held.account == row.account);
+    if all
+        .iter()
+        .any(|(_, held)| held.identifier == row.identifier)
+    {
+        let text = format!("Global Cluster {} already exists", row.identifier);
+        return Err(DatabasesError::refused(
+            Refusal::GlobalClusterAlreadyExists,
+            text,
+        ));
+    }
+    if all.len() >= MAX_GLOBAL_CLUSTERS {
+        let text = format!("Global cluster quota exceeded: {MAX_GLOBAL_CLUSTERS}");
+        return Err(DatabasesError::refused(
+            Refusal::GlobalClusterQuotaExceeded,
+            text,
+        ));
+    }
+    Ok(())
 }
 
 /// `DescribeGlobalClusters`: all, or one by its name, or those that have a member.
@@ -190,13 +229,16 @@ pub(crate) async fn describe(
         let has: Vec<(&str, &str)> = has.iter().map(|(name, it)| (*name, it.as_str())).collect();
         row.account == request.account() && filters.pass(&has)
     });
-    let keyed = found
-        .into_iter()
-        .map(|(_, row)| (row.identifier.clone(), row));
+    let own = service.view();
+    let mut keyed = Vec::new();
+    for (_, row) in found {
+        let forced = service.forced_of(&*own, &row)?;
+        keyed.push((row.identifier.clone(), (row, forced)));
+    }
     let mut reply = request.reply();
     let list = ("GlobalClusters", "GlobalClusterMember");
-    paging.write(reply.writer(), list, keyed.collect(), |writer, row| {
-        shapes::global_cluster(writer, &row);
+    paging.write(reply.writer(), list, keyed, |writer, (row, forced)| {
+        shapes::global_cluster(writer, &row, forced.as_ref());
     });
     Ok(reply)
 }
@@ -242,10 +284,17 @@ pub(crate) async fn delete(
             return Err(state(format!("Global Cluster {arn} is not empty")));
         }
         let key = keys::global_cluster(row.account, &row.identifier);
-        Ok((vec![catalogue::remove(key, revision)], row))
+        let mut edits = vec![catalogue::remove(key, revision)];
+        if let Some((revision, _)) = catalogue::decision(view, &row.resource_id)? {
+            edits.push(catalogue::remove(
+                keys::decision(&row.resource_id),
+                revision,
+            ));
+        }
+        Ok((edits, row))
     });
     let (row, _) = made.await?;
-    Ok(reply(request, &row))
+    reply(service, request, &row)
 }
 
 /// The member that a request names by its ARN.
@@ -317,6 +366,7 @@ pub(crate) async fn switch_over(
     service: &Service,
     request: &DatabasesRequest<'_>,
 ) -> Result<Reply, DatabasesError> {
+    refuse_unheard(service)?;
     change(service, request, |row| {
         begin(service, request, row, MoveKind::Switchover)
     })
@@ -334,10 +384,51 @@ pub(crate) async fn fail_over(
         return Err(DatabasesError::combination(text));
     }
     let kind = match loses {
+        Some(true) if service.is_unheard() || takes_back(service, request)? => {
+            return force(service, request).await;
+        }
         Some(true) => MoveKind::Failover,
-        _ => MoveKind::Switchover,
+        _ => {
+            refuse_unheard(service)?;
+            MoveKind::Switchover
+        }
     };
     change(service, request, |row| begin(service, request, row, kind)).await
+}
+
+/// Without a majority nobody can say that nothing is lost.
+fn refuse_unheard(service: &Service) -> Result<(), DatabasesError> {
+    match service.is_unheard() {
+        false => Ok(()),
+        true => Err(state(
+            "This Region hears no majority of the sites, without which no writer is changed in \
+             order. Only FailoverGlobalCluster with AllowDataLoss goes on, asked for in the \
+             target's own Region: then two clusters may write until a majority is heard, and one \
+             of them loses what it wrote.",
+        )),
+    }
+}
+
+/// Has this Region's own member take over without a majority of the sites.
+async fn force(service: &Service, request: &DatabasesRequest<'_>) -> Result<Reply, DatabasesError> {
+    let view = service.global_view();
+    let name = request.required("GlobalClusterIdentifier")?;
+    let (_, row) = named(&*view, request, name)?;
+    let to = target(request, "TargetDbClusterIdentifier", &row)?;
+    service.force((&*view, &row), &to, request.caller()).await?;
+    reply(service, request, &row)
+}
+
+/// Does a request take back what was forced here, before the council was asked for it? A move that
+/// carries it out is called off as any other is.
+fn takes_back(service: &Service, request: &DatabasesRequest<'_>) -> Result<bool, DatabasesError> {
+    let view = service.global_view();
+    let name = request.required("GlobalClusterIdentifier")?;
+    let (_, row) = named(&*view, request, name)?;
+    let to = target(request, "TargetDbClusterIdentifier", &row)?;
+    let forced = service.forced_of(&*service.view(), &row)?;
+    let is_back = forced.is_some_and(|(_, forced)| forced.can_be_taken_back(&to));
+    Ok(is_back && row.moving.is_none())
 }
 
 /// Has the writer's role be on its way to the member that a request names; or, if that is the one
@@ -379,17 +470,9 @@ fn begin(
             )));
         }
     }
-    row.moves += 1;
-    row.moving = Some(Move {
-        number: row.moves,
-        kind,
-        from,
-        to,
-        asked: service.now(),
-        phase: match kind {
-            MoveKind::Switchover => Phase::Draining,
-            MoveKind::Failover => Phase::Fencing,
-        },
-    });
+    if kind == MoveKind::Switchover {
+        in_step::check(service, row, &to)?;
+    }
+    row.begin_move(kind, (from, to), service.now());
     Ok(())
 }

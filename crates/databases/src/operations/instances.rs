@@ -57,7 +57,7 @@ fn read(service: &Service, request: &DatabasesRequest<'_>) -> Result<Instance, D
     request.required("DBInstanceIdentifier")?;
     request.required("DBInstanceClass")?;
     check_engine(request.required("Engine")?)?;
-    common::refuse_unbuilt(request)?;
+    common::refuse_unbuilt_besides(request, &["MultiAZ"])?;
     let engine = common::engine(service)?;
     let username = names::master(provided(request, "MasterUsername")?)?;
     let given = provided(request, "MasterUserPassword")?;
@@ -191,7 +191,7 @@ pub(crate) async fn delete(
     request: &DatabasesRequest<'_>,
 ) -> Result<Reply, DatabasesError> {
     let skips = request.flag("SkipFinalSnapshot")?.unwrap_or(false);
-    request.flag("DeleteAutomatedBackups")?;
+    let keeps_backups = request.flag("DeleteAutomatedBackups")? == Some(false);
     let last = request.text("FinalDBSnapshotIdentifier");
     if skips && last.is_some() {
         let text = "FinalDBSnapshotIdentifier can not be specified when SkipFinalSnapshot is \
@@ -200,6 +200,13 @@ pub(crate) async fn delete(
     }
     let (_, named) = common::named(&*service.view(), request)?;
     check_deletable(&named, skips, last)?;
+    // No reader comes to a head meanwhile: a deletion that is refused once the others know the head
+    // no more would leave it with an epoch that isn't its own.
+    let _alone = match &named.headship {
+        Some(_) => Some(service.joins.lock().await),
+        None => None,
+    };
+    heads::refuse_to_leave_readers(&*service.view(), &named)?;
     // The others know it no more before it is deleted: nobody has it take over meanwhile.
     heads::part(service, &named).await?;
     let made = service.change(|view: &dyn ConfigurationView| {
@@ -208,6 +215,7 @@ pub(crate) async fn delete(
             return Err(common::no_instance(&named.arn.identifier));
         }
         check_deletable(&instance, skips, last)?;
+        heads::refuse_to_leave_readers(view, &instance)?;
         let mut edits = Vec::new();
         let mut final_snapshot = None;
         if let Some(name) = last {
@@ -219,6 +227,7 @@ pub(crate) async fn delete(
         instance.deletion = Some(Deletion {
             asked,
             final_snapshot,
+            keeps_backups,
         });
         edits.push(catalogue::replace_instance(revision, &instance));
         edits.extend(events::edits(view, asked, Vec::new()));

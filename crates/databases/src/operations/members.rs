@@ -3,11 +3,11 @@
 use async_lock::MutexGuard;
 use types::ConfigurationView;
 
-use super::{clusters, global_clusters};
+use super::{first_user, global_clusters};
 use crate::catalogue;
 use crate::error::{DatabasesError, Refusal};
 use crate::limits::MAX_MEMBERS;
-use crate::model::{Cluster, GlobalCluster, Joined, Member};
+use crate::model::{Cluster, GlobalCluster, Joined};
 use crate::request::DatabasesRequest;
 use crate::service::Service;
 
@@ -29,6 +29,7 @@ pub(super) async fn join(
     name: &str,
     cluster: &mut Cluster,
 ) -> Result<(), DatabasesError> {
+    global_clusters::look_for(service, request, name).await?;
     let asked = cluster.clone();
     let made = service.change_global(|view: &dyn ConfigurationView| {
         let (revision, mut row) = global_clusters::named(view, request, name)?;
@@ -80,6 +81,10 @@ fn admit(row: &mut GlobalCluster, cluster: &mut Cluster) -> Result<(), Databases
         let text = format!("{} is a member of {} already", cluster.arn, row.identifier);
         return Err(state(text));
     }
+    if row.writer.is_none() && row.members.values().any(|member| member.arn != cluster.arn) {
+        let text = format!("Global cluster {} is being created", row.identifier);
+        return Err(state(text));
+    }
     let is_first = row
         .writer
         .as_ref()
@@ -98,12 +103,7 @@ fn admit(row: &mut GlobalCluster, cluster: &mut Cluster) -> Result<(), Databases
         cluster.database = row.database.clone();
         cluster.master.username = row.master_username.clone().unwrap_or_default();
     }
-    let member = Member {
-        arn: cluster.arn.clone(),
-        resource_id: cluster.resource_id.clone(),
-        head: None,
-    };
-    row.members.insert(cluster.arn.to_string(), member);
+    row.add_member(cluster);
     Ok(())
 }
 
@@ -111,7 +111,7 @@ fn admit(row: &mut GlobalCluster, cluster: &mut Cluster) -> Result<(), Databases
 fn first(row: &mut GlobalCluster, cluster: &mut Cluster) -> Result<(), DatabasesError> {
     let has_name = !cluster.master.username.is_empty();
     if !has_name || cluster.master.verifier.is_none() {
-        return Err(clusters::no_master(!has_name));
+        return Err(first_user::missing(!has_name));
     }
     if let Some(database) = &row.database {
         if cluster.database.as_ref().is_some_and(|own| own != database) {

@@ -5,13 +5,14 @@ use aws::query::Reply;
 use types::ConfigurationView;
 
 use super::instances::{CHANGEABLE, check_engine};
-use super::{common, heads};
+use super::{common, heads, multi_az};
 use crate::catalogue;
 use crate::engine::{AURORA, Engine};
 use crate::error::DatabasesError;
 use crate::events::{self, Category, Telling};
 use crate::input::{password, place, windows};
 use crate::limits::{MAX_RETENTION, PORTS};
+use crate::memory;
 use crate::model::{Cause, Instance, Verifier};
 use crate::request::{DatabasesRequest, shown};
 use crate::service::Service;
@@ -46,7 +47,7 @@ pub(crate) async fn modify(
     request: &DatabasesRequest<'_>,
 ) -> Result<Reply, DatabasesError> {
     request.required("DBInstanceIdentifier")?;
-    common::refuse_unbuilt(request)?;
+    common::refuse_unbuilt_besides(request, &["MultiAZ", "PromotionTier"])?;
     request.refuse_unbuilt(UNBUILT)?;
     if let Some(name) = request.text("Engine").filter(|name| *name != AURORA) {
         check_engine(name)?;
@@ -58,13 +59,28 @@ pub(crate) async fn modify(
         let mut instance = row.1.clone();
         check_held(request, &instance)?;
         heads::refuse_changes(request, &instance)?;
+        heads::set_tier(request, &mut instance)?;
         let mut told = Vec::new();
         settings(request, &asked, &mut instance)?;
         groups(service, view, request, &mut instance)?;
         master(&asked, &mut instance)?;
         server(&asked, &mut instance, &mut told)?;
+        let at_once = asked.is_immediate;
+        told.extend(multi_az::modify(
+            service,
+            view,
+            request,
+            at_once,
+            &mut instance,
+        )?);
+        if instance.generation != row.1.generation {
+            heads::refuse_amid_move(service, view, &row.1)?;
+        }
         if instance == row.1 {
             return Ok((Vec::new(), instance));
+        }
+        if memory::of(&instance) > memory::of(&row.1) {
+            memory::check(view, &instance, service.config.memory)?;
         }
         let mut edits = vec![catalogue::replace_instance(row.0, &instance)];
         edits.extend(events::edits(view, service.now(), told));

@@ -147,7 +147,9 @@ fn applied(of: &Members<'_>, parameter: &Parameter) -> Result<Applied, Databases
 }
 
 /// The parameters that a request lists: one at least.
-fn listed<'a>(request: &DatabasesRequest<'a>) -> Result<Vec<Members<'a>>, DatabasesError> {
+pub(super) fn listed<'a>(
+    request: &DatabasesRequest<'a>,
+) -> Result<Vec<Members<'a>>, DatabasesError> {
     let given = list_of_structures(&request.members(), "Parameters", "Parameter")?;
     if given.is_empty() {
         request.required("Parameters")?;
@@ -159,6 +161,36 @@ fn listed<'a>(request: &DatabasesRequest<'a>) -> Result<Vec<Members<'a>>, Databa
     Ok(given)
 }
 
+/// The value that a request gives a parameter, if that takes it.
+pub(super) fn value<'a>(
+    given: &Members<'a>,
+    parameter: &Parameter,
+) -> Result<&'a str, DatabasesError> {
+    let value = given.value("ParameterValue").unwrap_or("");
+    if !parameter.takes(value) {
+        let text = format!(
+            "Invalid parameter value: {} for: {} allowed values are: {}",
+            shown(value),
+            parameter.name,
+            parameter.allowed().unwrap_or_default()
+        );
+        return Err(DatabasesError::value(text));
+    }
+    Ok(value)
+}
+
+/// Is a request to reset all parameters, and not those that it lists?
+pub(super) fn resets_all(request: &DatabasesRequest<'_>) -> Result<bool, DatabasesError> {
+    let members = request.members();
+    let is_listed = !list_of_structures(&members, "Parameters", "Parameter")?.is_empty();
+    let is_all = request.flag("ResetAllParameters")?.unwrap_or(!is_listed);
+    if is_all && is_listed {
+        let text = "Parameters can't be listed when ResetAllParameters is specified.";
+        return Err(DatabasesError::combination(text));
+    }
+    Ok(is_all)
+}
+
 /// `ModifyDBParameterGroup`: what is dynamic reaches servers at once, unless it is to wait.
 pub(crate) async fn modify(
     service: &Service,
@@ -168,16 +200,7 @@ pub(crate) async fn modify(
     let mut set = BTreeMap::new();
     for given in listed(request)? {
         let parameter = parameter(&given)?;
-        let value = given.value("ParameterValue").unwrap_or("");
-        if !parameter.takes(value) {
-            let text = format!(
-                "Invalid parameter value: {} for: {} allowed values are: {}",
-                shown(value),
-                parameter.name,
-                parameter.allowed().unwrap_or_default()
-            );
-            return Err(DatabasesError::value(text));
-        }
+        let value = value(&given, parameter)?;
         let applied = applied(&given, parameter)?;
         if set
             .insert(parameter.name.clone(), (value.to_owned(), applied))
@@ -204,13 +227,7 @@ pub(crate) async fn reset(
 ) -> Result<Reply, DatabasesError> {
     request.required("DBParameterGroupName")?;
     let mut names = Vec::new();
-    let members = request.members();
-    let is_listed = !list_of_structures(&members, "Parameters", "Parameter")?.is_empty();
-    let is_all = request.flag("ResetAllParameters")?.unwrap_or(!is_listed);
-    if is_all && is_listed {
-        let text = "Parameters can't be listed when ResetAllParameters is specified.";
-        return Err(DatabasesError::combination(text));
-    }
+    let is_all = resets_all(request)?;
     if !is_all {
         for given in listed(request)? {
             let parameter = parameter(&given)?;

@@ -1,4 +1,4 @@
-//! `DescribeDBParameters`.
+//! `DescribeDBParameters`, and what it has in common with that of clusters' groups.
 
 use aws::query::Reply;
 use aws::xml::XmlWriter;
@@ -15,9 +15,21 @@ pub(crate) async fn describe(
     service: &Service,
     request: &DatabasesRequest<'_>,
 ) -> Result<Reply, DatabasesError> {
+    list(request, "DBParameterGroupName", parameters::all(), |name| {
+        parameter_groups::shown_group(service, &*service.view(), request, name)
+    })
+}
+
+/// Those of the parameters that a request asks for, as the group that it names sets them.
+pub(super) fn list(
+    request: &DatabasesRequest<'_>,
+    named: &str,
+    all: impl Iterator<Item = &'static Parameter>,
+    find: impl FnOnce(&str) -> Result<ParameterGroup, DatabasesError>,
+) -> Result<Reply, DatabasesError> {
     let filters = Filters::of(request, &["parameter-name"])?;
     let paging = Paging::of(request)?;
-    let name = request.required("DBParameterGroupName")?;
+    let name = request.required(named)?;
     let source = request.text("Source");
     if let Some(other) =
         source.filter(|source| !["user", "system", "engine-default"].contains(source))
@@ -25,13 +37,12 @@ pub(crate) async fn describe(
         let text = format!("Invalid source: {}", shown(other));
         return Err(DatabasesError::value(text));
     }
-    let view = service.view();
-    let group = parameter_groups::shown_group(service, &*view, request, name)?;
+    let group = find(name)?;
     let is_asked = |parameter: &&Parameter| {
         source.is_none_or(|asked| asked == source_of(parameter, &group))
             && filters.pass(&[("parameter-name", &parameter.name)])
     };
-    let asked = parameters::all().filter(is_asked);
+    let asked = all.filter(is_asked);
     let keyed = asked.map(|parameter| (parameter.name.clone(), parameter));
     let mut reply = request.reply();
     let list = ("Parameters", "Parameter");
@@ -39,9 +50,7 @@ pub(crate) async fn describe(
         reply.writer(),
         list,
         keyed.collect(),
-        |writer, parameter| {
-            write(writer, parameter, &group);
-        },
+        |writer, parameter| write(writer, parameter, &group),
     );
     Ok(reply)
 }

@@ -3,7 +3,7 @@
 use aws::query::Reply;
 use types::ConfigurationView;
 
-use super::{common, heads, instances, snapshots};
+use super::{common, heads, instances, multi_az, snapshots};
 use crate::catalogue;
 use crate::error::DatabasesError;
 use crate::events;
@@ -77,22 +77,22 @@ pub(crate) async fn reboot(
     service: &Service,
     request: &DatabasesRequest<'_>,
 ) -> Result<Reply, DatabasesError> {
-    if request.flag("ForceFailover")? == Some(true) {
-        let text = "ForceFailover cannot be specified since the instance is not configured for \
-                    either MultiAZ or High Availability";
-        return Err(DatabasesError::combination(text));
-    }
+    let is_forced = request.flag("ForceFailover")? == Some(true);
     change(service, request, |view| {
         let (revision, mut instance) = common::named(view, request)?;
         common::demand(service, view, &instance, instances::CHANGEABLE)?;
-        let told = apply_pending(&mut instance);
-        instance.renew(Cause::Reboot);
+        heads::refuse_amid_move(service, view, &instance)?;
+        let mut told = Vec::new();
+        match is_forced {
+            // The standby's server runs already, with all that it can have before its next start.
+            true => multi_az::force(&mut instance)?,
+            false => {
+                told = apply_pending(view, service.environment(), &mut instance)?;
+                instance.renew(Cause::Reboot);
+            }
+        }
         let mut edits = vec![catalogue::replace_instance(revision, &instance)];
-        edits.extend(events::edits(
-            view,
-            service.now(),
-            told.into_iter().collect(),
-        ));
+        edits.extend(events::edits(view, service.now(), told));
         Ok((edits, instance))
     })
     .await

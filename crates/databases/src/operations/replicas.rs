@@ -9,7 +9,7 @@ use crate::arn::{Arn, InstanceArn};
 use crate::attach;
 use crate::catalogue;
 use crate::codec;
-use crate::engine::Engine;
+use crate::engine::{AURORA, Engine, POSTGRES};
 use crate::error::{DatabasesError, Refusal};
 use crate::input::{names, windows};
 use crate::keys;
@@ -260,4 +260,23 @@ pub(crate) async fn promote(
     let instance = made.await?;
     service.look_at(&instance.resource_id);
     common::reply(service, request, &instance)
+}
+
+/// `SwitchoverReadReplica`: RDS has it for Oracle's standbys alone ("Performing an Oracle Data
+/// Guard switchover" in its User Guide), and no engine here is that. Nothing is changed.
+pub(crate) async fn switch_over(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+) -> Result<Reply, DatabasesError> {
+    let view = service.view();
+    let (_, instance) = common::named(&*view, request)?;
+    let engine = match instance.headship {
+        Some(_) => AURORA,
+        None => POSTGRES,
+    };
+    Err(DatabasesError::state(format!(
+        "DB instance {} runs the engine {engine}: only a read replica of Oracle can be switched \
+         over. Promote it by PromoteReadReplica instead.",
+        instance.arn.identifier
+    )))
 }

@@ -18,7 +18,7 @@ pub(crate) async fn restore(
 ) -> Result<Reply, DatabasesError> {
     request.required("DBInstanceIdentifier")?;
     request.required("DBSnapshotIdentifier")?;
-    common::refuse_unbuilt(request)?;
+    common::refuse_unbuilt_besides(request, &["MultiAZ"])?;
     // Of PostgreSQL a snapshot's databases keep their names.
     request.refuse_unbuilt(&["DBName", "AllocatedStorage"])?;
     if let Some(name) = request.text("Engine") {

@@ -1,5 +1,5 @@
-//! Manual DB snapshots: to make, describe and delete them. Copies, shares and exports of them, and
-//! automated ones, aren't built.
+//! DB snapshots: to make manual ones, to describe all, to delete manual ones. Shares and exports of
+//! them aren't built; copies are in `copy`, and what is taken by itself in `crate::backups`.
 
 use aws::query::Reply;
 use types::{ConfigurationEdit, ConfigurationView};
@@ -12,11 +12,14 @@ use crate::error::{DatabasesError, Refusal};
 use crate::events::{self, Category, Telling};
 use crate::input::names;
 use crate::limits::MAX_SNAPSHOTS;
-use crate::model::{Instance, Origin, Snapshot, SnapshotState, Tags};
+use crate::model::{Instance, Snapshot, SnapshotState, Tags};
 use crate::request::{DatabasesRequest, Filters, Paging, shown};
 use crate::service::Service;
 use crate::status::Status;
-use crate::{ids, keys, shapes, tags};
+use crate::{backups, ids, keys, shapes, tags};
+
+/// What the names of snapshots begin with that were taken by themselves.
+pub(crate) const AUTOMATED: &str = "rds:";
 
 /// `CreateDBSnapshot`.
 pub(crate) async fn create(
@@ -42,7 +45,7 @@ pub(crate) async fn create(
     });
     let snapshot = made.await?;
     service.look_at(&snapshot.resource_id);
-    reply(request, &snapshot)
+    reply(service, request, &snapshot)
 }
 
 /// A snapshot that is to be taken of an instance, if its name is free.
@@ -60,27 +63,44 @@ pub(super) fn new(
     }
     let name = names::long("DBSnapshotIdentifier", name)?;
     let arn = request.snapshot_arn(&name);
-    if view.get(&keys::snapshot(&arn)).is_some() {
+    check_new(view, &arn)?;
+    Ok(of_instance(service, instance, arn))
+}
+
+/// Is the name of a new manual snapshot free, and is there room for one more?
+pub(super) fn check_new(
+    view: &dyn ConfigurationView,
+    arn: &SnapshotArn,
+) -> Result<(), DatabasesError> {
+    if view.get(&keys::snapshot(arn)).is_some() {
         let text = format!(
-            "Cannot create the snapshot because a snapshot with the identifier {name} already exists."
+            "Cannot create the snapshot because a snapshot with the identifier {} already exists.",
+            arn.identifier
         );
         return Err(DatabasesError::refused(
             Refusal::DbSnapshotAlreadyExists,
             text,
         ));
     }
-    if catalogue::snapshots_of(view, request.account())?.len() >= MAX_SNAPSHOTS {
+    let all = catalogue::snapshots_of(view, arn.account)?;
+    let manual = all.iter().filter(|(_, snapshot)| !snapshot.automated);
+    if manual.count() >= MAX_SNAPSHOTS {
         let text = format!("Cannot create more than {MAX_SNAPSHOTS} manual snapshots");
         return Err(DatabasesError::refused(
             Refusal::SnapshotQuotaExceeded,
             text,
         ));
     }
+    Ok(())
+}
+
+/// A manual snapshot that is to be taken of an instance.
+pub(crate) fn of_instance(service: &Service, instance: &Instance, arn: SnapshotArn) -> Snapshot {
     let tags = match instance.copy_tags_to_snapshot {
         true => instance.tags.clone(),
         false => Tags::new(),
     };
-    Ok(Snapshot {
+    Snapshot {
         id: ids::snapshot(service.environment()),
         arn,
         resource_id: instance.resource_id.clone(),
@@ -102,11 +122,13 @@ pub(super) fn new(
         option_group: instance.option_group.clone(),
         parameter_group: instance.parameter_group.clone(),
         tags,
-    })
+        copy_of: None,
+        automated: false,
+    }
 }
 
 /// The edit that makes a snapshot's row.
-pub(super) fn made(snapshot: &Snapshot) -> ConfigurationEdit {
+pub(crate) fn made(snapshot: &Snapshot) -> ConfigurationEdit {
     catalogue::create(keys::snapshot(&snapshot.arn), snapshot)
 }
 
@@ -116,28 +138,46 @@ pub(super) fn named(
     request: &DatabasesRequest<'_>,
 ) -> Result<Row<Snapshot>, DatabasesError> {
     let name = request.required("DBSnapshotIdentifier")?;
-    let arn = match name.parse::<SnapshotArn>() {
-        Ok(arn) => Some(arn),
-        Err(_) => names::long("DBSnapshotIdentifier", name)
-            .ok()
-            .map(|name| request.snapshot_arn(&name)),
-    };
-    let own = arn.filter(|arn| arn.account == request.account() && arn.region == request.region());
+    let own = arn_of(request, name);
+    let own = own.filter(|arn| arn.account == request.account() && arn.region == request.region());
     let found = match own {
         Some(arn) => catalogue::snapshot(view, &arn)?,
         None => None,
     };
-    found.ok_or_else(|| {
-        let text = format!("DBSnapshot not found: {}", shown(name));
-        DatabasesError::refused(Refusal::DbSnapshotNotFound, text)
-    })
+    found.ok_or_else(|| not_found(name))
 }
 
-fn reply(request: &DatabasesRequest<'_>, snapshot: &Snapshot) -> Result<Reply, DatabasesError> {
+/// What a snapshot is called there, if that is a name of one: its own, or its ARN. That of one
+/// which was taken by itself begins with `rds:`.
+pub(super) fn arn_of(request: &DatabasesRequest<'_>, name: &str) -> Option<SnapshotArn> {
+    if let Ok(arn) = name.parse() {
+        return Some(arn);
+    }
+    let (prefix, rest) = match name.strip_prefix(AUTOMATED) {
+        Some(rest) => (AUTOMATED, rest),
+        None => ("", name),
+    };
+    let rest = names::long("DBSnapshotIdentifier", rest).ok()?;
+    Some(request.snapshot_arn(&format!("{prefix}{rest}")))
+}
+
+/// What is said if there is no such snapshot.
+pub(super) fn not_found(name: &str) -> DatabasesError {
+    let text = format!("DBSnapshot not found: {}", shown(name));
+    DatabasesError::refused(Refusal::DbSnapshotNotFound, text)
+}
+
+/// The answer of an operation on one snapshot.
+pub(super) fn reply(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+    snapshot: &Snapshot,
+) -> Result<Reply, DatabasesError> {
+    let copied = service.config.servers.copied(&snapshot.id.0);
     let mut reply = request.reply();
     let writer = reply.writer();
     writer.open("DBSnapshot");
-    shapes::snapshot(writer, snapshot);
+    shapes::snapshot(writer, snapshot, copied);
     writer.close();
     Ok(reply)
 }
@@ -159,10 +199,9 @@ pub(crate) async fn describe(
     for name in ["IncludeShared", "IncludePublic"] {
         request.flag(name)?;
     }
-    let is_manual = match request.text("SnapshotType") {
-        None | Some("manual") => true,
-        // There are none of those.
-        Some("automated" | "shared" | "public" | "awsbackup") => false,
+    let asked_kind = match request.text("SnapshotType") {
+        // There are none of the others.
+        kind @ (None | Some("manual" | "automated" | "shared" | "public" | "awsbackup")) => kind,
         Some(other) => {
             let text = format!("Invalid snapshotType: {}", shown(other));
             return Err(DatabasesError::value(text));
@@ -180,7 +219,7 @@ pub(crate) async fn describe(
     let resource = request.text("DbiResourceId");
     found.retain(|(_, snapshot)| {
         let arn = snapshot.arn.to_string();
-        is_manual
+        asked_kind.is_none_or(|kind| kind == snapshot.kind())
             && instance
                 .as_ref()
                 .is_none_or(|name| snapshot.instance == *name)
@@ -191,7 +230,7 @@ pub(crate) async fn describe(
                 ("db-snapshot-id", &arn),
                 ("dbi-resource-id", &snapshot.resource_id.0),
                 ("engine", POSTGRES),
-                ("snapshot-type", "manual"),
+                ("snapshot-type", snapshot.kind()),
             ])
     });
     let keyed = found
@@ -200,7 +239,8 @@ pub(crate) async fn describe(
     let mut reply = request.reply();
     let list = ("DBSnapshots", "DBSnapshot");
     paging.write(reply.writer(), list, keyed.collect(), |writer, snapshot| {
-        shapes::snapshot(writer, &snapshot);
+        let copied = service.config.servers.copied(&snapshot.id.0);
+        shapes::snapshot(writer, &snapshot, copied);
     });
     Ok(reply)
 }
@@ -219,18 +259,15 @@ pub(crate) async fn delete(
                 text,
             ))
         };
+        if snapshot.automated {
+            return refuse(format!("Snapshot {name} is not a manual snapshot."));
+        }
         if ![SnapshotState::Available, SnapshotState::Failed].contains(&snapshot.state) {
             return refuse(format!("Snapshot {name} is not in available state."));
         }
-        let instances = catalogue::instances_of(view, request.account())?;
-        let uses = |instance: &Instance| {
-            let is_made = instance.was_available() || instance.failure.is_some();
-            !is_made && instance.origin == Origin::Snapshot(snapshot.id.clone())
-        };
-        if let Some((_, user)) = instances.iter().find(|(_, instance)| uses(instance)) {
-            let user = &user.arn.identifier;
+        if backups::in_use(view, request.account())?.contains(&snapshot.id) {
             return refuse(format!(
-                "Snapshot {name} is in use: {user} is restored from it."
+                "Snapshot {name} is in use: an instance is restored from it."
             ));
         }
         snapshot.state = SnapshotState::Deleting;
@@ -243,5 +280,5 @@ pub(crate) async fn delete(
     });
     let snapshot = made.await?;
     service.look_at(&snapshot.resource_id);
-    reply(request, &snapshot)
+    reply(service, request, &snapshot)
 }

@@ -1,9 +1,10 @@
-//! Tags of instances, snapshots and groups: to set, take away and list them.
+//! Tags of instances, snapshots, clusters and groups: to set, take away and list them. Those of
+//! global clusters are in `global_tags`.
 
 use aws::query::Reply;
 use types::{ConfigurationEdit, ConfigurationView};
 
-use super::common;
+use super::{common, global_tags};
 use crate::arn::{Arn, Kind};
 use crate::catalogue::{self, Group};
 use crate::error::{DatabasesError, Refusal};
@@ -34,8 +35,9 @@ fn missing(arn: &Arn) -> DatabasesError {
     match arn.kind {
         Kind::Instance => common::no_instance(name),
         Kind::Cluster => common::no_cluster(name),
+        Kind::ClusterEndpoint => super::cluster_endpoints::no_endpoint(name),
         Kind::SubnetGroup => place::no_subnet_group(name),
-        Kind::ParameterGroup => common::no_parameter_group(name),
+        Kind::ParameterGroup | Kind::ClusterParameterGroup => common::no_parameter_group(name),
         Kind::OptionGroup => common::no_option_group(name),
         Kind::Snapshot => {
             let text = format!("DBSnapshot not found: {name}");
@@ -66,6 +68,14 @@ fn amended(
             amend(&mut row.tags)?;
             Ok((vec![catalogue::replace_cluster(revision, &row)], row.tags))
         }
+        Kind::ClusterEndpoint => {
+            let name = arn.clone().try_into().map_err(|_| none())?;
+            let found = catalogue::endpoint_named(view, &name)?;
+            let (revision, mut row) = found.ok_or_else(none)?;
+            amend(&mut row.tags)?;
+            let key = keys::endpoint(&row.arn);
+            Ok((vec![catalogue::replace(key, revision, &row)], row.tags))
+        }
         Kind::Snapshot => {
             let name = arn.clone().try_into().map_err(|_| none())?;
             let (revision, mut row) = catalogue::snapshot(view, &name)?.ok_or_else(none)?;
@@ -76,9 +86,11 @@ fn amended(
         Kind::SubnetGroup => group(view, arn, |row: &mut SubnetGroup| {
             amend(&mut row.tags).map(|()| row.tags.clone())
         }),
-        Kind::ParameterGroup => group(view, arn, |row: &mut ParameterGroup| {
-            amend(&mut row.tags).map(|()| row.tags.clone())
-        }),
+        Kind::ParameterGroup | Kind::ClusterParameterGroup => {
+            group(view, arn, |row: &mut ParameterGroup| {
+                amend(&mut row.tags).map(|()| row.tags.clone())
+            })
+        }
         Kind::OptionGroup => group(view, arn, |row: &mut OptionGroup| {
             amend(&mut row.tags).map(|()| row.tags.clone())
         }),
@@ -103,12 +115,17 @@ pub(crate) async fn add(
     service: &Service,
     request: &DatabasesRequest<'_>,
 ) -> Result<Reply, DatabasesError> {
-    let arn = resource(request)?;
+    let global = global_tags::named(request)?;
     let added = tags::read(&request.members())?;
     if added.is_empty() {
         request.required("Tags")?;
     }
     let amend = |held: &mut Tags| tags::add(held, &added);
+    if let Some(name) = global {
+        global_tags::change(service, request, name, amend).await?;
+        return Ok(request.done());
+    }
+    let arn = resource(request)?;
     service
         .change(|view: &dyn ConfigurationView| amended(view, &arn, &amend))
         .await?;
@@ -120,7 +137,7 @@ pub(crate) async fn remove(
     service: &Service,
     request: &DatabasesRequest<'_>,
 ) -> Result<Reply, DatabasesError> {
-    let arn = resource(request)?;
+    let global = global_tags::named(request)?;
     let taken = list(&request.members(), "TagKeys", "member")?;
     if taken.is_empty() {
         request.required("TagKeys")?;
@@ -133,6 +150,11 @@ pub(crate) async fn remove(
         held.retain(|key, _| !taken.contains(&key.as_str()));
         Ok(())
     };
+    if let Some(name) = global {
+        global_tags::change(service, request, name, amend).await?;
+        return Ok(request.done());
+    }
+    let arn = resource(request)?;
     service
         .change(|view: &dyn ConfigurationView| amended(view, &arn, &amend))
         .await?;
@@ -145,12 +167,18 @@ pub(crate) async fn list_tags(
     request: &DatabasesRequest<'_>,
 ) -> Result<Reply, DatabasesError> {
     Filters::of(request, &[])?;
+    if let Some(name) = global_tags::named(request)? {
+        let held = global_tags::held(service, request, name)?;
+        let mut reply = request.reply();
+        tags::write(reply.writer(), &held);
+        return Ok(reply);
+    }
     let arn = resource(request)?;
     let is_default = match arn.kind {
         Kind::SubnetGroup => arn.name == place::DEFAULT_SUBNET_GROUP,
-        Kind::ParameterGroup => arn.name.starts_with("default."),
+        Kind::ParameterGroup | Kind::ClusterParameterGroup => arn.name.starts_with("default."),
         Kind::OptionGroup => arn.name.starts_with("default:"),
-        Kind::Instance | Kind::Cluster | Kind::Snapshot => false,
+        Kind::Instance | Kind::Cluster | Kind::ClusterEndpoint | Kind::Snapshot => false,
     };
     let held = match is_default {
         true => Tags::new(),

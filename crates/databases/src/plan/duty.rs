@@ -3,10 +3,14 @@
 
 use std::collections::BTreeSet;
 
+use super::cession::Cession;
+use super::forced::Forcing;
+use super::reading::Reading;
 use super::step::Upstream;
 use crate::attach;
 use crate::model::{
-    Fork, ForkPoint, GlobalCluster, Head, Headship, Instance, Leading, Lsn, Move, MoveKind, Phase,
+    Fork, ForkPoint, GlobalCluster, Handover, Head, Headship, Instance, Leading, Lsn, Move,
+    MoveKind, Phase,
 };
 
 /// What a head is to be.
@@ -35,6 +39,18 @@ pub enum Duty {
     Follow(Following),
     /// It follows the writer's head until it may take over from it.
     TakeOver(TakeOver),
+    /// It is no head: it follows its own cluster's.
+    Read(Reading),
+    /// The head of a cluster that is in no global cluster, whose role goes to one of its readers:
+    /// it serves nobody, and stops.
+    HandOver(Handover),
+    /// It takes over by force, without a majority of the sites, or has.
+    Forced(Box<Forcing>),
+    /// The head of a member that doesn't write, whose role goes to one of its readers.
+    Cede(Cession),
+    /// The head of a member that was to hand its role over, and can't by what has become of its
+    /// cluster.
+    CallOff(Handover),
 }
 
 /// How a head becomes and stays a follower.
@@ -56,6 +72,9 @@ pub struct Following {
     /// Is the writer's role on its way? Until it has arrived nothing is removed: nobody can tell
     /// who will need it.
     pub is_moving: bool,
+    /// Was what it was to lead served by force? Then what is on that timeline, from there on, was
+    /// acknowledged: it is kept, under that number.
+    pub forced: Option<(u64, Lsn)>,
     /// Up to where that history is a part of the latest one; `None`: wholly.
     pub stands_until: Option<Lsn>,
     /// Are all forks since known? Else nobody can tell what is a part of what.
@@ -65,6 +84,19 @@ pub struct Following {
     pub is_told_apart: bool,
     /// What the row knows of it.
     pub known: Option<Head>,
+}
+
+impl Following {
+    /// From where on what it holds may be nowhere else, and under which epoch it is kept, or of
+    /// what was forced under which number; `None`: all of it is the writer's too.
+    pub(super) fn alone(&self) -> Option<(u64, Lsn)> {
+        match (self.forced, self.stands_until) {
+            (Some((number, began)), until) => {
+                Some((number, until.map_or(began, |until| until.min(began))))
+            }
+            (None, until) => Some((self.base, until?)),
+        }
+    }
 }
 
 /// How a head takes over.
@@ -90,8 +122,11 @@ impl Duty {
             return Duty::Alone;
         };
         let (revision, global) = found;
+        let global = global.filter(|global| binds(global, joined.is_some()));
         match (global, joined) {
             (Some(global), _) => of_member(instance, headship, global),
+            // One that took over from another head stands on its own from then on.
+            (None, None) if headship.leads.is_some() => Duty::Left,
             (None, None) => Duty::Alone,
             (None, Some(joined)) if joined <= revision => Duty::Left,
             (None, Some(_)) => Duty::Await,
@@ -103,6 +138,34 @@ impl Duty {
         match self {
             Duty::Drain(moving) => Some(moving),
             Duty::TakeOver(takeover) => Some(&takeover.moving),
+            Duty::Forced(forcing) => forcing.settling.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What tells the move that concerns it, or the forced failover until there is one, from any
+    /// other.
+    pub fn move_number(&self) -> Option<u64> {
+        match self {
+            Duty::Forced(forcing) => Some(forcing.move_number()),
+            _ => self.moving().map(|moving| moving.number),
+        }
+    }
+
+    /// The slots that it keeps for the other members' heads.
+    pub fn slots(&self) -> Option<&BTreeSet<String>> {
+        match self {
+            Duty::Lead { slots, .. } => Some(slots),
+            Duty::Forced(forcing) if forcing.is_written => Some(&forcing.slots),
+            _ => None,
+        }
+    }
+
+    /// The handover within its cluster that it makes room for.
+    pub fn handover(&self) -> Option<&Handover> {
+        match self {
+            Duty::HandOver(handover) | Duty::CallOff(handover) => Some(handover),
+            Duty::Cede(cession) => Some(&cession.handover),
             _ => None,
         }
     }
@@ -114,9 +177,19 @@ impl Duty {
             Duty::TakeOver(takeover) if takeover.moving.phase != Phase::Promoting => {
                 Some(&takeover.following)
             }
+            Duty::Read(reading) => Some(&reading.following),
+            Duty::Forced(forcing) if !forcing.is_written => Some(&forcing.following),
             _ => None,
         }
     }
+}
+
+/// Does a global cluster bind a cluster of which it says that it is a member? One that is being
+/// made of a cluster has no writer yet. It gets one once the cluster's own row says that it has
+/// joined, and nobody else can be it: until then the cluster stands on its own, whatever becomes of
+/// the request.
+pub(super) fn binds(global: &GlobalCluster, has_joined: bool) -> bool {
+    global.writer.is_some() || has_joined
 }
 
 fn of_member(instance: &Instance, headship: &Headship, global: &GlobalCluster) -> Duty {
@@ -149,21 +222,26 @@ fn known(instance: &Instance, headship: &Headship, global: &GlobalCluster) -> Op
     (head.resource_id == instance.resource_id).then_some(head)
 }
 
-fn lead(instance: &Instance, headship: &Headship, global: &GlobalCluster) -> Duty {
+/// The slots that a head keeps for the other members' heads.
+pub(super) fn slots_of_others(headship: &Headship, global: &GlobalCluster) -> BTreeSet<String> {
     let others = global.members.values();
     let others = others.filter(|member| member.arn != headship.cluster_arn);
     let heads = others.filter_map(|member| member.head.as_ref());
+    heads.map(|head| attach::slot(&head.resource_id)).collect()
+}
+
+fn lead(instance: &Instance, headship: &Headship, global: &GlobalCluster) -> Duty {
     let last = global.forks.last();
     let unchecked = last.filter(|fork| fork.epoch == global.epoch && !fork.is_checkpointed);
     Duty::Lead {
         epoch: global.epoch,
-        slots: heads.map(|head| attach::slot(&head.resource_id)).collect(),
+        slots: slots_of_others(headship, global),
         unchecked: unchecked.map(|fork| fork.point),
         known: known(instance, headship, global),
     }
 }
 
-fn following(
+pub(super) fn following(
     instance: &Instance,
     headship: &Headship,
     global: &GlobalCluster,
@@ -185,6 +263,11 @@ fn following(
         base,
         is_unled,
         is_moving: global.moving.is_some(),
+        forced: headship
+            .leads
+            .zip(headship.forced)
+            .filter(|_| is_unled)
+            .map(|(leads, point)| (leads.number, point.lsn)),
         stands_until: global.stands_until(base),
         is_known: after.is_some(),
         is_told_apart: !is_unled && after.is_some_and(|after| tells_apart(global, base, after)),
@@ -194,15 +277,18 @@ fn following(
 
 /// The epoch of whose history a head's data are: the one that it led, if that came to be; and
 /// whether it was to lead one that didn't.
-fn base(headship: &Headship, global: &GlobalCluster) -> (u64, bool) {
+pub(super) fn base(headship: &Headship, global: &GlobalCluster) -> (u64, bool) {
     let Some(leads) = headship.leads else {
         return (headship.epoch, false);
     };
-    if leads == Leading::NOTHING || leads.epoch == headship.epoch {
+    if leads.is_for_nothing() || leads.epoch == headship.epoch {
         return (headship.epoch, false);
     }
     let is_forgotten = |oldest: &Fork| leads.epoch < oldest.epoch;
-    let is_it = |fork: &Fork| fork.epoch == leads.epoch && fork.writer == headship.cluster_arn;
+    let is_it = |fork: &Fork| {
+        let is_its_move = fork.number.is_none_or(|number| number == leads.number);
+        fork.epoch == leads.epoch && fork.writer == headship.cluster_arn && is_its_move
+    };
     let has_led = global.forks.first().is_some_and(is_forgotten) || global.forks.iter().any(is_it);
     match has_led {
         true => (leads.epoch, false),
@@ -231,6 +317,11 @@ impl TakeOver {
     /// Has it to have all that the old writer had?
     pub fn is_switchover(&self) -> bool {
         self.moving.kind == MoveKind::Switchover
+    }
+
+    /// Has the old writer stopped in order, so that all there is to replay is there?
+    pub fn is_drained(&self) -> bool {
+        matches!(self.moving.phase, Phase::Drained { .. })
     }
 
     /// Is a place beyond what of its data is a part of the writer's history?

@@ -8,18 +8,22 @@
 use types::{Now, Span};
 
 use super::duty::{Duty, Following, TakeOver};
-use super::next::{LOOK_AGAIN, Next, UNREADABLE_WAIT, Wanted, start};
+use super::next::{LOOK_AGAIN, Next, UNREADABLE_WAIT, WAIT_FOR_MORE, Wanted, start};
 use super::observed::{FailureKind, Home, Observed, Role, ServerSeen};
-use super::step::{Record, Removal, Settings, Step, StepKind};
+use super::step::{Record, Removal, Settings, Step, StepKind, Upstream};
+use super::{cession, forced, handover, reading};
 use crate::lease::{SWITCHOVER_WAIT, TAKEOVER_WAIT};
-use crate::model::{Head, Leading, Lsn, Move, Phase};
+use crate::model::{Handover, Head, Leading, Lsn, Move, Phase};
 use crate::parameters;
+use crate::silence::takeover_due;
 
 /// How often a rewind is tried before the head is copied anew.
 const MOST_REWINDS: u32 = 2;
 
-/// How long one that knows too little waits for more.
-const WAIT_FOR_MORE: Span = Span::seconds(1);
+/// A target without a stream, which lacks what the stopped writer had, waits for so long before it
+/// calls the move off: a look that falls between the last bytes and the end of the stream is
+/// followed by others.
+const STARVED_WAIT: Span = Span::seconds(1);
 
 /// What comes next by a head's duty; `None`: what comes next of any instance.
 pub(super) fn next(wanted: &Wanted, observed: &Observed, now: Now) -> Option<Next> {
@@ -27,6 +31,16 @@ pub(super) fn next(wanted: &Wanted, observed: &Observed, now: Now) -> Option<Nex
         return match &wanted.duty {
             Duty::Drain(moving) => Some(drain(wanted, observed, now, moving)),
             Duty::TakeOver(takeover) => cancelled(&takeover.moving, "the target has failed"),
+            Duty::Forced(forcing) => forced::next(wanted, observed, now, forcing),
+            Duty::HandOver(handover) if handover.is_claimed => {
+                Some(handover::resign(wanted, observed, now, handover))
+            }
+            Duty::HandOver(handover) => record(Record::Kept {
+                number: handover.number,
+                reason: "the writer has failed".to_owned(),
+            }),
+            Duty::Cede(cession) => Some(cession::cede(wanted, observed, now, cession)),
+            Duty::CallOff(handover) => call_off(handover),
             _ => None,
         };
     }
@@ -38,35 +52,48 @@ pub(super) fn next(wanted: &Wanted, observed: &Observed, now: Now) -> Option<Nex
         Duty::Drain(moving) => Some(drain(wanted, observed, now, moving)),
         Duty::Follow(following) => follow(wanted, observed, now, following),
         Duty::TakeOver(takeover) => take_over(wanted, observed, now, takeover),
+        Duty::Read(reading) => reading::next(wanted, observed, now, reading),
+        Duty::HandOver(handover) => Some(handover::resign(wanted, observed, now, handover)),
+        Duty::Forced(forcing) => forced::next(wanted, observed, now, forcing),
+        Duty::Cede(cession) => Some(cession::cede(wanted, observed, now, cession)),
+        Duty::CallOff(handover) => call_off(handover),
     }
 }
 
-fn step(step: Step) -> Option<Next> {
+/// It was asked of a member that followed, and that is another by now.
+fn call_off(handover: &Handover) -> Option<Next> {
+    record(Record::Kept {
+        number: handover.number,
+        reason: "the role of its cluster in the global cluster is changing".to_owned(),
+    })
+}
+
+pub(super) fn step(step: Step) -> Option<Next> {
     Some(Next::Step(step))
 }
 
-fn record(record: Record) -> Option<Next> {
+pub(super) fn record(record: Record) -> Option<Next> {
     step(Step::Record(record))
 }
 
-fn failed(reason: &str) -> Option<Next> {
+pub(super) fn failed(reason: &str) -> Option<Next> {
     let reason = reason.to_owned();
     record(Record::Failed { reason })
 }
 
-fn cancelled(moving: &Move, reason: &str) -> Option<Next> {
+pub(super) fn cancelled(moving: &Move, reason: &str) -> Option<Next> {
     let number = moving.number;
     let reason = reason.to_owned();
     record(Record::Cancelled { number, reason })
 }
 
 /// Is what the plan goes by as new as anything that the council decided since this process began?
-fn is_confirmed(wanted: &Wanted, observed: &Observed) -> bool {
+pub(super) fn is_confirmed(wanted: &Wanted, observed: &Observed) -> bool {
     let confirmed = observed.head.confirmed;
     confirmed.is_some_and(|revision| revision <= wanted.revision)
 }
 
-fn wait(now: Now, span: Span) -> Next {
+pub(super) fn wait(now: Now, span: Span) -> Next {
     Next::WaitUntil(now.monotonic + span)
 }
 
@@ -102,6 +129,13 @@ fn lead(wanted: &Wanted, observed: &Observed, now: Now, epoch: u64) -> Option<Ne
     if role == Some(Role::Standby) {
         return step(Step::Promote);
     }
+    // After a restart it may have been taken over from, unheard. Nobody reaches a writer before its
+    // Region's lease is decided, so nothing is late by this; and one that was taken over from would
+    // only be stopped again, and have written on in the log that its return goes by.
+    let is_idle = observed.home == Home::Whole && observed.server.is_none();
+    if is_idle && !is_confirmed(wanted, observed) {
+        return Some(wait(now, LOOK_AGAIN));
+    }
     None
 }
 
@@ -136,6 +170,7 @@ pub(super) fn head(wanted: &Wanted, epoch: u64) -> Head {
         class: instance.class.clone(),
         floors: parameters::floors(&wanted.own_parameters),
         epoch,
+        writer_address: wanted.writer_address,
     }
 }
 
@@ -210,7 +245,13 @@ fn follow(wanted: &Wanted, observed: &Observed, now: Now, following: &Following)
     }
     // How far it was is said until it has been further.
     let known = following.known.as_ref().map_or(0, |known| known.epoch);
-    let held = head(wanted, if is_there { headship.epoch } else { known });
+    let held = match (is_there, &observed.behind) {
+        (true, _) => headship.epoch,
+        // It is copied anew: nobody counts on it until it follows again.
+        (false, Some(_)) => 0,
+        (false, None) => known,
+    };
+    let held = head(wanted, held);
     match following.known.as_ref() == Some(&held) {
         true => None,
         false => record(Record::Head(held)),
@@ -218,12 +259,12 @@ fn follow(wanted: &Wanted, observed: &Observed, now: Now, following: &Following)
 }
 
 /// Can what it holds follow, unless it is past a fork, of which PostgreSQL tells?
-fn is_usable(following: &Following) -> bool {
+pub(super) fn is_usable(following: &Following) -> bool {
     !following.is_unled && following.is_known && following.is_told_apart
 }
 
 /// Has it what is no part of the latest history?
-fn is_past(server: &ServerSeen, following: &Following) -> bool {
+pub(super) fn is_past(server: &ServerSeen, following: &Following) -> bool {
     let end = server.log.received.max(server.log.replayed);
     let is_there = server.log.timeline == Some(following.timeline);
     !is_there
@@ -249,29 +290,33 @@ fn come_back(
         return Some(wait(now, LOOK_AGAIN));
     }
     let leads = wanted.instance.headship.as_ref()?.leads;
-    let has_led = leads.is_some_and(|leads| leads != Leading::NOTHING) && !following.is_unled;
+    let has_led = leads.is_some_and(|leads| !leads.is_for_nothing()) && !following.is_unled;
     let epoch = following.epoch;
     let upstream = following.upstream.clone();
-    if !following.is_known {
-        // What it alone holds can't be told: nobody but a user throws that away.
-        return match leads.is_some() {
-            true => failed("it was away for too many changes of the writer to be brought back"),
-            false => step(Step::RemoveHome(Removal::Diverged(upstream))),
-        };
-    }
     let Some(stopped) = observed.head.stopped else {
         return Some(wait(now, LOOK_AGAIN));
     };
+    if !following.is_known {
+        // Where it left the others is forgotten, so all that its log still holds is kept.
+        let (base, from) = (following.base, Lsn(0));
+        let is_kept = observed.head.tails.get(&base) == Some(&from);
+        return match leads.is_some() && !is_kept {
+            true => step(Step::KeepTail { base, from }),
+            false => step(given_up(observed, base, upstream)),
+        };
+    }
     let is_part = |until: Lsn| stopped.is_clean && stopped.end <= until;
     if has_led && following.is_told_apart && following.stands_until.is_none_or(is_part) {
         return step(Step::Follow { epoch });
     }
     // Of a history that stands wholly nothing is lost: the writer has it all.
-    if let Some(from) = following.stands_until {
-        let base = following.base;
+    if let Some((base, from)) = following.alone() {
         let kept = observed.head.tails.get(&base);
         if kept.is_none_or(|kept| *kept > from) {
             return step(Step::KeepTail { base, from });
+        }
+        if observed.head.short.contains(&base) {
+            return step(given_up(observed, base, upstream));
         }
     }
     if !following.is_told_apart || is_rewind_hopeless(observed) {
@@ -281,6 +326,20 @@ fn come_back(
         return Some(wait(now, LOOK_AGAIN));
     }
     step(Step::Rewind { upstream, epoch })
+}
+
+/// How a home goes that is to be copied anew, once a tail of that base was kept of it if one was to
+/// be: aside, where the tail doesn't hold all of it.
+pub(super) fn given_up(observed: &Observed, base: u64, upstream: Upstream) -> Step {
+    let kept = observed.head.tails.get(&base).copied();
+    match kept.filter(|_| observed.head.short.contains(&base)) {
+        Some(from) => Step::SetAside {
+            upstream,
+            base,
+            from,
+        },
+        None => Step::RemoveHome(Removal::Diverged(upstream)),
+    }
 }
 
 fn is_rewind_hopeless(observed: &Observed) -> bool {
@@ -303,6 +362,11 @@ fn take_over(wanted: &Wanted, observed: &Observed, now: Now, takeover: &TakeOver
     if !is_ready || observed.home == Home::Absent || observed.home == Home::Unfinished {
         return cannot("the target is no copy of the writer");
     }
+    // In a row that names another nothing is said of what this one has.
+    let promoting = || match following.known {
+        Some(_) => record(Record::Promoting { number }),
+        None => record(Record::Head(head(wanted, headship.epoch))),
+    };
     if takeover.is_switchover() {
         let lsn = match moving.phase {
             Phase::Drained { lsn } => Some(lsn),
@@ -313,7 +377,12 @@ fn take_over(wanted: &Wanted, observed: &Observed, now: Now, takeover: &TakeOver
         let is_standby = server.is_some_and(|server| server.role == Some(Role::Standby));
         let is_aligned = headship.epoch == following.epoch;
         if is_aligned && is_standby && lsn.is_some_and(has) {
-            return record(Record::Promoting { number });
+            return promoting();
+        }
+        // What it lacks would come from a server that has stopped for good.
+        let is_starved = server.is_some_and(|server| is_starved(server, now));
+        if is_standby && is_starved && lsn.is_some_and(|lsn| !has(lsn)) {
+            return cannot("the target lost its stream before it had all of the writer's log");
         }
         return follow(wanted, observed, now, following);
     }
@@ -328,12 +397,20 @@ fn take_over(wanted: &Wanted, observed: &Observed, now: Now, takeover: &TakeOver
         return cannot("the target holds what is no part of the writer's history");
     }
     let seen = observed.head.moving.filter(|seen| seen.number == number);
-    let due = seen.map_or(now.monotonic, |seen| seen.at) + TAKEOVER_WAIT;
+    let lease = (wanted.lease.as_ref(), observed.head.lease.as_ref());
+    let due = seen.map(|seen| takeover_due(seen, lease.0, lease.1));
+    let due = due.unwrap_or(now.monotonic + TAKEOVER_WAIT);
     match moving.phase == Phase::Fenced || (seen.is_some() && now.monotonic >= due) {
-        true => record(Record::Promoting { number }),
+        true => promoting(),
         false if due > now.monotonic => Some(Next::WaitUntil(due)),
         false => Some(wait(now, LOOK_AGAIN)),
     }
+}
+
+/// Has it received nothing for long, and replayed all that it has?
+fn is_starved(server: &ServerSeen, now: Now) -> bool {
+    let since = server.log.starved_since;
+    since.is_some_and(|since| now.monotonic >= since + STARVED_WAIT)
 }
 
 /// The old writer serves nobody, and this one has what it waited for.
@@ -384,13 +461,16 @@ fn promote(wanted: &Wanted, observed: &Observed, now: Now, takeover: &TakeOver) 
 pub(super) fn settings(wanted: &Wanted) -> Option<Settings> {
     let upstream = match &wanted.duty {
         Duty::Follow(following) => Some(following.upstream.clone()),
+        Duty::Read(reading) => Some(reading.following.upstream.clone()),
         Duty::TakeOver(takeover) if takeover.moving.phase != Phase::Promoting => {
             Some(takeover.following.upstream.clone())
         }
+        Duty::Forced(forcing) if !forcing.is_written => Some(forcing.following.upstream.clone()),
         _ => return None,
     };
     Some(Settings {
         parameters: wanted.parameters.clone(),
         upstream,
+        synchronous: None,
     })
 }

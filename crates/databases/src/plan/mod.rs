@@ -4,19 +4,32 @@
 //! status; it never spins.
 //!
 //! Always so: nothing is promoted that nobody asked to; no server starts on a home that isn't
-//! whole; nothing is removed but a making that was cut off, and what is to be deleted; nothing is
-//! deleted before its last snapshot is whole.
+//! whole; nothing is removed but a making that was cut off, what is to be deleted, and a copy that
+//! its source gives leave to make anew; nothing is deleted before its last snapshot is whole.
 
+mod behind;
+mod cession;
 mod duty;
+pub(crate) mod forced;
+mod handover;
 mod head;
 mod next;
 mod observed;
+mod pair;
+pub(crate) mod reading;
 mod step;
+mod succession;
 
+pub use behind::is_a_copy;
+pub use cession::Cession;
 pub use duty::{Duty, Following, TakeOver};
+pub use forced::Forcing;
 pub use next::{Next, Wanted, WantedSnapshot, next_step};
 pub use observed::{
-    FailureKind, HeadSeen, Home, LogSeen, Observed, Role, ServerSeen, SnapshotSeen, StepFailure,
-    Stopped,
+    Behind, FailureKind, HeadSeen, Home, LogSeen, MateSeen, MateSlot, Observed, PairSeen, Role,
+    ServerSeen, SnapshotSeen, StepFailure, Stopped,
 };
+pub use pair::STALL;
+pub use reading::Reading;
 pub use step::{Record, Removal, Settings, Step, StepKind, Upstream};
+pub use succession::{Candidate, ChiefSeen};

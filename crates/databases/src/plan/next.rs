@@ -1,14 +1,20 @@
 //! The choice of the next step.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
-use types::{Monotonic, Now, Span};
+use types::{AvailabilityZone, Monotonic, Now, Span};
 
+use super::behind;
 use super::duty::Duty;
+use super::forced;
 use super::head;
 use super::observed::{FailureKind, Home, Observed, Role, ServerSeen, SnapshotSeen, StepFailure};
+use super::pair;
 use super::step::{Record, Removal, Settings, Step, Upstream};
-use crate::model::{Instance, Origin, Parameters, Power, SnapshotId};
+use super::succession;
+use crate::model::{Instance, Origin, Parameters, Power, ResourceId, SnapshotId, Standby};
+use crate::silence::LeaseRow;
 use crate::window;
 
 /// The first wait after a step failed.
@@ -23,6 +29,9 @@ pub(super) const LOOK_AGAIN: Span = Span::milliseconds(250);
 /// How long it is until a home that can't be read is looked at again.
 pub(super) const UNREADABLE_WAIT: Span = Span::seconds(5);
 
+/// How long one that knows too little waits for more.
+pub(super) const WAIT_FOR_MORE: Span = Span::seconds(1);
+
 /// How often the making or restoring of a home, or a snapshot, is tried before it counts as failed.
 const MOST_ATTEMPTS: u32 = 3;
 
@@ -31,6 +40,8 @@ const MOST_ATTEMPTS: u32 = 3;
 pub struct WantedSnapshot {
     /// Which.
     pub id: SnapshotId,
+    /// Was it asked for by nobody?
+    pub automated: bool,
 }
 
 /// What is wanted of an instance ([`crate::catalogue::wanted`]).
@@ -38,6 +49,8 @@ pub struct WantedSnapshot {
 pub struct Wanted {
     /// Its row.
     pub instance: Instance,
+    /// The home that it is wanted of: its primary's, or its standby's.
+    pub home: ResourceId,
     /// The settings that its server is to have.
     pub parameters: Parameters,
     /// Those that it would have if no other head's floors were heeded.
@@ -46,13 +59,33 @@ pub struct Wanted {
     pub at_restart: BTreeSet<String>,
     /// The snapshots of it that are to be taken, in the order in which they were asked for.
     pub snapshots: Vec<WantedSnapshot>,
-    /// What it is to be as a cluster's head.
+    /// What it is to be as a cluster's.
     pub duty: Duty,
+    /// The slots that it keeps for its cluster's readers, if it is the head.
+    pub readers: BTreeSet<String>,
+    /// Did it take over from a dead head, and does nobody know yet where its history begins?
+    pub is_new_head: bool,
+    /// The address of its cluster's writer endpoint, if it is a cluster's.
+    pub writer_address: Option<Ipv4Addr>,
     /// The revision of the council's configuration of which that is so.
     pub revision: u64,
+    /// The lease of the old writer's Region in that configuration, where a head is to take over.
+    pub lease: Option<LeaseRow>,
 }
 
 impl Wanted {
+    /// Of the standby's home: the standby; `None`: this is the primary's.
+    pub fn standby(&self) -> Option<&Standby> {
+        let standby = self.instance.standby.as_ref();
+        standby.filter(|standby| standby.home == self.home)
+    }
+
+    /// The zone of the home.
+    pub fn zone(&self) -> AvailabilityZone {
+        self.standby()
+            .map_or(self.instance.zone, |standby| standby.zone)
+    }
+
     /// What a running server is told to load; `None`: it has all that it can have before its next
     /// start. Its upstream is changed by its promotion alone.
     pub(crate) fn reloaded(&self, server: &ServerSeen) -> Option<Settings> {
@@ -70,6 +103,7 @@ impl Wanted {
         (parameters != *held).then(|| Settings {
             parameters,
             upstream: server.settings.upstream.clone(),
+            synchronous: server.settings.synchronous.clone(),
         })
     }
 }
@@ -88,7 +122,8 @@ pub enum Next {
 /// The next step. `now` decides waits and maintenance windows only.
 pub fn next_step(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
     let next = match wanted.instance.deletion {
-        Some(_) => delete(wanted, observed),
+        _ if wanted.standby().is_some() => pair::standby(wanted, observed, now),
+        Some(_) => delete(wanted, observed, now),
         None => keep(wanted, observed, now),
     };
     paced(wanted, next, observed, now)
@@ -127,20 +162,26 @@ fn given_up(wanted: &Wanted, failure: &StepFailure) -> Option<Record> {
     let was_tried = failure.attempts >= MOST_ATTEMPTS;
     // An instance that is deleted can be brought back only if its deletion is given up.
     let is_last = wanted.instance.deletion.is_some();
+    // What nobody asked for isn't to fill a disk over and over.
+    let mut unasked = wanted.snapshots.iter().filter(|row| row.automated);
+    let is_unasked = unasked.any(|row| failure.step == Step::TakeSnapshot(row.id.clone()));
     let is_hopeless = match failure.kind {
         FailureKind::SourceGone => true,
         FailureKind::Damaged | FailureKind::Other => was_tried,
-        FailureKind::DiskFull if is_last => was_tried,
+        FailureKind::DiskFull if is_last || is_unasked => was_tried,
         FailureKind::Source | FailureKind::DiskFull | FailureKind::Settings => false,
     };
-    // A head is copied until it succeeds: its source is whoever writes by then.
-    let follows = wanted.duty.following().is_some();
+    // A head is copied until it succeeds: its source is whoever writes by then. And an instance
+    // doesn't fail by its standby.
+    let follows = wanted.duty.following().is_some() || wanted.standby().is_some();
     if !is_hopeless || (follows && !matches!(failure.step, Step::TakeSnapshot(_))) {
         return None;
     }
     let reason = failure.reason.clone();
     match &failure.step {
-        Step::Make { .. } | Step::Restore(_) | Step::Copy(_) => Some(Record::Failed { reason }),
+        Step::Make { .. } | Step::Restore(_) | Step::RestoreTo(_) | Step::Copy(_) => {
+            Some(Record::Failed { reason })
+        }
         Step::TakeSnapshot(id) => {
             let id = id.clone();
             Some(Record::SnapshotFailed { id, reason })
@@ -152,7 +193,7 @@ fn given_up(wanted: &Wanted, failure: &StepFailure) -> Option<Record> {
 }
 
 /// Of an instance that is to be deleted.
-fn delete(wanted: &Wanted, observed: &Observed) -> Next {
+fn delete(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
     let deletion = wanted.instance.deletion.as_ref();
     let has_last = deletion.is_some_and(|deletion| deletion.final_snapshot.is_some());
     // Sessions that are open go on committing: only of what is stopped does the last snapshot hold
@@ -167,6 +208,8 @@ fn delete(wanted: &Wanted, observed: &Observed) -> Next {
         Step::Stop
     } else if observed.home != Home::Absent {
         Step::RemoveHome(Removal::Deleted)
+    } else if pair::is_mate_left(wanted, observed) {
+        return Next::WaitUntil(now.monotonic + LOOK_AGAIN);
     } else {
         Step::Record(Record::Removed)
     })
@@ -181,6 +224,9 @@ fn keep(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
     if instance.failure.is_some() {
         // A server of it that still runs is left to whoever reads from it.
         return Next::Settled;
+    }
+    if let Some(next) = pair::primary(wanted, observed, now) {
+        return next;
     }
     if let Some(next) = home(wanted, observed, now) {
         return next;
@@ -242,6 +288,7 @@ fn make(instance: &Instance) -> Step {
             None => failed("nothing is known of its master user's password"),
         },
         Origin::Snapshot(id) => Step::Restore(id.clone()),
+        Origin::PointInTime(moment) => Step::RestoreTo(moment.clone()),
         Origin::Replica => match upstream(instance) {
             Some(upstream) => Step::Copy(upstream),
             None => failed("it was to be promoted before it was a copy of its source"),
@@ -281,12 +328,13 @@ fn settings(wanted: &Wanted) -> Settings {
     Settings {
         parameters: wanted.parameters.clone(),
         upstream: upstream(&wanted.instance),
+        synchronous: pair::synchronous(&wanted.instance),
     }
 }
 
 /// Whom it follows. What is to be promoted follows nobody: its home may be a primary's already, of
 /// which the last process didn't live to write it down.
-fn upstream(instance: &Instance) -> Option<Upstream> {
+pub(super) fn upstream(instance: &Instance) -> Option<Upstream> {
     let source = instance.follows()?;
     Some(Upstream {
         source: source.arn.clone(),
@@ -315,17 +363,28 @@ fn run(wanted: &Wanted, observed: &Observed, server: &ServerSeen, now: Now) -> N
     }
     let is_primary = role == Role::Primary;
     let [checkpoint, told] = head::leading(wanted, server);
+    let [pace, took_over, ready] = pair::keeping(wanted, observed, server, now);
+    let (settling, due_to_settle) = match forced::settling(wanted, observed, now) {
+        Some(Next::Step(step)) => (Some(step), None),
+        Some(Next::WaitUntil(due)) => (None, Some(due)),
+        Some(Next::Settled) | None => (None, None),
+    };
     let steps = [
+        settling.filter(|_| is_primary),
+        pace.filter(|_| is_primary),
+        took_over.filter(|_| is_primary),
         wanted.reloaded(server).map(Step::Reload),
-        slots(wanted, server).filter(|_| is_primary),
+        slots(wanted, observed, server, is_primary),
+        ready.filter(|_| is_primary),
         checkpoint.filter(|_| is_primary),
+        succession::forked(wanted, server).filter(|_| is_primary),
         told,
-        master(instance, server).filter(|_| is_primary),
+        master(wanted, observed, server).filter(|_| is_primary),
         snapshots(wanted, observed),
         settle(instance),
     ];
     // None of them rests on another: one that failed and waits holds up nobody else.
-    let mut soonest = None;
+    let mut soonest = due_to_settle;
     for step in steps.into_iter().flatten() {
         let failure = failure_of(&step, observed);
         let failure = failure.filter(|failure| given_up(wanted, failure).is_none());
@@ -333,6 +392,14 @@ fn run(wanted: &Wanted, observed: &Observed, server: &ServerSeen, now: Now) -> N
             None => return Next::Step(step),
             Some(due) => soonest = Some(soonest.map_or(due, |soonest: Monotonic| soonest.min(due))),
         }
+    }
+    if let Some((step, due_at)) = behind::next(wanted, observed) {
+        let failed = failure_of(&step, observed).map(due);
+        let due_at = failed.map_or(due_at, |failed| failed.max(due_at));
+        if now.monotonic >= due_at {
+            return Next::Step(step);
+        }
+        soonest = Some(soonest.map_or(due_at, |soonest: Monotonic| soonest.min(due_at)));
     }
     let opens = window::opens_in(&instance.maintenance_window, now.wall);
     match (opens.filter(|_| !instance.pending.is_empty()), soonest) {
@@ -364,24 +431,38 @@ fn role_step(wanted: &Wanted, role: Role) -> Option<Step> {
     }
 }
 
-/// The slots that a primary is to keep, if it doesn't.
-fn slots(wanted: &Wanted, server: &ServerSeen) -> Option<Step> {
+/// The slots that it is to keep, if it doesn't: a primary, and a cluster's head that is a standby,
+/// whose readers follow it.
+fn slots(
+    wanted: &Wanted,
+    observed: &Observed,
+    server: &ServerSeen,
+    is_primary: bool,
+) -> Option<Step> {
+    if !is_primary {
+        // What was kept for others while it wrote holds nothing but the log.
+        let is_other = wanted.duty.following().is_some() && server.slots != wanted.readers;
+        return is_other.then(|| Step::KeepSlots(wanted.readers.clone()));
+    }
     let replicas = wanted.instance.replicas.values();
     let mut slots: BTreeSet<String> = replicas.map(|replica| replica.slot.clone()).collect();
-    if let Duty::Lead { slots: heads, .. } = &wanted.duty {
-        slots.extend(heads.iter().cloned());
-    }
+    slots.extend(wanted.readers.iter().cloned());
+    slots.extend(wanted.duty.slots().into_iter().flatten().cloned());
+    slots.extend(pair::slot(wanted, observed));
     (server.slots != slots).then_some(Step::KeepSlots(slots))
 }
 
 /// What is to be done so that a primary has the password of its master user.
-fn master(instance: &Instance, server: &ServerSeen) -> Option<Step> {
-    let (master, number) = (&instance.master, instance.master.asked);
+fn master(wanted: &Wanted, observed: &Observed, server: &ServerSeen) -> Option<Step> {
+    let master = &wanted.instance.master;
+    let number = master.asked;
     if master.applied >= number {
         return None;
     }
     if server.master_set == Some(number) {
-        return Some(Step::Record(Record::MasterSet { number }));
+        // A standby that takes over is to have it.
+        return pair::is_even(wanted, observed)
+            .then_some(Step::Record(Record::MasterSet { number }));
     }
     let verifier = master.verifier.clone()?;
     Some(Step::SetMaster {

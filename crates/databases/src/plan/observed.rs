@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use types::{Monotonic, Timestamp};
 
 use super::step::{Settings, Step, StepKind};
+use super::succession::ChiefSeen;
 use crate::lease::MoveSeen;
 use crate::model::{ForkPoint, Lsn, SnapshotId};
+use crate::silence::LeaseSeen;
 
 /// A home on disk.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -66,6 +68,9 @@ pub struct LogSeen {
     pub received: Option<Lsn>,
     /// Of a standby: up to where it has replayed.
     pub replayed: Option<Lsn>,
+    /// Of a standby: since when it has said, at every look, that it receives nothing and has
+    /// replayed all that it has.
+    pub starved_since: Option<Monotonic>,
     /// Of a primary that was promoted: where its timeline began.
     pub fork: Option<ForkPoint>,
     /// The timeline of its last completed checkpoint.
@@ -90,12 +95,87 @@ pub struct HeadSeen {
     /// The tails that are kept, whole ([`Step::KeepTail`]): the epochs of whose history they are,
     /// and from where on.
     pub tails: BTreeMap<u64, Lsn>,
+    /// Those of them that don't hold all that the home alone holds, which is still in its place: it
+    /// is neither removed nor rewound, but put aside ([`Step::SetAside`]).
+    pub short: BTreeSet<u64>,
     /// The revision of the council's configuration that decided something which this process asked
     /// for since it began; `None`: nothing yet. An older configuration may be an old one, by which
     /// nothing is promoted and nothing removed.
     pub confirmed: Option<u64>,
     /// The move that concerns it, and when this process first saw it.
     pub moving: Option<MoveSeen>,
+    /// The lease of the Region that the move takes the role from, as this process saw it last.
+    pub lease: Option<LeaseSeen>,
+    /// Of a reader of a cluster that is in no global cluster: its head.
+    pub chief: Option<ChiefSeen>,
+    /// The handover within its cluster that it makes room for, and when this process first saw it.
+    pub handover: Option<MoveSeen>,
+}
+
+/// The slot that a primary keeps for its standby.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MateSlot {
+    /// There is none, or nothing is known of it.
+    None,
+    /// The log is kept from where the standby was last.
+    Kept,
+    /// What the standby needs is gone: it is copied anew.
+    Lost,
+}
+
+/// An instance's other home, in another zone, as this process sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MateSeen {
+    /// Is its zone up? If not, its server has ended, and none is started.
+    pub is_zone_up: bool,
+    /// The home.
+    pub home: Home,
+    /// Does a server run on it, or is one being started?
+    pub runs: bool,
+    /// How often in a row its server couldn't be started for a reason that its own home has.
+    pub failed_starts: u32,
+    /// Is it a primary's, that is to say, not made to follow?
+    pub is_primary_data: bool,
+    /// Has its server completed a checkpoint on its own timeline?
+    pub is_checkpointed: bool,
+    /// The slot that its server keeps for this home.
+    pub slot: MateSlot,
+}
+
+/// What is seen of a home beside that if the instance has two.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PairSeen {
+    /// The other one; `None`: nobody has looked at it yet.
+    pub mate: Option<MateSeen>,
+    /// Is this home a primary's, that is to say, not made to follow?
+    pub is_primary_data: bool,
+    /// Has its server completed a checkpoint on its own timeline?
+    pub is_checkpointed: bool,
+    /// Of a primary that is to wait for its standby: the place in its log up to which commits may
+    /// have been acknowledged alone. `None`: that isn't known yet.
+    pub synchronous_since: Option<Lsn>,
+    /// Is that being found out?
+    pub is_proving: bool,
+    /// Of a primary: where its log ends.
+    pub written: Option<Lsn>,
+    /// Of a primary: up to where its standby has its log on disk; `None`: it doesn't receive.
+    pub flushed: Option<Lsn>,
+    /// Of a primary: when its standby last had what the primary had at the look before; before it
+    /// first had, when the primary was first looked at.
+    pub even_at: Option<Monotonic>,
+}
+
+/// A standby that runs and that its source has no more of the log for: what it needs next was
+/// removed there, or was never there, since its source failed over to a standby that had less. It
+/// is read as it is, and receives nothing more until it is copied anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Behind {
+    /// Since when its source has said so, without it having received anything.
+    pub since: Monotonic,
+    /// How often it was given up to be copied anew ([`Step::Reseed`]), lately.
+    pub reseeds: u32,
+    /// When last.
+    pub last: Option<Monotonic>,
 }
 
 /// A snapshot on disk.
@@ -158,6 +238,12 @@ pub struct Observed {
     pub failures: BTreeMap<StepKind, StepFailure>,
     /// What is seen beside that of a cluster's head.
     pub head: HeadSeen,
+    /// What is seen beside that of an instance that has two homes.
+    pub pair: PairSeen,
+    /// Of a standby that runs: its source has no more of what it needs.
+    pub behind: Option<Behind>,
+    /// Is there no room left to speak of on the disk that its home is on?
+    pub is_full: bool,
 }
 
 impl Observed {
@@ -169,6 +255,9 @@ impl Observed {
             snapshots: BTreeMap::new(),
             failures: BTreeMap::new(),
             head: HeadSeen::default(),
+            pair: PairSeen::default(),
+            behind: None,
+            is_full: false,
         }
     }
 }

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use types::Timestamp;
 
 use crate::arn::InstanceArn;
-use crate::model::{ForkPoint, Head, Leading, Lsn, Parameters, ResourceId, SnapshotId, Verifier};
+use crate::model::{
+    ForkPoint, Head, Leading, Lsn, Parameters, PointInTime, ResourceId, SnapshotId, Verifier,
+};
 
 /// Where a standby's write-ahead log comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,6 +32,9 @@ pub struct Settings {
     /// Of a standby: whom it follows. A standby without one waits to be promoted. A home that is a
     /// primary's stays one, whatever this says.
     pub upstream: Option<Upstream>,
+    /// Of a primary: the home of the standby that every commit waits for; none, and it acknowledges
+    /// alone.
+    pub synchronous: Option<ResourceId>,
 }
 
 /// Why a server's home is removed.
@@ -62,6 +67,8 @@ pub enum Step {
     Copy(Upstream),
     /// Make the home of a snapshot.
     Restore(SnapshotId),
+    /// Make the home of automated backups, as it was at a moment.
+    RestoreTo(PointInTime),
     /// Remove the home. No server runs on it.
     RemoveHome(Removal),
     /// Start the server.
@@ -80,6 +87,12 @@ pub enum Step {
     Promote,
     /// Have the server complete a checkpoint.
     Checkpoint,
+    /// Have every commit of the primary wait for that standby from now on, and begin to find out
+    /// from which place of the log on each did ([`PairSeen::synchronous_since`]); or have none
+    /// wait.
+    ///
+    /// [`PairSeen::synchronous_since`]: super::PairSeen::synchronous_since
+    Synchronise(Option<ResourceId>),
     /// Make a standby's home of one that was a primary's and was stopped in order, its data a part
     /// of that epoch's history. Whoever has done it has [`Record::Aligned`] of the epoch written
     /// before the next look; if it dies before, it is done once more.
@@ -91,9 +104,21 @@ pub enum Step {
     /// kept for good under the instance's resource id, the epoch and the place, and in the place
     /// of one of the same epoch that begins later: what that holds is a part of it.
     KeepTail {
-        /// The epoch of whose history it is, and which the latest one left there.
+        /// The epoch of whose history it is, and which the latest one left there; or the number of
+        /// the forced failover ([`crate::model::Forced::is_number`]) by which it was written.
         base: u64,
         /// From where.
+        from: Lsn,
+    },
+    /// Put a stopped home aside, whole, into the tail of that epoch that is kept of it: that tail
+    /// doesn't hold all that the home alone held, and says so. Then there is no home, and it is
+    /// copied anew. Not before the writer's head, which this is, gives leave to be copied.
+    SetAside {
+        /// The writer's head.
+        upstream: Upstream,
+        /// The epoch, or the number, by which the tail is kept.
+        base: u64,
+        /// Where the tail begins.
         from: Lsn,
     },
     /// Rewind a stopped home to where its history left the upstream's, and make a standby's of it.
@@ -105,6 +130,10 @@ pub enum Step {
         /// The epoch.
         epoch: u64,
     },
+    /// Give up a standby that runs and that its source has no more of the log for: once that gives
+    /// leave to be copied, the server is stopped and its home removed; without leave nothing is
+    /// touched, and it goes on being read. It holds nothing of its own.
+    Reseed(Upstream),
     /// Have exactly these slots: users can make none.
     KeepSlots(BTreeSet<String>),
     /// Set the master user's password.
@@ -208,6 +237,85 @@ pub enum Record {
         /// The epoch.
         epoch: u64,
     },
+    /// Of a head that hands over, in its cluster's row: it is stopped in order.
+    Resigned {
+        /// The handover.
+        number: u64,
+        /// Where its log ends.
+        lsn: Lsn,
+    },
+    /// Of a reader whose head is dead, in its cluster's row: it is to take over.
+    Claims {
+        /// The head.
+        head: ResourceId,
+    },
+    /// Of the reader that takes over, in its cluster's rows: it has all of the head's log, or the
+    /// head is dead, and is the head from here on.
+    Succeeds {
+        /// The handover.
+        number: u64,
+    },
+    /// Of a head that took over from a dead one, in its cluster's row: its history begins there.
+    Forked {
+        /// Where.
+        point: ForkPoint,
+    },
+    /// Of the head of a member that doesn't write and that is to hand over, in the council's row:
+    /// this reader is the member's head.
+    Names {
+        /// What the others are to know of the reader.
+        head: Head,
+    },
+    /// Of such a head, in its cluster's rows: the reader is the head from here on, as the council's
+    /// row says.
+    Yields {
+        /// The handover.
+        number: u64,
+    },
+    /// Of a head that was to hand over, in its cluster's row: nothing comes of it, and it goes on.
+    Kept {
+        /// The handover.
+        number: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The standby of that home has every commit that was acknowledged, and each waits for it.
+    InStep {
+        /// The standby's home.
+        standby: ResourceId,
+    },
+    /// The standby of that home is out of step: commits need not wait for it any more.
+    OutOfStep {
+        /// The standby's home.
+        standby: ResourceId,
+    },
+    /// The standby of that home, which is in step, is the primary from now on.
+    TakeOver {
+        /// The standby's home.
+        standby: ResourceId,
+    },
+    /// What took over is promoted.
+    TookOver,
+    /// Nothing is left of the standby of that home, which was to be removed.
+    Parted {
+        /// The standby's home.
+        standby: ResourceId,
+    },
+    /// Of a head that takes over by force, in its own row: it is promoted, and may be served from
+    /// now on.
+    Forced {
+        /// The number of the forced failover.
+        number: u64,
+        /// Where its history begins.
+        point: ForkPoint,
+    },
+    /// Of a head that was to take over by force, in its cluster's row: nothing comes of it.
+    Unforced {
+        /// The number of the forced failover.
+        number: u64,
+        /// Why.
+        reason: String,
+    },
     /// In the council's row: the move is called off, and the old writer goes on.
     Cancelled {
         /// The move.
@@ -226,6 +334,8 @@ pub enum StepKind {
     Copy,
     /// [`Step::Restore`].
     Restore,
+    /// [`Step::RestoreTo`].
+    RestoreTo,
     /// [`Step::RemoveHome`].
     RemoveHome,
     /// [`Step::Start`].
@@ -238,12 +348,18 @@ pub enum StepKind {
     Promote,
     /// [`Step::Checkpoint`].
     Checkpoint,
+    /// [`Step::Synchronise`].
+    Synchronise,
     /// [`Step::Follow`].
     Follow,
     /// [`Step::KeepTail`].
     KeepTail,
+    /// [`Step::SetAside`].
+    SetAside,
     /// [`Step::Rewind`].
     Rewind,
+    /// [`Step::Reseed`].
+    Reseed,
     /// [`Step::KeepSlots`].
     KeepSlots,
     /// [`Step::SetMaster`].
@@ -263,15 +379,19 @@ impl Step {
             Step::Make { .. } => StepKind::Make,
             Step::Copy(_) => StepKind::Copy,
             Step::Restore(_) => StepKind::Restore,
+            Step::RestoreTo(_) => StepKind::RestoreTo,
             Step::RemoveHome(_) => StepKind::RemoveHome,
             Step::Start { .. } => StepKind::Start,
             Step::Stop => StepKind::Stop,
             Step::Reload(_) => StepKind::Reload,
             Step::Promote => StepKind::Promote,
             Step::Checkpoint => StepKind::Checkpoint,
+            Step::Synchronise(_) => StepKind::Synchronise,
             Step::Follow { .. } => StepKind::Follow,
             Step::KeepTail { .. } => StepKind::KeepTail,
+            Step::SetAside { .. } => StepKind::SetAside,
             Step::Rewind { .. } => StepKind::Rewind,
+            Step::Reseed(_) => StepKind::Reseed,
             Step::KeepSlots(_) => StepKind::KeepSlots,
             Step::SetMaster { .. } => StepKind::SetMaster,
             Step::TakeSnapshot(_) => StepKind::TakeSnapshot,

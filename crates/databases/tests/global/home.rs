@@ -3,7 +3,7 @@
 //! given twice, servers of the same one are not told apart, and a rewind goes by checkpoints.
 
 use databases::model::{ForkPoint, Lsn};
-use databases::plan::Home as State;
+use databases::plan::{Home as State, LogSeen, Role, Stopped};
 
 /// An entry of a log; nobody else's has its number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +26,8 @@ pub struct Home {
     pub checkpoint_timeline: u32,
     /// The newest timeline that it has heard of: the next one is greater.
     pub newest: u32,
+    /// Up to there its log is on its disk no more: who needs any of that can't follow it.
+    pub kept_from: Lsn,
 }
 
 impl Home {
@@ -39,6 +41,7 @@ impl Home {
             is_clean: true,
             checkpoint_timeline: 1,
             newest: 1,
+            kept_from: Lsn(0),
         }
     }
 
@@ -58,11 +61,44 @@ impl Home {
 
     /// Would PostgreSQL let that one follow this one?
     pub fn is_followed_by(&self, other: &Home) -> bool {
+        if other.end() < self.kept_from {
+            return false;
+        }
         if other.timeline == self.timeline {
             return other.end() <= self.end();
         }
         let leaves = self.leaves(other.timeline);
         self.knows(other.timeline) && leaves.is_some_and(|leaves| other.end() <= leaves)
+    }
+
+    /// What a server on it is.
+    pub fn role(&self) -> Role {
+        match self.is_primary {
+            true => Role::Primary,
+            false => Role::Standby,
+        }
+    }
+
+    /// What a server on it says of its log, that receives or not, and has replayed so far.
+    pub fn log_seen(&self, receives: bool, replayed: usize) -> LogSeen {
+        let is_standby = !self.is_primary;
+        LogSeen {
+            timeline: (self.is_primary || receives).then_some(self.timeline),
+            // Before it receives it says nothing of what it had received.
+            received: (is_standby && receives).then(|| self.end()),
+            replayed: is_standby.then_some(Lsn(replayed as u64)),
+            starved_since: None,
+            fork: self.history.last().copied().filter(|_| self.is_primary),
+            checkpoint_timeline: Some(self.checkpoint_timeline),
+        }
+    }
+
+    /// What is seen of it while no server runs on it, if it can be read.
+    pub fn stopped(&self) -> Option<Stopped> {
+        (self.state == State::Whole).then(|| Stopped {
+            end: self.end(),
+            is_clean: self.is_clean && self.is_primary,
+        })
     }
 
     /// Takes up to `count` entries from one that it follows.

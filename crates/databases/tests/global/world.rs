@@ -2,22 +2,28 @@
 //! council that is heard late, leases by clocks of different rates, and whatever goes wrong. What
 //! must always hold is looked for at every moment.
 
+mod forced;
+mod readers;
+mod trouble;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use databases::automatic::Hearing;
 use databases::lease::{self, Lease, MoveSeen, RENEW_EVERY, Renewal};
-use databases::model::{GlobalCluster, Lsn, ResourceId};
+use databases::model::{Forced, GlobalCluster, Leading, Lsn, Phase, ResourceId};
 use databases::plan::{
-    FailureKind, HeadSeen, Home as State, LogSeen, Next, Observed, Removal, Role, ServerSeen,
-    Settings, Step, StepFailure, StepKind, Stopped, Upstream, Wanted,
+    Behind, FailureKind, HeadSeen, Home as State, LogSeen, Next, Observed, Removal, ServerSeen,
+    Settings, Step, StepFailure, StepKind, Upstream, Wanted,
 };
-use databases::{Fence, Serving, Standing, catalogue, serving_cluster};
+use databases::silence::{LeaseRow, LeasesSeen};
+use databases::{ClusterServing, Fence, Serving, catalogue, serving_cluster};
 use types::{Configuration, Monotonic, Now, Timestamp};
 
 use crate::council::{Council, Seat};
 use crate::home::{Entry, Home};
-use crate::support::{Api, block_on};
+use crate::support::{Api, block_on, standing};
 
 pub const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-2"];
 
@@ -33,6 +39,9 @@ pub enum Flaw {
     None,
     /// Endpoints don't heed the lease.
     NoLease,
+    /// Who takes over counts from when it saw any renewal of the old writer's Region, be it that
+    /// others came after it.
+    OldRenewal,
 }
 
 struct Server {
@@ -43,6 +52,10 @@ struct Server {
     receives: bool,
     /// Of a standby: up to where it has replayed. It receives only once that is all it has.
     replayed: usize,
+    /// How far it had got when its source first said that its log isn't there, and when that was.
+    missing: Option<(usize, u64)>,
+    /// Of a standby: since when it receives nothing and has replayed all that it has.
+    starved_since: Option<Monotonic>,
 }
 
 /// A tail that is kept.
@@ -51,9 +64,24 @@ struct Tail {
     transactions: BTreeSet<u64>,
     /// Is it of a home that only followed? It can't always tell what it followed last.
     of_follower: bool,
+    /// It doesn't hold all that it should, and the home is still in its place.
+    is_short: bool,
+    /// What was put aside with it.
+    aside: Vec<Home>,
+}
+
+impl Tail {
+    /// All that it has, listed or aside.
+    fn holds(&self) -> impl Iterator<Item = u64> {
+        let aside = self.aside.iter().flat_map(|home| &home.log);
+        let aside = aside.map(|entry| entry.number);
+        self.transactions.iter().copied().chain(aside)
+    }
 }
 
 struct Place {
+    /// The name of its head.
+    name: &'static str,
     api: Api,
     seat: Arc<Seat>,
     home: Home,
@@ -68,16 +96,28 @@ struct Place {
     renewed: u64,
     confirmed: Option<u64>,
     moving: Option<MoveSeen>,
+    handover: Option<MoveSeen>,
+    leases: LeasesSeen,
+    hearing: Hearing,
+    /// Its process stands still until then.
+    still_until: u64,
     failures: BTreeMap<StepKind, StepFailure>,
     seen: Option<Observed>,
     doing: Option<(Step, u64)>,
+    /// How often it was given up to be copied anew, and when last.
+    reseeds: (u32, Option<Monotonic>),
     look_at: u64,
     rate: u64,
+    /// How far its wall clock is set off: milliseconds.
+    set_off: i64,
 }
 
 pub struct World {
     council: Arc<Council>,
     places: Vec<Place>,
+    readers: Vec<readers::Reader>,
+    /// How often another was a Region's head.
+    pub handed: usize,
     cut: BTreeSet<(usize, usize)>,
     now: u64,
     numbers: u64,
@@ -89,6 +129,20 @@ pub struct World {
     /// Do homes get lost with their disks?
     pub loses_disks: bool,
     pub disks: usize,
+    /// Members that were removed.
+    pub removed: BTreeSet<usize>,
+    /// Do members get removed?
+    pub removes: bool,
+    /// Do wall clocks jump?
+    pub jumps: bool,
+    /// How often one has jumped while the writer's role was on its way.
+    pub jumped: usize,
+    /// Failovers that nobody asked for.
+    pub unasked: usize,
+    /// Where a failover was asked for by force and taken.
+    pub forced: BTreeSet<usize>,
+    /// At how many moments one writer by force was reached, and another writer as well.
+    pub both: usize,
     pub acknowledged: BTreeSet<u64>,
     /// What no plan could keep: it was on a disk that is gone, or not synced, and nowhere else.
     pub destroyed: BTreeSet<u64>,
@@ -96,6 +150,8 @@ pub struct World {
     thrown_away: BTreeSet<u64>,
     pub steps: BTreeMap<StepKind, usize>,
     pub moves: usize,
+    /// How many transactions a tail has room for.
+    pub room: usize,
     /// What was done, for who reads why a seed failed.
     pub trace: Vec<String>,
 }
@@ -110,6 +166,8 @@ impl World {
         let mut world = World {
             council: council.clone(),
             places: Vec::new(),
+            readers: Vec::new(),
+            handed: 0,
             cut: BTreeSet::new(),
             now: 10_000_000,
             numbers: 0,
@@ -119,11 +177,19 @@ impl World {
             is_wild: false,
             loses_disks: false,
             disks: 0,
+            removed: BTreeSet::new(),
+            removes: false,
+            jumps: false,
+            jumped: 0,
+            unasked: 0,
+            forced: BTreeSet::new(),
+            both: 0,
             acknowledged: BTreeSet::new(),
             destroyed: BTreeSet::new(),
             thrown_away: BTreeSet::new(),
             steps: BTreeMap::new(),
             moves: 0,
+            room: usize::MAX,
             trace: Vec::new(),
         };
         for (index, region) in REGIONS.iter().enumerate() {
@@ -166,6 +232,7 @@ impl World {
         let id = api.id("head");
         let rate = 995_000 + self.below(10_000);
         self.places.push(Place {
+            name: "head",
             api,
             seat,
             home: Home::absent(),
@@ -178,11 +245,17 @@ impl World {
             renewed: 0,
             confirmed: None,
             moving: None,
+            handover: None,
+            leases: LeasesSeen::new(),
+            hearing: Hearing::default(),
+            still_until: 0,
             failures: BTreeMap::new(),
             seen: None,
             doing: None,
+            reseeds: (0, None),
             look_at: 0,
             rate,
+            set_off: 0,
         });
     }
 
@@ -204,7 +277,9 @@ impl World {
         let own = u128::from(self.now) * u128::from(self.places[at].rate) / 1_000_000;
         let own = u64::try_from(own).unwrap() + 777_777 * at as u64;
         Now {
-            wall: Timestamp(1_795_000_000_000 + own / 1000),
+            wall: Timestamp(
+                (1_795_000_000_000 + own / 1000).saturating_add_signed(self.places[at].set_off),
+            ),
             monotonic: Monotonic(own),
         }
     }
@@ -224,13 +299,6 @@ impl World {
         !self.cut.contains(&(one.min(other), one.max(other)))
     }
 
-    fn place_of(&self, upstream: &Upstream) -> usize {
-        let mut places = self.places.iter();
-        places
-            .position(|place| place.id == upstream.source_id)
-            .unwrap()
-    }
-
     /// A moment: everything that may happen does.
     pub fn tick(&mut self) -> Result<(), String> {
         self.now += TICK;
@@ -242,44 +310,44 @@ impl World {
                 .environment
                 .now
                 .store(self.now / 1000, Ordering::Relaxed);
-            if !place.lives {
+            if !place.lives || self.now < place.still_until {
                 continue;
             }
             place.seat.catch_up(behind);
+            self.look_at_leases(at);
             self.renew(at);
+            self.settle_forced(at);
             self.keep(at);
+            self.each_reader(at, |world| world.keep(at));
+            self.find_head(at);
+            self.decide(at);
         }
         self.stream();
+        self.stream_to_readers();
+        self.starve();
+        self.look_at_readers()?;
         if let Some(number) = self.thrown_away.first() {
             return Err(format!("{number} was thrown away, and was nowhere else"));
         }
         self.write()
     }
 
-    /// The acknowledged transactions that a Region has, and those of them that are nowhere else.
-    fn held(&self, at: usize) -> (BTreeSet<u64>, BTreeSet<u64>) {
-        let has = |place: &Place| -> BTreeSet<u64> {
-            let log = place.home.log.iter().map(|it| it.number);
-            let tails = place.tails.values().flat_map(|it| &it.transactions);
-            log.chain(tails.copied()).collect()
-        };
-        let own = &has(&self.places[at]) & &self.acknowledged;
-        let mut alone = own.clone();
-        for (other, place) in self.places.iter().enumerate() {
-            if other != at {
-                alone = &alone - &has(place);
-            }
-        }
-        (own, alone)
+    /// The acknowledged transactions that are anywhere.
+    fn everywhere(&self) -> BTreeSet<u64> {
+        let logs = self.places.iter().flat_map(|place| &place.home.log);
+        let tails = self.places.iter().flat_map(|place| place.tails.values());
+        let kept = tails.flat_map(Tail::holds);
+        let all = logs.map(|entry| entry.number).chain(kept);
+        let all: BTreeSet<u64> = all.chain(self.of_readers()).collect();
+        &all & &self.acknowledged
     }
 
     /// The disk with a Region's home is lost. What was kept of tails is on another.
     pub fn lose_disk(&mut self, at: usize) {
-        let (_, alone) = self.held(at);
         self.kill(at);
+        let before = self.everywhere();
         self.places[at].home = Home::absent();
-        let (left, _) = self.held(at);
-        self.destroyed.extend(&alone - &left);
+        self.destroyed.extend(&before - &self.everywhere());
         self.disks += 1;
         self.note(at, "loses its disk");
     }
@@ -287,11 +355,11 @@ impl World {
     /// Whoever operates it tries again what failed, and has another write where the writer can't.
     pub fn operate(&mut self) {
         let writer = self.writer();
-        let has_failed = |place: &Place| place.api.row("head").failure.is_some();
+        let has_failed = |place: &Place| place.api.row(place.name).failure.is_some();
         for at in 0..self.places.len() {
             let place = &self.places[at];
             if place.lives && at != writer && has_failed(place) {
-                let head = [("DBInstanceIdentifier", "head")];
+                let head = [("DBInstanceIdentifier", place.name)];
                 place.api.ok("StartDBInstance", &head);
             }
         }
@@ -300,6 +368,17 @@ impl World {
             let other = (writer + 1 + self.below(count) as usize) % self.places.len();
             self.ask(other, other, true);
         }
+    }
+
+    fn look_at_leases(&mut self, at: usize) {
+        let now = self.clock(at).monotonic;
+        let place = &mut self.places[at];
+        let view = place.seat.view();
+        let writer = REGIONS[0].parse().unwrap();
+        if self.flaw == Flaw::OldRenewal && place.leases.of(writer).is_some() {
+            return;
+        }
+        place.leases.look(&*view, now);
     }
 
     fn renew(&mut self, at: usize) {
@@ -311,14 +390,21 @@ impl World {
         };
         let this = self.now;
         let place = &mut self.places[at];
+        let unheard = &place.api.around.unheard_since;
+        unheard.lock().unwrap().get_or_insert(Monotonic(this));
         match place.renewing {
             Some((_, due)) if this < due => {}
             Some((renewal, _)) => {
                 place.renewing = None;
                 place.renewed += 1;
-                let edit = lease::edit(REGIONS[at].parse().unwrap(), place.renewed);
+                let region = REGIONS[at].parse().unwrap();
+                let last = LeaseRow::of(&*place.seat.view(), region);
+                let renewals = last.map_or(0, |row| row.renewals()) + 1;
+                let edit = lease::edit(region, place.renewed, renewals);
                 if let Ok(revision) = block_on(place.seat.propose(vec![edit])) {
+                    *unheard.lock().unwrap() = Some(Monotonic(this));
                     place.lease.committed(renewal, revision);
+                    place.hearing.decided(now, revision);
                     place.confirmed.get_or_insert(revision);
                 }
             }
@@ -349,13 +435,23 @@ impl World {
         }
         self.places[at].look_at = self.now + 200_000;
         let now = self.clock(at);
+        self.ask_source(at, now.monotonic);
+        if self.jumps {
+            let since = self.now / 1000;
+            let environment = &self.places[at].api.environment;
+            environment.now.store(since, Ordering::Relaxed);
+        }
         let place = &mut self.places[at];
         let global = place.seat.view();
         let found = catalogue::wanted(&*place.api.memory_view(), &*global, &place.id).unwrap();
         let wanted = found.unwrap();
-        let number = wanted.duty.moving().map(|moving| moving.number);
+        let number = wanted.duty.move_number();
         place.moving = MoveSeen::next(place.moving, number, now.monotonic);
-        let observed = observe(place);
+        let number = wanted.duty.handover().map(|handover| handover.number);
+        place.handover = MoveSeen::next(place.handover, number, now.monotonic);
+        let mut observed = observe(place);
+        let from = wanted.duty.moving().map(|moving| moving.from.region);
+        observed.head.lease = from.and_then(|region| place.leases.of(region).cloned());
         place.seen = Some(observed.clone());
         if let Next::Step(step) = (self.planner)(&wanted, &observed, now) {
             *self.steps.entry(step.kind()).or_default() += 1;
@@ -365,6 +461,28 @@ impl World {
                 (_, false) => 100_000,
             };
             self.places[at].doing = Some((step, self.now + span));
+        }
+    }
+
+    /// Asks the source of a standby that has replayed all it has whether its log is still there.
+    fn ask_source(&mut self, at: usize, now: Monotonic) {
+        let place = &self.places[at];
+        let server = place.server.as_ref().filter(|server| server.answers);
+        let Some(server) = server.filter(|_| !place.home.is_primary) else {
+            return;
+        };
+        let (end, replayed) = (place.home.log.len(), server.replayed);
+        let upstream = server.settings.upstream.as_ref();
+        let source = upstream.and_then(|upstream| self.source(at, upstream).ok());
+        let told = source.map(|source| place.home.end() < source.kept_from);
+        let server = self.places[at].server.as_mut().expect("it runs");
+        server.missing.take_if(|(was, _)| *was != replayed);
+        match told.filter(|_| end == replayed) {
+            Some(true) => {
+                server.missing.get_or_insert((replayed, now.0));
+            }
+            Some(false) => server.missing = None,
+            None => {}
         }
     }
 
@@ -385,31 +503,46 @@ impl World {
     /// The process dies, and its server with it.
     pub fn kill(&mut self, at: usize) {
         let by = self.below(3);
+        let before = self.everywhere();
+        self.fall(at);
+        self.each_reader(at, |world| world.fall(at));
+        let place = &mut self.places[at];
+        place.lives = false;
+        place.lease = Lease::default();
+        place.renewing = None;
+        (place.leases, place.hearing) = (LeasesSeen::new(), Hearing::default());
+        place.confirmed = None;
+        *place.api.around.unheard_since.lock().unwrap() = None;
+        place.seat.fall_back(by);
+        self.destroyed.extend(&before - &self.everywhere());
+        self.note(at, "dies");
+    }
+
+    /// What is in a place ends, and what its keeper had in mind.
+    fn fall(&mut self, at: usize) {
         let lost = usize::try_from(self.below(3)).unwrap();
-        let (_, alone) = self.held(at);
         let place = &mut self.places[at];
         if let Some(_server) = place.server.take() {
             place.home.is_clean = false;
             if !place.home.is_primary {
-                // What it had received and not yet synced.
-                let keeps = place.home.log.len().saturating_sub(lost).max(1);
+                // What it had received and not yet synced. PostgreSQL replays only what it has
+                // synced (`GetWalRcvFlushRecPtr`), so what was seen replayed stays.
+                let seen = place.seen.as_ref().and_then(|seen| seen.server.as_ref());
+                let replayed = seen.and_then(|server| server.log.replayed);
+                let replayed = replayed.map_or(1, |lsn| lsn.0 as usize);
+                let keeps = place.home.log.len().saturating_sub(lost).max(replayed);
                 let floor = place.home.history.last().map_or(0, |it| it.lsn.0 as usize);
                 place.home.log.truncate(keeps.max(floor));
             }
         }
-        place.lives = false;
-        place.lease = Lease::default();
-        (place.renewing, place.moving, place.doing, place.seen) = (None, None, None, None);
-        place.confirmed = None;
+        (place.moving, place.handover) = (None, None);
+        (place.doing, place.seen) = (None, None);
+        place.reseeds = (0, None);
         place.failures.clear();
-        place.seat.fall_back(by);
-        let (left, _) = self.held(at);
-        self.destroyed.extend(&alone - &left);
-        self.note(at, "dies");
     }
 
     pub fn revive(&mut self, at: usize) {
-        self.places[at].lives = true;
+        (self.places[at].lives, self.places[at].still_until) = (true, 0);
     }
 
     fn carry_out(&mut self, at: usize, step: Step) {
@@ -417,7 +550,12 @@ impl World {
         match self.is_wild.then(|| self.below(40)) {
             Some(0) => return self.kill(at),
             Some(1) if !matches!(step, Step::Record(_)) => {
-                if matches!(step, Step::Copy(_) | Step::Rewind { .. }) {
+                // One that hears nothing of its source touches nothing.
+                let from = match &step {
+                    Step::Copy(upstream) | Step::Rewind { upstream, .. } => Some(upstream),
+                    _ => None,
+                };
+                if from.is_some_and(|upstream| self.source(at, upstream).is_ok()) {
                     self.places[at].home.state = State::Unfinished;
                 }
                 return self.fail(at, step, FailureKind::Other);
@@ -437,13 +575,13 @@ impl World {
         }
     }
 
-    /// The home of a primary that is reached from there, if it is.
+    /// The home of a primary that is reached from there, or of that Region's own head, if it is.
     fn source(&self, at: usize, upstream: &Upstream) -> Result<Home, FailureKind> {
-        let from = self.place_of(upstream);
-        let place = &self.places[from];
-        let runs = place.server.as_ref().is_some_and(|server| server.answers);
-        match place.lives && runs && place.home.is_primary && self.is_joined(at, from) {
-            true => Ok(place.home.clone()),
+        let (from, home, server) = self.instance(&upstream.source_id);
+        let runs = server.is_some_and(|server| server.answers);
+        let gives = home.is_primary || from == at;
+        match self.places[from].lives && runs && gives && self.is_joined(at, from) {
+            true => Ok(home.clone()),
             false => Err(FailureKind::Source),
         }
     }
@@ -458,10 +596,9 @@ impl World {
 
     fn act(&mut self, at: usize, step: &Step) -> Result<(), FailureKind> {
         self.note(at, &format!("{step:?}"));
-        let (_, alone) = self.held(at);
+        let before = self.everywhere();
         let acted = self.act_on(at, step);
-        let (left, _) = self.held(at);
-        self.thrown_away.extend(&alone - &left);
+        self.thrown_away.extend(&before - &self.everywhere());
         acted
     }
 
@@ -485,9 +622,8 @@ impl World {
             }
             Step::Copy(upstream) => {
                 let mut home = self.source(at, upstream)?;
-                let from = self.place_of(upstream);
-                let slots = &self.places[from].server.as_ref().unwrap().slots;
-                if !slots.contains(&upstream.slot) {
+                let (_, _, server) = self.instance(&upstream.source_id);
+                if !server.is_some_and(|server| server.slots.contains(&upstream.slot)) {
                     return Err(FailureKind::Source);
                 }
                 home.is_primary = false;
@@ -520,6 +656,8 @@ impl World {
                     answers: false,
                     receives: false,
                     replayed: place.home.log.len().saturating_sub(behind),
+                    missing: None,
+                    starved_since: None,
                 });
             }
             Step::Stop => self.stop(at, noise),
@@ -534,22 +672,55 @@ impl World {
             }
             Step::KeepTail { base, from } => {
                 let place = &mut self.places[at];
-                let leads = place.api.row("head").headship.unwrap().leads;
+                let leads = place.api.row(place.name).headship.unwrap().leads;
+                let of_forced =
+                    |leads: Leading| Forced::is_number(leads.number) && leads.number == *base;
+                let is_own = |leads: Leading| leads.epoch == *base || of_forced(leads);
                 let beyond = place.home.log.iter().skip(from.0 as usize);
-                let beyond = beyond.filter(|it| it.commit);
+                let beyond = beyond.filter(|it| it.commit).map(|it| it.number);
+                // There is room for that many, and no more.
+                let (count, room) = (beyond.clone().count(), self.room);
+                let aside = place.tails.remove(base).map(|tail| tail.aside);
                 let tail = Tail {
                     from: *from,
-                    transactions: beyond.map(|it| it.number).collect(),
-                    of_follower: leads.is_none_or(|leads| leads.epoch != *base),
+                    transactions: beyond.take(room).collect(),
+                    of_follower: !leads.is_some_and(is_own),
+                    is_short: count > room,
+                    aside: aside.unwrap_or_default(),
                 };
                 place.tails.insert(*base, tail);
                 // Its rows are read by a server that is a primary.
                 place.home.is_primary = true;
             }
+            Step::SetAside {
+                upstream,
+                base,
+                from,
+            } => {
+                self.source(at, upstream)?;
+                let place = &mut self.places[at];
+                let tail = place.tails.get_mut(base).expect("it is planned of one");
+                assert!(tail.is_short && tail.from == *from);
+                let home = std::mem::replace(&mut place.home, Home::absent());
+                tail.aside.push(home);
+                tail.is_short = false;
+            }
             Step::Rewind { upstream, epoch } => {
                 let to = self.source(at, upstream)?;
-                self.places[at].home.rewind(&to);
+                let mut rewound = self.places[at].home.clone();
+                rewound.rewind(&to);
+                if rewound.end() < to.kept_from {
+                    return Err(FailureKind::Other);
+                }
+                self.places[at].home = rewound;
                 self.aligned(at, *epoch);
+            }
+            Step::Reseed(upstream) => {
+                self.source(at, upstream)?;
+                let now = self.clock(at).monotonic;
+                let place = &mut self.places[at];
+                (place.home, place.server) = (Home::absent(), None);
+                place.reseeds = (place.reseeds.0 + 1, Some(now));
             }
             other => {
                 let server = self.places[at].server.as_mut();
@@ -572,6 +743,7 @@ impl World {
 
     /// In order: standbys that are connected get all there is.
     fn stop(&mut self, at: usize, noise: Entry) {
+        let readers = self.readers_of(at);
         let place = &mut self.places[at];
         let Some(server) = place.server.take() else {
             return;
@@ -587,6 +759,7 @@ impl World {
                 self.places[other].home.receive(&home, usize::MAX >> 1);
             }
         }
+        self.stopped(&home, &readers);
     }
 
     /// Is that Region's standby connected to that one's primary, and let by PostgreSQL?
@@ -596,7 +769,7 @@ impl World {
             return false;
         };
         let upstream = server.settings.upstream.as_ref();
-        let is_its = upstream.is_some_and(|it| self.place_of(it) == at);
+        let is_its = upstream.is_some_and(|it| it.source_id == self.places[at].id);
         let home = &self.places[at].home;
         is_its
             && server.answers
@@ -623,7 +796,13 @@ impl World {
                 server.replayed = end.min(server.replayed + replays);
                 continue;
             }
-            let (slots, home) = (server.slots.clone(), place.home.clone());
+            let slots = server.slots.clone();
+            // Slots hold back no more than they may.
+            if self.is_wild && self.below(30) == 0 {
+                let home = &mut self.places[at].home;
+                home.kept_from = home.kept_from.max(Lsn(home.end().0.saturating_sub(6)));
+            }
+            let home = self.places[at].home.clone();
             for other in 0..self.places.len() {
                 let slot = self.places[other]
                     .server
@@ -646,25 +825,48 @@ impl World {
         }
     }
 
+    /// Which standbys receive nothing and have replayed all that they have, and since when.
+    fn starve(&mut self) {
+        for at in 0..self.places.len() {
+            let now = self.clock(at).monotonic;
+            let place = &mut self.places[at];
+            let end = place.home.log.len();
+            let Some(server) = &mut place.server else {
+                continue;
+            };
+            let receives = place.home.is_primary || server.receives;
+            let is_starved = server.answers && !receives && server.replayed == end;
+            let since = server.starved_since.unwrap_or(now);
+            server.starved_since = is_starved.then_some(since);
+        }
+    }
+
     /// Clients write wherever they are let, and nobody else may be.
     fn write(&mut self) -> Result<(), String> {
         let mut reached = Vec::new();
-        for at in 0..self.places.len() {
+        for at in (0..self.places.len()).filter(|at| !self.removed.contains(at)) {
             let place = &self.places[at];
             let runs = place.server.as_ref().is_some_and(|server| server.answers);
-            if !place.lives || !runs || !place.home.is_primary {
+            if !self.is_awake(at) || !runs || !place.home.is_primary {
                 continue;
             }
             if self.is_open(at) {
                 reached.push(at);
             }
         }
-        if reached.len() > 1 {
+        let forced = |at: &&usize| self.writes_by_force(**at);
+        let by_force: Vec<usize> = reached.iter().filter(forced).copied().collect();
+        if let Some(at) = by_force.iter().find(|at| !self.forced.contains(at)) {
+            return Err(format!("nobody asked for force in Region {at}"));
+        }
+        // But for those who were asked for by name, where no majority was heard.
+        if reached.len() > by_force.len() + 1 {
             return Err(format!(
                 "two writers are reached: {reached:?} of {:?}",
                 self.row()
             ));
         }
+        self.both += usize::from(!by_force.is_empty() && reached.len() > 1);
         for at in 0..self.places.len() {
             let is_open = reached.contains(&at);
             let runs = self.places[at].server.is_some() && self.places[at].lives;
@@ -683,20 +885,32 @@ impl World {
         Ok(())
     }
 
+    /// Has the old writer of a switchover stopped in order?
+    pub fn is_drained(&self) -> bool {
+        let moving = self.row().moving;
+        moving.is_some_and(|moving| matches!(moving.phase, Phase::Drained { .. }))
+    }
+
+    /// Do clients reach a writer in that Region?
+    pub fn serves(&self, at: usize) -> bool {
+        let place = &self.places[at];
+        let runs = place.server.as_ref().is_some_and(|server| server.answers);
+        self.is_awake(at) && runs && place.home.is_primary && self.is_open(at)
+    }
+
     /// Does one of a Region's endpoints lead to its server now?
     fn is_open(&self, at: usize) -> bool {
+        let served = self.served(at);
+        served.is_some_and(|it| it.writer == Serving::Open || it.reader == Serving::Open)
+    }
+
+    /// Where a Region's endpoints lead now; `None`: nobody has looked yet.
+    fn served(&self, at: usize) -> Option<ClusterServing> {
         let place = &self.places[at];
-        let view = place.api.memory_view();
-        let (_, cluster) = catalogue::clusters(&*view).unwrap().remove(0);
-        let instance = place.api.row("head");
-        let Some(observed) = place.seen.clone() else {
-            return false;
-        };
-        let standing = Standing {
-            observed,
-            doing: None,
-            source_gone: false,
-        };
+        let cluster = self.cluster(at);
+        let instance = place.api.row(place.name);
+        let observed = place.seen.clone()?;
+        let standing = standing(observed);
         let global = place.seat.view();
         let now = self.clock(at).monotonic;
         let mut held = place.lease;
@@ -709,8 +923,7 @@ impl World {
             now,
         };
         let serving = serving_cluster(&cluster, Some((&instance, Some(&standing))), fence);
-        let serving = serving.unwrap();
-        serving.writer == Serving::Open || serving.reader == Serving::Open
+        Some(serving.unwrap())
     }
 
     /// Something goes wrong, or is asked for.
@@ -718,7 +931,14 @@ impl World {
         let count = self.places.len() as u64;
         let at = usize::try_from(self.below(count)).unwrap();
         let other = (at + 1) % self.places.len();
-        match self.below(10) {
+        if !self.readers.is_empty() && self.below(3) == 0 {
+            return self.disturb_readers();
+        }
+        if self.jumps {
+            self.jump(at);
+        }
+        match self.below(11) {
+            0 if self.removes && self.below(2) == 0 => self.remove(at),
             0 if self.loses_disks && self.below(3) == 0 => self.lose_disk(at),
             0 if self.places[at].lives => self.kill(at),
             0..=2 => (0..self.places.len()).for_each(|at| self.revive(at)),
@@ -738,6 +958,7 @@ impl World {
                 .iter()
                 .for_each(|place| place.seat.set_hears(true)),
             7 => self.ask(at, other, false),
+            8 => self.pause(at),
             _ => self.ask(at, other, fails_over),
         }
     }
@@ -753,14 +974,20 @@ impl World {
             parameters.push(("AllowDataLoss", "true"));
         }
         let place = &self.places[through];
-        if place.lives && place.api.call("FailoverGlobalCluster", &parameters).is_ok() {
+        let is_ok =
+            self.is_awake(through) && place.api.call("FailoverGlobalCluster", &parameters).is_ok();
+        if is_ok {
             self.moves += 1;
             self.note(to, if loses { "failover" } else { "switchover" });
+            if through == to && self.is_forced(to) {
+                self.forced.insert(to);
+            }
         }
     }
 
     pub fn heal(&mut self) {
         self.is_wild = false;
+        self.revive_readers();
         self.cut.clear();
         for at in 0..self.places.len() {
             self.revive(at);
@@ -777,20 +1004,28 @@ impl World {
             let head = row.members[&cluster_arn(REGIONS[at])].head.as_ref();
             let server = place.server.as_ref();
             let runs = server.is_some_and(|it| it.answers && (it.receives || at == writer));
-            let headship = place.api.row("head").headship.unwrap();
+            let headship = place.api.row(place.name).headship.unwrap();
             let is_aligned = at == writer || headship.leads.is_none();
             is_aligned
+                && !self.is_forced(at)
                 && runs
                 && place.home.is_primary == (at == writer)
                 && head.is_some_and(|head| head.epoch == row.epoch)
+                && self.cluster(at).handover.is_none()
         };
-        row.moving.is_none() && (0..self.places.len()).all(is_there) && self.is_open(writer)
+        let mut members = (0..self.places.len()).filter(|at| !self.removed.contains(at));
+        row.moving.is_none()
+            && members.all(is_there)
+            && self.readers_are_there()
+            && self.is_open(writer)
     }
 
     /// What must hold once all has settled; what was lost.
     pub fn judge(&self) -> Result<BTreeSet<u64>, String> {
         let home = &self.places[self.writer()].home;
-        for (at, place) in self.places.iter().enumerate() {
+        let is_member = |at: &usize| !self.removed.contains(at);
+        for at in (0..self.places.len()).filter(is_member) {
+            let place = &self.places[at];
             let count = place.home.log.len().min(home.log.len());
             if place.home.log[..count] != home.log[..count] {
                 return Err(format!(
@@ -798,16 +1033,18 @@ impl World {
                 ));
             }
         }
+        self.judge_readers(home)?;
         let has: BTreeSet<u64> = home.log.iter().map(|it| it.number).collect();
         let lost: BTreeSet<u64> = self.acknowledged.difference(&has).copied().collect();
-        let lost = &lost - &self.destroyed;
+        // What one that was removed holds is its own.
+        let gone = self.removed.iter().map(|at| &self.places[*at].home.log);
+        let kept: BTreeSet<u64> = gone.flatten().map(|it| it.number).collect();
+        let lost = &(&lost - &self.destroyed) - &kept;
         let tails = self.places.iter().flat_map(|place| place.tails.values());
-        let listed: BTreeSet<u64> = tails
-            .clone()
-            .flat_map(|it| &it.transactions)
-            .copied()
-            .collect();
-        let led = tails.filter(|it| !it.of_follower);
+        let tails = tails.chain(self.tails_of_readers());
+        let listed: BTreeSet<u64> = tails.clone().flat_map(Tail::holds).collect();
+        // Nor is it told where it can't be known.
+        let led = tails.filter(|it| !it.of_follower && it.from > Lsn(0));
         let led: BTreeSet<u64> = led.flat_map(|it| &it.transactions).copied().collect();
         if let Some(number) = lost.difference(&listed).next() {
             return Err(format!(
@@ -824,8 +1061,8 @@ impl World {
     pub fn told(&self) -> String {
         let mut told = format!("{:?}\n", self.row());
         for place in &self.places {
-            let headship = place.api.row("head").headship;
-            let failure = place.api.row("head").failure;
+            let headship = place.api.row(place.name).headship;
+            let failure = place.api.row(place.name).failure;
             told.push_str(&format!(
                 "{:?} {:?} end {:?} tl {} primary {} server {} doing {:?} {failure:?}\n",
                 headship,
@@ -837,52 +1074,56 @@ impl World {
                 place.doing,
             ));
         }
-        told
+        told + &self.told_of_readers()
     }
 }
 
 /// All there is to see of a Region's head.
 fn observe(place: &Place) -> Observed {
     let home = &place.home;
-    let server = place.server.as_ref().map(|server| {
-        // Before it receives it says nothing of what it had received.
-        let received = (!home.is_primary && server.receives).then(|| home.end());
-        let replayed = (!home.is_primary).then_some(Lsn(server.replayed as u64));
-        ServerSeen {
-            generation: server.generation,
-            role: server.answers.then_some(match home.is_primary {
-                true => Role::Primary,
-                false => Role::Standby,
-            }),
-            settings: server.settings.clone(),
-            awaits_restart: BTreeSet::new(),
-            slots: server.slots.clone(),
-            receives: server.receives,
-            is_paused: false,
-            master_set: None,
-            log: LogSeen {
-                timeline: (home.is_primary || server.receives).then_some(home.timeline),
-                received,
-                replayed,
-                fork: home.history.last().copied().filter(|_| home.is_primary),
-                checkpoint_timeline: Some(home.checkpoint_timeline),
-            },
-        }
+    let server = place.server.as_ref().map(|server| ServerSeen {
+        generation: server.generation,
+        role: server.answers.then_some(home.role()),
+        settings: server.settings.clone(),
+        awaits_restart: BTreeSet::new(),
+        slots: server.slots.clone(),
+        receives: server.receives,
+        is_paused: false,
+        master_set: None,
+        log: LogSeen {
+            starved_since: server.starved_since,
+            ..home.log_seen(server.receives, server.replayed)
+        },
     });
-    let stopped = (home.state == State::Whole && server.is_none()).then_some(Stopped {
-        end: home.end(),
-        is_clean: home.is_clean && home.is_primary,
-    });
+    let stopped = home.stopped().filter(|_| server.is_none());
     Observed {
         home: home.state,
         server,
         snapshots: BTreeMap::new(),
         failures: place.failures.clone(),
+        is_full: false,
+        behind: place.server.as_ref().and_then(|server| {
+            let (_, since) = server.missing.filter(|_| !home.is_primary)?;
+            Some(Behind {
+                since: Monotonic(since),
+                reseeds: place.reseeds.0,
+                last: place.reseeds.1,
+            })
+        }),
         head: HeadSeen {
             stopped,
             tails: place.tails.iter().map(|it| (*it.0, it.1.from)).collect(),
+            short: place
+                .tails
+                .iter()
+                .filter_map(|(base, tail)| tail.is_short.then_some(*base))
+                .collect(),
             confirmed: place.confirmed,
             moving: place.moving,
+            lease: None,
+            handover: place.handover,
+            chief: None,
         },
+        pair: Default::default(),
     }
 }

@@ -70,6 +70,18 @@ impl Judge {
     }
 }
 
+/// The actions and resources that a caller must be allowed for a request.
+pub fn asked(
+    api: &Api,
+    operation: &str,
+    parameters: crate::support::Parameters<'_>,
+) -> Vec<(String, String)> {
+    let judge = Judge::default();
+    // Whether it is carried out is another question.
+    let _either = api.call_as(&judge, operation, parameters);
+    judge.asked()
+}
+
 fn pair(action: &str, resource: &str) -> (String, String) {
     (format!("rds:{action}"), resource.to_owned())
 }
@@ -198,6 +210,55 @@ fn the_tags_of_what_is_named_are_condition_keys() {
     for key in ["aws:ResourceTag/team", "rds:db-tag/team"] {
         let pair = (key.to_owned(), vec!["blue".to_owned()]);
         assert!(asked[0].keys.contains(&pair), "{asked:?}");
+    }
+}
+
+#[test]
+fn a_global_cluster_s_tags_are_asked_for_by_its_name_as_it_is_held() {
+    let (_, [here, ..]) = crate::clusters::pair();
+    let held = "arn:aws:rds::111122223333:global-cluster:world";
+    for name in [held, "arn:aws:rds::111122223333:global-cluster:WORLD"] {
+        let judge = Judge::default();
+        let named = [("ResourceName", name)];
+        here.call_as(&judge, "ListTagsForResource", &named).unwrap();
+        assert_eq!(judge.asked(), [pair("ListTagsForResource", held)], "{name}");
+    }
+}
+
+#[test]
+fn what_is_restored_is_asked_for_however_it_is_named() {
+    let api = Api::new();
+    let tag = [("Tags.Tag.1.Key", "team"), ("Tags.Tag.1.Value", "blue")];
+    api.ok("CreateDBInstance", &with(&new_instance("prod"), &tag));
+    api.carry_out("prod");
+    let id = api.id("prod").0;
+    let letters = id.trim_start_matches("db-").to_ascii_lowercase();
+    let backups = of("auto-backup", &format!("ab-{letters}"));
+    for (parameter, name, resource) in [
+        ("SourceDBInstanceIdentifier", "prod", arn("prod")),
+        ("SourceDbiResourceId", &*id, arn("prod")),
+        (
+            "SourceDBInstanceAutomatedBackupsArn",
+            &*backups,
+            arn("prod"),
+        ),
+        ("SourceDbiResourceId", "db-NONE", "*".to_owned()),
+    ] {
+        let judge = Judge::default();
+        let body = [
+            (parameter, name),
+            ("TargetDBInstanceIdentifier", "dev"),
+            ("UseLatestRestorableTime", "true"),
+        ];
+        // Nothing was archived of it yet: that is said after the caller was asked about.
+        api.call_as(&judge, "RestoreDBInstanceToPointInTime", &body)
+            .unwrap_err();
+        let action = "RestoreDBInstanceToPointInTime";
+        let wanted = [pair(action, &arn("dev")), pair(action, &resource)];
+        assert_eq!(judge.asked(), wanted, "{parameter}");
+        let held = ("rds:db-tag/team".to_owned(), vec!["blue".to_owned()]);
+        let asked = judge.asked.lock().unwrap();
+        assert_eq!(asked[1].keys.contains(&held), resource != "*");
     }
 }
 

@@ -46,7 +46,7 @@ fn what_can_be_ordered_is_what_can_be_made() {
     );
     assert_eq!(
         found.text("OrderableDBInstanceOptions/0/MultiAZCapable"),
-        "false"
+        "true"
     );
     assert_eq!(
         api.code("DescribeOrderableDBInstanceOptions", &[]),

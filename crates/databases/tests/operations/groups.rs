@@ -177,8 +177,7 @@ fn parameters_are_set_described_and_reset() {
     ];
     api.ok("ResetDBParameterGroup", &all);
     assert_eq!(api.ok("DescribeDBParameters", &user).count("Parameters"), 0);
-    let events = api.ok("DescribeEvents", &[("SourceType", "db-parameter-group")]);
-    let messages = events.each("Events", "Message");
+    let messages = api.messages("db-parameter-group");
     assert_eq!(
         messages[0],
         "Updated parameter work_mem to 8192 with apply method immediate"
@@ -350,7 +349,7 @@ fn tags_are_set_listed_and_taken_away() {
         ),
         ("arn:aws:rds:us-east-1:444455556666:db:shop", "AccessDenied"),
         (
-            "arn:aws:rds:us-east-1:111122223333:cluster-pg:shop",
+            "arn:aws:rds:us-east-1:111122223333:ri:shop",
             "InvalidParameterValue",
         ),
         ("shop", "InvalidParameterValue"),

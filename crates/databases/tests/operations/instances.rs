@@ -125,6 +125,54 @@ fn what_there_is_not_is_told_when_an_instance_is_made() {
 }
 
 #[test]
+fn instances_that_the_machine_has_no_memory_for_are_refused() {
+    // Of the smallest class each may take 16 MiB of buffers and 48 MiB beside.
+    let room = 3 * (64 << 20);
+    let (engine, pool) = (Ok("15.14"), Ok(24));
+    let region = "us-east-1";
+    let global = Arc::<Memory>::default();
+    let setting = Setting {
+        region,
+        engine,
+        pool,
+        global,
+    };
+    let api = setting.on_a_machine(room);
+    api.available("one");
+    let refused = |action: &str, parameters: &[(&str, &str)]| {
+        let (code, text) = api.refused(action, parameters);
+        assert_eq!(code, "InsufficientDBInstanceCapacity", "{text}");
+        text
+    };
+    let pair = with(&new_instance("pair"), &[("MultiAZ", "true")]);
+    api.ok("CreateDBInstance", &pair);
+    let text = refused("CreateDBInstance", &new_instance("three"));
+    assert!(
+        text.contains(
+            "may take 64 MiB, those of the other DB instances 192 MiB, and there are 192"
+        ),
+        "{text}"
+    );
+    assert!(!api.has("three"));
+    // Nor is one changed into what doesn't fit, at once or later.
+    for when in ["true", "false"] {
+        for (name, value) in [("DBInstanceClass", "db.t3.small"), ("MultiAZ", "true")] {
+            let change = with(&named("one"), &[(name, value), ("ApplyImmediately", when)]);
+            refused("ModifyDBInstance", &change);
+        }
+    }
+    assert_eq!(api.row("one").pending, Default::default());
+    let other = with(&named("one"), &[("CopyTagsToSnapshot", "true")]);
+    api.ok("ModifyDBInstance", &other);
+    // It keeps its place until nothing is left of it.
+    let delete = with(&named("one"), &[("SkipFinalSnapshot", "true")]);
+    api.ok("DeleteDBInstance", &delete);
+    refused("CreateDBInstance", &new_instance("three"));
+    api.carry_out("one");
+    api.ok("CreateDBInstance", &new_instance("three"));
+}
+
+#[test]
 fn pages_and_filters_find_instances() {
     let api = Api::new();
     for number in 0..25 {
@@ -313,7 +361,6 @@ fn what_can_t_be_modified_is_refused_by_name() {
     api.available("shop");
     for (parameter, value) in [
         ("NewDBInstanceIdentifier", "store"),
-        ("MultiAZ", "true"),
         ("AllocatedStorage", "40"),
         ("EngineVersion", "16.1"),
         ("EnableIAMDatabaseAuthentication", "true"),

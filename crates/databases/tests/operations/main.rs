@@ -3,13 +3,27 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod access;
+mod addresses;
 mod anything;
+mod automatic;
+mod backups;
+mod cluster_endpoints;
+mod cluster_groups;
 mod clusters;
+mod copies;
 mod descriptions;
+mod failover;
+mod forced;
+mod forwarding;
 mod groups;
 mod instances;
 mod moves;
+mod multi_az;
+mod readers;
 mod refusals;
 mod replicas;
 mod snapshots;
+mod source_clusters;
+mod succession;
 mod support;
+mod troubles;

@@ -2,7 +2,7 @@
 //! are made twice at once, and what is told of all that.
 
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -27,11 +27,6 @@ fn leading(number: u64) -> Record {
 
 fn failing_over(arn: &str) -> Vec<(&str, &str)> {
     with(&to(arn), &[("AllowDataLoss", "true")])
-}
-
-fn messages(api: &Api) -> Vec<String> {
-    let told = api.ok("DescribeEvents", &[("SourceType", "db-cluster")]);
-    told.each("Events", "Message")
 }
 
 #[test]
@@ -153,7 +148,7 @@ fn seen(api: &Api, home: Home) -> Observed {
     observed
 }
 
-fn primary(api: &Api) -> ServerSeen {
+pub fn primary(api: &Api) -> ServerSeen {
     ServerSeen {
         generation: api.row("head").generation,
         role: Some(Role::Primary),
@@ -254,7 +249,7 @@ fn a_target_that_has_failed_calls_its_move_off_and_its_cluster_says_so() {
         (row(&council).moving, status()),
         (None, "failed".to_owned())
     );
-    let last = messages(&there).pop().unwrap();
+    let last = there.messages("db-cluster").pop().unwrap();
     assert!(
         last.ends_with("is cancelled: the target has failed."),
         "{last}"
@@ -290,11 +285,11 @@ fn moves_are_told_of_where_they_are_asked_for_and_carried_out() {
     }
     let target = "DB cluster shop in Region eu-west-1";
     let started = format!("Global switchover to {target} started.");
-    assert_eq!(messages(&third), [started]);
+    assert_eq!(third.messages("db-cluster"), [started]);
     let stopped = "Old primary DB cluster shop in Region us-east-1 successfully shut down.";
-    assert_eq!(messages(&here), [stopped]);
+    assert_eq!(here.messages("db-cluster"), [stopped]);
     assert_eq!(
-        messages(&there),
+        there.messages("db-cluster"),
         [
             format!("New primary {target} was successfully promoted."),
             format!("Global switchover to {target} finished.")
@@ -302,20 +297,21 @@ fn moves_are_told_of_where_they_are_asked_for_and_carried_out() {
     );
     // One that another overrides, and that one is called off with its reason.
     let back = arn(&here);
+    crate::clusters::register(&here, 2);
     third.ok("SwitchoverGlobalCluster", &to(&back));
     third.ok("FailoverGlobalCluster", &failing_over(&back));
     let reason = "why".to_owned();
     tell(&here, Record::Cancelled { number: 3, reason });
     let home = "DB cluster shop in Region us-east-1";
     assert_eq!(
-        messages(&third)[1..],
+        third.messages("db-cluster")[1..],
         [
             format!("Global switchover to {home} started."),
             format!("Global switchover to {home} is cancelled: another request has called it off."),
             format!("Global failover to {home} started."),
         ]
     );
-    let last = messages(&here).pop().unwrap();
+    let last = here.messages("db-cluster").pop().unwrap();
     assert_eq!(
         last,
         format!("Global failover to {home} is cancelled: why.")
@@ -347,34 +343,89 @@ impl Configuration for Slow {
     }
 }
 
+/// Asks for all of that at once, each with its operation; their status codes, by turns.
+fn at_once<const N: usize>(api: &Api, asked: [(&str, Vec<(&str, &str)>); N]) -> [u16; N] {
+    let caller = owner();
+    let requests = asked.map(|(operation, parameters)| {
+        let mut form = format!("Action={operation}&Version=2014-10-31");
+        for (name, value) in parameters {
+            form.push_str(&format!("&{name}={value}"));
+        }
+        let request = http::Request::post("/")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(())
+            .unwrap();
+        (request.into_parts().0, Bytes::from(form))
+    });
+    type Call<'a> = Pin<Box<dyn Future<Output = http::Response<Bytes>> + 'a>>;
+    let mut calls = requests
+        .each_ref()
+        .map(|(parts, body)| -> Option<Call<'_>> {
+            Some(Box::pin(api.service.execute(&caller, parts, body, "ID")))
+        });
+    let mut statuses = [0; N];
+    for _ in 0..100 {
+        for (slot, status) in calls.iter_mut().zip(&mut statuses) {
+            let Some(call) = slot else { continue };
+            let looked = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            if let Poll::Ready(answer) = looked {
+                *status = answer.status().as_u16();
+                *slot = None;
+            }
+        }
+    }
+    statuses
+}
+
+#[test]
+fn a_reader_that_is_asked_for_while_its_head_is_deleted_leaves_no_head_without_its_epoch() {
+    let council = Arc::<Memory>::default();
+    Api::beside("eu-west-1", council.clone()).ok("CreateGlobalCluster", GLOBAL);
+    let api = Api::beside("us-east-1", Arc::new(Slow(council.clone())));
+    assert_eq!(at_once(&api, [("CreateDBCluster", FIRST.to_vec())]), [200]);
+    api.ok("CreateDBInstance", HEAD);
+    let id = api.id("head");
+    let head = databases::model::Head {
+        arn: api.row("head").arn,
+        resource_id: id.clone(),
+        class: "db.t3.micro".to_owned(),
+        floors: Default::default(),
+        epoch: 1,
+        writer_address: None,
+    };
+    let record = Record::Head(head);
+    let mut registered = pin!(api.service.record(&id, &record));
+    for _ in 0..9 {
+        let _ = registered
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        if row(&council).has_head(&id) {
+            break;
+        }
+    }
+    assert!(row(&council).has_head(&id));
+    let reader = with(HEAD, &[("DBInstanceIdentifier", "reader")]);
+    let deleted = vec![
+        ("DBInstanceIdentifier", "head"),
+        ("SkipFinalSnapshot", "true"),
+    ];
+    let statuses = at_once(
+        &api,
+        [("DeleteDBInstance", deleted), ("CreateDBInstance", reader)],
+    );
+    // The one that came first is carried out whole.
+    assert_eq!(statuses, [200, 400]);
+    assert!(api.row("head").deletion.is_some() && !api.has("reader"));
+    assert!(!row(&council).has_head(&id));
+}
+
 #[test]
 fn of_two_clusters_of_one_name_made_at_once_one_is_made_and_stays_a_member() {
     let council = Arc::<Memory>::default();
     Api::beside("eu-west-1", council.clone()).ok("CreateGlobalCluster", GLOBAL);
     let api = Api::beside("us-east-1", Arc::new(Slow(council.clone())));
-    let mut form = "Action=CreateDBCluster&Version=2014-10-31".to_owned();
-    for (name, value) in FIRST {
-        form.push_str(&format!("&{name}={value}"));
-    }
-    let request = http::Request::post("/")
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(())
-        .unwrap();
-    let ((parts, ()), body, caller) = (request.into_parts(), Bytes::from(form), owner());
-    type Call<'a> = Pin<Box<dyn Future<Output = http::Response<Bytes>> + 'a>>;
-    let call = || -> Call<'_> { Box::pin(api.service.execute(&caller, &parts, &body, "ID")) };
-    let mut calls = [Some(call()), Some(call())];
-    let mut statuses = Vec::new();
-    for _ in 0..100 {
-        for slot in &mut calls {
-            let Some(call) = slot else { continue };
-            let looked = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            if let Poll::Ready(answer) = looked {
-                statuses.push(answer.status().as_u16());
-                *slot = None;
-            }
-        }
-    }
+    let asked = || ("CreateDBCluster", FIRST.to_vec());
+    let statuses = at_once(&api, [asked(), asked()]);
     assert_eq!(statuses, [200, 400]);
     let view = api.memory_view();
     let made = catalogue::clusters(&*view).unwrap();
@@ -383,4 +434,87 @@ fn of_two_clusters_of_one_name_made_at_once_one_is_made_and_stays_a_member() {
     let member = members.values().next().unwrap();
     assert_eq!(member.resource_id, made[0].1.resource_id);
     assert!(row(&council).writer.is_some());
+}
+
+#[test]
+fn a_switchover_to_one_that_does_not_follow_yet_stops_nobody() {
+    let (council, [here, there, third]) = pair();
+    let target = arn(&there);
+    let refused = |api: &Api| {
+        let (code, text) = api.refused("SwitchoverGlobalCluster", &to(&target));
+        assert_eq!(code, "InvalidDBClusterStateFault");
+        assert_eq!(row(&council).moving, None);
+        text
+    };
+    // Of another epoch than the writer's, or copied anew.
+    crate::clusters::register(&there, 0);
+    assert!(refused(&third).contains("doesn't follow"));
+    let without_leave = to(&target);
+    let code = third.code("FailoverGlobalCluster", &without_leave);
+    assert_eq!(code, "InvalidDBClusterStateFault");
+    crate::clusters::register(&there, 1);
+    // Its own Region sees that it receives nothing, and the writer's how late it is.
+    let mut observed = seen(&there, Home::Whole);
+    let id = there.id("head");
+    there.observe(&id, observed.clone());
+    assert!(refused(&there).contains("receives nothing"));
+    observed.server = Some(ServerSeen {
+        role: Some(Role::Standby),
+        receives: true,
+        ..primary(&there)
+    });
+    there.observe(&id, observed);
+    let slot = databases::slot(&id);
+    let late = types::Span::seconds(31);
+    here.around.lags.lock().unwrap().insert(slot.clone(), late);
+    assert!(refused(&here).contains("behind"));
+    let late = types::Span::seconds(30);
+    here.around.lags.lock().unwrap().insert(slot, late);
+    for api in [&here, &there, &third] {
+        api.ok("SwitchoverGlobalCluster", &to(&target));
+        third.ok("SwitchoverGlobalCluster", &to(&arn(&here)));
+    }
+    // A failover goes to whom it is asked to go.
+    crate::clusters::register(&there, 0);
+    third.ok("FailoverGlobalCluster", &failing_over(&target));
+}
+
+#[test]
+fn no_head_starts_anew_while_the_role_comes_to_its_cluster_or_goes_from_it() {
+    let (council, [here, there, third]) = pair();
+    for api in [&here, &there] {
+        let mut observed = Observed::nothing();
+        observed.head.confirmed = Some(1);
+        api.observe(&api.id("head"), observed);
+        api.carry_out("head");
+        assert_eq!(api.status("head"), "available", "{}", api.region);
+    }
+    let named = [("DBInstanceIdentifier", "head")];
+    let class = [("DBInstanceClass", "db.t3.small")];
+    let at_once = with(&with(&named, &class), &[("ApplyImmediately", "true")]);
+    let later = with(&named, &class);
+    third.ok("SwitchoverGlobalCluster", &to(&arn(&there)));
+    for api in [&here, &there] {
+        for (operation, parameters) in [
+            ("RebootDBInstance", named.to_vec()),
+            ("ModifyDBInstance", at_once.clone()),
+        ] {
+            let before = api.row("head");
+            let (code, text) = api.refused(operation, &parameters);
+            assert_eq!(
+                code, "InvalidDBInstanceState",
+                "{operation} in {}",
+                api.region
+            );
+            assert!(text.contains("global cluster world"), "{text}");
+            assert_eq!(api.row("head"), before);
+        }
+        // What waits for the window starts nothing.
+        api.ok("ModifyDBInstance", &later);
+    }
+    third.ok("SwitchoverGlobalCluster", &to(&arn(&here)));
+    assert_eq!(row(&council).moving, None);
+    for api in [&here, &there] {
+        api.ok("RebootDBInstance", &named);
+    }
 }

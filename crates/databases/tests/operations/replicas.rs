@@ -165,7 +165,7 @@ fn a_source_that_can_t_be_is_refused_and_leaves_nothing_behind() {
             "DBInstanceNotFound",
         ),
         (
-            "arn:aws:rds:us-east-1:111122223333:cluster-pg:shop",
+            "arn:aws:rds:us-east-1:111122223333:ri:shop",
             "InvalidParameterValue",
         ),
         ("-", "MissingParameter"),
@@ -314,6 +314,11 @@ fn a_replica_is_promoted_with_its_source_s_region_dead() {
         "InvalidDBInstanceState"
     );
     there.carry_out("far");
+    let is_a_copy = || {
+        let row = there.row("far");
+        databases::plan::is_a_copy(&row, row.home())
+    };
+    assert!(is_a_copy());
     there.peer.is_cut.store(true, Ordering::Relaxed);
     let promoted = there.ok("PromoteReadReplica", &named("far"));
     assert_eq!(promoted.text("DBInstance/DBInstanceStatus"), "modifying");
@@ -322,8 +327,10 @@ fn a_replica_is_promoted_with_its_source_s_region_dead() {
         there.code("PromoteReadReplica", &named("far")),
         "InvalidDBInstanceState"
     );
+    assert!(!is_a_copy(), "what it has is all there is of it");
     let steps = there.carry_out("far");
     assert_eq!(kinds(&steps), [StepKind::Promote, StepKind::Record]);
+    assert!(!is_a_copy());
     let found = there.ok("DescribeDBInstances", &named("far"));
     assert_eq!(found.text("DBInstances/0/DBInstanceStatus"), "available");
     assert!(found.find("DBInstances/0/StatusInfos").is_none());
@@ -560,4 +567,25 @@ fn a_source_has_fifteen_replicas_at_most() {
         api.code("CreateDBInstanceReadReplica", &more),
         "InstanceQuotaExceeded"
     );
+}
+
+#[test]
+fn a_switchover_is_oracle_s_and_is_refused_by_name() {
+    let (here, there) = pair();
+    there.ok("CreateDBInstanceReadReplica", &of("far", &arn("shop")));
+    there.carry_out("far");
+    let before = there.memory.view_now();
+    let (code, text) = there.refused("SwitchoverReadReplica", &named("far"));
+    assert_eq!(code, "InvalidDBInstanceState");
+    assert!(text.contains("far runs the engine postgres"), "{text}");
+    assert_eq!(there.memory.view_now(), before);
+    assert_eq!(
+        here.code("SwitchoverReadReplica", &named("shop")),
+        "InvalidDBInstanceState"
+    );
+    assert_eq!(
+        here.code("SwitchoverReadReplica", &named("none")),
+        "DBInstanceNotFound"
+    );
+    assert_eq!(here.code("SwitchoverReadReplica", &[]), "MissingParameter");
 }

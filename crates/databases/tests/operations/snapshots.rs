@@ -107,6 +107,34 @@ fn snapshots_are_found_by_what_they_are_of() {
 }
 
 #[test]
+fn a_snapshot_is_shared_with_nobody() {
+    let api = Api::new();
+    api.available("shop");
+    taken(&api, "shop", "one");
+    let named = [("DBSnapshotIdentifier", "One")];
+    let found = api.ok("DescribeDBSnapshotAttributes", &named);
+    let at = |member: &str| found.text(&format!("DBSnapshotAttributesResult/{member}"));
+    assert_eq!(at("DBSnapshotIdentifier"), "one");
+    assert_eq!(at("DBSnapshotAttributes/0/AttributeName"), "restore");
+    let values = "DBSnapshotAttributesResult/DBSnapshotAttributes/0/AttributeValues";
+    assert_eq!(found.count(values), 0);
+    let missing = [("DBSnapshotIdentifier", "two")];
+    assert_eq!(
+        api.code("DescribeDBSnapshotAttributes", &missing),
+        "DBSnapshotNotFound"
+    );
+    let mut shared = named.to_vec();
+    shared.extend([
+        ("AttributeName", "restore"),
+        ("ValuesToAdd.AttributeValue.1", "all"),
+    ]);
+    assert_eq!(
+        api.code("ModifyDBSnapshotAttribute", &shared),
+        "NotImplemented"
+    );
+}
+
+#[test]
 fn an_instance_is_restored_from_a_snapshot_that_outlived_its_own() {
     let api = Api::new();
     api.available("shop");

@@ -1,11 +1,15 @@
 //! A Region's API on an empty configuration in memory, driven without a runtime.
 
-#![allow(dead_code, reason = "each test takes what it needs")]
+#![allow(dead_code, unused_imports, reason = "each test takes what it needs")]
+
+#[path = "../../../types/tests/support/configuration.rs"]
+mod configuration;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::net::Ipv4Addr;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -16,152 +20,31 @@ use databases::plan::{
     Home, LogSeen, Next, Observed, Role, ServerSeen, SnapshotSeen, Step, next_step,
 };
 use databases::{
-    AttachRequest, EndpointPool, Engine, ServerView, Service, ServiceConfig, SourceAnswer,
-    SourceError, SourceFacts, SourceView, Standing, Surroundings, catalogue,
+    Archived, AttachRequest, CopyRequest, EndpointPool, Engine, ServerView, Service, ServiceConfig,
+    SourceAnswer, SourceError, SourceFacts, SourceView, Standing, Surroundings, catalogue,
 };
 use types::{
-    AccountId, AvailabilityZone, Configuration, ConfigurationEdit, ConfigurationError,
-    ConfigurationExpected, ConfigurationView, Environment, Monotonic, Now, Proposal, Region, Sleep,
-    Timestamp, network,
+    AccountId, AvailabilityZone, Configuration, ConfigurationView, Environment, Monotonic, Region,
+    Span, Timestamp, network,
 };
 
-/// A clock that stands unless it is moved, and a counter for randomness.
-#[derive(Default)]
-pub struct StillEnvironment {
-    pub now: AtomicU64,
-    draws: AtomicU64,
-}
+pub use configuration::{Memory, StillEnvironment, View};
 
-impl Environment for StillEnvironment {
-    fn now(&self) -> Now {
-        Now {
-            wall: Timestamp(1_795_000_000_000 + self.now.load(Ordering::Relaxed)),
-            monotonic: Monotonic(self.now.load(Ordering::Relaxed) * 1000),
-        }
-    }
-
-    fn sleep_until(&self, _: Monotonic) -> Sleep {
-        Box::pin(std::future::ready(()))
-    }
-
-    fn random(&self) -> u64 {
-        let draws = self.draws.fetch_add(1, Ordering::Relaxed) + 1;
-        draws.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    }
-}
-
-/// The settings of one revision.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct View {
-    pub revision: u64,
-    pub entries: BTreeMap<String, (u64, Bytes)>,
-}
-
-impl ConfigurationView for View {
-    fn revision(&self) -> u64 {
-        self.revision
-    }
-
-    fn get(&self, key: &str) -> Option<(u64, Bytes)> {
-        self.entries.get(key).cloned()
-    }
-
-    fn visit(&self, prefix: &str, visitor: &mut dyn FnMut(&str, u64, &Bytes)) {
-        let entries = self.entries.range(prefix.to_owned()..);
-        for (key, (revision, value)) in entries.take_while(|(key, _)| key.starts_with(prefix)) {
-            visitor(key, *revision, value);
-        }
-    }
-}
-
-/// What somebody else does between a read and the proposal made of it.
-type Interference = Box<dyn FnMut(&mut View) + Send>;
-
-/// A configuration in memory, with the rules that a Region's has.
-#[derive(Default)]
-pub struct Memory {
-    view: Mutex<Arc<View>>,
-    interference: Mutex<Option<Interference>>,
-    failure: Mutex<Option<ConfigurationError>>,
-    /// Proposals made.
-    pub proposals: AtomicUsize,
-}
-
-impl Memory {
-    pub fn view_now(&self) -> View {
-        View::clone(&self.view.lock().unwrap())
-    }
-
-    /// What stands there from now on.
-    pub fn set(&self, view: View) {
-        *self.view.lock().unwrap() = Arc::new(view);
-    }
-
-    /// Before each proposal from now on, does this.
-    pub fn interfere(&self, with: impl FnMut(&mut View) + Send + 'static) {
-        *self.interference.lock().unwrap() = Some(Box::new(with));
-    }
-
-    /// Fails every proposal from now on.
-    pub fn fail(&self, error: Option<ConfigurationError>) {
-        *self.failure.lock().unwrap() = error;
-    }
-
-    fn decide(&self, edits: Vec<ConfigurationEdit>) -> Result<u64, ConfigurationError> {
-        self.proposals.fetch_add(1, Ordering::Relaxed);
-        if let Some(error) = *self.failure.lock().unwrap() {
-            return Err(error);
-        }
-        let mut held = self.view.lock().unwrap();
-        let mut view = View::clone(&held);
-        if let Some(interfere) = &mut *self.interference.lock().unwrap() {
-            interfere(&mut view);
-            *held = Arc::new(view.clone());
-        }
-        assert!(!edits.is_empty());
-        for (index, edit) in edits.iter().enumerate() {
-            assert!((1..=512).contains(&edit.key.len()), "{}", edit.key);
-            assert!(edit.key.starts_with("databases/"), "{}", edit.key);
-            let mut before = edits[..index].iter();
-            assert!(!before.any(|other| other.key == edit.key), "{}", edit.key);
-            let found = view.entries.get(&edit.key).map(|(revision, _)| *revision);
-            let holds = match edit.expected {
-                ConfigurationExpected::Any => true,
-                ConfigurationExpected::Absent => found.is_none(),
-                ConfigurationExpected::Revision(revision) => found == Some(revision),
-            };
-            if !holds {
-                return Err(ConfigurationError::Conflict);
-            }
-        }
-        view.revision += 1;
-        for edit in edits {
-            match edit.value {
-                Some(value) => view.entries.insert(edit.key, (view.revision, value)),
-                None => view.entries.remove(&edit.key),
-            };
-        }
-        let revision = view.revision;
-        *held = Arc::new(view);
-        Ok(revision)
-    }
-}
-
-impl Configuration for Memory {
-    fn view(&self) -> Arc<dyn ConfigurationView> {
-        self.view.lock().unwrap().clone()
-    }
-
-    fn propose(&self, edits: Vec<ConfigurationEdit>) -> Proposal<'_> {
-        Box::pin(std::future::ready(self.decide(edits)))
-    }
-}
+/// How all keys begin that the service writes.
+const PREFIX: &str = "databases/";
 
 /// How servers stand here, what was told, and what else is in the Region.
 #[derive(Default)]
 pub struct Around {
     pub standings: Mutex<BTreeMap<String, Standing>>,
     pub looked_at: Mutex<BTreeSet<String>>,
+    pub archives: Mutex<BTreeMap<String, Archived>>,
+    /// Where others on this host listen.
+    pub taken: Mutex<BTreeSet<(Ipv4Addr, u16)>>,
+    /// Since when the council has decided nothing that the Region asked for.
+    pub unheard_since: Mutex<Option<Monotonic>>,
+    /// How late heads of other members are, by their slots.
+    pub lags: Mutex<BTreeMap<String, Span>>,
 }
 
 impl ServerView for Around {
@@ -174,6 +57,22 @@ impl ServerView for Around {
             .lock()
             .unwrap()
             .insert(resource_id.to_owned());
+    }
+
+    fn unheard_since(&self) -> Option<Monotonic> {
+        *self.unheard_since.lock().unwrap()
+    }
+
+    fn lag_of(&self, _: &str, slot: &str) -> Option<Span> {
+        self.lags.lock().unwrap().get(slot).copied()
+    }
+
+    fn archived(&self, resource_id: &str) -> Option<Archived> {
+        self.archives.lock().unwrap().get(resource_id).cloned()
+    }
+
+    fn is_taken(&self, address: Ipv4Addr, port: u16) -> bool {
+        self.taken.lock().unwrap().contains(&(address, port))
     }
 }
 
@@ -227,6 +126,13 @@ impl SourceView for Peer {
             let there = self.reach()?;
             let told = there.service.detach(farewell).await;
             told.map_err(SourceError::Refused)
+        })
+    }
+
+    fn snapshot<'a>(&'a self, request: &'a CopyRequest) -> SourceAnswer<'a, Box<Snapshot>> {
+        Box::pin(async move {
+            let given = self.reach()?.service.given(request);
+            given.map(Box::new).map_err(SourceError::Refused)
         })
     }
 }
@@ -352,6 +258,11 @@ pub struct Setting<'a> {
 
 impl Setting<'_> {
     pub fn make(self) -> Api {
+        self.on_a_machine(u64::MAX)
+    }
+
+    /// On one with so many bytes of memory.
+    pub fn on_a_machine(self, room: u64) -> Api {
         let memory = Arc::<Memory>::default();
         let global = self.global.clone();
         let (around, peer) = (Arc::<Around>::default(), Arc::<Peer>::default());
@@ -373,6 +284,7 @@ impl Setting<'_> {
             sources: peer.clone(),
             surroundings: around.clone(),
             pool: self.pool.map(pool).map_err(str::to_owned),
+            memory: room,
         });
         Api {
             service,
@@ -525,6 +437,12 @@ impl Api {
         self.row(name)
     }
 
+    /// What events say of what is of that type, oldest first.
+    pub fn messages(&self, source_type: &str) -> Vec<String> {
+        let told = self.ok("DescribeEvents", &[("SourceType", source_type)]);
+        told.each("Events", "Message")
+    }
+
     pub fn status(&self, name: &str) -> String {
         let found = self.ok("DescribeDBInstances", &[("DBInstanceIdentifier", name)]);
         found.text("DBInstances/0/DBInstanceStatus")
@@ -544,13 +462,8 @@ impl Api {
     }
 
     pub fn observe(&self, id: &ResourceId, observed: Observed) {
-        let standing = Standing {
-            observed,
-            doing: None,
-            source_gone: false,
-        };
         let mut standings = self.around.standings.lock().unwrap();
-        standings.insert(id.0.clone(), standing);
+        standings.insert(id.0.clone(), standing(observed));
     }
 
     /// Carries out the plan of an instance until nothing is left to do: the steps that were taken.
@@ -577,7 +490,11 @@ impl Api {
         };
         match &step {
             Step::Record(record) => block_on(self.service.record(id, record)).unwrap(),
-            other => act(other, &mut observed, wanted.instance.follows().is_some()),
+            other => {
+                let follows = wanted.instance.follows().is_some();
+                let follows = follows || wanted.duty.following().is_some();
+                act(other, &mut observed, follows);
+            }
         }
         self.observe(id, observed);
         Some(step)
@@ -595,12 +512,26 @@ impl Api {
     }
 }
 
+/// How an instance stands for which nothing is being done.
+pub fn standing(observed: Observed) -> Standing {
+    Standing {
+        observed,
+        doing: None,
+        source_gone: false,
+    }
+}
+
 /// What a step that succeeds does.
 pub fn act(step: &Step, observed: &mut Observed, follows: bool) {
     let taken = Timestamp(1_795_000_000_500);
     match step {
-        Step::Make { .. } | Step::Copy(_) | Step::Restore(_) => observed.home = Home::Whole,
+        Step::Make { .. } | Step::Copy(_) | Step::Restore(_) | Step::RestoreTo(_) => {
+            observed.home = Home::Whole;
+        }
         Step::RemoveHome(_) => observed.home = Home::Absent,
+        Step::Reseed(_) => {
+            (observed.home, observed.server, observed.behind) = (Home::Absent, None, None);
+        }
         Step::Start {
             generation,
             settings,
@@ -639,8 +570,13 @@ pub fn act(step: &Step, observed: &mut Observed, follows: bool) {
                 _ => {}
             }
         }
-        Step::Checkpoint | Step::Follow { .. } | Step::KeepTail { .. } | Step::Rewind { .. } => {
-            panic!("{step:?} is a head's")
+        Step::Checkpoint
+        | Step::Synchronise(_)
+        | Step::Follow { .. }
+        | Step::KeepTail { .. }
+        | Step::SetAside { .. }
+        | Step::Rewind { .. } => {
+            panic!("{step:?} is a head's, or of an instance with a standby")
         }
         Step::Record(record) => panic!("{record:?} is for the configuration"),
     }

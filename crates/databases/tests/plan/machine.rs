@@ -8,13 +8,13 @@ use std::sync::atomic::Ordering;
 
 use databases::model::{Instance, Power, ResourceId, Snapshot, SnapshotId, SnapshotState};
 use databases::plan::{
-    FailureKind, HeadSeen, Home, LogSeen, Next, Observed, Record, Removal, Role, ServerSeen,
-    SnapshotSeen, Step, StepFailure, Wanted,
+    Behind, FailureKind, HeadSeen, Home, LogSeen, Next, Observed, PairSeen, Record, Removal, Role,
+    ServerSeen, SnapshotSeen, Step, StepFailure, Wanted,
 };
 use databases::{catalogue, encode, keys};
 use types::{Monotonic, Now, Timestamp};
 
-use crate::states::{ID, SNAPSHOT, Server, State, Wish};
+use crate::states::{ID, SNAPSHOT, Server, State, Trouble, Wish};
 use crate::support::{Api, View, block_on};
 
 /// A planner, the one that ships or one with a bug in it.
@@ -77,6 +77,11 @@ pub struct Machine {
     snapshots: BTreeMap<SnapshotId, SnapshotSeen>,
     failures: BTreeMap<databases::plan::StepKind, StepFailure>,
     now: u64,
+    /// Its source has no more of the log that it needs, until it is copied anew.
+    is_behind: bool,
+    behind: Option<Behind>,
+    /// It is behind again as soon as it was copied.
+    pub is_ever_behind: bool,
     /// What was done.
     pub steps: Vec<Step>,
     /// A step failed for good.
@@ -118,6 +123,9 @@ impl Machine {
             snapshots: seen.map(|seen| (snapshot, seen)).into_iter().collect(),
             failures: BTreeMap::new(),
             now: 1_000_000,
+            is_behind: state.trouble == Trouble::Behind,
+            behind: None,
+            is_ever_behind: false,
             steps: Vec::new(),
             is_hopeless: false,
         };
@@ -128,23 +136,40 @@ impl Machine {
         };
         let wanted = machine.wanted().expect("it was made just now");
         machine.boot(generation, &wanted);
+        let server = machine.server.as_mut().expect("it was started");
         if state.server == Server::Starting {
-            machine.server.as_mut().expect("it was started").role = None;
+            server.role = None;
+        }
+        match state.trouble {
+            Trouble::None | Trouble::Behind => {}
+            Trouble::Paused => (server.is_paused, server.receives) = (true, false),
+            Trouble::Stale => {
+                let stale = ("work_mem".to_owned(), "65".to_owned());
+                server.settings.parameters.extend([stale]);
+            }
+            Trouble::Slot => server.slots = BTreeSet::from(["causeway_db_old".to_owned()]),
         }
         machine
     }
 
     fn boot(&mut self, generation: u64, wanted: &Wanted) {
+        let (reseeds, last) = self.behind.map_or((0, None), |it| (it.reseeds, it.last));
+        self.behind = (self.is_behind && self.role == Role::Standby).then_some(Behind {
+            since: Monotonic(self.now),
+            reseeds,
+            last,
+        });
         self.server = Some(ServerSeen {
             generation,
             role: Some(self.role),
             settings: databases::plan::Settings {
                 parameters: wanted.parameters.clone(),
                 upstream: None,
+                synchronous: None,
             },
             awaits_restart: BTreeSet::new(),
             slots: BTreeSet::new(),
-            receives: self.role == Role::Standby,
+            receives: self.role == Role::Standby && !self.is_behind,
             is_paused: false,
             master_set: None,
             log: LogSeen::default(),
@@ -179,6 +204,11 @@ impl Machine {
             snapshots: self.snapshots.clone(),
             failures: self.failures.clone(),
             head: HeadSeen::default(),
+            pair: PairSeen::default(),
+            is_full: false,
+            behind: self
+                .behind
+                .filter(|_| self.is_behind && self.server.is_some()),
         }
     }
 
@@ -265,6 +295,36 @@ impl Machine {
         Run::Settled
     }
 
+    /// Lets the planner have its way for a day in which no copy helps: how often it was copied.
+    pub fn run_behind(&mut self, planner: Planner) -> Result<usize, String> {
+        let end = self.now + 86_400_000_000;
+        let mut at_once = 0;
+        while self.now < end {
+            let wanted = self.wanted().ok_or("it is gone")?;
+            match planner(&wanted, &self.observed(), self.now()) {
+                Next::Settled => return Err("it settles with what is behind".to_owned()),
+                Next::WaitUntil(until) => {
+                    self.now = self.now.max(until.0);
+                    at_once = 0;
+                }
+                Next::Step(step) => {
+                    at_once += 1;
+                    if at_once > MOST_AT_ONCE {
+                        return Err("it spins".to_owned());
+                    }
+                    self.judge(&wanted, &step)?;
+                    self.steps.push(step.clone());
+                    self.act(&step);
+                }
+            }
+        }
+        let copies = self
+            .steps
+            .iter()
+            .filter(|step| matches!(step, Step::Copy(_)));
+        Ok(copies.count())
+    }
+
     /// A server that was starting answers now, and what couldn't be read can.
     fn answer(&mut self) {
         if self.home == Home::Unreadable {
@@ -284,7 +344,7 @@ impl Machine {
         };
         let runs = self.server.is_some();
         match step {
-            Step::Make { .. } | Step::Copy(_) | Step::Restore(_) => {
+            Step::Make { .. } | Step::Copy(_) | Step::Restore(_) | Step::RestoreTo(_) => {
                 demand(
                     self.home == Home::Absent && !runs,
                     "it makes a home over another",
@@ -319,6 +379,17 @@ impl Machine {
                     "it deletes before its last snapshot",
                 )
             }
+            Step::Reseed(_) => {
+                let is_standby = runs && self.role == Role::Standby && row.follows().is_some();
+                demand(is_standby, "it gives up what follows nobody")?;
+                let receives = self.server.as_ref().is_some_and(|server| server.receives);
+                let since = self.behind.filter(|_| self.is_behind).map(|it| it.since.0);
+                let is_sure = since.is_some_and(|since| self.now - since >= 5_000_000);
+                demand(
+                    is_sure && !receives && row.deletion.is_none(),
+                    "it gives up what may yet follow",
+                )
+            }
             Step::Start { generation, .. } => {
                 demand(
                     self.home == Home::Whole,
@@ -340,13 +411,25 @@ impl Machine {
                 let is_current =
                     self.server.as_ref().map(|server| server.generation) == Some(row.generation);
                 let is_asked = row.power == Power::Stopped || !is_current;
-                demand(is_fair || is_asked, "it stops what serves")
+                let is_paused = self.server.as_ref().is_some_and(|server| server.is_paused);
+                let is_gone = matches!(self.home, Home::Absent | Home::Unfinished);
+                let is_called_for = is_asked || is_gone || row.deletion.is_some() || is_paused;
+                demand(is_fair || is_asked, "it stops what serves")?;
+                demand(is_called_for, "it stops what nobody wants stopped")
             }
             Step::Promote => {
                 demand(row.promotion.is_some(), "nobody asked for its promotion")?;
                 demand(runs && self.role == Role::Standby, "it promotes a primary")
             }
-            Step::Reload(_) => demand(runs, "it reloads what doesn't run"),
+            Step::Reload(settings) => {
+                demand(runs, "it reloads what doesn't run")?;
+                let is_news = *settings != self.server.as_ref().expect("it runs").settings;
+                demand(is_news, "it reloads what it has")?;
+                demand(
+                    settings.parameters == wanted.parameters,
+                    "it reloads something else",
+                )
+            }
             Step::KeepSlots(_) | Step::SetMaster { .. } => {
                 let is_primary = runs && self.role == Role::Primary;
                 demand(is_primary, "it writes to what is no primary")
@@ -368,9 +451,11 @@ impl Machine {
                 demand(is_torn, "it discards a snapshot that is whole")
             }
             Step::Checkpoint
+            | Step::Synchronise(_)
             | Step::Follow { .. }
             | Step::KeepTail { .. }
-            | Step::Rewind { .. } => Err(format!("it does what heads do: {step:?}")),
+            | Step::SetAside { .. }
+            | Step::Rewind { .. } => Err(format!("it does what heads or pairs do: {step:?}")),
             Step::Record(record) => self.judge_record(row, record),
         }
     }
@@ -403,10 +488,25 @@ impl Machine {
                     "it forgets what is there",
                 )
             }
-            Record::MasterSet { .. }
-            | Record::SnapshotFailed { .. }
-            | Record::PendingApplied
-            | Record::Failed { .. } => Ok(()),
+            Record::MasterSet { number } => {
+                let set = self.server.as_ref().and_then(|server| server.master_set);
+                demand(set == Some(*number), "its server hasn't that password")
+            }
+            Record::SnapshotFailed { id, .. } => {
+                let failures = self.failures.values();
+                let has_failed = failures
+                    .filter(|it| matches!(&it.step, Step::TakeSnapshot(of) if of == id))
+                    .any(|failure| {
+                        failure.attempts >= 3 || failure.kind == FailureKind::SourceGone
+                    });
+                let is_impossible = self.home != Home::Whole;
+                demand(
+                    has_failed || is_impossible,
+                    "it gives a snapshot up at once",
+                )
+            }
+            Record::PendingApplied => demand(!row.pending.is_empty(), "nothing is pending"),
+            Record::Failed { .. } => demand(row.failure.is_none(), "it fails twice"),
             other => Err(format!("it writes down what heads do: {other:?}")),
         }
     }
@@ -415,10 +515,18 @@ impl Machine {
     fn act(&mut self, step: &Step) {
         self.failures.remove(&step.kind());
         match step {
-            Step::Make { .. } | Step::Restore(_) => {
+            Step::Make { .. } | Step::Restore(_) | Step::RestoreTo(_) => {
                 (self.home, self.role) = (Home::Whole, Role::Primary);
             }
-            Step::Copy(_) => (self.home, self.role) = (Home::Whole, Role::Standby),
+            Step::Copy(_) => {
+                (self.home, self.role) = (Home::Whole, Role::Standby);
+                self.is_behind = self.is_ever_behind;
+            }
+            Step::Reseed(_) => {
+                (self.home, self.server) = (Home::Absent, None);
+                let behind = self.behind.as_mut().expect("it was judged");
+                (behind.reseeds, behind.last) = (behind.reseeds + 1, Some(Monotonic(self.now)));
+            }
             Step::Promote => {
                 self.role = Role::Primary;
                 self.answer();
@@ -448,7 +556,9 @@ impl Machine {
     fn fail(&mut self, step: &Step, how: usize) {
         // What was under way is left by halves.
         match step {
-            Step::Make { .. } | Step::Copy(_) | Step::Restore(_) => self.home = Home::Unfinished,
+            Step::Make { .. } | Step::Copy(_) | Step::Restore(_) | Step::RestoreTo(_) => {
+                self.home = Home::Unfinished;
+            }
             Step::TakeSnapshot(id) => {
                 self.snapshots.insert(id.clone(), SnapshotSeen::Unfinished);
             }
@@ -467,15 +577,19 @@ impl Machine {
             None => {
                 if how == 7 {
                     match step {
-                        Step::RemoveHome(_) if self.home == Home::Whole => {
+                        Step::RemoveHome(_) | Step::Reseed(_) if self.home == Home::Whole => {
                             self.home = Home::Unfinished;
                         }
-                        Step::Make { .. } | Step::Copy(_) | Step::Restore(_) => {}
+                        Step::Make { .. }
+                        | Step::Copy(_)
+                        | Step::Restore(_)
+                        | Step::RestoreTo(_) => {}
                         Step::TakeSnapshot(_) => {}
                         done => self.act(done),
                     }
                 }
                 self.server = None;
+                self.behind = None;
                 self.failures.clear();
             }
         }
@@ -536,6 +650,16 @@ impl Machine {
                     false => Role::Primary,
                 };
                 let is_it = server.generation == row.generation && server.role == Some(role);
+                if role == Role::Standby && !server.receives {
+                    return fault("it doesn't follow");
+                }
+                let wanted = self.wanted().expect("it is there");
+                if server.settings.parameters != wanted.parameters {
+                    return fault("it runs with old settings");
+                }
+                if !server.slots.is_empty() {
+                    return fault("it keeps a slot for nobody");
+                }
                 let is_set = row.master.applied == row.master.asked;
                 let is_done = row.promotion.is_none() && is_set;
                 (is_it && is_done)

@@ -6,6 +6,7 @@
 #[path = "../operations/support.rs"]
 mod support;
 
+mod backups;
 mod machine;
 mod states;
 
@@ -16,7 +17,7 @@ use databases::plan::{
 use types::Now;
 
 use crate::machine::{Chaos, Machine, Planner, Run};
-use crate::states::{State, every_state};
+use crate::states::{Server, State, Trouble, every_state};
 
 /// Runs the planner from every state, without anything going wrong; what was found, if anything.
 fn enumerate(planner: Planner) -> Option<String> {
@@ -101,6 +102,21 @@ fn one_seed_gives_one_run() {
             machine.steps
         };
         assert_eq!(run(), run(), "{seed}");
+    }
+}
+
+#[test]
+fn what_no_copy_helps_is_copied_ever_more_rarely() {
+    let is_kept = |state: &State| state.deletion == 0 && !state.is_promoted;
+    let is_it = |state: &State| {
+        state.trouble == Trouble::Behind && state.server == Server::Current && is_kept(state)
+    };
+    for state in every_state().filter(is_it) {
+        let mut machine = Machine::new(&state);
+        machine.is_ever_behind = true;
+        let copies = machine.run_behind(next_step).unwrap();
+        // A minute after the first, two after that, and an hour in the end.
+        assert!((20..35).contains(&copies), "{copies} copies from {state:?}");
     }
 }
 
@@ -204,6 +220,94 @@ fn never_waits(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
     next_step(wanted, &forgetful, now)
 }
 
+fn gives_up_at_once(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
+    let mut hasty = observed.clone();
+    if let Some(behind) = &mut hasty.behind {
+        behind.since = types::Monotonic(0);
+    }
+    let later = Now {
+        monotonic: now.monotonic + types::Span::seconds(5),
+        ..now
+    };
+    next_step(wanted, &hasty, later)
+}
+
+fn gives_up_what_follows(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
+    let next = next_step(wanted, observed, now);
+    let upstream = observed
+        .server
+        .as_ref()
+        .and_then(|it| it.settings.upstream.clone());
+    match (next, upstream) {
+        (Next::Settled, Some(upstream)) => Next::Step(Step::Reseed(upstream)),
+        (next, _) => next,
+    }
+}
+
+fn gives_up_what_is_promoted(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
+    let mut blind = wanted.clone();
+    blind.instance.promotion = None;
+    match observed.behind.is_some() {
+        true => next_step(&blind, observed, now),
+        false => next_step(wanted, observed, now),
+    }
+}
+
+fn never_gives_up(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
+    let mut blind = observed.clone();
+    blind.behind = None;
+    next_step(wanted, &blind, now)
+}
+
+fn leaves_it_paused(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
+    let mut blind = observed.clone();
+    if let Some(server) = &mut blind.server {
+        server.is_paused = false;
+    }
+    next_step(wanted, &blind, now)
+}
+
+fn never_reloads(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
+    let mut blind = observed.clone();
+    if let Some(server) = &mut blind.server {
+        server.settings.parameters = wanted.parameters.clone();
+    }
+    next_step(wanted, &blind, now)
+}
+
+fn restarts_for_settings(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
+    match next_step(wanted, observed, now) {
+        Next::Step(Step::Reload(_)) => Next::Step(Step::Stop),
+        next => next,
+    }
+}
+
+fn keeps_every_slot(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
+    let mut blind = observed.clone();
+    if let Some(server) = &mut blind.server {
+        server.slots.clear();
+    }
+    next_step(wanted, &blind, now)
+}
+
+fn takes_a_password_for_set(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
+    let mut blind = observed.clone();
+    if let Some(server) = &mut blind.server {
+        server.master_set = Some(wanted.instance.master.asked);
+    }
+    next_step(wanted, &blind, now)
+}
+
+fn gives_snapshots_up(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
+    match next_step(wanted, observed, now) {
+        Next::Step(Step::TakeSnapshot(id)) => Next::Step(Step::Record(Record::SnapshotFailed {
+            id,
+            reason: "why".to_owned(),
+        })),
+        next => next,
+    }
+}
+
 fn forgets_to_settle(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
     match next_step(wanted, observed, now) {
         Next::Step(Step::Record(Record::Settled { .. })) => Next::Settled,
@@ -259,6 +363,16 @@ fn planted_bugs_are_found() {
         "it discards a snapshot that is whole",
     );
     found(never_waits, "it spins");
+    found(gives_up_at_once, "it gives up what may yet follow");
+    found(gives_up_what_follows, "it gives up what may yet follow");
+    found(gives_up_what_is_promoted, "it gives up what follows nobody");
+    found(never_gives_up, "it doesn't follow");
+    found(leaves_it_paused, "it doesn't follow");
+    found(never_reloads, "it runs with old settings");
+    found(restarts_for_settings, "it stops what nobody wants stopped");
+    found(keeps_every_slot, "it keeps a slot for nobody");
+    found(takes_a_password_for_set, "its server hasn't that password");
+    found(gives_snapshots_up, "it gives a snapshot up at once");
     found(forgets_to_settle, "its generation hasn't settled");
     found(settles_what_never_ran, "it settles what doesn't run");
     found(

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use databases::model::{
-    Cause, Deletion, Instance, Master, Origin, Pending, Power, Promotion, ResourceId, Snapshot,
-    SnapshotId, SnapshotState, Source, StorageType, Tags, Verifier,
+    Cause, Deletion, Instance, Master, Origin, Pending, PointInTime, Power, Promotion, ResourceId,
+    Snapshot, SnapshotId, SnapshotState, Source, StorageType, Tags, Verifier,
 };
 use databases::plan::{Home, Role};
 use types::Timestamp;
@@ -31,6 +31,20 @@ pub enum Wish {
     Whole,
 }
 
+/// What is wrong with a server of a state that runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    None,
+    /// Its source has no more of the log that it needs.
+    Behind,
+    /// It replays nothing until it is started anew.
+    Paused,
+    /// It has other settings than it is to have, which it can be told.
+    Stale,
+    /// It has a slot too many.
+    Slot,
+}
+
 /// A state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct State {
@@ -48,6 +62,7 @@ pub struct State {
     pub role: Role,
     pub server: Server,
     pub wish: Wish,
+    pub trouble: Trouble,
 }
 
 /// The instance of every state.
@@ -70,8 +85,16 @@ pub fn every_state() -> impl Iterator<Item = State> {
             ];
             let servers = [Server::None, Server::Old, Server::Starting, Server::Current];
             let wishes = [Wish::None, Wish::Absent, Wish::Unfinished, Wish::Whole];
+            let troubles = [
+                Trouble::None,
+                Trouble::Behind,
+                Trouble::Paused,
+                Trouble::Stale,
+                Trouble::Slot,
+            ];
             let origins = 0..3u8;
-            origins.flat_map(move |origin| {
+            let origins = origins.flat_map(move |it| troubles.map(move |trouble| (it, trouble)));
+            origins.flat_map(move |(origin, trouble)| {
                 (0..3u8).flat_map(move |deletion| {
                     homes.into_iter().flat_map(move |home| {
                         servers.into_iter().flat_map(move |server| {
@@ -91,6 +114,7 @@ pub fn every_state() -> impl Iterator<Item = State> {
                                 role: if bit(4) { Role::Primary } else { Role::Standby },
                                 server,
                                 wish,
+                                trouble,
                             })
                         })
                     })
@@ -114,6 +138,17 @@ impl State {
         let odd = self.is_promoted && !is_replica || is_replica && self.wish != Wish::None;
         // A last snapshot is one that is wanted.
         let last = self.deletion == 2 && self.wish == Wish::None;
+        // What is behind or paused followed, and what can be told anything runs.
+        let is_standby = is_replica && self.role == Role::Standby && self.home == Home::Whole;
+        let is_told = self.server == Server::Current && self.home == Home::Whole;
+        let odd = odd
+            || match self.trouble {
+                Trouble::None => false,
+                Trouble::Behind => !is_standby,
+                Trouble::Paused => !is_standby || self.server != Server::Current,
+                Trouble::Stale => !is_told,
+                Trouble::Slot => !is_told || self.role != Role::Primary,
+            };
         // A server that is current has answered what it was asked for.
         !(is_new && never || odd || last || is_replica && self.power == Power::Stopped)
     }
@@ -177,6 +212,11 @@ impl State {
             tags: Tags::new(),
             origin: match self.origin {
                 0 => Origin::New,
+                1 if self.wish == Wish::None => Origin::PointInTime(PointInTime {
+                    source: ResourceId("db-B".to_owned()),
+                    snapshot: SnapshotId("snapshot-first".to_owned()),
+                    moment: Timestamp(7),
+                }),
                 1 => Origin::Snapshot(SnapshotId("snapshot-first".to_owned())),
                 _ => Origin::Replica,
             },
@@ -198,9 +238,12 @@ impl State {
             deletion: (self.deletion > 0).then(|| Deletion {
                 asked: Timestamp(0),
                 final_snapshot: (self.deletion == 2).then(snapshot),
+                keeps_backups: false,
             }),
             failure: None,
             headship: None,
+            home: None,
+            standby: None,
         }
     }
 
@@ -231,6 +274,8 @@ impl State {
             option_group: instance.option_group,
             parameter_group: instance.parameter_group,
             tags: Tags::new(),
+            copy_of: None,
+            automated: false,
         })
     }
 }

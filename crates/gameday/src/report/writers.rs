@@ -90,7 +90,7 @@ pub(super) fn missing(report: &Report<'_>) -> Vec<String> {
         };
         story.push(format!(
             "{those}: {by} kept its own tail aside when it came back as a reader, and \
-             `causeway databases lost --sql` prints it for repair."
+             `causeway databases lost --sql` prints it for repair, in a lab that runs."
         ));
     }
     story

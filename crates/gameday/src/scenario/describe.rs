@@ -102,7 +102,7 @@ impl Act {
                 let through = through.map_or(String::new(), |region| format!(" through {region}"));
                 format!("change {} record(s){through}", changes.len())
             }
-            Act::Scan => "read the orders in every Region".to_owned(),
+            Act::Scan => "read what every Region holds".to_owned(),
         }
     }
 }

@@ -259,6 +259,15 @@ fn the_report_says_which_rows_are_missing_and_why_in_every_form() {
 }
 
 #[test]
+fn the_plots_show_who_writes_from_when_on() {
+    let day = Day::new();
+    let html = Report::of(&day.plan, &day.seen).html();
+    assert!(html.contains("▽ eu-west-1 writes</span>"), "{html}");
+    assert!(html.contains(">us-east-1 writes ▽</span>"), "{html}");
+    assert!(html.contains("another Region writes</span>"), "{html}");
+}
+
+#[test]
 fn two_writers_and_rows_lost_for_good_are_shouted() {
     let mut day = Day::new();
     day.seen.kept_aside = Some(BTreeMap::new());

@@ -80,7 +80,7 @@ impl<E: Engine> Objects<E> {
         &self,
         name: &BucketName,
     ) -> Result<Option<(BucketEntry, BucketFacts)>, ObjectError> {
-        let Some(entry) = self.entry_of(name) else {
+        let Some(entry) = self.decided_entry(name).await? else {
             return Ok(None);
         };
         let facts = match entry.region == self.config.region {

@@ -63,6 +63,24 @@ fn a_name_is_one_buckets_in_all_regions() {
 }
 
 #[test]
+fn a_bucket_made_elsewhere_a_moment_ago_is_known_to_the_majority() {
+    let configuration: Arc<Decided> = Arc::default();
+    let here = Place::new(1, Timestamp(0), configuration.clone()).open(MemoryEngine::new());
+    let there = Place::new(2, Timestamp(0), configuration.clone()).open(MemoryEngine::new());
+    configuration.lag(|| {
+        now(there.create_bucket(new_bucket("stock", Versioning::Enabled))).unwrap();
+    });
+    assert_eq!(code(here.bucket(&name("stock"))), "NoSuchBucket");
+    configuration.refuse(Some(ConfigurationError::NoMajority));
+    let unknown = now(here.decided_entry(&name("stock"))).unwrap_err();
+    assert!(matches!(unknown, ObjectError::Unavailable(_)), "{unknown}");
+    configuration.refuse(None);
+    let found = now(here.decided_entry(&name("stock"))).unwrap().unwrap();
+    assert_eq!(found.region, "eu-west-1".parse().unwrap());
+    assert_eq!(now(here.decided_entry(&name("nothing"))).unwrap(), None);
+}
+
+#[test]
 fn a_bucket_goes_when_it_holds_nothing() {
     let objects = place().open(MemoryEngine::new());
     let bucket = now(objects.create_bucket(new_bucket("full", Versioning::Enabled))).unwrap();

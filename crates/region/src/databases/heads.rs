@@ -20,6 +20,20 @@ pub(super) fn follows_at(
     found
 }
 
+/// Has that Region a member of a global cluster that has the instance `head` as a head?
+pub(super) fn are_of_one(
+    global: &dyn ConfigurationView,
+    head: &ResourceId,
+    region: Region,
+) -> bool {
+    let rows = catalogue::global_clusters(global).unwrap_or_default();
+    let is_one = |row: &GlobalCluster| {
+        let mut members = row.members.values();
+        row.has_head(head) && members.any(|member| member.arn.region == region)
+    };
+    rows.iter().any(|(_, row)| is_one(row))
+}
+
 /// The slot that the writer's head keeps for the head that asks, if it follows it by what is known
 /// here and is that Region's.
 pub(super) fn slot_of(
@@ -100,11 +114,13 @@ mod tests {
             class: "db.r6g.large".to_owned(),
             floors: BTreeMap::new(),
             epoch: 1,
+            writer_address: None,
         };
         let member = Member {
             arn: arn.parse().unwrap(),
             resource_id: databases::model::ClusterId(format!("cluster-{id}")),
             head: Some(head),
+            write_forwarding: false,
         };
         (arn, member)
     }

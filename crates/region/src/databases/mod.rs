@@ -7,10 +7,13 @@ mod question;
 mod sources;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use databases::model::ResourceId;
-use databases::{EndpointPool, Engine as Installed, ServerView, SourceView, catalogue};
+use databases::model::{Lsn, ResourceId, Snapshot, SnapshotId, SnapshotState};
+use databases::{
+    CopyRequest, EndpointPool, Engine as Installed, ServerView, SourceError, SourceView, catalogue,
+};
 use event_listener::Event;
 use link::{Lane, Plain};
 use store::Engine;
@@ -47,6 +50,10 @@ pub trait DatabaseServers: ServerView {
     /// The password of the replication user of that instance's server, once it keeps that slot;
     /// `None`: it has no server that does.
     fn replication_password(&self, instance: &ResourceId, slot: &str) -> Option<Zeroizing<String>>;
+
+    /// Where the log begins that the server on that home still has; `None`: it is not known, or all
+    /// who follow it do.
+    fn oldest_log(&self, home: &ResourceId) -> Option<Lsn>;
 }
 
 /// What a Region's databases are given.
@@ -57,6 +64,8 @@ pub struct DatabasesOptions {
     /// What the addresses of endpoints are drawn from; or why there can be none here, in words for
     /// whoever makes an instance.
     pub pool: Result<EndpointPool, String>,
+    /// Bytes of memory that servers may come to take together.
+    pub memory: u64,
     /// The servers.
     pub servers: Arc<dyn DatabaseServers>,
 }
@@ -67,6 +76,7 @@ impl DatabasesOptions {
         DatabasesOptions {
             engine: Err(why.to_owned()),
             pool: Err(why.to_owned()),
+            memory: 0,
             servers: Arc::new(Nobody),
         }
     }
@@ -85,6 +95,10 @@ impl ServerView for Nobody {
 
 impl DatabaseServers for Nobody {
     fn replication_password(&self, _: &ResourceId, _: &str) -> Option<Zeroizing<String>> {
+        None
+    }
+
+    fn oldest_log(&self, _: &ResourceId) -> Option<Lsn> {
         None
     }
 }
@@ -122,6 +136,7 @@ impl Databases {
                     regional,
                 }),
                 pool: options.pool.clone(),
+                memory: options.memory,
             }),
             sources,
             servers: options.servers.clone(),
@@ -225,6 +240,35 @@ impl<E: Engine> Region<E> {
         self.own.databases.sources.leave(request).await
     }
 
+    /// Asks the Region of a snapshot, which may be this one, for leave to copy it.
+    ///
+    /// # Errors
+    /// It is gone or isn't whole, or there is no answer now.
+    pub async fn snapshot_leave(&self, request: &CopyRequest) -> Result<Snapshot, SourceError> {
+        if request.source.region == self.name {
+            let given = self.own.databases.service.given(request);
+            return given.map_err(SourceError::Refused);
+        }
+        Ok(*self.own.databases.sources.snapshot(request).await?)
+    }
+
+    /// May the Region of that site have a copy of that snapshot of this one? Any Region may: that
+    /// its caller may is judged at its front door, as for replicas.
+    pub fn offers_snapshot(&self, peer: SiteId, id: &SnapshotId) -> bool {
+        if self.config.deployment.region_of(peer).is_none() {
+            return false;
+        }
+        let all = catalogue::snapshots(&*self.regional_view()).unwrap_or_default();
+        let mut rows = all.iter().map(|(_, row)| row);
+        rows.any(|row| row.id == *id && row.state == SnapshotState::Available)
+    }
+
+    /// Asks another Region how far a head of its own has received its writer's log; `None`: it
+    /// doesn't say.
+    pub async fn database_received(&self, region: types::Region, head: &ResourceId) -> Option<Lsn> {
+        self.own.databases.sources.received(region, head).await
+    }
+
     /// Has the Region of that site a replica of that instance of this one, or a head that follows
     /// it in a global cluster?
     pub fn has_replica_at(&self, peer: SiteId, source: &ResourceId) -> bool {
@@ -240,6 +284,18 @@ impl<E: Engine> Region<E> {
         };
         let mut replicas = instance.replicas.values();
         replicas.any(|replica| replica.arn.region == region)
+    }
+
+    /// Where the Region of that site may have writes carried out that its secondary of a global
+    /// cluster forwards to that instance of this one, which writes; `None`: nowhere.
+    pub fn forwarded_to(&self, peer: SiteId, writer: &ResourceId) -> Option<SocketAddr> {
+        let region = self.config.deployment.region_of(peer)?;
+        let (view, global) = (self.regional_view(), self.global_view());
+        let found = databases::forwarded_to(&*view, &*global, writer, region);
+        found.unwrap_or_else(|cause| {
+            tracing::error!(%cause, "nobody can tell whether writes may be forwarded");
+            None
+        })
     }
 
     /// A question of a peer is answered once those before it are.
@@ -294,10 +350,29 @@ impl<E: Engine> Region<E> {
             DatabaseQuestion::Detach { farewell } => DatabaseAnswer::Detach {
                 answer: service.detach(farewell).await,
             },
+            DatabaseQuestion::Received { head } => DatabaseAnswer::Received {
+                received: self.received(peer, head),
+            },
             DatabaseQuestion::Leave { request } => DatabaseAnswer::Leave {
                 answer: self.give_leave(peer, request),
             },
+            DatabaseQuestion::Copy { request } => DatabaseAnswer::Copy {
+                answer: service.given(request).map(Box::new),
+            },
         }
+    }
+
+    /// How far a head of this Region has received, as a Region may know that has a member of the
+    /// same global cluster.
+    fn received(&self, peer: types::Region, head: &ResourceId) -> Option<Lsn> {
+        if !heads::are_of_one(&*self.global_view(), head, peer) {
+            return None;
+        }
+        let standing = self.own.databases.servers.standing(&head.0)?;
+        let server = standing.observed.server?;
+        let is_standby = server.role == Some(databases::plan::Role::Standby);
+        let log = server.log;
+        is_standby.then(|| log.received.max(log.replayed)).flatten()
     }
 
     /// What a replica that was taken logs in with.
@@ -338,10 +413,11 @@ impl<E: Engine> Region<E> {
             }
         };
         let servers = &self.own.databases.servers;
-        let password = servers.replication_password(&instance.resource_id, &slot);
+        let password = servers.replication_password(instance.home(), &slot);
         Ok(Leave {
             password: ReplicationPassword(password.ok_or_else(not_ready)?),
             engine_version: instance.engine_version.clone(),
+            oldest_log: servers.oldest_log(instance.home()),
         })
     }
 

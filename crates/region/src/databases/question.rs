@@ -6,14 +6,15 @@
 use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use databases::model::{Farewell, ResourceId};
-use databases::{AttachRefusal, AttachRequest, InstanceArn, SourceFacts};
+use databases::model::{Farewell, Lsn, ResourceId, Snapshot};
+use databases::{AttachRefusal, AttachRequest, CopyRequest, InstanceArn, SourceFacts};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-/// The longest question or answer, in bytes: names and settings, and one text of an error.
-pub(crate) const MAX_BYTES: usize = 16 * 1024;
+/// The longest question or answer, in bytes: names and settings, one text of an error, and a
+/// snapshot's fifty tags, each of whose characters may take six.
+pub(crate) const MAX_BYTES: usize = 160 * 1024;
 
 /// What is asked of a source's Region.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -29,10 +30,20 @@ pub enum DatabaseQuestion {
         /// Which.
         farewell: Farewell,
     },
+    /// How far has that head of a global cluster's member received its writer's log?
+    Received {
+        /// It.
+        head: ResourceId,
+    },
     /// How does that replica, which was taken, log in to its source?
     Leave {
         /// The request.
         request: LeaveRequest,
+    },
+    /// May that snapshot be copied, and what is it?
+    Copy {
+        /// The request.
+        request: CopyRequest,
     },
 }
 
@@ -56,6 +67,10 @@ pub struct Leave {
     pub password: ReplicationPassword,
     /// The source's version of PostgreSQL: `15.14`.
     pub engine_version: String,
+    /// Where the log begins that the source still has, if it is known: a replica that has less must
+    /// be copied anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_log: Option<Lsn>,
 }
 
 /// Why there is no leave.
@@ -84,10 +99,20 @@ pub enum DatabaseAnswer {
         /// Or why not.
         answer: Result<(), AttachRefusal>,
     },
+    /// How far it has.
+    Received {
+        /// Up to there; none: it is no standby that runs, or not known to the peer.
+        received: Option<Lsn>,
+    },
     /// What to log in with.
     Leave {
         /// It.
         answer: Result<Leave, LeaveRefusal>,
+    },
+    /// What the copy takes over.
+    Copy {
+        /// It.
+        answer: Result<Box<Snapshot>, AttachRefusal>,
     },
 }
 

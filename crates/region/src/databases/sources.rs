@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use databases::model::Farewell;
+use databases::model::{Farewell, Lsn, ResourceId, Snapshot};
 use databases::{
-    AttachRefusal, AttachRequest, InstanceArn, SourceAnswer, SourceError, SourceFacts, SourceView,
+    AttachRefusal, AttachRequest, CopyRequest, SourceAnswer, SourceError, SourceFacts, SourceView,
 };
 use types::{Deployment, Region as Name, SiteId};
 
@@ -47,10 +47,10 @@ impl Sources {
 
     async fn ask(
         &self,
-        source: &InstanceArn,
+        region: Name,
         question: DatabaseQuestion,
     ) -> Result<DatabaseAnswer, SourceError> {
-        let site = self.site(source.region)?;
+        let site = self.site(region)?;
         match self.asking.ask(site, Question::Database(question)).await {
             Ok(Answer::Database(answer)) => Ok(answer),
             // Another answer than was asked for says nothing.
@@ -58,11 +58,22 @@ impl Sources {
         }
     }
 
+    /// Asks how far another member's head has received; `None`: there is no answer.
+    pub(crate) async fn received(&self, region: Name, head: &ResourceId) -> Option<Lsn> {
+        let site = self.site(region).ok()?;
+        let head = head.clone();
+        let question = Question::Database(DatabaseQuestion::Received { head });
+        match self.asking.ask(site, question).await {
+            Ok(Answer::Database(DatabaseAnswer::Received { received })) => received,
+            Ok(_) | Err(_) => None,
+        }
+    }
+
     /// Asks for what a replica's server logs in with.
     pub(crate) async fn leave(&self, request: LeaveRequest) -> Result<Leave, LeaveError> {
-        let source = request.source.clone();
+        let region = request.source.region;
         let question = DatabaseQuestion::Leave { request };
-        match self.ask(&source, question).await {
+        match self.ask(region, question).await {
             Ok(DatabaseAnswer::Leave { answer }) => answer.map_err(LeaveError::from),
             Ok(_) => Err(LeaveError::NotNow(SourceError::Unreachable.to_string())),
             Err(cause) => Err(LeaveError::NotNow(cause.to_string())),
@@ -76,7 +87,7 @@ impl SourceView for Sources {
             let question = DatabaseQuestion::Attach {
                 request: request.clone(),
             };
-            match self.ask(&request.source, question).await? {
+            match self.ask(request.source.region, question).await? {
                 DatabaseAnswer::Attach { answer } => answer.map_err(SourceError::Refused),
                 _ => Err(SourceError::Unreachable),
             }
@@ -88,17 +99,29 @@ impl SourceView for Sources {
             let question = DatabaseQuestion::Detach {
                 farewell: farewell.clone(),
             };
-            match self.ask(&farewell.source, question).await? {
+            match self.ask(farewell.source.region, question).await? {
                 DatabaseAnswer::Detach { answer } => answer.map_err(SourceError::Refused),
+                _ => Err(SourceError::Unreachable),
+            }
+        })
+    }
+
+    fn snapshot<'a>(&'a self, request: &'a CopyRequest) -> SourceAnswer<'a, Box<Snapshot>> {
+        Box::pin(async move {
+            let question = DatabaseQuestion::Copy {
+                request: request.clone(),
+            };
+            match self.ask(request.source.region, question).await? {
+                DatabaseAnswer::Copy { answer } => answer.map_err(SourceError::Refused),
                 _ => Err(SourceError::Unreachable),
             }
         })
     }
 }
 
-/// May the Region `peer` ask that here? A peer speaks for replicas of its own only, and of what is
-/// in this Region and of the same account: for any account that it names, since Regions of one
-/// deployment hold the same accounts and believe each other's front doors.
+/// May the Region `peer` ask that here? A peer speaks for replicas and copies of its own only, and
+/// of what is in this Region and of the same account: for any account that it names, since Regions
+/// of one deployment hold the same accounts and believe each other's front doors.
 pub(crate) fn may_ask(peer: Name, here: Name, question: &DatabaseQuestion) -> bool {
     match question {
         DatabaseQuestion::Attach { request } => {
@@ -111,6 +134,12 @@ pub(crate) fn may_ask(peer: Name, here: Name, question: &DatabaseQuestion) -> bo
         }
         // Whose replica it is stands in the source's row.
         DatabaseQuestion::Leave { request } => request.source.region == here,
+        DatabaseQuestion::Copy { request } => {
+            let is_near = request.source.region == here && request.copy.region == peer;
+            is_near && request.source.account == request.copy.account
+        }
+        // Whose head it is stands in the global cluster's row.
+        DatabaseQuestion::Received { .. } => true,
     }
 }
 
@@ -124,8 +153,12 @@ pub(crate) fn refusal(question: &DatabaseQuestion) -> DatabaseAnswer {
         DatabaseQuestion::Detach { .. } => DatabaseAnswer::Detach {
             answer: Err(AttachRefusal::State(why)),
         },
+        DatabaseQuestion::Received { .. } => DatabaseAnswer::Received { received: None },
         DatabaseQuestion::Leave { .. } => DatabaseAnswer::Leave {
             answer: Err(LeaveRefusal::Gone(why)),
+        },
+        DatabaseQuestion::Copy { .. } => DatabaseAnswer::Copy {
+            answer: Err(AttachRefusal::State(why)),
         },
     }
 }

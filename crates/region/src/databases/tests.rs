@@ -29,6 +29,7 @@ pub(crate) fn left() -> DatabaseAnswer {
         answer: Ok(Leave {
             password: ReplicationPassword(Zeroizing::new("geheim".to_owned())),
             engine_version: "15.14".to_owned(),
+            oldest_log: None,
         }),
     }
 }
@@ -53,6 +54,32 @@ fn golden_bytes_of_a_question_and_its_answer() {
     golden.extend(br#"{"to":"leave","answer":{"Ok":{"password":"geheim","#);
     golden.extend(br#""engine_version":"15.14"}}}"#);
     assert_eq!(answered, golden);
+}
+
+#[test]
+fn how_far_a_head_is_has_bytes_of_its_own() {
+    let mut out = bytes::BytesMut::new();
+    let head = ResourceId("db-B".to_owned());
+    put(&DatabaseQuestion::Received { head }, &mut out);
+    assert_eq!(out[..], br#"{"about":"received","head":"db-B"}"#[..]);
+    let received = Some(databases::model::Lsn(0x16_b374_d848));
+    let answer = DatabaseAnswer::Received { received };
+    let mut out = bytes::BytesMut::new();
+    put(&answer, &mut out);
+    assert_eq!(take::<DatabaseAnswer>(&mut out.freeze()), Some(answer));
+}
+
+#[test]
+fn a_leave_says_where_the_log_begins_that_the_source_still_has() {
+    let mut answer = left();
+    if let DatabaseAnswer::Leave { answer: Ok(leave) } = &mut answer {
+        leave.oldest_log = Some("0/3400000".parse().unwrap());
+    }
+    let mut out = bytes::BytesMut::new();
+    put(&answer, &mut out);
+    let golden = br#""engine_version":"15.14","oldest_log":"0/3400000"}}}"#;
+    assert!(out.ends_with(golden), "{out:?}");
+    assert_eq!(take::<DatabaseAnswer>(&mut out.freeze()), Some(answer));
 }
 
 #[test]
@@ -97,6 +124,21 @@ fn a_region_asks_for_its_own_replicas_only() {
     assert!(!may(&attach("eu-west-1", "eu-west-1")));
     assert!(may(&leave()));
     assert!(!sources::may_ask(peer, peer, &leave()));
+    let copy = |source: &str, copy: &str| {
+        let arn = |at: &str| format!("arn:aws:rds:{at}:snapshot:s").parse().unwrap();
+        let request = databases::CopyRequest {
+            source: arn(source),
+            copy: arn(copy),
+        };
+        DatabaseQuestion::Copy { request }
+    };
+    let (near, far) = ("us-east-1:111122223333", "eu-west-1:111122223333");
+    assert!(may(&copy(near, far)));
+    assert!(!may(&copy(near, near)) && !may(&copy(far, far)));
+    assert!(
+        !may(&copy(near, "eu-west-1:444455556666")),
+        "what is another account's"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One client's connection, from its first packet to its end.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +12,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::counters::Counters;
+use super::forward::{self, Cancels, Ends, with_mode};
 use super::relay::{drain, relay};
+use super::server::ServerSocket;
+use super::starting::{Place, patience};
 use super::startup::{LENGTH, Refusal, Request, body_length, judge, request};
-use super::{Backend, EndpointDirectory, EndpointLimits, EndpointTls};
+use super::{AnswerGate, Backend, EndpointDirectory, EndpointLimits, EndpointTls};
 use crate::http::tls::Connection;
 
 /// Requests for encryption before a session: one of each kind, as clients send them.
@@ -25,6 +29,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// ... each of these, and given up after some (`tcp(7)`: nine).
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// What a client is told that would begin a session while answers are held back.
+const SHUT: &str = "commits wait: the RPO lag of every secondary DB cluster exceeds \
+    rds.global_db_rpo";
+
 /// What all connections of an endpoint share.
 pub(super) struct Shared {
     pub(super) tls: Option<EndpointTls>,
@@ -32,6 +40,8 @@ pub(super) struct Shared {
     pub(super) limits: EndpointLimits,
     pub(super) sessions: Arc<Semaphore>,
     pub(super) counters: Arc<Counters>,
+    /// Its sessions that forward writes.
+    pub(super) cancels: Cancels,
 }
 
 /// How a connection began.
@@ -55,9 +65,9 @@ impl Drop for Open<'_> {
     }
 }
 
-/// Serves the connection to its end. `starting`: its place among those that begin.
-pub(super) async fn serve(shared: &Shared, stream: TcpStream, starting: OwnedSemaphorePermit) {
-    let Some((mut client, begun)) = begin(shared, stream).await else {
+/// Serves the connection to its end. `place`: its own among those that begin.
+pub(super) async fn serve(shared: &Shared, stream: TcpStream, mut place: Place) {
+    let Some((mut client, begun)) = begin(shared, stream, &mut place).await else {
         shared.counters.broken.count();
         return;
     };
@@ -68,36 +78,81 @@ pub(super) async fn serve(shared: &Shared, stream: TcpStream, starting: OwnedSem
             shared.counters.refused.count();
             refuse(&mut client, &refusal).await;
         }
-        Begun::Session(packet) => match reach(shared, &packet).await {
-            Ok((server, _place)) => {
-                drop(starting);
-                shared.counters.sessions.count();
-                let _open = Open(&shared.counters);
-                relay(client, server, &*shared.directory, &shared.counters).await;
+        Begun::Session(packet) => {
+            let own = shared.directory.of_session();
+            let directory = own.as_ref().unwrap_or(&shared.directory);
+            let forwarding = directory.forwarding();
+            let terms = forwarding.as_ref().and_then(|it| it.terms());
+            let packet = match terms {
+                Some(terms) => with_mode(&packet, terms.consistency),
+                None => packet,
+            };
+            match reach(shared, &**directory, &packet).await {
+                Ok((server, _session)) => {
+                    drop(place);
+                    shared.counters.sessions.count();
+                    let _open = Open(&shared.counters);
+                    let (directory, counters) = (&**directory, &*shared.counters);
+                    let Some(forwarding) = forwarding else {
+                        return relay(client, server, directory, counters).await;
+                    };
+                    let cancels = &shared.cancels;
+                    let ends = Ends {
+                        directory,
+                        counters,
+                        cancels,
+                    };
+                    forward::relay(client, server, packet, forwarding, ends).await;
+                }
+                Err(refusal) => refuse(&mut client, &refusal).await,
             }
-            Err(refusal) => refuse(&mut client, &refusal).await,
-        },
+        }
     }
 }
 
 /// The connection, with TLS if it asked for it, once it is known what it wants. `None`: it ended,
-/// failed or took too long.
-async fn begin(shared: &Shared, stream: TcpStream) -> Option<(Connection, Begun)> {
+/// failed, took too long, or made room for another.
+async fn begin(
+    shared: &Shared,
+    stream: TcpStream,
+    place: &mut Place,
+) -> Option<(Connection, Begun)> {
     if let Err(cause) = set_up(&stream) {
         tracing::debug!(%cause, "a database's client is gone");
         return None;
     }
-    match timeout(shared.limits.startup, greet(shared, stream)).await {
-        Ok(Ok(begun)) => Some(begun),
-        Ok(Err(cause)) => {
-            tracing::debug!(%cause, "a database's client is gone before it began");
-            None
+    let patience = patience(place.starting());
+    let greeted = async {
+        match is_heard(&stream, place).await? {
+            true => greet(shared, stream).await.map(Some),
+            false => Ok(None),
         }
-        Err(_) => {
+    };
+    let begun = tokio::select! {
+        begun = greeted => begun,
+        () = patience => {
             tracing::debug!("a database's client took too long to begin");
-            None
+            return None;
         }
+    };
+    begun.unwrap_or_else(|cause| {
+        tracing::debug!(%cause, "a database's client is gone before it began");
+        None
+    })
+}
+
+/// Waits for a client's first byte, or its end; no: it made room for another before it sent one.
+async fn is_heard(stream: &TcpStream, place: &mut Place) -> io::Result<bool> {
+    let is_heard = tokio::select! {
+        biased;
+        readable = stream.readable() => readable.map(|()| true)?,
+        // What has come may not have been looked at yet.
+        () = place.asked() => SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]).is_ok(),
+    };
+    if is_heard {
+        place.speaks();
     }
+    Ok(is_heard)
 }
 
 fn set_up(stream: &TcpStream) -> io::Result<()> {
@@ -178,23 +233,29 @@ async fn read(client: &mut Connection) -> io::Result<Option<Vec<u8>>> {
 /// A connection to the server that has been given the startup packet, and a session's place.
 async fn reach(
     shared: &Shared,
+    directory: &dyn EndpointDirectory,
     packet: &[u8],
-) -> Result<(UnixStream, OwnedSemaphorePermit), Refusal> {
+) -> Result<(ServerSocket, OwnedSemaphorePermit), Refusal> {
     let Ok(place) = Arc::clone(&shared.sessions).try_acquire_owned() else {
         shared.counters.refused.count();
         return Err(Refusal::new(b"53300", "sorry, too many clients already"));
     };
-    let socket = match shared.directory.backend() {
+    let socket = match directory.backend() {
         Backend::Server { socket } => socket,
         Backend::Away(away) => {
             shared.counters.away.count();
             return Err(away.into());
         }
     };
+    // It would wait for its first answer, and its client not know why.
+    if directory.gate().is_some_and(AnswerGate::is_shut) {
+        shared.counters.away.count();
+        return Err(Refusal::new(b"57P03", SHUT));
+    }
     let reached = timeout(shared.limits.connect, async {
         let mut server = UnixStream::connect(&socket).await?;
         server.write_all(packet).await?;
-        io::Result::Ok(server)
+        ServerSocket::new(server)
     });
     let reached = reached.await.unwrap_or(Err(io::ErrorKind::TimedOut.into()));
     match reached {
@@ -211,25 +272,23 @@ async fn reach(
 /// Passes a request to cancel on. Whether it did anything is told to nobody, as the protocol has
 /// it; its connection is closed once the server has closed its own.
 async fn cancel(shared: &Shared, packet: &[u8]) {
-    let Backend::Server { socket } = shared.directory.backend() else {
-        shared.counters.away.count();
-        return;
-    };
-    let passed = timeout(shared.limits.connect, async {
-        let mut server = UnixStream::connect(&socket).await?;
-        server.write_all(packet).await?;
-        server.read(&mut [0; 1]).await
-    });
-    match passed.await {
-        Ok(Ok(_)) => shared.counters.cancels.count(),
-        Ok(Err(cause)) => {
-            tracing::debug!(%cause, "a request to cancel was not passed on");
-            shared.counters.away.count();
+    let mut is_passed = false;
+    shared.cancels.cancel(packet);
+    for socket in shared.directory.cancels() {
+        let passed = timeout(shared.limits.connect, async {
+            let mut server = UnixStream::connect(&socket).await?;
+            server.write_all(packet).await?;
+            server.read(&mut [0; 1]).await
+        });
+        match passed.await {
+            Ok(Ok(_)) => is_passed = true,
+            Ok(Err(cause)) => tracing::debug!(%cause, "a request to cancel was not passed on"),
+            Err(_) => tracing::debug!("a server took too long to cancel"),
         }
-        Err(_) => {
-            tracing::debug!("a server took too long to cancel");
-            shared.counters.away.count();
-        }
+    }
+    match is_passed {
+        true => shared.counters.cancels.count(),
+        false => shared.counters.away.count(),
     }
 }
 

@@ -49,6 +49,12 @@ fn failure(address: SocketAddr, cause: std::io::Error) -> ListenError {
     }
 }
 
+/// Looks whether that address could be listened on. It isn't taken.
+pub fn look_at(address: SocketAddr) -> Result<(), ListenError> {
+    let looked = bound(address, false);
+    looked.map(drop).map_err(|cause| failure(address, cause))
+}
+
 /// Looks whether datagrams could be received at that address by UDP. It isn't taken.
 pub fn look_at_datagrams(address: SocketAddr) -> Result<(), ListenError> {
     let looked = std::net::UdpSocket::bind(address);
@@ -56,6 +62,14 @@ pub fn look_at_datagrams(address: SocketAddr) -> Result<(), ListenError> {
 }
 
 fn open(address: SocketAddr, beside: bool) -> std::io::Result<TcpListener> {
+    let socket = bound(address, beside)?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// A socket with that address that doesn't listen yet. Linux lets none have it that somebody
+/// listens on, though addresses may be used again.
+fn bound(address: SocketAddr, beside: bool) -> std::io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -67,13 +81,22 @@ fn open(address: SocketAddr, beside: bool) -> std::io::Result<TcpListener> {
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_address_is_taken_while_somebody_listens_there() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        assert!(matches!(look_at(address), Err(ListenError::Taken(_))));
+        drop(listener);
+        look_at(address).unwrap();
+        look_at(address).unwrap();
+    }
 
     #[tokio::test]
     async fn one_on_every_address_and_one_on_its_own_stand_beside_each_other() {

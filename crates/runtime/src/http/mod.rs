@@ -26,7 +26,7 @@ use types::ByteSize;
 
 pub use client::{HostError, RequestError, request, request_host};
 pub use door::{DoorTls, FrontDoor, Route};
-pub use listen::{ListenError, Listener, listen, listen_beside, look_at_datagrams};
+pub use listen::{ListenError, Listener, listen, listen_beside, look_at, look_at_datagrams};
 pub use server::HttpServer;
 pub use stream::{BodyError, RequestBody, ResponseBody};
 pub use tls::{Endpoint, ServerTls, TlsError, Trust};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use postgres_protocol::password::scram_sha_256;
 use zeroize::Zeroizing;
 
+use super::aurora::{FUNCTIONS, TEMPLATES};
 use super::error::PostgresError;
 use super::home::ServerHome;
 use super::installation::{Postgres, Run};
@@ -52,7 +53,15 @@ impl Postgres {
         home.keep_secrets(&secrets)?;
         self.make_cluster(home).await?;
         self.prepare_alone(home, "")?;
-        let mut first = Zeroizing::new(String::from(ROLES));
+        let mut first = Zeroizing::new(String::new());
+        if new.aurora {
+            for template in TEMPLATES {
+                self.alone(home, template, FUNCTIONS).await?;
+            }
+            // It isn't a copy of either.
+            first.push_str(FUNCTIONS);
+        }
+        first.push_str(ROLES);
         first.push_str(&passwords(&secrets)?);
         first.push_str(&users);
         self.alone(home, USERS_DATABASE, &first).await?;
@@ -104,8 +113,22 @@ impl Postgres {
         database: &str,
         statements: &str,
     ) -> Result<(), PostgresError> {
+        self.alone_with(home, database, statements, &[]).await
+    }
+
+    /// As [`Postgres::alone`], with more settings.
+    pub(super) async fn alone_with(
+        &self,
+        home: &ServerHome,
+        database: &str,
+        statements: &str,
+        more: &[String],
+    ) -> Result<(), PostgresError> {
         let mut arguments: Vec<OsString> = vec!["--single".into(), "-j".into()];
         arguments.extend(settings::arguments(home, "postgresql.conf"));
+        for setting in more {
+            arguments.extend(["-c".into(), setting.into()]);
+        }
         // A server that was killed is rewound by the log from before its recovery.
         let words = [
             "-c",
@@ -172,6 +195,7 @@ mod tests {
             master: master.into(),
             verifier: verifier_of("secret"),
             database: database.map(str::to_owned),
+            aurora: false,
         }
     }
 
@@ -206,7 +230,7 @@ mod tests {
 
     #[test]
     fn statements_end_where_a_server_alone_ends_them() {
-        for text in [ROLES, OWN] {
+        for text in [ROLES, OWN, FUNCTIONS] {
             assert!(text.ends_with(";\n\n"));
         }
     }

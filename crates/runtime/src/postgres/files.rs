@@ -41,16 +41,31 @@ pub(super) fn replace(
     mode: u32,
     owner: Option<&Account>,
 ) -> io::Result<()> {
-    let fresh = path.with_extension("new");
+    write_beside(path, bytes, mode, owner)?.sync_all()?;
+    std::fs::rename(beside(path), path)?;
+    sync_directory(path.parent().unwrap_or(Path::new("/")))
+}
+
+/// Replaces a file as [`replace`] does, and leaves it to the system when it is on the disk: a power
+/// cut may leave it empty.
+pub(super) fn put(path: &Path, bytes: &[u8], mode: u32, owner: Option<&Account>) -> io::Result<()> {
+    write_beside(path, bytes, mode, owner)?;
+    std::fs::rename(beside(path), path)
+}
+
+fn beside(path: &Path) -> std::path::PathBuf {
+    path.with_extension("new")
+}
+
+fn write_beside(path: &Path, bytes: &[u8], mode: u32, owner: Option<&Account>) -> io::Result<File> {
+    let fresh = beside(path);
     remove_if_there(&fresh)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = open(&fresh, flags, Mode::from_raw_mode(0o600))?;
     hand_over(&file, mode, owner)?;
     let mut file = File::from(file);
     file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&fresh, path)?;
-    sync_directory(path.parent().unwrap_or(Path::new("/")))
+    Ok(file)
 }
 
 /// Removes a file of a directory that only this process's user writes to.

@@ -128,6 +128,33 @@ impl ServerHome {
         .await
     }
 
+    /// Moves the directory, and all that is in it, to a place on the same disk where nothing is. A
+    /// server that still runs there must be stopped first; processes that a dead owner left are
+    /// killed. What isn't there was moved already.
+    ///
+    /// # Errors
+    /// It is in use, something is in that place, or the disk refuses.
+    pub async fn set_aside(&self, to: &Path) -> Result<(), PostgresError> {
+        if self.directory.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        let lock = self.lock().await?;
+        let (home, to) = (self.clone(), to.to_owned());
+        blocking("putting a server's files aside", move || {
+            let _lock = lock;
+            if let Ok(data) = home.data() {
+                leftovers::kill(&data)?;
+                leftovers::release_memory(&data)?;
+            }
+            std::fs::rename(&home.directory, &to)?;
+            for place in [&to, &home.directory] {
+                place.parent().map_or(Ok(()), files::sync_directory)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// The password of `causeway_replication` at this server: what standbys of it are to be given.
     ///
     /// # Errors

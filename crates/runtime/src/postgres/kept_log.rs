@@ -17,7 +17,7 @@ use super::timeline::SEGMENT;
 const DIRECTORY: &str = "log.kept";
 
 /// What tells a standby where its recovery begins (access/xlogrecovery.c: read_backup_label).
-const LABEL: &str = "backup_label";
+pub(super) const LABEL: &str = "backup_label";
 
 /// What is read of it.
 const LONGEST_LABEL: usize = 64 * 1024;
@@ -86,7 +86,7 @@ fn put_back(home: &ServerHome, left: Lsn) -> io::Result<bool> {
 }
 
 /// Where a recovery begins: `START WAL LOCATION: 0/2000028 (file 000000010000000000000002)`.
-fn begin_of(label: &str) -> Option<Lsn> {
+pub(super) fn begin_of(label: &str) -> Option<Lsn> {
     let rest = |line: &'_ str| Some(line.strip_prefix("START WAL LOCATION: ")?.to_owned());
     let rest = label.lines().find_map(rest)?;
     rest.split(' ').next()?.parse().ok()

@@ -8,9 +8,12 @@
 //! elsewhere. It carries no bytes between servers, and runs no version but 15.
 
 mod account;
+mod archive;
+mod aurora;
 mod bootstrap;
 mod change;
 mod control;
+mod copies;
 mod copy;
 mod error;
 mod files;
@@ -28,17 +31,25 @@ mod server;
 mod session;
 mod settings;
 mod snapshot;
+mod synchronous;
 mod tail;
 mod text;
 mod timeline;
 
+pub use archive::{
+    Archive, ArchiveSeen, Followed, SnapshotBegin, look as look_at_archive,
+    remove as remove_archive, snapshot_begin,
+};
+pub use copies::{FetchError, SnapshotOffer, fetch};
 pub use error::{PostgresError, PostgresMissing};
 pub use home::ServerHome;
 pub use installation::Postgres;
 pub use model::{
-    ControlData, ControlState, Fork, HomeState, InvalidLsn, LostTransaction, Lsn, MAX_LISTED,
-    NewServer, Observation, PendingRestart, Role, ServerSettings, SlotSeen, SnapshotSize,
-    StandbySeen, Stop, TableChanges, Tail, Upstream,
+    ControlData, ControlState, FollowerPlace, Fork, HomeState, InvalidLsn, LostTransaction, Lsn,
+    NewServer, Observation, PendingRestart, Pulse, Role, ServerSettings, SlotSeen, SnapshotSize,
+    StandbySeen, Stop, TableChanges, Tail, Unlisted, Upstream,
 };
 pub use server::Server;
 pub use settings::is_settable;
+pub use synchronous::waits_since;
+pub use tail::LostList;

@@ -36,6 +36,8 @@ pub struct NewServer {
     pub verifier: String,
     /// A first database of the master user's, beside `postgres`; 1 to 63 bytes.
     pub database: Option<String>,
+    /// Is it of a cluster, and has Aurora's functions in every database?
+    pub aurora: bool,
 }
 
 /// The server that a standby follows, as it is reached from here.
@@ -70,6 +72,9 @@ pub struct ServerSettings {
     pub parameters: BTreeMap<String, String>,
     /// Whom a standby follows; none, and it stands still. A primary ignores it.
     pub upstream: Option<Upstream>,
+    /// What the standby calls itself on whose disk a commit of this primary must be before it is
+    /// acknowledged; none, and the primary acknowledges alone. Printable ASCII, 1 to 63 bytes.
+    pub synchronous: Option<String>,
 }
 
 /// How a server is to stop.
@@ -143,6 +148,8 @@ pub struct Observation {
     /// A standby stands still although WAL is there: a setting of its upstream's has grown, and
     /// only a restart takes it over.
     pub paused: bool,
+    /// A standby has replayed all that it has, and waits for more.
+    pub starved: bool,
     /// Its last checkpoint is on the timeline it is on. Until it is, a primary that was promoted
     /// can't be what another is rewound to ([`Server::checkpoint`](super::Server::checkpoint)).
     pub checkpointed: bool,
@@ -154,6 +161,9 @@ pub struct Observation {
     pub standbys: Vec<StandbySeen>,
     /// The slots for standbys, by name.
     pub slots: Vec<SlotSeen>,
+    /// Where the log begins that is on its disk. A standby that has less must be copied anew. Only
+    /// of a primary with a slot that nobody uses now.
+    pub oldest: Option<Lsn>,
 }
 
 /// A standby as its upstream sees it.
@@ -182,6 +192,25 @@ pub struct SlotSeen {
     pub restart: Option<Lsn>,
     /// WAL that its standby needs is gone (`max_slot_wal_keep_size`): it must be copied anew.
     pub lost: bool,
+}
+
+/// A primary once a heartbeat of it was committed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pulse {
+    /// How far its WAL was on its disk then, the heartbeat included.
+    pub written: Lsn,
+    /// Its standbys, by the names of their slots: those that have one which has been used.
+    pub followers: BTreeMap<String, FollowerPlace>,
+}
+
+/// Where a standby is, as its slot at its upstream says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FollowerPlace {
+    /// How far it has said that it has WAL on its disk. It has at least that.
+    pub flushed: Lsn,
+    /// The oldest transaction that it needs, with its epoch, if it says so
+    /// (`hot_standby_feedback`).
+    pub feedback: Option<(u64, u32)>,
 }
 
 /// The parameters whose new values wait for a restart, by name.
@@ -227,9 +256,6 @@ pub struct ControlData {
     pub end: Option<Lsn>,
 }
 
-/// How many lost transactions are listed of one server; those beyond are counted.
-pub const MAX_LISTED: usize = 100_000;
-
 /// What of a server's log its successor never had, kept for repair.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tail {
@@ -239,18 +265,58 @@ pub struct Tail {
     pub begin: Lsn,
     /// The end of the last commit in it; `begin` if nothing was lost.
     pub end: Lsn,
-    /// What was committed in it, in the order of the commits; at most
-    /// [`MAX_LISTED`]. Transactions of our own (heartbeats) are left out.
-    pub transactions: Vec<LostTransaction>,
-    /// How many more were committed that aren't listed, our own among them.
-    pub unlisted: u64,
+    /// How many transactions are listed. Our own (heartbeats) are not.
+    pub listed: u64,
+    /// The list of what was committed in it, in the order of the commits: [`LostList`] reads it.
+    ///
+    /// [`LostList`]: super::LostList
+    pub list_file: PathBuf,
+    /// How long that is.
+    pub list_bytes: ByteSize,
+    /// What was committed beyond that, for which there was no room.
+    pub unlisted: Option<Unlisted>,
     /// Bytes of the log files that are kept in `wal/`.
     pub bytes: ByteSize,
     /// The rows as the lost transactions left them: a file of `INSERT`s for psql, a section a
     /// database; none if there are no such rows.
     pub sql_file: Option<PathBuf>,
-    /// Why not all rows, or no names, could be had, if that is so: the log is kept all the same.
+    /// Why not all rows, or no names, could be had, if that is so.
     pub unexported: Option<String>,
+    /// Some of what was committed may be in the server's data alone, neither listed nor in the file
+    /// of rows: for want of room, or since its log isn't there. Who removes or rewinds the server
+    /// loses it.
+    pub is_short: bool,
+}
+
+/// Transactions that were committed and aren't listed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unlisted {
+    /// How many, 1 or more. Our own may be among them.
+    pub count: u64,
+    /// Where the record of the first's commit begins, and when that was.
+    pub first: (Lsn, Timestamp),
+    /// The last's.
+    pub last: (Lsn, Timestamp),
+}
+
+impl Unlisted {
+    /// Counts one more, which was committed later.
+    pub(super) fn add(to: &mut Option<Unlisted>, lsn: Lsn, at: Timestamp) {
+        let last = (lsn, at);
+        match to {
+            Some(unlisted) => {
+                unlisted.count += 1;
+                unlisted.last = last;
+            }
+            none => {
+                *none = Some(Unlisted {
+                    count: 1,
+                    first: last,
+                    last,
+                });
+            }
+        }
+    }
 }
 
 /// A transaction that was committed and that the successor never had.

@@ -30,6 +30,8 @@ SELECT pg_is_in_recovery() AS standby,
   CASE WHEN pg_is_in_recovery()
     THEN pg_get_wal_replay_pause_state() <> 'not paused' ELSE false
   END AS paused,
+  coalesce((SELECT wait_event IN ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval')
+    FROM pg_stat_activity WHERE backend_type = 'startup'), false) AS starved,
   (SELECT timeline_id FROM pg_control_checkpoint()) AS checkpointed,
   (SELECT milliseconds FROM causeway.heartbeat) AS heartbeat,
   (SELECT string_agg(name, ' ' ORDER BY name) FROM pg_settings WHERE pending_restart) AS pending";
@@ -45,7 +47,17 @@ ORDER BY application_name, pid";
 const SLOTS: &str = "\
 SELECT slot_name AS name, active, restart_lsn AS restart,
   coalesce(wal_status = 'lost', false) AS lost
-FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT temporary ORDER BY slot_name";
+FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT temporary
+  AND slot_name <> 'causeway_archive' ORDER BY slot_name";
+
+/// Where its log begins that is there: where the first file does, of whatever timeline.
+const OLDEST: &str = "\
+WITH file AS (SELECT ('x' || substr(name, 9, 8))::bit(32)::bigint AS high,
+    ('x' || substr(name, 17, 8))::bit(32)::bigint
+      * pg_size_bytes(current_setting('wal_segment_size')) AS low
+  FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$')
+SELECT (upper(to_hex(high)) || '/' || upper(to_hex(low)))::pg_lsn AS oldest
+FROM file ORDER BY high, low LIMIT 1";
 
 impl Server {
     /// Asks it what it is and how it is; at a primary it also takes back what the master user may
@@ -71,6 +83,12 @@ impl Server {
             self.put_right().await;
         }
         let timeline = word(&itself, "timeline")?;
+        let slots: Vec<SlotSeen> = slots.iter().map(slot).collect::<Result<_, _>>()?;
+        let is_missed = role == Role::Primary && slots.iter().any(|slot| !slot.active);
+        let oldest = match is_missed {
+            true => optional(&self.session().row(OLDEST).await?, "oldest")?,
+            false => None,
+        };
         Ok(Observation {
             role,
             timeline,
@@ -79,13 +97,15 @@ impl Server {
             replayed: optional(&itself, "replayed")?,
             receiving: yes(&itself, "receiving")?,
             paused: yes(&itself, "paused")?,
+            starved: yes(&itself, "starved")?,
             checkpointed: word::<u32>(&itself, "checkpointed")? == timeline,
             heartbeat: optional(&itself, "heartbeat")?.map(Timestamp),
             pending_restart: PendingRestart(
                 pending.split_whitespace().map(str::to_owned).collect(),
             ),
             standbys: standbys.iter().map(standby).collect::<Result<_, _>>()?,
-            slots: slots.iter().map(slot).collect::<Result<_, _>>()?,
+            slots,
+            oldest,
         })
     }
 

@@ -14,6 +14,18 @@ CREATE TABLE causeway.heartbeat (
 
 GRANT SELECT ON causeway.heartbeat TO causeway_replication;
 
+-- What a writer of a global cluster has those who follow it show: JSON.
+CREATE TABLE causeway.handed_on (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  facts text NOT NULL
+) WITH (fillfactor = 10);
+
+GRANT SELECT ON causeway.handed_on TO causeway_replication;
+
+-- What users' passwords are verified by: whoever forwards a user's writes to the writer proves
+-- there that the user has logged in here. A base backup shows no less.
+GRANT SELECT (rolname, rolpassword) ON pg_catalog.pg_authid TO causeway_replication;
+
 -- What pg_rewind reads a server with. A base backup shows no less: a role that is no superuser gets
 -- at files of the data directory alone.
 GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text, boolean, boolean),
@@ -85,9 +97,12 @@ BEGIN
   IF NOT has_database_privilege(number, 'causeway', 'CONNECT') THEN
     GRANT CONNECT ON DATABASE causeway TO causeway_replication;
   END IF;
-  IF NOT pg_has_role(number, 'pg_monitor', 'MEMBER') THEN
-    GRANT pg_monitor TO causeway_replication;
-  END IF;
+  -- The rights of both: membership may be by way of a role that hands none on (NOINHERIT), and
+  -- CREATEROLE can take the one out of the other.
+  FOR other IN SELECT r.name FROM unnest(ARRAY['pg_monitor', 'pg_read_all_stats']) AS r (name)
+      WHERE NOT pg_has_role(number, r.name, 'USAGE') LOOP
+    EXECUTE format('GRANT %I TO causeway_replication', other.name);
+  END LOOP;
 END
 $body$;
 

@@ -37,6 +37,27 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long a program that only reads may take.
 pub(super) const READING: Duration = Duration::from_secs(30);
 
+/// How often a server that starts is asked whether it takes connections, in the first second; its
+/// recovery may take minutes, and each question is a line of its log ...
+const SOON: Duration = Duration::from_secs(1);
+
+/// ... and how often after that.
+const LOOK_AT_RECOVERY: Duration = Duration::from_millis(200);
+
+/// What it says to whoever asks while it can't take connections, in its log as well, and the detail
+/// that it may add (PostgreSQL's `ProcessStartupPacket`).
+const OUR_QUESTIONS: &[&str] = &[
+    "FATAL:  the database system is starting up",
+    "FATAL:  the database system is not yet accepting connections",
+    "FATAL:  the database system is in recovery mode",
+    "FATAL:  the database system is shutting down",
+    "DETAIL:  Consistent recovery state has not been yet reached.",
+    "DETAIL:  Hot standby mode is disabled.",
+];
+
+/// How much of its log is read for why it ended: our questions of an hour, and what it said first.
+const READ_OF_LOG: ByteSize = ByteSize::mib(2);
+
 /// A log larger than this is set aside while its server runs.
 const LOG_LIMIT: ByteSize = ByteSize::mib(16);
 
@@ -234,7 +255,8 @@ impl Server {
 
     /// Waits until it accepts connections.
     async fn accepts(&self, said_before: u64) -> Result<(), PostgresError> {
-        let mut said = Instant::now();
+        let begun = Instant::now();
+        let mut said = begun;
         loop {
             let asked = tokio::select! {
                 exit = self.group.ended() => {
@@ -258,7 +280,11 @@ impl Server {
                 Err(PostgresError::Gone(_) | PostgresError::Late { .. }) => {}
                 Err(error) => return Err(error),
             }
-            tokio::time::sleep(LOOK).await;
+            let span = match begun.elapsed() < SOON {
+                true => LOOK,
+                false => LOOK_AT_RECOVERY,
+            };
+            tokio::time::sleep(span).await;
         }
     }
 }
@@ -285,15 +311,21 @@ fn ended_early(log: &Path, said_before: u64, exit: Exit) -> PostgresError {
     let read = std::fs::File::open(log).and_then(|mut log| {
         let length = log.metadata()?.len();
         // The last of it, and nothing from before.
-        log.seek(SeekFrom::Start(
-            said_before.max(length.saturating_sub(64 * 1024)),
-        ))?;
-        log.take(64 * 1024).read_to_end(&mut said)
+        let from = said_before.max(length.saturating_sub(READ_OF_LOG.0));
+        log.seek(SeekFrom::Start(from))?;
+        log.take(READ_OF_LOG.0).read_to_end(&mut said)?;
+        // A part of a line says nothing.
+        let whole = said.iter().position(|byte| *byte == b'\n');
+        if let Some(end) = whole.filter(|_| from > said_before) {
+            said.drain(..=end);
+        }
+        Ok(())
     });
     if let Err(cause) = read {
         return PostgresError::io("can't read a server's log")(cause);
     }
-    let said = end_of(&String::from_utf8_lossy(&said)).trim().to_owned();
+    let said = without_our_questions(&String::from_utf8_lossy(&said));
+    let said = end_of(&said).trim().to_owned();
     if TOO_MUCH.iter().any(|words| said.contains(words)) {
         return PostgresError::Settings(said);
     }
@@ -301,5 +333,39 @@ fn ended_early(log: &Path, said_before: u64, exit: Exit) -> PostgresError {
         program: "postgres",
         exit,
         said,
+    }
+}
+
+/// What it said, but for its answers to our own questions.
+fn without_our_questions(said: &str) -> String {
+    let is_own = |line: &&str| !OUR_QUESTIONS.iter().any(|answer| line.ends_with(answer));
+    let kept: Vec<&str> = said.lines().filter(is_own).collect();
+    kept.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_server_ended_is_what_it_said_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let question =
+            "2026-11-30 04:00:00.000 UTC [7] @ FATAL:  the database system is starting up\n";
+        let before = "2026-11-30 03:59:00.000 UTC [5] @ LOG:  of an earlier start\n";
+        let own = "2026-11-30 04:00:00.000 UTC [6] @ FATAL:  could not locate a valid checkpoint record\n";
+        let text = [before, question, own, &question.repeat(900)].concat();
+        let said = |text: &str| {
+            std::fs::write(&log, text).unwrap();
+            match ended_early(&log, before.len() as u64, Exit::Code(1)) {
+                PostgresError::Program { said, .. } => said,
+                error => panic!("{error}"),
+            }
+        };
+        assert_eq!(said(&text), own.trim_end());
+        // However long it was asked, no part of an answer is taken for its own words.
+        let long = [before, own, &question.repeat(30_000)].concat();
+        assert_eq!(said(&long), "");
     }
 }

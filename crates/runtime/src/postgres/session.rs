@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
+use zeroize::Zeroizing;
 
 use super::bootstrap::{ADMIN, DATABASE, REPLICATION};
 use super::error::PostgresError;
 use super::home::{PORT, ServerHome};
 use super::model::Upstream;
 use super::secrets::Secrets;
+use super::text;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -119,6 +121,25 @@ pub(super) async fn visit(upstream: &Upstream) -> Result<Client, PostgresError> 
         .password(upstream.password.as_bytes())
         .options(OPTIONS);
     open(config).await
+}
+
+impl ServerHome {
+    /// The SCRAM-SHA-256 verifier of a user of the server that runs there, as it is kept there.
+    ///
+    /// # Errors
+    /// There is no such user, or it has no such verifier; or the server doesn't answer.
+    pub async fn users_verifier(&self, user: &str) -> Result<Zeroizing<String>, PostgresError> {
+        let name = text::literal(user)?;
+        let session = Session::new(self.clone());
+        let sql = format!("SELECT rolpassword FROM pg_catalog.pg_authid WHERE rolname = {name}");
+        let rows = session.rows(&sql).await?;
+        let verifier = rows.first().and_then(|row| row.get(0));
+        let verifier = verifier.map(|verifier| Zeroizing::new(verifier.to_owned()));
+        verifier.ok_or_else(|| PostgresError::Refused {
+            what: user.to_owned(),
+            why: "it has no password",
+        })
+    }
 }
 
 /// Connects as who the secrets say we are there.

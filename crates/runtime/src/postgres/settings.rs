@@ -96,6 +96,7 @@ const OURS: &[&str] = &[
     "primary_slot_name",
     "promote_trigger_file",
     "session_authorization",
+    "synchronous_standby_names",
     "role",
     "wal_consistency_checking",
 ];
@@ -268,14 +269,29 @@ fn parameters(
         }
     }
     if let Some(upstream) = &settings.upstream {
+        // What a session reads that its endpoint has ended holds up nothing that is to be replayed.
+        let checks = all.entry("client_connection_check_interval");
+        checks.or_insert_with(|| "500ms".to_owned());
         all.insert("primary_conninfo", conninfo(home, upstream, UPSTREAM)?);
         all.insert("primary_slot_name", text::slot(&upstream.slot)?.to_owned());
     }
+    let synchronous = settings
+        .synchronous
+        .as_deref()
+        .map(synchronous)
+        .transpose()?;
+    all.insert("synchronous_standby_names", synchronous.unwrap_or_default());
     let mut file = String::from("# Written anew at every start and every change.\n");
     for (name, value) in &all {
         writeln!(file, "{name} = {}", text::setting(value)?).expect("a String takes everything");
     }
     Ok(file)
+}
+
+/// A list of that one standby, as `synchronous_standby_names` takes it.
+fn synchronous(name: &str) -> Result<String, PostgresError> {
+    let name = text::application_name(name)?.replace('"', "\"\"");
+    Ok(format!("FIRST 1 (\"{name}\")"))
 }
 
 /// May a server here be told that parameter ([`ServerSettings::parameters`])? Those that hold it
@@ -323,6 +339,7 @@ mod tests {
         ServerSettings {
             parameters: parameters.collect(),
             upstream: None,
+            synchronous: None,
         }
     }
 
@@ -340,6 +357,8 @@ mod tests {
             file.contains("\nmax_slot_wal_keep_size = '1GB'\n"),
             "{file}"
         );
+        // A primary carries out what it was told, also for a client that is gone.
+        assert!(!file.contains("client_connection_check_interval"));
         let broken = settings(&[("work_mem", "1'\nfsync = off")]);
         assert!(parameters(&home, &broken, "").is_err());
     }
@@ -397,6 +416,24 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_waits_for_the_one_standby_that_is_named_or_for_none() {
+        let home = ServerHome::new("/h".into());
+        let mut told = settings(&[]);
+        let file = parameters(&home, &told, "").unwrap();
+        assert!(
+            file.contains("\nsynchronous_standby_names = ''\n"),
+            "{file}"
+        );
+        told.synchronous = Some("db-A\"b".to_owned());
+        let file = parameters(&home, &told, "").unwrap();
+        let line = "\nsynchronous_standby_names = 'FIRST 1 (\"db-A\"\"b\")'\n";
+        assert!(file.contains(line), "{file}");
+        told.synchronous = Some(String::new());
+        assert!(parameters(&home, &told, "").is_err());
+        assert!(allowed("synchronous_standby_names").is_err());
+    }
+
+    #[test]
     fn no_password_stands_in_settings_or_arguments() {
         let home = ServerHome::new("/h".into());
         let upstream = Upstream {
@@ -408,9 +445,11 @@ mod tests {
         let told = ServerSettings {
             parameters: BTreeMap::new(),
             upstream: Some(upstream),
+            synchronous: None,
         };
         let file = parameters(&home, &told, "").unwrap();
         assert!(file.contains(r"host=''/it\\''s/run'' port=5432"), "{file}");
+        assert!(file.contains("\nclient_connection_check_interval = '500ms'\n"));
         let words = arguments(&home, "postgresql.conf");
         assert!(!file.contains("geheim"));
         assert!(

@@ -1,8 +1,10 @@
 //! Snapshots: a server's files in a directory of their own, and a server made of them. A running
 //! server is copied over its own socket, consistent and with the log that it needs; one that is
-//! stopped is copied as it lies. A snapshot holds no passwords of ours, and what is made of it has
-//! its own.
+//! stopped is copied as it lies. Either way each page is compared with its checksum, so that none
+//! that the disk has changed is carried on. A snapshot holds no passwords of ours, and what is made
+//! of it has its own.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -13,18 +15,18 @@ use super::bootstrap::{DATABASE, passwords};
 use super::error::PostgresError;
 use super::files::{self, Copied};
 use super::home::{ServerHome, blocking, check_way};
-use super::installation::Postgres;
+use super::installation::{Postgres, Run};
 use super::leftovers;
-use super::model::{HomeState, SnapshotSize, Upstream};
+use super::model::{ControlState, HomeState, SnapshotSize, Upstream};
 use super::secrets::Secrets;
 use super::server::Server;
 use super::settings::{self, OWN};
 
 /// What says that a snapshot is whole, and in which format; written last.
-const WHOLE: &str = "snapshot";
+pub(super) const WHOLE: &str = "snapshot";
 
 /// Its contents in the one format there is.
-const FORMAT: &[u8] = b"causeway postgres snapshot 1\n";
+pub(super) const FORMAT: &[u8] = b"causeway postgres snapshot 1\n";
 
 /// How often an unfinished snapshot is removed that a program still writes to while it is being
 /// killed ...
@@ -32,6 +34,9 @@ const REMOVALS: u32 = 20;
 
 /// ... and how long after each other.
 const BETWEEN_REMOVALS: Duration = Duration::from_millis(10);
+
+/// How long the comparison of pages with their checksums may say nothing: it does each second.
+const STILL: Duration = Duration::from_secs(60);
 
 /// What a server leaves in its data that means nothing to another (as pg_basebackup does).
 const SKIPPED: &[&str] = &[
@@ -51,9 +56,13 @@ impl Postgres {
     /// Copies the server into that directory, which is made for it: its path is absolute and its
     /// parent is there. The server goes on; without a running one its directory must not be in use.
     ///
+    /// Of one that was killed and doesn't run pages aren't compared with their checksums: a restore
+    /// recovers it first, which mends those that were being written.
+    ///
     /// # Errors
-    /// The directory is there already, the server isn't whole, or the disk or the server refuses.
-    /// What was written by then is removed.
+    /// The directory is there already, the server isn't whole, the disk or the server refuses, or
+    /// pg_basebackup or pg_checksums says that a page isn't as it was written. What was written by
+    /// then is removed.
     pub async fn snapshot(
         &self,
         home: &ServerHome,
@@ -96,6 +105,18 @@ impl Postgres {
     /// There is no whole snapshot, the directory isn't empty, or PostgreSQL can't recover it; then
     /// it is [`Unfinished`](HomeState::Unfinished).
     pub async fn restore(&self, from: &Path, home: &ServerHome) -> Result<(), PostgresError> {
+        self.restore_with(from, home, |_| Ok(()), &[]).await
+    }
+
+    /// As [`Postgres::restore`], with what `add` puts into the data before they are recovered, and
+    /// with those settings while they are.
+    pub(super) async fn restore_with(
+        &self,
+        from: &Path,
+        home: &ServerHome,
+        add: impl FnOnce(&ServerHome) -> io::Result<()> + Send + 'static,
+        settings: &[String],
+    ) -> Result<(), PostgresError> {
         let damaged = |why| PostgresError::Damaged {
             path: from.join(WHOLE),
             why,
@@ -126,10 +147,13 @@ impl Postgres {
         .await?;
         home.check_version()?;
         self.strip(home, false).await?;
+        let added = home.clone();
+        blocking("can't add to a snapshot's data", move || add(&added)).await?;
         self.prepare_alone(home, &self.control_text(home).await?)?;
         let mut statements = zeroize::Zeroizing::new(String::from("SELECT causeway.mend();\n\n"));
         statements.push_str(&passwords(&secrets)?);
-        self.alone(home, DATABASE, &statements).await?;
+        self.alone_with(home, DATABASE, &statements, settings)
+            .await?;
         home.finish().await
     }
 
@@ -146,14 +170,34 @@ impl Postgres {
 
     async fn copy_stopped(&self, home: &ServerHome, data: &Path) -> Result<(), PostgresError> {
         let lock = home.lock().await?;
-        let (source, data, account) = (home.clone(), data.to_owned(), *self.account());
-        blocking("can't copy a server's files", move || {
+        let left = self.control(home).await?.state;
+        let (source, target, account) = (home.clone(), data.to_owned(), *self.account());
+        let copied = blocking("can't copy a server's files", move || {
             let _lock = lock;
-            let (from, to) = (source.data()?, files::open_directory(&data)?);
+            let (from, to) = (source.data()?, files::open_directory(&target)?);
             leftovers::kill(&from)?;
             files::copy_tree(&from, &to, &account, SKIPPED, &mut Copied::default())
-        })
-        .await
+        });
+        copied.await?;
+        match left {
+            ControlState::Stopped | ControlState::StoppedStandby => self.compare(data).await,
+            ControlState::Crashed | ControlState::CrashedStandby => Ok(()),
+        }
+    }
+
+    /// Has each page of copied data compared with its checksum, as a base backup does.
+    async fn compare(&self, data: &Path) -> Result<(), PostgresError> {
+        let words = ["--check", "--progress", "--pgdata"];
+        let mut arguments = Vec::from_iter(words.map(OsString::from));
+        arguments.push(data.into());
+        let run = Run {
+            program: "pg_checksums",
+            arguments,
+            input: b"",
+            wait: STILL,
+            moving: true,
+        };
+        run.with(self).await.map(drop)
     }
 }
 

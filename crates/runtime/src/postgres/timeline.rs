@@ -27,7 +27,7 @@ const PAGE_HEADER: u64 = 24;
 const FIRST_HEADER: u64 = 40;
 
 /// What is read of a history: a line a timeline before it.
-const LONGEST_HISTORY: usize = 256 * 1024;
+pub(super) const LONGEST_HISTORY: usize = 256 * 1024;
 
 /// The timelines that a server's own came from, oldest first: each with the place where the next
 /// one left it.
@@ -64,6 +64,13 @@ pub(super) fn read_history(data: impl AsFd, timeline: u32) -> io::Result<Option<
 /// The file of a timeline's history.
 pub(super) fn history_name(timeline: u32) -> String {
     format!("{timeline:08X}.history")
+}
+
+/// The timeline whose history that file is; `None`: it is no such file.
+pub(super) fn timeline_of_history(name: &str) -> Option<u32> {
+    let number = name.strip_suffix(".history")?;
+    let is_number = number.len() == 8 && number.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u32::from_str_radix(number, 16).ok().filter(|_| is_number)
 }
 
 /// The file of the log with that place in it.
@@ -120,6 +127,42 @@ impl Server {
     }
 }
 
+impl ServerHome {
+    /// Of a standby that has got as far as that and receives nothing: the newest timeline of its
+    /// upstream's, if that left the standby's own before there. Then it holds what its upstream
+    /// doesn't, and can follow it no more. Its walreceiver has fetched the history that says so
+    /// (replication/walreceiver.c: WalRcvFetchTimeLineHistoryFiles); `None` also where it hasn't.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub async fn parted(&self, written: Lsn) -> Result<Option<Fork>, PostgresError> {
+        let of = self.clone();
+        blocking("can't read a standby's timelines", move || {
+            let data = of.data()?;
+            let log = files::open_directory_in(&data, "pg_wal")?;
+            let (mut own, mut newest) = (0, 0);
+            for (name, _) in files::names(&log)? {
+                let Ok(name) = name.to_str() else { continue };
+                // The last checkpoint's may be an older one: what it received last says which.
+                own = own.max(segment_of(name).map_or(0, |(timeline, _)| timeline));
+                newest = newest.max(timeline_of_history(name).unwrap_or(0));
+            }
+            if newest <= own {
+                return Ok(None);
+            }
+            let history = read_history(&data, newest)?.unwrap_or_default();
+            let mut ancestors = history.0.iter();
+            let left = ancestors.find(|(timeline, _)| *timeline == own);
+            let left = left.filter(|(_, left)| *left < written);
+            Ok(left.map(|(_, lsn)| Fork {
+                timeline: newest,
+                lsn: *lsn,
+            }))
+        })
+        .await
+    }
+}
+
 /// Where that timeline of a server began.
 pub(super) async fn fork_of(home: &ServerHome, timeline: u32) -> Result<Fork, PostgresError> {
     let of = home.clone();
@@ -165,6 +208,10 @@ mod tests {
         assert_eq!(segment_name(1, 1), "000000010000000000000001");
         assert_eq!(segment_name(0x1A, 1024), "0000001A0000000100000000");
         assert_eq!(history_name(10), "0000000A.history");
+        assert_eq!(timeline_of_history("0000000A.history"), Some(10));
+        for name in ["A.history", "+000000A.history", "0000000A.history.tmp"] {
+            assert_eq!(timeline_of_history(name), None);
+        }
         for (timeline, segment) in [(1, 1), (0x1A, 256), (3, 70_000)] {
             let name = segment_name(timeline, segment);
             assert_eq!(segment_of(&name), Some((timeline, segment)));

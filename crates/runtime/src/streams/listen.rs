@@ -118,14 +118,51 @@ impl StreamPort {
 
 impl Drop for StreamPort {
     fn drop(&mut self) {
-        if let Err(cause) = fs::remove_file(&self.path) {
-            tracing::debug!(path = %self.path.display(), %cause, "a socket was gone already");
+        remove(&self.path, &self.directory);
+    }
+}
+
+fn remove(path: &Path, directory: &Path) {
+    if let Err(cause) = fs::remove_file(path) {
+        tracing::debug!(path = %path.display(), %cause, "a socket was gone already");
+    }
+    // Only if nothing else is in it.
+    if let Err(cause) = fs::remove_dir(directory) {
+        let directory = directory.display();
+        tracing::debug!(%directory, %cause, "a socket's directory is left");
+    }
+}
+
+/// A socket in a directory of its own that is this process's alone. When it is dropped, both are
+/// gone.
+pub(crate) struct SocketPlace {
+    directory: PathBuf,
+    path: PathBuf,
+}
+
+impl SocketPlace {
+    /// Makes it, in the place of what an earlier run left.
+    pub(crate) fn prepare(directory: &Path) -> io::Result<(SocketPlace, UnixListener)> {
+        let path = directory.join(SOCKET);
+        if path.as_os_str().len() > MAX_PATH {
+            return Err(io::Error::other(StreamPortError::Path(path)));
         }
-        // Only if nothing else is in it.
-        if let Err(cause) = fs::remove_dir(&self.directory) {
-            let directory = self.directory.display();
-            tracing::debug!(%directory, %cause, "a socket's directory is left");
-        }
+        let taken = || io::Error::other(StreamPortError::Taken(path.clone()));
+        let listener = prepare(directory, &path, None);
+        let listener = listener.map_err(|cause| cause.unwrap_or_else(taken))?;
+        let directory = directory.to_owned();
+        Ok((SocketPlace { directory, path }, listener))
+    }
+
+    /// The socket.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for SocketPlace {
+    fn drop(&mut self) {
+        remove(&self.path, &self.directory);
     }
 }
 
@@ -200,7 +237,7 @@ fn open(
 ) {
     match exchange.open(target) {
         Ok(end) => {
-            connections.spawn(async move { relay(stream, &end).await });
+            connections.spawn(async move { relay(stream.into_split(), &end).await });
         }
         // Its connection is closed at once: whoever made it tries again, as after any end.
         Err(cause) => tracing::debug!(peer = %exchange.peer(), target, %cause, "no stream"),

@@ -7,22 +7,34 @@ mod relay;
 mod serve;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use link::{StreamCounts, StreamExchange};
+use link::{OpenStreamError, StreamCounts, StreamEnd, StreamExchange};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use types::SiteId;
 
+pub(crate) use listen::SocketPlace;
 pub use listen::{SocketOwner, StreamPort, StreamPortError};
 
 /// Says what this site gives its peers.
 pub trait StreamDirectory: Send + Sync + 'static {
-    /// The local Unix socket that the target stands for, for that very peer, whose certificate
+    /// What the target stands for here, for that very peer, whose certificate
     /// the link has verified; `None`: it may not have it, or there is no such thing. Asked for
     /// each stream; must not block.
-    fn target(&self, peer: SiteId, target: &str) -> Option<PathBuf>;
+    fn target(&self, peer: SiteId, target: &str) -> Option<TargetPlace>;
+}
+
+/// What a target stands for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TargetPlace {
+    /// A Unix socket.
+    Socket(PathBuf),
+    /// An address of this site's own that clients connect to as well: what comes by a stream is
+    /// judged there as they are.
+    Address(SocketAddr),
 }
 
 /// The directory in use, once there is one.
@@ -62,6 +74,15 @@ impl Streams {
     /// [`Streams::ask_again`].
     pub fn serve(&self, directory: Arc<dyn StreamDirectory>) {
         *lock(&self.directory) = Some(directory);
+    }
+
+    /// Opens a stream to `target` at the peer, without a socket for it.
+    ///
+    /// # Errors
+    /// There is no link to that peer now, there are too many streams, or the target is none.
+    pub fn open(&self, peer: SiteId, target: &str) -> Result<StreamEnd, OpenStreamError> {
+        let exchange = self.exchanges.get(&peer);
+        exchange.ok_or(OpenStreamError::NotConnected)?.open(target)
     }
 
     /// Peers may get less than they did: the directory is asked again for every open stream,

@@ -4,9 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use link::{StreamEnd, StreamReset};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 /// What is read of a local connection at once: as much as a message carries.
@@ -26,8 +24,10 @@ enum RelayError {
 
 /// Moves bytes both ways. A half that ends, ends its half over there; whatever else ends one of
 /// them ends the other.
-pub(super) async fn relay(local: UnixStream, end: &StreamEnd) {
-    let (mut from_local, mut to_local) = local.into_split();
+pub(super) async fn relay(
+    (mut from_local, mut to_local): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    end: &StreamEnd,
+) {
     let ended = both(&mut from_local, &mut to_local, end).await;
     if let Err(cause) = ended {
         tracing::debug!(?end, %cause, "a stream ended before its ends");
@@ -36,8 +36,8 @@ pub(super) async fn relay(local: UnixStream, end: &StreamEnd) {
 }
 
 async fn both(
-    from: &mut OwnedReadHalf,
-    to: &mut OwnedWriteHalf,
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
     end: &StreamEnd,
 ) -> Result<(), RelayError> {
     let (up, down) = (up(from, end), down(end, to));
@@ -60,7 +60,7 @@ async fn both(
 
 /// What the local connection says. When the stream is over it ends in peace: it is `down` that
 /// tells.
-async fn up(from: &mut OwnedReadHalf, end: &StreamEnd) -> Result<(), RelayError> {
+async fn up(from: &mut (impl AsyncRead + Unpin), end: &StreamEnd) -> Result<(), RelayError> {
     let over = end.until_reset();
     tokio::pin!(over);
     let mut buffer = vec![0; BUFFER];
@@ -81,7 +81,7 @@ async fn up(from: &mut OwnedReadHalf, end: &StreamEnd) -> Result<(), RelayError>
 
 /// What the other end says. What came of it in order is given also when it is over, unless that
 /// takes too long.
-async fn down(end: &StreamEnd, to: &mut OwnedWriteHalf) -> Result<(), RelayError> {
+async fn down(end: &StreamEnd, to: &mut (impl AsyncWrite + Unpin)) -> Result<(), RelayError> {
     let over = async {
         let reason = end.until_reset().await;
         tokio::time::sleep(LEFTOVERS).await;

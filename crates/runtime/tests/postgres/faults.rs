@@ -140,6 +140,69 @@ async fn data_of_another_version_and_damaged_data_are_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_flipped_byte_of_a_table_is_told_to_who_reads_it_and_carried_on_by_no_copy() {
+    let Some(rig) = rig() else { return };
+    let (home, server) = rig.server("one").await;
+    let tables = "CREATE TABLE damaged AS SELECT n, repeat('x', 500) AS s \
+                  FROM generate_series(1, 100) n; CREATE TABLE other AS SELECT 7 AS n";
+    let client = master(&home).await;
+    client.batch_execute(tables).await.unwrap();
+    let file = "SELECT pg_relation_filepath('damaged')";
+    let file: String = client.query_one(file, &[]).await.unwrap().get(0);
+    let file = home.directory().join("data").join(file);
+    server.stop(Stop::Fast).await.unwrap();
+    // In a row of the third page.
+    let flip = || {
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes[2 * 8192 + 8000] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+    };
+    flip();
+
+    let alone = ServerSettings::default();
+    let server = rig.postgres.start(&home, &alone).await.unwrap();
+    let client = master(&home).await;
+    let all = client.query("SELECT count(*) FROM damaged", &[]).await;
+    let error = all.unwrap_err();
+    assert_eq!(sqlstate(&error), "XX001", "{error:?}");
+    let said = error.as_db_error().unwrap().message();
+    assert!(said.contains("invalid page in block 2"), "{said}");
+    // Everything else is read and written.
+    let first = "SELECT n::bigint FROM damaged WHERE ctid = '(0,1)'";
+    assert_eq!(number(&client, first).await, 1);
+    let row = "INSERT INTO other VALUES (8)";
+    client.batch_execute(row).await.unwrap();
+    let rows = "SELECT count(*) FROM other";
+    assert_eq!(number(&client, rows).await, 2);
+
+    let refused = |result: Result<(), PostgresError>, by: &str| {
+        let error = result.unwrap_err();
+        let is_its = matches!(&error, PostgresError::Program { program, .. } if *program == by);
+        assert!(is_its && error.to_string().contains("checksum"), "{error}");
+    };
+    let snapshot = async |server: Option<&runtime::postgres::Server>, name: &str| {
+        let to = rig.path().join(name);
+        rig.postgres.snapshot(&home, server, &to).await.map(drop)
+    };
+    refused(snapshot(Some(&server), "running").await, "pg_basebackup");
+    server.keep_slots(&["two".to_owned()].into()).await.unwrap();
+    let upstream = Upstream {
+        socket_directory: home.socket_directory().to_owned(),
+        slot: "two".into(),
+        password: home.replication_password().unwrap(),
+        application_name: "two".into(),
+    };
+    let copy = rig.home("two");
+    refused(rig.postgres.copy(&copy, &upstream).await, "pg_basebackup");
+    assert_eq!(copy.state(), HomeState::Unfinished);
+    server.stop(Stop::Fast).await.unwrap();
+    refused(snapshot(None, "stopped").await, "pg_checksums");
+    // The disk is mended, and so are copies.
+    flip();
+    snapshot(None, "mended").await.unwrap();
+}
+
+#[tokio::test]
 async fn what_the_server_s_user_puts_in_its_data_is_not_followed() {
     let Some(rig) = rig() else { return };
     let (home, server) = rig.server("one").await;

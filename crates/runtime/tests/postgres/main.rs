@@ -7,8 +7,12 @@
     reason = "a test starts processes, opens sockets, waits and reads its environment"
 )]
 
+mod archives;
+mod aurora;
+mod behind;
 mod faults;
 mod lives;
+mod long_tails;
 mod old_logs;
 mod powers;
 mod relay;

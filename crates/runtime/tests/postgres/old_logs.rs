@@ -8,7 +8,9 @@ use runtime::postgres::{
 };
 
 use crate::rig::{master, number, rig};
-use crate::tails::{caught_up, copy, figures, following, keep_slots, take_over, upstream};
+use crate::tails::{
+    ROOM, caught_up, copy, figures, following, keep_slots, listed, take_over, upstream,
+};
 
 /// Bytes of a file of the log.
 const FILE: u64 = 4 * 1024 * 1024;
@@ -32,8 +34,8 @@ fn rows(tail: &Tail) -> String {
 }
 
 /// What is done to tables, without what our own did.
-fn of_table<'a>(tail: &'a Tail, table: &str) -> Vec<&'a LostTransaction> {
-    let all = tail.transactions.iter();
+fn of_table(tail: &Tail, table: &str) -> Vec<LostTransaction> {
+    let all = listed(tail).into_iter();
     all.filter(|it| figures(it).contains_key(table)).collect()
 }
 
@@ -69,9 +71,14 @@ async fn a_transaction_that_began_files_before_the_fork_is_listed_with_its_rows(
     server.stop(Stop::Immediate).await.unwrap();
 
     let to = rig.path().join("tail");
-    let tail = rig.postgres.keep_tail(&home, fork, &to).await.unwrap();
-    assert_eq!((tail.unlisted, tail.unexported.as_deref()), (0, None));
-    let [lost] = &tail.transactions[..] else {
+    let tail = rig
+        .postgres
+        .keep_tail(&home, fork, (&to, ROOM))
+        .await
+        .unwrap();
+    assert_eq!((tail.is_short, tail.unexported.as_deref()), (false, None));
+    let lost = listed(&tail);
+    let [lost] = &lost[..] else {
         panic!("{tail:?}")
     };
     assert_eq!(figures(lost)["plain"], [1, 0, 0]);
@@ -82,18 +89,24 @@ async fn a_transaction_that_began_files_before_the_fork_is_listed_with_its_rows(
     let names: BTreeSet<String> = names
         .map(|it| it.unwrap().file_name().into_string().unwrap())
         .collect();
-    let kept = ["lost.sql", "tail.json", "wal"].map(String::from);
+    let kept = ["lost.sql", "tail.json", "transactions", "wal"].map(String::from);
     assert_eq!(names, BTreeSet::from(kept));
 
     // Where its beginning is gone it is listed, and that not all is known of it is said.
     forget_before(&home, fork.lsn);
     let to = rig.path().join("short");
-    let tail = rig.postgres.keep_tail(&home, fork, &to).await.unwrap();
-    let [again] = &tail.transactions[..] else {
+    let tail = rig
+        .postgres
+        .keep_tail(&home, fork, (&to, ROOM))
+        .await
+        .unwrap();
+    let again = listed(&tail);
+    let [again] = &again[..] else {
         panic!("{tail:?}")
     };
     assert_eq!((again.xid, again.lsn), (lost.xid, lost.lsn));
     let said = tail.unexported.unwrap();
+    assert!(tail.is_short, "its rows may be in the server's data alone");
     assert!(said.contains(&format!("{} may have", lost.xid)), "{said}");
 }
 
@@ -128,12 +141,16 @@ async fn a_writer_whose_successor_s_successor_was_behind_has_its_tail_kept_and_c
     assert!(own.lsn.0 / FILE > fork.lsn.0 / FILE + 1, "{own:?} {fork:?}");
 
     let to = rig.path().join("tail");
-    let tail = rig.postgres.keep_tail(&second, fork, &to).await.unwrap();
+    let tail = rig
+        .postgres
+        .keep_tail(&second, fork, (&to, ROOM))
+        .await
+        .unwrap();
     assert_eq!((tail.timeline, tail.begin), (own.timeline, fork.lsn));
-    assert_eq!((tail.unlisted, tail.unexported.as_deref()), (0, None));
+    assert_eq!((tail.is_short, tail.unexported.as_deref()), (false, None));
     assert_eq!(of_table(&tail, "plain").len(), 2);
     assert_eq!(
-        figures(of_table(&tail, "filler")[0])["filler"],
+        figures(&of_table(&tail, "filler")[0])["filler"],
         [10000, 0, 0]
     );
     for row in ["('1', 'of the first')", "('2', 'of the second')"] {
@@ -142,9 +159,17 @@ async fn a_writer_whose_successor_s_successor_was_behind_has_its_tail_kept_and_c
     // Where the first's log is gone there is what its own timeline holds.
     forget_before(&second, own.lsn);
     let to = rig.path().join("short");
-    let tail = rig.postgres.keep_tail(&second, fork, &to).await.unwrap();
+    let tail = rig
+        .postgres
+        .keep_tail(&second, fork, (&to, ROOM))
+        .await
+        .unwrap();
     assert!(rows(&tail).contains("('2', 'of the second')"));
     let said = tail.unexported.unwrap();
+    assert!(
+        tail.is_short,
+        "what was committed there is in its data alone"
+    );
     assert!(
         said.contains(&format!("its log from {} to", fork.lsn)),
         "{said}"
@@ -187,8 +212,12 @@ async fn rows_of_a_table_that_was_rewritten_after_the_loss_are_said_to_be_missin
     }
     server.stop(Stop::Immediate).await.unwrap();
     let to = rig.path().join("tail");
-    let tail = rig.postgres.keep_tail(&home, fork, &to).await.unwrap();
-    assert!(tail.transactions.len() >= 2, "{tail:?}");
+    let tail = rig
+        .postgres
+        .keep_tail(&home, fork, (&to, ROOM))
+        .await
+        .unwrap();
+    assert!(tail.listed >= 2, "{tail:?}");
     let rows = rows(&tail);
     assert!(rows.contains("VALUES ('stays')") && !rows.contains("moved"));
     let said = tail.unexported.unwrap();

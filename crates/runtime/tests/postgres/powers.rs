@@ -296,6 +296,14 @@ async fn our_own_database_is_closed_and_our_roles_can_t_be_taken() {
     ] {
         client.batch_execute(statement).await.unwrap();
     }
+    // Nor does membership alone give rights.
+    client
+        .batch_execute(
+            "CREATE ROLE between NOINHERIT IN ROLE pg_monitor; GRANT between TO elsewhere; \
+             REVOKE pg_monitor FROM elsewhere; REVOKE pg_read_all_stats FROM pg_monitor",
+        )
+        .await
+        .unwrap();
     // As every look at a primary does.
     server.observe().await.unwrap();
     let password = home.replication_password().unwrap();
@@ -306,6 +314,13 @@ async fn our_own_database_is_closed_and_our_roles_can_t_be_taken() {
         number(&own, "SELECT count(*) FROM causeway.heartbeat").await,
         0
     );
+    // What a standby is observed by.
+    for seen in [
+        "SELECT count(*) FROM pg_ls_waldir()",
+        "SELECT count(wait_event) FROM pg_stat_activity WHERE backend_type = 'checkpointer'",
+    ] {
+        assert!(number(&own, seen).await > 0, "{seen}");
+    }
     let members = "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid \
                    WHERE r.rolname = 'causeway_replication'";
     assert_eq!(number(&client, members).await, 0);

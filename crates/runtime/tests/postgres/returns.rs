@@ -58,6 +58,7 @@ impl Member {
         let told = ServerSettings {
             parameters: BTreeMap::new(),
             upstream,
+            synchronous: None,
         };
         self.server = Some(rig.postgres.start(&self.home, &told).await.unwrap());
     }
@@ -204,7 +205,7 @@ impl Pair {
         let kept = self
             .rig
             .postgres
-            .keep_tail(&self.writer.home, fork, &to)
+            .keep_tail(&self.writer.home, fork, (&to, crate::tails::ROOM))
             .await;
         let kept = kept.unwrap();
         assert_eq!(Tail::read(&to).unwrap(), Some(kept.clone()));
@@ -222,12 +223,13 @@ impl Pair {
         // The one that was on its way when it ended may be there without a word to its client.
         let more = listed.difference(&lost).count();
         assert!(more <= 1, "{more} that nobody was told of");
-        let inserted = tail.transactions.iter().flat_map(|it| &it.tables);
+        let named = crate::tails::listed(tail);
+        let inserted = named.iter().flat_map(|it| &it.tables);
         assert_eq!(
             inserted.map(|it| it.inserted).sum::<u64>(),
             listed.len() as u64
         );
-        assert_eq!(tail.transactions.len(), listed.len());
+        assert_eq!(named.len(), listed.len());
         self.acked.retain(|id| there.contains(id));
         lost.len()
     }

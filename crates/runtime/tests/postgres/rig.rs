@@ -67,6 +67,7 @@ pub(crate) fn new() -> NewServer {
         master: MASTER.into(),
         verifier: verifier(PASSWORD),
         database: Some("Its own".into()),
+        aurora: false,
     }
 }
 
@@ -81,6 +82,7 @@ pub(crate) fn settings(parameters: &[(&str, &str)]) -> ServerSettings {
     ServerSettings {
         parameters: parameters.collect::<BTreeMap<String, String>>(),
         upstream: None,
+        synchronous: None,
     }
 }
 

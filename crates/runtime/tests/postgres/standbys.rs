@@ -1,15 +1,18 @@
 //! Standbys: copied over a socket, following, lagging, promoted when their upstream is gone.
 
 use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
 
 use runtime::postgres::{
     HomeState, PostgresError, Role, Server, ServerHome, ServerSettings, Stop, Upstream,
 };
 use types::Timestamp;
 
-use crate::rig::{eventually, master, number, processes, rig, settings, sqlstate};
+use crate::rig::{
+    MASTER, PASSWORD, eventually, master, number, processes, rig, settings, sqlstate,
+};
 
-fn upstream(home: &ServerHome, slot: &str) -> Upstream {
+pub(crate) fn upstream(home: &ServerHome, slot: &str) -> Upstream {
     Upstream {
         socket_directory: home.socket_directory().to_owned(),
         slot: slot.into(),
@@ -18,10 +21,11 @@ fn upstream(home: &ServerHome, slot: &str) -> Upstream {
     }
 }
 
-fn following(upstream: &Upstream) -> ServerSettings {
+pub(crate) fn following(upstream: &Upstream) -> ServerSettings {
     ServerSettings {
         parameters: BTreeMap::new(),
         upstream: Some(upstream.clone()),
+        synchronous: None,
     }
 }
 
@@ -363,6 +367,49 @@ async fn a_standby_takes_over_what_its_upstream_was_allowed_more_of() {
     let standby = rig.postgres.start(&second, &smaller).await.unwrap();
     caught_up(&primary, &standby).await;
     assert!(!standby.observe().await.unwrap().paused);
+    standby.stop(Stop::Fast).await.unwrap();
+    primary.stop(Stop::Fast).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_client_that_is_gone_still_reads_holds_up_no_replay() {
+    let Some(rig) = rig() else { return };
+    let (first, primary) = rig.server("first").await;
+    let client = master(&first).await;
+    client
+        .batch_execute("CREATE TABLE t (n int)")
+        .await
+        .unwrap();
+    let slots = ["second".to_owned()].into();
+    primary.keep_slots(&slots).await.unwrap();
+    let second = rig.home("second");
+    let upstream = upstream(&first, "second");
+    rig.postgres.copy(&second, &upstream).await.unwrap();
+    let mut told = following(&upstream);
+    // Readers are waited for as long as they are there.
+    let delay = "max_standby_streaming_delay".to_owned();
+    told.parameters.insert(delay, "-1".to_owned());
+    let standby = rig.postgres.start(&second, &told).await.unwrap();
+    caught_up(&primary, &standby).await;
+    let mut reader = Command::new("/usr/lib/postgresql/15/bin/psql")
+        .args(["-X", "-d", "postgres", "-U", MASTER, "-h"])
+        .arg(second.socket_directory())
+        .args(["-c", "SELECT n FROM t; SELECT pg_sleep(600)"])
+        .env("PGPASSWORD", PASSWORD)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let looks = master(&second).await;
+    eventually("it reads", || async {
+        let held = "SELECT count(*) FROM pg_locks WHERE relation = 't'::regclass";
+        number(&looks, held).await > 0
+    })
+    .await;
+    let change = "ALTER TABLE t ADD COLUMN m int";
+    client.batch_execute(change).await.unwrap();
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+    caught_up(&primary, &standby).await;
     standby.stop(Stop::Fast).await.unwrap();
     primary.stop(Stop::Fast).await.unwrap();
 }

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use runtime::postgres::{
-    Fork, HomeState, LostTransaction, Lsn, Server, ServerHome, ServerSettings, Stop, Tail, Upstream,
+    Fork, HomeState, LostList, LostTransaction, Lsn, Server, ServerHome, ServerSettings, Stop,
+    Tail, Upstream,
 };
+use types::ByteSize;
 
 use crate::rig::{MASTER, PASSWORD, Rig, eventually, login, master, number, rig, settings};
 
@@ -23,6 +25,7 @@ pub(crate) fn following(upstream: &Upstream) -> ServerSettings {
     ServerSettings {
         parameters: BTreeMap::new(),
         upstream: Some(upstream.clone()),
+        synchronous: None,
     }
 }
 
@@ -51,6 +54,23 @@ pub(crate) async fn take_over(server: &Server) -> Fork {
     server.promote().await.unwrap();
     server.checkpoint().await.unwrap();
     server.fork().await.unwrap().unwrap()
+}
+
+/// More than any tail here takes.
+pub(crate) const ROOM: ByteSize = ByteSize::mib(1024);
+
+/// What a tail lists.
+pub(crate) fn listed(tail: &Tail) -> Vec<LostTransaction> {
+    let mut list = LostList::open(&tail.list_file, tail.list_bytes).unwrap();
+    let mut all = Vec::new();
+    loop {
+        match list.page().unwrap() {
+            page if page.is_empty() => break,
+            page => all.extend(page),
+        }
+    }
+    assert_eq!(all.len() as u64, tail.listed);
+    all
 }
 
 /// What was done to each table of one transaction: rows put in, changed, taken away.
@@ -140,12 +160,17 @@ async fn a_tail_lists_all_that_was_committed_and_its_rows_can_be_put_back() {
     std::fs::create_dir(&to).unwrap();
     std::fs::write(to.join("lost.sql"), "half").unwrap();
     assert_eq!(Tail::read(&to).unwrap(), None);
-    let tail = rig.postgres.keep_tail(&first, fork, &to).await.unwrap();
-    assert_eq!((tail.timeline, tail.unlisted), (1, 0));
+    let tail = rig
+        .postgres
+        .keep_tail(&first, fork, (&to, ROOM))
+        .await
+        .unwrap();
+    assert_eq!((tail.timeline, tail.is_short), (1, false));
     assert_eq!(tail.unexported, None);
     assert!(tail.begin == fork.lsn && tail.end > fork.lsn && tail.bytes.0 > 0);
 
-    let seen: Vec<_> = tail.transactions.iter().map(figures).collect();
+    let lost = listed(&tail);
+    let seen: Vec<_> = lost.iter().map(figures).collect();
     let of = |table, counts| BTreeMap::from([(table, counts)]);
     let expected = [
         of("plain", [2, 0, 0]),
@@ -160,14 +185,10 @@ async fn a_tail_lists_all_that_was_committed_and_its_rows_can_be_put_back() {
         of("there", [1, 0, 0]),
     ];
     assert_eq!(seen, expected);
-    let schema: Vec<bool> = tail
-        .transactions
-        .iter()
-        .map(|it| it.changed_schema)
-        .collect();
+    let schema: Vec<bool> = lost.iter().map(|it| it.changed_schema).collect();
     assert_eq!(schema.iter().filter(|it| **it).count(), 1);
     assert!(schema[6]);
-    let table = &tail.transactions[9].tables[0];
+    let table = &lost[9].tables[0];
     assert_eq!(
         (&*table.database, &*table.schema),
         ("-cport=1 \"o'\"", "public")
@@ -176,10 +197,14 @@ async fn a_tail_lists_all_that_was_committed_and_its_rows_can_be_put_back() {
         .elapsed()
         .unwrap()
         .as_millis();
-    let age = now - u128::from(tail.transactions[0].committed.0);
+    let age = now - u128::from(lost[0].committed.0);
     assert!(age < 600_000, "{age} ms ago");
     // Asked again it says the same, and does nothing.
-    let again = rig.postgres.keep_tail(&first, fork, &to).await.unwrap();
+    let again = rig
+        .postgres
+        .keep_tail(&first, fork, (&to, ROOM))
+        .await
+        .unwrap();
     assert_eq!(again, tail);
 
     repair(&second, &tail).await;
@@ -266,10 +291,11 @@ async fn a_follower_that_went_beyond_the_fork_has_a_tail_and_is_rewound() {
     ahead.stop(Stop::Immediate).await.unwrap();
     let tail = rig
         .postgres
-        .keep_tail(&third, fork, &rig.path().join("tail"))
+        .keep_tail(&third, fork, (&rig.path().join("tail"), ROOM))
         .await
         .unwrap();
-    let [lost] = &tail.transactions[..] else {
+    let lost = listed(&tail);
+    let [lost] = &lost[..] else {
         panic!("{tail:?}")
     };
     assert_eq!(figures(lost), BTreeMap::from([("plain", [1, 0, 0])]));
@@ -290,10 +316,10 @@ async fn a_follower_that_went_beyond_the_fork_has_a_tail_and_is_rewound() {
     };
     let kept = rig
         .postgres
-        .keep_tail(&first, nothing, &rig.path().join("none"))
+        .keep_tail(&first, nothing, (&rig.path().join("none"), ROOM))
         .await
         .unwrap();
-    assert!(kept.transactions.is_empty() && kept.sql_file.is_none() && kept.bytes.0 == 0);
+    assert!(kept.listed == 0 && kept.sql_file.is_none() && kept.bytes.0 == 0);
     assert_eq!(kept.end, kept.begin);
     behind.stop(Stop::Fast).await.unwrap();
 }

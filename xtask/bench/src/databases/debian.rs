@@ -16,13 +16,13 @@ use crate::lab::Folder;
 use crate::process::Server;
 
 /// Where Debian has the programs of the version that Causeway runs.
-const PLACE: &str = "/usr/lib/postgresql/15/bin";
+pub const PLACE: &str = "/usr/lib/postgresql/15/bin";
 
 /// The user that servers run as when the bench is root, which PostgreSQL refuses to be.
-const USER: &str = "postgres";
+pub const USER: &str = "postgres";
 
 /// What our servers have, too.
-const SETTINGS: &[&str] = &[
+pub const SETTINGS: &[&str] = &[
     "listen_addresses=",
     "dynamic_shared_memory_type=mmap",
     "min_wal_size=32MB",
@@ -59,19 +59,25 @@ pub fn program(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The words that run a program as the servers' user.
+/// The words that run one of PostgreSQL's programs as the servers' user.
 fn words(name: &str) -> Result<Vec<String>> {
-    let program = program(name)?.display().to_string();
+    // INT ends a server at once.
+    Ok(as_user(&program(name)?.display().to_string(), "INT"))
+}
+
+/// The words that run a program as the servers' user; the signal ends it with the bench.
+pub fn as_user(program: &str, signal: &str) -> Vec<String> {
     if !rustix::process::geteuid().is_root() {
-        return Ok(vec![program]);
+        return vec![program.to_owned()];
     }
     let user = ["--reuid", "--regid"].map(|which| format!("{which}={USER}"));
     let mut words = vec!["/usr/bin/setpriv".to_owned()];
     words.extend(user);
-    // A change of the user would else clear what ends it with the bench. INT ends it at once.
-    words.extend(["--init-groups", "--pdeathsig=INT"].map(str::to_owned));
-    words.push(program);
-    Ok(words)
+    words.push("--init-groups".to_owned());
+    // A change of the user would else clear what ends it.
+    words.push(format!("--pdeathsig={signal}"));
+    words.push(program.to_owned());
+    words
 }
 
 fn command(name: &str, arguments: &[&str]) -> Result<Command> {
@@ -93,7 +99,7 @@ fn run(name: &str, arguments: &[&str]) -> Result<()> {
 }
 
 /// A directory that belongs to the servers' user.
-fn private(directory: &Path) -> Result<&str> {
+pub fn private(directory: &Path) -> Result<&str> {
     let text = directory.to_str().context("the checkout's path is text")?;
     let mut command = Command::new("install");
     command.args(["-d", "-m", "0700"]);

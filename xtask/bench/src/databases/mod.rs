@@ -2,6 +2,9 @@
 //! beside them, and who writes to and reads from either.
 
 pub mod debian;
+pub mod global;
+pub mod install;
+pub mod patroni;
 pub mod proxy;
 pub mod relay;
 pub mod session;
@@ -14,7 +17,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::client::Client;
 use crate::lab::Lab;
-use session::{Login, Session, Way};
+use session::{Login, Refused, Session, Way};
 
 /// The class of every instance, the smallest.
 pub const CLASS: &str = "db.t3.micro";
@@ -126,6 +129,7 @@ pub fn promote(client: &Client, name: &str) -> Result<u32> {
     bail!("asked too often")
 }
 
+/// Waits until an instance is available; gives the ways in.
 fn available(lab: &Lab, client: &Client, name: &str) -> Result<Instance> {
     let parameters = [
         ("Action", "DescribeDBInstances"),
@@ -158,6 +162,68 @@ fn available(lab: &Lab, client: &Client, name: &str) -> Result<Instance> {
     Ok(Instance { login, home })
 }
 
+/// Tries until a row with that number is written, a millisecond apart.
+///
+/// # Errors
+/// It isn't after [`PATIENCE`].
+pub fn first_write(login: &Login, number: u64) -> Result<()> {
+    /// Between two attempts to write.
+    const PAUSE: Duration = Duration::from_millis(1);
+    let statement = format!("insert into {} values ({number}, now())", writers::TABLE);
+    let started = Instant::now();
+    let mut session = None;
+    loop {
+        let tried = match session.take() {
+            None => Session::open(login),
+            Some(session) => Ok(session),
+        };
+        let error = match tried {
+            Err(error) => error,
+            Ok(mut open) => match open.query(&statement) {
+                Ok(_) => return Ok(()),
+                Err(error) => {
+                    // A standby says that it is one; the session is good.
+                    session = error.is::<Refused>().then_some(open);
+                    error
+                }
+            },
+        };
+        if started.elapsed() > PATIENCE {
+            return Err(error.context("no write succeeds after the promotion"));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Waits until that row is seen, by a session of its own each time.
+///
+/// # Errors
+/// It isn't after [`PATIENCE`].
+pub fn seen(login: &Login, number: u64) -> Result<()> {
+    let statement = format!(
+        "select count(*) from {} where id = {number}",
+        writers::TABLE
+    );
+    let started = Instant::now();
+    loop {
+        let count = Session::open(login).and_then(|mut session| session.value(&statement));
+        match count {
+            Ok(count) if count == "1" => return Ok(()),
+            _ if started.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(10)),
+            Ok(_) => bail!("row {number} isn't there after {PATIENCE:?}"),
+            Err(error) => return Err(error.context("a reader isn't reached")),
+        }
+    }
+}
+
+/// The numbers of all rows, as they are there.
+pub fn kept(login: &Login) -> Result<std::collections::BTreeSet<u64>> {
+    let rows = opened(login)?.query(&format!("select id from {}", writers::TABLE))?;
+    let ids = rows.into_iter().flatten().flatten();
+    let ids: Result<_, _> = ids.map(|id| id.parse::<u64>()).collect();
+    Ok(ids?)
+}
+
 /// A session, as soon as there can be one.
 pub fn opened(login: &Login) -> Result<Session> {
     let started = Instant::now();
@@ -171,7 +237,7 @@ pub fn opened(login: &Login) -> Result<Session> {
 }
 
 /// The text of the first element of that name.
-fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+pub fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     Some(rest.split_once(&format!("</{name}>"))?.0)
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::session::{Login, Session};
 use crate::load::sleep_until;
@@ -59,8 +59,13 @@ pub fn prepare(login: &Login) -> Result<()> {
 impl Writers {
     /// Has rows written from number 1 on.
     pub fn start(login: &Login) -> Result<Writers> {
+        Writers::start_from(login, 1)
+    }
+
+    /// Has rows written from that number on.
+    pub fn start_from(login: &Login, first: u64) -> Result<Writers> {
         let shared = Arc::new(Shared {
-            next: AtomicU64::new(1),
+            next: AtomicU64::new(first),
             stop: AtomicBool::new(false),
             rows: Mutex::default(),
         });
@@ -79,6 +84,26 @@ impl Writers {
     /// How many rows were acknowledged so far.
     pub fn count(&self) -> usize {
         self.shared.rows().len()
+    }
+
+    /// Waits until every session has ended by itself, as each does whose server dies: at its next
+    /// row, which is due within a moment.
+    ///
+    /// # Errors
+    /// Some go on for longer than that.
+    pub fn wait_until_broken(&self, patience: Duration) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            let alive = self.threads.iter().filter(|it| !it.is_finished()).count();
+            if alive == 0 {
+                return Ok(());
+            }
+            ensure!(
+                started.elapsed() < patience,
+                "the writer is gone, and {alive} sessions of it go on"
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Has them end; gives what was acknowledged, and how the first ended that couldn't go on.

@@ -65,12 +65,7 @@ pub(super) fn issue(
             .map(|address| address.to_string()),
     );
     all.extend_from_slice(names);
-    let mut parameters = CertificateParams::new(without_repeats(all))?;
-    parameters.distinguished_name = named("Causeway endpoint");
-    parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    parameters.use_authority_key_identifier_extension = true;
-    let parameters = valid(parameters, now, VALIDITY);
+    let parameters = valid(of_server(without_repeats(all))?, now, VALIDITY);
     let key = KeyPair::generate()?;
     let issuer_parameters = authority_parameters(now);
     let issuer = Issuer::from_params(&issuer_parameters, &authority_key);
@@ -78,6 +73,69 @@ pub(super) fn issue(
         certificate: parameters.signed_by(&key, &issuer)?.pem(),
         key: Zeroizing::new(key.serialize_pem()),
     })
+}
+
+/// Signs another certificate with the authority's key, which is for that address as well: else for
+/// whom that one is, of the same key, and for as long. A certificate that lists every address a
+/// Region's databases may ever have would be 25 KB in each handshake.
+pub(super) fn also_for(
+    authority_key: &str,
+    lab: (&str, &str),
+    address: Ipv4Addr,
+) -> anyhow::Result<String> {
+    let authority_key = KeyPair::from_pem(authority_key)
+        .context("the key of the endpoint authority can't be read")?;
+    let (_, pem) = parse_x509_pem(lab.0.as_bytes()).context("there is no certificate in it")?;
+    let certificate = pem.parse_x509().context("that is no X.509 certificate")?;
+    let key = KeyPair::from_pem(lab.1).context("the key of the certificate can't be read")?;
+    let mut names = vec![address.to_string()];
+    if let Some(held) = certificate.subject_alternative_name()? {
+        names.extend(held.value.general_names.iter().filter_map(name));
+    }
+    let mut parameters = of_server(without_repeats(names))?;
+    let validity = certificate.validity();
+    let at = |time: i64| {
+        let since = Duration::from_secs(u64::try_from(time).unwrap_or(0));
+        rcgen::date_time_ymd(1970, 1, 1) + since
+    };
+    parameters.not_before = at(validity.not_before.timestamp());
+    parameters.not_after = at(validity.not_after.timestamp());
+    // Drawn from the key if it isn't given, and no two of an authority may have the same (RFC 5280,
+    // 4.1.2.2: 20 octets at most).
+    let mut serial = certificate.raw_serial().to_vec();
+    serial.truncate(16);
+    serial.extend(address.octets());
+    parameters.serial_number = Some(serial.into());
+    let now = Timestamp(u64::try_from(validity.not_before.timestamp())? * 1000);
+    let issuer_parameters = authority_parameters(now);
+    let issuer = Issuer::from_params(&issuer_parameters, &authority_key);
+    Ok(parameters.signed_by(&key, &issuer)?.pem())
+}
+
+/// A name or an address in a certificate, as a text.
+fn name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(octets) => match octets.len() {
+            4 => <[u8; 4]>::try_from(*octets)
+                .ok()
+                .map(|it| Ipv4Addr::from(it).to_string()),
+            _ => <[u8; 16]>::try_from(*octets)
+                .ok()
+                .map(|it| Ipv6Addr::from(it).to_string()),
+        },
+        _ => None,
+    }
+}
+
+/// What every certificate of a server says beside when it is valid.
+fn of_server(names: Vec<String>) -> anyhow::Result<CertificateParams> {
+    let mut parameters = CertificateParams::new(names)?;
+    parameters.distinguished_name = named("Causeway endpoint");
+    parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    parameters.use_authority_key_identifier_extension = true;
+    Ok(parameters)
 }
 
 /// Refuses what can't stand in a certificate.
@@ -176,6 +234,39 @@ mod tests {
         let elsewhere = host(&made.certificate, "192.0.2.8".parse().unwrap()).unwrap();
         assert_eq!(elsewhere.as_deref(), Some("localhost"));
         assert!(issue("no key", &names, std::iter::empty(), NOW).is_err());
+    }
+
+    #[test]
+    fn a_database_s_certificate_is_the_lab_s_and_for_its_own_address_as_well() {
+        let authority = authority(NOW).unwrap();
+        let names = ["lab.example.com", "2001:db8::1"].map(str::to_owned);
+        let made = issue(&authority.key, &names, std::iter::empty(), NOW).unwrap();
+        let lab = (made.certificate.as_str(), made.key.as_str());
+        let [one, other] = [[127, 36, 0, 9], [127, 36, 0, 10]].map(Ipv4Addr::from);
+        let its = also_for(&authority.key, lab, one).unwrap();
+        for address in ["127.36.0.9", "127.0.0.1", "::1", "2001:db8::1"] {
+            let host = host(&its, address.parse().unwrap()).unwrap();
+            assert_eq!(host, None, "{address}");
+        }
+        assert!(
+            host(&its, other.into()).unwrap().is_some(),
+            "not for another"
+        );
+        runtime::EndpointTls::from_pem(&its, &made.key).unwrap();
+        let others = also_for(&authority.key, lab, other).unwrap();
+        let read = |text: &str| parse_x509_pem(text.as_bytes()).unwrap().1.contents;
+        let ders = [&made.certificate, &its, &others].map(|text| read(text));
+        let [lab, its, others] = ders
+            .each_ref()
+            .map(|der| x509_parser::parse_x509_certificate(der).unwrap().1);
+        assert_eq!(its.validity(), lab.validity());
+        assert_eq!(
+            (its.issuer(), its.public_key()),
+            (lab.issuer(), lab.public_key())
+        );
+        assert_ne!(its.raw_serial(), others.raw_serial());
+        assert!(its.raw_serial().len() <= 20);
+        assert!(also_for("no key", (&made.certificate, &made.key), one).is_err());
     }
 
     #[test]

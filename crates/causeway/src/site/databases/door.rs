@@ -1,20 +1,24 @@
-//! The endpoints that lead to an instance: its own and, of a cluster's head, the cluster's writer
-//! and reader endpoints. They are open as long as the instance and its zone are up. Where each
-//! connection goes is asked of rows and of how the server stands, at that moment. Sessions that may
-//! go on no longer are ended, and nothing that they were answered after that is passed on. What
-//! can't be listened on is told, and tried again.
+//! The endpoints that lead to one instance: its own and, of a cluster's head, the cluster's writer
+//! endpoint. Those that may lead to several are in `spreads`. They are open as long as the instance
+//! and its zone are up. Where each connection goes is asked of rows and of how the server stands,
+//! at that moment. Sessions that may go on no longer are ended, and nothing that they were answered
+//! after that is passed on. What can't be listened on is told, and tried again.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use databases::model::{Instance, ResourceId};
-use databases::{Fence, Serving, catalogue, serving, serving_cluster};
-use runtime::{Away, Backend, DatabaseEndpoint, EndpointDirectory, EndpointLimits};
-use tokio::sync::Semaphore;
+use databases::plan::Wanted;
+use databases::{Fence, Serving, catalogue, serving, serving_cluster, serving_reader};
+use runtime::{
+    AnswerGate, Away, Backend, DatabaseEndpoint, EndpointDirectory, EndpointLimits, WriteForwarding,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use types::{Environment, Monotonic, Span};
 
 use super::Around;
+use super::forwarding::Forwards;
+use super::passing::{FOREVER, Passing};
 use super::servers::{Seen, lock};
 
 /// PostgreSQL's `cannot_connect_now`.
@@ -28,9 +32,6 @@ const LOOK: Span = Span::seconds(1);
 /// superuser.
 const RESERVED: usize = 5;
 
-/// An endpoint's time that never runs out.
-const FOREVER: u64 = u64::MAX;
-
 /// What an endpoint is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
@@ -38,8 +39,6 @@ enum Kind {
     Instance,
     /// The writer of its cluster.
     Writer,
-    /// The readers of its cluster.
-    Reader,
 }
 
 /// The endpoints of one instance.
@@ -48,7 +47,8 @@ pub(super) struct Doors {
     places: Mutex<Places>,
     instance: Door,
     writer: Door,
-    reader: Door,
+    /// Why one that may lead to several of its cluster's instances isn't open, if it should be.
+    shared: Mutex<Option<String>>,
 }
 
 /// One of them.
@@ -79,14 +79,19 @@ struct Open {
 
 impl Doors {
     /// Closed yet.
-    pub(super) fn new(around: &Arc<Around>, id: &ResourceId, seen: &Arc<Seen>) -> Arc<Doors> {
+    pub(super) fn new(
+        around: &Arc<Around>,
+        (id, home): (&ResourceId, &ResourceId),
+        seen: &Arc<Seen>,
+    ) -> Arc<Doors> {
         let door = |kind| Door {
             behind: Arc::new(Behind {
                 around: around.clone(),
                 id: id.clone(),
+                home: home.clone(),
                 seen: seen.clone(),
                 kind,
-                until: AtomicU64::new(0),
+                passing: Passing::new(),
             }),
             open: Mutex::default(),
         };
@@ -95,13 +100,22 @@ impl Doors {
             places: Mutex::new(Places::new(EndpointLimits::STANDARD.sessions)),
             instance: door(Kind::Instance),
             writer: door(Kind::Writer),
-            reader: door(Kind::Reader),
+            shared: Mutex::default(),
         })
+    }
+
+    /// Listens for a home of an instance if it is the primary's, as [`Doors::open`] does; else
+    /// nothing listens for it.
+    pub(super) fn keep(&self, wanted: &Wanted) {
+        match wanted.standby() {
+            None => self.open(&wanted.instance),
+            Some(_) => self.close(),
+        }
     }
 
     /// Listens where the rows say, from when this returns; it speaks TLS with clients that ask for
     /// it, if the lab has a certificate.
-    pub(super) fn open(&self, instance: &Instance) {
+    fn open(&self, instance: &Instance) {
         let free = lock(&self.places).free.clone();
         let address = (instance.address, instance.port).into();
         self.instance.open(address, &free);
@@ -111,16 +125,37 @@ impl Doors {
         let view = self.around.region.regional_view();
         match catalogue::cluster(&*view, &headship.cluster) {
             Ok(Some((_, cluster))) => {
-                let writer = (cluster.writer_address, cluster.port).into();
-                self.writer.open(writer, &free);
-                let reader = (cluster.reader_address, cluster.port).into();
-                self.reader.open(reader, &free);
+                match cluster.head.as_ref() == Some(&instance.resource_id) {
+                    true => {
+                        let writer = (cluster.writer_address, cluster.port).into();
+                        self.writer.open(writer, &free);
+                    }
+                    false => self.writer.close(),
+                }
+                let trouble = self.around.spreads.open(&self.around, &cluster);
+                *lock(&self.shared) = trouble;
             }
-            Ok(None) | Err(_) => {
-                self.writer.close();
-                self.reader.close();
-            }
+            Ok(None) | Err(_) => self.writer.close(),
         }
+    }
+
+    /// What is behind its own endpoint, for who leads there from another; and a place for a session
+    /// there, unless none is left.
+    pub(super) fn lead_in(&self) -> Option<(Arc<Behind>, OwnedSemaphorePermit)> {
+        let free = lock(&self.places).free.clone();
+        let place = free.try_acquire_owned().ok()?;
+        Some((self.instance.behind.clone(), place))
+    }
+
+    /// May a connection to its own endpoint go to its server now?
+    pub(super) fn is_open(&self) -> bool {
+        let now = self.around.environment.now().monotonic;
+        self.instance.behind.judge(now).serving == Serving::Open
+    }
+
+    /// The socket of its server.
+    pub(super) fn socket(&self) -> std::path::PathBuf {
+        self.instance.behind.seen.socket()
     }
 
     /// A server was started that takes so many connections: clients get what it keeps for nobody.
@@ -138,16 +173,23 @@ impl Doors {
     /// Nothing listens there any more, and connections end.
     pub(super) fn close(&self) {
         self.all().into_iter().for_each(Door::close);
+        *lock(&self.shared) = None;
     }
 
     /// Ends every session; new ones go where they may by then.
     pub(super) fn end_sessions(&self) {
         self.all().into_iter().for_each(Door::end_sessions);
+        self.around.spreads.end_sessions_of(self.id());
     }
 
-    /// Sessions that are open.
+    /// Sessions that are open, also those that come through endpoints of its cluster.
     pub(super) fn connections(&self) -> u64 {
-        self.all().into_iter().map(Door::connections).sum()
+        let own: u64 = self.all().into_iter().map(Door::connections).sum();
+        own + self.around.spreads.sessions_of(self.id())
+    }
+
+    fn id(&self) -> &ResourceId {
+        &self.instance.behind.id
     }
 
     /// Why one of them isn't open, if it should be.
@@ -156,7 +198,7 @@ impl Doors {
             .all()
             .into_iter()
             .filter_map(|door| lock(&door.open).trouble.clone());
-        troubles.next()
+        troubles.next().or_else(|| lock(&self.shared).clone())
     }
 
     /// Ends the sessions of a cluster's head that may go on no longer, when the lease has run out
@@ -182,8 +224,8 @@ impl Doors {
         }
     }
 
-    fn all(&self) -> [&Door; 3] {
-        [&self.instance, &self.writer, &self.reader]
+    fn all(&self) -> [&Door; 2] {
+        [&self.instance, &self.writer]
     }
 }
 
@@ -194,9 +236,14 @@ impl Door {
             return;
         }
         open.endpoint = None;
-        let (tls, limits) = (self.behind.around.tls.clone(), EndpointLimits::STANDARD);
-        match DatabaseEndpoint::listen_with(address, tls, self.behind.clone(), limits, free.clone())
-        {
+        let limits = EndpointLimits::STANDARD;
+        let listening = self.behind.around.tls_at(address).and_then(|tls| {
+            let (behind, free) = (self.behind.clone(), free.clone());
+            Ok(DatabaseEndpoint::listen_with(
+                address, tls, behind, limits, free,
+            )?)
+        });
+        match listening {
             Ok(endpoint) => {
                 open.endpoint = Some((address, endpoint));
                 open.trouble = None;
@@ -216,7 +263,7 @@ impl Door {
     }
 
     fn end_sessions(&self) {
-        self.behind.until.store(0, Ordering::Release);
+        self.behind.passing.end();
         if let Some((_, endpoint)) = &lock(&self.open).endpoint {
             endpoint.end_connections();
         }
@@ -242,6 +289,10 @@ impl Door {
                         "the sessions of a database's endpoint end");
                 }
                 self.end_sessions();
+                if self.behind.kind == Kind::Instance {
+                    let spreads = &self.behind.around.spreads;
+                    spreads.end_sessions_of(&self.behind.id);
+                }
                 None
             }
         }
@@ -249,14 +300,15 @@ impl Door {
 }
 
 /// What is behind an endpoint.
-struct Behind {
+pub(super) struct Behind {
     around: Arc<Around>,
     id: ResourceId,
+    /// The home whose server it is.
+    home: ResourceId,
     seen: Arc<Seen>,
     kind: Kind,
-    /// Until when what its server answers may be passed on without asking again, by the monotonic
-    /// clock.
-    until: AtomicU64,
+    /// Until when what its server answers may be passed on without asking again.
+    passing: Passing,
 }
 
 /// Where connections go, and for how long.
@@ -272,7 +324,7 @@ impl Behind {
     /// Where connections may go at that time.
     fn judge(&self, now: Monotonic) -> Verdict {
         let view = self.around.region.regional_view();
-        let until = Monotonic(FOREVER);
+        let until = FOREVER;
         let shut = |is_guarded| Verdict {
             serving: Serving::Away {
                 sqlstate: CANNOT_CONNECT_NOW,
@@ -282,10 +334,10 @@ impl Behind {
             is_guarded,
         };
         let instance = match catalogue::instance(&*view, &self.id) {
-            Ok(Some((_, instance))) => instance,
+            Ok(Some((_, instance))) if *instance.home() == self.home => instance,
             Ok(None) => return shut(false),
-            // It may be a head's.
-            Err(_) => return shut(true),
+            // Its other home is the primary's now; or it may be a head's.
+            Ok(Some(_)) | Err(_) => return shut(true),
         };
         let standing = self.seen.state().standing.clone();
         let Some(headship) = &instance.headship else {
@@ -298,6 +350,16 @@ impl Behind {
         let Ok(Some((_, cluster))) = catalogue::cluster(&*view, &headship.cluster) else {
             return shut(true);
         };
+        if cluster.has_reader(&self.id) && self.kind == Kind::Instance {
+            return Verdict {
+                serving: serving_reader(&instance, Some(&standing)),
+                until,
+                is_guarded: false,
+            };
+        }
+        if cluster.head.as_ref() != Some(&self.id) {
+            return shut(true);
+        }
         // First the lease: the configuration is at least as new as its renewal then.
         let lease = self.around.leases.lease();
         let global = self.around.region.global_view();
@@ -316,11 +378,12 @@ impl Behind {
         };
         // A server whose cluster's writer endpoint is shut takes no writes.
         let member = catalogue::global_of(&*global, &cluster.arn, &cluster.resource_id);
-        let by_lease = served.writer == Serving::Open && !matches!(member, Ok(None));
+        let is_member = !matches!(member, Ok(None)) && !served.is_forced;
+        let by_lease = served.writer == Serving::Open && is_member;
         Verdict {
             serving: match self.kind {
                 Kind::Writer => served.writer,
-                Kind::Instance | Kind::Reader => served.reader,
+                Kind::Instance => served.reader,
             },
             until: match lease.until().filter(|_| by_lease) {
                 Some(until) => until,
@@ -332,6 +395,17 @@ impl Behind {
 }
 
 impl EndpointDirectory for Behind {
+    fn forwarding(&self) -> Option<Arc<dyn WriteForwarding>> {
+        match self.kind {
+            Kind::Instance => Forwards::of(&self.around, &self.id, &self.seen),
+            Kind::Writer => None,
+        }
+    }
+
+    fn gate(&self) -> Option<&AnswerGate> {
+        Some(self.seen.followers.gate())
+    }
+
     fn backend(&self) -> Backend {
         let now = self.around.environment.now().monotonic;
         match self.judge(now).serving {
@@ -347,25 +421,19 @@ impl EndpointDirectory for Behind {
 
     fn may_answer(&self) -> bool {
         let now = self.around.environment.now().monotonic;
-        let known = self.until.load(Ordering::Acquire);
-        if now.0 < known {
+        let known = self.passing.known();
+        if known.lasts(now) {
             return true;
         }
         let verdict = self.judge(now);
         // A server says why it ends a session of an instance that is no cluster's.
         let is_open = verdict.serving == Serving::Open || !verdict.is_guarded;
-        if is_open {
-            // Never for long: who waits to take over waits longer than this. And not over what was
-            // decided meanwhile.
-            let until = match verdict.is_guarded {
-                true => verdict.until.min(now + LOOK),
-                false => verdict.until,
-            };
-            let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
-            let _ = self
-                .until
-                .compare_exchange(known, until.0, success, failure);
-        }
-        is_open
+        // Never for long: who waits to take over waits longer than this. And not over what was
+        // decided meanwhile.
+        let until = match verdict.is_guarded {
+            true => verdict.until.min(now + LOOK),
+            false => verdict.until,
+        };
+        is_open && (self.passing.extend(known, until) || !verdict.is_guarded)
     }
 }

@@ -3,15 +3,17 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use databases::catalogue;
-use databases::model::Instance;
+use databases::model::{Cluster, Decision, Instance};
 use runtime::postgres::{Lsn, Observation};
 use serde_json::{Value, json};
 use types::{Environment, Span};
 
 use super::DatabasesSite;
-use super::servers::{Look, State};
+use super::secondaries;
+use super::servers::{Look, Seen, State};
 
 /// A look older than this says nothing of how the server is now.
 const STALE: Span = Span::seconds(2);
@@ -45,7 +47,15 @@ impl DatabasesSite {
         let view = around.region.regional_view();
         let snapshots = catalogue::snapshots(&*view).unwrap_or_default();
         let mut snapshots = snapshots.iter().map(|(_, snapshot)| snapshot);
-        let seen = around.servers.find(&instance.resource_id);
+        // Before the other home's state is held: amid a takeover another row has them the other
+        // way round, and would wait for this one.
+        let standby = instance.standby.as_ref();
+        let standby = standby.and_then(|standby| around.servers.find(&standby.home));
+        let standby = standby.map(|standby| {
+            let state = standby.state();
+            (state.trouble.clone(), state.plan.next.clone())
+        });
+        let seen = around.servers.find(instance.home());
         let state = seen.as_ref().map(|seen| seen.state());
         let standing = state.as_ref().map(|state| &state.standing);
         let status = databases::status(instance, standing, &mut snapshots);
@@ -58,21 +68,43 @@ impl DatabasesSite {
             "status": status.name(),
             "version": instance.engine_version,
             "zone": instance.zone,
+            "standby_zone": instance.standby.as_ref().map(|standby| standby.zone),
+            "standby_in_step": instance.standby.as_ref().map(|standby| standby.is_in_step),
             "endpoint": format!("{}:{}", instance.address, instance.port),
             "source": instance.source.as_ref().map(|source| source.arn.to_string()),
             "cluster": instance.headship.as_ref().map(|it| it.cluster_arn.to_string()),
             "replicas": arns_of_replicas(instance),
             "failure": instance.failure,
         });
-        self.add_global(instance, &mut row);
+        if let Some((trouble, next)) = standby {
+            row["standby_trouble"] = json!(trouble);
+            row["standby_next"] = json!(next);
+        }
+        self.add_global(instance, seen.as_deref(), &mut row);
         if let Some(state) = state {
             self.add_state(instance, &state, &mut row);
         }
+        self.add_backups(instance, &mut row);
+        row["aside"] = json!(aside(&around.tails.aside(&instance.resource_id)));
         row
     }
 
+    /// What can be restored of it.
+    fn add_backups(&self, instance: &Instance, row: &mut Value) {
+        let Some((archived, is_late)) = self.around.servers.archive(&instance.resource_id) else {
+            return;
+        };
+        let window = archived.window();
+        row["restorable_from"] = json!(window.map(|(earliest, _)| earliest.0));
+        row["restorable_to"] = json!(window.map(|(_, latest)| latest.0));
+        row["archive_bytes"] = json!(archived.bytes);
+        if is_late && row["trouble"].is_null() {
+            row["trouble"] = json!("the archive of its log can't be written");
+        }
+    }
+
     /// What the council's configuration says of a cluster's head.
-    fn add_global(&self, instance: &Instance, row: &mut Value) {
+    fn add_global(&self, instance: &Instance, seen: Option<&Seen>, row: &mut Value) {
         let Some(headship) = &instance.headship else {
             return;
         };
@@ -81,8 +113,23 @@ impl DatabasesSite {
         let Ok(Some((_, global))) = found else { return };
         row["global_cluster"] = json!(global.identifier);
         row["epoch"] = json!(global.epoch);
-        row["is_writer"] = json!(global.writer.as_ref() == Some(&headship.cluster_arn));
+        let regional = self.around.region.regional_view();
+        let own = catalogue::cluster(&*regional, &headship.cluster);
+        let own = own.ok().flatten().map(|(_, own)| own);
+        let has_reader = |own: &Cluster| own.has_reader(&instance.resource_id);
+        let is_reader = own.as_ref().is_some_and(has_reader);
+        let forced = own.and_then(|own| own.forced).filter(|_| !is_reader);
+        let is_writers = global.writer.as_ref() == Some(&headship.cluster_arn);
+        row["is_writer"] = json!(is_writers && !is_reader);
+        row["forced"] = json!(forced.map(|forced| forced.words(&headship.cluster_arn)));
+        if let Some(seen) = seen {
+            secondaries::add(&global, &headship.cluster_arn, seen, row);
+        }
         let moving = global.moving.as_ref();
+        let decision = catalogue::decision(&*view, &global.resource_id);
+        let decision = decision.ok().flatten().map(|(_, decision)| decision);
+        let is_own = |decision: &Decision| decision.to == headship.cluster_arn;
+        row["decided"] = json!(decision.filter(is_own).map(|decision| decision.words()));
         row["moving"] = json!(moving.map(|moving| json!({
             "from": moving.from.to_string(),
             "to": moving.to.to_string(),
@@ -123,8 +170,10 @@ impl DatabasesSite {
             let now = self.around.environment.now();
             let is_fresh = now.monotonic - look.at < STALE;
             let is_lost = state.standing.source_gone;
+            let is_behind = state.standing.observed.behind.is_some();
             row["replication"] = json!(match (is_lost, is_fresh && said.receiving) {
                 (true, _) => "source gone",
+                _ if is_behind => "log gone",
                 (false, true) => "streaming",
                 (false, false) => "broken",
             });
@@ -163,11 +212,26 @@ impl DatabasesSite {
             if let Some(trouble) = row["trouble"].as_str() {
                 return Some(format!("database {name}: {trouble}"));
             }
+            if row["standby_in_step"].as_bool() == Some(false) {
+                let why = row["standby_trouble"].as_str();
+                let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+                return Some(format!("database {name}: its standby is out of step{why}"));
+            }
             let lag = row["lag_milliseconds"].as_u64()?;
             let is_late = lag > LATE_MILLISECONDS;
             is_late.then(|| format!("database {name}: the replica is {} s behind", lag / 1000))
         });
-        alarms.take(MAX_ALARMS).collect()
+        let secondaries = rows.iter().flat_map(secondaries::alarms);
+        let forced = rows.iter().filter_map(|row| {
+            let name = row["instance"].as_str().unwrap_or("?");
+            Some(format!("database {name}: {}", row["forced"].as_str()?))
+        });
+        let aside = rows.iter().filter_map(|row| {
+            let name = row["instance"].as_str().unwrap_or("?");
+            Some(format!("database {name}: {}", row["aside"].as_str()?))
+        });
+        let alarms = forced.chain(aside).chain(alarms);
+        alarms.chain(secondaries).take(MAX_ALARMS).collect()
     }
 
     /// Figures of the Region's databases.
@@ -196,8 +260,22 @@ impl DatabasesSite {
                 line.expect("a text takes all");
             }
         }
+        secondaries::metrics(&rows, &mut text);
         text
     }
+}
+
+/// What is said of data that were put aside, if there are any.
+fn aside(places: &[PathBuf]) -> Option<String> {
+    let quoted = |place: &PathBuf| crate::output::quoted(&place.to_string_lossy());
+    let places: Vec<String> = places.iter().map(quoted).collect();
+    let places = places.join(" ");
+    (!places.is_empty()).then(|| {
+        format!(
+            "not all that it alone held could be listed (causeway databases lost), so its data \
+             from then are kept aside; `rm -r {places}` lets go of them"
+        )
+    })
 }
 
 fn role(said: &Observation) -> &'static str {
@@ -211,7 +289,7 @@ fn role(said: &Observation) -> &'static str {
 type Family = (&'static str, &'static str, &'static str, &'static str);
 
 /// What is told of each instance.
-const FAMILIES: [Family; 4] = [
+const FAMILIES: [Family; 5] = [
     (
         "causeway_database_available",
         "gauge",
@@ -235,6 +313,12 @@ const FAMILIES: [Family; 4] = [
         "gauge",
         "Bytes of WAL that a replica has and hasn't replayed yet.",
         "bytes_to_replay",
+    ),
+    (
+        "causeway_database_archive_bytes",
+        "gauge",
+        "Bytes that the archive of a database's log takes on the disk.",
+        "archive_bytes",
     ),
 ];
 

@@ -4,24 +4,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use databases::catalogue;
 use databases::lease::MoveSeen;
 use databases::model::{Instance, ResourceId};
 use databases::plan::{
-    Duty, FailureKind, Home, Next, Observed, Role, ServerSeen, Step, StepFailure, StepKind, Wanted,
+    Duty, FailureKind, Next, Observed, Role, ServerSeen, Step, StepFailure, StepKind, Wanted,
     next_step,
 };
-use runtime::postgres::{Fork, Observation, Server, Stop};
-use runtime::{StreamPort, SystemEnvironment};
+use runtime::StreamPort;
+use runtime::postgres::{Fork, Observation, Server};
 use tokio::sync::{oneshot, watch};
 use types::{Environment, Monotonic, Now, Span, ZoneLetter};
 
 use super::Around;
+use super::asking::Asking;
+use super::behind::Missing;
 use super::door::Doors;
+use super::followers::beat;
+use super::pair::{self, Pace, Waits};
 use super::servers::{Planned, Seen};
+use super::shown::Told;
 use super::steps::Failed;
+use super::trouble;
 
 /// Between two looks at a primary that nothing happens to.
 const LOOK_AT_PRIMARY: Span = Span::seconds(1);
@@ -35,9 +40,6 @@ const LOOK_AT_MOVE: Span = Span::milliseconds(25);
 /// Between two looks at an instance without a server.
 const LOOK_AT_NOTHING: Span = Span::seconds(5);
 
-/// Between two heartbeats of a primary that has replicas.
-const HEARTBEAT: Span = Span::milliseconds(100);
-
 /// A server that ends by itself within this time counts as one that couldn't be started.
 const SOON: Span = Span::seconds(60);
 
@@ -45,19 +47,11 @@ const SOON: Span = Span::seconds(60);
 /// half a minute at most.
 const LONG_AGO: Span = Span::seconds(31);
 
-/// What is told of a home that can't be read.
-const UNREADABLE: &str = "its data directory can't be read, is of a newer version, or isn't where \
-    databases are: is its disk mounted?";
-
-/// Between two questions to the source of a standby that receives nothing.
-const ASK_SOURCE: Span = Span::seconds(2);
+/// No question to a standby's source takes longer, whatever becomes of the link.
+const LONGEST_QUESTION: Span = Span::seconds(15);
 
 /// Between two looks whether an instance that is being made is to be deleted.
 const LOOK_FOR_DELETION: Span = Span::milliseconds(500);
-
-/// How long a server may take to stop in order when its process ends: the supervisor gives a site
-/// 10 s in all.
-const FAREWELL_WAIT: Duration = Duration::from_secs(7);
 
 /// A running server, and what it was told.
 pub(super) struct Running {
@@ -74,14 +68,20 @@ pub(super) struct Running {
     pub(super) since: Monotonic,
     /// What it said last of itself; none before it first did.
     pub(super) said: Option<Observation>,
+    /// Of a standby: since when it has said that it receives nothing and has replayed all it has.
+    pub(super) starved_since: Option<Monotonic>,
     /// Of a cluster's head that was promoted: where its timeline began.
     pub(super) fork: Option<Fork>,
+    /// Of a primary: whether its commits wait for its standby.
+    pub(super) waits: Waits,
 }
 
-/// Keeps one instance.
+/// Keeps one home of an instance.
 pub(super) struct Keeper {
     pub(super) around: Arc<Around>,
     pub(super) id: ResourceId,
+    /// The home.
+    pub(super) home: ResourceId,
     pub(super) seen: Arc<Seen>,
     pub(super) running: Option<Running>,
     /// The last failure of each kind of step.
@@ -89,10 +89,18 @@ pub(super) struct Keeper {
     pub(super) doors: Arc<Doors>,
     /// Of a cluster's head: the move that concerns it, and when it was first seen here.
     pub(super) moving: Option<MoveSeen>,
+    /// Of a cluster's head: the handover that it makes room for, and when it was first seen here.
+    pub(super) handover: Option<MoveSeen>,
+    /// Of a primary: whether its standby keeps up.
+    pub(super) pace: Option<Pace>,
+    /// What its server was told to show last.
+    pub(super) told: Told,
+    /// Of a standby: is what it needs gone at its source?
+    pub(super) missing: Missing,
     closing: watch::Receiver<bool>,
     zones: watch::Receiver<BTreeSet<ZoneLetter>>,
-    /// Not before then is leave asked for again.
-    ask_again: Monotonic,
+    /// When leave is asked for again.
+    asking: Asking,
 }
 
 /// Why a keeper stops what it is at.
@@ -104,22 +112,33 @@ enum Interruption {
     ZoneDown,
     /// The instance is to be deleted, or gone.
     Deleted,
+    /// Another home is the primary's now.
+    Displaced,
 }
 
 impl Keeper {
-    /// Of that instance.
-    pub(super) fn new(around: Arc<Around>, id: ResourceId, seen: Arc<Seen>) -> Keeper {
+    /// Of that home of that instance.
+    pub(super) fn new(
+        around: Arc<Around>,
+        (id, home): (ResourceId, ResourceId),
+        seen: Arc<Seen>,
+    ) -> Keeper {
         Keeper {
-            doors: Doors::new(&around, &id, &seen),
+            doors: Doors::new(&around, (&id, &home), &seen),
             moving: None,
+            handover: None,
+            pace: None,
+            told: Told::default(),
+            missing: Missing::default(),
             closing: around.closing.clone(),
             zones: around.zones.subscribe(),
             around,
             id,
+            home,
             seen,
             running: None,
             failures: BTreeMap::new(),
-            ask_again: Monotonic::default(),
+            asking: Asking::new(),
         }
     }
 
@@ -134,6 +153,7 @@ impl Keeper {
                 () = guard => {}
             }
         });
+        self.around.spreads.add(&self.id, &self.doors);
         self.keep().await;
     }
 
@@ -143,11 +163,13 @@ impl Keeper {
                 return self.close().await;
             }
             let (view, global) = self.around.views();
-            let wanted = match catalogue::wanted(&*view, &*global, &self.id) {
+            let home = (&self.id, &self.home);
+            let wanted = match catalogue::wanted_at(&*view, &*global, home) {
                 Ok(Some(wanted)) => wanted,
                 Ok(None) => {
                     self.running = None;
-                    return self.around.servers.forget(&self.id);
+                    self.doors.close();
+                    return self.around.servers.forget(&self.home);
                 }
                 Err(cause) => {
                     self.trouble(&cause.to_string());
@@ -156,7 +178,7 @@ impl Keeper {
                     continue;
                 }
             };
-            let zone = wanted.instance.zone.letter;
+            let zone = wanted.zone().letter;
             if self.zones.borrow_and_update().contains(&zone) {
                 self.fall();
                 self.wait(self.now().monotonic + LOOK_AT_NOTHING, false)
@@ -169,26 +191,33 @@ impl Keeper {
 
     /// Looks, and carries out one step or waits.
     async fn turn(&mut self, wanted: &Wanted) {
-        self.doors.open(&wanted.instance);
+        self.doors.keep(wanted);
         let observed = self.observe(wanted).await;
         self.show(&observed, None);
-        self.attach(wanted, &observed).await;
+        self.tell(wanted).await;
         let now = self.now();
         let has_replicas = has_followers(wanted);
-        let is_standby = wanted.instance.source.is_some() || wanted.duty.following().is_some();
-        let is_moving = wanted.duty.moving().is_some();
+        let is_paired = wanted.instance.standby.is_some();
+        let is_follower = wanted.instance.source.is_some() || wanted.duty.following().is_some();
+        let is_moving = wanted.duty.move_number().is_some();
         let next = next_step(wanted, &observed, now);
-        self.seen.state().plan = planned(wanted, &next);
+        self.seen.state().plan = Planned::of(wanted, &next);
         match next {
             Next::Step(step) => {
                 self.show(&observed, Some(step.kind()));
                 self.carry_out(wanted, step).await;
             }
             Next::WaitUntil(at) => {
+                let soon = now.monotonic + pair::LOOK;
+                let at = if is_paired { at.min(soon) } else { at };
                 // One that would be tried again would have been by then.
                 self.failures.retain(|kind, failure| {
                     *kind == StepKind::Start || now.monotonic - failure.at < LONG_AGO
                 });
+                let takes_over = matches!(wanted.duty, Duty::TakeOver(_) | Duty::Forced(_));
+                let until = now.monotonic + LONGEST_QUESTION;
+                let until = if takes_over { at } else { until };
+                self.attach(wanted, &observed, until).await;
                 self.wait(at, has_replicas).await;
             }
             Next::Settled => {
@@ -199,10 +228,13 @@ impl Keeper {
                 });
                 let pause = match &observed.server {
                     Some(_) if is_moving => LOOK_AT_MOVE,
-                    Some(_) if is_standby => LOOK_AT_STANDBY,
+                    _ if is_paired => pair::LOOK,
+                    Some(_) if is_follower => LOOK_AT_STANDBY,
                     Some(_) => LOOK_AT_PRIMARY,
                     None => LOOK_AT_NOTHING,
                 };
+                let until = now.monotonic + LONGEST_QUESTION;
+                self.attach(wanted, &observed, until).await;
                 self.wait(now.monotonic + pause, has_replicas).await;
             }
         }
@@ -211,18 +243,15 @@ impl Keeper {
     /// Tells everybody else how it stands.
     fn show(&self, observed: &Observed, doing: Option<StepKind>) {
         let connections = self.doors.connections();
+        let now = self.now().monotonic;
         let mut state = self.seen.state();
+        state.note_life(observed, now);
         state.connections = connections;
-        let unreadable = (observed.home == Home::Unreadable).then(|| UNREADABLE.to_owned());
-        state.trouble = unreadable.or_else(|| self.doors.trouble()).or_else(|| {
-            let failure = self.failures.values().max_by_key(|failure| failure.at)?;
-            let (kind, attempts) = (failure.step.kind(), failure.attempts);
-            Some(format!(
-                "{kind:?} failed {attempts} times: {}",
-                failure.reason
-            ))
-        });
+        let known = trouble::of(observed).map(str::to_owned);
+        let known = known.or_else(|| self.doors.trouble());
+        state.trouble = known.or_else(|| trouble::of_steps(self.failures.values()));
         state.standing.doing = doing;
+        state.is_looked_at = true;
         let is_news = state.standing.observed != *observed;
         state.standing.observed = observed.clone();
         drop(state);
@@ -241,7 +270,7 @@ impl Keeper {
 
     /// As its zone does: the server ends at once, and nothing listens.
     fn fall(&mut self) {
-        self.running = None;
+        (self.running, self.pace) = (None, None);
         self.failures.clear();
         self.doors.close();
         let mut state = self.seen.state();
@@ -249,21 +278,30 @@ impl Keeper {
         state.connections = 0;
         state.standing.observed.server = None;
         state.standing.doing = None;
+        state.is_looked_at = false;
         state.trouble = Some("its zone is down".to_owned());
     }
 
     /// Carries out a step unless something comes between.
     async fn carry_out(&mut self, wanted: &Wanted, step: Step) {
         let stops = Stops::of(self, wanted);
-        let is_making = matches!(step, Step::Make { .. } | Step::Copy(_) | Step::Restore(_));
+        let is_making = matches!(
+            step,
+            Step::Make { .. } | Step::Copy(_) | Step::Restore(_) | Step::RestoreTo(_)
+        );
         let has_replicas = has_followers(wanted);
         let server = self.running.as_ref().map(|running| running.server.clone());
         // Whoever stops a server has it for himself.
         let server = server.filter(|_| has_replicas && step != Step::Stop);
+        let seen = self.seen.clone();
         tracing::debug!(instance = %self.id, kind = ?step.kind(), "a step");
+        let alone = pair::left_alone(self.around.clone(), wanted.clone(), step.kind());
         let outcome = tokio::select! {
             outcome = super::steps::carry_out(self, wanted, &step) => outcome,
-            () = beat(server, stops.around.environment.clone()) => unreachable!("it never ends"),
+            () = alone => return,
+            () = beat(server, &seen, stops.around.environment.clone()) => {
+                unreachable!("it never ends")
+            }
             why = stops.interruption(is_making) => {
                 tracing::info!(instance = %stops.id, kind = ?step.kind(), ?why, "let go of a step");
                 return;
@@ -279,7 +317,12 @@ impl Keeper {
 
     fn failed(&mut self, step: Step, kind: FailureKind, reason: String) {
         let before = self.failures.remove(&step.kind());
-        let before = before.filter(|failure| failure.step == step);
+        // A snapshot that waited for its turn has failed at nothing yet.
+        let is_snapshot = matches!(step, Step::TakeSnapshot(_));
+        let has_waited = |failure: &StepFailure| {
+            is_snapshot && failure.kind == FailureKind::Source && kind != FailureKind::Source
+        };
+        let before = before.filter(|failure| failure.step == step && !has_waited(failure));
         let attempts = before.map_or(0, |failure| failure.attempts) + 1;
         tracing::warn!(instance = %self.id, kind = ?step.kind(), attempts, reason, "a step failed");
         let failure = StepFailure {
@@ -306,40 +349,50 @@ impl Keeper {
     }
 
     /// Has a standby that runs and receives nothing follow its source, once that gives leave; and
-    /// learns whether there still is one.
-    async fn attach(&mut self, wanted: &Wanted, observed: &Observed) {
+    /// learns whether there still is one. Only while nothing else is to be done: a Region that is
+    /// dead owes its answer for a second, and who takes over from it has better to do by `until`.
+    async fn attach(&mut self, wanted: &Wanted, observed: &Observed, until: Monotonic) {
         let is_idle = |it: &ServerSeen| it.role == Some(Role::Standby) && !it.receives;
         let followed = self.running.as_ref().and_then(|running| {
             let follows = wanted.instance.follows().is_some();
-            (follows || wanted.duty.following().is_some()).then_some(())?;
+            let is_paired = wanted.standby().is_some();
+            (follows || is_paired || wanted.duty.following().is_some()).then_some(())?;
             running.settings.upstream.clone()
         });
         let now = self.now().monotonic;
         let (Some(followed), true) = (followed, observed.server.as_ref().is_some_and(is_idle))
         else {
             self.seen.state().standing.source_gone = false;
+            if observed.server.as_ref().is_some_and(|it| it.receives) {
+                self.asking.receives();
+                self.follows_again().await;
+            }
             return;
         };
-        if now < self.ask_again {
+        if !self.asking.asks(now, wanted.standby().is_some()) {
             return;
         }
-        self.ask_again = now + ASK_SOURCE;
         let stops = Stops::of(self, wanted);
         // An answer that a dead Region owes is not waited for when another is to take over.
         let mut changes = self.around.leases.changes();
         let seen = self.seen.clone();
+        let environment = self.around.environment.clone();
         let outcome = tokio::select! {
             outcome = super::steps::attach(self, &followed) => outcome,
+            () = environment.sleep_until(until) => return,
             _ = stops.interruption(true) => return,
             _ = changes.changed() => return,
             // Something is asked for: a promotion, say, for which nobody waits for a dead Region.
             () = seen.wake.notified() => return seen.wake.notify_one(),
         };
         let is_gone = matches!(&outcome, Err(failed) if failed.kind == FailureKind::SourceGone);
-        if let Err(Failed { reason, .. }) = outcome {
-            tracing::debug!(instance = %self.id, reason, "no leave to follow the source");
-        }
         self.seen.state().standing.source_gone = is_gone;
+        match outcome {
+            Ok(oldest) => self.told_of_log(wanted, oldest).await,
+            Err(Failed { reason, .. }) => {
+                tracing::debug!(instance = %self.id, reason, "no leave to follow the source");
+            }
+        }
     }
 
     /// Until that time, or until something changes; the server's heart beats meanwhile if it has
@@ -348,7 +401,8 @@ impl Keeper {
         let environment = self.around.environment.clone();
         let (mut closing, mut zones) = (self.closing.clone(), self.zones.clone());
         let server = self.running.as_ref().map(|running| running.server.clone());
-        let beats = beat(server.clone().filter(|_| has_replicas), environment.clone());
+        let beating = server.clone().filter(|_| has_replicas);
+        let beats = beat(beating, &self.seen, environment.clone());
         let ended = async {
             match &server {
                 Some(server) => server.ended().await,
@@ -365,23 +419,6 @@ impl Keeper {
         }
     }
 
-    /// Stops the server in order, if it can be done in time.
-    async fn close(mut self) {
-        self.seen.state().standing.observed.server = None;
-        let server = self.running.take().map(|running| running.server);
-        if let Some(server) = server.and_then(Arc::into_inner) {
-            let stopped = server.stop(Stop::Fast);
-            match runtime::within(FAREWELL_WAIT, stopped).await {
-                Some(Ok(())) => {}
-                Some(Err(cause)) => {
-                    tracing::warn!(instance = %self.id, %cause, "a server didn't stop in order");
-                }
-                None => tracing::warn!(instance = %self.id, "a server didn't stop in time"),
-            }
-        }
-        self.doors.close();
-    }
-
     pub(super) fn now(&self) -> Now {
         self.around.environment.now()
     }
@@ -389,52 +426,19 @@ impl Keeper {
 
 /// Does anyone follow it, or is to?
 fn has_followers(wanted: &Wanted) -> bool {
-    let has_heads = matches!(&wanted.duty, Duty::Lead { slots, .. } if !slots.is_empty());
-    has_heads || !wanted.instance.replicas.is_empty()
-}
-
-/// What is planned, in words.
-fn planned(wanted: &Wanted, next: &Next) -> Planned {
-    let followed = wanted.duty.following().map(|it| &it.upstream.source);
-    let source = wanted.instance.source.as_ref().map(|source| &source.arn);
-    Planned {
-        duty: match &wanted.duty {
-            Duty::Alone => None,
-            Duty::Left => Some("stand alone"),
-            Duty::Await => Some("wait for the council"),
-            Duty::Lead { .. } => Some("write"),
-            Duty::Drain(_) => Some("make room"),
-            Duty::Follow(_) => Some("follow"),
-            Duty::TakeOver(_) => Some("take over"),
-        },
-        follows: followed.or(source).map(|arn| arn.to_string()),
-        next: match next {
-            Next::Step(Step::Record(record)) => format!("record {record:?}"),
-            Next::Step(step) => format!("{:?}", step.kind()).to_lowercase(),
-            Next::WaitUntil(_) => "wait".to_owned(),
-            Next::Settled => "nothing".to_owned(),
-        },
-    }
-}
-
-/// Writes a server's heartbeats; without a server it does nothing. It never ends.
-async fn beat(server: Option<Arc<Server>>, environment: Arc<SystemEnvironment>) {
-    let Some(server) = server else {
-        return std::future::pending().await;
-    };
-    loop {
-        let now = environment.now();
-        if let Err(cause) = server.beat(now.wall).await {
-            tracing::debug!(%cause, "a heartbeat wasn't written");
-        }
-        environment.sleep_until(now.monotonic + HEARTBEAT).await;
-    }
+    let has_heads = wanted.duty.slots().is_some_and(|slots| !slots.is_empty());
+    // Only what takes writes has a heart that beats.
+    let has_readers = !wanted.readers.is_empty()
+        && (wanted.duty.slots().is_some() || matches!(wanted.duty, Duty::Alone | Duty::Left));
+    has_heads || has_readers || !wanted.instance.replicas.is_empty()
 }
 
 /// What a step of an instance is let go for.
 struct Stops {
     around: Arc<Around>,
     id: ResourceId,
+    /// The home that the instance's primary was in.
+    primary: ResourceId,
     zone: ZoneLetter,
     closing: watch::Receiver<bool>,
     zones: watch::Receiver<BTreeSet<ZoneLetter>>,
@@ -445,7 +449,8 @@ impl Stops {
         Stops {
             around: keeper.around.clone(),
             id: keeper.id.clone(),
-            zone: wanted.instance.zone.letter,
+            primary: wanted.instance.home().clone(),
+            zone: wanted.zone().letter,
             closing: keeper.closing.clone(),
             zones: keeper.zones.clone(),
         }
@@ -463,6 +468,9 @@ impl Stops {
             }
             if is_making && self.is_deleted() {
                 return Interruption::Deleted;
+            }
+            if pair::is_displaced(&self.around, &self.id, &self.primary) {
+                return Interruption::Displaced;
             }
             let soon = self.around.environment.now().monotonic + LOOK_FOR_DELETION;
             tokio::select! {

@@ -8,12 +8,16 @@ use databases::lease::MoveSeen;
 use databases::model::{ForkPoint, Lsn};
 use databases::plan::{HeadSeen, Home, LogSeen, Observed, Role, ServerSeen, Stopped, Wanted};
 use runtime::postgres::{self, ControlState, HomeState, Observation};
+use types::ByteSize;
 
 use super::keeper::{Keeper, Running};
 use super::servers::Look;
 
 /// How long a server may take to say how it is.
 const OBSERVE_WAIT: Duration = Duration::from_secs(5);
+
+/// With less room than this a disk is full: a few files of the write-ahead log.
+const LEAST_ROOM: ByteSize = ByteSize::mib(16);
 
 impl Keeper {
     /// All that there is to see.
@@ -22,7 +26,9 @@ impl Keeper {
         if let Some(gone) = gone {
             self.ended_by_itself(&gone);
         }
-        let home = match self.seen.home.state() {
+        let state = self.seen.home.state();
+        let is_primary_data = matches!(state, HomeState::Whole { standby: false, .. });
+        let home = match state {
             // What was there may be again, once its disk is.
             HomeState::Absent if wanted.instance.was_available() && !self.around.is_there() => {
                 Home::Unreadable
@@ -46,30 +52,56 @@ impl Keeper {
             true => self.look_at_head(wanted, home, server.is_some()).await,
             false => HeadSeen::default(),
         };
+        let pair = self.look_at_pair(wanted, is_primary_data);
         let ids = wanted.snapshots.iter().map(|snapshot| &snapshot.id);
+        let written = self
+            .running
+            .as_ref()
+            .and_then(|it| Some(it.said.as_ref()?.written));
         Observed {
+            is_full: home != Home::Absent && self.is_full(),
+            behind: self.missing.seen(written),
             home,
             server,
             snapshots: self.around.snapshots.seen(ids),
             failures: self.failures.clone(),
             head,
+            pair,
+        }
+    }
+
+    /// Is there less room on its disk than servers are to have?
+    fn is_full(&self) -> bool {
+        match store::free_space(self.seen.home.directory()) {
+            Ok(free) => free < LEAST_ROOM,
+            Err(cause) => {
+                tracing::debug!(instance = %self.id, %cause, "nobody can tell what room there is");
+                false
+            }
         }
     }
 
     /// What there is to see of a cluster's head beside that.
     async fn look_at_head(&mut self, wanted: &Wanted, home: Home, runs: bool) -> HeadSeen {
         let now = self.now().monotonic;
-        let number = wanted.duty.moving().map(|moving| moving.number);
+        let number = wanted.duty.move_number();
         self.moving = MoveSeen::next(self.moving, number, now);
+        let number = wanted.duty.handover().map(|handover| handover.number);
+        self.handover = MoveSeen::next(self.handover, number, now);
         let stopped = match home == Home::Whole && !runs {
             true => self.look_at_stopped().await,
             false => None,
         };
+        let from = wanted.duty.moving().map(|moving| moving.from.region);
         HeadSeen {
             stopped,
             tails: self.around.tails.of(&self.id),
+            short: self.around.tails.short(&self.id),
             confirmed: self.around.leases.confirmed(),
             moving: self.moving,
+            lease: from.and_then(|region| self.around.leases.seen(region)),
+            handover: self.handover,
+            chief: self.look_at_chief(wanted),
         }
     }
 
@@ -101,6 +133,11 @@ impl Keeper {
             }
             None => None,
         };
+        // One that doesn't answer may get on meanwhile.
+        let starved = observation
+            .as_ref()
+            .filter(|it| it.starved && !it.receiving);
+        running.starved_since = starved.map(|_| running.starved_since.unwrap_or(now.monotonic));
         if let Some(observation) = &observation {
             running.said = Some(observation.clone());
             self.seen.state().look = Some(Look {
@@ -165,6 +202,7 @@ fn log(said: &Observation, running: &Running) -> LogSeen {
         timeline: Some(said.timeline),
         received: is_standby.then(|| place(said.written)),
         replayed: said.replayed.map(place),
+        starved_since: running.starved_since,
         fork: fork.map(|fork| ForkPoint {
             timeline: fork.timeline,
             lsn: place(fork.lsn),

@@ -3,18 +3,35 @@
 //! them. `databases` decides, `runtime` carries out, `region` knows what there is and asks other
 //! Regions; this hands one to the other.
 
+mod archives;
+mod asking;
+mod automatic;
+mod behind;
+mod copies;
 mod door;
+mod farewell;
 mod figures;
+mod followers;
+mod forwarding;
 mod keeper;
+mod keeping;
 mod leases;
 mod look;
+mod pair;
+mod passing;
 mod peers;
+mod secondaries;
 mod servers;
+mod shown;
 mod snapshots;
+mod spreads;
 mod steps;
+mod succession;
 mod tails;
+mod trouble;
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,19 +44,22 @@ use runtime::postgres::{Postgres, PostgresMissing};
 use runtime::{EndpointTls, Streams, SystemEnvironment};
 use store::EmbeddedEngine;
 use tokio::sync::{Semaphore, watch};
-use types::{ConfigurationView, Deployment, Environment, Span};
-use zeroize::Zeroizing;
+use types::{ByteSize, ConfigurationView, Deployment, Environment, Span};
 
 use super::Task;
 use super::zones::Zones;
 use crate::failure::Failure;
 use crate::files::{self, Readers};
-use crate::protocol::{SiteConfig, TlsFiles};
+use crate::lab::DatabaseCertificates;
+use crate::protocol::SiteConfig;
+use archives::Archives;
+use copies::{Copies, Offers};
 use keeper::Keeper;
 use leases::Leases;
 use peers::Peers;
 use servers::Servers;
 use snapshots::Snapshots;
+use spreads::Spreads;
 use steps::Failed;
 use tails::Tails;
 
@@ -56,6 +76,10 @@ const TAKERS: usize = 2;
 /// comes sooner.
 const LOOK: Span = Span::seconds(5);
 
+/// What the tail of an old writer may take of the disk, unless the configuration says otherwise:
+/// list, rows and log (docs/databases.md has how many transactions that is).
+const TAIL_LIMIT: ByteSize = ByteSize::mib(16 * 1024);
+
 /// How long all servers may take to stop when the process ends: the supervisor gives it 10 s.
 const STOP_WAIT: Duration = Duration::from_secs(9);
 
@@ -71,16 +95,26 @@ struct Around {
     streams: Streams,
     servers: Arc<Servers>,
     leases: Leases,
+    /// The endpoints that lead to several instances.
+    spreads: Spreads,
     /// What endpoints prove themselves with.
-    tls: Option<EndpointTls>,
+    tls: Option<DatabaseCertificates>,
     zones: Arc<Zones>,
     /// Where homes are.
     directory: PathBuf,
     snapshots: Snapshots,
+    archives: Archives,
+    copies: Copies,
+    offers: Arc<Offers>,
     tails: Tails,
+    /// What each of them may take of the disk.
+    tail_limit: ByteSize,
     makers: Semaphore,
     copiers: Semaphore,
+    snapshot_copiers: Semaphore,
     takers: Semaphore,
+    /// Places for sessions at writers elsewhere.
+    forwarded: Arc<Semaphore>,
     closing: watch::Receiver<bool>,
 }
 
@@ -89,8 +123,9 @@ pub(super) struct Prepared {
     pub(super) options: DatabasesOptions,
     postgres: Result<Postgres, PostgresMissing>,
     servers: Arc<Servers>,
-    tls: Option<EndpointTls>,
+    tls: Option<DatabaseCertificates>,
     directory: PathBuf,
+    tail_limit: ByteSize,
 }
 
 /// A Region's databases, as long as this is held.
@@ -115,21 +150,36 @@ pub(super) fn prepare(config: &SiteConfig) -> Result<Prepared, Failure> {
     let options = DatabasesOptions {
         engine,
         pool: pool(config)?,
+        memory: memory(),
         servers: servers.clone(),
     };
     Ok(Prepared {
         options,
         postgres,
         servers,
-        tls: config.tls.as_ref().map(endpoint_tls).transpose()?,
+        tls: certificates(config)?,
         directory: config
             .databases
             .clone()
             .unwrap_or_else(|| config.directory.join("databases")),
+        tail_limit: config
+            .tail_limit_mib
+            .map_or(TAIL_LIMIT, |mib| ByteSize(mib.saturating_mul(1024 * 1024))),
     })
 }
 
 /// What endpoints' addresses are drawn from; or why there are none.
+/// The machine's memory. Where nobody can tell how much there is, none is refused for it.
+fn memory() -> u64 {
+    runtime::machine_memory().map_or_else(
+        |cause| {
+            tracing::warn!(%cause, "the machine's memory isn't known, and bounds no instances");
+            u64::MAX
+        },
+        |memory| memory.0,
+    )
+}
+
 fn pool(config: &SiteConfig) -> Result<Result<EndpointPool, String>, Failure> {
     let Some(network) = &config.database_pool else {
         return Ok(Err(
@@ -150,11 +200,11 @@ fn pool(config: &SiteConfig) -> Result<Result<EndpointPool, String>, Failure> {
     Ok(Ok(pool))
 }
 
-/// The lab's certificate, for endpoints.
-fn endpoint_tls(tls: &TlsFiles) -> Result<EndpointTls, Failure> {
-    let certificates = files::read(&tls.certificate).map_err(Failure::wrong_use)?;
-    let key = Zeroizing::new(files::read(&tls.key).map_err(Failure::wrong_use)?);
-    EndpointTls::from_pem(&certificates, &key).map_err(Failure::wrong_use)
+/// What endpoints prove themselves with, in a deployment that speaks TLS.
+fn certificates(config: &SiteConfig) -> Result<Option<DatabaseCertificates>, Failure> {
+    let authority_key = config.authority_key.as_deref();
+    let read = |tls| DatabaseCertificates::read(tls, authority_key).map_err(Failure::from);
+    config.tls.as_ref().map(read).transpose()
 }
 
 /// Makes a directory that the servers' user can pass through and nobody else can read, if it isn't
@@ -176,9 +226,16 @@ impl DatabasesSite {
         let (closing, watched) = watch::channel(false);
         let streams = Streams::start(region.peer_streams());
         let servers = prepared.servers;
+        let snapshots = Snapshots::new(prepared.directory.join("snapshots"));
+        let offers = Arc::new(Offers::new(
+            snapshots.clone(),
+            prepared.directory.clone(),
+            environment.clone(),
+        ));
         streams.serve(Arc::new(Peers {
             region: region.clone(),
             servers: servers.clone(),
+            offers: offers.clone(),
         }));
         let around = Around {
             region: region.clone(),
@@ -188,14 +245,21 @@ impl DatabasesSite {
             streams,
             servers,
             leases: Leases::new(),
+            spreads: Spreads::default(),
             tls: prepared.tls,
             zones,
-            snapshots: Snapshots::new(prepared.directory.join("snapshots")),
+            snapshots,
+            archives: Archives::default(),
+            copies: Copies::default(),
+            offers,
             tails: Tails::new(prepared.directory.join("tails")),
+            tail_limit: prepared.tail_limit,
             directory: prepared.directory,
             makers: Semaphore::new(MAKERS),
             copiers: Semaphore::new(COPIERS),
+            snapshot_copiers: Semaphore::new(COPIERS),
             takers: Semaphore::new(TAKERS),
+            forwarded: Arc::new(Semaphore::new(forwarding::SESSIONS)),
             closing: watched,
         };
         DatabasesSite {
@@ -214,6 +278,9 @@ impl DatabasesSite {
                 // A replica elsewhere may be none any more.
                 around.streams.ask_again();
                 around.remove_snapshots().await;
+                around.spreads.close_what_is_gone(&around);
+                around.copy_new();
+                around.archive_new();
                 let soon = around.environment.now().monotonic + LOOK;
                 tokio::select! {
                     () = around.environment.sleep_until(soon) => {}
@@ -227,7 +294,11 @@ impl DatabasesSite {
     pub(super) fn follow_council(&self) -> Task<'static, ()> {
         let around = self.around.clone();
         Box::pin(async move {
-            futures_util::future::join(leases::renew(around.clone()), leases::follow(around)).await;
+            let renewed = leases::renew(around.clone());
+            let followed = leases::follow(around.clone());
+            let told = leases::tell(around.clone());
+            let decided = automatic::decide(around);
+            futures_util::future::join4(renewed, followed, told, decided).await;
         })
     }
 
@@ -248,6 +319,12 @@ impl DatabasesSite {
 type Views = (Arc<dyn ConfigurationView>, Arc<dyn ConfigurationView>);
 
 impl Around {
+    /// What an endpoint at that address proves itself with, if the deployment speaks TLS.
+    fn tls_at(&self, address: SocketAddr) -> anyhow::Result<Option<EndpointTls>> {
+        let certificates = self.tls.as_ref();
+        certificates.map(|it| it.at(address.ip())).transpose()
+    }
+
     /// Is the directory of databases the one that homes were made in, and not, say, the place where
     /// a disk with them would be mounted?
     fn is_there(&self) -> bool {
@@ -287,23 +364,36 @@ impl Around {
         }
         let view = self.region.regional_view();
         catalogue::visit_instances(&*view, &mut |_, instance| match instance {
-            Ok(instance) if self.servers.find(&instance.resource_id).is_none() => {
-                let id = instance.resource_id;
-                let seen = self.servers.of(&id, || self.home(&id));
-                let keeper = Keeper::new(self.clone(), id, seen);
-                keepers.send_modify(|count| *count += 1);
-                let done = Done(keepers.clone());
-                runtime::spawn(async move {
-                    let _done = done;
-                    keeper.run().await;
-                });
+            Ok(instance) => {
+                let standby = instance.standby.as_ref().map(|standby| &standby.home);
+                for home in [instance.home()].into_iter().chain(standby) {
+                    if self.servers.find(home).is_none() {
+                        self.keep_home(&instance.resource_id, home, keepers);
+                    }
+                }
             }
-            Ok(_) => {}
             Err(cause) => tracing::error!(%cause, "an instance can't be kept"),
         });
     }
 
-    /// The directory of an instance's server. Its name is short, since a socket's path is: 12 of
+    /// Has a home of an instance kept.
+    fn keep_home(
+        self: &Arc<Around>,
+        id: &ResourceId,
+        home: &ResourceId,
+        keepers: &watch::Sender<usize>,
+    ) {
+        let seen = self.servers.of((id, home), || self.home(home));
+        let keeper = Keeper::new(self.clone(), (id.clone(), home.clone()), seen);
+        keepers.send_modify(|count| *count += 1);
+        let done = Done(keepers.clone());
+        runtime::spawn(async move {
+            let _done = done;
+            keeper.run().await;
+        });
+    }
+
+    /// The directory of a home's server. Its name is short, since a socket's path is: 12 of
     /// the 26 letters of the resource id.
     fn home(&self, id: &ResourceId) -> PathBuf {
         let name = id.0.trim_start_matches("db-");

@@ -11,13 +11,15 @@ use databases::plan::{FailureKind, Record, Removal, Settings, Step, Upstream as 
 use region::{DatabaseServers, LeaveError, LeaveRequest};
 use runtime::StreamPort;
 use runtime::postgres::{
-    Fork, NewServer, Postgres, PostgresError, Role, ServerSettings, Stop, Upstream as Reached,
+    NewServer, Postgres, PostgresError, Role, ServerSettings, Stop, Upstream as Reached,
 };
 use types::Environment;
 use zeroize::Zeroizing;
 
 use super::keeper::{Keeper, Running};
-use super::tails::Kept;
+use super::keeping;
+use super::pair::{Waits, stop_displaced};
+use super::servers::Seen;
 
 /// How long a step that only asks the server something may take.
 const ASK_WAIT: Duration = Duration::from_secs(90);
@@ -69,8 +71,11 @@ pub(super) async fn carry_out(
     wanted: &Wanted,
     step: &Step,
 ) -> Result<(), Failed> {
+    let late = || Failed::new(FailureKind::Other, "the server doesn't answer");
     match step {
-        Step::Make { .. } | Step::Copy(_) | Step::Restore(_) => make(keeper, step).await,
+        Step::Make { .. } | Step::Copy(_) | Step::Restore(_) | Step::RestoreTo(_) => {
+            make(keeper, step, wanted.instance.headship.is_some()).await
+        }
         Step::RemoveHome(Removal::Diverged(upstream)) => {
             leave(keeper, upstream).await?;
             Ok(keeper.seen.home.remove().await?)
@@ -82,6 +87,10 @@ pub(super) async fn carry_out(
             generation,
             settings,
         } => start(keeper, wanted, *generation, settings).await,
+        Step::Stop if wanted.standby().is_some() => match keeper.running.take() {
+            Some(running) => stop_displaced(running).await,
+            None => Ok(()),
+        },
         Step::Stop => {
             let server = keeper.running.take().map(|running| running.server);
             match server.and_then(Arc::into_inner) {
@@ -91,14 +100,23 @@ pub(super) async fn carry_out(
         }
         Step::TakeSnapshot(id) => take_snapshot(keeper, id).await,
         Step::DiscardSnapshot(id) => Ok(keeper.around.snapshots.remove(id).await?),
-        Step::Record(record) => {
-            let service = keeper.around.region.database_service();
-            let written = service.record(&keeper.id, record).await;
-            written.map_err(|cause| Failed::new(FailureKind::Other, cause))
+        Step::Record(record) => write_down(keeper, record).await,
+        Step::Synchronise(standby) => {
+            let asked = keeper.synchronise(standby.as_ref());
+            runtime::within(ASK_WAIT, asked).await.ok_or_else(late)?
         }
+        Step::Reseed(upstream) => super::behind::reseed(keeper, upstream).await,
         Step::Follow { epoch } => follow(keeper, *epoch).await,
         Step::Rewind { upstream, epoch } => rewind(keeper, upstream, *epoch).await,
-        Step::KeepTail { base, from } => keep_tail(keeper, wanted, *base, *from).await,
+        Step::KeepTail { base, from } => keeping::keep_tail(keeper, wanted, *base, *from).await,
+        Step::SetAside {
+            upstream,
+            base,
+            from,
+        } => {
+            leave(keeper, upstream).await?;
+            keeping::set_aside(keeper, wanted, *base, *from).await
+        }
         Step::Reload(_)
         | Step::Promote
         | Step::Checkpoint
@@ -114,20 +132,19 @@ pub(super) async fn carry_out(
                 keeper.doors.end_sessions();
             }
             let asked = runtime::within(ASK_WAIT, ask_server(keeper, step)).await;
-            let late = || Failed::new(FailureKind::Other, "the server doesn't answer");
             asked.ok_or_else(late)?
         }
     }
 }
 
-fn postgres(keeper: &Keeper) -> Result<&Postgres, Failed> {
+pub(super) fn postgres(keeper: &Keeper) -> Result<&Postgres, Failed> {
     let found = keeper.around.postgres.as_ref();
     found.map_err(|missing| Failed::new(FailureKind::Settings, missing))
 }
 
 /// Makes a home; not too many at once, since each keeps a core and the disk busy. Copies, which may
 /// take hours over a slow link, hold up no other kind.
-async fn make(keeper: &Keeper, step: &Step) -> Result<(), Failed> {
+async fn make(keeper: &Keeper, step: &Step, is_cluster_s: bool) -> Result<(), Failed> {
     let home = &keeper.seen.home;
     let postgres = postgres(keeper)?;
     keeper.around.prepare(postgres)?;
@@ -142,13 +159,19 @@ async fn make(keeper: &Keeper, step: &Step) -> Result<(), Failed> {
                 master: master.clone(),
                 verifier: verifier.0.clone(),
                 database: database.clone(),
+                aurora: is_cluster_s,
             };
             Ok(postgres.create(home, &new).await?)
         }
         Step::Copy(followed) => {
             let way = way(keeper, followed).await?;
             let _turn = keeper.around.copiers.acquire().await;
-            match postgres.copy(home, &way.upstream).await {
+            // A copy has its source's log on its disk as well, and no commit is to wait for that.
+            let upstream = Reached {
+                application_name: format!("{}-copy", way.upstream.application_name),
+                ..way.upstream.clone()
+            };
+            match postgres.copy(home, &upstream).await {
                 Ok(()) => Ok(()),
                 // What pg_basebackup couldn't do is for the source to make possible.
                 Err(error @ (PostgresError::Program { .. } | PostgresError::Late { .. }))
@@ -164,6 +187,13 @@ async fn make(keeper: &Keeper, step: &Step) -> Result<(), Failed> {
             let _turn = keeper.around.makers.acquire().await;
             let from = keeper.around.snapshots.whole(id);
             Ok(postgres.restore(&from, home).await?)
+        }
+        Step::RestoreTo(moment) => {
+            let _turn = keeper.around.makers.acquire().await;
+            let from = keeper.around.snapshots.whole(&moment.snapshot);
+            let archive = keeper.around.archive_of(&moment.source);
+            let restored = postgres.restore_to((&from, &archive), moment.moment, home);
+            Ok(restored.await?)
         }
         _ => Ok(()),
     }
@@ -184,6 +214,10 @@ async fn start(
     generation: u64,
     settings: &Settings,
 ) -> Result<(), Failed> {
+    if keeper.is_displaced(wanted) || keeper.is_succeeded(wanted, settings) {
+        let reason = "another home is the primary's by now";
+        return Err(Failed::new(FailureKind::Source, reason));
+    }
     let mut way_there = None;
     if let Some(followed) = &settings.upstream {
         match way(keeper, followed).await {
@@ -200,6 +234,7 @@ async fn start(
     let told = ServerSettings {
         parameters: settings.parameters.clone(),
         upstream: upstream.clone(),
+        synchronous: synchronous(settings),
     };
     let started = postgres(keeper)?.start(&keeper.seen.home, &told).await;
     let server = started.map_err(|error| match error {
@@ -223,36 +258,50 @@ async fn start(
         reached: upstream,
         since: at,
         said: None,
+        starved_since: None,
         fork: None,
+        waits: Waits::of(settings),
     });
     Ok(())
 }
 
 /// Tells a standby that runs by itself whom to follow; of one that was told, whether its source is
-/// still there.
-pub(super) async fn attach(keeper: &mut Keeper, followed: &Followed) -> Result<(), Failed> {
-    let is_told = |running: &Running| running.reached.is_some();
-    if keeper.running.as_ref().is_some_and(is_told) {
-        return leave(keeper, followed).await.map(drop);
+/// still there, and where the log begins that it still has.
+pub(super) async fn attach(
+    keeper: &mut Keeper,
+    followed: &Followed,
+) -> Result<Option<Lsn>, Failed> {
+    let told = keeper.running.as_ref().and_then(|it| it.reached.as_ref());
+    if told.is_some_and(|told| !has_moved(keeper, followed, told)) {
+        return Ok(leave(keeper, followed).await?.oldest_log);
     }
     let way = way(keeper, followed).await?;
     let Some(running) = keeper.running.as_mut() else {
-        return Ok(());
+        return Ok(None);
     };
     let told = ServerSettings {
         parameters: running.settings.parameters.clone(),
         upstream: Some(way.upstream),
+        synchronous: synchronous(&running.settings),
     };
     running.server.reload(&told).await?;
     running.port = way.port;
     running.reached = told.upstream;
-    Ok(())
+    Ok(None)
+}
+
+/// Has a source of this Region its primary in another home than it had?
+fn has_moved(keeper: &Keeper, followed: &Followed, told: &Reached) -> bool {
+    let is_here = followed.source.region == keeper.around.region.name();
+    let source = keeper.around.source(&followed.source_id);
+    let has_moved = |source: Arc<Seen>| source.home.socket_directory() != told.socket_directory;
+    is_here && source.is_some_and(has_moved)
 }
 
 /// How the source is reached: its own socket if it is here, else the link's end of a stream to it.
 async fn way(keeper: &Keeper, followed: &Followed) -> Result<Way, Failed> {
     let around = &keeper.around;
-    let password = leave(keeper, followed).await?;
+    let password = leave(keeper, followed).await?.password;
     let reached = |socket_directory| Reached {
         socket_directory,
         slot: followed.slot.clone(),
@@ -261,7 +310,7 @@ async fn way(keeper: &Keeper, followed: &Followed) -> Result<Way, Failed> {
     };
     let region = followed.source.region;
     if region == around.region.name() {
-        let source = around.servers.find(&followed.source_id).ok_or_else(gone)?;
+        let source = around.source(&followed.source_id).ok_or_else(gone)?;
         return Ok(Way {
             upstream: reached(source.home.socket_directory().to_owned()),
             port: None,
@@ -279,18 +328,27 @@ async fn way(keeper: &Keeper, followed: &Followed) -> Result<Way, Failed> {
     })
 }
 
-/// What a replica logs in to its source with: read if the source is here, else its Region is asked.
-pub(super) async fn leave(
-    keeper: &Keeper,
-    followed: &Followed,
-) -> Result<Zeroizing<String>, Failed> {
+/// What a source gives its replica.
+pub(super) struct Given {
+    /// What it logs in with.
+    password: Zeroizing<String>,
+    /// Where the log begins that the source still has, if that is known.
+    oldest_log: Option<Lsn>,
+}
+
+/// What a replica's source gives it: read if the source is here, else its Region is asked.
+pub(super) async fn leave(keeper: &Keeper, followed: &Followed) -> Result<Given, Failed> {
     let around = &keeper.around;
     if followed.source.region == around.region.name() {
-        around.servers.find(&followed.source_id).ok_or_else(gone)?;
-        let (source, slot) = (&followed.source_id, &followed.slot);
-        let password = around.servers.replication_password(source, slot);
+        around.source(&followed.source_id).ok_or_else(gone)?;
+        super::behind::stays(around, &followed.source_id)?;
+        let source = around.source_home(&followed.source_id);
+        let password = (around.servers).replication_password(&source, &followed.slot);
         let not_ready = || Failed::new(FailureKind::Source, "its source isn't ready");
-        return password.ok_or_else(not_ready);
+        return Ok(Given {
+            password: password.ok_or_else(not_ready)?,
+            oldest_log: around.servers.oldest_log(&source),
+        });
     }
     let request = LeaveRequest {
         source: followed.source.clone(),
@@ -302,7 +360,10 @@ pub(super) async fn leave(
         LeaveError::Gone(why) => Failed::new(FailureKind::SourceGone, why),
         LeaveError::NotNow(why) => Failed::new(FailureKind::Source, why),
     })?;
-    Ok(leave.password.0)
+    Ok(Given {
+        password: leave.password.0,
+        oldest_log: leave.oldest_log,
+    })
 }
 
 fn gone() -> Failed {
@@ -323,13 +384,7 @@ async fn ask_server(keeper: &mut Keeper, step: &Step) -> Result<(), Failed> {
     };
     match step {
         Step::Reload(settings) => {
-            let told = ServerSettings {
-                parameters: settings.parameters.clone(),
-                upstream: running.reached.clone(),
-            };
-            let pending = running.server.reload(&told).await?;
-            running.awaits_restart = pending.0.into_iter().collect();
-            running.settings = settings.clone();
+            return reload(running, settings).await;
         }
         Step::Promote => {
             running.server.promote().await?;
@@ -353,6 +408,24 @@ async fn ask_server(keeper: &mut Keeper, step: &Step) -> Result<(), Failed> {
         _ => {}
     }
     Ok(())
+}
+
+/// Has a running server load settings.
+pub(super) async fn reload(running: &mut Running, settings: &Settings) -> Result<(), Failed> {
+    let told = ServerSettings {
+        parameters: settings.parameters.clone(),
+        upstream: running.reached.clone(),
+        synchronous: synchronous(settings),
+    };
+    let pending = running.server.reload(&told).await?;
+    running.awaits_restart = pending.0.into_iter().collect();
+    running.settings = settings.clone();
+    Ok(())
+}
+
+/// What the standby calls itself that commits wait for: by its home.
+fn synchronous(settings: &Settings) -> Option<String> {
+    settings.synchronous.as_ref().map(|home| home.0.clone())
 }
 
 /// Makes a standby's home of an old writer's that has nothing of its own.
@@ -383,34 +456,18 @@ async fn aligned(keeper: &Keeper, epoch: u64) -> Result<(), Failed> {
     written.map_err(|cause| Failed::new(FailureKind::Other, cause))
 }
 
-/// Keeps what a stopped home alone holds.
-async fn keep_tail(keeper: &Keeper, wanted: &Wanted, base: u64, from: Lsn) -> Result<(), Failed> {
-    let around = &keeper.around;
-    let kept = Kept {
-        id: &keeper.id,
-        base,
-        from,
-    };
-    let to = around.tails.prepare(postgres(keeper)?, &kept)?;
-    let _turn = around.takers.acquire().await;
-    let following = wanted.duty.following();
-    let fork = Fork {
-        timeline: following.map_or(0, |following| following.timeline),
-        lsn: runtime::postgres::Lsn(from.0),
-    };
-    let home = &keeper.seen.home;
-    let tail = postgres(keeper)?.keep_tail(home, fork, &to).await?;
-    tracing::warn!(instance = %wanted.instance.arn, base, begin = %tail.begin, end = %tail.end,
-        transactions = tail.transactions.len() as u64 + tail.unlisted,
-        "what only an old writer had is kept");
-    let now = around.environment.now().wall;
-    Ok(around.tails.finish((&kept, &wanted.instance), &tail, now)?)
+async fn write_down(keeper: &Keeper, record: &Record) -> Result<(), Failed> {
+    let service = keeper.around.region.database_service();
+    let written = service.record(&keeper.id, record).await;
+    written.map_err(|cause| Failed::new(FailureKind::Other, cause))
 }
 
 async fn take_snapshot(keeper: &Keeper, id: &SnapshotId) -> Result<(), Failed> {
     let around = &keeper.around;
     around.snapshots.prepare(postgres(keeper)?)?;
-    let _turn = around.takers.acquire().await;
+    // Its keeper isn't to stand still for others' gigabytes: it does what else there is meanwhile.
+    let others = |_| Failed::new(FailureKind::Source, "snapshots of others are being taken");
+    let _turn = around.takers.try_acquire().map_err(others)?;
     let server = keeper.running.as_ref().map(|running| &*running.server);
     let to = around.snapshots.unfinished(id);
     let size = postgres(keeper)?

@@ -1,14 +1,15 @@
 //! What old writers alone held, on this Region's disk: a folder a tail, under its instance, the
 //! epoch of whose history it is and where it begins, with the list of its transactions beside its
-//! log. One that is being kept has another name until it is whole. Nothing here is removed by
-//! itself, but for a tail all of which is in a longer one.
+//! log; and with the data themselves, put aside, where list and rows don't hold all of it. One that
+//! is being kept has another name until it is whole. Nothing here is removed by itself, but for a
+//! tail all of which is in a longer one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use databases::model::{Instance, Lsn, ResourceId};
+use databases::model::{Forced, Instance, Lsn, ResourceId};
 use runtime::postgres::{Postgres, Tail};
 use serde_json::{Value, json};
 use types::Timestamp;
@@ -21,8 +22,15 @@ const FACTS: &str = "tail.json";
 /// What a folder's name ends with until it is whole.
 const PART: &str = ".part";
 
-/// The one format of facts.
-const FORMAT: u64 = 1;
+/// The format of facts. In format 1 the transactions stood among them.
+const FORMAT: u64 = 2;
+const OLD_FORMAT: u64 = 1;
+
+/// The file by which a tail says that the data that it is of are to be put aside.
+const SHORT: &str = "short";
+
+/// What a folder is called in which data are that were put aside; others have a number behind it.
+const ASIDE: &str = "home";
 
 /// What is read of a tail's facts, in bytes.
 const LONGEST: u64 = 64 * 1024 * 1024;
@@ -66,6 +74,44 @@ impl Tails {
             *held = from.min(*held);
         }
         found
+    }
+
+    /// The epochs of an instance's tails that don't hold all of what they are of, so that its data
+    /// are to be put aside.
+    pub(super) fn short(&self, id: &ResourceId) -> BTreeSet<u64> {
+        let is_short = |(base, from): (u64, Lsn)| {
+            let kept = Kept { id, base, from };
+            (self.whole(&kept).join(SHORT).is_file()).then_some(base)
+        };
+        self.of(id).into_iter().filter_map(is_short).collect()
+    }
+
+    /// Where the data that a tail is of are to be put aside: nothing is there yet.
+    pub(super) fn place_aside(&self, kept: &Kept<'_>) -> PathBuf {
+        let whole = self.whole(kept);
+        let mut places = (2..).map(|number| whole.join(format!("{ASIDE}-{number}")));
+        let mut place = whole.join(ASIDE);
+        while place.symlink_metadata().is_ok() {
+            place = places.next().expect("numbers don't end");
+        }
+        place
+    }
+
+    /// The data that a tail is of were put aside.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub(super) fn is_aside(&self, kept: &Kept<'_>) -> io::Result<()> {
+        let whole = self.whole(kept);
+        fs::remove_file(whole.join(SHORT))?;
+        File::open(whole)?.sync_all()
+    }
+
+    /// Where data of an instance are that were put aside.
+    pub(super) fn aside(&self, id: &ResourceId) -> Vec<PathBuf> {
+        let names = self.names().into_iter();
+        let its = names.filter(|name| begins(id, name).is_some());
+        its.flat_map(|name| aside_in(&self.0.join(name))).collect()
     }
 
     /// The names of whole ones.
@@ -116,6 +162,9 @@ impl Tails {
     ) -> io::Result<()> {
         let (unfinished, whole) = (self.unfinished(kept), self.whole(kept));
         let facts = facts((kept, instance), tail, (now, &whole));
+        if tail.is_short {
+            files::write(&unfinished.join(SHORT), "", Readers::Owner).map_err(io::Error::other)?;
+        }
         let file = unfinished.join(FACTS);
         files::write(&file, &facts.to_string(), Readers::Owner).map_err(io::Error::other)?;
         fs::rename(&unfinished, &whole)?;
@@ -127,8 +176,11 @@ impl Tails {
     fn supersede(&self, kept: &Kept<'_>) -> io::Result<()> {
         for name in self.names() {
             let begins = begins(kept.id, &name);
-            if begins.is_some_and(|(base, from)| base == kept.base && from > kept.from) {
-                fs::remove_dir_all(self.0.join(name))?;
+            let folder = self.0.join(&name);
+            // What was put aside isn't in any other.
+            let is_all = begins.is_some_and(|(base, from)| base == kept.base && from > kept.from);
+            if is_all && aside_in(&folder).is_empty() {
+                fs::remove_dir_all(folder)?;
             }
         }
         Ok(())
@@ -140,12 +192,28 @@ impl Tails {
         let names = self.names().into_iter();
         let rows = names.map(|name| {
             let folder = self.0.join(&name);
-            read(&folder.join(FACTS)).unwrap_or_else(
+            let mut row = read(&folder.join(FACTS)).unwrap_or_else(
                 |cause| json!({ "directory": folder, "trouble": cause.to_string() }),
-            )
+            );
+            row["aside"] = json!(aside_in(&folder));
+            row
         });
         rows.collect()
     }
+}
+
+/// The folders of a tail's with data that were put aside.
+fn aside_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_aside = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let after = name.and_then(|name| name.strip_prefix(ASIDE));
+        after.is_some_and(|after| after.is_empty() || after.starts_with('-')) && path.is_dir()
+    };
+    let mut found: Vec<PathBuf> = paths.filter(is_aside).collect();
+    found.sort_unstable();
+    found
 }
 
 /// Of which epoch a tail of that instance is, and from where on; `None`: it is another's.
@@ -162,7 +230,7 @@ fn read(file: &Path) -> io::Result<Value> {
     }
     let facts: Value = serde_json::from_slice(&fs::read(file)?)?;
     match facts["format"].as_u64() {
-        Some(FORMAT) => Ok(facts),
+        Some(FORMAT | OLD_FORMAT) => Ok(facts),
         format => Err(io::Error::other(format!(
             "it has the unknown format {format:?}"
         ))),
@@ -176,28 +244,10 @@ fn facts(
     (now, whole): (Timestamp, &Path),
 ) -> Value {
     let headship = instance.headship.as_ref();
-    let transactions = tail.transactions.iter().map(|transaction| {
-        let tables = transaction.tables.iter().map(|table| {
-            let name = match table.schema.as_str() {
-                "" => table.table.clone(),
-                schema => format!("{schema}.{}", table.table),
-            };
-            json!({
-                "database": table.database,
-                "table": name,
-                "inserted": table.inserted,
-                "updated": table.updated,
-                "deleted": table.deleted,
-            })
-        });
-        json!({
-            "transaction": transaction.xid,
-            "committed": transaction.committed.0,
-            "lsn": transaction.lsn.to_string(),
-            "changed_schema": transaction.changed_schema,
-            "tables": tables.collect::<Vec<_>>(),
-        })
-    });
+    let is_forced = Forced::is_number(kept.base);
+    let place = |(lsn, at): (runtime::postgres::Lsn, Timestamp)| json!({ "lsn": lsn.to_string(), "committed": at.0 });
+    let unlisted = tail.unlisted;
+    let list = tail.list_file.file_name();
     let sql = tail.sql_file.as_ref().and_then(|file| file.file_name());
     json!({
         "format": FORMAT,
@@ -205,14 +255,22 @@ fn facts(
         "cluster": headship.map(|headship| headship.cluster_arn.to_string()),
         "instance": instance.arn.to_string(),
         "resource_id": kept.id,
-        "epoch": kept.base,
+        "epoch": match is_forced {
+            true => headship.map(|headship| headship.epoch),
+            false => Some(kept.base),
+        },
+        "forced": is_forced,
         "timeline": tail.timeline,
         "begin": tail.begin.to_string(),
         "end": tail.end.to_string(),
         "kept": now.0,
-        "count": tail.transactions.len() as u64 + tail.unlisted,
-        "transactions": transactions.collect::<Vec<_>>(),
-        "unlisted": tail.unlisted,
+        "count": tail.listed + unlisted.map_or(0, |unlisted| unlisted.count),
+        "list": list.map(|name| whole.join(name)),
+        "list_bytes": tail.list_bytes.0,
+        "unlisted": unlisted.map_or(0, |unlisted| unlisted.count),
+        "first_unlisted": unlisted.map(|unlisted| place(unlisted.first)),
+        "last_unlisted": unlisted.map(|unlisted| place(unlisted.last)),
+        "short": tail.is_short,
         "bytes": tail.bytes.0,
         "directory": whole,
         "trouble": tail.unexported,
@@ -244,7 +302,7 @@ mod tests {
         let unfinished = tails.clear(&kept).unwrap();
         assert!(!unfinished.exists());
         fs::create_dir(&unfinished).unwrap();
-        let facts = json!({ "format": FORMAT, "epoch": 2, "transactions": [] });
+        let facts = json!({ "format": FORMAT, "epoch": 2, "aside": [] });
         fs::write(unfinished.join(FACTS), facts.to_string()).unwrap();
         fs::rename(&unfinished, tails.whole(&kept)).unwrap();
         assert_eq!(tails.of(&id), BTreeMap::from([(2, Lsn(0x1f))]));
@@ -259,7 +317,46 @@ mod tests {
             tails.of(&other).is_empty(),
             "another's name that begins as this one's"
         );
-        fs::write(tails.whole(&kept).join(FACTS), "{\"format\":2}").unwrap();
+        fs::write(tails.whole(&kept).join(FACTS), "{\"format\":1}").unwrap();
+        assert!(
+            tails.rows()[0]["trouble"].is_null(),
+            "of before lists were files"
+        );
+        fs::write(tails.whole(&kept).join(FACTS), "{\"format\":3}").unwrap();
         assert!(tails.rows()[0]["trouble"].is_string());
+    }
+
+    #[test]
+    fn data_are_to_be_put_aside_until_they_are_and_no_longer_tail_takes_them_away() {
+        let directory = tempfile::tempdir().unwrap();
+        let tails = Tails::new(directory.path().to_owned());
+        let id = ResourceId("db-A".to_owned());
+        let kept = |from| Kept {
+            id: &id,
+            base: 2,
+            from: Lsn(from),
+        };
+        let (longer, short) = (kept(0x10), kept(0x20));
+        let whole = tails.whole(&short);
+        fs::create_dir(&whole).unwrap();
+        fs::write(whole.join(FACTS), "{\"format\":2}").unwrap();
+        assert!(tails.short(&id).is_empty());
+        fs::write(whole.join(SHORT), "").unwrap();
+        assert_eq!(tails.short(&id), BTreeSet::from([2]));
+        let place = tails.place_aside(&short);
+        fs::create_dir(&place).unwrap();
+        tails.is_aside(&short).unwrap();
+        assert!(tails.short(&id).is_empty());
+        assert_eq!(tails.aside(&id), std::slice::from_ref(&place));
+        assert_eq!(tails.rows()[0]["aside"], json!([place]));
+        let other = ResourceId("db".to_owned());
+        assert!(tails.aside(&other).is_empty());
+        // Another time it has another place.
+        assert_eq!(tails.place_aside(&short), whole.join("home-2"));
+        tails.supersede(&longer).unwrap();
+        assert!(place.exists(), "it is in no other tail");
+        fs::remove_dir(&place).unwrap();
+        tails.supersede(&longer).unwrap();
+        assert!(!whole.exists());
     }
 }

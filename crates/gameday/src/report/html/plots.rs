@@ -25,6 +25,14 @@ struct Frame {
     struck: Option<f64>,
     ended: Option<f64>,
     marks: Vec<f64>,
+    moves: Vec<Moved>,
+}
+
+/// A move of a global cluster's writer, up to the first row that the new one acknowledged.
+struct Moved {
+    to: Region,
+    asked: f64,
+    first: Option<f64>,
 }
 
 pub(super) fn all(report: &Report<'_>) -> String {
@@ -32,6 +40,7 @@ pub(super) fn all(report: &Report<'_>) -> String {
     let series = series::of(report.plan, report.seen, frame.slices);
     let mut html = legend(report, &series);
     html += &frame.flags(report);
+    html += &frame.moves();
     let loads = report.plan.scenario.loads.iter().enumerate();
     let mut loads: Vec<(usize, &Load)> = loads.collect();
     loads.sort_by_key(|(index, load)| {
@@ -65,12 +74,24 @@ impl Frame {
         let length = report.plan.scenario.measure.length;
         let time = |when: When| when.at().map(seconds);
         let noticed = [moments.detected, moments.answers_changed];
+        let takeovers = report.figures.writers.takeovers.iter();
+        let moves: Vec<Moved> = takeovers
+            .map(|one| Moved {
+                to: one.moved.to,
+                asked: seconds(one.asked),
+                first: one.first.map(seconds),
+            })
+            .collect();
+        let noticed = noticed.into_iter().filter_map(time);
         Frame {
             length: seconds(length),
             slices: Slices::of(length),
             struck: time(moments.struck),
             ended: time(moments.ended),
-            marks: noticed.into_iter().filter_map(time).collect(),
+            marks: noticed
+                .chain(moves.iter().filter_map(|one| one.first))
+                .collect(),
+            moves,
         }
     }
 
@@ -120,11 +141,34 @@ impl Frame {
         if let Some(ended) = self.ended.filter(|ended| *ended < self.length) {
             let x = self.x(ended);
             // Far enough from the first words, also on a phone.
-            if x - self.x(struck) > 45.0 {
-                html += &format!("<span class=\"left\" style=\"left:{x:.2}%\">over ▼</span>");
-            } else {
-                html += &format!("<span class=\"right\" style=\"left:{x:.2}%\">▼</span>");
-            }
+            let (side, words) = match x - self.x(struck) {
+                far if far > 45.0 => ("left", "over ▼"),
+                far if far > 25.0 && x < 85.0 => ("right", "▼ over"),
+                _ => ("right", "▼"),
+            };
+            html += &format!("<span class=\"{side}\" style=\"left:{x:.2}%\">{words}</span>");
+        }
+        html + "</div>\n"
+    }
+
+    /// The words over the first row of each new writer of a global cluster, in a line of their own.
+    fn moves(&self) -> String {
+        if self.moves.is_empty() {
+            return String::new();
+        }
+        let mut html = String::from("<div class=\"flags moves\">");
+        for one in &self.moves {
+            let Moved { to, asked, first } = one;
+            let (at, words) = match first {
+                Some(first) => (*first, format!("{to} writes")),
+                None => (*asked, format!("{to} never writes")),
+            };
+            let x = self.x(at);
+            let (side, words) = match x > 75.0 {
+                true => ("left", format!("{words} ▽")),
+                false => ("right", format!("▽ {words}")),
+            };
+            html += &format!("<span class=\"{side}\" style=\"left:{x:.2}%\">{words}</span>");
         }
         html + "</div>\n"
     }
@@ -172,14 +216,19 @@ fn legend(report: &Report<'_>, series: &[Series]) -> String {
         html += "<span><i style=\"background:var(--band);outline:1px solid var(--line)\"></i>\
                  while the fault lasted</span>";
     }
-    if moments
-        .detected
-        .at()
-        .or(moments.answers_changed.at())
-        .is_some()
-    {
-        html += "<span><i class=\"thin\" style=\"border-top-style:dashed\"></i>\
-                 noticed; answers changed</span>";
+    let noticed = moments.detected.at().or(moments.answers_changed.at());
+    let takeovers = &report.figures.writers.takeovers;
+    let moved = takeovers.iter().any(|one| one.first.is_some());
+    let words = match (noticed.is_some(), moved) {
+        (true, true) => Some("noticed; answers changed; another Region writes"),
+        (true, false) => Some("noticed; answers changed"),
+        (false, true) => Some("another Region writes"),
+        (false, false) => None,
+    };
+    if let Some(words) = words {
+        html += &format!(
+            "<span><i class=\"thin\" style=\"border-top-style:dashed\"></i>{words}</span>"
+        );
     }
     html + "</div>\n"
 }

@@ -5,14 +5,14 @@ pub(super) const SHEET: &str = "
 :root{--page:#fff;--text:#1c2024;--soft:#5c656e;--line:#d9dde1;--panel:#f5f6f8;--plot:#fafbfc;
 --good:#0a7350;--warn:#9a5b00;--bad:#b3261e;--band:#b3261e18;--mark:#4a5560;
 --ok:#7fc4ad;--refused:#d55e00;--reset:#b0478c;--timed_out:#7a1f1f;--not_resolved:#5b4bb7;
---http_error:#e0a100;
+--http_error:#e0a100;--sql_error:#0072b2;
 --garbled:#6b7280;--not_sent:#1c2024;
 --r0:#2f6fb3;--r1:#e08a1e;--r2:#3d9a6c;--r3:#a05bb0;--r4:#c04f5f;--r5:#6f7f1d;--r6:#3aa0b5;
 --r7:#8a6b4f;--none:#c6ccd2;--lat:#2f6fb3;--latmax:#2f6fb340}
 @media (prefers-color-scheme:dark){:root{--page:#14171a;--text:#e7eaed;--soft:#9aa4ae;
 --line:#32383f;--panel:#1c2024;--plot:#191d21;--good:#5fd0a6;--warn:#f0b35a;--bad:#ff8a80;
 --band:#ff8a801c;--mark:#a7b1bb;--ok:#3f7f6c;--refused:#f0803a;--reset:#dd7fbf;
---timed_out:#e46a6a;--not_resolved:#a59bf2;--http_error:#f2c744;
+--timed_out:#e46a6a;--not_resolved:#a59bf2;--http_error:#f2c744;--sql_error:#56b4e9;
 --garbled:#9ca3af;--not_sent:#e7eaed;
 --r0:#6aa5e3;--r1:#efac58;--r2:#67c295;--r3:#c98fd6;--r4:#e58390;--r5:#b3c254;--r6:#72c9db;
 --r7:#bd9f83;--none:#4a525a;--lat:#6aa5e3;--latmax:#6aa5e340}}
@@ -74,6 +74,7 @@ line-height:1;color:var(--soft);white-space:nowrap}
 .axis span{position:absolute;transform:translateX(-50%);white-space:nowrap}
 .axis span.first{transform:none}.axis span.last{transform:translateX(-100%)}
 .flags{position:relative;height:22px;font-size:13px;font-weight:600;color:var(--bad)}
+.flags.moves{color:var(--mark)}
 .flags span{position:absolute;white-space:nowrap}
 .flags span.left{transform:translateX(-100%);padding-right:6px}
 .flags span.right{padding-left:2px}
@@ -88,3 +89,17 @@ dl.words dd{margin:0 0 8px;color:var(--soft);max-width:86ch}
 h2{break-after:avoid}tr,.card,.row{break-inside:avoid}
 .card,.plot,.plot *,.legend i{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::SHEET;
+    use crate::observations::Outcome;
+
+    #[test]
+    fn every_class_of_outcome_has_a_colour_in_light_and_in_dark() {
+        for class in Outcome::CLASSES {
+            let count = SHEET.matches(&format!("--{class}:#")).count();
+            assert_eq!(count, 2, "{class}");
+        }
+    }
+}

@@ -6,7 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::room::Room;
 use super::scan::Scan;
+use super::spool::Spool;
 use crate::Exit;
 use crate::postgres::account::Account;
 use crate::postgres::error::PostgresError;
@@ -83,6 +85,12 @@ impl Part {
     /// Why not all that was committed from its beginning on can be told, if that is so.
     pub(super) fn gone(&self) -> Option<String> {
         let there = Lsn(self.first() * SEGMENT);
+        if self.begin == Lsn(0) {
+            return Some(format!(
+                "where it left the others isn't known: all that was committed from {there} on is \
+                 listed, be it that they have it too, and what was committed before isn't known"
+            ));
+        }
         let gone = there > self.begin && self.checkpoint >= self.begin;
         gone.then(|| {
             let begin = self.begin;
@@ -108,14 +116,15 @@ impl Part {
     }
 
     /// Copies its files up to the end of what was scanned, from the one before the fork's on, or
-    /// from where the first of what was committed began; gives how many bytes.
+    /// from where the first of what was committed began; gives how many bytes. `None`: there is no
+    /// room for them, and nothing is copied.
     pub(super) async fn copy(
         &self,
         home: &ServerHome,
         to: &Path,
-        scan: &Scan,
+        (scan, room): (&Scan, &mut Room),
         account: &Account,
-    ) -> Result<u64, PostgresError> {
+    ) -> Result<Option<u64>, PostgresError> {
         let (of, to, account) = (home.clone(), to.join(DIRECTORY), *account);
         let forks = (self.begin.0 / SEGMENT).saturating_sub(1);
         let first = scan.begun.map_or(forks, |lsn| forks.min(lsn.0 / SEGMENT));
@@ -126,6 +135,10 @@ impl Part {
                 .collect(),
             false => Vec::new(),
         };
+        let has_room = room.take(names.len() as u64 * SEGMENT);
+        if !has_room.map_err(PostgresError::io("can't look at a disk"))? {
+            return Ok(None);
+        }
         blocking("can't copy a server's log", move || {
             let log = files::open_directory_in(of.data()?, "pg_wal")?;
             let target = files::open_directory(&to)?;
@@ -134,24 +147,26 @@ impl Part {
                 let name = std::ffi::CString::new(name).map_err(io::Error::other)?;
                 copied.bytes += files::copy_file(&log, &target, &name, &account)?;
             }
-            Ok(copied.bytes)
+            Ok(Some(copied.bytes))
         })
         .await
     }
 }
 
 impl Postgres {
-    /// Reads that part to its end. There pg_waldump ends with an error, whatever it met.
+    /// Reads that part to its end, what was committed in it into the spool. There pg_waldump ends
+    /// with an error, whatever it met.
     pub(super) async fn scan(
         &self,
         home: &ServerHome,
         to: &Path,
         part: &Part,
-    ) -> Result<Scan, PostgresError> {
+        mut spool: Spool,
+    ) -> Result<(Scan, Spool), PostgresError> {
         let mut scan = Scan::new(part.begin);
         // Nothing of it is there.
         if part.checkpoint < part.begin {
-            return Ok(scan);
+            return Ok((scan, spool));
         }
         part.link(home, to).await?;
         let mut arguments = vec!["--path".into(), to.join(LINKS).into()];
@@ -166,7 +181,14 @@ impl Postgres {
             wait: STILL,
             moving: true,
         };
-        let exit = run.lines(self, |line| scan.line(line)).await?;
+        let mut spooled = Ok(());
+        let take = |line: &str| {
+            if let (Some(committed), Ok(())) = (scan.line(line), &spooled) {
+                spooled = spool.take(&committed);
+            }
+        };
+        let exit = run.lines(self, take).await?;
+        spooled.map_err(PostgresError::io("can't keep what was committed"))?;
         if !matches!(exit, Exit::Code(0 | 1)) {
             return Err(PostgresError::Program {
                 program: "pg_waldump",
@@ -175,7 +197,7 @@ impl Postgres {
             });
         }
         match scan.last >= part.checkpoint {
-            true => Ok(scan),
+            true => Ok((scan, spool)),
             false => Err(PostgresError::Unfit {
                 home: home.directory().to_owned(),
                 why: "its log can't be read to its end",

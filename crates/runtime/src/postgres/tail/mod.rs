@@ -3,9 +3,15 @@
 //! the rows as they left them. It judges nobody's tail, and puts nothing back.
 
 mod copy_text;
+mod list;
+mod listing;
 mod log;
+mod numbers;
+mod room;
 mod rows;
 mod scan;
+mod spool;
+mod sql;
 mod store;
 
 use std::io;
@@ -19,8 +25,11 @@ use super::home::{STANDBY, ServerHome, blocking, check_way};
 use super::installation::Postgres;
 use super::model::{Fork, HomeState, Tail};
 
-/// How many transactions of which not all is known are named one by one.
-const PARTIAL_NAMED: usize = 10;
+use list::ListWriter;
+pub use list::LostList;
+use listing::Listed;
+use room::Room;
+use spool::Spool;
 
 impl Postgres {
     /// Keeps what a server that doesn't run has committed beyond that fork, in that directory,
@@ -33,10 +42,16 @@ impl Postgres {
     /// primary afterwards, on the timeline that it was on, since its rows can't be read else: it
     /// must be rewound, or removed, before it runs again.
     ///
+    /// At a fork of 0/0, which is nowhere, all that its log still holds is kept: for who doesn't
+    /// know where the two parted.
+    ///
     /// The fork may be before the server's own timeline began: then the log goes over the place.
     /// What isn't there of it, and which transactions may have begun before it,
     /// [`unexported`](Tail::unexported) says. Rows that were taken away are not in the file of
     /// rows, nor what was done to schemas.
+    ///
+    /// List, rows and log take no more than `limit` together, nor the last of the disk: whatever
+    /// doesn't fit is left out, the log first, and the tail is [short](Tail::is_short).
     ///
     /// # Errors
     /// [`Unfit`](PostgresError::Unfit): the end of its log isn't there. Or the server isn't
@@ -45,7 +60,7 @@ impl Postgres {
         &self,
         home: &ServerHome,
         fork: Fork,
-        to: &Path,
+        (to, limit): (&Path, ByteSize),
     ) -> Result<Tail, PostgresError> {
         if let Some(kept) = Tail::read(to)? {
             return Ok(kept);
@@ -54,7 +69,7 @@ impl Postgres {
         let _lock = home.lock().await?;
         home.require(matches!(home.state(), HomeState::Whole { .. }))?;
         remove(to).await?;
-        let kept = self.fill(home, fork, to).await;
+        let kept = self.fill(home, fork, (to, limit)).await;
         if kept.is_err() {
             remove(to).await?;
         }
@@ -62,7 +77,12 @@ impl Postgres {
     }
 
     /// Makes the directory and all that is in it.
-    async fn fill(&self, home: &ServerHome, fork: Fork, to: &Path) -> Result<Tail, PostgresError> {
+    async fn fill(
+        &self,
+        home: &ServerHome,
+        fork: Fork,
+        (to, limit): (&Path, ByteSize),
+    ) -> Result<Tail, PostgresError> {
         let control = self.control(home).await?;
         let failed = || PostgresError::io(format!("can't make {}", to.display()));
         files::make_directory(to, 0o711, None).map_err(failed())?;
@@ -71,24 +91,36 @@ impl Postgres {
             files::make_directory(&to.join(name), 0o700, Some(self.account())).map_err(failed())?;
         }
         let part = log::Part::of(home, &control, fork.lsn).await?;
-        let scan = self.scan(home, to, &part).await?;
-        let bytes = part.copy(home, to, &scan, self.account()).await?;
+        // What is read again from there is no part of the tail, and takes less than its log did.
+        let spool = Spool::new(to, Room::new(to, ByteSize(u64::MAX))).map_err(failed())?;
+        let (scan, spool) = self.scan(home, to, &part, spool).await?;
+        let gone = part.gone();
         let mut tail = Tail {
             timeline: control.timeline,
             begin: fork.lsn,
             end: scan.end,
-            transactions: Vec::new(),
-            unlisted: scan.unlisted,
-            bytes: ByteSize(bytes),
+            listed: 0,
+            list_file: to.join(list::NAME),
+            list_bytes: ByteSize(0),
+            unlisted: None,
+            bytes: ByteSize(0),
             sql_file: None,
-            unexported: part.gone(),
+            is_short: gone.is_some(),
+            unexported: gone,
         };
-        self.list(home, to, &scan, &mut tail).await?;
+        let room = Room::new(to, limit);
+        let mut room = self.list(home, to, (spool, room), &mut tail).await?;
+        let bytes = part.copy(home, to, (&scan, &mut room), self.account());
+        match bytes.await? {
+            Some(bytes) => tail.bytes = ByteSize(bytes),
+            None => tail.misses("there was no room to keep the log itself".to_owned()),
+        }
         let (target, written) = (to.to_owned(), tail.clone());
         let finish = blocking("can't finish a tail", move || {
             for name in [log::LINKS, rows::DIRECTORY] {
                 std::fs::remove_dir_all(target.join(name))?;
             }
+            files::remove_if_there(&target.join(spool::NAME))?;
             files::sync_file_system(&target)?;
             written.write(&target)?;
             target.parent().map_or(Ok(()), files::sync_directory)
@@ -98,32 +130,75 @@ impl Postgres {
     }
 
     /// Names what was lost, and writes the rows out; where that can't be done it says why, and
-    /// numbers stand for names.
+    /// numbers stand for names. Gives what room is left.
     async fn list(
         &self,
         home: &ServerHome,
         to: &Path,
-        scan: &scan::Scan,
+        (mut spool, mut room): (Spool, Room),
         tail: &mut Tail,
-    ) -> Result<(), PostgresError> {
-        if scan.committed.is_empty() {
-            return Ok(());
-        }
+    ) -> Result<Room, PostgresError> {
         let mut names = rows::Names::default();
-        let mut missing = Vec::from_iter(tail.unexported.take());
-        match self.export(home, to, scan, &mut names).await {
-            Ok(0) => {}
-            Ok(_) => tail.sql_file = Some(to.join(store::ROWS)),
-            Err(error) if error.is_disk_full() => return Err(error),
-            Err(error) => missing.push(error.to_string()),
+        let found = match spool.count {
+            0 => Ok(()),
+            _ => self.find_names(home, to, &spool, &mut names).await,
+        };
+        // First what was lost, then its rows, if there is still room for them.
+        let place = to.to_owned();
+        let list = blocking("can't list what was lost", move || {
+            let writer = ListWriter::new(&place)?;
+            let listed = Listed::of(&mut spool, &names, &mut room, writer)?;
+            Ok((listed, spool, names, room))
+        });
+        let (listed, spool, names, room) = list.await?;
+        tail.listed = listed.count;
+        tail.list_bytes = listed.bytes;
+        tail.unlisted = listed.beyond;
+        tail.is_short |= listed.beyond.is_some();
+        if spool.are_more {
+            tail.misses("more tables were changed than are asked for".to_owned());
         }
-        missing.extend(names.left_out());
-        let (listed, beyond) = names.transactions(scan);
-        missing.extend(partial(scan));
-        tail.transactions = listed;
-        tail.unlisted += beyond;
-        tail.unexported = (!missing.is_empty()).then(|| missing.join("; "));
-        Ok(())
+        if let Some(partial) = listed.partial() {
+            tail.misses(partial);
+        }
+        names.left_out().into_iter().for_each(|why| tail.says(why));
+        if let Err(error) = found {
+            tail.misses(error.to_string());
+            return Ok(room);
+        }
+        if listed.count == 0 {
+            return Ok(room);
+        }
+        self.write_out(home, (to, room), (&spool, &names), tail)
+            .await
+    }
+
+    /// Writes the rows out. Gives what room is left.
+    async fn write_out(
+        &self,
+        home: &ServerHome,
+        (to, room): (&Path, Room),
+        (spool, names): (&Spool, &rows::Names),
+        tail: &mut Tail,
+    ) -> Result<Room, PostgresError> {
+        let copy = room.clone();
+        match self.export(home, (to, room), spool, names).await {
+            Ok(file) => {
+                tail.sql_file = (file.rows > 0).then(|| to.join(store::ROWS));
+                if !file.is_whole {
+                    tail.misses("there was no room for all rows".to_owned());
+                }
+                file.finish()
+                    .map_err(PostgresError::io("can't write a tail's rows"))
+            }
+            Err(error) => {
+                tail.misses(error.to_string());
+                // What there is of them isn't shown, and goes.
+                files::remove_if_there(&to.join(store::ROWS))
+                    .map_err(PostgresError::io("can't remove a tail's rows"))?;
+                Ok(copy)
+            }
+        }
     }
 
     async fn settle_as_primary(&self, home: &ServerHome) -> Result<(), PostgresError> {
@@ -140,22 +215,20 @@ impl Postgres {
     }
 }
 
-/// Which transactions may have changed more than is known, if any.
-fn partial(scan: &scan::Scan) -> Option<String> {
-    let partial = scan.committed.iter().filter(|it| it.is_partial);
-    let numbers: Vec<String> = partial.map(|it| it.xid.to_string()).collect();
-    let some = numbers.iter().take(PARTIAL_NAMED).cloned();
-    let some = some.collect::<Vec<_>>().join(", ");
-    let more = match numbers.len().saturating_sub(PARTIAL_NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    (!numbers.is_empty()).then(|| {
-        format!(
-            "the transactions {some}{more} may have changed more than is known: they may have \
-             begun before the log that is there, or are too large"
-        )
-    })
+impl Tail {
+    /// Says why not all is there.
+    fn says(&mut self, why: String) {
+        self.unexported = Some(match self.unexported.take() {
+            Some(before) => format!("{before}; {why}"),
+            None => why,
+        });
+    }
+
+    /// As [`says`](Tail::says), of what only the server's data may hold.
+    fn misses(&mut self, why: String) {
+        self.is_short = true;
+        self.says(why);
+    }
 }
 
 /// Removes what is in the way of a tail, or is left of one.

@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::{self, BufReader, BufWriter, Write};
 use std::path::Path;
 
 use super::copy_text;
-use super::scan::{Committed, Relation, Scan};
+use super::room::Room;
+use super::scan::Relation;
+use super::spool::{Spool, Spooled};
+use super::sql::RowsFile;
 use super::store::ROWS;
 use crate::postgres::bootstrap::DATABASE;
 use crate::postgres::error::PostgresError;
@@ -20,31 +22,15 @@ use crate::postgres::text;
 /// Where the server writes what it is asked for, until it has been read.
 pub(super) const DIRECTORY: &str = "rows";
 
+/// The file there with the numbers of what was committed.
+const NUMBERS: &str = "numbers";
+
 /// What is read of a list of names.
 const LONGEST_LIST: usize = 256 * 1024 * 1024;
-
-/// What the list may take where it is written down, in bytes: whoever tells of it reads 64 MiB.
-const LONGEST_FACTS: usize = 48 * 1024 * 1024;
-
-/// What a transaction takes of that, and a table, without its names: more than any names of fields
-/// and numbers.
-const TRANSACTION_FACTS: usize = 192;
-const TABLE_FACTS: usize = 160;
 
 /// Before everything that is asked: no name is found but PostgreSQL's own, and nothing is written.
 const PLAIN: &str = "SET search_path = pg_catalog, pg_temp;\n\n\
      SET default_transaction_read_only = on;\n\nSET client_encoding = 'UTF8';\n\n";
-
-/// At the head of the file of rows.
-const HEAD: &str = "\
--- Rows as transactions left them that were committed and then lost in a failover: each as its last
--- such transaction left it. Rows that were taken away are not in here, nor changes of schemas.
--- A row whose key is there already stays as it is: look at what differs before you change it.
-";
-
-/// In every session that reads the file, whatever its database or its user has been given: what
-/// the values below are written by. psql begins a session at each `\connect`.
-const SESSION: &str = "SET standard_conforming_strings = on;\nSET client_encoding = 'UTF8';\n";
 
 /// What is known of a file of tables' rows.
 struct Table {
@@ -66,6 +52,13 @@ enum Kind {
     Internal,
 }
 
+/// What a database is asked for rows by, and how they are put in: the name of the file with them,
+/// and what comes before each one's values.
+struct Asked {
+    ask: String,
+    insertions: Vec<(String, String)>,
+}
+
 /// The names of databases and tables.
 #[derive(Default)]
 pub(super) struct Names {
@@ -80,6 +73,49 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// The files of users' tables that were changed, by their databases.
+    fn files_of(&self, spool: &Spool) -> BTreeMap<u32, BTreeSet<u32>> {
+        let mut files_of: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+        for relation in &spool.relations {
+            let of = files_of.entry(relation.database).or_default();
+            of.insert(relation.file);
+        }
+        files_of.retain(|database, _| *database != 0 && Some(*database) != self.own);
+        files_of
+    }
+
+    /// What a database is asked for the rows of those files, each into a file of that directory.
+    fn asked(
+        &self,
+        database: u32,
+        wanted: &BTreeSet<u32>,
+        place: &Path,
+        condition: &str,
+    ) -> Result<Asked, PostgresError> {
+        let mut asked = Asked {
+            ask: String::from(PLAIN),
+            insertions: Vec::new(),
+        };
+        for file in wanted.iter().copied() {
+            let table = self.tables.get(&Relation { database, file });
+            let has_rows = |table: &&Table| table.kind == Kind::Rows && !table.columns.is_empty();
+            let Some(table) = table.filter(has_rows) else {
+                continue;
+            };
+            let full = format!("{}.{}", quoted(&table.schema), quoted(&table.name));
+            let target = literal_of(&place.join(file.to_string()))?;
+            let columns = &table.columns;
+            write!(
+                asked.ask,
+                "COPY (SELECT xmin, {columns} FROM ONLY {full} WHERE {condition}) TO {target};\n\n"
+            )
+            .expect("a String takes everything");
+            let before = format!("INSERT INTO {full} ({columns}) OVERRIDING SYSTEM VALUE VALUES (");
+            asked.insertions.push((file.to_string(), before));
+        }
+        Ok(asked)
+    }
+
     /// Which rows aren't all there, if any.
     pub(super) fn left_out(&self) -> Vec<String> {
         let mut reasons = Vec::new();
@@ -98,34 +134,14 @@ impl Names {
         reasons
     }
 
-    /// What was lost, by name, without what is our own; and how many more there are for which
-    /// there is no room.
-    pub(super) fn transactions(&self, scan: &Scan) -> (Vec<LostTransaction>, u64) {
-        let (mut listed, mut beyond, mut room) = (Vec::new(), 0, LONGEST_FACTS);
-        for committed in &scan.committed {
-            let its = self.transaction(committed);
-            let own = |it: &Relation| Some(it.database) == self.own;
-            let is_unknown = committed.is_partial && !committed.changes.keys().any(own);
-            if its.tables.is_empty() && !its.changed_schema && !is_unknown {
-                continue;
-            }
-            match room.checked_sub(length_of(&its)) {
-                Some(rest) => {
-                    room = rest;
-                    listed.push(its);
-                }
-                None => beyond += 1,
-            }
-        }
-        (listed, beyond)
-    }
-
-    fn transaction(&self, committed: &Committed) -> LostTransaction {
+    /// What a transaction did, by name; `None`: it is our own (nobody else writes to our database),
+    /// or did nothing that is anybody's.
+    pub(super) fn transaction(&self, committed: &Spooled) -> Option<LostTransaction> {
         let mut changed_schema = false;
         let mut tables = Vec::new();
         for (relation, counts) in &committed.changes {
             if Some(relation.database) == self.own {
-                continue;
+                return None;
             }
             let table = self.tables.get(relation);
             match table.map(|table| table.kind) {
@@ -151,64 +167,76 @@ impl Names {
                 deleted: counts.deleted,
             });
         }
-        LostTransaction {
+        let is_known = !committed.is_partial && tables.is_empty() && !changed_schema;
+        (!is_known).then_some(LostTransaction {
             xid: committed.xid,
             committed: committed.at,
             lsn: committed.lsn,
             changed_schema,
             tables,
-        }
+        })
     }
 }
 
 impl Postgres {
-    /// Finds the names and writes the rows out; gives how many there are. What is found is in
-    /// `names` also if it fails later.
-    pub(super) async fn export(
+    /// Finds the names. What is found is in `names` also if it fails later.
+    pub(super) async fn find_names(
         &self,
         home: &ServerHome,
         to: &Path,
-        scan: &Scan,
+        spool: &Spool,
         names: &mut Names,
-    ) -> Result<u64, PostgresError> {
+    ) -> Result<(), PostgresError> {
         let place = to.join(DIRECTORY);
-        let numbers: Vec<String> = scan.numbers().iter().map(u32::to_string).collect();
-        let (written, account) = (numbers.join(" "), *self.account());
-        let target = place.clone();
-        let write = blocking("can't write a tail's numbers", move || {
-            let directory = files::open_directory(&target)?;
-            files::write_in(&directory, "numbers", written.as_bytes(), &account)
-        });
-        write.await?;
         // It may have been told what a server alone is not to be told.
         self.prepare_alone(home, &self.control_text(home).await?)?;
         self.find_databases(home, &place, names).await?;
-        let mut files_of: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
-        for relation in scan.committed.iter().flat_map(|it| it.changes.keys()) {
-            let of = files_of.entry(relation.database).or_default();
-            of.insert(relation.file);
-        }
-        files_of.retain(|database, _| *database != 0 && Some(*database) != names.own);
-        let mut writer = create(&to.join(ROWS))?;
-        let mut count = 0;
-        for (database, files) in files_of {
+        for (database, files) in names.files_of(spool) {
             match names.databases.get(&database).cloned() {
                 Some(name) if !name.contains(char::is_control) => {
                     let asked = (database, &*name);
                     self.find_tables(home, &place, asked, &files, names).await?;
-                    count += self
-                        .write_rows(home, &place, asked, &files, names, &mut writer)
-                        .await?;
                 }
                 _ => {
                     names.left_out.insert(database);
                 }
             }
         }
-        writer
-            .flush()
-            .map_err(PostgresError::io("can't write a tail's rows"))?;
-        Ok(count)
+        Ok(())
+    }
+
+    /// Writes the rows out of which names are known, as far as there is room.
+    pub(super) async fn export(
+        &self,
+        home: &ServerHome,
+        (to, room): (&Path, Room),
+        spool: &Spool,
+        names: &Names,
+    ) -> Result<RowsFile, PostgresError> {
+        let place = to.join(DIRECTORY);
+        let failed = || PostgresError::io("can't write a tail's rows");
+        let mut bits = Vec::new();
+        spool.numbers.write(&mut bits).map_err(failed())?;
+        let (account, target) = (*self.account(), place.clone());
+        let write = blocking("can't write a tail's numbers", move || {
+            let directory = files::open_directory(&target)?;
+            files::write_in(&directory, NUMBERS, &bits, &account)
+        });
+        write.await?;
+        let condition = spool.numbers.condition(&literal_of(&place.join(NUMBERS))?);
+        let mut file = RowsFile::new(&to.join(ROWS), room).map_err(failed())?;
+        for (database, files) in names.files_of(spool) {
+            let name = names.databases.get(&database).cloned();
+            let Some(name) = name.filter(|it| !it.contains(char::is_control)) else {
+                continue;
+            };
+            let asked = (&*name, names.asked(database, &files, &place, &condition)?);
+            file = self.write_rows(home, &place, asked, file).await?;
+            if !file.is_whole {
+                break;
+            }
+        }
+        Ok(file)
     }
 
     async fn find_databases(
@@ -297,84 +325,32 @@ impl Postgres {
         &self,
         home: &ServerHome,
         place: &Path,
-        (database, name): (u32, &str),
-        wanted: &BTreeSet<u32>,
-        names: &Names,
-        writer: &mut BufWriter<std::fs::File>,
-    ) -> Result<u64, PostgresError> {
-        let numbers = literal_of(&place.join("numbers"))?;
-        let mut ask = String::from(PLAIN);
-        let mut insertions = Vec::new();
-        for file in wanted {
-            let table = names.tables.get(&Relation {
-                database,
-                file: *file,
-            });
-            let has_rows = |table: &&Table| table.kind == Kind::Rows && !table.columns.is_empty();
-            let Some(table) = table.filter(has_rows) else {
-                continue;
-            };
-            let full = format!("{}.{}", quoted(&table.schema), quoted(&table.name));
-            let target = literal_of(&place.join(file.to_string()))?;
-            let columns = &table.columns;
-            write!(
-                ask,
-                "COPY (SELECT xmin, {columns} FROM ONLY {full} WHERE xmin IN (SELECT x::xid FROM \
-                 unnest(string_to_array(pg_read_file({numbers}), ' ')) AS l (x))) TO {target};\n\n"
-            )
-            .expect("a String takes everything");
-            let before = format!("INSERT INTO {full} ({columns}) OVERRIDING SYSTEM VALUE VALUES (");
-            insertions.push((file.to_string(), before));
-        }
+        (name, Asked { ask, insertions }): (&str, Asked),
+        mut file: RowsFile,
+    ) -> Result<RowsFile, PostgresError> {
         if insertions.is_empty() {
-            return Ok(0);
+            return Ok(file);
         }
-        self.alone(home, name, &ask).await?;
-        let failed = || PostgresError::io("can't write a tail's rows");
+        let asked = file
+            .room()
+            .watch(place, self.alone(home, name, &ask))
+            .await?;
+        if asked.is_none() {
+            file.is_whole = false;
+            return Ok(file);
+        }
         let reached = text::connection(name)?;
         let reached = quoted(&format!("dbname={reached}"));
-        writeln!(writer, "\n\\connect -reuse-previous=on {reached}").map_err(failed())?;
-        writer.write_all(SESSION.as_bytes()).map_err(failed())?;
-        let mut count = 0;
-        for (file, before) in insertions {
-            count += append(place, &file, &before, writer).map_err(failed())?;
-        }
-        Ok(count)
+        let place = place.to_owned();
+        blocking("can't write a tail's rows", move || {
+            file.begin_database(&reached)?;
+            for (of, before) in insertions {
+                file.append(&place, &of, &before)?;
+            }
+            Ok(file)
+        })
+        .await
     }
-}
-
-/// What a transaction takes where it is written down, at most.
-fn length_of(its: &LostTransaction) -> usize {
-    let word = |text: &String| -> usize {
-        let letter = |byte: u8| match byte {
-            0..0x20 => 6,
-            b'"' | b'\\' => 2,
-            _ => 1,
-        };
-        text.bytes().map(letter).sum()
-    };
-    let table =
-        |it: &TableChanges| TABLE_FACTS + word(&it.database) + word(&it.schema) + word(&it.table);
-    TRANSACTION_FACTS + its.tables.iter().map(table).sum::<usize>()
-}
-
-/// Makes INSERTs of the rows in that file, and removes it.
-fn append(place: &Path, file: &str, before: &str, writer: &mut impl Write) -> io::Result<u64> {
-    let directory = files::open_directory(place)?;
-    let rows = files::open_in(&directory, file)?;
-    let count = copy_text::inserts(&mut BufReader::new(rows), before, writer)?;
-    files::remove_in(&directory, file)?;
-    Ok(count)
-}
-
-fn create(path: &Path) -> Result<BufWriter<std::fs::File>, PostgresError> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let failed = || PostgresError::io(format!("can't write {}", path.display()));
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    let mut writer = BufWriter::new(options.open(path).map_err(failed())?);
-    writer.write_all(HEAD.as_bytes()).map_err(failed())?;
-    Ok(writer)
 }
 
 /// A list that the server has written, a line a row, and each field as it was; removes it.
@@ -400,40 +376,4 @@ fn quoted(name: &str) -> String {
 /// The path of a file that the server writes or reads.
 fn literal_of(path: &Path) -> Result<String, PostgresError> {
     text::literal(&path.to_string_lossy())
-}
-
-#[cfg(test)]
-mod tests {
-    use types::Timestamp;
-
-    use super::*;
-    use crate::postgres::model::Lsn;
-    use crate::postgres::tail::scan::Counts;
-
-    #[test]
-    fn a_list_is_never_longer_than_what_is_read_and_the_rest_is_counted() {
-        let changes = (0..20_000).map(|file| (Relation { database: 5, file }, Counts::default()));
-        let committed = Committed {
-            xid: 1,
-            parts: Vec::new(),
-            at: Timestamp(0),
-            lsn: Lsn(1),
-            changes: changes.collect(),
-            is_partial: false,
-        };
-        let mut scan = Scan::new(Lsn(0));
-        scan.committed = vec![committed; 20];
-        let mut names = Names::default();
-        names.databases.insert(5, "\u{1}".repeat(63));
-        let (listed, beyond) = names.transactions(&scan);
-        assert_eq!(listed.len() as u64 + beyond, 20);
-        assert!(!listed.is_empty() && beyond > 0);
-        let each = listed.iter().flat_map(|it| &it.tables);
-        let written = each.map(|it| serde_json::to_string(&it.database).unwrap().len() + 150);
-        let written: usize = written.sum();
-        assert!(
-            written < LONGEST_FACTS && written > LONGEST_FACTS / 2,
-            "{written}"
-        );
-    }
 }

@@ -1,18 +1,17 @@
-//! What was committed in a part of the log, of the lines that pg_waldump writes about it. Pure; it
-//! keeps a bounded lot, whatever it is given.
+//! What was committed in a part of the log, of the lines that pg_waldump writes about it: each
+//! transaction is given out as it is met. Pure; it keeps a bounded lot, whatever it is given.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use types::Timestamp;
 use types::calendar::{SECONDS_PER_DAY, days_before, days_in};
 
-use crate::postgres::model::{Lsn, MAX_LISTED};
+use crate::postgres::model::Lsn;
 use crate::postgres::timeline::end_of_record;
 
-/// How many changed tables of open (sub)transactions are counted at once, and how many
-/// subtransactions of listed ones are known. What goes beyond is in the log that is kept, and
-/// missing in the counts.
-const MAX_TRACKED: usize = 500_000;
+/// How many changed tables of open (sub)transactions are counted at once. What goes beyond is
+/// missing in the counts, and its transactions are said to be known in part.
+pub(super) const MAX_TRACKED: usize = 500_000;
 
 /// A table's file: its database's number and its own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -37,7 +36,7 @@ impl Counts {
     }
 }
 
-type Changes = BTreeMap<Relation, Counts>;
+pub(super) type Changes = BTreeMap<Relation, Counts>;
 
 /// What is known of a (sub)transaction.
 #[derive(Default)]
@@ -87,12 +86,9 @@ pub(super) struct Scan {
     tracked: usize,
     /// Changes were met that couldn't be tracked.
     untracked: bool,
-    parts: usize,
     /// The number that the next transaction was to have where that is said first. What has a
     /// number before it may have begun before this part of the log.
     next: Option<u32>,
-    pub(super) committed: Vec<Committed>,
-    pub(super) unlisted: u64,
     /// What pg_waldump said itself.
     pub(super) said: String,
 }
@@ -116,30 +112,29 @@ impl Scan {
             open: BTreeMap::new(),
             tracked: 0,
             untracked: false,
-            parts: 0,
             next: None,
-            committed: Vec::new(),
-            unlisted: 0,
             said: String::new(),
         }
     }
 
-    /// Takes a line; one that is no record's is what the program says.
-    pub(super) fn line(&mut self, line: &str) {
+    /// Takes a line; one that is no record's is what the program says. Gives the transaction whose
+    /// commit it is, if that counts.
+    pub(super) fn line(&mut self, line: &str) -> Option<Committed> {
         let Some(record) = record_of(line) else {
             if self.said.len() < 4096 {
                 self.said.push_str(line);
                 self.said.push('\n');
             }
-            return;
+            return None;
         };
         self.last = record.lsn;
         match record.manager {
             "Heap" | "Heap2" => self.heap(&record),
-            "Transaction" => self.transaction(&record),
+            "Transaction" => return self.transaction(&record),
             "Standby" | "XLOG" if self.next.is_none() => self.next = next_of(record.description),
             _ => {}
         }
+        None
     }
 
     fn heap(&mut self, record: &Record<'_>) {
@@ -169,58 +164,51 @@ impl Scan {
         open.changes.entry(relation).or_default().add(counts);
     }
 
-    fn transaction(&mut self, record: &Record<'_>) {
+    fn transaction(&mut self, record: &Record<'_>) -> Option<Committed> {
         let (word, rest) = record.description.split_once(' ').unwrap_or_default();
         let named = |rest: &'_ str| leading_number(rest).and_then(|xid| u32::try_from(xid).ok());
         match word {
-            "COMMIT" => self.commit(record, record.xid, rest),
+            "COMMIT" => return self.commit(record, record.xid, rest),
             // `COMMIT_PREPARED 732: 2026-11-29 15:58:34.918950 UTC`
             "COMMIT_PREPARED" => {
                 let rest_of = rest.split_once(": ").map_or("", |(_, rest)| rest);
-                self.commit(record, named(rest).unwrap_or(0), rest_of);
+                return self.commit(record, named(rest).unwrap_or(0), rest_of);
             }
             "ABORT" => self.forget(record.xid, rest),
             "ABORT_PREPARED" => self.forget(named(rest).unwrap_or(0), rest),
             _ => {}
         }
+        None
     }
 
-    fn commit(&mut self, record: &Record<'_>, xid: u32, rest: &str) {
-        let mut parts = parts_of(rest);
+    fn commit(&mut self, record: &Record<'_>, xid: u32, rest: &str) -> Option<Committed> {
+        let parts = parts_of(rest);
         let mut all = self.take(xid);
         for part in &parts {
             all.add(self.take(*part));
         }
         if record.lsn < self.begin {
-            return;
+            return None;
         }
         self.end = end_of_record(record.lsn, record.length);
         let began_before = self.next.is_none_or(|next| precedes(xid, next));
         // What all is known of, and that is nothing, changed no row of a table: sequences,
         // settings, our own locks.
         if all.changes.is_empty() && !began_before && !self.untracked {
-            return;
+            return None;
         }
         self.begun = match (self.begun, all.begun) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
-        if self.committed.len() >= MAX_LISTED {
-            self.unlisted += 1;
-            return;
-        }
-        let room = MAX_TRACKED - self.parts;
-        let is_partial = began_before || self.untracked || parts.len() > room;
-        parts.truncate(room);
-        self.parts += parts.len();
-        self.committed.push(Committed {
+        Some(Committed {
             xid,
             parts,
             at: time_of(rest).unwrap_or(Timestamp(0)),
             lsn: record.lsn,
             changes: all.changes,
-            is_partial,
-        });
+            is_partial: began_before || self.untracked,
+        })
     }
 
     fn forget(&mut self, xid: u32, rest: &str) {
@@ -234,13 +222,6 @@ impl Scan {
         let open = self.open.remove(&xid).unwrap_or_default();
         self.tracked -= open.changes.len();
         open
-    }
-
-    /// Every number that a row of a listed transaction may name.
-    pub(super) fn numbers(&self) -> BTreeSet<u32> {
-        let each = self.committed.iter();
-        each.flat_map(|it| it.parts.iter().copied().chain([it.xid]))
-            .collect()
     }
 }
 
@@ -329,21 +310,21 @@ mod tests {
     /// As PostgreSQL 15.18 wrote them.
     const LINES: &str = include_str!("seen.txt");
 
-    fn scanned(begin: u64) -> Scan {
+    fn scanned(begin: u64) -> (Scan, Vec<Committed>) {
         let mut scan = Scan::new(Lsn(begin));
-        LINES.lines().for_each(|line| scan.line(line));
-        scan
+        let committed = LINES.lines().filter_map(|line| scan.line(line));
+        let committed = committed.collect();
+        (scan, committed)
     }
 
     #[test]
     fn commits_are_listed_with_all_their_parts_and_nothing_that_was_rolled_back_is() {
-        let scan = scanned(0x0176_0000);
+        let (scan, committed) = scanned(0x0176_0000);
         let relation = Relation {
             database: 5,
             file: 16384,
         };
-        let seen: Vec<_> = scan
-            .committed
+        let seen: Vec<_> = committed
             .iter()
             .map(|it| (it.xid, it.parts.clone(), it.changes.clone()))
             .collect();
@@ -364,22 +345,20 @@ mod tests {
             ]
         );
         // 2026-11-29 15:58:34.891 is 20,786 days and some after 1970.
-        assert_eq!(scan.committed[0].at, Timestamp(1_795_967_914_891));
-        assert_eq!(scan.numbers(), BTreeSet::from([728, 729, 731, 732]));
+        assert_eq!(committed[0].at, Timestamp(1_795_967_914_891));
         // A commit that changed no table is none that is missed, and still the end.
         assert_eq!(scan.end, Lsn(0x0176_A340));
         assert!(scan.said.contains("invalid record length"), "{}", scan.said);
-        assert_eq!((scan.tracked, scan.unlisted), (0, 0));
+        assert_eq!(scan.tracked, 0);
         assert_eq!(scan.begun, Some(Lsn(0x0176_9E80)));
-        assert!(scan.committed.iter().all(|it| !it.is_partial));
+        assert!(committed.iter().all(|it| !it.is_partial));
     }
 
     #[test]
     fn what_may_have_begun_before_the_log_is_listed_whatever_is_seen_of_it() {
         let seen = |lines: &[&str]| -> Vec<(u32, bool, bool)> {
             let mut scan = Scan::new(Lsn(0x0176_A000));
-            lines.iter().for_each(|line| scan.line(line));
-            let each = scan.committed.iter();
+            let each = lines.iter().filter_map(|line| scan.line(line));
             each.map(|it| (it.xid, it.changes.is_empty(), it.is_partial))
                 .collect()
         };
@@ -404,25 +383,11 @@ mod tests {
 
     #[test]
     fn what_was_committed_before_the_fork_is_not_lost() {
-        let scan = scanned(0x0176_A041);
-        assert_eq!(
-            scan.committed.iter().map(|it| it.xid).collect::<Vec<_>>(),
-            [731, 732]
-        );
-        let none = scanned(0x0200_0000);
-        assert_eq!((none.committed.len(), none.end), (0, Lsn(0x0200_0000)));
-    }
-
-    #[test]
-    fn it_keeps_a_bounded_lot_and_counts_the_rest() {
-        let mut scan = Scan::new(Lsn(0));
-        let line = |place| LINES.lines().nth(place).unwrap();
-        for xid in 1..=MAX_LISTED + 5 {
-            let (insert, commit) = (line(1), line(8));
-            scan.line(&insert.replace("       728", &format!("{xid:>10}")));
-            scan.line(&commit.replace("       731", &format!("{xid:>10}")));
-        }
-        assert_eq!((scan.committed.len(), scan.unlisted), (MAX_LISTED, 5));
+        let (_, committed) = scanned(0x0176_A041);
+        let numbers = committed.iter().map(|it| it.xid);
+        assert_eq!(numbers.collect::<Vec<_>>(), [731, 732]);
+        let (scan, none) = scanned(0x0200_0000);
+        assert_eq!((none.len(), scan.end), (0, Lsn(0x0200_0000)));
     }
 
     #[test]

@@ -2,14 +2,15 @@
 //! the rest is there.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use types::{ByteSize, Timestamp};
 
+use super::list;
 use crate::postgres::error::PostgresError;
 use crate::postgres::files;
-use crate::postgres::model::{LostTransaction, TableChanges, Tail};
+use crate::postgres::model::{Lsn, Tail, Unlisted};
 
 /// The file.
 pub(super) const NAME: &str = "tail.json";
@@ -17,8 +18,8 @@ pub(super) const NAME: &str = "tail.json";
 /// The file of rows.
 pub(super) const ROWS: &str = "lost.sql";
 
-/// The one format there is.
-const FORMAT: u32 = 1;
+/// The one format there is. In format 1 the transactions stood in this file.
+const FORMAT: u32 = 2;
 
 /// As it is in the file.
 #[derive(Serialize, Deserialize)]
@@ -28,32 +29,23 @@ struct Stored {
     timeline: u32,
     begin: String,
     end: String,
+    listed: u64,
+    list_bytes: u64,
+    unlisted: Option<StoredUnlisted>,
     bytes: u64,
     rows: bool,
     unexported: Option<String>,
-    unlisted: u64,
-    transactions: Vec<StoredTransaction>,
+    short: bool,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct StoredTransaction {
-    xid: u32,
-    committed_milliseconds: u64,
-    lsn: String,
-    changed_schema: bool,
-    tables: Vec<StoredChanges>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredChanges {
-    database: String,
-    schema: String,
-    table: String,
-    inserted: u64,
-    updated: u64,
-    deleted: u64,
+struct StoredUnlisted {
+    count: u64,
+    first_lsn: String,
+    first_milliseconds: u64,
+    last_lsn: String,
+    last_milliseconds: u64,
 }
 
 impl Tail {
@@ -83,37 +75,28 @@ impl Tail {
 
     /// Writes it; everything else in the directory is on the disk by then.
     pub(super) fn write(&self, directory: &Path) -> io::Result<()> {
+        let unlisted = |unlisted: Unlisted| StoredUnlisted {
+            count: unlisted.count,
+            first_lsn: unlisted.first.0.to_string(),
+            first_milliseconds: unlisted.first.1.0,
+            last_lsn: unlisted.last.0.to_string(),
+            last_milliseconds: unlisted.last.1.0,
+        };
         let stored = Stored {
             format: FORMAT,
             timeline: self.timeline,
             begin: self.begin.to_string(),
             end: self.end.to_string(),
+            listed: self.listed,
+            list_bytes: self.list_bytes.0,
+            unlisted: self.unlisted.map(unlisted),
             bytes: self.bytes.0,
             rows: self.sql_file.is_some(),
             unexported: self.unexported.clone(),
-            unlisted: self.unlisted,
-            transactions: self.transactions.iter().map(stored).collect(),
+            short: self.is_short,
         };
         let bytes = serde_json::to_vec(&stored).map_err(io::Error::other)?;
         files::replace(&directory.join(NAME), &bytes, 0o600, None)
-    }
-}
-
-fn stored(transaction: &LostTransaction) -> StoredTransaction {
-    let changes = |table: &TableChanges| StoredChanges {
-        database: table.database.clone(),
-        schema: table.schema.clone(),
-        table: table.table.clone(),
-        inserted: table.inserted,
-        updated: table.updated,
-        deleted: table.deleted,
-    };
-    StoredTransaction {
-        xid: transaction.xid,
-        committed_milliseconds: transaction.committed.0,
-        lsn: transaction.lsn.to_string(),
-        changed_schema: transaction.changed_schema,
-        tables: transaction.tables.iter().map(changes).collect(),
     }
 }
 
@@ -121,34 +104,29 @@ fn tail_of(stored: Stored, directory: &Path) -> Option<Tail> {
     if stored.format != FORMAT {
         return None;
     }
-    let changes = |table: StoredChanges| TableChanges {
-        database: table.database,
-        schema: table.schema,
-        table: table.table,
-        inserted: table.inserted,
-        updated: table.updated,
-        deleted: table.deleted,
-    };
-    let transaction = |stored: StoredTransaction| {
-        Some(LostTransaction {
-            xid: stored.xid,
-            committed: Timestamp(stored.committed_milliseconds),
-            lsn: stored.lsn.parse().ok()?,
-            changed_schema: stored.changed_schema,
-            tables: stored.tables.into_iter().map(changes).collect(),
+    let place = |lsn: &str, at: u64| Some((lsn.parse::<Lsn>().ok()?, Timestamp(at)));
+    let unlisted = stored.unlisted.map(|unlisted| {
+        Some(Unlisted {
+            count: unlisted.count,
+            first: place(&unlisted.first_lsn, unlisted.first_milliseconds)?,
+            last: place(&unlisted.last_lsn, unlisted.last_milliseconds)?,
         })
-    };
-    let transactions = stored.transactions.into_iter().map(transaction);
-    let sql_file: Option<PathBuf> = stored.rows.then(|| directory.join(ROWS));
+    });
     Some(Tail {
         timeline: stored.timeline,
         begin: stored.begin.parse().ok()?,
         end: stored.end.parse().ok()?,
-        transactions: transactions.collect::<Option<_>>()?,
-        unlisted: stored.unlisted,
+        listed: stored.listed,
+        list_file: directory.join(list::NAME),
+        list_bytes: ByteSize(stored.list_bytes),
+        unlisted: match unlisted {
+            Some(unlisted) => Some(unlisted?),
+            None => None,
+        },
         bytes: ByteSize(stored.bytes),
-        sql_file,
+        sql_file: stored.rows.then(|| directory.join(ROWS)),
         unexported: stored.unexported,
+        is_short: stored.short,
     })
 }
 
@@ -165,11 +143,12 @@ mod tests {
         let path = directory.path().join(NAME);
         std::fs::write(&path, GOLDEN).unwrap();
         let tail = Tail::read(directory.path()).unwrap().unwrap();
-        assert_eq!(tail.transactions[0].tables[0].deleted, 3);
+        assert_eq!(tail.unlisted.unwrap().last, (Lsn(0x300_01F0), Timestamp(9)));
+        assert!(tail.is_short && tail.listed == 7);
         assert_eq!(tail.sql_file, Some(directory.path().join(ROWS)));
         tail.write(directory.path()).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), GOLDEN);
-        let newer = GOLDEN.replace("\"format\":1", "\"format\":2");
+        let newer = GOLDEN.replace("\"format\":2", "\"format\":3");
         for text in [&newer, "{}", "", &GOLDEN[..40]] {
             std::fs::write(&path, text).unwrap();
             let read = Tail::read(directory.path());

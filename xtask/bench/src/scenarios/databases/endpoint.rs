@@ -1,6 +1,6 @@
 //! What an instance's endpoint costs: the same server by its own Unix socket, through the endpoint,
-//! and through HAProxy in TCP mode where that is installed, in turns. One session that asks
-//! `SELECT 1`, and pgbench's TPC-B-like load of eight clients.
+//! and through HAProxy in TCP mode and PgBouncer where those can be had, in turns. One session that
+//! asks `SELECT 1`, and pgbench's TPC-B-like load of eight clients.
 
 use std::process::Command;
 
@@ -92,12 +92,16 @@ pub fn run(arguments: &Arguments, section: &mut Section) -> Result<()> {
     let lab = Lab::start(&REGIONS[..1], 0, 0.0)?;
     let region = lab.regions()?[0];
     let instance = databases::create(&lab, &lab.clients[0], "orders")?;
-    let peer = proxy::start(&instance.home.join("run"));
+    let sockets = instance.home.join("run");
+    let peers = [
+        ("HAProxy", proxy::start(&sockets)),
+        ("PgBouncer", proxy::start_bouncer(&sockets, &instance.login)),
+    ];
     let mut arms = vec![
         Arm::new("the server's Unix socket", instance.direct(), region),
         Arm::new("Causeway's endpoint", instance.login.clone(), region),
     ];
-    if let Ok(peer) = &peer {
+    for peer in peers.iter().filter_map(|(_, peer)| peer.as_ref().ok()) {
         let login = Login {
             way: Way::Address(peer.address),
             ..instance.login.clone()
@@ -115,8 +119,10 @@ pub fn run(arguments: &Arguments, section: &mut Section) -> Result<()> {
     }
     lab.stop();
     report(arguments, section, &arms);
-    if let Err(error) = peer {
-        section.text(&format!("Not measured: HAProxy: {error:#}"));
+    for (name, peer) in peers {
+        if let Err(error) = peer {
+            section.text(&format!("Not measured: {name}: {error:#}"));
+        }
     }
     Ok(())
 }

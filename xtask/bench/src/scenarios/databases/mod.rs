@@ -1,8 +1,11 @@
 //! Databases: how soon a commit is visible in another Region, what the endpoint costs, what an idle
-//! instance takes, and what a promotion takes and loses; each a part of one section.
+//! instance takes, what a promotion takes and loses, and what moves of a global cluster do, beside
+//! Patroni's; each a part of one section.
 
 mod endpoint;
 mod idle;
+mod moves;
+mod patroni;
 mod promotion;
 mod visible;
 
@@ -19,11 +22,13 @@ const REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
 /// A part: its name and what measures it.
 type Part = (&'static str, fn(&Arguments, &mut Section) -> Result<()>);
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 6] = [
     ("a commit in the other Region", visible::run),
     ("the endpoint", endpoint::run),
     ("an idle instance", idle::run),
     ("promotion", promotion::run),
+    ("moves of a global cluster", moves::run),
+    ("moves by Patroni", patroni::run),
 ];
 
 pub fn run(arguments: &Arguments) -> Result<Section> {
@@ -32,7 +37,13 @@ pub fn run(arguments: &Arguments) -> Result<Section> {
         return Ok(section);
     }
     let mut failed = Vec::new();
-    for (name, part) in PARTS {
+    let is_chosen = |name: &str| {
+        arguments
+            .part
+            .as_ref()
+            .is_none_or(|part| name.contains(part))
+    };
+    for (name, part) in PARTS.into_iter().filter(|(name, _)| is_chosen(name)) {
         eprintln!("   {name}");
         // What was measured before stands, also if a part fails after minutes.
         if let Err(error) = part(arguments, &mut section) {

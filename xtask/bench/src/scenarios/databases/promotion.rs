@@ -1,7 +1,6 @@
 //! What it takes to promote a replica when its source's Region has died under load, and what that
 //! loses; beside `pg_ctl promote` of Debian's standby whose primary and connection died, in turns.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -11,17 +10,17 @@ use super::super::{GOAL_HEAD, goal, spread};
 use super::{REGIONS, REPLICA, Stand, delay};
 use crate::Arguments;
 use crate::databases::debian::Pair;
-use crate::databases::session::{Login, Refused, Session};
+use crate::databases::session::Login;
 use crate::databases::writers::{self, RATE, Rows, TABLE, Writers};
-use crate::databases::{PATIENCE, opened, promote};
+use crate::databases::{first_write, kept, opened, promote};
 use crate::report::Section;
 use crate::statistics::{Spread, number};
 
 /// Load before the source dies.
 const BEFORE: Duration = Duration::from_secs(3);
 
-/// Between two attempts to write.
-const PAUSE: Duration = Duration::from_millis(1);
+/// How long sessions may go on whose server was killed.
+const BROKEN: Duration = Duration::from_secs(10);
 
 /// Writes that may be lost beside those on the link (issue 7): those of 50 ms.
 const SLACK: Duration = Duration::from_millis(50);
@@ -136,7 +135,7 @@ fn of_replica() -> Result<Promotion> {
     })?;
     let started = Instant::now();
     let asked = promote(far, REPLICA)?;
-    first_write(&stand.replica.login)?;
+    first_write(&stand.replica.login, 0)?;
     let took = started.elapsed();
     let promotion = Promotion::of(took, asked, &written, &stand.replica.login);
     stand.source.release_memory()?;
@@ -154,7 +153,7 @@ fn of_standby(delay: Duration) -> Result<Promotion> {
     })?;
     let started = Instant::now();
     let mut command = pair.promote()?;
-    let outcome = first_write(&replica);
+    let outcome = first_write(&replica, 0);
     let took = started.elapsed();
     let status = command.wait()?;
     outcome?;
@@ -178,50 +177,15 @@ fn load(source: &Login, replica: &Login, kill: impl FnOnce() -> Result<()>) -> R
         "the source takes too few rows"
     );
     kill()?;
-    let (written, outcome) = writers.stop();
-    ensure!(
-        outcome.is_err(),
-        "the source was killed, and every writer could go on"
-    );
-    Ok(written)
-}
-
-/// Tries until a row is written.
-fn first_write(replica: &Login) -> Result<()> {
-    let started = Instant::now();
-    let mut session = None;
-    loop {
-        let tried = match session.take() {
-            None => Session::open(replica),
-            Some(session) => Ok(session),
-        };
-        let error = match tried {
-            Err(error) => error,
-            Ok(mut open) => match open.query(&format!("insert into {TABLE} values (0, now())")) {
-                Ok(_) => return Ok(()),
-                Err(error) => {
-                    // A standby says that it is one; the session is good.
-                    session = error.is::<Refused>().then_some(open);
-                    error
-                }
-            },
-        };
-        if started.elapsed() > PATIENCE {
-            return Err(error.context("no write succeeds after the promotion"));
-        }
-        std::thread::sleep(PAUSE);
-    }
+    // They are told to stop only then: a session that stops before its next row is due would have
+    // seen nothing of the kill.
+    writers.wait_until_broken(BROKEN)?;
+    Ok(writers.stop().0)
 }
 
 impl Promotion {
     fn of(took: Duration, asked: u32, written: &Rows, replica: &Login) -> Result<Promotion> {
-        let rows = opened(replica)?.query(&format!("select id from {TABLE} where id > 0"))?;
-        let ids = rows
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|id| id.parse::<u64>());
-        let kept: BTreeSet<u64> = ids.collect::<Result<_, _>>()?;
+        let kept = kept(replica)?;
         let last = written.values().map(|answer| answer.at).max();
         let last = last.context("no row was acknowledged")?;
         let missing = written.iter().filter(|(id, _)| !kept.contains(id));

@@ -1,0 +1,134 @@
+//! A reader that takes over from its head unasked, in a cluster that is in no global cluster, since
+//! the head is dead: its zone is down, its server can't be started, or its data can't be read.
+//! Aurora's storage outlives a writer; here what the head had acknowledged and this reader hadn't
+//! received is lost to the cluster. It stays in the old head's home, and is kept and listed when
+//! that is back.
+//!
+//! Always so: the reader says in the cluster's row that it claims the role, and is the head only
+//! once it has seen, after that, that no server of the head runs. Whoever starts a head's server
+//! says so first and looks at the row after that. One of them sees the other, and both are of one
+//! process; so no head acknowledges anything that its successor could not have had. A head that is
+//! back before it was succeeded goes on.
+
+use std::cmp::Reverse;
+
+use types::{Monotonic, Now, Span};
+
+use super::head::{record, wait};
+use super::next::{Next, Wanted};
+use super::observed::{Home, Observed, Role, ServerSeen};
+use super::reading::Reading;
+use super::step::{Record, Step, StepKind};
+use crate::model::{Lsn, ResourceId};
+
+/// How often a head's server may fail to start before a reader takes over.
+const MOST_STARTS: u32 = 2;
+
+/// How long it is until it is looked again whether the head's server has ended.
+const LOOK: Span = Span::milliseconds(20);
+
+/// A reader that was last seen to receive so much earlier than its head was last seen to run didn't
+/// follow it any more: a look at a busy machine takes as long.
+const LATE: Span = Span::seconds(5);
+
+/// A cluster's head, as its Region's process sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChiefSeen {
+    /// Which instance that is.
+    pub id: ResourceId,
+    /// Is its zone up? If not, its server has ended, and none is started.
+    pub is_zone_up: bool,
+    /// Its home.
+    pub home: Home,
+    /// Does a server run on it, or is one being started?
+    pub runs: bool,
+    /// How often in a row its server couldn't be started for a reason that is its home's alone.
+    pub failed_starts: u32,
+    /// Of the readers that followed it to the end: the one that is to take over.
+    pub first: Option<ResourceId>,
+}
+
+/// A reader that could take over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Candidate {
+    /// Which.
+    pub id: ResourceId,
+    /// Its name.
+    pub identifier: String,
+    /// Its `PromotionTier`.
+    pub tier: u8,
+    /// Up to where it has received its head's log.
+    pub received: Lsn,
+    /// When it was last seen to receive from that head.
+    pub followed: Monotonic,
+}
+
+impl Candidate {
+    /// The one that takes over from a head with that home that was last seen to run then: of those
+    /// that followed it by then the one of the least tier, of these the one that has received most,
+    /// of these the first by name. Where the head's data are gone, what a reader received may be
+    /// the last copy: there who has received most comes before any tier.
+    pub fn first(all: Vec<Candidate>, home: Home, lived: Monotonic) -> Option<ResourceId> {
+        let mut able = all;
+        able.retain(|one| one.followed + LATE >= lived);
+        let tier = |one: &Candidate| match home {
+            Home::Whole => one.tier,
+            _ => 0,
+        };
+        let rank = |one: &Candidate| {
+            let received = Reverse(one.received);
+            (tier(one), received, one.tier, one.identifier.clone())
+        };
+        able.into_iter().min_by_key(rank).map(|one| one.id)
+    }
+}
+
+/// Is it dead, and doesn't come back by itself before its zone or its data do?
+pub(super) fn is_dead(chief: &ChiefSeen) -> bool {
+    let cannot_live = chief.home != Home::Whole || chief.failed_starts >= MOST_STARTS;
+    !chief.runs && (!chief.is_zone_up || cannot_live)
+}
+
+/// Is a head whose role is claimed there again, with no reason why its server couldn't be started?
+/// Its row goes back to it unless the reader has it by then: whichever is written first holds.
+pub(super) fn is_back(wanted: &Wanted, observed: &Observed) -> bool {
+    let start = observed.failures.get(&StepKind::Start);
+    let can_start = start.is_none_or(|failure| failure.attempts < MOST_STARTS);
+    wanted.instance.failure.is_none() && observed.home == Home::Whole && can_start
+}
+
+/// What others are to know of one that took over from a dead head.
+pub(super) fn forked(wanted: &Wanted, server: &ServerSeen) -> Option<Step> {
+    let point = server.log.fork.filter(|_| wanted.is_new_head)?;
+    Some(Step::Record(Record::Forked { point }))
+}
+
+/// Of a reader whose head may be dead; `None`: what comes next of any reader.
+pub(super) fn next(
+    wanted: &Wanted,
+    observed: &Observed,
+    now: Now,
+    reading: &Reading,
+) -> Option<Next> {
+    let chief = observed.head.chief.as_ref()?;
+    let own = &wanted.instance.resource_id;
+    let server = observed.server.as_ref()?;
+    let is_standby = server.role == Some(Role::Standby) && !server.is_paused;
+    if !is_standby || chief.id != reading.following.upstream.source_id {
+        return None;
+    }
+    if let Some(number) = reading.claims {
+        return match chief.runs {
+            // It is back: it stops in order, or nothing comes of it.
+            true => Some(wait(now, LOOK)),
+            false => record(Record::Succeeds { number }),
+        };
+    }
+    let is_due = is_dead(chief) && chief.first.as_ref() == Some(own);
+    let may = reading.may_claim && is_due;
+    may.then(|| {
+        record(Record::Claims {
+            head: chief.id.clone(),
+        })
+    })?
+}
