@@ -66,7 +66,8 @@ class LeftBehind(unittest.TestCase):
                 connection.execute(fill.format(part * 40_000 + 1, part * 40_000 + 40_000))
                 connection.execute("checkpoint")
             lost = connection.execute(
-                "select wal_status from pg_replication_slots").fetchone()[0]
+                "select wal_status from pg_replication_slots "
+                "where slot_name <> 'causeway_archive' and not temporary").fetchone()[0]
         self.assertEqual(lost, "lost")
         # It is read as it was as long as its source can't give leave.
         time.sleep(8)
@@ -207,7 +208,9 @@ class Killed(unittest.TestCase):
     drawn from a seed; what is under way then is the machine's to say."""
 
     SEED = 20261129
-    ROUNDS = 8
+    # More, until so many moves were begun: how many are refused since one is under way yet is a
+    # matter of the machine's speed.
+    ROUNDS, MOVES = 8, 3
 
     def setUp(self):
         self.random = random.Random(self.SEED)
@@ -234,15 +237,19 @@ class Killed(unittest.TestCase):
         print(f"killed {region} after {after:.2f} s, next was {before.get('next')}")
 
     def move(self, to, loses):
-        """Asks for a move; False: it is refused now."""
+        """Asks for a move; False: it is refused now; None: it may be carried out or not."""
         asked = IRELAND if self.random.random() < 0.5 else VIRGINIA
         try:
             self.rds[asked].failover_global_cluster(
                 GlobalClusterIdentifier=WORLD, TargetDbClusterIdentifier=arn(to),
                 **({"AllowDataLoss": True} if loses else {}))
-        except (ClientError, BotoCoreError) as error:
+        except ClientError as error:
             print(f"not now: {error}")
-            return False
+            is_refused = error.response["Error"]["Code"].startswith("Invalid")
+            return False if is_refused else None
+        except BotoCoreError as error:
+            print(f"no answer: {error}")
+            return None
         return True
 
     def is_settled(self):
@@ -259,9 +266,13 @@ class Killed(unittest.TestCase):
                    for region, first in [(VIRGINIA, 1), (IRELAND, 10_000_000)]]
         for writer in writers:
             self.addCleanup(writer.stop)
-        moves, to = 0, IRELAND
-        for _ in range(self.ROUNDS):
-            moves += self.move(to, self.random.random() < 0.5)
+        moves = asked = rounds = 0
+        to = IRELAND
+        while rounds < self.ROUNDS or (moves < self.MOVES and rounds < 4 * self.ROUNDS):
+            rounds += 1
+            begins = self.move(to, self.random.random() < 0.5)
+            moves += begins is True
+            asked += begins is not False
             self.kill_soon(self.random.choice([VIRGINIA, IRELAND]), 1.5)
             to = VIRGINIA if self.world.is_writer(IRELAND) else IRELAND
         region = eventually(self.is_settled, 150)
@@ -275,18 +286,18 @@ class Killed(unittest.TestCase):
         sql = self.lab.run("databases", "lost", "--sql").stdout
         listed = {int(it) for it in re.findall(r"INSERT INTO .*rows.*VALUES \('?(-?\d+)", sql)}
         missing = acknowledged - kept
-        print(f"{moves} moves, {len(acknowledged)} rows acknowledged, {len(missing)} missing, "
+        print(f"{moves} moves in {rounds} rounds, {len(acknowledged)} rows acknowledged, {len(missing)} missing, "
               f"{len(listed)} in the lists; {time.monotonic() - begun:.0f} s in all")
         self.assertEqual(missing - listed, set(), "lost beyond the list")
-        self.assertGreater(moves, 2, "nothing was tried")
-        self.check_that_one_wrote_after_the_other(writers, moves)
+        self.assertGreaterEqual(moves, self.MOVES, "nothing was tried")
+        self.check_that_one_wrote_after_the_other(writers, asked)
 
-    def check_that_one_wrote_after_the_other(self, writers, moves):
+    def check_that_one_wrote_after_the_other(self, writers, asked):
         """The role went from one to the other at most as often as was asked for."""
         times = sorted((at, index) for index, writer in enumerate(writers)
                        for at in writer.acknowledged.values())
         turns = sum(1 for one, next_one in zip(times, times[1:]) if one[1] != next_one[1])
-        self.assertLessEqual(turns, moves, "two writers were reached at once")
+        self.assertLessEqual(turns, asked, "two writers were reached at once")
 
     def made_and_copied_through_kills(self):
         """An instance and its replica, each killed while it is made."""
@@ -297,7 +308,7 @@ class Killed(unittest.TestCase):
         eventually(self.makes_a_replica, 30)
         self.kill_soon(IRELAND, 2.5)
         readers = in_status(self.rds[IRELAND], "readers", seconds=120)
-        self.attempt(orders, "insert into t values (1)")
+        eventually(lambda: self.attempt(orders, "insert into t values (1)"), 30)
         eventually(lambda: self.attempt(readers, "select n from t where n = 1"), 60)
         for region, name in [(IRELAND, "readers"), (VIRGINIA, "orders")]:
             self.rds[region].delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)

@@ -73,7 +73,7 @@ class TwoRegions(unittest.TestCase):
         """Does the replica follow?"""
         row = self.lag()
         milliseconds = row["lag_milliseconds"]
-        return row["replication"] == "streaming" and milliseconds is not None \
+        return row.get("replication") == "streaming" and milliseconds is not None \
             and milliseconds < 1000
 
     def has(self, number):

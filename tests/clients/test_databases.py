@@ -304,7 +304,7 @@ class Restarts(unittest.TestCase):
         begun = time.monotonic()
         self.lab.stop()
         self.assertLess(time.monotonic() - begun, 15)
-        self.assertEqual(servers(self.lab.data), set())
+        eventually(lambda: servers(self.lab.data) == set(), 20)
         self.lab.start()
         again = in_status(self.lab.client(REGION, "rds"), "orders")
         self.assertEqual(again["Endpoint"], self.orders["Endpoint"])

@@ -158,7 +158,7 @@ class Failovers(unittest.TestCase):
         if clocks:
             clocks.join()
         first = min(at for it in self.writers if it.region == to
-                    for at in it.acknowledged.values() if at > asked)
+                    for at in list(it.acknowledged.values()) if at > asked)
         self.turns.append((to, True))
         self.current = to
         kind = f"{how}, {'dead' if kill else 'alive'}"
@@ -210,7 +210,7 @@ class Failovers(unittest.TestCase):
         self.check_every_row()
         self.check_that_writers_took_turns()
         self.lab.stop()
-        self.assertEqual(servers(self.lab.data), set())
+        eventually(lambda: servers(self.lab.data) == set(), 20)
 
     def check_every_row(self):
         """Each acknowledged row is at the writer, and at the readers, or is in the list; what is

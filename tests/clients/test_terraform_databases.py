@@ -169,14 +169,18 @@ class Databases(Terraform, unittest.TestCase):
         except psycopg.Error:
             return None
 
+    def makes_lines(self, address):
+        """Is there a table with a row now?"""
+        self.asked(address, "create table if not exists lines (id int)")
+        return self.asked(address, "insert into lines values (7) returning id") == 7
+
     def test_databases_are_made_changed_and_destroyed(self):
         self.configure(DATABASES % {**FIRST, "password": quoted(PASSWORD)})
         self.terraform("init", "-input=false")
         at = self.apply(FIRST)
         for writer, reader in [("source", "replica"), ("writer", "reader")]:
-            made = "create table lines (id int); insert into lines values (7); select 1"
             self.assertIsNone(self.asked(at[reader], "insert into lines values (8) returning id"))
-            self.asked(at[writer], made)
+            eventually(lambda: self.makes_lines(at[writer]))
             eventually(lambda: self.asked(at[reader], "select id from lines") == 7)
         shown = "show log_min_duration_statement"
         self.assertEqual(self.asked(at["source"], shown), "1s")

@@ -3,8 +3,8 @@
 //! A test of real processes on a machine that others use may fail for the machine's sake, one run
 //! in many; one in thousands then fails every run. So what failed runs again by itself: if it
 //! holds then, the run goes on and the test is named as unsteady at the end, to be looked into.
-//! What fails twice fails, and so does a step in which more than [`MAX_UNSTEADY`] failed: then it
-//! isn't the machine. Decision 10 says why.
+//! What fails twice fails, and so does a step in which too many failed ([`MAX_UNSTEADY`] for each
+//! command of it that runs by itself): then it isn't the machine. Decision 10 says why.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::run;
 
-/// How many targets or tests of one step may be run again.
+/// How many targets or tests that one command ran may be run again.
 pub const MAX_UNSTEADY: usize = 3;
 
 /// What failed and held when it ran again.
@@ -41,7 +41,7 @@ pub enum Shown {
 /// Runs the command; what failed in it runs once more.
 pub fn run(command: &mut Command, kind: &Kind, shown: Shown) -> Result<()> {
     let failed = first(command, kind.failed, shown)?;
-    second(failed, kind)
+    second(failed, MAX_UNSTEADY, kind)
 }
 
 /// Runs the command; what failed in it, to be run once more when nothing runs beside it.
@@ -61,9 +61,9 @@ pub fn first(
     Ok(failed)
 }
 
-/// Runs what failed once more, one after the other.
-pub fn second(failed: Vec<String>, kind: &Kind) -> Result<()> {
-    if failed.len() > MAX_UNSTEADY {
+/// Runs what failed once more, one after the other, unless that is more than `most`.
+pub fn second(failed: Vec<String>, most: usize, kind: &Kind) -> Result<()> {
+    if failed.len() > most {
         bail!("{} failed: {}", failed.len(), failed.join(", "));
     }
     for name in failed {
@@ -111,12 +111,20 @@ pub fn failed_cases(printed: &str) -> Vec<String> {
             .or_else(|| line.strip_prefix("ERROR: "));
         let named = rest.and_then(|rest| rest.split_once(" (")?.1.split_once(')'));
         if let Some((name, _)) = named
+            && is_dotted(name)
             && !cases.iter().any(|case| case == name)
         {
             cases.push(name.to_owned());
         }
     }
     cases
+}
+
+/// Is this a name of Python's with its module? What servers print may begin with `ERROR:`, too.
+fn is_dotted(name: &str) -> bool {
+    let is_word =
+        |word: &str| !word.is_empty() && word.chars().all(|it| it.is_alphanumeric() || it == '_');
+    name.split('.').all(is_word)
 }
 
 /// Runs a command in the root; did it hold, and what did it print?
@@ -187,6 +195,7 @@ mod tests {
                        FAIL: test_b (test_slice.Sdk.test_b)\n\
                        FAIL: test_b (test_slice.Sdk.test_b) (region='a')\n\
                        ERROR: setUpClass (test_tls.Tls)\n\
+                       ERROR:  duplicate key value (\"rows_pkey\")\n\
                        ERROR: test_wire (unittest.loader._FailedTest.test_wire)\n";
         assert_eq!(
             failed_cases(printed),

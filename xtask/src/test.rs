@@ -216,34 +216,40 @@ fn clients() -> Result<()> {
     let python = client_environment()?;
     javascript_environment()?;
     let queue = Mutex::new(modules(&run::root().join("tests/clients"))?);
+    // A module that ends without a test's name to blame is run again whole.
     let first = |name: &str| {
         let mut command = client(&python, name);
-        again::first(&mut command, again::failed_cases, Shown::AtItsEnd)
+        let failed = again::first(&mut command, again::failed_cases, Shown::AtItsEnd);
+        failed.unwrap_or_else(|cause| {
+            eprintln!("{cause:#}");
+            vec![name.to_owned()]
+        })
     };
-    let lane = || -> Result<Vec<String>> {
+    let lane = || {
         let mut failed = Vec::new();
         loop {
             let next = queue.lock().expect("nothing panics inside").pop();
             let Some(module) = next else {
-                return Ok(failed);
+                return failed;
             };
-            failed.extend(first(&module)?);
+            failed.extend(first(&module));
         }
     };
-    let failed = std::thread::scope(|scope| {
+    let failed: Vec<_> = std::thread::scope(|scope| {
         let beside = WAITING.iter().map(|module| scope.spawn(|| first(module)));
         let mut all: Vec<_> = beside.collect();
         all.extend((0..LANES).map(|_| scope.spawn(lane)));
         let ended = all
             .into_iter()
             .map(|one| one.join().expect("it doesn't panic"));
-        ended.collect::<Result<Vec<_>>>()
-    })?;
+        ended.collect()
+    });
     let kind = Kind {
         failed: again::failed_cases,
         one: Box::new(move |case| client(&python, case)),
     };
-    again::second(failed.concat(), &kind)
+    let most = again::MAX_UNSTEADY + WAITING.len();
+    again::second(failed.concat(), most, &kind)
 }
 
 /// The module of clients' tests that runs the cases of `conformance/` on a lab.
