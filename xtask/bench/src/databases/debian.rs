@@ -1,7 +1,9 @@
 //! PostgreSQL as Debian has it: a primary and a standby that streams from it through a relay with
-//! a link's delay, with the settings of our servers that bear on time, promoted by `pg_ctl`. They
-//! listen on no port; their sockets are in directories that only root and their user may enter.
+//! a link's delay, with the settings of our servers that bear on time, promoted by `pg_ctl`; and a
+//! server by itself. Their sockets are in directories that only root and their user may enter; a
+//! port has only the last, for who knows its password.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -9,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal};
 
+use super::patroni::random;
 use super::relay::Relay;
 use super::session::{Login, Way};
 use super::{PATIENCE, opened};
@@ -39,6 +42,14 @@ pub const SETTINGS: &[&str] = &[
 struct DebianServer {
     server: Server,
     directory: PathBuf,
+}
+
+/// A server by itself that is reached by its socket, and by a TCP port with nothing before it.
+pub struct Lone {
+    server: DebianServer,
+    address: SocketAddr,
+    password: String,
+    _folder: Folder,
 }
 
 /// A primary and its standby.
@@ -111,15 +122,28 @@ pub fn private(directory: &Path) -> Result<&str> {
     Ok(text)
 }
 
+/// Makes a server's `data` in that directory: its socket's clients say who they are, those of a
+/// port log in by SCRAM.
+fn make(directory: &Path) -> Result<()> {
+    let data = directory.join("data").display().to_string();
+    let logins = ["--auth-local=trust", "--auth-host=scram-sha-256"];
+    let options = ["--data-checksums", "--encoding=UTF8", "--locale=C.UTF-8"];
+    let mut arguments = vec!["-D", &data, "-U", USER];
+    arguments.extend(logins.iter().chain(&options));
+    run("initdb", &arguments)
+}
+
 impl DebianServer {
-    /// Starts the server in a directory that has its `data`.
-    fn start(directory: &Path, name: &str) -> Result<DebianServer> {
+    /// Starts the server in a directory that has its `data`; the settings are those beside
+    /// [`SETTINGS`].
+    fn start(directory: &Path, name: &str, settings: &[&str]) -> Result<DebianServer> {
         let data = directory.join("data").display().to_string();
         let sockets = format!("unix_socket_directories={}", directory.display());
         let mut words = words("postgres")?;
         words.extend(["-D".to_owned(), data]);
-        for setting in SETTINGS.iter().chain([&sockets.as_str()]) {
-            words.extend(["-c".to_owned(), (*setting).to_owned()]);
+        let settings = SETTINGS.iter().chain(settings).copied();
+        for setting in settings.chain([sockets.as_str()]) {
+            words.extend(["-c".to_owned(), setting.to_owned()]);
         }
         let rest: Vec<&str> = words[1..].iter().map(String::as_str).collect();
         let log = directory.with_file_name(format!("{name}.log"));
@@ -158,6 +182,43 @@ impl Drop for DebianServer {
     }
 }
 
+impl Lone {
+    /// Makes it in a folder of its own. Its port is PostgreSQL's, which the socket's name has, too,
+    /// so the address is one of the loopback's that nobody else has.
+    pub fn start() -> Result<Lone> {
+        let folder = Folder::new("lone")?;
+        let directory = folder.path().join("own");
+        private(&directory)?;
+        make(&directory)?;
+        let [_, second, third, fourth, ..] = random()?.to_le_bytes();
+        let address = Ipv4Addr::new(127, second | 1, third, fourth.clamp(1, 254));
+        let listens = format!("listen_addresses={address}");
+        let lone = Lone {
+            server: DebianServer::start(&directory, "own", &[&listens])?,
+            address: (address, 5432).into(),
+            password: format!("bench-{:016x}", random()?),
+            _folder: folder,
+        };
+        let asked = format!("alter role {USER} password '{}'", lone.password);
+        opened(&lone.socket())?.query(&asked)?;
+        Ok(lone)
+    }
+
+    /// The way in by its Unix socket.
+    pub fn socket(&self) -> Login {
+        self.server.login()
+    }
+
+    /// The way in by its TCP port.
+    pub fn port(&self) -> Login {
+        Login {
+            way: Way::Address(self.address),
+            password: self.password.clone(),
+            ..self.server.login()
+        }
+    }
+}
+
 impl Pair {
     /// Makes both in a folder of their own, so far apart, and waits until the standby follows.
     pub fn start(delay: Duration) -> Result<Pair> {
@@ -167,12 +228,8 @@ impl Pair {
         for directory in [&near, &far, &between] {
             private(directory)?;
         }
-        let data = near.join("data").display().to_string();
-        let options = ["--auth=trust", "--data-checksums", "--encoding=UTF8"];
-        let mut arguments = vec!["-D", &data, "-U", USER, "--locale=C.UTF-8"];
-        arguments.extend(options);
-        run("initdb", &arguments)?;
-        let primary = DebianServer::start(&near, "near")?;
+        make(&near)?;
+        let primary = DebianServer::start(&near, "near", &[])?;
         let relay = Relay::start(&between, &near, delay)?;
         let (data, host) = (far.join("data"), between.display().to_string());
         let data = data.display().to_string();
@@ -180,7 +237,7 @@ impl Pair {
         arguments.extend(["-S", "standby", "-X", "stream", "-c", "fast"]);
         run("pg_basebackup", &arguments)?;
         let pair = Pair {
-            standby: DebianServer::start(&far, "far")?,
+            standby: DebianServer::start(&far, "far", &[])?,
             primary,
             relay,
             _folder: folder,

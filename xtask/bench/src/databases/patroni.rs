@@ -204,7 +204,7 @@ fn kill(pid: u32) -> Result<()> {
 }
 
 /// A number that nobody guesses.
-fn random() -> Result<u64> {
+pub fn random() -> Result<u64> {
     let mut bytes = [0; 8];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(u64::from_le_bytes(bytes))

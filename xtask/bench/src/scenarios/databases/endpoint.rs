@@ -1,6 +1,7 @@
 //! What an instance's endpoint costs: the same server by its own Unix socket, through the endpoint,
-//! and through HAProxy in TCP mode and PgBouncer where those can be had, in turns. One session that
-//! asks `SELECT 1`, and pgbench's TPC-B-like load of eight clients.
+//! and through HAProxy in TCP mode and PgBouncer where those can be had, in turns; and beside it a
+//! server that has a TCP port of its own with nothing before it, which is what TCP alone costs. One
+//! session that asks `SELECT 1`, and pgbench's TPC-B-like load of eight clients.
 
 use std::process::Command;
 
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use super::super::{GOAL_HEAD, goal, spread};
 use super::REGIONS;
 use crate::Arguments;
-use crate::databases::debian::program;
+use crate::databases::debian::{Lone, program};
 use crate::databases::session::{Login, Session, Way};
 use crate::databases::{self, proxy};
 use crate::lab::Lab;
@@ -26,24 +27,34 @@ const SCALE: &str = "10";
 const CLIENTS: &str = "8";
 const THREADS: &str = "2";
 
+/// Where the ways begin that [`run`] always has: the direct one and the endpoint, to the instance;
+/// the socket and the port, to the server by itself.
+const DIRECT: usize = 0;
+const ENDPOINT: usize = 1;
+const LONE: usize = 2;
+const PORT: usize = 3;
+
 /// A way to the server, with what was measured on it round by round.
 struct Arm {
     name: String,
     login: Login,
     /// The process whose time a query takes beside the server's; the Region's for the direct way,
-    /// where it shows what the Region uses anyway.
-    proxy: u32,
+    /// where it shows what the Region uses anyway. None where nothing stands between.
+    proxy: Option<u32>,
+    /// Which of the ways is the direct one to the same server.
+    direct: usize,
     queries: Vec<Measured>,
     /// pgbench's transactions a second.
     rates: Vec<f64>,
 }
 
 impl Arm {
-    fn new(name: &str, login: Login, proxy: u32) -> Arm {
+    fn new(name: &str, login: Login, proxy: Option<u32>, direct: usize) -> Arm {
         Arm {
             name: name.to_owned(),
             login,
             proxy,
+            direct,
             queries: Vec::new(),
             rates: Vec::new(),
         }
@@ -78,13 +89,10 @@ impl Arm {
         Spread::of(self.queries.iter().enumerate().map(of))
     }
 
-    fn ratio(&self, direct: &Arm) -> Spread {
-        Spread::of(
-            self.rates
-                .iter()
-                .zip(&direct.rates)
-                .map(|(own, direct)| own / direct),
-        )
+    /// pgbench's rates to the direct way's, round by round.
+    fn ratios(&self, direct: &Arm) -> impl Iterator<Item = f64> {
+        let pairs = self.rates.iter().zip(&direct.rates);
+        pairs.map(|(own, direct)| own / direct)
     }
 }
 
@@ -97,18 +105,38 @@ pub fn run(arguments: &Arguments, section: &mut Section) -> Result<()> {
         ("HAProxy", proxy::start(&sockets)),
         ("PgBouncer", proxy::start_bouncer(&sockets, &instance.login)),
     ];
+    let lone = Lone::start()?;
     let mut arms = vec![
-        Arm::new("the server's Unix socket", instance.direct(), region),
-        Arm::new("Causeway's endpoint", instance.login.clone(), region),
+        Arm::new(
+            "the server's Unix socket",
+            instance.direct(),
+            Some(region),
+            DIRECT,
+        ),
+        Arm::new(
+            "Causeway's endpoint",
+            instance.login.clone(),
+            Some(region),
+            DIRECT,
+        ),
+        Arm::new(
+            "Debian's server: its Unix socket",
+            lone.socket(),
+            None,
+            LONE,
+        ),
+        Arm::new("Debian's server: its TCP port", lone.port(), None, LONE),
     ];
     for peer in peers.iter().filter_map(|(_, peer)| peer.as_ref().ok()) {
         let login = Login {
             way: Way::Address(peer.address),
             ..instance.login.clone()
         };
-        arms.push(Arm::new(&peer.title, login, peer.pid()));
+        arms.push(Arm::new(&peer.title, login, Some(peer.pid()), DIRECT));
     }
-    pgbench(&instance.direct(), &["-i", "-q", "-s", SCALE])?;
+    for login in [instance.direct(), lone.socket()] {
+        pgbench(&login, &["-i", "-q", "-s", SCALE])?;
+    }
     for round in 0..arguments.rounds as usize {
         // Each is first in turn, so that none has always what another left.
         for turn in 0..arms.len() {
@@ -132,7 +160,7 @@ fn measure(arm: &mut Arm, seconds: u64) -> Result<()> {
     let mut session = Session::open(&arm.login)?;
     session.query("checkpoint")?;
     let worker: Worker<'_> = Box::new(move || session.query("select 1").map(|_| ()));
-    let proxy = [arm.proxy];
+    let proxy: Vec<u32> = arm.proxy.into_iter().collect();
     let processor = || process::processor_seconds(&proxy);
     let measured = drive(vec![worker], Window::closed(seconds), &processor)?;
     arm.queries.push(measured);
@@ -173,34 +201,33 @@ fn rate(printed: &str) -> Result<f64> {
 }
 
 fn report(arguments: &Arguments, section: &mut Section, arms: &[Arm]) {
-    let [direct, ours, ..] = arms else {
-        unreachable!("two ways are always measured");
-    };
     section.text(&format!(
-        "One server reached in {} ways, {} windows of {} s each in turn: a session that asks \
-         `SELECT 1`, then pgbench, TPC-B-like, scale {SCALE}, {CLIENTS} clients in {THREADS} \
-         threads. Processor time is the proxy's process's; what the Region uses while it carries \
-         nothing is not in it.",
-        arms.len(),
+        "An instance's server reached in {} ways, and one of Debian's with the same settings in two; \
+         {} windows of {} s each in turn: a session that asks `SELECT 1`, then pgbench, TPC-B-like, \
+         scale {SCALE}, {CLIENTS} clients in {THREADS} threads. The direct way is the Unix socket of \
+         the same server. Processor time is the proxy's process's; what the Region uses while it \
+         carries nothing is not in it.",
+        arms.len() - 2,
         arguments.rounds,
         arguments.seconds,
     ));
     let mut rows = Vec::new();
     for (index, arm) in arms.iter().enumerate() {
-        let is_direct = index == 0;
-        let unless_direct = |value: Spread| match is_direct {
+        let direct = &arms[arm.direct];
+        let is_direct = index == arm.direct;
+        let idle = (index == ENDPOINT).then_some(direct);
+        let blank_if = |blank: bool, value: Spread| match blank {
             true => String::new(),
             false => value.to_string(),
         };
-        let idle = (index == 1).then_some(direct);
         rows.push(vec![
             arm.name.clone(),
             arm.median().to_string(),
             arm.late().to_string(),
-            unless_direct(arm.past(direct)),
-            unless_direct(arm.processor(idle)),
+            blank_if(is_direct, arm.past(direct)),
+            blank_if(is_direct || arm.proxy.is_none(), arm.processor(idle)),
             Spread::of(arm.rates.iter().copied()).to_string(),
-            unless_direct(arm.ratio(direct)),
+            blank_if(is_direct, Spread::of(arm.ratios(direct))),
         ]);
         section.value(
             &format!("endpoint: {}", arm.name),
@@ -217,7 +244,14 @@ fn report(arguments: &Arguments, section: &mut Section, arms: &[Arm]) {
         "to the direct way's",
     ];
     section.table(&head, &rows);
-    let (past, ratio) = (ours.past(direct).median, ours.ratio(direct).median);
+    goals(section, arms);
+}
+
+/// What was asked for, and beside it what the endpoint adds to what TCP costs without a proxy.
+fn goals(section: &mut Section, arms: &[Arm]) {
+    let (direct, ours) = (&arms[DIRECT], &arms[ENDPOINT]);
+    let past = ours.past(direct).median;
+    let ratio = Spread::of(ours.ratios(direct)).median;
     let goals = [
         goal(
             "the endpoint, a simple query at the median",
@@ -235,6 +269,18 @@ fn report(arguments: &Arguments, section: &mut Section, arms: &[Arm]) {
         ),
     ];
     section.table(&GOAL_HEAD, &goals);
+    let of_tcp = to_tcp(ours.ratios(direct), arms[PORT].ratios(&arms[LONE]));
+    section.text(&format!(
+        "To what a TCP port without a proxy has of its socket's rate, round by round: the endpoint \
+         {of_tcp}."
+    ));
+    section.value("endpoint: pgbench_ratio_to_tcp", spread(of_tcp));
+}
+
+/// What a proxy has of its server's direct rate, to what a TCP port of a server without one has of
+/// it, in pairs: the proxy's own part, without TCP's.
+fn to_tcp(proxy: impl Iterator<Item = f64>, port: impl Iterator<Item = f64>) -> Spread {
+    Spread::of(proxy.zip(port).map(|(proxy, port)| proxy / port))
 }
 
 fn values(arm: &Arm, direct: &Arm, idle: Option<&Arm>) -> Value {
@@ -244,7 +290,7 @@ fn values(arm: &Arm, direct: &Arm, idle: Option<&Arm>) -> Value {
         "microseconds_past_direct": spread(arm.past(direct)),
         "proxy_processor_microseconds": spread(arm.processor(idle)),
         "pgbench_transactions_per_second": arm.rates,
-        "pgbench_ratio_to_direct": spread(arm.ratio(direct)),
+        "pgbench_ratio_to_direct": spread(Spread::of(arm.ratios(direct))),
     })
 }
 
@@ -261,6 +307,12 @@ mod tests {
     }
 
     #[test]
+    fn the_part_of_tcp_is_not_the_proxy_s() {
+        let of_tcp = to_tcp([0.72, 0.8].into_iter(), [0.9, 0.8].into_iter());
+        assert!((of_tcp.least - 0.8).abs() < 1e-9 && (of_tcp.greatest - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
     fn what_a_region_uses_anyway_is_not_the_queries() {
         let window = |processor| Measured {
             seconds: 2.0,
@@ -274,7 +326,10 @@ mod tests {
             password: String::new(),
             database: String::new(),
         };
-        let (mut idle, mut busy) = (Arm::new("a", login(), 1), Arm::new("b", login(), 1));
+        let (mut idle, mut busy) = (
+            Arm::new("a", login(), Some(1), 0),
+            Arm::new("b", login(), Some(1), 0),
+        );
         idle.queries.push(window(0.02));
         busy.queries.push(window(0.07));
         assert!((busy.processor(Some(&idle)).median - 50.0).abs() < 1e-6);
