@@ -189,6 +189,7 @@ impl Postgres {
         };
         let exit = run.lines(self, take).await?;
         spooled.map_err(PostgresError::io("can't keep what was committed"))?;
+        scan.finish();
         if !matches!(exit, Exit::Code(0 | 1)) {
             return Err(PostgresError::Program {
                 program: "pg_waldump",

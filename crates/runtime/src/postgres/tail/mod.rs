@@ -108,6 +108,9 @@ impl Postgres {
             is_short: gone.is_some(),
             unexported: gone,
         };
+        if let Some(undecided) = listing::undecided(&scan) {
+            tail.misses(undecided);
+        }
         let room = Room::new(to, limit);
         let mut room = self.list(home, to, (spool, room), &mut tail).await?;
         let bytes = part.copy(home, to, (&scan, &mut room), self.account());
