@@ -110,6 +110,56 @@ async fn a_transaction_that_began_files_before_the_fork_is_listed_with_its_rows(
     assert!(said.contains(&format!("{} may have", lost.xid)), "{said}");
 }
 
+/// Writes to the log until less than a checkpoint's record takes is left of a file of it.
+const FILL_FILE: &str = "DO $$
+    DECLARE
+      file bigint := pg_size_bytes(current_setting('wal_segment_size'));
+      rest bigint;
+    BEGIN
+      LOOP
+        rest := file - (pg_current_wal_insert_lsn() - '0/0')::bigint % file;
+        EXIT WHEN rest BETWEEN 8 AND 104;
+        PERFORM pg_logical_emit_message(false, '', repeat('x',
+          CASE WHEN rest > 12000 THEN 8000 WHEN rest > 400 THEN 100 ELSE 0 END));
+      END LOOP;
+    END $$";
+
+#[tokio::test]
+async fn a_tail_whose_log_ends_with_a_record_over_two_files_is_kept() {
+    let Some(rig) = rig() else { return };
+    let (home, server) = rig.server("one").await;
+    prepare(&home).await;
+    let fork = Fork {
+        timeline: 2,
+        lsn: written(&server).await,
+    };
+    let insert = "INSERT INTO plain VALUES (1, 'lost')";
+    master(&home).await.batch_execute(insert).await.unwrap();
+    let mut running = Some(server);
+    // Another record may come between.
+    for _ in 0..10 {
+        let server = match running.take() {
+            Some(server) => server,
+            None => {
+                let alone = ServerSettings::default();
+                rig.postgres.start(&home, &alone).await.unwrap()
+            }
+        };
+        master(&home).await.batch_execute(FILL_FILE).await.unwrap();
+        server.stop(Stop::Fast).await.unwrap();
+        let control = rig.postgres.control(&home).await.unwrap();
+        let file = control.checkpoint.0 / FILE;
+        if control.end.unwrap().0 > (file + 1) * FILE {
+            let to = rig.path().join("tail");
+            let tail = rig.postgres.keep_tail(&home, fork, (&to, ROOM));
+            let tail = tail.await.unwrap();
+            assert_eq!((tail.listed, tail.is_short), (1, false));
+            return;
+        }
+    }
+    panic!("no checkpoint went over from one file to the next");
+}
+
 #[tokio::test]
 async fn a_writer_whose_successor_s_successor_was_behind_has_its_tail_kept_and_comes_back() {
     let Some(rig) = rig() else { return };

@@ -58,7 +58,7 @@ impl Part {
             Ok((Lineage { timeline, history }, found))
         });
         let (lineage, there) = there.await?;
-        let last = control.checkpoint.0 / SEGMENT;
+        let last = last_segment(control);
         let back = (0..=last).rev();
         let back = back.map(|segment| (segment, lineage.timeline_of(segment)));
         let whole = back.take_while(|(segment, timeline)| there.contains(&(*timeline, *segment)));
@@ -151,6 +151,13 @@ impl Part {
         })
         .await
     }
+}
+
+/// The last file that the server's last checkpoint is in: its record may go over from one to the
+/// next.
+fn last_segment(control: &ControlData) -> u64 {
+    let end = control.end.map(|end| end.0.saturating_sub(1));
+    end.unwrap_or(control.checkpoint.0) / SEGMENT
 }
 
 impl Postgres {
