@@ -242,34 +242,3 @@ async fn a_writer_whose_successor_s_successor_was_behind_has_its_tail_kept_and_c
     returned.stop(Stop::Fast).await.unwrap();
     behind.stop(Stop::Fast).await.unwrap();
 }
-
-#[tokio::test]
-async fn rows_of_a_table_that_was_rewritten_after_the_loss_are_said_to_be_missing() {
-    let Some(rig) = rig() else { return };
-    let (home, server) = rig.server("one").await;
-    prepare(&home).await;
-    let fork = Fork {
-        timeline: 2,
-        lsn: written(&server).await,
-    };
-    let client = master(&home).await;
-    for one in [
-        "INSERT INTO plain VALUES (1, 'moved')",
-        "INSERT INTO filler VALUES ('stays')",
-        "VACUUM FULL plain",
-    ] {
-        client.batch_execute(one).await.unwrap();
-    }
-    server.stop(Stop::Immediate).await.unwrap();
-    let to = rig.path().join("tail");
-    let tail = rig
-        .postgres
-        .keep_tail(&home, fork, (&to, ROOM))
-        .await
-        .unwrap();
-    assert!(tail.listed >= 2, "{tail:?}");
-    let rows = rows(&tail);
-    assert!(rows.contains("VALUES ('stays')") && !rows.contains("moved"));
-    let said = tail.unexported.unwrap();
-    assert!(said.contains("rewritten"), "{said}");
-}

@@ -6,8 +6,8 @@ use std::io;
 use types::ByteSize;
 
 use super::list::ListWriter;
+use super::names::Names;
 use super::room::Room;
-use super::rows::Names;
 use super::scan::Scan;
 use super::spool::{Spool, Spooled};
 use crate::postgres::model::{LostTransaction, Unlisted};
@@ -26,6 +26,8 @@ pub(super) struct Listed {
     pub(super) beyond: Option<Unlisted>,
     /// The first of those of which not all is known, and how many there are.
     partial: (Vec<String>, u64),
+    /// How many put something into large objects.
+    large: u64,
 }
 
 impl Listed {
@@ -47,6 +49,7 @@ impl Listed {
             if it.is_partial {
                 listed.add_partial(&it);
             }
+            listed.large += u64::from(names.fills_large(&it));
             listed.put(&lost, &mut writer, room)
         })?;
         if let Some(beyond) = spool.beyond {
@@ -82,6 +85,13 @@ impl Listed {
             named.push(it.xid.to_string());
         }
         *count += 1;
+    }
+
+    /// That large objects aren't in the file of rows, if any were written.
+    pub(super) fn large(&self) -> Option<String> {
+        let count = self.large;
+        let told = || format!("large objects aren't exported: {count} transactions wrote to some");
+        (count > 0).then(told)
     }
 
     /// Which transactions may have changed more than is known, if any.

@@ -6,6 +6,7 @@ mod copy_text;
 mod list;
 mod listing;
 mod log;
+mod names;
 mod numbers;
 mod room;
 mod rows;
@@ -28,6 +29,7 @@ use super::model::{Fork, HomeState, Tail};
 use list::ListWriter;
 pub use list::LostList;
 use listing::Listed;
+use names::Names;
 use room::Room;
 use spool::Spool;
 
@@ -48,7 +50,9 @@ impl Postgres {
     /// The fork may be before the server's own timeline began: then the log goes over the place.
     /// What isn't there of it, and which transactions may have begun before it,
     /// [`unexported`](Tail::unexported) says. Rows that were taken away are not in the file of
-    /// rows, nor what was done to schemas.
+    /// rows, nor what was done to schemas. Where something else isn't that was committed or
+    /// prepared, the tail is [short](Tail::is_short): large objects, transactions that are prepared
+    /// and undecided, tables whose names can't be asked for.
     ///
     /// List, rows and log take no more than `limit` together, nor the last of the disk: whatever
     /// doesn't fit is left out, the log first, and the tail is [short](Tail::is_short).
@@ -141,7 +145,7 @@ impl Postgres {
         (mut spool, mut room): (Spool, Room),
         tail: &mut Tail,
     ) -> Result<Room, PostgresError> {
-        let mut names = rows::Names::default();
+        let mut names = Names::default();
         let found = match spool.count {
             0 => Ok(()),
             _ => self.find_names(home, to, &spool, &mut names).await,
@@ -161,10 +165,10 @@ impl Postgres {
         if spool.are_more {
             tail.misses("more tables were changed than are asked for".to_owned());
         }
-        if let Some(partial) = listed.partial() {
-            tail.misses(partial);
-        }
-        names.left_out().into_iter().for_each(|why| tail.says(why));
+        let missed = listed.partial().into_iter().chain(listed.large());
+        let missed = missed.chain(names.left_out());
+        missed.for_each(|why| tail.misses(why));
+        names.gone().into_iter().for_each(|why| tail.says(why));
         if let Err(error) = found {
             tail.misses(error.to_string());
             return Ok(room);
@@ -181,7 +185,7 @@ impl Postgres {
         &self,
         home: &ServerHome,
         (to, room): (&Path, Room),
-        (spool, names): (&Spool, &rows::Names),
+        (spool, names): (&Spool, &Names),
         tail: &mut Tail,
     ) -> Result<Room, PostgresError> {
         let copy = room.clone();
