@@ -242,3 +242,46 @@ async fn a_writer_whose_successor_s_successor_was_behind_has_its_tail_kept_and_c
     returned.stop(Stop::Fast).await.unwrap();
     behind.stop(Stop::Fast).await.unwrap();
 }
+
+#[tokio::test]
+async fn what_a_standby_received_right_before_it_was_killed_on_a_newer_timeline_is_kept() {
+    let Some(rig) = rig() else { return };
+    let (first, primary) = rig.server("one").await;
+    prepare(&first).await;
+    keep_slots(&primary, &["two", "three"]).await;
+    let (second, successor) = copy(&rig, &first, "two").await;
+    let (third, standby) = copy(&rig, &first, "three").await;
+    caught_up(&primary, &successor).await;
+    caught_up(&primary, &standby).await;
+    // Both have all of it then.
+    primary.stop(Stop::Fast).await.unwrap();
+    let fork = take_over(&successor).await;
+    keep_slots(&successor, &["three"]).await;
+    let on = following(&upstream(&second, "three"));
+    standby.reload(&on).await.unwrap();
+    let insert = "INSERT INTO plain VALUES (1, 'received')";
+    master(&second).await.batch_execute(insert).await.unwrap();
+    caught_up(&successor, &standby).await;
+    standby.stop(Stop::Immediate).await.unwrap();
+    let known = rig.postgres.control(&third).await.unwrap().timeline;
+    eprintln!("its control file knows timeline {known}");
+    successor.stop(Stop::Immediate).await.unwrap();
+
+    let to = rig.path().join("tail");
+    let tail = rig.postgres.keep_tail(&third, fork, (&to, ROOM));
+    let tail = tail.await.unwrap();
+    assert_eq!((tail.timeline, tail.is_short), (fork.timeline, false));
+    assert_eq!(of_table(&tail, "plain").len(), 1);
+    assert!(rows(&tail).contains("('1', 'received')"));
+
+    // Files of a timeline that it can't come to may hold what nobody else has.
+    let log = third.directory().join("data/pg_wal");
+    let name = format!("{:08X}{:08X}{:08X}", 9, 0, fork.lsn.0 / FILE);
+    std::fs::write(log.join(name), "").unwrap();
+    let to = rig.path().join("short");
+    let tail = rig.postgres.keep_tail(&third, fork, (&to, ROOM));
+    let tail = tail.await.unwrap();
+    assert!(tail.is_short, "{tail:?}");
+    let said = tail.unexported.unwrap();
+    assert!(said.contains("files of timeline 9"), "{said}");
+}
