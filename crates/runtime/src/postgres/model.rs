@@ -263,7 +263,8 @@ pub struct Tail {
     pub timeline: u32,
     /// Where the successor left that timeline.
     pub begin: Lsn,
-    /// The end of the last commit in it; `begin` if nothing was lost.
+    /// The end of the last commit in it, or of what was prepared last and is undecided; `begin` if
+    /// nothing was lost.
     pub end: Lsn,
     /// How many transactions are listed. Our own (heartbeats) are not.
     pub listed: u64,
@@ -282,9 +283,9 @@ pub struct Tail {
     pub sql_file: Option<PathBuf>,
     /// Why not all rows, or no names, could be had, if that is so.
     pub unexported: Option<String>,
-    /// Some of what was committed may be in the server's data alone, neither listed nor in the file
-    /// of rows: for want of room, or since its log isn't there. Who removes or rewinds the server
-    /// loses it.
+    /// Some of what was committed or prepared may be in the server's data alone, not in the file of
+    /// rows: for want of room, since its log isn't there, or since it isn't anything that is put
+    /// there. Who removes or rewinds the server loses it.
     pub is_short: bool,
 }
 

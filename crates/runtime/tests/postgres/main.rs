@@ -14,6 +14,7 @@ mod faults;
 mod lives;
 mod long_tails;
 mod old_logs;
+mod only_in_data;
 mod powers;
 mod relay;
 mod returns;

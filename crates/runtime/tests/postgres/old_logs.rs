@@ -110,6 +110,56 @@ async fn a_transaction_that_began_files_before_the_fork_is_listed_with_its_rows(
     assert!(said.contains(&format!("{} may have", lost.xid)), "{said}");
 }
 
+/// Writes to the log until less than a checkpoint's record takes is left of a file of it.
+const FILL_FILE: &str = "DO $$
+    DECLARE
+      file bigint := pg_size_bytes(current_setting('wal_segment_size'));
+      rest bigint;
+    BEGIN
+      LOOP
+        rest := file - (pg_current_wal_insert_lsn() - '0/0')::bigint % file;
+        EXIT WHEN rest BETWEEN 8 AND 104;
+        PERFORM pg_logical_emit_message(false, '', repeat('x',
+          CASE WHEN rest > 12000 THEN 8000 WHEN rest > 400 THEN 100 ELSE 0 END));
+      END LOOP;
+    END $$";
+
+#[tokio::test]
+async fn a_tail_whose_log_ends_with_a_record_over_two_files_is_kept() {
+    let Some(rig) = rig() else { return };
+    let (home, server) = rig.server("one").await;
+    prepare(&home).await;
+    let fork = Fork {
+        timeline: 2,
+        lsn: written(&server).await,
+    };
+    let insert = "INSERT INTO plain VALUES (1, 'lost')";
+    master(&home).await.batch_execute(insert).await.unwrap();
+    let mut running = Some(server);
+    // Another record may come between.
+    for _ in 0..10 {
+        let server = match running.take() {
+            Some(server) => server,
+            None => {
+                let alone = ServerSettings::default();
+                rig.postgres.start(&home, &alone).await.unwrap()
+            }
+        };
+        master(&home).await.batch_execute(FILL_FILE).await.unwrap();
+        server.stop(Stop::Fast).await.unwrap();
+        let control = rig.postgres.control(&home).await.unwrap();
+        let file = control.checkpoint.0 / FILE;
+        if control.end.unwrap().0 > (file + 1) * FILE {
+            let to = rig.path().join("tail");
+            let tail = rig.postgres.keep_tail(&home, fork, (&to, ROOM));
+            let tail = tail.await.unwrap();
+            assert_eq!((tail.listed, tail.is_short), (1, false));
+            return;
+        }
+    }
+    panic!("no checkpoint went over from one file to the next");
+}
+
 #[tokio::test]
 async fn a_writer_whose_successor_s_successor_was_behind_has_its_tail_kept_and_comes_back() {
     let Some(rig) = rig() else { return };
@@ -194,32 +244,44 @@ async fn a_writer_whose_successor_s_successor_was_behind_has_its_tail_kept_and_c
 }
 
 #[tokio::test]
-async fn rows_of_a_table_that_was_rewritten_after_the_loss_are_said_to_be_missing() {
+async fn what_a_standby_received_right_before_it_was_killed_on_a_newer_timeline_is_kept() {
     let Some(rig) = rig() else { return };
-    let (home, server) = rig.server("one").await;
-    prepare(&home).await;
-    let fork = Fork {
-        timeline: 2,
-        lsn: written(&server).await,
-    };
-    let client = master(&home).await;
-    for one in [
-        "INSERT INTO plain VALUES (1, 'moved')",
-        "INSERT INTO filler VALUES ('stays')",
-        "VACUUM FULL plain",
-    ] {
-        client.batch_execute(one).await.unwrap();
-    }
-    server.stop(Stop::Immediate).await.unwrap();
+    let (first, primary) = rig.server("one").await;
+    prepare(&first).await;
+    keep_slots(&primary, &["two", "three"]).await;
+    let (second, successor) = copy(&rig, &first, "two").await;
+    let (third, standby) = copy(&rig, &first, "three").await;
+    caught_up(&primary, &successor).await;
+    caught_up(&primary, &standby).await;
+    // Both have all of it then.
+    primary.stop(Stop::Fast).await.unwrap();
+    let fork = take_over(&successor).await;
+    keep_slots(&successor, &["three"]).await;
+    let on = following(&upstream(&second, "three"));
+    standby.reload(&on).await.unwrap();
+    let insert = "INSERT INTO plain VALUES (1, 'received')";
+    master(&second).await.batch_execute(insert).await.unwrap();
+    caught_up(&successor, &standby).await;
+    standby.stop(Stop::Immediate).await.unwrap();
+    let known = rig.postgres.control(&third).await.unwrap().timeline;
+    eprintln!("its control file knows timeline {known}");
+    successor.stop(Stop::Immediate).await.unwrap();
+
     let to = rig.path().join("tail");
-    let tail = rig
-        .postgres
-        .keep_tail(&home, fork, (&to, ROOM))
-        .await
-        .unwrap();
-    assert!(tail.listed >= 2, "{tail:?}");
-    let rows = rows(&tail);
-    assert!(rows.contains("VALUES ('stays')") && !rows.contains("moved"));
+    let tail = rig.postgres.keep_tail(&third, fork, (&to, ROOM));
+    let tail = tail.await.unwrap();
+    assert_eq!((tail.timeline, tail.is_short), (fork.timeline, false));
+    assert_eq!(of_table(&tail, "plain").len(), 1);
+    assert!(rows(&tail).contains("('1', 'received')"));
+
+    // Files of a timeline that it can't come to may hold what nobody else has.
+    let log = third.directory().join("data/pg_wal");
+    let name = format!("{:08X}{:08X}{:08X}", 9, 0, fork.lsn.0 / FILE);
+    std::fs::write(log.join(name), "").unwrap();
+    let to = rig.path().join("short");
+    let tail = rig.postgres.keep_tail(&third, fork, (&to, ROOM));
+    let tail = tail.await.unwrap();
+    assert!(tail.is_short, "{tail:?}");
     let said = tail.unexported.unwrap();
-    assert!(said.contains("rewritten"), "{said}");
+    assert!(said.contains("files of timeline 9"), "{said}");
 }

@@ -263,6 +263,59 @@ async fn repair(home: &ServerHome, tail: &Tail) {
 }
 
 #[tokio::test]
+async fn a_transaction_that_was_prepared_and_never_decided_is_in_the_server_s_data_alone() {
+    let Some(rig) = rig() else { return };
+    let (home, server) = prepared(&rig).await;
+    let client = master(&home).await;
+    let before = "BEGIN; INSERT INTO plain VALUES (1, 'before'); PREPARE TRANSACTION 'before'";
+    client.batch_execute(before).await.unwrap();
+    let fork = Fork {
+        timeline: 2,
+        lsn: server.observe().await.unwrap().written,
+    };
+    client
+        .batch_execute(
+            "BEGIN; INSERT INTO plain VALUES (2, 'rolled back'); PREPARE TRANSACTION 'none'",
+        )
+        .await
+        .unwrap();
+    let decide = "ROLLBACK PREPARED 'none'";
+    client.batch_execute(decide).await.unwrap();
+    server.stop(Stop::Immediate).await.unwrap();
+    let keep = async |name: &str| {
+        let to = rig.path().join(name);
+        let tail = rig.postgres.keep_tail(&home, fork, (&to, ROOM));
+        tail.await.unwrap()
+    };
+    // What was prepared before the fork the successor has too.
+    let tail = keep("decided").await;
+    assert_eq!((tail.is_short, tail.unexported.as_deref()), (false, None));
+
+    let told = settings(&[("max_prepared_transactions", "5")]);
+    let server = rig.postgres.start(&home, &told).await.unwrap();
+    let client = master(&home).await;
+    client
+        .batch_execute(
+            "BEGIN; INSERT INTO plain VALUES (3, 'undecided'); PREPARE TRANSACTION E'un\ndecided'",
+        )
+        .await
+        .unwrap();
+    server.stop(Stop::Immediate).await.unwrap();
+    let tail = keep("undecided").await;
+    assert!(tail.is_short && tail.listed == 0 && tail.end > fork.lsn);
+    let said = tail.unexported.unwrap();
+    assert!(said.contains("neither committed nor rolled back"), "{said}");
+    // Whoever has the home can still decide.
+    let server = rig.postgres.start(&home, &told).await.unwrap();
+    let client = master(&home).await;
+    let decide = "COMMIT PREPARED E'un\ndecided'";
+    client.batch_execute(decide).await.unwrap();
+    let rows = "SELECT count(*) FROM plain WHERE note = 'undecided'";
+    assert_eq!(number(&client, rows).await, 1);
+    server.stop(Stop::Fast).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_follower_that_went_beyond_the_fork_has_a_tail_and_is_rewound() {
     let Some(rig) = rig() else { return };
     let (first, primary) = prepared(&rig).await;

@@ -34,6 +34,8 @@ pub(super) struct Part {
     /// Its files, each with the timeline that it is of, without a gap.
     files: BTreeMap<u64, u32>,
     timeline: u32,
+    /// The newest timeline of which there is a file.
+    newest: u32,
     begin: Lsn,
     checkpoint: Lsn,
 }
@@ -48,17 +50,12 @@ impl Part {
     ) -> Result<Part, PostgresError> {
         let (of, timeline) = (home.clone(), control.timeline);
         let there = blocking("can't read a server's log", move || {
-            let data = of.data()?;
             // Without it, what there is of its own timeline.
-            let history = read_history(&data, timeline)?.unwrap_or_default();
-            let log = files::open_directory_in(&data, "pg_wal")?;
-            let names = files::names(&log)?.into_iter();
-            let found = names.filter_map(|(name, _)| segment_of(name.to_str().ok()?));
-            let found: BTreeSet<(u32, u64)> = found.collect();
-            Ok((Lineage { timeline, history }, found))
+            let history = read_history(of.data()?, timeline)?.unwrap_or_default();
+            Ok((Lineage { timeline, history }, found_in(&of)?))
         });
         let (lineage, there) = there.await?;
-        let last = control.checkpoint.0 / SEGMENT;
+        let last = last_segment(control);
         let back = (0..=last).rev();
         let back = back.map(|segment| (segment, lineage.timeline_of(segment)));
         let whole = back.take_while(|(segment, timeline)| there.contains(&(*timeline, *segment)));
@@ -72,6 +69,7 @@ impl Part {
         Ok(Part {
             files,
             timeline,
+            newest: newest_of(&there),
             begin,
             checkpoint: control.checkpoint,
         })
@@ -95,6 +93,17 @@ impl Part {
         gone.then(|| {
             let begin = self.begin;
             format!("its log from {begin} to {there} is gone: what was committed there isn't known")
+        })
+    }
+
+    /// That the server's log goes on where it isn't read, if it does.
+    pub(super) fn beyond(&self) -> Option<String> {
+        (self.newest > self.timeline).then(|| {
+            format!(
+                "its log has files of timeline {}, to which it hasn't come: what was committed there \
+                 isn't known",
+                self.newest
+            )
         })
     }
 
@@ -153,6 +162,35 @@ impl Part {
     }
 }
 
+/// The newest timeline of which a server has a file of the log.
+pub(super) async fn newest(home: &ServerHome) -> Result<u32, PostgresError> {
+    let of = home.clone();
+    let newest = blocking("can't read a server's log", move || {
+        Ok(newest_of(&found_in(&of)?))
+    });
+    newest.await
+}
+
+fn newest_of(files: &BTreeSet<(u32, u64)>) -> u32 {
+    files.last().map_or(0, |(timeline, _)| *timeline)
+}
+
+/// The files of a server's log that are whole, each with its timeline.
+fn found_in(home: &ServerHome) -> io::Result<BTreeSet<(u32, u64)>> {
+    let log = files::open_directory_in(home.data()?, "pg_wal")?;
+    let names = files::names(&log)?.into_iter();
+    Ok(names
+        .filter_map(|(name, _)| segment_of(name.to_str().ok()?))
+        .collect())
+}
+
+/// The last file that the server's last checkpoint is in: its record may go over from one to the
+/// next.
+fn last_segment(control: &ControlData) -> u64 {
+    let end = control.end.map(|end| end.0.saturating_sub(1));
+    end.unwrap_or(control.checkpoint.0) / SEGMENT
+}
+
 impl Postgres {
     /// Reads that part to its end, what was committed in it into the spool. There pg_waldump ends
     /// with an error, whatever it met.
@@ -189,6 +227,7 @@ impl Postgres {
         };
         let exit = run.lines(self, take).await?;
         spooled.map_err(PostgresError::io("can't keep what was committed"))?;
+        scan.finish();
         if !matches!(exit, Exit::Code(0 | 1)) {
             return Err(PostgresError::Program {
                 program: "pg_waldump",

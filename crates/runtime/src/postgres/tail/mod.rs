@@ -6,6 +6,7 @@ mod copy_text;
 mod list;
 mod listing;
 mod log;
+mod names;
 mod numbers;
 mod room;
 mod rows;
@@ -16,6 +17,7 @@ mod store;
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use types::ByteSize;
 
@@ -23,13 +25,20 @@ use super::error::PostgresError;
 use super::files;
 use super::home::{STANDBY, ServerHome, blocking, check_way};
 use super::installation::Postgres;
-use super::model::{Fork, HomeState, Tail};
+use super::model::{Fork, HomeState, ServerSettings, Stop, Tail};
 
 use list::ListWriter;
 pub use list::LostList;
 use listing::Listed;
+use names::Names;
 use room::Room;
 use spool::Spool;
+
+/// How long a standby that was killed may take to replay what it had received ...
+const REPLAY: Duration = Duration::from_secs(600);
+
+/// ... and how often it is looked at.
+const LOOK: Duration = Duration::from_millis(50);
 
 impl Postgres {
     /// Keeps what a server that doesn't run has committed beyond that fork, in that directory,
@@ -48,7 +57,9 @@ impl Postgres {
     /// The fork may be before the server's own timeline began: then the log goes over the place.
     /// What isn't there of it, and which transactions may have begun before it,
     /// [`unexported`](Tail::unexported) says. Rows that were taken away are not in the file of
-    /// rows, nor what was done to schemas.
+    /// rows, nor what was done to schemas. Where something else isn't that was committed or
+    /// prepared, the tail is [short](Tail::is_short): large objects, transactions that are prepared
+    /// and undecided, tables whose names can't be asked for.
     ///
     /// List, rows and log take no more than `limit` together, nor the last of the disk: whatever
     /// doesn't fit is left out, the log first, and the tail is [short](Tail::is_short).
@@ -108,8 +119,19 @@ impl Postgres {
             is_short: gone.is_some(),
             unexported: gone,
         };
+        let missed = part.beyond().into_iter().chain(listing::undecided(&scan));
+        missed.for_each(|why| tail.misses(why));
         let room = Room::new(to, limit);
         let mut room = self.list(home, to, (spool, room), &mut tail).await?;
+        // They take of the disk what the log may need.
+        let work = to.to_owned();
+        let clear = blocking("can't clear up a tail", move || {
+            for name in [log::LINKS, rows::DIRECTORY] {
+                std::fs::remove_dir_all(work.join(name))?;
+            }
+            files::remove_if_there(&work.join(spool::NAME))
+        });
+        clear.await?;
         let bytes = part.copy(home, to, (&scan, &mut room), self.account());
         match bytes.await? {
             Some(bytes) => tail.bytes = ByteSize(bytes),
@@ -117,10 +139,6 @@ impl Postgres {
         }
         let (target, written) = (to.to_owned(), tail.clone());
         let finish = blocking("can't finish a tail", move || {
-            for name in [log::LINKS, rows::DIRECTORY] {
-                std::fs::remove_dir_all(target.join(name))?;
-            }
-            files::remove_if_there(&target.join(spool::NAME))?;
             files::sync_file_system(&target)?;
             written.write(&target)?;
             target.parent().map_or(Ok(()), files::sync_directory)
@@ -138,7 +156,7 @@ impl Postgres {
         (mut spool, mut room): (Spool, Room),
         tail: &mut Tail,
     ) -> Result<Room, PostgresError> {
-        let mut names = rows::Names::default();
+        let mut names = Names::default();
         let found = match spool.count {
             0 => Ok(()),
             _ => self.find_names(home, to, &spool, &mut names).await,
@@ -158,10 +176,10 @@ impl Postgres {
         if spool.are_more {
             tail.misses("more tables were changed than are asked for".to_owned());
         }
-        if let Some(partial) = listed.partial() {
-            tail.misses(partial);
-        }
-        names.left_out().into_iter().for_each(|why| tail.says(why));
+        let missed = listed.partial().into_iter().chain(listed.large());
+        let missed = missed.chain(names.left_out());
+        missed.for_each(|why| tail.misses(why));
+        names.gone().into_iter().for_each(|why| tail.says(why));
         if let Err(error) = found {
             tail.misses(error.to_string());
             return Ok(room);
@@ -178,7 +196,7 @@ impl Postgres {
         &self,
         home: &ServerHome,
         (to, room): (&Path, Room),
-        (spool, names): (&Spool, &rows::Names),
+        (spool, names): (&Spool, &Names),
         tail: &mut Tail,
     ) -> Result<Room, PostgresError> {
         let copy = room.clone();
@@ -204,6 +222,7 @@ impl Postgres {
     async fn settle_as_primary(&self, home: &ServerHome) -> Result<(), PostgresError> {
         home.require(matches!(home.state(), HomeState::Whole { .. }))?;
         if let HomeState::Whole { standby: true, .. } = home.state() {
+            self.reach_newest(home).await?;
             let _lock = home.lock().await?;
             let of = home.clone();
             let change = blocking("can't change a server's files", move || {
@@ -212,6 +231,38 @@ impl Postgres {
             change.await?;
         }
         self.settle(home).await
+    }
+
+    /// Has a standby replay what it received of a newer timeline than its control file knows, which
+    /// it does if it is killed right after it went over to that: a primary recovers along the one
+    /// that its control file says, and no other. Where it can't, the tail says what isn't read.
+    async fn reach_newest(&self, home: &ServerHome) -> Result<(), PostgresError> {
+        if log::newest(home).await? <= self.control(home).await?.timeline {
+            return Ok(());
+        }
+        if let Err(error) = self.replay(home).await {
+            let home = home.directory().display();
+            tracing::warn!(%home, %error, "a standby doesn't replay what it received last");
+        }
+        Ok(())
+    }
+
+    /// Starts a standby that hears of nobody, and stops it once it has replayed all that it has.
+    async fn replay(&self, home: &ServerHome) -> Result<(), PostgresError> {
+        let server = self.start(home, &ServerSettings::default()).await?;
+        let replayed = tokio::time::timeout(REPLAY, async {
+            while !server.observe().await?.starved {
+                tokio::time::sleep(LOOK).await;
+            }
+            Ok(())
+        });
+        let late = PostgresError::Late {
+            what: "replaying what was received",
+            wait: REPLAY,
+        };
+        let replayed = replayed.await.unwrap_or(Err(late));
+        server.stop(Stop::Fast).await?;
+        replayed
     }
 }
 

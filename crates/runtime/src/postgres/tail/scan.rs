@@ -76,8 +76,11 @@ pub(super) struct Committed {
 pub(super) struct Scan {
     /// Commits from here on count.
     begin: Lsn,
-    /// The end of the last of them.
+    /// The end of the last of them, or of what was prepared from there on and is undecided.
     pub(super) end: Lsn,
+    /// The transactions that were prepared from there on and are undecided at the log's end: each
+    /// with the end of its record.
+    pub(super) prepared: BTreeMap<u32, Lsn>,
     /// Where the last record begins, whatever it is.
     pub(super) last: Lsn,
     /// Where the first change is of all that was committed from there on.
@@ -107,6 +110,7 @@ impl Scan {
         Scan {
             begin,
             end: begin,
+            prepared: BTreeMap::new(),
             last: Lsn(0),
             begun: None,
             open: BTreeMap::new(),
@@ -169,13 +173,25 @@ impl Scan {
         let named = |rest: &'_ str| leading_number(rest).and_then(|xid| u32::try_from(xid).ok());
         match word {
             "COMMIT" => return self.commit(record, record.xid, rest),
+            // Whoever prepared it was promised that it can be committed. Behind the word stands a
+            // name that a user gave: nothing is made of it.
+            "PREPARE" if record.lsn >= self.begin => {
+                let end = end_of_record(record.lsn, record.length);
+                self.prepared.insert(record.xid, end);
+            }
             // `COMMIT_PREPARED 732: 2026-11-29 15:58:34.918950 UTC`
             "COMMIT_PREPARED" => {
+                let xid = named(rest).unwrap_or(0);
+                self.prepared.remove(&xid);
                 let rest_of = rest.split_once(": ").map_or("", |(_, rest)| rest);
-                return self.commit(record, named(rest).unwrap_or(0), rest_of);
+                return self.commit(record, xid, rest_of);
             }
             "ABORT" => self.forget(record.xid, rest),
-            "ABORT_PREPARED" => self.forget(named(rest).unwrap_or(0), rest),
+            "ABORT_PREPARED" => {
+                let xid = named(rest).unwrap_or(0);
+                self.prepared.remove(&xid);
+                self.forget(xid, rest);
+            }
             _ => {}
         }
         None
@@ -209,6 +225,12 @@ impl Scan {
             changes: all.changes,
             is_partial: began_before || self.untracked,
         })
+    }
+
+    /// The log has ended: what is prepared now stays so.
+    pub(super) fn finish(&mut self) {
+        let last = self.prepared.values().max().copied();
+        self.end = self.end.max(last.unwrap_or(self.end));
     }
 
     fn forget(&mut self, xid: u32, rest: &str) {
@@ -388,6 +410,31 @@ mod tests {
         assert_eq!(numbers.collect::<Vec<_>>(), [731, 732]);
         let (scan, none) = scanned(0x0200_0000);
         assert_eq!((none.len(), scan.end), (0, Lsn(0x0200_0000)));
+    }
+
+    #[test]
+    fn what_was_prepared_beyond_the_fork_and_never_decided_is_told() {
+        let all: Vec<&str> = LINES.lines().collect();
+        let prepare = all.iter().position(|line| line.contains("PREPARE gid"));
+        let (before, decision) = (prepare.unwrap(), prepare.unwrap() + 1);
+        let rolled_back = all[decision].replace("COMMIT_PREPARED", "ABORT_PREPARED");
+        let seen = |begin: u64, end: &[&str]| {
+            let mut scan = Scan::new(Lsn(begin));
+            let committed = all[..=before].iter().chain(end);
+            let committed = committed.filter_map(|line| scan.line(line)).count();
+            scan.finish();
+            let prepared: Vec<u32> = scan.prepared.keys().copied().collect();
+            (committed, prepared, scan.end)
+        };
+        // 728 and 731 were committed before it.
+        let (last, end) = (Lsn(0x0176_A170), Lsn(0x0176_A2E8));
+        assert_eq!(seen(0x0176_0000, &[]), (2, vec![732], end));
+        assert_eq!(seen(0x0176_0000, &[&rolled_back]), (2, vec![], last));
+        let (committed, prepared, _) = seen(0x0176_0000, &[all[decision]]);
+        assert_eq!((committed, prepared), (3, vec![]));
+        // Whoever left it after that has it as well.
+        let later = 0x0176_A1F1;
+        assert_eq!(seen(later, &[]), (0, vec![], Lsn(later)));
     }
 
     #[test]
