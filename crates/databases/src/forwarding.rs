@@ -9,7 +9,7 @@ use types::{ConfigurationView, Region, Span};
 use crate::arn::{GroupArn, Kind};
 use crate::catalogue;
 use crate::codec::CodecError;
-use crate::model::{Cluster, GlobalCluster, Instance, Member, ParameterGroup, ResourceId};
+use crate::model::{Cluster, GlobalCluster, Head, Instance, Member, ParameterGroup, ResourceId};
 use crate::parameters::{self, Parameter};
 
 /// Where writes of an instance's sessions go, and what bounds them.
@@ -40,20 +40,8 @@ pub fn forwarding(
     global: &dyn ConfigurationView,
     instance: &Instance,
 ) -> Result<Option<Forwarding>, CodecError> {
-    let Some(headship) = &instance.headship else {
-        return Ok(None);
-    };
-    let found = catalogue::cluster(view, &headship.cluster)?;
-    // One that writes by force forwards to nobody.
-    let forwards = |cluster: &Cluster| cluster.write_forwarding && cluster.forced.is_none();
-    let Some((_, cluster)) = found.filter(|(_, cluster)| forwards(cluster)) else {
-        return Ok(None);
-    };
-    let found = catalogue::global_of(global, &cluster.arn, &cluster.resource_id)?;
-    let Some((_, row)) = found.filter(|(_, row)| row.writer.as_ref() != Some(&cluster.arn)) else {
-        return Ok(None);
-    };
-    let Some(head) = row.writing_head() else {
+    let found = away(view, global, instance)?;
+    let Some((cluster, head)) = found.filter(|(cluster, _)| cluster.write_forwarding) else {
         return Ok(None);
     };
     let group = group_of(view, &cluster)?;
@@ -64,7 +52,7 @@ pub fn forwarding(
     };
     Ok(Some(Forwarding {
         region: head.arn.region,
-        writer: head.resource_id.clone(),
+        writer: head.resource_id,
         consistency: value(parameters::CONSISTENCY),
         connect_timeout: span(parameters::CONNECT_TIMEOUT, Span::seconds),
         idle_session_timeout: span(parameters::IDLE_TIMEOUT, Span::milliseconds),
@@ -73,6 +61,41 @@ pub fn forwarding(
             Span::milliseconds,
         ),
     }))
+}
+
+/// The head that writes for an instance's cluster, whether writes are forwarded to it or not;
+/// `None`: none does elsewhere, as for [`forwarding`].
+///
+/// # Errors
+///
+/// Something that belongs to it can't be read.
+pub fn writer_of(
+    view: &dyn ConfigurationView,
+    global: &dyn ConfigurationView,
+    instance: &Instance,
+) -> Result<Option<ResourceId>, CodecError> {
+    let found = away(view, global, instance)?;
+    Ok(found.map(|(_, head)| head.resource_id))
+}
+
+/// An instance's cluster, and the head of another that writes for it.
+fn away(
+    view: &dyn ConfigurationView,
+    global: &dyn ConfigurationView,
+    instance: &Instance,
+) -> Result<Option<(Cluster, Head)>, CodecError> {
+    let Some(headship) = &instance.headship else {
+        return Ok(None);
+    };
+    let found = catalogue::cluster(view, &headship.cluster)?;
+    // For one that writes by force nobody else does.
+    let Some((_, cluster)) = found.filter(|(_, cluster)| cluster.forced.is_none()) else {
+        return Ok(None);
+    };
+    let found = catalogue::global_of(global, &cluster.arn, &cluster.resource_id)?;
+    let found = found.filter(|(_, row)| row.writer.as_ref() != Some(&cluster.arn));
+    let head = found.and_then(|(_, row)| row.writing_head().cloned());
+    Ok(head.map(|head| (cluster, head)))
 }
 
 fn group_of(

@@ -54,7 +54,7 @@ pub use arn::{Arn, ClusterArn, EndpointArn, GroupArn, InstanceArn, InvalidArn, K
 pub use attach::slot;
 pub use codec::{CodecError, decode, encode};
 pub use engine::{Engine, InvalidVersion};
-pub use forwarding::{Forwarding, forwarded_to, forwarding};
+pub use forwarding::{Forwarding, forwarded_to, forwarding, writer_of};
 pub use objective::global_db_rpo;
 pub use pool::{EndpointPool, InvalidPool};
 pub use progress::ProgressError;

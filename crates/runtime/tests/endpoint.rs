@@ -371,6 +371,42 @@ async fn a_request_to_cancel_is_passed_on_and_closed() {
     assert_eq!(stand.endpoint.counts().cancels, 1);
 }
 
+/// What leads to several servers.
+struct Several([PathBuf; 2]);
+
+impl EndpointDirectory for Several {
+    fn backend(&self) -> Backend {
+        Backend::Away(away())
+    }
+
+    fn cancels(&self) -> Vec<PathBuf> {
+        self.0.to_vec()
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_keeps_no_other_from_a_request_to_cancel() {
+    let directory = tempfile::tempdir().unwrap();
+    let sockets = ["deaf", "other"].map(|name| directory.path().join(name));
+    let [deaf, other] = [0, 1].map(|at: usize| UnixListener::bind(&sockets[at]).unwrap());
+    let limits = EndpointLimits {
+        connect: WAIT * 10,
+        ..LIMITS
+    };
+    let address = "127.0.0.1:0".parse().unwrap();
+    let behind = Arc::new(Several(sockets));
+    let endpoint = DatabaseEndpoint::listen(address, None, behind, limits).unwrap();
+    let cancel = packet(&[4, 210, 22, 46, 0, 0, 1, 2, 9, 9, 9, 9]);
+    let mut client = TcpStream::connect(endpoint.address()).await.unwrap();
+    client.write_all(&cancel).await.unwrap();
+    let accepted = tokio::time::timeout(WAIT, other.accept()).await;
+    let (mut server, _) = accepted.expect("in time").unwrap();
+    assert_eq!(heard(&mut server, 16).await, cancel);
+    drop((server, deaf));
+    assert_eq!(rest(&mut client).await, b"");
+    assert_eq!(endpoint.counts().cancels, 1);
+}
+
 #[tokio::test]
 async fn the_deployments_roles_and_replication_are_refused_in_postgresqls_words() {
     let mut stand = stand();

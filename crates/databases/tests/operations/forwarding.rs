@@ -2,7 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use databases::{Forwarding, encode, forwarded_to, forwarding, keys};
+use databases::model::ResourceId;
+use databases::{Forwarding, encode, forwarded_to, forwarding, keys, writer_of};
 use types::{Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected, Span};
 
 use crate::clusters::{FIRST, GLOBAL, NAMED, SECOND, arn, pair, row, world};
@@ -19,6 +20,11 @@ fn set(value: &str) -> Vec<(&str, &str)> {
 /// Where an instance's sessions write.
 fn goes(api: &Api, council: &Memory) -> Option<Forwarding> {
     forwarding(&*api.memory_view(), &*council.view(), &api.row("head")).unwrap()
+}
+
+/// The head whose answers an instance's sessions may still be told.
+fn writer(api: &Api, council: &Memory) -> Option<ResourceId> {
+    writer_of(&*api.memory_view(), &*council.view(), &api.row("head")).unwrap()
 }
 
 /// What is described of a cluster's forwarding, by itself and by its global cluster.
@@ -136,6 +142,12 @@ fn a_secondary_writes_at_the_writer_and_nobody_else_does() {
     assert_eq!(takes(&here, &third), None);
     assert_eq!(takes(&here, &here), None);
     assert_eq!(takes(&there, &here), None, "it doesn't write");
+    // What is under way when it is turned off is answered by who carries it out.
+    assert_eq!(writer(&there, &council), Some(here.id("head")));
+    there.ok("ModifyDBCluster", &set("false"));
+    assert_eq!(goes(&there, &council), None);
+    assert_eq!(writer(&there, &council), Some(here.id("head")));
+    there.ok("ModifyDBCluster", &set("true"));
     // Once the other writes, it is the other way round.
     let mut moved = row(&council);
     moved.writer = Some(arn(&there).parse().unwrap());
@@ -146,6 +158,8 @@ fn a_secondary_writes_at_the_writer_and_nobody_else_does() {
     };
     block_on(council.propose(vec![edit])).unwrap();
     assert_eq!(goes(&there, &council), None);
+    assert_eq!(writer(&there, &council), None);
+    assert_eq!(writer(&here, &council), Some(there.id("head")));
     assert_eq!(
         goes(&here, &council).unwrap().region.to_string(),
         there.region

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -272,24 +274,32 @@ async fn reach(
 /// Passes a request to cancel on. Whether it did anything is told to nobody, as the protocol has
 /// it; its connection is closed once the server has closed its own.
 async fn cancel(shared: &Shared, packet: &[u8]) {
-    let mut is_passed = false;
     shared.cancels.cancel(packet);
-    for socket in shared.directory.cancels() {
-        let passed = timeout(shared.limits.connect, async {
-            let mut server = UnixStream::connect(&socket).await?;
-            server.write_all(packet).await?;
-            server.read(&mut [0; 1]).await
-        });
-        match passed.await {
-            Ok(Ok(_)) => is_passed = true,
-            Ok(Err(cause)) => tracing::debug!(%cause, "a request to cancel was not passed on"),
-            Err(_) => tracing::debug!("a server took too long to cancel"),
-        }
-    }
+    let sockets = shared.directory.cancels();
+    // All at once: one that doesn't answer is to keep it from none of the others.
+    let passing = sockets
+        .iter()
+        .map(|socket| pass_cancel(shared, socket, packet));
+    let is_passed = join_all(passing).await.contains(&true);
     match is_passed {
         true => shared.counters.cancels.count(),
         false => shared.counters.away.count(),
     }
+}
+
+/// Passes it on to one server; true: that has taken it.
+async fn pass_cancel(shared: &Shared, socket: &Path, packet: &[u8]) -> bool {
+    let passed = timeout(shared.limits.connect, async {
+        let mut server = UnixStream::connect(socket).await?;
+        server.write_all(packet).await?;
+        server.read(&mut [0; 1]).await
+    });
+    match passed.await {
+        Ok(Ok(_)) => return true,
+        Ok(Err(cause)) => tracing::debug!(%cause, "a request to cancel was not passed on"),
+        Err(_) => tracing::debug!("a server took too long to cancel"),
+    }
+    false
 }
 
 /// Says why, and lets the client read it.

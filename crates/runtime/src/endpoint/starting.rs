@@ -66,7 +66,9 @@ impl Starting {
             tokio::select! {
                 biased;
                 permit = places.acquire_owned() => break permit,
-                () = sleep_until(oldest + self.limits.silence) => self.displace().await,
+                () = sleep_until(oldest + self.limits.silence) => {
+                    self.displace(Instant::now()).await;
+                }
             }
         };
         let (asking, asked) = oneshot::channel();
@@ -88,10 +90,11 @@ impl Starting {
         }
     }
 
-    /// Asks the one that has been silent for longest to make room, and hears what it does.
-    async fn displace(&self) {
-        let oldest = self.silent().since.pop_first();
-        let Some((_, (_, Asked(asking, answered)))) = oldest else {
+    /// Asks the one that has been silent for longest to make room, if that is long enough by then,
+    /// and hears what it does.
+    async fn displace(&self, now: Instant) {
+        // Whoever was waited for may have spoken meanwhile, and the next have come just now.
+        let Some(Asked(asking, answered)) = self.silent().due(now, self.limits.silence) else {
             return;
         };
         drop(asking);
@@ -105,6 +108,16 @@ impl Starting {
 
     fn silent(&self) -> MutexGuard<'_, Silent> {
         self.silent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Silent {
+    /// The one of whom nothing has been heard for longest, if that is so long by then; it is none
+    /// of them any more.
+    fn due(&mut self, now: Instant, silence: Duration) -> Option<Asked> {
+        let oldest = self.since.first_entry()?;
+        let is_due = oldest.get().0 + silence <= now;
+        is_due.then(|| oldest.remove().1)
     }
 }
 
@@ -149,5 +162,49 @@ pub(super) async fn patience(starting: Arc<Starting>) {
         if starting.is_crowded() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    const SILENCE: Duration = Duration::from_millis(250);
+
+    const LIMITS: EndpointLimits = EndpointLimits {
+        starting: 2,
+        silence: SILENCE,
+        ..EndpointLimits::STANDARD
+    };
+
+    fn is_over(future: impl Future) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        pin!(future).poll(&mut context).is_ready()
+    }
+
+    /// A speaks just before it would make room for another; B came a moment before.
+    #[tokio::test]
+    async fn nobody_makes_room_before_he_has_been_silent_for_long() {
+        let starting = Starting::new(LIMITS);
+        let mut a = starting.place().await;
+        sleep(Duration::from_millis(2)).await;
+        let mut b = starting.place().await;
+        let since = |place: &Place| starting.silent().since[&place.number].0;
+        let (first, second) = (since(&a), since(&b));
+        assert!(first < second);
+        a.speaks();
+        assert!(is_over(starting.displace(first + SILENCE)));
+        assert!(!is_over(b.asked()), "it has only just come");
+        // It has been silent for as long by then.
+        let mut displacing = pin!(starting.displace(second + SILENCE));
+        let mut context = Context::from_waker(Waker::noop());
+        assert_eq!(displacing.as_mut().poll(&mut context), Poll::Pending);
+        b.asked().await;
+        b.speaks();
+        displacing.await;
+        assert!(!is_over(a.asked()));
     }
 }

@@ -46,8 +46,12 @@ pub struct Shows {
     pub isolation: &'static str,
     /// Where its log stands, or how far it has replayed.
     pub place: &'static str,
-    /// Are statements that name `held` held up?
-    pub holds: bool,
+    /// The session's `statement_timeout`, in milliseconds.
+    pub timeout: &'static str,
+    /// So many bytes has what the session has set.
+    pub setting: usize,
+    /// Questions that have this in them are held up.
+    pub held: &'static str,
 }
 
 /// A server of the test's own.
@@ -114,32 +118,31 @@ impl Server {
         let mut status = b'I';
         loop {
             let (kind, body) = message_of(&mut stream).await?;
-            if kind != b'Q' {
-                return None;
-            }
-            let sql = String::from_utf8_lossy(body.strip_suffix(b"\0")?).into_owned();
-            self.note(sql.clone());
-            if sql.contains("held") {
-                let mut shows = self.shows.subscribe();
-                shows.wait_for(|shows| !shows.holds).await.ok()?;
-            }
-            let word = sql.split_whitespace().next()?.to_ascii_uppercase();
-            match word.as_str() {
-                "BEGIN" => status = b'T',
-                "COMMIT" | "ROLLBACK" => status = b'I',
-                _ => {}
-            }
-            let shows = *self.shows.borrow();
-            let row = match &sql {
-                _ if sql.contains("consistency_mode") => {
-                    Some(vec![shows.mode, shows.place, "0", shows.isolation])
-                }
-                _ if sql.contains("pg_current_wal_insert_lsn") => Some(vec![shows.place]),
-                _ => None,
+            let sql = match kind {
+                b'Q' => body.strip_suffix(b"\0")?,
+                // Of the unnamed statement; nothing that carries it out is read.
+                b'P' => body.strip_prefix(b"\0")?,
+                _ => return None,
             };
-            let row = row.map(|row| message(b'D', &row_of(&row)));
-            let tag = message(b'C', &[word.as_bytes(), b"\0"].concat());
-            let said = [row.unwrap_or_default(), tag, message(b'Z', &[status])].concat();
+            let sql = String::from_utf8_lossy(sql).into_owned();
+            self.note(sql.clone());
+            if sql.contains("long") {
+                stream.write_all(&beginning()).await.ok()?;
+            }
+            let mut shows = self.shows.subscribe();
+            let is_let = |shows: &Shows| !sql.contains(shows.held);
+            let shows = *shows.wait_for(is_let).await.ok()?;
+            let mut said = shows.row(&sql).unwrap_or_default();
+            for statement in sql.split(';') {
+                let (next, tag) = carried_out(statement, status);
+                status = next;
+                let is_error = tag.is_err();
+                said.extend(tag.unwrap_or_else(error));
+                if is_error {
+                    break;
+                }
+            }
+            said.extend(message(b'Z', &[status]));
             stream.write_all(&said).await.ok()?;
         }
     }
@@ -179,6 +182,48 @@ impl Server {
     }
 }
 
+impl Shows {
+    /// What a session is shown that asks for it.
+    fn row(&self, sql: &str) -> Option<Vec<u8>> {
+        let set = "61".repeat(self.setting);
+        let row = match sql {
+            _ if sql.contains("consistency_mode',") => {
+                vec![self.mode, self.place, self.timeout, self.isolation]
+            }
+            _ if sql.contains("pg_current_wal_insert_lsn") => vec![self.place],
+            _ if sql.contains("pg_settings") => vec!["application_name", &set],
+            _ => return None,
+        };
+        Some(message(b'D', &row_of(&row)))
+    }
+}
+
+/// What becomes of a statement in a transaction of that status: the status behind it, and its tag
+/// or its error's code. What has `fails` in it fails.
+fn carried_out(statement: &str, status: u8) -> (u8, Result<Vec<u8>, &'static str>) {
+    let mut words = statement.split_whitespace();
+    let word = words.next().unwrap_or_default().to_ascii_uppercase();
+    let failed = if status == b'I' { b'I' } else { b'E' };
+    let status = match word.as_str() {
+        "COMMIT" | "ROLLBACK" if words.any(|word| word == "chain") => b'T',
+        "COMMIT" | "ROLLBACK" => b'I',
+        _ if status == b'E' => return (b'E', Err("25P02")),
+        _ if statement.contains("fails") => return (failed, Err("23505")),
+        _ if statement.contains("1/0") => return (failed, Err("22012")),
+        "BEGIN" => b'T',
+        _ => status,
+    };
+    (
+        status,
+        Ok(message(b'C', &[word.as_bytes(), b"\0"].concat())),
+    )
+}
+
+fn error(code: &str) -> Vec<u8> {
+    let fields = ["SERROR", "VERROR", &format!("C{code}"), "Mit fails", ""].map(str::to_owned);
+    message(b'E', (fields.join("\0") + "\0").as_bytes())
+}
+
 fn count(asked: &[String], part: &str) -> usize {
     asked.iter().filter(|asked| asked.contains(part)).count()
 }
@@ -187,6 +232,8 @@ fn count(asked: &[String], part: &str) -> usize {
 pub struct Forwarding {
     pair: Pair,
     terms: Mutex<Option<ForwardingTerms>>,
+    /// Who writes, or wrote last.
+    writer: Mutex<String>,
     places: Arc<Semaphore>,
     /// How often a verifier was asked for.
     vouched: AtomicUsize,
@@ -194,8 +241,8 @@ pub struct Forwarding {
 
 impl Forwarding {
     fn stream(&self) -> Result<ForwardedStream, Away> {
-        let terms = self.terms().expect("nobody opens what isn't forwarded");
-        let opened = self.pair.us.streams.open(EU, &terms.writer);
+        let writer = self.writer.lock().unwrap().clone();
+        let opened = self.pair.us.streams.open(EU, &writer);
         let end = opened.map_err(|cause| Away {
             sqlstate: *b"08001",
             message: cause.to_string(),
@@ -207,6 +254,10 @@ impl Forwarding {
 impl WriteForwarding for Forwarding {
     fn terms(&self) -> Option<ForwardingTerms> {
         self.terms.lock().unwrap().clone()
+    }
+
+    fn is_writer(&self, writer: &str) -> bool {
+        *self.writer.lock().unwrap() == writer
     }
 
     fn open(&self) -> Result<ForwardedStream, Away> {
@@ -269,7 +320,9 @@ impl Stand {
             mode: "SESSION",
             isolation: "read committed",
             place: "0/100",
-            holds: true,
+            timeout: "0",
+            setting: 0,
+            held: "held",
         };
         let start = |name: &str, key| Server::start(directory.path().join(name), key, shows);
         let (own, one, other) = (start("own", 1), start("one", 2), start("other", 3));
@@ -284,6 +337,7 @@ impl Stand {
         let forwarding = Arc::new(Forwarding {
             pair,
             terms: Mutex::new(None),
+            writer: Mutex::default(),
             places: Arc::new(Semaphore::new(places)),
             vouched: AtomicUsize::new(0),
         });
@@ -306,8 +360,11 @@ impl Stand {
         stand
     }
 
-    /// From now on writes go there, or nowhere.
+    /// From now on that one writes and writes go there, or they go nowhere.
     pub fn forward_to(&self, writer: Option<&str>) {
+        if let Some(writer) = writer {
+            writer.clone_into(&mut self.forwarding.writer.lock().unwrap());
+        }
         let terms = writer.map(|writer| ForwardingTerms {
             writer: writer.to_owned(),
             consistency: Consistency::Session,
@@ -338,6 +395,19 @@ impl Stand {
         client
     }
 
+    /// What a client is told that writes, once there is a place for it.
+    pub async fn written(&self, client: &mut Client) -> (String, char) {
+        let writing = async {
+            loop {
+                let answer = client.told("insert into rows values (1)").await;
+                if answer.0 != "53300" {
+                    return answer;
+                }
+            }
+        };
+        tokio::time::timeout(WAIT, writing).await.expect("in time")
+    }
+
     /// Asks to cancel what the sessions have under way.
     pub async fn cancel(&self) {
         let mut stream = TcpStream::connect(self.endpoint.address()).await.unwrap();
@@ -360,6 +430,16 @@ impl Client {
     /// Asks by the simple protocol.
     pub async fn ask(&mut self, sql: &str) {
         self.send(b'Q', &[sql.as_bytes(), b"\0"].concat()).await;
+    }
+
+    /// Has a statement prepared and carried out with a parameter of so many bytes, which may take as
+    /// long as those are taken.
+    pub async fn ask_at_length(&mut self, sql: &str, count: usize) {
+        let prepared = [b"\0", sql.as_bytes(), b"\0\0\0"].concat();
+        self.send(b'P', &prepared).await;
+        let length = u32::try_from(count).unwrap().to_be_bytes();
+        let bound = [b"\0\0\0\0\0\x01", &length[..], &vec![b'x'; count], b"\0\0"].concat();
+        self.send(b'B', &bound).await;
     }
 
     /// What is said last before the next may be asked: a tag, an error's code, or a key; and the
@@ -385,6 +465,22 @@ impl Client {
         }
     }
 
+    /// Hears the next bytes, as many as there are.
+    pub async fn heard(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        let read = tokio::time::timeout(WAIT, self.0.read_exact(&mut bytes)).await;
+        read.expect("in time").expect("the session goes on");
+        bytes
+    }
+
+    /// Hears all that comes until its session is closed.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let read = tokio::time::timeout(WAIT, self.0.read_to_end(&mut rest)).await;
+        read.expect("in time").ok();
+        rest
+    }
+
     /// Asks, and hears the answer.
     pub async fn told(&mut self, sql: &str) -> (String, char) {
         self.ask(sql).await;
@@ -399,6 +495,12 @@ fn packet_of(body: &[u8]) -> Vec<u8> {
 
 fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[kind][..], &packet_of(body)].concat()
+}
+
+/// The beginning of a row that is longer than is kept whole anywhere.
+fn beginning() -> Vec<u8> {
+    let header = [b'D', 0, 2, 0, 0];
+    [&header[..], &[b'x'; 40_000]].concat()
 }
 
 fn row_of(columns: &[&str]) -> Vec<u8> {

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use databases::model::ResourceId;
-use databases::{Forwarding, catalogue};
+use databases::model::{Instance, ResourceId};
+use databases::{CodecError, Forwarding, catalogue};
 use runtime::{
     Away, Consistency, ForwardedStream, ForwardingTerms, VerifierAnswer, WriteForwarding,
 };
 use tokio::sync::Semaphore;
-use types::Span;
+use types::{ConfigurationView, Span};
 
 use super::Around;
 use super::peers::WRITES;
@@ -57,9 +57,21 @@ impl Forwards {
 
     /// How they are forwarded now, if they are.
     fn now(&self) -> Option<Forwarding> {
+        self.read(databases::forwarding)
+    }
+
+    /// What the rows say of the instance now.
+    fn read<T>(
+        &self,
+        of: impl FnOnce(
+            &dyn ConfigurationView,
+            &dyn ConfigurationView,
+            &Instance,
+        ) -> Result<Option<T>, CodecError>,
+    ) -> Option<T> {
         let (view, global) = self.around.views();
         let read = catalogue::instance(&*view, &self.id).and_then(|found| match found {
-            Some((_, instance)) => databases::forwarding(&*view, &*global, &instance),
+            Some((_, instance)) => of(&*view, &*global, &instance),
             None => Ok(None),
         });
         read.unwrap_or_else(|cause| {
@@ -93,6 +105,11 @@ impl WriteForwarding for Forwards {
                 forwarding.idle_in_transaction_session_timeout,
             ),
         })
+    }
+
+    fn is_writer(&self, writer: &str) -> bool {
+        self.read(databases::writer_of)
+            .is_some_and(|head| head.0 == writer)
     }
 
     fn open(&self) -> Result<ForwardedStream, Away> {

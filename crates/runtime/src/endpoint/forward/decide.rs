@@ -12,6 +12,7 @@ use super::session::{PLACE, Session};
 use super::settings::{SETTINGS, settings};
 use super::terms::{Consistency, ForwardingTerms};
 use super::unit::{End, Side};
+use super::waiting::{Outcome, heard};
 use super::writer::{Answer, Who, Writer, query, row};
 
 /// What its own server says of a session: its mode, how far it has replayed, how long a statement
@@ -88,10 +89,6 @@ struct Looked {
     is_read_committed: bool,
 }
 
-/// Of something that needs I/O at the client's or the own server's end: that it broke off, or what
-/// became of it.
-type Outcome<T> = io::Result<Result<T, Failure>>;
-
 /// Takes the value of an outcome, or returns from the function with its failure.
 macro_rules! or_fail {
     ($outcome:expr) => {
@@ -105,6 +102,7 @@ macro_rules! or_fail {
 impl Session<'_> {
     /// Where the unit goes that was taken, once all is so that it can.
     pub(super) async fn decide(&mut self) -> Outcome<Side> {
+        self.deadline = None;
         let shape = self.unit.judged();
         let concerns = shape.writes || shape.waits();
         match self.block.clone() {
@@ -116,7 +114,7 @@ impl Session<'_> {
             // What sets a mode is judged by none.
             Block::Local { .. } | Block::None if !concerns => Ok(Ok(Side::Local)),
             Block::Local { can_forward } if self.status == b'T' => {
-                let looked = or_fail!(self.look().await?);
+                let looked = or_fail!(self.look_first().await?);
                 let shape = self.unit.judged();
                 let is_write = shape.is_write() || shape.writes && shape.fits();
                 let begins = shape.begin.is_some() || !looked.is_read_committed;
@@ -132,7 +130,7 @@ impl Session<'_> {
                 let shape = self.unit.judged();
                 let is_write = shape.is_write();
                 let begins = shape.begin.is_some();
-                let looked = or_fail!(self.look().await?);
+                let looked = or_fail!(self.look_first().await?);
                 let terms = self.forwarding.terms();
                 match terms.filter(|_| looked.mode != Consistency::Off && is_write) {
                     Some(_) if begins && !looked.is_read_committed => Ok(Ok(Side::Local)),
@@ -162,14 +160,20 @@ impl Session<'_> {
     /// Of a unit within a transaction that is the writer's.
     async fn decide_at_writer(&mut self, status: u8) -> Outcome<Side> {
         let shape = self.unit.judged();
-        if status != b'T' || shape.is_empty() {
+        if shape.is_empty() {
             return Ok(Ok(Side::Writer));
         }
-        if shape.only_sets() {
+        let is_open = status == b'T';
+        if is_open && shape.only_sets() {
             return Ok(Ok(Side::Local));
         }
-        if shape.fits() && shape.begin.is_none() {
+        if is_open && shape.fits() && shape.begin.is_none() {
             or_fail!(self.bring_settings().await?);
+            return Ok(Ok(Side::Writer));
+        }
+        // It ends what has failed, or comes to nothing in it. What would be set, committed or begun
+        // behind that end the session wouldn't know of.
+        if !is_open && !shape.goes_on() {
             return Ok(Ok(Side::Writer));
         }
         let what = shape.other.clone().unwrap_or_else(|| "SET".to_owned());
@@ -180,10 +184,7 @@ impl Session<'_> {
     /// Has the session's transaction go on at the writer, where it hasn't begun yet.
     async fn begin_at_writer(&mut self, terms: &ForwardingTerms) -> Outcome<Side> {
         or_fail!(self.reach(terms).await?);
-        let Some(writer) = &mut self.writer else {
-            return Ok(Err(Failure::unreachable("it ended the session")));
-        };
-        match writer.ask(BEGIN).await {
+        match self.ask_writer(BEGIN).await? {
             Ok(Answer { status: b'T', .. }) => {
                 self.block = Block::Forwarded { status: b'T' };
                 Ok(Ok(Side::Writer))
@@ -199,6 +200,19 @@ impl Session<'_> {
         }
     }
 
+    /// Asks the writer, between two units. Its session is given up if it doesn't answer.
+    async fn ask_writer(&mut self, sql: &str) -> Outcome<Answer> {
+        let Some(writer) = &mut self.writer else {
+            return Ok(Err(Failure::unreachable("it ended the session")));
+        };
+        let asking = writer.ask(sql);
+        let answer = heard(asking, &mut self.client, &self.cancelled, self.deadline).await?;
+        if self.writer.as_ref().is_some_and(|writer| writer.owes) {
+            self.drop_writer();
+        }
+        Ok(answer)
+    }
+
     /// Sees to it that there is a session at the writer, of the settings of this one.
     async fn reach(&mut self, terms: &ForwardingTerms) -> Outcome<()> {
         self.know(terms);
@@ -208,8 +222,9 @@ impl Session<'_> {
                 user: &self.user,
                 witness: &self.witness,
             };
-            let opened = Writer::open(&*self.forwarding, terms, who).await;
-            self.writer = Some(or_fail!(opened));
+            let opening = Writer::open(&*self.forwarding, terms, who);
+            let opened = heard(opening, &mut self.client, &self.cancelled, self.deadline);
+            self.writer = Some(or_fail!(opened.await?));
         }
         self.bring_settings().await
     }
@@ -230,25 +245,19 @@ impl Session<'_> {
         let question = format!("{SETTINGS}{}", self.names.customs.question());
         let answer = or_fail!(self.ask(&question).await?);
         let settings = settings(&answer.rows);
-        let Some(writer) = &mut self.writer else {
-            return Ok(Err(Failure::unreachable("it ended the session")));
-        };
-        if writer.settings == settings {
+        let is_set = |writer: &Writer| writer.settings == settings;
+        if self.writer.as_ref().is_some_and(is_set) {
             return Ok(Ok(()));
         }
         self.names.lose_unnamed(Side::Writer);
+        // Whatever it has if that fails, a statement of this session isn't to run by it.
+        self.leave_unsure();
         let reset = format!("RESET ROLE; RESET ALL{settings}");
-        match writer.ask(&reset).await {
-            Ok(_) => {
-                writer.settings = settings;
-                Ok(Ok(()))
-            }
-            Err(failure) => {
-                // Whatever it has now, a statement of this session isn't to run by it.
-                self.leave_unsure();
-                Ok(Err(failure))
-            }
+        or_fail!(self.ask_writer(&reset).await?);
+        if let Some(writer) = &mut self.writer {
+            writer.settings = settings;
         }
+        Ok(Ok(()))
     }
 
     fn leave_unsure(&mut self) {
@@ -272,7 +281,14 @@ impl Session<'_> {
                     _ => continue,
                 }
             };
-            let Frame::Whole(bytes) = frame else { continue };
+            let bytes = match frame {
+                Frame::Whole(bytes) => bytes,
+                Frame::First(bytes) if bytes[0] == b'D' => {
+                    failure = Some(Failure::too_long());
+                    continue;
+                }
+                Frame::First(_) | Frame::More(_) => continue,
+            };
             let body = &bytes[HEADER..];
             match bytes[0] {
                 b'D' => rows.push(row(body)),
@@ -305,6 +321,15 @@ impl Session<'_> {
             tracing::debug!(?failure, "a session's own server wasn't kept awake");
         }
         Ok(())
+    }
+
+    /// As [`Session::look`] does, at a unit that has just come: its time runs from then on.
+    async fn look_first(&mut self) -> Outcome<Looked> {
+        let began = Instant::now();
+        let looked = or_fail!(self.look().await?);
+        // What is too far away isn't reached.
+        self.deadline = looked.timeout.and_then(|wait| began.checked_add(wait));
+        Ok(Ok(looked))
     }
 
     async fn look(&mut self) -> Outcome<Looked> {
@@ -343,24 +368,14 @@ impl Session<'_> {
         let Some(mut until) = or_fail!(self.until(looked.mode).await?) else {
             return Ok(Ok(()));
         };
-        let began = Instant::now();
         let (mut pause, mut replayed) = (FIRST_PAUSE, looked.replayed);
         while replayed.is_some_and(|place| place < until) {
-            if looked.timeout.is_some_and(|wait| began.elapsed() >= wait) {
-                let message = "canceling statement due to statement timeout";
-                return Ok(Err(Failure::new(b"57014", message)));
-            }
-            let has_room = !self.client.frames.is_full();
-            tokio::select! {
-                () = sleep(pause) => {}
-                () = self.cancelled.notified() => {
-                    let message = "canceling statement due to user request";
-                    return Ok(Err(Failure::new(b"57014", message)));
-                }
-                count = self.client.read(), if has_room => if count? == 0 {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                },
-            }
+            let pausing = async {
+                sleep(pause).await;
+                Ok(())
+            };
+            let paused = heard(pausing, &mut self.client, &self.cancelled, self.deadline);
+            or_fail!(paused.await?);
             pause = (pause * 2).min(LONGEST_PAUSE);
             replayed = or_fail!(self.look().await?).replayed;
             match self.forwarding.terms() {
@@ -398,11 +413,8 @@ impl Session<'_> {
             return Ok(Ok(None));
         };
         or_fail!(self.reach(&terms).await?);
-        let Some(writer) = &mut self.writer else {
-            return Ok(Err(Failure::unreachable("it ended the session")));
-        };
         self.names.lose_unnamed(Side::Writer);
-        match writer.ask(PLACE).await {
+        match self.ask_writer(PLACE).await? {
             Ok(mut answer) => match Wrote::read(answer.rows.pop().and_then(|mut it| it.pop()?)) {
                 Wrote::UpTo(place) => Ok(Ok(Some(place))),
                 _ => Ok(Err(Failure::unreachable(

@@ -24,6 +24,22 @@ impl Failure {
         }
     }
 
+    /// It is given up before it is carried out, for that reason (`query_canceled`, in PostgreSQL's
+    /// words).
+    pub(super) fn cancelled(why: &str) -> Failure {
+        Failure::new(b"57014", format!("canceling statement due to {why}"))
+    }
+
+    /// What the session has set doesn't go into a message that is read whole
+    /// (`program_limit_exceeded`).
+    pub(super) fn too_long() -> Failure {
+        let message = "a setting is too long to go along with what is forwarded";
+        Failure {
+            detail: Some(NOT_CARRIED_OUT.to_owned()),
+            ..Failure::new(b"54000", message)
+        }
+    }
+
     /// There is no session at the writer (`sqlclient_unable_to_establish_sqlconnection`).
     pub(super) fn unreachable(why: &str) -> Failure {
         let message = format!("the writer of the global cluster can't be reached: {why}");

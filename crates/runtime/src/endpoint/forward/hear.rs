@@ -19,6 +19,10 @@ impl Session<'_> {
     /// Takes what came of the writer; `None`: it is no more, for that reason.
     pub(super) async fn hear(&mut self, said: Result<bytes::Bytes, String>) -> io::Result<()> {
         match said {
+            // It was its endpoint's to pass on, but may have been on its way since.
+            Ok(_) if !self.forwarding.is_writer(&self.wrote_at) => {
+                self.lose_writer("another cluster writes by now").await
+            }
             Ok(bytes) => {
                 if let Some(writer) = &mut self.writer {
                     writer.frames.push(&bytes);
@@ -113,7 +117,7 @@ impl Session<'_> {
     /// The session at the writer is gone.
     async fn lose_writer(&mut self, why: &str) -> io::Result<()> {
         tracing::debug!(why, "a session at a global cluster's writer has ended");
-        self.drop_writer();
+        self.break_writer()?;
         let is_concerned = self.unit.side == Some(Side::Writer);
         if is_concerned && self.awaited == Awaited::Place {
             self.next_unit();
@@ -142,6 +146,20 @@ impl Session<'_> {
         self.drop_writer();
         if let Block::Forwarded { .. } = self.block {
             self.block = Block::Lost(why.to_owned());
+        }
+    }
+
+    /// Gives up a session at the writer whose answer isn't whole yet.
+    ///
+    /// # Errors
+    /// The client has the beginning of a message, behind which it would take nothing for another.
+    pub(super) fn break_writer(&mut self) -> io::Result<()> {
+        let is_amid = |writer: &Writer| writer.frames.is_amid();
+        let is_amid = self.writer.as_ref().is_some_and(is_amid);
+        self.drop_writer();
+        match is_amid {
+            true => Err(io::ErrorKind::ConnectionAborted.into()),
+            false => Ok(()),
         }
     }
 

@@ -16,6 +16,7 @@ mod settings;
 mod statement;
 mod terms;
 mod unit;
+mod waiting;
 mod wire;
 mod writer;
 
@@ -51,6 +52,11 @@ pub trait WriteForwarding: Send + Sync + 'static {
     /// By what writes are forwarded now; `None`: they aren't, and go to the session's own server.
     /// Asked for each statement that may be one; must not block.
     fn terms(&self) -> Option<ForwardingTerms>;
+
+    /// Is it still that one who writes ([`ForwardingTerms::writer`]), as far as is known here?
+    /// Asked before each piece of what it answers is passed on, since that may have been long on
+    /// its way; must not block. Whether anything is still forwarded to it doesn't matter.
+    fn is_writer(&self, writer: &str) -> bool;
 
     /// A stream to the endpoint of the writer, as it is now.
     ///

@@ -65,6 +65,8 @@ pub(super) struct Session<'a> {
     pub(super) witness: Witness,
     /// Rings when its client asks to cancel.
     pub(super) cancelled: Arc<Notify>,
+    /// Until when what is being decided may wait, by its own server's `statement_timeout`.
+    pub(super) deadline: Option<Instant>,
     registered: Option<Registered<'a>>,
     /// The status that its own server last said; 0: it hasn't begun yet.
     pub(super) status: u8,
@@ -110,6 +112,7 @@ pub(in crate::endpoint) async fn relay(
         startup,
         witness: Witness::default(),
         cancelled: Arc::new(Notify::new()),
+        deadline: None,
         registered: None,
         status: 0,
         block: Block::None,
@@ -172,6 +175,18 @@ impl Session<'_> {
         }
     }
 
+    /// So much came of the client.
+    ///
+    /// # Errors
+    /// There is no more.
+    fn came(&self, count: usize) -> io::Result<()> {
+        self.ends.counters.to_server.add(count as u64);
+        match count {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Is the client's next message to be taken?
     fn takes(&self) -> bool {
         self.under_way.is_none() || self.long.is_some()
@@ -230,7 +245,7 @@ impl Session<'_> {
         let side = match self.unit.side {
             Some(Side::Writer) if self.strays() => {
                 self.long = None;
-                self.drop_writer();
+                self.break_writer()?;
                 return self.refuse(&Failure::strayed()).await;
             }
             Some(side) => side,
@@ -312,11 +327,14 @@ impl Session<'_> {
                 };
                 let mut sending = std::pin::pin!(end.write(bytes));
                 loop {
+                    let has_room = !self.client.frames.is_full();
                     tokio::select! {
                         biased;
                         // If it is over, reading tells.
                         _ = &mut sending => break,
                         said = said(self.writer.as_ref()) => self.hear(said).await?,
+                        () = self.cancelled.notified() => self.cancel_at_writer(),
+                        count = self.client.read(), if has_room => self.came(count?)?,
                     }
                 }
             }

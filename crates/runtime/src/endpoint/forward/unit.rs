@@ -77,13 +77,21 @@ impl Shape {
         self.other.is_none() && !self.sets
     }
 
+    /// Does something come behind the end of its transaction, or does its end begin another?
+    pub(super) fn goes_on(&self) -> bool {
+        // Of those that end one, only AND CHAIN and what needs a savepoint are something else.
+        let chains = |word: &str| matches!(word, "COMMIT" | "END" | "ROLLBACK" | "ABORT");
+        let other = self.other.as_deref();
+        other.is_some_and(|word| self.end.is_some() || chains(word))
+    }
+
     /// Mustn't the writer go on with it, though it has begun to? There it is in a transaction of
     /// that status, or in none that is known of.
     pub(super) fn strays(&self, status: Option<u8>) -> bool {
         match status {
             Some(b'T') => !self.fits(),
-            // Whatever it is, it comes to nothing there.
-            Some(_) => false,
+            // It comes to nothing there, up to the transaction's end.
+            Some(_) => self.goes_on(),
             None => !self.fits() || self.begin.is_some(),
         }
     }
@@ -275,19 +283,28 @@ mod tests {
     /// What comes behind a Flush is judged too.
     #[test]
     fn what_the_writer_must_not_go_on_with_strays() {
-        for (all, alone, within) in [
-            (&["insert into t values (1)"][..], false, false),
-            (&["insert into t values (1)", "select 1"], false, false),
-            (&["insert into t values (1)", "begin"], true, true),
-            (&["begin", "insert into t values (1)"], true, false),
-            (&["insert into t values (1)", "commit", "begin"], true, true),
-            (&["insert into t values (1)", "set a.b = 1"], true, true),
-            (&["insert into t values (1)", "savepoint a"], true, true),
+        for (all, strays) in [
+            (&["insert into t values (1)"][..], [false, false, false]),
+            (&["insert into t values (1)", "select 1"], [false; 3]),
+            (&["insert into t values (1)", "begin"], [true, true, false]),
+            (&["begin", "insert into t values (1)"], [true, false, false]),
+            (&["insert into t values (1)", "commit", "begin"], [true; 3]),
+            (
+                &["insert into t values (1)", "set a.b = 1"],
+                [true, true, false],
+            ),
+            (
+                &["insert into t values (1)", "savepoint a"],
+                [true, true, false],
+            ),
+            (&["rollback", "set a.b = 1"], [true; 3]),
+            (&["rollback", "insert into t values (1)"], [true; 3]),
+            (&["rollback and chain"], [true; 3]),
+            (&["rollback"], [false; 3]),
         ] {
             let shape = extended(all).shape;
-            assert_eq!(shape.strays(None), alone, "{all:?}");
-            assert_eq!(shape.strays(Some(b'T')), within, "{all:?}");
-            assert!(!shape.strays(Some(b'E')), "{all:?}");
+            let found = [None, Some(b'T'), Some(b'E')].map(|status| shape.strays(status));
+            assert_eq!(found, strays, "{all:?}");
         }
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Writer {
     pub(super) key: Option<[u8; 8]>,
     /// The statement that gave it the settings that it has.
     pub(super) settings: String,
+    /// Is something of our own not answered yet? What it says next is no answer to anything else.
+    pub(super) owes: bool,
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -86,6 +88,7 @@ impl Writer {
             frames: Frames::new(LONGEST_ANSWER),
             key: None,
             settings: String::new(),
+            owes: false,
         };
         writer.send(who.startup).await?;
         writer.log_in(&verifier, &key).await?;
@@ -158,8 +161,10 @@ impl Writer {
         }
     }
 
-    /// Has a statement of our own carried out, while nothing else is.
+    /// Has a statement of our own carried out, while nothing else is. If this is given up it
+    /// still [owes](Writer::owes) the answer.
     pub(super) async fn ask(&mut self, sql: &str) -> Result<Answer, Failure> {
+        self.owes = true;
         self.send(&query(sql)).await?;
         let mut rows = Vec::new();
         let mut failure = None;
@@ -169,6 +174,7 @@ impl Writer {
                 b'D' => rows.push(row(&bytes[5..])),
                 b'E' => failure = Some(Failure::said(&bytes[5..])),
                 b'Z' => {
+                    self.owes = false;
                     let status = bytes.get(5).copied().unwrap_or(b'E');
                     return failure.map_or(Ok(Answer { rows, status }), Err);
                 }
