@@ -106,6 +106,9 @@ pub struct HeadSeen {
     pub moving: Option<MoveSeen>,
     /// The lease of the Region that the move takes the role from, as this process saw it last.
     pub lease: Option<LeaseSeen>,
+    /// Since when nothing was heard of the Region that the move gives the role to, while the
+    /// council was ([`crate::automatic::Known::silent_since`]).
+    pub silent_since: Option<Monotonic>,
     /// Of a reader of a cluster that is in no global cluster: its head.
     pub chief: Option<ChiefSeen>,
     /// The handover within its cluster that it makes room for, and when this process first saw it.

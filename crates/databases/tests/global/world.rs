@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use databases::automatic::Hearing;
+use databases::automatic::{Hearing, Known};
 use databases::lease::{self, Lease, MoveSeen, RENEW_EVERY, Renewal};
 use databases::model::{Forced, GlobalCluster, Leading, Lsn, Phase, ResourceId};
 use databases::plan::{
@@ -452,6 +452,13 @@ impl World {
         let mut observed = observe(place);
         let from = wanted.duty.moving().map(|moving| moving.from.region);
         observed.head.lease = from.and_then(|region| place.leases.of(region).cloned());
+        let known = Known {
+            leases: &place.leases,
+            hearing: place.hearing,
+            now: now.monotonic,
+        };
+        let to = wanted.duty.moving().map(|moving| moving.to.region);
+        observed.head.silent_since = to.and_then(|region| known.silent_since(region));
         place.seen = Some(observed.clone());
         if let Next::Step(step) = (self.planner)(&wanted, &observed, now) {
             *self.steps.entry(step.kind()).or_default() += 1;
@@ -1121,6 +1128,7 @@ fn observe(place: &Place) -> Observed {
             confirmed: place.confirmed,
             moving: place.moving,
             lease: None,
+            silent_since: None,
             handover: place.handover,
             chief: None,
         },

@@ -92,14 +92,17 @@ impl Keeper {
             true => self.look_at_stopped().await,
             false => None,
         };
-        let from = wanted.duty.moving().map(|moving| moving.from.region);
+        let leases = &self.around.leases;
+        let ends = wanted.duty.moving();
+        let ends = ends.map(|moving| (moving.from.region, moving.to.region));
         HeadSeen {
             stopped,
             tails: self.around.tails.of(&self.id),
             short: self.around.tails.short(&self.id),
-            confirmed: self.around.leases.confirmed(),
+            confirmed: leases.confirmed(),
             moving: self.moving,
-            lease: from.and_then(|region| self.around.leases.seen(region)),
+            lease: ends.and_then(|(from, _)| leases.seen(from)),
+            silent_since: ends.and_then(|(_, to)| leases.silent_since(to, now)),
             handover: self.handover,
             chief: self.look_at_chief(wanted),
         }
