@@ -16,6 +16,7 @@ mod head;
 mod next;
 mod observed;
 mod pair;
+mod password;
 pub(crate) mod reading;
 mod step;
 mod succession;

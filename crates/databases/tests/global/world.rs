@@ -1129,6 +1129,8 @@ fn observe(place: &Place) -> Observed {
             moving: place.moving,
             lease: None,
             silent_since: None,
+            master_at: None,
+            readers_have: None,
             handover: place.handover,
             chief: None,
         },
