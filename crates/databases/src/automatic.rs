@@ -115,6 +115,16 @@ pub struct Known<'a> {
     pub now: Monotonic,
 }
 
+impl Known<'_> {
+    /// Since when nothing was heard of a Region, while the council was; `None`: the council isn't
+    /// heard now, or that Region never had a lease.
+    pub fn silent_since(&self, region: Region) -> Option<Monotonic> {
+        let hears = self.hearing.since(self.now)?;
+        let seen = self.leases.of(region)?;
+        Some(seen.at.max(hears))
+    }
+}
+
 /// A failover that this Region may decide, as things stand.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Undecided {

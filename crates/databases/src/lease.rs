@@ -28,6 +28,11 @@ pub const TAKEOVER_WAIT: Span = Span::milliseconds(3130);
 /// How long a switchover may take until it is called off, from when the old writer saw it first.
 pub const SWITCHOVER_WAIT: Span = Span::seconds(60);
 
+/// How long the target's Region of a switchover may renew no lease until it is called off. Who
+/// takes over has that written by the council, as it has its lease: while it can't do the one it
+/// can't do the other.
+pub const SILENT_WAIT: Span = Span::seconds(5);
+
 /// A renewal under way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "a renewal that isn't committed holds nothing"]

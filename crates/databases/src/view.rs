@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use types::{Monotonic, Span, Timestamp};
+use types::{Monotonic, Region, Span, Timestamp};
 
 use crate::model::SnapshotId;
 use crate::plan::{Observed, StepKind};
@@ -61,6 +61,12 @@ pub trait ServerView: Send + Sync + 'static {
     /// Since when the council has decided nothing of what this Region asks it for all the time, its
     /// leases ([`crate::lease::RENEW_EVERY`]); `None`: it asks for none, or nobody can tell.
     fn unheard_since(&self) -> Option<Monotonic> {
+        None
+    }
+
+    /// Since when nothing was heard of a Region while the council was, as of now
+    /// ([`crate::automatic::Known::silent_since`]); `None`: nobody can tell here.
+    fn silent_since(&self, _region: Region, _now: Monotonic) -> Option<Monotonic> {
         None
     }
 

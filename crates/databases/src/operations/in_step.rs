@@ -1,6 +1,7 @@
 //! May a switchover go to a member? Its old writer stops before its new one is promoted, so one
-//! that doesn't follow would have nobody write for a minute, and come to nothing. What is known
-//! here may be late: whoever follows no more is found out by the plan, and calls the move off.
+//! that doesn't follow, or isn't heard, would have nobody write for a while, and come to nothing.
+//! What is known here may be late: whoever follows no more is found out by the plan, and calls the
+//! move off.
 
 use types::Span;
 
@@ -8,6 +9,7 @@ use crate::arn::ClusterArn;
 use crate::attach;
 use crate::catalogue;
 use crate::error::{DatabasesError, Refusal};
+use crate::lease::LEASE;
 use crate::model::{GlobalCluster, ResourceId};
 use crate::plan::Role;
 use crate::service::Service;
@@ -16,7 +18,9 @@ use crate::service::Service;
 const MOST_BEHIND: Span = Span::seconds(30);
 
 /// Refuses a target that doesn't follow the latest writer, as far as that is known here: in every
-/// Region by the row, in the target's by its server, in the writer's by how late it was last.
+/// Region by the row, in the target's by its server, in the writer's by how late it was last. And
+/// one whose Region is silent, in every Region that hears the council and has a member: it could
+/// not be told to take over, nor say that it does.
 ///
 /// # Errors
 ///
@@ -41,10 +45,23 @@ pub(super) fn check(
     if to.region == service.config.region && !receives(service, &head.resource_id)? {
         return refused("it receives nothing from the primary cluster");
     }
+    if let Some(silent) = silence(service, to).filter(|silent| *silent >= LEASE) {
+        let seconds = silent.0 / 1_000_000;
+        return refused(&format!(
+            "nothing has been heard of its Region for {seconds} s"
+        ));
+    }
     match lag(service, row, &head.resource_id)? {
         Some(lag) if lag > MOST_BEHIND => refused(&format!("it is {lag} behind")),
         _ => Ok(()),
     }
+}
+
+/// For how long nothing was heard of a member's Region, as far as that is known here.
+fn silence(service: &Service, to: &ClusterArn) -> Option<Span> {
+    let now = service.environment().now().monotonic;
+    let since = service.config.servers.silent_since(to.region, now)?;
+    Some(now - since)
 }
 
 /// Does the server of a head of this Region receive, or is nothing known of it?

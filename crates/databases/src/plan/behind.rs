@@ -36,6 +36,17 @@ pub fn is_a_copy(instance: &Instance, home: &ResourceId) -> bool {
     }
 }
 
+/// May it have been left by a source that failed over, or was promoted, and had less, with no row
+/// that says where? Then its home is asked. Of what members of global clusters hold the council
+/// knows, of a pair its row.
+pub fn may_be_left(wanted: &Wanted) -> bool {
+    match &wanted.duty {
+        Duty::Alone => wanted.instance.source.is_some(),
+        Duty::Read(reading) => !reading.is_member,
+        _ => false,
+    }
+}
+
 /// What is to be done of one that is behind, and not before when.
 pub(super) fn next(wanted: &Wanted, observed: &Observed) -> Option<(Step, Monotonic)> {
     let behind = observed.behind.as_ref()?;

@@ -5,14 +5,14 @@
 //! only once the old writer serves nobody, and this is written down before; a head that was to lead
 //! starts as a standby only once its data are a part of the latest history again.
 
-use types::{Now, Span};
+use types::{Monotonic, Now, Span};
 
 use super::duty::{Duty, Following, TakeOver};
 use super::next::{LOOK_AGAIN, Next, UNREADABLE_WAIT, WAIT_FOR_MORE, Wanted, start};
 use super::observed::{FailureKind, Home, Observed, Role, ServerSeen};
 use super::step::{Record, Removal, Settings, Step, StepKind, Upstream};
 use super::{cession, forced, handover, reading};
-use crate::lease::{SWITCHOVER_WAIT, TAKEOVER_WAIT};
+use crate::lease::{SILENT_WAIT, SWITCHOVER_WAIT, TAKEOVER_WAIT};
 use crate::model::{Handover, Head, Leading, Lsn, Move, Phase};
 use crate::parameters;
 use crate::silence::takeover_due;
@@ -179,12 +179,11 @@ fn drain(wanted: &Wanted, observed: &Observed, now: Now, moving: &Move) -> Next 
     let number = moving.number;
     let is_switchover = !matches!(moving.phase, Phase::Fencing | Phase::Fenced)
         && moving.kind == crate::model::MoveKind::Switchover;
-    let seen = observed.head.moving.filter(|seen| seen.number == number);
-    let over = seen.map_or(now.monotonic, |seen| seen.at) + SWITCHOVER_WAIT;
     // Once the other is promoted, it alone can say that nothing came of it.
     let is_revocable = is_switchover && moving.phase != Phase::Promoting;
+    let (over, reason) = called_off(observed, now, number);
     if is_revocable && now.monotonic >= over {
-        let reason = "it took too long".to_owned();
+        let reason = reason.to_owned();
         return Next::Step(Step::Record(Record::Cancelled { number, reason }));
     }
     if let Some(server) = &observed.server {
@@ -203,8 +202,20 @@ fn drain(wanted: &Wanted, observed: &Observed, now: Now, moving: &Move) -> Next 
         // It ended by itself: it has to recover before it can be stopped in order.
         (Phase::Draining, Some(_)) => Next::Step(start(wanted)),
         (Phase::Draining, None) => wait(now, LOOK_AGAIN),
-        _ if is_revocable => Next::WaitUntil(over),
+        // By then the target's Region may have been heard, or not any more.
+        _ if is_revocable => Next::WaitUntil(over.min(now.monotonic + WAIT_FOR_MORE)),
         _ => Next::Settled,
+    }
+}
+
+/// When the old writer calls a switchover off that hasn't come further, as things stand, and why.
+fn called_off(observed: &Observed, now: Now, number: u64) -> (Monotonic, &'static str) {
+    let seen = observed.head.moving.filter(|seen| seen.number == number);
+    let late = seen.map_or(now.monotonic, |seen| seen.at) + SWITCHOVER_WAIT;
+    let silent = observed.head.silent_since.map(|since| since + SILENT_WAIT);
+    match silent.filter(|silent| *silent < late) {
+        Some(silent) => (silent, "nothing is heard of the target's Region"),
+        None => (late, "it took too long"),
     }
 }
 

@@ -16,11 +16,12 @@ mod head;
 mod next;
 mod observed;
 mod pair;
+mod password;
 pub(crate) mod reading;
 mod step;
 mod succession;
 
-pub use behind::is_a_copy;
+pub use behind::{is_a_copy, may_be_left};
 pub use cession::Cession;
 pub use duty::{Duty, Following, TakeOver};
 pub use forced::Forcing;

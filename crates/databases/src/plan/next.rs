@@ -11,6 +11,7 @@ use super::forced;
 use super::head;
 use super::observed::{FailureKind, Home, Observed, Role, ServerSeen, SnapshotSeen, StepFailure};
 use super::pair;
+use super::password;
 use super::step::{Record, Removal, Settings, Step, Upstream};
 use super::succession;
 use crate::model::{Instance, Origin, Parameters, Power, ResourceId, SnapshotId, Standby};
@@ -379,7 +380,7 @@ fn run(wanted: &Wanted, observed: &Observed, server: &ServerSeen, now: Now) -> N
         checkpoint.filter(|_| is_primary),
         succession::forked(wanted, server).filter(|_| is_primary),
         told,
-        master(wanted, observed, server).filter(|_| is_primary),
+        password::master(wanted, observed, server).filter(|_| is_primary),
         snapshots(wanted, observed),
         settle(instance),
     ];
@@ -450,26 +451,6 @@ fn slots(
     slots.extend(wanted.duty.slots().into_iter().flatten().cloned());
     slots.extend(pair::slot(wanted, observed));
     (server.slots != slots).then_some(Step::KeepSlots(slots))
-}
-
-/// What is to be done so that a primary has the password of its master user.
-fn master(wanted: &Wanted, observed: &Observed, server: &ServerSeen) -> Option<Step> {
-    let master = &wanted.instance.master;
-    let number = master.asked;
-    if master.applied >= number {
-        return None;
-    }
-    if server.master_set == Some(number) {
-        // A standby that takes over is to have it.
-        return pair::is_even(wanted, observed)
-            .then_some(Step::Record(Record::MasterSet { number }));
-    }
-    let verifier = master.verifier.clone()?;
-    Some(Step::SetMaster {
-        master: master.username.clone(),
-        verifier,
-        number,
-    })
 }
 
 /// What is to be done of the snapshots that are to be taken.

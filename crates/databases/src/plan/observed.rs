@@ -106,8 +106,17 @@ pub struct HeadSeen {
     pub moving: Option<MoveSeen>,
     /// The lease of the Region that the move takes the role from, as this process saw it last.
     pub lease: Option<LeaseSeen>,
+    /// Since when nothing was heard of the Region that the move gives the role to, while the
+    /// council was ([`crate::automatic::Known::silent_since`]).
+    pub silent_since: Option<Monotonic>,
     /// Of a reader of a cluster that is in no global cluster: its head.
     pub chief: Option<ChiefSeen>,
+    /// Of one whose master user's password was set ([`ServerSeen::master_set`]): where its log stood
+    /// when it was first looked at after that.
+    pub master_at: Option<Lsn>,
+    /// Up to where each of its cluster's readers that follow it has its log on disk, while such a
+    /// password isn't written down as set; `None`: none follows it.
+    pub readers_have: Option<Lsn>,
     /// The handover within its cluster that it makes room for, and when this process first saw it.
     pub handover: Option<MoveSeen>,
 }

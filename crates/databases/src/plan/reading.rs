@@ -282,8 +282,9 @@ fn anew(wanted: &Wanted, observed: &Observed, now: Now, reading: &Reading) -> Op
         }
         let base = following.base;
         let kept = observed.head.tails.get(&base);
-        // Where it left the others may be forgotten: then all that its log still holds is kept.
-        let from = match following.is_known {
+        // Where it left the others may be forgotten, and of a cluster that is no member any more
+        // nobody knows it: then all that its log still holds is kept.
+        let from = match following.is_known && reading.is_member {
             true => following.stands_until,
             false => Some(Lsn(0)),
         };

@@ -71,6 +71,12 @@ impl Home {
         self.knows(other.timeline) && leaves.is_some_and(|leaves| other.end() <= leaves)
     }
 
+    /// Did this history leave the timeline that a standby is on before there where that ends?
+    pub fn has_left(&self, other: &Home) -> bool {
+        let leaves = self.leaves(other.timeline);
+        self.knows(other.timeline) && leaves.is_some_and(|leaves| other.end() > leaves)
+    }
+
     /// What a server on it is.
     pub fn role(&self) -> Role {
         match self.is_primary {

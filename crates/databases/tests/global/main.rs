@@ -11,6 +11,7 @@ mod aside;
 mod council;
 mod forced;
 mod home;
+mod removed;
 mod starved;
 mod world;
 

@@ -1,6 +1,6 @@
-//! Switchovers whose target loses its stream before it has all that the old writer had: they are
-//! called off at once, and the old writer goes on. Waiting would bring nothing but a minute without
-//! a writer.
+//! Switchovers whose target loses its stream before it has all that the old writer had, or whose
+//! Region is cut off: they are called off soon, and the old writer goes on. Waiting would bring
+//! nothing but a minute without a writer.
 
 use databases::plan::{Next, Observed, Wanted, next_step};
 use types::Now;
@@ -18,6 +18,8 @@ enum Loss {
     Cut,
     /// Its Region's process dies, and is back once the old writer has stopped.
     Restart,
+    /// Its Region is cut off, also from the council: it doesn't even hear of the switchover.
+    Region,
 }
 
 /// After how many moments the role was nobody's to wait for any more, and who writes then.
@@ -26,11 +28,14 @@ fn switched_over(seed: u64, planner: Planner, loss: Loss) -> Result<(usize, bool
     settle(&mut world)?;
     let from = world.writer();
     let to = (from + 1) % 3;
-    world.ask(to, to, false);
+    // So that the writer's Region has heard of it as well.
+    world.tick()?;
+    world.ask(from, to, false);
     assert!(world.row().moving.is_some(), "seed {seed}: it isn't asked");
     match loss {
         Loss::Cut => world.part(to),
         Loss::Restart => world.kill(to),
+        Loss::Region => world.isolate(to),
     }
     for moment in 0..1000 {
         world.tick()?;
@@ -48,20 +53,22 @@ fn switched_over(seed: u64, planner: Planner, loss: Loss) -> Result<(usize, bool
     Err(format!("nobody writes:\n{}", world.told()))
 }
 
-/// A planner that has a starved target wait, as long as a switchover may take.
+/// A planner that has a starved target wait, and the writer for a silent one, as long as a
+/// switchover may take.
 fn patient(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
     let mut seen = observed.clone();
     if let Some(server) = &mut seen.server {
         server.log.starved_since = None;
     }
+    seen.head.silent_since = None;
     next_step(wanted, &seen, now)
 }
 
 #[test]
-fn a_target_that_loses_its_stream_while_the_old_writer_drains_calls_the_move_off() {
+fn a_target_that_loses_its_stream_or_its_region_leaves_the_role_to_the_old_writer_soon() {
     let (mut count, mut longest) = (0, 0);
     for seed in seeds(12_000, 8) {
-        for loss in [Loss::Cut, Loss::Restart] {
+        for loss in [Loss::Cut, Loss::Restart, Loss::Region] {
             let (moments, is_back) = switched_over(seed, next_step, loss)
                 .unwrap_or_else(|fault| panic!("seed {seed}, {loss:?}: {fault}"));
             assert!(is_back, "seed {seed}, {loss:?}: another writes");
@@ -71,7 +78,7 @@ fn a_target_that_loses_its_stream_while_the_old_writer_drains_calls_the_move_off
     }
     println!("{count} switchovers, {longest} moments at most");
     // Else the model starves nobody.
-    for loss in [Loss::Cut, Loss::Restart] {
+    for loss in [Loss::Cut, Loss::Restart, Loss::Region] {
         let (moments, _) = switched_over(12_000, patient, loss).unwrap();
         assert!(
             moments > 500,

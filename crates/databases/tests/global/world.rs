@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use databases::automatic::Hearing;
+use databases::automatic::{Hearing, Known};
 use databases::lease::{self, Lease, MoveSeen, RENEW_EVERY, Renewal};
 use databases::model::{Forced, GlobalCluster, Leading, Lsn, Phase, ResourceId};
 use databases::plan::{
     Behind, FailureKind, HeadSeen, Home as State, LogSeen, Next, Observed, Removal, ServerSeen,
-    Settings, Step, StepFailure, StepKind, Upstream, Wanted,
+    Settings, Step, StepFailure, StepKind, Upstream, Wanted, may_be_left,
 };
 use databases::silence::{LeaseRow, LeasesSeen};
 use databases::{ClusterServing, Fence, Serving, catalogue, serving_cluster};
@@ -435,16 +435,17 @@ impl World {
         }
         self.places[at].look_at = self.now + 200_000;
         let now = self.clock(at);
-        self.ask_source(at, now.monotonic);
         if self.jumps {
             let since = self.now / 1000;
             let environment = &self.places[at].api.environment;
             environment.now.store(since, Ordering::Relaxed);
         }
-        let place = &mut self.places[at];
+        let place = &self.places[at];
         let global = place.seat.view();
         let found = catalogue::wanted(&*place.api.memory_view(), &*global, &place.id).unwrap();
         let wanted = found.unwrap();
+        self.ask_source(at, &wanted, now.monotonic);
+        let place = &mut self.places[at];
         let number = wanted.duty.move_number();
         place.moving = MoveSeen::next(place.moving, number, now.monotonic);
         let number = wanted.duty.handover().map(|handover| handover.number);
@@ -452,6 +453,13 @@ impl World {
         let mut observed = observe(place);
         let from = wanted.duty.moving().map(|moving| moving.from.region);
         observed.head.lease = from.and_then(|region| place.leases.of(region).cloned());
+        let known = Known {
+            leases: &place.leases,
+            hearing: place.hearing,
+            now: now.monotonic,
+        };
+        let to = wanted.duty.moving().map(|moving| moving.to.region);
+        observed.head.silent_since = to.and_then(|region| known.silent_since(region));
         place.seen = Some(observed.clone());
         if let Next::Step(step) = (self.planner)(&wanted, &observed, now) {
             *self.steps.entry(step.kind()).or_default() += 1;
@@ -464,8 +472,9 @@ impl World {
         }
     }
 
-    /// Asks the source of a standby that has replayed all it has whether its log is still there.
-    fn ask_source(&mut self, at: usize, now: Monotonic) {
+    /// Asks the source of a standby that has replayed all it has whether its log is still there, and
+    /// has its home say whether that source left it, where nobody else knows.
+    fn ask_source(&mut self, at: usize, wanted: &Wanted, now: Monotonic) {
         let place = &self.places[at];
         let server = place.server.as_ref().filter(|server| server.answers);
         let Some(server) = server.filter(|_| !place.home.is_primary) else {
@@ -474,7 +483,10 @@ impl World {
         let (end, replayed) = (place.home.log.len(), server.replayed);
         let upstream = server.settings.upstream.as_ref();
         let source = upstream.and_then(|upstream| self.source(at, upstream).ok());
-        let told = source.map(|source| place.home.end() < source.kept_from);
+        let told = source.map(|source| {
+            let is_left = may_be_left(wanted) && source.has_left(&place.home);
+            place.home.end() < source.kept_from || is_left
+        });
         let server = self.places[at].server.as_mut().expect("it runs");
         server.missing.take_if(|(was, _)| *was != replayed);
         match told.filter(|_| end == replayed) {
@@ -1121,6 +1133,9 @@ fn observe(place: &Place) -> Observed {
             confirmed: place.confirmed,
             moving: place.moving,
             lease: None,
+            silent_since: None,
+            master_at: None,
+            readers_have: None,
             handover: place.handover,
             chief: None,
         },

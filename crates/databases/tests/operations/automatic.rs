@@ -29,6 +29,34 @@ fn at(seconds: u64) -> Monotonic {
 }
 
 #[test]
+fn a_region_is_silent_since_its_last_renewal_while_the_council_is_heard() {
+    let (council, _) = pair();
+    let there: Region = "eu-west-1".parse().unwrap();
+    let (mut leases, mut hearing) = (LeasesSeen::new(), Hearing::default());
+    let silent = |leases: &LeasesSeen, hearing: Hearing, now| {
+        let known = Known {
+            leases,
+            hearing,
+            now,
+        };
+        known.silent_since(there)
+    };
+    hearing.decided(at(10), 1);
+    assert_eq!(silent(&leases, hearing, at(10)), None, "it has no lease");
+    renew(&council, "eu-west-1", 1);
+    leases.look(&council.view_now(), at(11));
+    assert_eq!(silent(&leases, hearing, at(11)), Some(at(11)));
+    assert_eq!(
+        silent(&leases, hearing, at(12)),
+        None,
+        "nobody hears anything"
+    );
+    // Heard again, the council may have had nobody's lease renewed before.
+    hearing.decided(at(20), 2);
+    assert_eq!(silent(&leases, hearing, at(21)), Some(at(20)));
+}
+
+#[test]
 fn a_tag_says_after_how_long_a_silent_writer_is_failed_over() {
     let (council, [here, there, third]) = pair();
     let own: Region = "eu-west-1".parse().unwrap();

@@ -89,6 +89,41 @@ pub fn writer_is_open(api: &Api) -> bool {
 }
 
 #[test]
+fn a_password_is_written_down_as_set_once_whoever_may_take_over_has_it() {
+    let api = cluster(&[("one", "1")]);
+    let password = with(NAMED, &[("MasterUserPassword", "battery-staple")]);
+    api.ok("ModifyDBCluster", &password);
+    let asked = api.row("head").master.verifier;
+    let id = api.id("head");
+    let mut observed = api.observed(&id);
+    observed.head.readers_have = Some(Lsn(99));
+    api.observe(&id, observed);
+    let kinds: Vec<StepKind> = api.carry_out("head").iter().map(Step::kind).collect();
+    assert_eq!(kinds, [StepKind::SetMaster], "a reader may lack it");
+    let sees = |master_at: Option<u64>, readers_have: Option<u64>| {
+        let mut observed = api.observed(&id);
+        observed.head.master_at = master_at.map(Lsn);
+        observed.head.readers_have = readers_have.map(Lsn);
+        api.observe(&id, observed);
+        next(&api, "head")
+    };
+    assert_eq!(sees(Some(100), Some(99)), Next::Settled);
+    let set = Next::Step(Step::Record(Record::MasterSet { number: 1 }));
+    assert_eq!(sees(Some(100), Some(100)), set);
+    assert_eq!(sees(None, None), set, "none follows, and none takes over");
+    // What takes over before goes on with what was asked for.
+    sees(Some(100), Some(99));
+    let chief = crate::succession::dead(&api, "one");
+    crate::succession::sees(&api, "one", &chief);
+    for _ in 0..2 {
+        api.step(&api.id("one"));
+    }
+    let taken = api.row("one").master;
+    assert_eq!((taken.asked, taken.applied), (1, 0));
+    assert_eq!(taken.verifier, asked);
+}
+
+#[test]
 fn the_reader_of_the_least_tier_takes_over_with_all_that_the_head_had() {
     let api = cluster(&[("one", "2"), ("two", "1"), ("three", "9")]);
     assert!(writer_is_open(&api));

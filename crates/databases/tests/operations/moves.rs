@@ -4,15 +4,17 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use databases::catalogue;
+use databases::lease::{self, MoveSeen};
 use databases::model::{ForkPoint, Leading, Lsn, Phase};
 use databases::plan::{
     Home, LogSeen, Next, Observed, Record, Removal, Role, ServerSeen, Step, Stopped, next_step,
 };
-use types::{Configuration, ConfigurationEdit, ConfigurationView, Environment, Proposal};
+use types::{Configuration, ConfigurationEdit, ConfigurationView, Environment, Proposal, Span};
 
 use crate::clusters::{FIRST, GLOBAL, HEAD, arn, pair, row, to};
 use crate::support::{Api, Memory, block_on, owner, with};
@@ -477,6 +479,72 @@ fn a_switchover_to_one_that_does_not_follow_yet_stops_nobody() {
     // A failover goes to whom it is asked to go.
     crate::clusters::register(&there, 0);
     third.ok("FailoverGlobalCluster", &failing_over(&target));
+}
+
+#[test]
+fn a_switchover_to_a_region_that_is_silent_stops_nobody() {
+    let (council, [here, there, third]) = pair();
+    let target = arn(&there);
+    let silent = |api: &Api, span: Span| {
+        let clock = &api.environment.now;
+        let since = api.environment.now().monotonic;
+        clock.fetch_add(span.0 / 1000, Ordering::Relaxed);
+        let mut silent = api.around.silent.lock().unwrap();
+        silent.insert(there.region.clone(), since);
+    };
+    for api in [&here, &third] {
+        silent(api, Span::milliseconds(3000));
+        let (code, text) = api.refused("SwitchoverGlobalCluster", &to(&target));
+        assert_eq!(code, "InvalidDBClusterStateFault");
+        assert!(text.contains("heard of its Region for 3 s"), "{text}");
+        assert_eq!(row(&council).moving, None);
+        // A renewal may take a while, and a failover is by leave to lose what it hadn't.
+        silent(api, Span::milliseconds(2999));
+        api.ok("SwitchoverGlobalCluster", &to(&target));
+        api.ok("SwitchoverGlobalCluster", &to(&arn(&here)));
+        silent(api, Span::milliseconds(3000));
+        api.ok("FailoverGlobalCluster", &failing_over(&target));
+        api.ok("SwitchoverGlobalCluster", &to(&arn(&here)));
+    }
+}
+
+#[test]
+fn an_old_writer_calls_a_switchover_off_whose_target_is_silent_unless_it_is_promoted() {
+    let (council, [here, there, third]) = pair();
+    third.ok("SwitchoverGlobalCluster", &to(&arn(&there)));
+    let mut observed = seen(&here, Home::Whole);
+    let now = here.environment.now().monotonic;
+    observed.head.moving = MoveSeen::next(None, Some(1), now);
+    let drained = planned(&council, &here, &observed);
+    let (number, lsn) = (1, Lsn(90));
+    assert_eq!(
+        drained,
+        Next::Step(Step::Record(Record::Drained { number, lsn }))
+    );
+    tell(&here, Record::Drained { number, lsn });
+    let silent_for = |observed: &mut Observed, span: Span| {
+        let clock = &here.environment.now;
+        observed.head.silent_since = Some(here.environment.now().monotonic);
+        clock.fetch_add(span.0 / 1000, Ordering::Relaxed);
+        planned(&council, &here, observed)
+    };
+    let almost = lease::SILENT_WAIT.0 - 1000;
+    let next = silent_for(&mut observed, Span(almost));
+    let due = here.environment.now().monotonic + Span::milliseconds(1);
+    assert_eq!(next, Next::WaitUntil(due));
+    let next = silent_for(&mut observed, lease::SILENT_WAIT);
+    let Next::Step(Step::Record(Record::Cancelled { reason, .. })) = next else {
+        panic!("{next:?}");
+    };
+    assert!(reason.contains("target's Region"), "{reason}");
+    // Whether it was promoted it alone can say, and a failover goes by the lease.
+    tell(&there, Record::Promoting { number });
+    assert_eq!(planned(&council, &here, &observed), Next::Settled);
+    third.ok("SwitchoverGlobalCluster", &to(&arn(&here)));
+    third.ok("FailoverGlobalCluster", &failing_over(&arn(&there)));
+    let number = 2;
+    let fenced = Next::Step(Step::Record(Record::Fenced { number }));
+    assert_eq!(planned(&council, &here, &observed), fenced);
 }
 
 #[test]

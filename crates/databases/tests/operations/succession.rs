@@ -12,7 +12,7 @@ use crate::failover::{NAMED, cluster, next, row, writer_is_open};
 use crate::support::Api;
 
 /// The head, whose zone is down, as its readers see it; that one is to take over.
-fn dead(api: &Api, first: &str) -> ChiefSeen {
+pub fn dead(api: &Api, first: &str) -> ChiefSeen {
     ChiefSeen {
         id: api.id("head"),
         is_zone_up: false,
@@ -24,7 +24,7 @@ fn dead(api: &Api, first: &str) -> ChiefSeen {
 }
 
 /// A reader sees its head so.
-fn sees(api: &Api, name: &str, chief: &ChiefSeen) {
+pub fn sees(api: &Api, name: &str, chief: &ChiefSeen) {
     let id = api.id(name);
     let mut observed = api.observed(&id);
     observed.head.chief = Some(chief.clone());

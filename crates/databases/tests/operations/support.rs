@@ -45,6 +45,8 @@ pub struct Around {
     pub unheard_since: Mutex<Option<Monotonic>>,
     /// How late heads of other members are, by their slots.
     pub lags: Mutex<BTreeMap<String, Span>>,
+    /// Since when nothing was heard of Regions, while the council was.
+    pub silent: Mutex<BTreeMap<String, Monotonic>>,
 }
 
 impl ServerView for Around {
@@ -61,6 +63,11 @@ impl ServerView for Around {
 
     fn unheard_since(&self) -> Option<Monotonic> {
         *self.unheard_since.lock().unwrap()
+    }
+
+    fn silent_since(&self, region: Region, _: Monotonic) -> Option<Monotonic> {
+        let silent = self.silent.lock().unwrap();
+        silent.get(&region.to_string()).copied()
     }
 
     fn lag_of(&self, _: &str, slot: &str) -> Option<Span> {

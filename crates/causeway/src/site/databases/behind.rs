@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use databases::model::ResourceId;
 use databases::plan::{
-    Behind, Duty, FailureKind, StepKind, Upstream as Followed, Wanted, is_a_copy,
+    Behind, FailureKind, StepKind, Upstream as Followed, Wanted, is_a_copy, may_be_left,
 };
 use databases::{ReplicationNews, catalogue};
 use runtime::postgres::{Fork, Lsn, Stop};
@@ -99,10 +99,9 @@ impl Keeper {
         }
     }
 
-    /// Where its source, which failed over within its Region, left what it has; of a replica alone:
-    /// of what clusters hold the council knows, of a pair its row.
+    /// Where its source, which failed over or was promoted within its Region, left what it has.
     async fn parted(&self, wanted: &Wanted, written: Lsn) -> Option<Fork> {
-        if wanted.duty != Duty::Alone || wanted.instance.source.is_none() {
+        if !may_be_left(wanted) {
             return None;
         }
         match self.seen.home.parted(written).await {

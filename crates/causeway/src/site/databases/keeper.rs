@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use databases::catalogue;
 use databases::lease::MoveSeen;
-use databases::model::{Instance, ResourceId};
+use databases::model::{Instance, Lsn, ResourceId};
 use databases::plan::{
     Duty, FailureKind, Next, Observed, Role, ServerSeen, Step, StepFailure, StepKind, Wanted,
     next_step,
@@ -60,6 +60,8 @@ pub(super) struct Running {
     pub(super) settings: databases::plan::Settings,
     pub(super) awaits_restart: BTreeSet<String>,
     pub(super) master_set: Option<u64>,
+    /// Where its log stood when it first spoke after that password was set.
+    pub(super) master_at: Option<Lsn>,
     /// Of a standby: the link's end that its WAL comes through; none where its source is here.
     pub(super) port: Option<StreamPort>,
     /// Whom it was told to follow, as it is reached from here.

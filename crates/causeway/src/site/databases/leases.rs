@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use databases::automatic::Hearing;
+use databases::automatic::{Hearing, Known};
 use databases::lease::{self, Lease, RENEW_EVERY, Renewal};
 use databases::silence::{LeaseRow, LeaseSeen, LeasesSeen};
 use databases::{catalogue, keys};
@@ -43,9 +43,9 @@ pub(super) struct Leases {
     hearing: Mutex<Hearing>,
 }
 
-impl Leases {
+impl Default for Leases {
     /// It isn't held.
-    pub(super) fn new() -> Leases {
+    fn default() -> Leases {
         Leases {
             lease: Mutex::new(Lease::default()),
             confirmed: OnceLock::new(),
@@ -57,7 +57,9 @@ impl Leases {
             hearing: Mutex::default(),
         }
     }
+}
 
+impl Leases {
     /// What is held.
     pub(super) fn lease(&self) -> Lease {
         *lock(&self.lease)
@@ -76,6 +78,17 @@ impl Leases {
     /// How this process hears the council.
     pub(super) fn hearing(&self) -> Hearing {
         *lock(&self.hearing)
+    }
+
+    /// Since when nothing was heard of a Region, while the council was; `None`: nobody can tell.
+    pub(super) fn silent_since(&self, region: Region, now: Monotonic) -> Option<Monotonic> {
+        let leases = lock(&self.seen);
+        let known = Known {
+            leases: &leases,
+            hearing: self.hearing(),
+            now,
+        };
+        known.silent_since(region)
     }
 
     /// The revision that decided something which this process asked for since it began.
@@ -250,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_renewal_counts_from_its_beginning_and_only_once_it_was_decided() {
-        let leases = Leases::new();
+        let leases = Leases::default();
         let news = leases.news();
         let began = Monotonic(1_000_000);
         let renewal = Lease::begin(began);

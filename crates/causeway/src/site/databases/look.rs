@@ -2,12 +2,14 @@
 //! snapshots, and of a cluster's head at where its log stands. It changes nothing but what is
 //! known.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use databases::lease::MoveSeen;
-use databases::model::{ForkPoint, Lsn};
+use databases::model::{ForkPoint, Lsn, ResourceId};
 use databases::plan::{HeadSeen, Home, LogSeen, Observed, Role, ServerSeen, Stopped, Wanted};
-use runtime::postgres::{self, ControlState, HomeState, Observation};
+use databases::slot;
+use runtime::postgres::{self, ControlState, HomeState, Observation, StandbySeen};
 use types::ByteSize;
 
 use super::keeper::{Keeper, Running};
@@ -92,17 +94,34 @@ impl Keeper {
             true => self.look_at_stopped().await,
             false => None,
         };
-        let from = wanted.duty.moving().map(|moving| moving.from.region);
+        let leases = &self.around.leases;
+        let ends = wanted.duty.moving();
+        let ends = ends.map(|moving| (moving.from.region, moving.to.region));
+        let (master_at, readers_have) = self.look_at_password(wanted).unwrap_or_default();
         HeadSeen {
+            master_at,
+            readers_have,
             stopped,
             tails: self.around.tails.of(&self.id),
             short: self.around.tails.short(&self.id),
-            confirmed: self.around.leases.confirmed(),
+            confirmed: leases.confirmed(),
             moving: self.moving,
-            lease: from.and_then(|region| self.around.leases.seen(region)),
+            lease: ends.and_then(|(from, _)| leases.seen(from)),
+            silent_since: ends.and_then(|(_, to)| leases.silent_since(to, now)),
             handover: self.handover,
             chief: self.look_at_chief(wanted),
         }
+    }
+
+    /// Where the log of a head stood when its master user's new password was set, and up to where
+    /// its readers have it; `None`: nobody waits for them to have a password.
+    fn look_at_password(&self, wanted: &Wanted) -> Option<(Option<Lsn>, Option<Lsn>)> {
+        let master = &wanted.instance.master;
+        let running = self.running.as_ref();
+        let running = running.filter(|_| master.applied < master.asked)?;
+        let said = running.said.as_ref()?;
+        let have = readers_have(&said.standbys, &wanted.readers);
+        Some((running.master_at, have))
     }
 
     /// Where the log of a home ends on which no server runs.
@@ -139,6 +158,9 @@ impl Keeper {
             .filter(|it| it.starved && !it.receiving);
         running.starved_since = starved.map(|_| running.starved_since.unwrap_or(now.monotonic));
         if let Some(observation) = &observation {
+            if running.master_set.is_some() {
+                running.master_at.get_or_insert(Lsn(observation.written.0));
+            }
             running.said = Some(observation.clone());
             self.seen.state().look = Some(Look {
                 observation: observation.clone(),
@@ -191,6 +213,18 @@ impl Keeper {
     }
 }
 
+/// Up to where each of those standbys has its log on disk that follow by one of those slots.
+fn readers_have(standbys: &[StandbySeen], readers: &BTreeSet<String>) -> Option<Lsn> {
+    let is_reader = |it: &&StandbySeen| {
+        let id = ResourceId(it.application_name.clone());
+        readers.contains(&slot(&id))
+    };
+    let readers = standbys.iter().filter(is_reader);
+    // One that has just connected has said nothing yet.
+    let places = readers.map(|it| it.flushed.map_or(Lsn(0), |lsn| Lsn(lsn.0)));
+    places.min()
+}
+
 /// How a running server's log stands.
 fn log(said: &Observation, running: &Running) -> LogSeen {
     let is_standby = said.role == postgres::Role::Standby;
@@ -208,5 +242,32 @@ fn log(said: &Observation, running: &Running) -> LogSeen {
             lsn: place(fork.lsn),
         }),
         checkpoint_timeline: said.checkpointed.then_some(said.timeline),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_all_readers_have_is_what_the_last_of_those_that_follow_has() {
+        let standby = |name: &str, flushed: Option<u64>| StandbySeen {
+            application_name: name.to_owned(),
+            streaming: true,
+            sent: None,
+            flushed: flushed.map(postgres::Lsn),
+            replayed: None,
+        };
+        let readers: BTreeSet<String> = ["db-ONE", "db-TWO", "db-AWAY"]
+            .map(|id| slot(&ResourceId(id.to_owned())))
+            .into();
+        let elsewhere = standby("db-ELSEWHERE", Some(3));
+        let alone = std::slice::from_ref(&elsewhere);
+        assert_eq!(readers_have(alone, &readers), None);
+        let one = standby("db-ONE", Some(9));
+        let both = [elsewhere, one.clone(), standby("db-TWO", Some(7))];
+        assert_eq!(readers_have(&both, &readers), Some(Lsn(7)));
+        let new = [one, standby("db-TWO", None)];
+        assert_eq!(readers_have(&new, &readers), Some(Lsn(0)));
     }
 }

@@ -94,7 +94,7 @@ struct Around {
     postgres: Result<Postgres, PostgresMissing>,
     streams: Streams,
     servers: Arc<Servers>,
-    leases: Leases,
+    leases: Arc<Leases>,
     /// The endpoints that lead to several instances.
     spreads: Spreads,
     /// What endpoints prove themselves with.
@@ -243,8 +243,8 @@ impl DatabasesSite {
             deployment,
             postgres: prepared.postgres,
             streams,
+            leases: servers.leases.clone(),
             servers,
-            leases: Leases::new(),
             spreads: Spreads::default(),
             tls: prepared.tls,
             zones,

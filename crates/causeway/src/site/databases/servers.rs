@@ -14,10 +14,11 @@ use region::DatabaseServers;
 use runtime::ListenError;
 use runtime::postgres::{Observation, ServerHome};
 use tokio::sync::{Notify, watch};
-use types::{Monotonic, Span, Timestamp};
+use types::{Monotonic, Region, Span, Timestamp};
 use zeroize::Zeroizing;
 
 use super::followers::Followers;
+use super::leases::Leases;
 
 /// All of them.
 #[derive(Default)]
@@ -31,6 +32,8 @@ pub(super) struct Servers {
     archives: Mutex<BTreeMap<ResourceId, (Archived, bool)>>,
     /// Since when the council has decided no renewal of this Region's lease, while it needs one.
     unheard: Mutex<Option<Monotonic>>,
+    /// The lease of this Region, and what was seen of others'.
+    pub(super) leases: Arc<Leases>,
 }
 
 /// How many bytes are here of snapshots that are being copied, by their ids.
@@ -248,6 +251,10 @@ impl ServerView for Servers {
 
     fn unheard_since(&self) -> Option<Monotonic> {
         *lock(&self.unheard)
+    }
+
+    fn silent_since(&self, region: Region, now: Monotonic) -> Option<Monotonic> {
+        self.leases.silent_since(region, now)
     }
 
     fn lag_of(&self, writer: &str, slot: &str) -> Option<Span> {

@@ -254,6 +254,7 @@ async fn start(
         settings: settings.clone(),
         awaits_restart: Default::default(),
         master_set: None,
+        master_at: None,
         port,
         reached: upstream,
         since: at,
@@ -403,7 +404,7 @@ async fn ask_server(keeper: &mut Keeper, step: &Step) -> Result<(), Failed> {
             number,
         } => {
             running.server.set_master(master, &verifier.0).await?;
-            running.master_set = Some(*number);
+            (running.master_set, running.master_at) = (Some(*number), None);
         }
         _ => {}
     }

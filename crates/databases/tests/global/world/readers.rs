@@ -264,7 +264,8 @@ impl World {
             .for_each(|reader| reader.lives = true);
     }
 
-    fn hand_over(&mut self, place: usize) {
+    /// Asks a Region for another head of its cluster.
+    pub fn hand_over(&mut self, place: usize) {
         if !self.is_awake(place) {
             return;
         }
@@ -282,6 +283,32 @@ impl World {
         {
             self.note(place, "is to hand over");
         }
+    }
+
+    /// Does the head of a cluster that was removed take writes, and do all its readers follow it?
+    pub fn stands_alone(&self, place: usize) -> bool {
+        let head = &self.places[place];
+        let runs = head.server.as_ref().is_some_and(|server| server.answers);
+        let mut readers = self.readers.iter().filter(|reader| reader.place == place);
+        let follows = |reader: &Reader| {
+            let headship = head.api.row(reader.name).headship.unwrap();
+            let server = reader.server.as_ref();
+            headship.leads.is_none()
+                && !reader.home.is_primary
+                && server.is_some_and(|server| server.answers && server.receives)
+        };
+        runs && head.home.is_primary && readers.all(follows)
+    }
+
+    /// A Region's process dies, and all its homes are lost with their disks.
+    pub fn lose_region(&mut self, place: usize) {
+        let before = self.everywhere();
+        self.lose_disk(place);
+        let readers = self.readers.iter_mut();
+        for reader in readers.filter(|reader| reader.place == place) {
+            reader.home = Home::absent();
+        }
+        self.destroyed.extend(&before - &self.everywhere());
     }
 
     /// How they stand, for who reads why a seed failed.

@@ -26,7 +26,8 @@ impl World {
 
     /// Is all kept that a Region's log held, since nobody knew where it left the others?
     pub fn has_kept_all(&self, at: usize) -> bool {
-        let mut tails = self.places[at].tails.values();
+        let tails = self.places[at].tails.values();
+        let mut tails = tails.chain(self.tails_of_readers());
         tails.any(|tail| tail.from == Lsn(0) && !tail.transactions.is_empty())
     }
 
