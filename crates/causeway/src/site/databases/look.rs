@@ -64,7 +64,7 @@ impl Keeper {
             home,
             server,
             snapshots: self.around.snapshots.seen(ids),
-            failures: self.failures.clone(),
+            failures: self.failures.known().clone(),
             head,
             pair,
         }
