@@ -12,9 +12,10 @@
 
 use std::cmp::Reverse;
 
-use types::{Monotonic, Now, Span};
+use types::{Now, Span};
 
 use super::head::{record, wait};
+use super::life::Life;
 use super::next::{Next, Wanted};
 use super::observed::{Home, Observed, Role, ServerSeen};
 use super::reading::Reading;
@@ -27,9 +28,9 @@ const MOST_STARTS: u32 = 2;
 /// How long it is until it is looked again whether the head's server has ended.
 const LOOK: Span = Span::milliseconds(20);
 
-/// A reader that was last seen to receive so much earlier than its head was last seen to run didn't
-/// follow it any more: a look at a busy machine takes as long.
-const LATE: Span = Span::seconds(5);
+/// A reader whose server has said nothing for so long isn't counted on: it may be hung, and would
+/// take the role and never be promoted.
+pub const SILENT: Span = Span::seconds(5);
 
 /// A cluster's head, as its Region's process sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +49,14 @@ pub struct ChiefSeen {
     pub first: Option<ResourceId>,
 }
 
+impl ChiefSeen {
+    /// Is it dead, and doesn't come back by itself before its zone or its data do?
+    pub fn is_dead(&self) -> bool {
+        let cannot_live = self.home != Home::Whole || self.failed_starts >= MOST_STARTS;
+        !self.runs && (!self.is_zone_up || cannot_live)
+    }
+}
+
 /// A reader that could take over.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Candidate {
@@ -57,20 +66,18 @@ pub struct Candidate {
     pub identifier: String,
     /// Its `PromotionTier`.
     pub tier: u8,
-    /// Up to where it has received its head's log.
+    /// Up to where it has received its head's log, as it said less than [`SILENT`] ago.
     pub received: Lsn,
-    /// When it was last seen to receive from that head.
-    pub followed: Monotonic,
 }
 
 impl Candidate {
-    /// The one that takes over from a head with that home that was last seen to run then: of those
-    /// that followed it by then the one of the least tier, of these the one that has received most,
-    /// of these the first by name. Where the head's data are gone, what a reader received may be
-    /// the last copy: there who has received most comes before any tier.
-    pub fn first(all: Vec<Candidate>, home: Home, lived: Monotonic) -> Option<ResourceId> {
+    /// The one that takes over from a head with that home and that life: of those that followed it
+    /// to the end the one of the least tier, of these the one that has received most, of these the
+    /// first by name. Where the head's data are gone, what a reader received may be the last copy:
+    /// there who has received most comes before any tier.
+    pub fn first(all: Vec<Candidate>, home: Home, life: &Life) -> Option<ResourceId> {
         let mut able = all;
-        able.retain(|one| one.followed + LATE >= lived);
+        able.retain(|one| life.is_followed_by(one.received));
         let tier = |one: &Candidate| match home {
             Home::Whole => one.tier,
             _ => 0,
@@ -81,12 +88,6 @@ impl Candidate {
         };
         able.into_iter().min_by_key(rank).map(|one| one.id)
     }
-}
-
-/// Is it dead, and doesn't come back by itself before its zone or its data do?
-pub(super) fn is_dead(chief: &ChiefSeen) -> bool {
-    let cannot_live = chief.home != Home::Whole || chief.failed_starts >= MOST_STARTS;
-    !chief.runs && (!chief.is_zone_up || cannot_live)
 }
 
 /// Is a head whose role is claimed there again, with no reason why its server couldn't be started?
@@ -124,7 +125,7 @@ pub(super) fn next(
             false => record(Record::Succeeds { number }),
         };
     }
-    let is_due = is_dead(chief) && chief.first.as_ref() == Some(own);
+    let is_due = chief.is_dead() && chief.first.as_ref() == Some(own);
     let may = reading.may_claim && is_due;
     may.then(|| {
         record(Record::Claims {

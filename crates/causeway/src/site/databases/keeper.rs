@@ -228,9 +228,7 @@ impl Keeper {
     /// Tells everybody else how it stands.
     fn show(&self, observed: &Observed, doing: Option<StepKind>) {
         let connections = self.doors.connections();
-        let now = self.now().monotonic;
         let mut state = self.seen.state();
-        state.note_life(observed, now);
         state.connections = connections;
         let known = trouble::of(observed).map(str::to_owned);
         let known = known.or_else(|| self.doors.trouble());

@@ -140,11 +140,13 @@ impl Keeper {
         running.starved_since = starved.map(|_| running.starved_since.unwrap_or(now.monotonic));
         if let Some(observation) = &observation {
             running.said = Some(observation.clone());
-            self.seen.state().look = Some(Look {
+            let look = Look {
                 observation: observation.clone(),
                 at: now.monotonic,
                 wall: now.wall,
-            });
+            };
+            let upstream = running.settings.upstream.as_ref();
+            self.seen.state().answered(look, upstream);
         }
         if is_head {
             self.look_for_fork(running).await;
