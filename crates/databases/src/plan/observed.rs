@@ -64,6 +64,8 @@ pub struct ServerSeen {
 pub struct LogSeen {
     /// The timeline that it writes; of a standby, the one that it receives.
     pub timeline: Option<u32>,
+    /// Of a primary: where it ends on its disk.
+    pub written: Option<Lsn>,
     /// Of a standby: up to where it has received.
     pub received: Option<Lsn>,
     /// Of a standby: up to where it has replayed.

@@ -16,11 +16,11 @@ use types::{Now, Span};
 
 use super::head::{record, wait};
 use super::life::Life;
-use super::next::{Next, Wanted};
+use super::next::{LOOK_AGAIN, Next, Wanted};
 use super::observed::{Home, Observed, Role, ServerSeen};
 use super::reading::Reading;
 use super::step::{Record, Step, StepKind};
-use crate::model::{Lsn, ResourceId};
+use crate::model::{Handover, Lsn, ResourceId};
 
 /// How often a head's server may fail to start before a reader takes over.
 const MOST_STARTS: u32 = 2;
@@ -45,6 +45,8 @@ pub struct ChiefSeen {
     pub runs: bool,
     /// How often in a row its server couldn't be started for a reason that is its home's alone.
     pub failed_starts: u32,
+    /// Is its home a primary's, that is to say, not made to follow?
+    pub is_primary_data: bool,
     /// Of the readers that followed it to the end: the one that is to take over.
     pub first: Option<ResourceId>,
 }
@@ -54,6 +56,23 @@ impl ChiefSeen {
     pub fn is_dead(&self) -> bool {
         let cannot_live = self.home != Home::Whole || self.failed_starts >= MOST_STARTS;
         !self.runs && (!self.is_zone_up || cannot_live)
+    }
+
+    /// Is it dead since its server can't be started, on a home that is whole?
+    pub fn is_unstartable(&self) -> bool {
+        let is_startable = !self.is_zone_up || self.home != Home::Whole;
+        self.is_dead() && !is_startable
+    }
+
+    /// Of one that took over and wasn't promoted, as far as rows say: is there nothing that it
+    /// could have written? Of a zone that is down nobody can tell.
+    pub fn never_wrote(&self) -> bool {
+        let is_a_copy = match self.home {
+            Home::Absent | Home::Unfinished => true,
+            Home::Unreadable => false,
+            Home::Whole => !self.is_primary_data,
+        };
+        self.is_zone_up && !self.runs && is_a_copy
     }
 }
 
@@ -90,12 +109,18 @@ impl Candidate {
     }
 }
 
-/// Is a head whose role is claimed there again, with no reason why its server couldn't be started?
-/// Its row goes back to it unless the reader has it by then: whichever is written first holds.
-pub(super) fn is_back(wanted: &Wanted, observed: &Observed) -> bool {
+/// Is a head whose role is claimed there again? Its row goes back to it unless the reader has it by
+/// then: whichever is written first holds. One that is claimed since its server couldn't be started
+/// is there again when its server runs: what had failed may be forgotten, by a process that began
+/// since.
+pub(super) fn is_back(wanted: &Wanted, observed: &Observed, handover: &Handover) -> bool {
+    let server = observed.server.as_ref();
+    let runs = server.is_some_and(|server| server.role == Some(Role::Primary));
     let start = observed.failures.get(&StepKind::Start);
-    let can_start = start.is_none_or(|failure| failure.attempts < MOST_STARTS);
-    wanted.instance.failure.is_none() && observed.home == Home::Whole && can_start
+    let has_failed = start.is_some_and(|failure| failure.attempts >= MOST_STARTS);
+    let can_start = !handover.is_unstartable && !has_failed;
+    let is_whole = wanted.instance.failure.is_none() && observed.home == Home::Whole;
+    is_whole && (runs || can_start)
 }
 
 /// What others are to know of one that took over from a dead head.
@@ -130,6 +155,22 @@ pub(super) fn next(
     may.then(|| {
         record(Record::Claims {
             head: chief.id.clone(),
+            is_unstartable: chief.is_unstartable(),
         })
     })?
+}
+
+/// Of a head that another took over from while it was dead, and that waits to hear where the
+/// other's history begins: it has its role back if that was asked for, and the other never wrote
+/// and doesn't any more. That one's server isn't started since the row says so, as any claimed one.
+pub(super) fn take_back(observed: &Observed, now: Now, reading: &Reading) -> Next {
+    let upstream = &reading.following.upstream;
+    let chief = observed.head.chief.as_ref();
+    let chief = chief.filter(|chief| chief.id == upstream.source_id);
+    match (reading.claims, chief) {
+        (Some(number), Some(chief)) if chief.never_wrote() => {
+            Next::Step(Step::Record(Record::Succeeds { number }))
+        }
+        _ => wait(now, LOOK_AGAIN),
+    }
 }

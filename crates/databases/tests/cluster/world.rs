@@ -313,6 +313,7 @@ impl World {
             home: head.home.state,
             runs: head.server.is_some() || starts,
             failed_starts: failed.map_or(0, |failure| failure.attempts),
+            is_primary_data: head.home.is_primary,
             first: Candidate::first(candidates.collect(), head.home.state, &head.life),
         })
     }

@@ -12,19 +12,20 @@ use crate::failover::{NAMED, cluster, next, row, writer_is_open};
 use crate::support::Api;
 
 /// The head, whose zone is down, as its readers see it; that one is to take over.
-fn dead(api: &Api, first: &str) -> ChiefSeen {
+pub fn dead(api: &Api, first: &str) -> ChiefSeen {
     ChiefSeen {
         id: api.id("head"),
         is_zone_up: false,
         home: Home::Whole,
         runs: false,
         failed_starts: 0,
+        is_primary_data: true,
         first: Some(api.id(first)),
     }
 }
 
 /// A reader sees its head so.
-fn sees(api: &Api, name: &str, chief: &ChiefSeen) {
+pub fn sees(api: &Api, name: &str, chief: &ChiefSeen) {
     let id = api.id(name);
     let mut observed = api.observed(&id);
     observed.head.chief = Some(chief.clone());
@@ -32,7 +33,7 @@ fn sees(api: &Api, name: &str, chief: &ChiefSeen) {
 }
 
 /// Carries out what comes next of an instance, which is to be written down.
-fn records(api: &Api, name: &str) -> Record {
+pub fn records(api: &Api, name: &str) -> Record {
     match api.step(&api.id(name)) {
         Some(Step::Record(record)) => record,
         other => panic!("{name}: {other:?}"),
@@ -73,7 +74,10 @@ fn a_reader_claims_a_dead_head_s_role_and_has_it_once_no_server_of_the_head_runs
     assert_eq!(next(&api, "one"), Next::Settled, "another one is to");
     sees(&api, "two", &chief);
     let head = api.id("head");
-    let claims = Record::Claims { head: head.clone() };
+    let claims = Record::Claims {
+        head: head.clone(),
+        is_unstartable: false,
+    };
     assert_eq!(records(&api, "two"), claims);
     assert!(row(&api).handover.unwrap().is_claimed);
     assert!(

@@ -260,6 +260,7 @@ impl Keeper {
         state.look = None;
         state.connections = 0;
         state.standing.observed.server = None;
+        state.standing.observed.head.chief = None;
         state.standing.doing = None;
         state.is_looked_at = false;
         state.trouble = Some("its zone is down".to_owned());

@@ -202,6 +202,7 @@ fn log(said: &Observation, running: &Running) -> LogSeen {
         .filter(|fork| fork.timeline == said.timeline && !is_standby);
     LogSeen {
         timeline: Some(said.timeline),
+        written: (!is_standby).then(|| place(said.written)),
         received: is_standby.then(|| place(said.written)),
         replayed: said.replayed.map(place),
         starved_since: running.starved_since,

@@ -7,7 +7,7 @@ use databases::plan::{
     Candidate, ChiefSeen, Duty, FailureKind, Home, Life, SILENT, Settings, StepKind, Upstream,
     Wanted,
 };
-use runtime::postgres::Role;
+use runtime::postgres::{HomeState, Role};
 use types::{ConfigurationView, Environment, Monotonic};
 
 use super::Around;
@@ -56,6 +56,7 @@ impl Keeper {
         }
         let seen = self.around.servers.find(id)?;
         let is_zone_up = self.around.zones.is_up(head.zone.letter);
+        let is_copy = matches!(seen.home.state(), HomeState::Whole { standby: true, .. });
         let state = seen.state();
         let observed = &state.standing.observed;
         let start = observed.failures.get(&StepKind::Start);
@@ -70,6 +71,7 @@ impl Keeper {
             home: observed.home,
             runs: observed.server.is_some() || state.standing.doing == Some(StepKind::Start),
             failed_starts: start.map_or(0, |failure| failure.attempts),
+            is_primary_data: !is_copy,
             first: None,
         });
         drop(state);
