@@ -1,6 +1,8 @@
 //! What a head that hands over and the reader that takes over have reached, written into the rows
 //! of their cluster: each is one edit that holds only of the very handover it was seen in.
 
+mod taking_back;
+
 use types::{ConfigurationEdit, ConfigurationView, Timestamp};
 
 use crate::catalogue;
@@ -28,7 +30,11 @@ pub(crate) fn written(
     let id = &instance.resource_id;
     let is_head = cluster.head.as_ref() == Some(id);
     match record {
-        Record::Claims { head } => {
+        Record::Claims {
+            head,
+            is_unstartable,
+        } => {
+            let head = (head, *is_unstartable);
             return claim(view, (revision, cluster), instance, head, (now, told));
         }
         Record::Forked { point } => {
@@ -69,7 +75,10 @@ pub(crate) fn written(
                 return nothing;
             }
             told.push(completed(&cluster, instance));
-            take_over(view, (revision, cluster), instance, (number, lsn))
+            match cluster.has_new_head() {
+                true => taking_back::edits(view, (revision, cluster), instance),
+                false => take_over(view, (revision, cluster), instance, (number, lsn)),
+            }
         }
         Record::Yields { .. } if is_head => yield_to(view, (revision, cluster), instance, told),
         Record::Kept { reason, .. } if is_head => {
@@ -87,7 +96,7 @@ fn claim(
     view: &dyn ConfigurationView,
     (revision, mut cluster): (u64, Cluster),
     reader: &Instance,
-    head: &ResourceId,
+    (head, is_unstartable): (&ResourceId, bool),
     (now, told): (Timestamp, &mut Vec<Telling>),
 ) -> Result<Vec<ConfigurationEdit>, DatabasesError> {
     let id = &reader.resource_id;
@@ -101,17 +110,32 @@ fn claim(
     let Some(old) = old.filter(|_| is_its && is_free) else {
         return Ok(Vec::new());
     };
-    cluster.handovers += 1;
-    cluster.handover = Some(Handover {
-        number: cluster.handovers,
-        to: id.clone(),
-        asked: now,
-        drained: None,
-        is_claimed: true,
-    });
+    claimed(&mut cluster, reader, is_unstartable, now);
     let text = started(&old, reader);
     told.push(Telling::of_cluster(&cluster.arn, Category::Failover, text));
     Ok(vec![catalogue::replace_cluster(revision, &cluster)])
+}
+
+/// The role of a cluster's head is to go to that reader, in order.
+pub(crate) fn asked(cluster: &mut Cluster, to: &Instance, now: Timestamp) {
+    cluster.handovers += 1;
+    cluster.handover = Some(Handover {
+        number: cluster.handovers,
+        to: to.resource_id.clone(),
+        asked: now,
+        drained: None,
+        is_claimed: false,
+        is_unstartable: false,
+    });
+}
+
+/// That reader claims the role of its cluster's head, which is dead; perhaps since its server can't
+/// be started.
+pub(crate) fn claimed(cluster: &mut Cluster, by: &Instance, is_unstartable: bool, now: Timestamp) {
+    asked(cluster, by, now);
+    if let Some(handover) = &mut cluster.handover {
+        (handover.is_claimed, handover.is_unstartable) = (true, is_unstartable);
+    }
 }
 
 /// That a failover from that head to that reader began, in Aurora's words.

@@ -296,6 +296,7 @@ fn cluster() -> Cluster {
             asked: Timestamp(5),
             drained: Some(Lsn(0x1_0000_00a0)),
             is_claimed: true,
+            is_unstartable: true,
         }),
         handed: Some(Handed {
             from: ResourceId("db-B".to_owned()),
@@ -334,7 +335,8 @@ fn cluster() -> Cluster {
 #[test]
 fn clusters_of_older_formats_have_no_dead_heads_and_of_the_first_no_readers() {
     let mut third = cluster();
-    third.handover.as_mut().unwrap().is_claimed = false;
+    let handover = third.handover.as_mut().unwrap();
+    (handover.is_claimed, handover.is_unstartable) = (false, false);
     third.handed.as_mut().unwrap().fork = None;
     third.deposed.clear();
     let second = Cluster {
@@ -359,6 +361,16 @@ fn clusters_of_older_formats_have_no_dead_heads_and_of_the_first_no_readers() {
             expected
         );
     }
+}
+
+#[test]
+fn a_claim_that_says_nothing_of_why_says_that_the_head_can_start() {
+    let golden = include_str!("golden/cluster.json").trim_end();
+    let before = golden.replace(r#","is_unstartable":true"#, "");
+    assert_ne!(before, golden);
+    let mut expected = cluster();
+    expected.handover.as_mut().unwrap().is_unstartable = false;
+    assert_eq!(decode::<Cluster>(before.as_bytes()).unwrap(), expected);
 }
 
 #[test]

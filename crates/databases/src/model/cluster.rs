@@ -111,6 +111,10 @@ pub struct Handover {
     /// Did the reader ask for it, since the head was dead? Then nobody waits for the head's log.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_claimed: bool,
+    /// Was it claimed since the head's server couldn't be started? Then the head isn't back before
+    /// its server runs, whatever is remembered of its failures.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unstartable: bool,
 }
 
 /// That a head has handed its role over.

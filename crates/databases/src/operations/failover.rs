@@ -4,18 +4,22 @@
 use aws::query::Reply;
 use types::ConfigurationView;
 
-use super::{clusters, common};
+use super::{clusters, common, dead_heads};
 use crate::catalogue;
 use crate::error::{DatabasesError, Refusal};
 use crate::events::{self, Category, Telling};
 use crate::handover;
 use crate::input::names;
 use crate::membership;
-use crate::model::{Cluster, GlobalCluster, Handover, Instance};
-use crate::plan::Role;
+use crate::model::{Cluster, GlobalCluster, Instance};
+use crate::plan::{Role, ServerSeen};
 use crate::request::{DatabasesRequest, shown};
 use crate::service::Service;
 use crate::status::Status;
+
+/// How many bytes of its head's log a reader may have yet to replay when it is to take over: nobody
+/// writes until it has. Looks at the two are up to a second apart.
+const NEAR: u64 = 64 << 20;
 
 fn state(text: String) -> DatabasesError {
     DatabasesError::refused(Refusal::InvalidDbClusterState, text)
@@ -41,28 +45,34 @@ pub(crate) async fn fail_over(
         if let Some((_, row)) = &found {
             refuse_of_member(row, &cluster)?;
         }
+        let claim = match target(request)? {
+            Some(target) if found.is_none() && cluster.forced.is_none() => {
+                dead_heads::claim(service, view, (&cluster, &target))?
+            }
+            _ => None,
+        };
         let is_changing = cluster.handover.is_some() || cluster.has_new_head();
-        if is_changing || cluster.forced.is_some() {
+        if claim.is_none() && (is_changing || cluster.forced.is_some()) {
             return Err(state(format!("DB cluster {name} is failing over already.")));
         }
         let Some(head) = membership::head_of(view, &cluster)? else {
             return Err(state(format!("DB cluster {name} has no DB instance.")));
         };
-        let able = [Status::Available, Status::ResettingMasterCredentials];
-        common::demand(service, view, &head, &able)?;
-        let to = taker(service, request, view, &cluster)?;
-        if let Some((_, row)) = &found {
-            refuse_out_of_line(row, &head)?;
-            refuse_out_of_line(row, &to)?;
-        }
-        cluster.handovers += 1;
-        cluster.handover = Some(Handover {
-            number: cluster.handovers,
-            to: to.resource_id.clone(),
-            asked: service.now(),
-            drained: None,
-            is_claimed: false,
-        });
+        let to = match claim {
+            Some(dead_heads::Claim { by, is_unstartable }) => {
+                handover::claimed(&mut cluster, &by, is_unstartable, service.now());
+                by
+            }
+            None => {
+                let to = in_order(service, request, view, (&cluster, &head))?;
+                if let Some((_, row)) = &found {
+                    refuse_out_of_line(row, &head)?;
+                    refuse_out_of_line(row, &to)?;
+                }
+                handover::asked(&mut cluster, &to, service.now());
+                to
+            }
+        };
         let text = handover::started(&head, &to);
         let told = Telling::of_cluster(&cluster.arn, Category::Failover, text);
         let mut edits = vec![catalogue::replace_cluster(revision, &cluster)];
@@ -103,23 +113,31 @@ fn refuse_out_of_line(row: &GlobalCluster, instance: &Instance) -> Result<(), Da
     }
 }
 
-/// Who takes over: the reader that is named, or of those that follow the one of the least
-/// `PromotionTier`, by name among those of one.
-fn taker(
+/// The name of the instance that is to take over, if one is named.
+fn target(request: &DatabasesRequest<'_>) -> Result<Option<String>, DatabasesError> {
+    let name = request.text("TargetDBInstanceIdentifier");
+    let own = name.map(|name| names::instance("TargetDBInstanceIdentifier", name));
+    own.transpose()
+}
+
+/// Who takes over from a head that lives: the reader that is named, or of those that keep up the one
+/// of the least `PromotionTier`, by name among those of one.
+fn in_order(
     service: &Service,
     request: &DatabasesRequest<'_>,
     view: &dyn ConfigurationView,
-    cluster: &Cluster,
+    (cluster, head): (&Cluster, &Instance),
 ) -> Result<Instance, DatabasesError> {
+    let able = [Status::Available, Status::ResettingMasterCredentials];
+    common::demand(service, view, head, &able)?;
     let readers = membership::readers_in(view, cluster)?;
     let mut readers: Vec<Instance> = readers.into_iter().map(|(_, reader)| reader).collect();
-    if let Some(name) = request.text("TargetDBInstanceIdentifier") {
-        let own = names::instance("TargetDBInstanceIdentifier", name)?;
+    if let Some(own) = target(request)? {
         readers.retain(|reader| reader.arn.identifier == own);
         if readers.is_empty() {
             return Err(DatabasesError::state(format!(
                 "{} is not a reader of DB cluster {}.",
-                shown(name),
+                shown(&own),
                 cluster.arn.identifier
             )));
         }
@@ -133,7 +151,7 @@ fn taker(
     let mut able = Vec::new();
     for reader in readers {
         let is_available = common::status_of(service, view, &reader)? == Status::Available;
-        if is_available && follows(service, &reader) {
+        if is_available && keeps_up(service, &reader, head) {
             able.push(reader);
         }
     }
@@ -148,9 +166,17 @@ fn taker(
     })
 }
 
-/// Does it follow its head now?
-fn follows(service: &Service, reader: &Instance) -> bool {
-    let standing = service.config.servers.standing(&reader.resource_id.0);
-    let server = standing.and_then(|standing| standing.observed.server);
-    server.is_some_and(|server| server.role == Some(Role::Standby) && server.receives)
+/// Does it follow its head now, so closely that it soon has all of its log once that has stopped?
+fn keeps_up(service: &Service, reader: &Instance, head: &Instance) -> bool {
+    let server = |instance: &Instance| {
+        let standing = service.config.servers.standing(&instance.resource_id.0);
+        standing.and_then(|standing| standing.observed.server)
+    };
+    let follows = |it: &ServerSeen| it.role == Some(Role::Standby) && it.receives;
+    let Some(own) = server(reader).filter(follows) else {
+        return false;
+    };
+    let end = server(head).and_then(|it| it.log.written.or(it.log.received).or(it.log.replayed));
+    let lacks = end.zip(own.log.replayed);
+    lacks.is_none_or(|(end, replayed)| end.0.saturating_sub(replayed.0) <= NEAR)
 }

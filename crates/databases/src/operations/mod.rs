@@ -8,6 +8,7 @@ pub(crate) mod cluster_parameter_groups;
 pub(crate) mod clusters;
 mod common;
 pub(crate) mod copy;
+mod dead_heads;
 pub(crate) mod descriptions;
 pub(crate) mod events;
 pub(crate) mod failover;

@@ -24,7 +24,7 @@ pub(super) fn resign(wanted: &Wanted, observed: &Observed, now: Now, handover: &
         let reason = "it took too long".to_owned();
         return Next::Step(Step::Record(Record::Kept { number, reason }));
     }
-    if handover.is_claimed && succession::is_back(wanted, observed) {
+    if handover.is_claimed && succession::is_back(wanted, observed, handover) {
         let reason = "the writer is back".to_owned();
         return Next::Step(Step::Record(Record::Kept { number, reason }));
     }

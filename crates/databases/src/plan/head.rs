@@ -46,7 +46,7 @@ pub(super) fn next(wanted: &Wanted, observed: &Observed, now: Now) -> Option<Nex
     }
     match &wanted.duty {
         Duty::Alone => None,
-        Duty::Left => left(observed),
+        Duty::Left => left(wanted, observed),
         Duty::Await => Some(wait(now, WAIT_FOR_MORE)),
         Duty::Lead { epoch, .. } => lead(wanted, observed, now, *epoch),
         Duty::Drain(moving) => Some(drain(wanted, observed, now, moving)),
@@ -98,13 +98,17 @@ pub(super) fn wait(now: Now, span: Span) -> Next {
 }
 
 /// Of one that isn't a member any more: what it has is its own.
-fn left(observed: &Observed) -> Option<Next> {
+fn left(wanted: &Wanted, observed: &Observed) -> Option<Next> {
     if let Some(server) = &observed.server {
         let is_standby = server.role == Some(Role::Standby);
         return is_standby.then_some(Next::Step(Step::Promote));
     }
     match observed.home {
         Home::Whole | Home::Unreadable => None,
+        Home::Absent | Home::Unfinished if wanted.is_new_head => failed(
+            "its data were lost before it was promoted in the place of a head that was dead, \
+             which can have the role back by FailoverDBCluster",
+        ),
         Home::Absent | Home::Unfinished => {
             failed("its cluster was removed from its global cluster before it was a copy")
         }

@@ -13,6 +13,7 @@ mod duty;
 pub(crate) mod forced;
 mod handover;
 mod head;
+mod life;
 mod next;
 mod observed;
 mod pair;
@@ -25,6 +26,7 @@ pub use behind::{is_a_copy, may_be_left};
 pub use cession::Cession;
 pub use duty::{Duty, Following, TakeOver};
 pub use forced::Forcing;
+pub use life::Life;
 pub use next::{Next, Wanted, WantedSnapshot, next_step};
 pub use observed::{
     Behind, FailureKind, HeadSeen, Home, LogSeen, MateSeen, MateSlot, Observed, PairSeen, Role,
@@ -33,4 +35,4 @@ pub use observed::{
 pub use pair::STALL;
 pub use reading::Reading;
 pub use step::{Record, Removal, Settings, Step, StepKind, Upstream};
-pub use succession::{Candidate, ChiefSeen};
+pub use succession::{Candidate, ChiefSeen, SILENT};

@@ -64,6 +64,8 @@ pub struct ServerSeen {
 pub struct LogSeen {
     /// The timeline that it writes; of a standby, the one that it receives.
     pub timeline: Option<u32>,
+    /// Of a primary: where it ends on its disk.
+    pub written: Option<Lsn>,
     /// Of a standby: up to where it has received.
     pub received: Option<Lsn>,
     /// Of a standby: up to where it has replayed.
@@ -243,7 +245,8 @@ pub struct Observed {
     pub server: Option<ServerSeen>,
     /// Those of its snapshots of which something is on disk.
     pub snapshots: BTreeMap<SnapshotId, SnapshotSeen>,
-    /// The last failure of each kind of step, until a step of that kind succeeds.
+    /// The last failure of each kind of step, until a step of that kind succeeds. Of a start that
+    /// succeeded it counts on should its server end by itself within a minute.
     pub failures: BTreeMap<StepKind, StepFailure>,
     /// What is seen beside that of a cluster's head.
     pub head: HeadSeen,

@@ -269,7 +269,7 @@ fn anew(wanted: &Wanted, observed: &Observed, now: Now, reading: &Reading) -> Op
         let base = following.base;
         let kept = observed.head.tails.get(&base);
         match from {
-            None => return Some(wait(now, LOOK_AGAIN)),
+            None => return Some(succession::take_back(observed, now, reading)),
             Some(from) if kept.is_none_or(|kept| *kept > from) => {
                 return step(Step::KeepTail { base, from });
             }

@@ -248,6 +248,8 @@ pub enum Record {
     Claims {
         /// The head.
         head: ResourceId,
+        /// Is it dead since its server couldn't be started?
+        is_unstartable: bool,
     },
     /// Of the reader that takes over, in its cluster's rows: it has all of the head's log, or the
     /// head is dead, and is the head from here on.

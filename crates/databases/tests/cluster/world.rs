@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering;
 use databases::lease::Lease;
 use databases::model::{Cluster, Lsn, ResourceId};
 use databases::plan::{
-    Candidate, ChiefSeen, Duty, FailureKind, HeadSeen, Home as State, Next, Observed, Removal,
-    ServerSeen, Settings, Step, StepFailure, StepKind, Upstream, Wanted,
+    Candidate, ChiefSeen, Duty, FailureKind, HeadSeen, Home as State, Life, Next, Observed,
+    Removal, Role, SILENT, ServerSeen, Settings, Step, StepFailure, StepKind, Upstream, Wanted,
 };
 use databases::{Fence, Serving, Standing, catalogue, serving_cluster};
-use types::{Environment, Monotonic, Now};
+use types::{Environment, Monotonic, Now, Span};
 
 use crate::home::{Entry, Home};
 use crate::support::{Api, block_on};
@@ -20,6 +20,24 @@ const TICK: u64 = 100_000;
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
 
+/// A reader that took over may lack what its head wrote so long before its end, and no more: five
+/// seconds, and what a look may be late.
+const LATE: Span = Span::seconds(8);
+
+/// A reader whose server has hung for so long takes over from nobody.
+const HUNG: Span = Span::seconds(1);
+
+/// What is wrong with whoever looks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flaw {
+    /// Whoever starts a head's server doesn't look at the row after that was seen.
+    LooksNoMore,
+    /// Takes a reader that was connected when it was last seen for one that has everything.
+    Connected,
+    /// Takes what a server said last for what it would say.
+    Stale,
+}
+
 /// A planner, the one that ships or one with a bug in it.
 pub type Planner = fn(&Wanted, &Observed, Now) -> Next;
 
@@ -28,6 +46,8 @@ struct Server {
     settings: Settings,
     slots: BTreeSet<String>,
     answers: bool,
+    /// Since when it has hung: it says nothing and does nothing, and doesn't end.
+    hung: Option<Monotonic>,
     receives: bool,
     replayed: usize,
     /// How much of its log is on disk for sure: what it began with, and what was replayed since.
@@ -48,10 +68,14 @@ struct Node {
     back_at: u64,
     /// What was wanted of it in the last moments, the oldest first.
     wanted_before: VecDeque<Wanted>,
-    /// When its server was last seen to run.
-    lived: Option<Monotonic>,
-    /// From whom it was last seen to receive, and when.
-    followed: Option<(ResourceId, Monotonic)>,
+    /// What its server, as a primary, wrote lately.
+    life: Life,
+    /// From whom it was last seen to receive.
+    followed: Option<ResourceId>,
+    /// When its server last answered, and what.
+    said: Option<(Monotonic, ServerSeen)>,
+    /// Is its stream held up until then? It is connected, and nothing comes.
+    stalls_until: u64,
     /// What is kept of what it alone held, by epochs: from where on, and the transactions.
     tails: BTreeMap<u64, (Lsn, BTreeSet<u64>)>,
 }
@@ -70,12 +94,14 @@ pub struct World {
     pub lost: BTreeSet<u64>,
     /// How often a reader took over unasked.
     pub claimed: usize,
-    /// Does whoever starts a head's server look at the row after that was seen?
-    pub looks_after: bool,
+    /// What is wrong with whoever looks.
+    pub flaw: Option<Flaw>,
     pub steps: BTreeMap<StepKind, usize>,
     /// How often another was the head.
     pub handed: usize,
     head: Option<ResourceId>,
+    /// Where the log of the one that is the head now ended, at each moment that it served.
+    written: Vec<(Monotonic, Lsn)>,
 }
 
 impl World {
@@ -107,8 +133,10 @@ impl World {
                 lives: true,
                 back_at: 0,
                 wanted_before: VecDeque::new(),
-                lived: None,
+                life: Life::default(),
                 followed: None,
+                said: None,
+                stalls_until: 0,
                 tails: BTreeMap::new(),
             }
         });
@@ -123,10 +151,11 @@ impl World {
             acknowledged: BTreeSet::new(),
             lost: BTreeSet::new(),
             claimed: 0,
-            looks_after: true,
+            flaw: None,
             steps: BTreeMap::new(),
             handed: 0,
             head: None,
+            written: Vec::new(),
         }
     }
 
@@ -209,18 +238,18 @@ impl World {
             false => count - 1,
         };
         let wanted = before[usize::try_from(taken).unwrap()].clone();
-        let mut observed = observe(&self.nodes[at]);
-        if let Duty::Read(_) = wanted.duty {
-            observed.head.chief = Some(self.chief());
-        }
         let now = self.api.environment.now();
+        let mut observed = observe(&self.nodes[at]);
+        self.nodes[at].answered(&observed, now.monotonic);
+        if let Duty::Read(_) = wanted.duty {
+            observed.head.chief = self.chief(at);
+        }
         let node = &mut self.nodes[at];
         node.seen = Some(observed.clone());
-        node.note_life(&observed, now.monotonic);
         if let Next::Step(step) = (self.planner)(&wanted, &observed, now) {
             if let Step::Start { settings, .. } = &step
                 && settings.upstream.is_none()
-                && self.looks_after
+                && self.flaw != Some(Flaw::LooksNoMore)
                 && self.is_succeeded(at)
             {
                 return;
@@ -261,41 +290,50 @@ impl World {
         }
     }
 
-    /// The head as readers see it.
-    fn chief(&self) -> ChiefSeen {
+    /// Can a server be counted on, by when it last answered?
+    fn is_heard(&self, node: &Node) -> bool {
+        let now = self.api.environment.now().monotonic;
+        let is_late = |(at, _): &(Monotonic, ServerSeen)| now >= *at + SILENT;
+        self.flaw == Some(Flaw::Stale) || !node.said.as_ref().is_none_or(is_late)
+    }
+
+    /// The head as a reader sees it that runs, if that can be counted on.
+    fn chief(&self, reader: usize) -> Option<ChiefSeen> {
+        let own = &self.nodes[reader];
+        if own.server.is_some() && !self.is_heard(own) {
+            return None;
+        }
         let head = &self.nodes[self.head()];
         let failed = head.failures.get(&StepKind::Start);
-        let readers = self
-            .nodes
-            .iter()
-            .filter(|node| node.lives && node.id != head.id);
-        let candidates = readers.filter_map(|node| {
-            let at = self.nodes.iter().position(|other| other.id == node.id)?;
-            let row = self.api.row(NAMES[at]);
-            let headship = row.headship?;
-            let server = node.server.as_ref().filter(|server| server.answers)?;
-            let (from, followed) = node.followed.as_ref()?;
-            let can = !node.home.is_primary && headship.leads.is_none() && *from == head.id;
-            can.then(|| Candidate {
-                id: node.id.clone(),
-                identifier: row.arn.identifier.clone(),
-                tier: headship.promotion_tier,
-                received: node.home.end().max(Lsn(server.replayed as u64)),
-                followed: *followed,
-            })
-        });
-        let first = head
-            .lived
-            .and_then(|lived| Candidate::first(candidates.collect(), head.home.state, lived));
+        let candidates = (0..self.nodes.len()).filter_map(|at| self.candidate(at, head));
         let starts = matches!(&head.doing, Some((Step::Start { .. }, _)));
-        ChiefSeen {
+        Some(ChiefSeen {
             id: head.id.clone(),
             is_zone_up: head.lives,
             home: head.home.state,
             runs: head.server.is_some() || starts,
             failed_starts: failed.map_or(0, |failure| failure.attempts),
-            first,
-        }
+            is_primary_data: head.home.is_primary,
+            first: Candidate::first(candidates.collect(), head.home.state, &head.life),
+        })
+    }
+
+    fn candidate(&self, at: usize, head: &Node) -> Option<Candidate> {
+        let node = &self.nodes[at];
+        let row = self.api.row(NAMES[at]);
+        let headship = row.headship.filter(|it| it.leads.is_none())?;
+        let is_there = node.lives && node.id != head.id && self.is_heard(node);
+        let (_, said) = node.said.as_ref().filter(|_| is_there)?;
+        let can = said.role == Some(Role::Standby) && node.followed.as_ref() == Some(&head.id);
+        can.then(|| Candidate {
+            id: node.id.clone(),
+            identifier: row.arn.identifier.clone(),
+            tier: headship.promotion_tier,
+            received: match self.flaw {
+                Some(Flaw::Connected) => Lsn(u64::MAX),
+                _ => node.home.end(),
+            },
+        })
     }
 
     /// Does a reader claim the role of an instance that would write, or have it?
@@ -309,7 +347,7 @@ impl World {
     fn source(&self, upstream: &Upstream) -> Result<Home, FailureKind> {
         let found = self.nodes.iter().find(|node| node.id == upstream.source_id);
         let found = found.filter(|node| node.lives).ok_or(FailureKind::Source)?;
-        let server = found.server.as_ref().filter(|server| server.answers);
+        let server = found.server.as_ref().filter(|server| server.is_well());
         let keeps = server.is_some_and(|server| server.slots.contains(&upstream.slot));
         match keeps {
             true => Ok(found.home.clone()),
@@ -319,6 +357,11 @@ impl World {
 
     fn act(&mut self, at: usize, step: &Step) -> Result<(), FailureKind> {
         let noise = self.noise();
+        let is_asked = matches!(step, Step::Promote | Step::KeepSlots(_));
+        let server = self.nodes[at].server.as_ref();
+        if is_asked && !server.is_some_and(Server::is_well) {
+            return Err(FailureKind::Other);
+        }
         match step {
             Step::Record(record) => {
                 let id = self.nodes[at].id.clone();
@@ -357,6 +400,7 @@ impl World {
                     settings: settings.clone(),
                     slots: BTreeSet::new(),
                     answers: false,
+                    hung: None,
                     receives: false,
                     replayed: node.home.log.len().saturating_sub(behind),
                     synced: node.home.log.len(),
@@ -367,6 +411,8 @@ impl World {
                 (self.nodes[at].server, self.nodes[at].home) = (None, Home::absent());
             }
             Step::Stop => self.stop(at, noise),
+            // One that hung since may be asked once more.
+            Step::Promote if self.nodes[at].home.is_primary => {}
             Step::Promote => self.nodes[at].home.promote(noise.number),
             Step::Follow { epoch } => {
                 self.nodes[at].home.is_primary = false;
@@ -398,8 +444,8 @@ impl World {
         let Some(server) = node.server.take() else {
             return;
         };
-        node.home.is_clean = server.answers;
-        if !node.home.is_primary || !server.answers {
+        node.home.is_clean = server.is_well();
+        if !node.home.is_primary || !server.is_well() {
             return;
         }
         node.home.log.push(noise);
@@ -420,7 +466,7 @@ impl World {
         let upstream = server.settings.upstream.as_ref();
         let is_its = upstream.is_some_and(|it| it.source_id == self.nodes[at].id);
         is_its
-            && server.answers
+            && server.is_well()
             && !node.home.is_primary
             && server.replayed == node.home.log.len()
             && self.nodes[at].home.is_followed_by(&node.home)
@@ -428,7 +474,7 @@ impl World {
 
     fn stream(&mut self) {
         for node in &mut self.nodes {
-            if let Some(server) = &mut node.server {
+            if let Some(server) = node.server.as_mut().filter(|it| it.hung.is_none()) {
                 server.receives = false;
             }
         }
@@ -436,7 +482,7 @@ impl World {
             let replays = usize::try_from(self.below(3)).unwrap();
             let node = &mut self.nodes[at];
             let end = node.home.log.len();
-            let Some(server) = node.server.as_mut().filter(|server| server.answers) else {
+            let Some(server) = node.server.as_mut().filter(|server| server.is_well()) else {
                 continue;
             };
             if !node.home.is_primary {
@@ -450,7 +496,10 @@ impl World {
                 if !has_slot || !self.follows(other, at) {
                     continue;
                 }
-                let count = usize::try_from(self.below(4)).unwrap();
+                let count = match self.now < self.nodes[other].stalls_until {
+                    true => 0,
+                    false => usize::try_from(self.below(4)).unwrap(),
+                };
                 let node = &mut self.nodes[other];
                 node.home.receive(&home, count);
                 let end = node.home.log.len();
@@ -469,7 +518,7 @@ impl World {
     fn write(&mut self) {
         let head = self.head();
         let node = &self.nodes[head];
-        let runs = node.server.as_ref().is_some_and(|server| server.answers);
+        let runs = node.server.as_ref().is_some_and(Server::is_well);
         if runs && node.lives && node.home.is_primary && self.is_open() {
             let number = self.noise().number;
             let entry = Entry {
@@ -504,6 +553,27 @@ impl World {
         serving.unwrap().writer == Serving::Open
     }
 
+    /// Did the one that takes over from a dead head follow it to the end, and does it answer?
+    fn may_take_over(&self, at: usize) -> Result<(), String> {
+        let (node, name) = (&self.nodes[at], NAMES[at]);
+        let now = self.api.environment.now().monotonic;
+        let hung = node.server.as_ref().and_then(|server| server.hung);
+        if hung.is_some_and(|since| now >= since + HUNG) {
+            return Err(format!("{name} hangs, and took over"));
+        }
+        let Some((died, _)) = self.written.last() else {
+            return Ok(());
+        };
+        let mut before = self.written.iter().rev();
+        match before.find(|(at, _)| *at + LATE <= *died) {
+            Some((_, end)) if node.home.end() < *end => Err(format!(
+                "{name} took over with {:?}, and its head had {end:?} long before its end",
+                node.home.end()
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// What must hold at every moment.
     fn look(&mut self) -> Result<(), String> {
         let head = self.head();
@@ -514,7 +584,16 @@ impl World {
         if self.head.as_ref() != Some(&self.nodes[head].id) {
             self.handed += usize::from(self.head.is_some());
             self.claimed += usize::from(is_new);
+            if is_new {
+                self.may_take_over(head)?;
+            }
             self.head = Some(self.nodes[head].id.clone());
+            self.written.clear();
+        }
+        let node = &self.nodes[head];
+        if node.server.as_ref().is_some_and(Server::is_well) && node.home.is_primary {
+            let now = self.api.environment.now().monotonic;
+            self.written.push((now, node.home.end()));
         }
         if is_new {
             // Until it is promoted it may lose what it had received and not synced.
@@ -535,8 +614,10 @@ impl World {
     /// Something goes wrong, or is asked for.
     pub fn disturb(&mut self) {
         let at = usize::try_from(self.below(3)).unwrap();
-        match self.below(10) {
+        match self.below(13) {
             0 => self.kill(at),
+            10 => self.hang(at),
+            11 | 12 => self.nodes[at].stalls_until = self.now + self.below(200) * TICK,
             // The zone of the head, for sure; it may be there again soon.
             8 | 9 => {
                 let (head, ticks) = (self.head(), self.below(12));
@@ -549,7 +630,7 @@ impl World {
             // The process.
             1 => (0..3).for_each(|at| {
                 self.kill(at);
-                (self.nodes[at].lived, self.nodes[at].followed) = (None, None);
+                (self.nodes[at].life, self.nodes[at].followed) = (Life::default(), None);
             }),
             2..=4 => self.revive(),
             _ => {
@@ -560,6 +641,14 @@ impl World {
                 }
                 let _refused = self.api.call("FailoverDBCluster", &named);
             }
+        }
+    }
+
+    /// A server stands still, but for what it was killed for.
+    fn hang(&mut self, at: usize) {
+        let now = self.api.environment.now().monotonic;
+        if let Some(server) = &mut self.nodes[at].server {
+            server.hung.get_or_insert(now);
         }
     }
 
@@ -576,18 +665,25 @@ impl World {
             }
         }
         (node.doing, node.seen, node.lives) = (None, None, false);
+        node.said = None;
         node.back_at = 0;
         node.wanted_before.clear();
         node.failures.clear();
     }
 
     fn revive(&mut self) {
-        self.nodes.iter_mut().for_each(|node| node.lives = true);
+        for node in &mut self.nodes {
+            node.lives = true;
+            if let Some(server) = &mut node.server {
+                server.hung = None;
+            }
+        }
     }
 
     pub fn heal(&mut self) {
         self.is_wild = false;
         self.revive();
+        self.nodes.iter_mut().for_each(|node| node.stalls_until = 0);
     }
 
     /// Does the head serve, and do all others follow it?
@@ -648,22 +744,35 @@ impl World {
     }
 }
 
-impl Node {
-    fn note_life(&mut self, observed: &Observed, now: Monotonic) {
-        let Some(server) = &observed.server else {
-            return;
-        };
-        if server.role.is_some() {
-            self.lived = Some(now);
-        }
-        let upstream = server.settings.upstream.as_ref();
-        if let Some(upstream) = upstream.filter(|_| server.receives) {
-            self.followed = Some((upstream.source_id.clone(), now));
-        }
+impl Server {
+    /// Does it answer, and do what it is to?
+    fn is_well(&self) -> bool {
+        self.answers && self.hung.is_none()
     }
 }
 
-/// All there is to see of an instance.
+impl Node {
+    /// Remembers what its server has answered, if it has.
+    fn answered(&mut self, observed: &Observed, now: Monotonic) {
+        let Some(seen) = &observed.server else {
+            self.said = None;
+            return;
+        };
+        let is_well = self.server.as_ref().is_some_and(Server::is_well);
+        let Some(role) = seen.role.filter(|_| is_well) else {
+            return;
+        };
+        let written = (role == Role::Primary).then(|| self.home.end());
+        self.life.answered(now, written);
+        let upstream = seen.settings.upstream.as_ref();
+        if let Some(upstream) = upstream.filter(|_| seen.receives) {
+            self.followed = Some(upstream.source_id.clone());
+        }
+        self.said = Some((now, seen.clone()));
+    }
+}
+
+/// All there is to see of an instance. A server that hangs is as it was.
 fn observe(node: &Node) -> Observed {
     let home = &node.home;
     let server = node.server.as_ref().map(|server| ServerSeen {
@@ -677,6 +786,11 @@ fn observe(node: &Node) -> Observed {
         master_set: None,
         log: home.log_seen(server.receives, server.replayed),
     });
+    let hangs = node.server.as_ref().is_some_and(|it| it.hung.is_some());
+    let server = match &node.said {
+        Some((_, said)) if hangs => Some(said.clone()),
+        _ => server,
+    };
     let stopped = home.stopped().filter(|_| server.is_none());
     Observed {
         home: home.state,

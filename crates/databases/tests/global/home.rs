@@ -90,6 +90,7 @@ impl Home {
         let is_standby = !self.is_primary;
         LogSeen {
             timeline: (self.is_primary || receives).then_some(self.timeline),
+            written: self.is_primary.then(|| self.end()),
             // Before it receives it says nothing of what it had received.
             received: (is_standby && receives).then(|| self.end()),
             replayed: is_standby.then_some(Lsn(replayed as u64)),

@@ -345,6 +345,22 @@ fn who_can_t_take_over_is_refused() {
 }
 
 #[test]
+fn a_reader_that_has_far_to_go_is_not_chosen_since_nobody_could_write_meanwhile() {
+    let api = cluster(&[("one", "0"), ("two", "1")]);
+    let id = api.id("head");
+    let mut observed = api.observed(&id);
+    observed.server.as_mut().unwrap().log.written = Some(Lsn(1 << 30));
+    api.observe(&id, observed);
+    replays(&api, "one", (1 << 30) - (64 << 20) - 1);
+    replays(&api, "two", (1 << 30) - (64 << 20));
+    let named = with(NAMED, &[("TargetDBInstanceIdentifier", "one")]);
+    let refused = api.code("FailoverDBCluster", &named);
+    assert_eq!(refused, "InvalidDBClusterStateFault");
+    api.ok("FailoverDBCluster", NAMED);
+    assert_eq!(row(&api).handover.unwrap().to, api.id("two"));
+}
+
+#[test]
 fn a_named_reader_takes_over_and_the_first_head_may_again() {
     let api = cluster(&[("one", "1"), ("two", "15")]);
     let named = with(NAMED, &[("TargetDBInstanceIdentifier", "two")]);

@@ -11,6 +11,7 @@ mod cluster_endpoints;
 mod cluster_groups;
 mod clusters;
 mod copies;
+mod dead_heads;
 mod descriptions;
 mod failover;
 mod forced;

@@ -4,7 +4,7 @@
 use databases::catalogue;
 use databases::model::{ForkPoint, Lsn, ResourceId};
 use databases::plan::{
-    Candidate, ChiefSeen, Duty, Home, Next, Record, Role, Step, StepKind, Stopped,
+    Candidate, ChiefSeen, Duty, Home, Life, Next, Record, Role, Step, StepKind, Stopped,
 };
 use types::Monotonic;
 
@@ -19,6 +19,7 @@ pub fn dead(api: &Api, first: &str) -> ChiefSeen {
         home: Home::Whole,
         runs: false,
         failed_starts: 0,
+        is_primary_data: true,
         first: Some(api.id(first)),
     }
 }
@@ -32,7 +33,7 @@ pub fn sees(api: &Api, name: &str, chief: &ChiefSeen) {
 }
 
 /// Carries out what comes next of an instance, which is to be written down.
-fn records(api: &Api, name: &str) -> Record {
+pub fn records(api: &Api, name: &str) -> Record {
     match api.step(&api.id(name)) {
         Some(Step::Record(record)) => record,
         other => panic!("{name}: {other:?}"),
@@ -41,24 +42,22 @@ fn records(api: &Api, name: &str) -> Record {
 
 #[test]
 fn who_takes_over_is_told_by_tier_then_by_what_it_has_and_never_one_that_fell_behind() {
-    let lived = Monotonic(100_000_000);
-    let one = |identifier: &str, tier, received, followed| Candidate {
+    let mut life = Life::default();
+    life.answered(Monotonic(100_000_000), Some(Lsn(1000)));
+    let one = |identifier: &str, tier, received| Candidate {
         id: ResourceId(identifier.to_owned()),
         identifier: identifier.to_owned(),
         tier,
         received: Lsn(received),
-        followed,
     };
-    let late = Monotonic(lived.0 - 5_000_001);
-    let just = Monotonic(lived.0 - 5_000_000);
     let of = |home, all: &[&Candidate]| {
         let all = all.iter().map(|one| (*one).clone()).collect();
-        Candidate::first(all, home, lived).map(|id| id.0)
+        Candidate::first(all, home, &life).map(|id| id.0)
     };
     let first = |all: &[&Candidate]| of(Home::Whole, all);
-    let behind = one("a", 0, 900, late);
-    let (less, more) = (one("b", 1, 10, lived), one("d", 1, 20, just));
-    let (same, other) = (one("c", 1, 20, lived), one("e", 2, 900, lived));
+    let behind = one("a", 0, 999);
+    let (less, more) = (one("b", 1, 1000), one("d", 1, 1020));
+    let (same, other) = (one("c", 1, 1020), one("e", 2, 1900));
     assert_eq!(first(&[&behind]), None, "it would go back");
     assert_eq!(first(&[&behind, &other]).as_deref(), Some("e"));
     assert_eq!(first(&[&other, &less, &behind]).as_deref(), Some("b"));
@@ -75,7 +74,11 @@ fn a_reader_claims_a_dead_head_s_role_and_has_it_once_no_server_of_the_head_runs
     assert_eq!(next(&api, "one"), Next::Settled, "another one is to");
     sees(&api, "two", &chief);
     let head = api.id("head");
-    assert_eq!(records(&api, "two"), Record::Claims { head: head.clone() });
+    let claims = Record::Claims {
+        head: head.clone(),
+        is_unstartable: false,
+    };
+    assert_eq!(records(&api, "two"), claims);
     assert!(row(&api).handover.unwrap().is_claimed);
     assert!(
         !writer_is_open(&api),

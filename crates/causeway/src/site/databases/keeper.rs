@@ -2,15 +2,14 @@
 //! carried out, and looks again. Nothing is remembered that could be seen: a process that dies at
 //! any moment goes on from what is on disk. A step that takes long holds up nobody else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use databases::catalogue;
 use databases::lease::MoveSeen;
 use databases::model::{Instance, Lsn, ResourceId};
 use databases::plan::{
-    Duty, FailureKind, Next, Observed, Role, ServerSeen, Step, StepFailure, StepKind, Wanted,
-    next_step,
+    Duty, FailureKind, Next, Observed, Role, ServerSeen, Step, StepKind, Wanted, next_step,
 };
 use runtime::StreamPort;
 use runtime::postgres::{Fork, Observation, Server};
@@ -21,6 +20,7 @@ use super::Around;
 use super::asking::Asking;
 use super::behind::Missing;
 use super::door::Doors;
+use super::failures::Failures;
 use super::followers::beat;
 use super::pair::{self, Pace, Waits};
 use super::servers::{Planned, Seen};
@@ -39,13 +39,6 @@ const LOOK_AT_MOVE: Span = Span::milliseconds(25);
 
 /// Between two looks at an instance without a server.
 const LOOK_AT_NOTHING: Span = Span::seconds(5);
-
-/// A server that ends by itself within this time counts as one that couldn't be started.
-const SOON: Span = Span::seconds(60);
-
-/// A step that failed before this and wasn't tried again isn't wanted any more: the plan waits for
-/// half a minute at most.
-const LONG_AGO: Span = Span::seconds(31);
 
 /// No question to a standby's source takes longer, whatever becomes of the link.
 const LONGEST_QUESTION: Span = Span::seconds(15);
@@ -86,8 +79,7 @@ pub(super) struct Keeper {
     pub(super) home: ResourceId,
     pub(super) seen: Arc<Seen>,
     pub(super) running: Option<Running>,
-    /// The last failure of each kind of step.
-    pub(super) failures: BTreeMap<StepKind, StepFailure>,
+    pub(super) failures: Failures,
     pub(super) doors: Arc<Doors>,
     /// Of a cluster's head: the move that concerns it, and when it was first seen here.
     pub(super) moving: Option<MoveSeen>,
@@ -139,7 +131,7 @@ impl Keeper {
             home,
             seen,
             running: None,
-            failures: BTreeMap::new(),
+            failures: Failures::default(),
             asking: Asking::new(),
         }
     }
@@ -212,10 +204,7 @@ impl Keeper {
             Next::WaitUntil(at) => {
                 let soon = now.monotonic + pair::LOOK;
                 let at = if is_paired { at.min(soon) } else { at };
-                // One that would be tried again would have been by then.
-                self.failures.retain(|kind, failure| {
-                    *kind == StepKind::Start || now.monotonic - failure.at < LONG_AGO
-                });
+                self.failures.forget_old(now.monotonic);
                 let takes_over = matches!(wanted.duty, Duty::TakeOver(_) | Duty::Forced(_));
                 let until = now.monotonic + LONGEST_QUESTION;
                 let until = if takes_over { at } else { until };
@@ -223,11 +212,7 @@ impl Keeper {
                 self.wait(at, has_replicas).await;
             }
             Next::Settled => {
-                // What was to be done and failed is not to be done any more. How soon a server
-                // ended after its start counts until it has lived for a while.
-                self.failures.retain(|kind, failure| {
-                    *kind == StepKind::Start && now.monotonic - failure.at < SOON
-                });
+                self.failures.settle();
                 let pause = match &observed.server {
                     Some(_) if is_moving => LOOK_AT_MOVE,
                     _ if is_paired => pair::LOOK,
@@ -245,13 +230,11 @@ impl Keeper {
     /// Tells everybody else how it stands.
     fn show(&self, observed: &Observed, doing: Option<StepKind>) {
         let connections = self.doors.connections();
-        let now = self.now().monotonic;
         let mut state = self.seen.state();
-        state.note_life(observed, now);
         state.connections = connections;
         let known = trouble::of(observed).map(str::to_owned);
         let known = known.or_else(|| self.doors.trouble());
-        state.trouble = known.or_else(|| trouble::of_steps(self.failures.values()));
+        state.trouble = known.or_else(|| trouble::of_steps(self.failures.known().values()));
         state.standing.doing = doing;
         state.is_looked_at = true;
         let is_news = state.standing.observed != *observed;
@@ -279,6 +262,7 @@ impl Keeper {
         state.look = None;
         state.connections = 0;
         state.standing.observed.server = None;
+        state.standing.observed.head.chief = None;
         state.standing.doing = None;
         state.is_looked_at = false;
         state.trouble = Some("its zone is down".to_owned());
@@ -310,44 +294,27 @@ impl Keeper {
             }
         };
         match outcome {
-            Ok(()) => {
-                self.failures.remove(&step.kind());
-            }
+            Ok(()) => self.failures.succeeded(step.kind()),
             Err(Failed { kind, reason }) => self.failed(step, kind, reason),
         }
     }
 
     fn failed(&mut self, step: Step, kind: FailureKind, reason: String) {
-        let before = self.failures.remove(&step.kind());
-        // A snapshot that waited for its turn has failed at nothing yet.
-        let is_snapshot = matches!(step, Step::TakeSnapshot(_));
-        let has_waited = |failure: &StepFailure| {
-            is_snapshot && failure.kind == FailureKind::Source && kind != FailureKind::Source
-        };
-        let before = before.filter(|failure| failure.step == step && !has_waited(failure));
-        let attempts = before.map_or(0, |failure| failure.attempts) + 1;
-        tracing::warn!(instance = %self.id, kind = ?step.kind(), attempts, reason, "a step failed");
-        let failure = StepFailure {
-            step,
-            attempts,
-            at: self.now().monotonic,
-            kind,
-            reason,
-        };
-        self.failures.insert(failure.step.kind(), failure);
+        let what = step.kind();
+        let now = self.now().monotonic;
+        let attempts = self.failures.failed(step, (kind, reason.clone()), now);
+        tracing::warn!(instance = %self.id, kind = ?what, attempts, reason, "a step failed");
     }
 
     /// A server that ends soon after its start can't live: the next start waits longer.
     pub(super) fn ended_by_itself(&mut self, running: &Running) {
-        tracing::warn!(instance = %self.id, "a database server has ended by itself");
-        if self.now().monotonic - running.since < SOON {
-            let step = Step::Start {
-                generation: running.generation,
-                settings: running.settings.clone(),
-            };
-            let reason = "the server ended by itself soon after its start".to_owned();
-            self.failed(step, FailureKind::Other, reason);
-        }
+        let step = Step::Start {
+            generation: running.generation,
+            settings: running.settings.clone(),
+        };
+        let now = self.now().monotonic;
+        let attempts = self.failures.ended(step, running.since, now);
+        tracing::warn!(instance = %self.id, ?attempts, "a database server has ended by itself");
     }
 
     /// Has a standby that runs and receives nothing follow its source, once that gives leave; and

@@ -66,7 +66,7 @@ impl Keeper {
             home,
             server,
             snapshots: self.around.snapshots.seen(ids),
-            failures: self.failures.clone(),
+            failures: self.failures.known().clone(),
             head,
             pair,
         }
@@ -162,11 +162,13 @@ impl Keeper {
                 running.master_at.get_or_insert(Lsn(observation.written.0));
             }
             running.said = Some(observation.clone());
-            self.seen.state().look = Some(Look {
+            let look = Look {
                 observation: observation.clone(),
                 at: now.monotonic,
                 wall: now.wall,
-            });
+            };
+            let upstream = running.settings.upstream.as_ref();
+            self.seen.state().answered(look, upstream);
         }
         if is_head {
             self.look_for_fork(running).await;
@@ -234,6 +236,7 @@ fn log(said: &Observation, running: &Running) -> LogSeen {
         .filter(|fork| fork.timeline == said.timeline && !is_standby);
     LogSeen {
         timeline: Some(said.timeline),
+        written: (!is_standby).then(|| place(said.written)),
         received: is_standby.then(|| place(said.written)),
         replayed: said.replayed.map(place),
         starved_since: running.starved_since,

@@ -9,6 +9,7 @@ mod automatic;
 mod behind;
 mod copies;
 mod door;
+mod failures;
 mod farewell;
 mod figures;
 mod followers;

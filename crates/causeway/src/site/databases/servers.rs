@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use databases::model::{Lsn, ResourceId};
-use databases::plan::{Duty, Next, Observed, Step, Wanted};
+use databases::plan::{Duty, Life, Next, Observed, Step, Wanted};
 use databases::{Archived, ServerView, Standing};
 use region::DatabaseServers;
 use runtime::ListenError;
@@ -78,10 +78,10 @@ pub(super) struct State {
     pub(super) look: Option<Look>,
     /// Sessions through the endpoint now.
     pub(super) connections: u64,
-    /// When its server was last seen to run.
-    pub(super) lived: Option<Monotonic>,
-    /// From whom its server was last seen to receive, and when.
-    pub(super) followed: Option<(ResourceId, Monotonic)>,
+    /// What its server, as a primary, wrote lately.
+    pub(super) life: Life,
+    /// From whom its server was last seen to receive.
+    pub(super) followed: Option<ResourceId>,
     /// What stands in the way, in words.
     pub(super) trouble: Option<String>,
     /// What is planned for it.
@@ -158,7 +158,7 @@ impl Servers {
                     is_looked_at: false,
                     look: None,
                     connections: 0,
-                    lived: None,
+                    life: Life::default(),
                     followed: None,
                     trouble: None,
                     plan: Planned::default(),

@@ -2,36 +2,42 @@
 //! if it is dead. All their keepers are of this process, so nobody is asked. It decides nothing.
 
 use databases::catalogue;
-use databases::model::{Cluster, Instance, ResourceId};
+use databases::model::{Cluster, Instance, Lsn, ResourceId};
 use databases::plan::{
-    Candidate, ChiefSeen, Duty, FailureKind, Home, Observed, Role, Settings, StepKind, Wanted,
+    Candidate, ChiefSeen, Duty, FailureKind, Home, Life, SILENT, Settings, StepKind, Upstream,
+    Wanted,
 };
-use types::{ConfigurationView, Monotonic};
+use runtime::postgres::{HomeState, Role};
+use types::{ConfigurationView, Environment, Monotonic};
 
 use super::Around;
 use super::keeper::Keeper;
-use super::servers::State;
+use super::servers::{Look, State};
 
 impl State {
-    /// Remembers when a server was seen to run, and when to receive from whom: what is known of it
-    /// when it does no more.
-    pub(super) fn note_life(&mut self, observed: &Observed, now: Monotonic) {
-        let Some(server) = &observed.server else {
-            return;
-        };
-        if server.role.is_some() {
-            self.lived = Some(now);
+    /// Its server, which was told to follow that upstream, has answered. What it doesn't answer is
+    /// remembered as it was, and nothing newer is made of it.
+    pub(super) fn answered(&mut self, look: Look, upstream: Option<&Upstream>) {
+        let said = &look.observation;
+        let written = (said.role == Role::Primary).then_some(Lsn(said.written.0));
+        self.life.answered(look.at, written);
+        if let Some(upstream) = upstream.filter(|_| said.receiving) {
+            self.followed = Some(upstream.source_id.clone());
         }
-        let upstream = server.settings.upstream.as_ref();
-        if let Some(upstream) = upstream.filter(|_| server.receives) {
-            self.followed = Some((upstream.source_id.clone(), now));
-        }
+        self.look = Some(look);
+    }
+
+    /// What its server has said; `None`: it doesn't run, or has said nothing for too long to be
+    /// counted on.
+    fn lately(&self, now: Monotonic) -> Option<&Look> {
+        self.look.as_ref().filter(|look| now < look.at + SILENT)
     }
 }
 
 impl Keeper {
     /// Of a reader of a cluster that is in no global cluster: its head. `None` too if nobody has
-    /// looked at that yet.
+    /// looked at that yet, or the reader's own server runs and doesn't answer: it couldn't be
+    /// promoted.
     pub(super) fn look_at_chief(&self, wanted: &Wanted) -> Option<ChiefSeen> {
         let Duty::Read(reading) = &wanted.duty else {
             return None;
@@ -44,8 +50,13 @@ impl Keeper {
         if reading.is_member || cluster.head.as_ref() != Some(id) {
             return None;
         }
+        let now = self.now().monotonic;
+        if self.running.is_some() && self.seen.state().lately(now).is_none() {
+            return None;
+        }
         let seen = self.around.servers.find(id)?;
         let is_zone_up = self.around.zones.is_up(head.zone.letter);
+        let is_copy = matches!(seen.home.state(), HomeState::Whole { standby: true, .. });
         let state = seen.state();
         let observed = &state.standing.observed;
         let start = observed.failures.get(&StepKind::Start);
@@ -53,21 +64,20 @@ impl Keeper {
         let is_own = |kind| matches!(kind, FailureKind::Damaged | FailureKind::Other);
         let start = start.filter(|failure| is_own(failure.kind));
         let is_known = state.is_looked_at || !is_zone_up;
-        let lived = state.lived;
+        let life = state.life.clone();
         let chief = is_known.then(|| ChiefSeen {
             id: id.clone(),
             is_zone_up,
             home: observed.home,
             runs: observed.server.is_some() || state.standing.doing == Some(StepKind::Start),
             failed_starts: start.map_or(0, |failure| failure.attempts),
+            is_primary_data: !is_copy,
             first: None,
         });
         drop(state);
-        let first = chief
-            .as_ref()
-            .zip(lived)
-            .and_then(|(chief, lived)| self.around.first(&*view, &cluster, (chief.home, lived)));
-        chief.map(|chief| ChiefSeen { first, ..chief })
+        let chief = chief?;
+        let first = self.around.first(&*view, &cluster, (chief.home, &life));
+        Some(ChiefSeen { first, ..chief })
     }
 
     /// Is a server that would write for its cluster to do so no more, since a reader claims its
@@ -96,20 +106,19 @@ impl Keeper {
 }
 
 impl Around {
-    /// The reader of a cluster that is to take over from a head with that home that was last seen
-    /// to run then.
+    /// The reader of a cluster that is to take over from a head with that home and that life.
     fn first(
         &self,
         view: &dyn ConfigurationView,
         cluster: &Cluster,
-        (home, lived): (Home, Monotonic),
+        (home, life): (Home, &Life),
     ) -> Option<ResourceId> {
         let head = cluster.head.as_ref()?;
         let readers = cluster.readers.iter().filter_map(|id| {
             let (_, reader) = catalogue::instance(view, id).ok()??;
             self.candidate(&reader, head)
         });
-        Candidate::first(readers.collect(), home, lived)
+        Candidate::first(readers.collect(), home, life)
     }
 
     /// A reader as one that could take over from that head, if it can as things stand.
@@ -120,20 +129,15 @@ impl Around {
         }
         let seen = self.servers.find(&reader.resource_id)?;
         let state = seen.state();
-        let server = state.standing.observed.server.as_ref()?;
-        let is_standby = server.role == Some(Role::Standby) && !server.is_paused;
-        let (from, followed) = state.followed.as_ref()?;
-        let can = is_standby && headship.leads.is_none() && from == head;
+        let said = &state.lately(self.environment.now().monotonic)?.observation;
+        let is_standby = said.role == Role::Standby && !said.paused;
+        let followed_it = state.followed.as_ref() == Some(head);
+        let can = is_standby && headship.leads.is_none() && followed_it;
         can.then(|| Candidate {
             id: reader.resource_id.clone(),
             identifier: reader.arn.identifier.clone(),
             tier: headship.promotion_tier,
-            received: server
-                .log
-                .received
-                .max(server.log.replayed)
-                .unwrap_or_default(),
-            followed: *followed,
+            received: Lsn(said.written.0),
         })
     }
 }
