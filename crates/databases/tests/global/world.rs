@@ -14,8 +14,8 @@ use databases::automatic::Hearing;
 use databases::lease::{self, Lease, MoveSeen, RENEW_EVERY, Renewal};
 use databases::model::{Forced, GlobalCluster, Leading, Lsn, Phase, ResourceId};
 use databases::plan::{
-    Behind, FailureKind, HeadSeen, Home as State, LogSeen, Next, Observed, Removal, ServerSeen,
-    Settings, Step, StepFailure, StepKind, Upstream, Wanted,
+    Behind, Duty, FailureKind, HeadSeen, Home as State, LogSeen, Next, Observed, Removal,
+    ServerSeen, Settings, Step, StepFailure, StepKind, Upstream, Wanted,
 };
 use databases::silence::{LeaseRow, LeasesSeen};
 use databases::{ClusterServing, Fence, Serving, catalogue, serving_cluster};
@@ -441,15 +441,15 @@ impl World {
             let environment = &self.places[at].api.environment;
             environment.now.store(since, Ordering::Relaxed);
         }
+        let wanted = self.wanted(at);
         let place = &mut self.places[at];
-        let global = place.seat.view();
-        let found = catalogue::wanted(&*place.api.memory_view(), &*global, &place.id).unwrap();
-        let wanted = found.unwrap();
         let number = wanted.duty.move_number();
         place.moving = MoveSeen::next(place.moving, number, now.monotonic);
         let number = wanted.duty.handover().map(|handover| handover.number);
         place.handover = MoveSeen::next(place.handover, number, now.monotonic);
         let mut observed = observe(place);
+        observed.head.heads_tails = self.heads_tails(&wanted);
+        let place = &mut self.places[at];
         let from = wanted.duty.moving().map(|moving| moving.from.region);
         observed.head.lease = from.and_then(|region| place.leases.of(region).cloned());
         place.seen = Some(observed.clone());
@@ -600,6 +600,14 @@ impl World {
         let acted = self.act_on(at, step);
         self.thrown_away.extend(&before - &self.everywhere());
         acted
+    }
+
+    /// What is wanted of what is in a place, as far as its process knows.
+    fn wanted(&self, at: usize) -> Wanted {
+        let place = &self.places[at];
+        let global = place.seat.view();
+        let found = catalogue::wanted(&*place.api.memory_view(), &*global, &place.id);
+        found.unwrap().unwrap()
     }
 
     fn act_on(&mut self, at: usize, step: &Step) -> Result<(), FailureKind> {
@@ -1078,6 +1086,14 @@ impl World {
     }
 }
 
+/// From where on tails are kept.
+fn begins(tails: &BTreeMap<u64, Tail>) -> BTreeMap<u64, Lsn> {
+    tails
+        .iter()
+        .map(|(base, tail)| (*base, tail.from))
+        .collect()
+}
+
 /// All there is to see of a Region's head.
 fn observe(place: &Place) -> Observed {
     let home = &place.home;
@@ -1112,7 +1128,8 @@ fn observe(place: &Place) -> Observed {
         }),
         head: HeadSeen {
             stopped,
-            tails: place.tails.iter().map(|it| (*it.0, it.1.from)).collect(),
+            tails: begins(&place.tails),
+            heads_tails: BTreeMap::new(),
             short: place
                 .tails
                 .iter()

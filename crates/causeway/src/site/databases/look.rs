@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use databases::lease::MoveSeen;
 use databases::model::{ForkPoint, Lsn};
-use databases::plan::{HeadSeen, Home, LogSeen, Observed, Role, ServerSeen, Stopped, Wanted};
+use databases::plan::{Duty, HeadSeen, Home, LogSeen, Observed, Role, ServerSeen, Stopped, Wanted};
 use runtime::postgres::{self, ControlState, HomeState, Observation};
 use types::ByteSize;
 
@@ -93,10 +93,17 @@ impl Keeper {
             false => None,
         };
         let from = wanted.duty.moving().map(|moving| moving.from.region);
+        let held = self.around.tails.of(&self.id);
+        let head = match &wanted.duty {
+            Duty::Read(reading) if reading.is_member => Some(&reading.following.upstream),
+            _ => None,
+        };
+        let heads = head.map(|head| self.around.tails.of(&head.source_id).tails);
         HeadSeen {
             stopped,
-            tails: self.around.tails.of(&self.id),
-            short: self.around.tails.short(&self.id),
+            tails: held.tails,
+            short: held.short,
+            heads_tails: heads.unwrap_or_default(),
             confirmed: self.around.leases.confirmed(),
             moving: self.moving,
             lease: from.and_then(|region| self.around.leases.seen(region)),

@@ -20,6 +20,7 @@ use super::keeper::{Keeper, Running};
 use super::keeping;
 use super::pair::{Waits, stop_displaced};
 use super::servers::Seen;
+use super::tails::Kept;
 
 /// How long a step that only asks the server something may take.
 const ASK_WAIT: Duration = Duration::from_secs(90);
@@ -108,14 +109,13 @@ pub(super) async fn carry_out(
         Step::Reseed(upstream) => super::behind::reseed(keeper, upstream).await,
         Step::Follow { epoch } => follow(keeper, *epoch).await,
         Step::Rewind { upstream, epoch } => rewind(keeper, upstream, *epoch).await,
-        Step::KeepTail { base, from } => keeping::keep_tail(keeper, wanted, *base, *from).await,
-        Step::SetAside {
-            upstream,
-            base,
-            from,
-        } => {
-            leave(keeper, upstream).await?;
-            keeping::set_aside(keeper, wanted, *base, *from).await
+        Step::KeepTail { base, from } | Step::SetAside { base, from, .. } => {
+            let kept = Kept {
+                id: &keeper.id,
+                base: *base,
+                from: *from,
+            };
+            keep(keeper, wanted, step, &kept).await
         }
         Step::Reload(_)
         | Step::Promote
@@ -135,6 +135,20 @@ pub(super) async fn carry_out(
             asked.ok_or_else(late)?
         }
     }
+}
+
+/// Keeps what a home alone holds, or puts that aside.
+async fn keep(
+    keeper: &Keeper,
+    wanted: &Wanted,
+    step: &Step,
+    kept: &Kept<'_>,
+) -> Result<(), Failed> {
+    let Step::SetAside { upstream, .. } = step else {
+        return keeping::keep_tail(keeper, wanted, kept).await;
+    };
+    leave(keeper, upstream).await?;
+    keeping::set_aside(keeper, wanted, kept).await
 }
 
 pub(super) fn postgres(keeper: &Keeper) -> Result<&Postgres, Failed> {
@@ -236,6 +250,9 @@ async fn start(
         upstream: upstream.clone(),
         synchronous: synchronous(settings),
     };
+    if settings.upstream.is_none() {
+        keeper.around.tails.close(&keeper.id)?;
+    }
     let started = postgres(keeper)?.start(&keeper.seen.home, &told).await;
     let server = started.map_err(|error| match error {
         // It refuses what it is told before it looks at any data.
