@@ -79,7 +79,10 @@ pub(super) async fn carry_out(
         }
         Step::RemoveHome(Removal::Diverged(upstream)) => {
             leave(keeper, upstream).await?;
-            Ok(keeper.seen.home.remove().await?)
+            match is_still_next(keeper, step)? {
+                true => Ok(keeper.seen.home.remove().await?),
+                false => Ok(()),
+            }
         }
         Step::RemoveHome(Removal::Unfinished | Removal::Deleted) => {
             Ok(keeper.seen.home.remove().await?)
@@ -148,7 +151,22 @@ async fn keep(
         return keeping::keep_tail(keeper, wanted, kept).await;
     };
     leave(keeper, upstream).await?;
-    keeping::set_aside(keeper, wanted, kept).await
+    match is_still_next(keeper, step)? {
+        true => keeping::set_aside(keeper, wanted, kept).await,
+        false => Ok(()),
+    }
+}
+
+/// Is what a keeper is at still what comes next, by what is wanted now? Leave takes a while over a
+/// link; a member that was removed meanwhile, say, stands alone with what it has.
+pub(super) fn is_still_next(keeper: &Keeper, step: &Step) -> Result<bool, Failed> {
+    let observed = keeper.seen.state().standing.observed.clone();
+    let wanted = keeper.wanted()?;
+    let is_still = wanted.is_some_and(|it| step.is_next(&it, &observed, keeper.now()));
+    if !is_still {
+        tracing::info!(instance = %keeper.id, kind = ?step.kind(), "it is not to be done any more");
+    }
+    Ok(is_still)
 }
 
 pub(super) fn postgres(keeper: &Keeper) -> Result<&Postgres, Failed> {
