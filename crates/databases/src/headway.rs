@@ -206,12 +206,11 @@ pub(crate) fn reached(headship: &mut Headship, record: &Record) {
             (headship.leads, headship.forced) = (Some(*leading), None);
         }
         Record::Diverged => {
-            headship.leads = match headship.leads {
-                None => Some(Leading::NOTHING),
-                // Of a reader that was its member's head: now it is known.
-                Some(Leading::NOTHING) => Some(Leading::BEYOND),
-                leads => leads,
-            };
+            headship.leads.get_or_insert(Leading::NOTHING);
+        }
+        Record::Beyond { base } => {
+            headship.epoch = *base;
+            (headship.leads, headship.forced) = (Some(Leading::BEYOND), None);
         }
         _ => {}
     }

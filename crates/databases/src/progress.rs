@@ -153,7 +153,7 @@ fn written(
         Record::SnapshotFailed { id, reason } => {
             others.extend(snapshot_failed(view, &mut instance, id, reason, &mut told)?);
         }
-        Record::Aligned { .. } | Record::Leading(_) | Record::Diverged => {
+        Record::Aligned { .. } | Record::Leading(_) | Record::Diverged | Record::Beyond { .. } => {
             others.extend(of_head(view, &mut instance, record)?);
         }
         Record::Head(_)

@@ -179,7 +179,7 @@ impl Leading {
         number: 0,
     };
 
-    /// As [`Leading::NOTHING`], of a reader of which it is known that it did.
+    /// As [`Leading::NOTHING`], of a reader: it holds what no other may have kept.
     pub const BEYOND: Leading = Leading {
         epoch: 0,
         number: 1,

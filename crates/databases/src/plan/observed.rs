@@ -100,6 +100,9 @@ pub struct HeadSeen {
     /// Those of them that don't hold all that the home alone holds, which is still in its place: it
     /// is neither removed nor rewound, but put aside ([`Step::SetAside`]).
     pub short: BTreeSet<u64>,
+    /// Of a member's reader: the tails that its head keeps, as [`tails`](Self::tails). What a
+    /// reader holds its head held before, so whatever is in there isn't kept of the reader too.
+    pub heads_tails: BTreeMap<u64, Lsn>,
     /// The revision of the council's configuration that decided something which this process asked
     /// for since it began; `None`: nothing yet. An older configuration may be an old one, by which
     /// nothing is promoted and nothing removed.

@@ -5,8 +5,8 @@
 //! its data, and what the reader's says, are of one moment.
 //!
 //! Always so: a reader that holds what its head holds no longer is copied anew, never rewound, and
-//! not before its head's data are a part of the latest history and the head gives leave. What only
-//! one that yielded, or was dead, may hold is kept first.
+//! not before its head's data are a part of the latest history and the head gives leave. What is a
+//! part of no tail of its head's, whose disk may be lost, is kept first.
 
 use types::Now;
 
@@ -194,7 +194,7 @@ pub(super) fn next(
         Home::Absent => return step(Step::Copy(following.upstream.clone())),
     }
     // Until its head has come back it is read as it is.
-    let is_beyond = headship.leads == Some(Leading::BEYOND);
+    let is_beyond = is_beyond(wanted);
     if is_beyond && !reading.is_head_ready && observed.server.is_none() {
         // Where its tail was kept its home is a primary's by now: it isn't started any more.
         return Some(wait(now, LOOK_AGAIN));
@@ -222,8 +222,9 @@ pub(super) fn next(
     if !reading.is_head_ready {
         return None;
     }
-    if is_past(server, following) || is_left_behind(server, reading) {
-        return past(wanted, observed, now, reading);
+    let is_left_behind = is_left_behind(server, reading);
+    if is_past(server, following) || is_left_behind {
+        return past(wanted, observed, now, (reading, is_left_behind));
     }
     if let Some(next) = succession::next(wanted, observed, now, reading) {
         return Some(next);
@@ -257,7 +258,6 @@ fn is_left_behind(server: &ServerSeen, reading: &Reading) -> bool {
 /// Of one that holds what its head doesn't: it is copied anew. Its server is stopped first, and
 /// what it holds goes once its head gives leave.
 fn anew(wanted: &Wanted, observed: &Observed, now: Now, reading: &Reading) -> Option<Next> {
-    let headship = wanted.instance.headship.as_ref()?;
     let following = &reading.following;
     if let Some(waits) = waits(wanted, observed, now, reading) {
         return Some(waits);
@@ -265,49 +265,62 @@ fn anew(wanted: &Wanted, observed: &Observed, now: Now, reading: &Reading) -> Op
     if observed.server.is_some() {
         return step(Step::Stop);
     }
-    if let Some(from) = reading.lost_from {
-        let base = following.base;
-        let kept = observed.head.tails.get(&base);
-        match from {
-            None => return Some(succession::take_back(observed, now, reading)),
-            Some(from) if kept.is_none_or(|kept| *kept > from) => {
-                return step(Step::KeepTail { base, from });
-            }
-            Some(_) => {}
-        }
-    }
-    if has_yielded(wanted) {
-        if headship.leads != Some(Leading::BEYOND) {
-            return record(Record::Diverged);
-        }
-        let base = following.base;
-        let kept = observed.head.tails.get(&base);
-        // Where it left the others may be forgotten, and of a cluster that is no member any more
-        // nobody knows it: then all that its log still holds is kept.
-        let from = match following.is_known && reading.is_member {
-            true => following.stands_until,
-            false => Some(Lsn(0)),
-        };
-        if let Some(from) = from.filter(|from| kept.is_none_or(|kept| kept > from)) {
-            return step(Step::KeepTail { base, from });
-        }
-    }
+    let base = following.base;
     let upstream = following.upstream.clone();
-    step(match has_yielded(wanted) || reading.lost_from.is_some() {
-        true => given_up(observed, following.base, upstream),
-        false => Step::RemoveHome(Removal::Diverged(upstream)),
-    })
+    let Some(from) = keeps_from(wanted, observed, reading) else {
+        return step(given_up(observed, base, upstream));
+    };
+    let is_told = reading.lost_from.is_some() || is_beyond(wanted);
+    let kept = observed.head.tails.get(&base);
+    match from {
+        _ if !is_told => record(Record::Beyond { base }),
+        None => Some(succession::take_back(observed, now, reading)),
+        Some(from) if kept.is_none_or(|kept| *kept > from) => step(Step::KeepTail { base, from }),
+        Some(_) => step(given_up(observed, base, upstream)),
+    }
+}
+
+/// From where on what it holds is kept before it goes; `None`: all of it is others' too, or kept.
+/// `Some(None)`: it isn't known yet.
+fn keeps_from(wanted: &Wanted, observed: &Observed, reading: &Reading) -> Option<Option<Lsn>> {
+    let following = &reading.following;
+    // Where it left the others may be forgotten, and of a cluster that is no member any more nobody
+    // knows it: then all that its log still holds is kept.
+    let left = match following.is_known && reading.is_member {
+        true => following.stands_until,
+        false => Some(Lsn(0)),
+    };
+    let nobodys = |from: &Lsn| has_yielded(wanted) || !is_its_head_s(observed, reading, *from);
+    reading.lost_from.or(left.filter(nobodys).map(Some))
+}
+
+/// Is what it holds from there on in a tail of its head's? Where its cluster is in no global
+/// cluster it is in that of the head that was taken over from.
+fn is_its_head_s(observed: &Observed, reading: &Reading, from: Lsn) -> bool {
+    let kept = observed.head.heads_tails.get(&reading.following.base);
+    !reading.is_member || kept.is_some_and(|kept| *kept <= from)
 }
 
 /// Of one whose server says that it holds what is no part of the latest history. Stopped it says so
 /// no more: so it is given up in one step, or what it is is written down first.
-fn past(wanted: &Wanted, observed: &Observed, now: Now, reading: &Reading) -> Option<Next> {
+fn past(
+    wanted: &Wanted,
+    observed: &Observed,
+    now: Now,
+    (reading, is_left_behind): (&Reading, bool),
+) -> Option<Next> {
     if let Some(waits) = waits(wanted, observed, now, reading) {
         return Some(waits);
     }
-    match has_yielded(wanted) {
-        true => record(Record::Diverged),
-        false => step(Step::Reseed(reading.following.upstream.clone())),
+    if is_left_behind {
+        // It never was of the history that its row names beside that.
+        let base = wanted.instance.headship.as_ref()?.epoch;
+        return record(Record::Beyond { base });
+    }
+    let base = reading.following.base;
+    match keeps_from(wanted, observed, reading) {
+        Some(_) => record(Record::Beyond { base }),
+        None => step(Step::Reseed(reading.following.upstream.clone())),
     }
 }
 
@@ -320,7 +333,14 @@ fn waits(wanted: &Wanted, observed: &Observed, now: Now, reading: &Reading) -> O
     is_moving.then(|| wait(now, LOOK_AGAIN))
 }
 
+/// Does its row say that it holds what no other may have kept?
+fn is_beyond(wanted: &Wanted) -> bool {
+    let headship = wanted.instance.headship.as_ref();
+    headship.is_some_and(|headship| headship.leads == Some(Leading::BEYOND))
+}
+
 /// Was it its member's head, and may it have received more of the writer's log than the new one?
+/// So has one whose row says that it did.
 fn has_yielded(wanted: &Wanted) -> bool {
     let headship = wanted.instance.headship.as_ref();
     let leads = headship.and_then(|headship| headship.leads);

@@ -204,6 +204,12 @@ pub enum Record {
     /// Of a head that follows, in its own row: it may hold what isn't of the latest history, all of
     /// it an old writer's. It is rewound.
     Diverged,
+    /// Of a reader, in its own row: it may hold what isn't of the latest history and nobody else
+    /// has kept. That is kept, and the reader is copied anew.
+    Beyond {
+        /// The epoch of whose history it is.
+        base: u64,
+    },
     /// Of a head, in the council's row: this is what the others are to know of it.
     Head(Head),
     /// Of the old writer's head, in the council's row: it is stopped in order.

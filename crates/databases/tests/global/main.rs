@@ -46,8 +46,7 @@ fn settle(world: &mut World) -> Result<(), String> {
 
 /// A run in which homes are lost with their disks: nothing else may throw away what nobody else
 /// has. All may be beyond what is carried out by itself in the end; whether it settled is told.
-fn run_with_lost_disks(seed: u64, planner: Planner, flaw: Flaw) -> Result<(World, bool), String> {
-    let mut world = World::new(seed, planner, flaw);
+fn run_with_lost_disks(mut world: World) -> Result<(World, bool), String> {
     settle(&mut world)?;
     (world.is_wild, world.loses_disks) = (true, true);
     for moment in 0..WILD {
@@ -74,8 +73,9 @@ fn run_with_lost_disks(seed: u64, planner: Planner, flaw: Flaw) -> Result<(World
 fn what_one_alone_still_has_is_never_thrown_away_whatever_disk_is_lost() {
     let (mut disks, mut settled) = (0, 0);
     for seed in seeds(5000, 16) {
-        let (world, has_settled) = run_with_lost_disks(seed, next_step, Flaw::None)
-            .unwrap_or_else(|fault| panic!("seed {seed}: {fault}"));
+        let world = World::new(seed, next_step, Flaw::None);
+        let (world, has_settled) =
+            run_with_lost_disks(world).unwrap_or_else(|fault| panic!("seed {seed}: {fault}"));
         disks += world.disks;
         settled += usize::from(has_settled);
     }
@@ -96,7 +96,38 @@ fn wasteful(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
 
 #[test]
 fn a_planted_bug_is_found_where_disks_are_lost() {
-    let fault = (5000..5400).find_map(|seed| run_with_lost_disks(seed, wasteful, Flaw::None).err());
+    let world = |seed| World::new(seed, wasteful, Flaw::None);
+    let fault = (5000..5400).find_map(|seed| run_with_lost_disks(world(seed)).err());
+    let fault = fault.expect("the planted bug isn't found");
+    assert!(fault.contains("was thrown away"), "{fault}");
+}
+
+#[test]
+fn what_a_reader_alone_still_has_is_kept_before_it_is_copied_anew() {
+    let (mut disks, mut settled, mut reseeds) = (0, 0, 0);
+    for seed in seeds(13_000, 24) {
+        let (world, has_settled) = run_with_lost_disks(World::with_readers(seed, next_step))
+            .unwrap_or_else(|fault| panic!("seed {seed}: {fault}"));
+        disks += world.disks;
+        settled += usize::from(has_settled);
+        reseeds += world.steps.get(&StepKind::Reseed).copied().unwrap_or(0);
+    }
+    println!("{disks} disks, {settled} settled, {reseeds} given up");
+    assert!(disks > 12 && settled > 5 && reseeds > 5);
+}
+
+/// A planner that takes it that a reader's head has kept all that the reader ever received.
+fn confiding(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
+    let mut seen = observed.clone();
+    let all = (0..1000).map(|base| (base, databases::model::Lsn(0)));
+    seen.head.heads_tails.extend(all);
+    next_step(wanted, &seen, now)
+}
+
+#[test]
+fn a_planted_bug_is_found_where_a_reader_has_the_last_copy() {
+    let world = |seed| World::with_readers(seed, confiding);
+    let fault = (13_000..13_400).find_map(|seed| run_with_lost_disks(world(seed)).err());
     let fault = fault.expect("the planted bug isn't found");
     assert!(fault.contains("was thrown away"), "{fault}");
 }
@@ -135,6 +166,17 @@ fn members_that_are_removed_stand_alone_and_the_others_go_on() {
         removed += world.removed.len();
     }
     assert!(removed > 10, "{removed} were removed");
+}
+
+#[test]
+fn whoever_has_leave_to_remove_a_home_must_look_again_at_what_is_wanted() {
+    let fault = (7000..8000).find_map(|seed| {
+        let mut world = World::new(seed, next_step, Flaw::None);
+        (world.removes, world.looks_again) = (true, false);
+        run_in(&mut world, true).err()
+    });
+    let fault = fault.expect("nobody finds one that doesn't look again");
+    assert!(fault.contains("to stand alone with"), "{fault}");
 }
 
 #[test]

@@ -14,8 +14,8 @@ use databases::automatic::{Hearing, Known};
 use databases::lease::{self, Lease, MoveSeen, RENEW_EVERY, Renewal};
 use databases::model::{Forced, GlobalCluster, Leading, Lsn, Phase, ResourceId};
 use databases::plan::{
-    Behind, FailureKind, HeadSeen, Home as State, LogSeen, Next, Observed, Removal, ServerSeen,
-    Settings, Step, StepFailure, StepKind, Upstream, Wanted, may_be_left,
+    Behind, Duty, FailureKind, HeadSeen, Home as State, LogSeen, Next, Observed, Removal,
+    ServerSeen, Settings, Step, StepFailure, StepKind, Upstream, Wanted, may_be_left,
 };
 use databases::silence::{LeaseRow, LeasesSeen};
 use databases::{ClusterServing, Fence, Serving, catalogue, serving_cluster};
@@ -148,6 +148,10 @@ pub struct World {
     pub destroyed: BTreeSet<u64>,
     /// What a step threw away that was nowhere else.
     thrown_away: BTreeSet<u64>,
+    /// Does whoever has leave to remove a home look again at what is wanted?
+    pub looks_again: bool,
+    /// A member that stands alone whose head's home a step removed.
+    emptied: Option<usize>,
     pub steps: BTreeMap<StepKind, usize>,
     pub moves: usize,
     /// How many transactions a tail has room for.
@@ -187,6 +191,8 @@ impl World {
             acknowledged: BTreeSet::new(),
             destroyed: BTreeSet::new(),
             thrown_away: BTreeSet::new(),
+            looks_again: true,
+            emptied: None,
             steps: BTreeMap::new(),
             moves: 0,
             room: usize::MAX,
@@ -326,6 +332,11 @@ impl World {
         self.stream_to_readers();
         self.starve();
         self.look_at_readers()?;
+        if let Some(at) = self.emptied {
+            return Err(format!(
+                "what Region {at} has to stand alone with was removed"
+            ));
+        }
         if let Some(number) = self.thrown_away.first() {
             return Err(format!("{number} was thrown away, and was nowhere else"));
         }
@@ -440,10 +451,7 @@ impl World {
             let environment = &self.places[at].api.environment;
             environment.now.store(since, Ordering::Relaxed);
         }
-        let place = &self.places[at];
-        let global = place.seat.view();
-        let found = catalogue::wanted(&*place.api.memory_view(), &*global, &place.id).unwrap();
-        let wanted = found.unwrap();
+        let wanted = self.wanted(at);
         self.ask_source(at, &wanted, now.monotonic);
         let place = &mut self.places[at];
         let number = wanted.duty.move_number();
@@ -451,6 +459,8 @@ impl World {
         let number = wanted.duty.handover().map(|handover| handover.number);
         place.handover = MoveSeen::next(place.handover, number, now.monotonic);
         let mut observed = observe(place);
+        observed.head.heads_tails = self.heads_tails(&wanted);
+        let place = &mut self.places[at];
         let from = wanted.duty.moving().map(|moving| moving.from.region);
         observed.head.lease = from.and_then(|region| place.leases.of(region).cloned());
         let known = Known {
@@ -607,11 +617,41 @@ impl World {
     }
 
     fn act(&mut self, at: usize, step: &Step) -> Result<(), FailureKind> {
+        if self.looks_again && !self.is_still_next(at, step) {
+            return Ok(());
+        }
         self.note(at, &format!("{step:?}"));
         let before = self.everywhere();
+        let is_left = self.wanted(at).duty == Duty::Left;
+        let had = self.places[at].home.state;
         let acted = self.act_on(at, step);
+        let has = self.places[at].home.state;
+        if is_left && had == State::Whole && has == State::Absent {
+            self.emptied = Some(at);
+        }
         self.thrown_away.extend(&before - &self.everywhere());
         acted
+    }
+
+    /// What is wanted of what is in a place, as far as its process knows.
+    fn wanted(&self, at: usize) -> Wanted {
+        let place = &self.places[at];
+        let global = place.seat.view();
+        let found = catalogue::wanted(&*place.api.memory_view(), &*global, &place.id);
+        found.unwrap().unwrap()
+    }
+
+    /// Is what removes a home still what comes next? Whoever has leave for that looks again.
+    fn is_still_next(&self, at: usize, step: &Step) -> bool {
+        let removes = matches!(
+            step,
+            Step::RemoveHome(Removal::Diverged(_)) | Step::SetAside { .. } | Step::Reseed(_)
+        );
+        let seen = self.places[at].seen.as_ref().filter(|_| removes);
+        seen.is_none_or(|seen| {
+            let next = (self.planner)(&self.wanted(at), seen, self.clock(at));
+            matches!(next, Next::Step(next) if next == *step)
+        })
     }
 
     fn act_on(&mut self, at: usize, step: &Step) -> Result<(), FailureKind> {
@@ -1090,6 +1130,14 @@ impl World {
     }
 }
 
+/// From where on tails are kept.
+fn begins(tails: &BTreeMap<u64, Tail>) -> BTreeMap<u64, Lsn> {
+    tails
+        .iter()
+        .map(|(base, tail)| (*base, tail.from))
+        .collect()
+}
+
 /// All there is to see of a Region's head.
 fn observe(place: &Place) -> Observed {
     let home = &place.home;
@@ -1124,7 +1172,8 @@ fn observe(place: &Place) -> Observed {
         }),
         head: HeadSeen {
             stopped,
-            tails: place.tails.iter().map(|it| (*it.0, it.1.from)).collect(),
+            tails: begins(&place.tails),
+            heads_tails: BTreeMap::new(),
             short: place
                 .tails
                 .iter()

@@ -1,7 +1,9 @@
 //! Clusters of more than one instance, asked as clients ask, and what their rows make of plans.
 
 use databases::model::{ForkPoint, Headship, Leading, Lsn};
-use databases::plan::{Behind, Duty, Next, Reading, Record, Role, Step, Wanted, next_step};
+use databases::plan::{
+    Behind, Duty, Home, Next, Observed, Reading, Record, Removal, Role, Step, Wanted, next_step,
+};
 use databases::{ServerView, Serving, catalogue, serving_reader, slot};
 use types::{Configuration, Environment, Now, Span};
 
@@ -258,6 +260,110 @@ fn a_reader_that_missed_a_move_doesn_t_go_along_with_the_next_one() {
     let reading = reading(&council, &here);
     assert_eq!(reading.following.base, 1);
     assert_eq!(reading.following.stands_until, Some(Lsn(90)));
+}
+
+/// What is seen of a reader whose server says that it has got as far as that.
+fn seen_at(council: &Memory, api: &Api, place: u64) -> Observed {
+    let mut server = crate::moves::primary(api);
+    server.role = Some(Role::Standby);
+    server.generation = api.row("reader").generation;
+    server.settings.upstream = Some(reading(council, api).following.upstream);
+    server.log.replayed = Some(Lsn(place));
+    let mut observed = Observed::nothing();
+    (observed.home, observed.server) = (Home::Whole, Some(server));
+    observed.head.confirmed = Some(1);
+    observed
+}
+
+/// The step that comes next of a reader; a record is written down.
+fn step(council: &Memory, api: &Api, observed: &Observed) -> Step {
+    let next = next_step(
+        &wanted(council, api, "reader"),
+        observed,
+        api.environment.now(),
+    );
+    let Next::Step(step) = next else {
+        panic!("{next:?}");
+    };
+    if let Step::Record(told) = &step {
+        record(api, "reader", told);
+    }
+    step
+}
+
+#[test]
+fn a_reader_that_has_what_its_head_never_kept_keeps_it_before_it_is_copied_anew() {
+    let (council, [here, there, _]) = pair();
+    here.ok("CreateDBInstance", READER);
+    record(&here, "reader", &Record::Aligned { epoch: 1 });
+    record(&there, "head", &Record::Aligned { epoch: 1 });
+    move_there(&council, &there);
+    let number = crate::clusters::row(&council).moving.unwrap().number;
+    let point = ForkPoint {
+        timeline: 2,
+        lsn: Lsn(90),
+    };
+    record(&there, "head", &Record::Leads { number, point });
+    // The old head is back in line, by a rewind or since its disk was lost.
+    record(&here, "head", &Record::Aligned { epoch: 2 });
+    let mut observed = seen_at(&council, &here, 100);
+    observed.head.heads_tails.insert(1, Lsn(90));
+    let upstream = reading(&council, &here).following.upstream;
+    let reseed = Step::Reseed(upstream.clone());
+    assert_eq!(step(&council, &here, &observed), reseed, "its head kept it");
+    observed.head.heads_tails.insert(1, Lsn(91));
+    let beyond = Step::Record(Record::Beyond { base: 1 });
+    assert_eq!(step(&council, &here, &observed), beyond);
+    assert_eq!(step(&council, &here, &observed), Step::Stop);
+    observed.server = None;
+    let (base, from) = (1, Lsn(90));
+    let keeps = Step::KeepTail { base, from };
+    assert_eq!(step(&council, &here, &observed), keeps);
+    observed.head.tails.insert(base, from);
+    let removed = Step::RemoveHome(Removal::Diverged(upstream));
+    assert_eq!(step(&council, &here, &observed), removed);
+}
+
+#[test]
+fn a_reader_that_went_along_with_its_head_keeps_what_it_has_of_that_epoch() {
+    let (council, [here, there, _]) = pair();
+    there.ok("CreateDBInstance", READER);
+    for name in ["head", "reader"] {
+        record(&there, name, &Record::Aligned { epoch: 1 });
+    }
+    move_there(&council, &there);
+    let number = crate::clusters::row(&council).moving.unwrap().number;
+    let point = |timeline, place| ForkPoint {
+        timeline,
+        lsn: Lsn(place),
+    };
+    let leads = |number, point| Record::Leads { number, point };
+    record(&there, "head", &leads(number, point(2, 90)));
+    record(&here, "head", &Record::Aligned { epoch: 2 });
+    let mut asked = to("arn:aws:rds:us-east-1:111122223333:cluster:shop");
+    asked.push(("AllowDataLoss", "true"));
+    here.ok("FailoverGlobalCluster", &asked);
+    let number = crate::clusters::row(&council).moving.unwrap().number;
+    record(&there, "head", &Record::Fenced { number });
+    record(&here, "head", &Record::Promoting { number });
+    record(
+        &here,
+        "head",
+        &Record::Leading(Leading { epoch: 3, number }),
+    );
+    record(&here, "head", &leads(number, point(3, 95)));
+    record(&there, "head", &Record::Aligned { epoch: 3 });
+    assert_eq!(headship(&there, "reader").epoch, 1);
+    let mut observed = seen_at(&council, &there, 100);
+    observed.server.as_mut().unwrap().log.timeline = Some(2);
+    let beyond = Step::Record(Record::Beyond { base: 2 });
+    assert_eq!(step(&council, &there, &observed), beyond);
+    let row = headship(&there, "reader");
+    assert_eq!((row.epoch, row.leads), (2, Some(Leading::BEYOND)));
+    observed.server = None;
+    let (base, from) = (2, Lsn(95));
+    let keeps = Step::KeepTail { base, from };
+    assert_eq!(step(&council, &there, &observed), keeps);
 }
 
 fn headship(api: &Api, name: &str) -> Headship {

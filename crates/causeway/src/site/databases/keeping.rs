@@ -1,7 +1,6 @@
 //! How what only an old writer had is kept before its home goes: as a tail, and, where that doesn't
 //! hold all of it, with the whole home beside it. It removes nothing.
 
-use databases::model::Lsn;
 use databases::plan::Wanted;
 use runtime::postgres::Fork;
 use types::Environment;
@@ -14,49 +13,37 @@ use super::tails::Kept;
 pub(super) async fn keep_tail(
     keeper: &Keeper,
     wanted: &Wanted,
-    base: u64,
-    from: Lsn,
+    kept: &Kept<'_>,
 ) -> Result<(), Failed> {
     let around = &keeper.around;
-    let kept = Kept {
-        id: &keeper.id,
-        base,
-        from,
-    };
-    let to = around.tails.prepare(postgres(keeper)?, &kept)?;
+    let to = around.tails.prepare(postgres(keeper)?, kept)?;
     let _turn = around.takers.acquire().await;
     let following = wanted.duty.following();
     let fork = Fork {
         timeline: following.map_or(0, |following| following.timeline),
-        lsn: runtime::postgres::Lsn(from.0),
+        lsn: runtime::postgres::Lsn(kept.from.0),
     };
     let home = &keeper.seen.home;
     let tail = postgres(keeper)?.keep_tail(home, fork, (&to, around.tail_limit));
     let tail = tail.await?;
     let unlisted = tail.unlisted.map_or(0, |unlisted| unlisted.count);
-    tracing::warn!(instance = %wanted.instance.arn, base, begin = %tail.begin, end = %tail.end,
+    tracing::warn!(instance = %wanted.instance.arn, base = kept.base, begin = %tail.begin, end = %tail.end,
         transactions = tail.listed + unlisted, unlisted, short = tail.is_short,
         "what only an old writer had is kept");
     let now = around.environment.now().wall;
-    Ok(around.tails.finish((&kept, &wanted.instance), &tail, now)?)
+    Ok(around.tails.finish((kept, &wanted.instance), &tail, now)?)
 }
 
 /// Puts a home that holds more than its tail into that tail's folder.
 pub(super) async fn set_aside(
     keeper: &Keeper,
     wanted: &Wanted,
-    base: u64,
-    from: Lsn,
+    kept: &Kept<'_>,
 ) -> Result<(), Failed> {
     let around = &keeper.around;
-    let kept = Kept {
-        id: &keeper.id,
-        base,
-        from,
-    };
-    let place = around.tails.place_aside(&kept);
+    let place = around.tails.place_aside(kept)?;
     keeper.seen.home.set_aside(&place).await?;
-    around.tails.is_aside(&kept)?;
+    around.tails.is_aside(kept)?;
     tracing::warn!(instance = %wanted.instance.arn, place = %place.display(),
         "an old writer's data are kept aside, since its tail doesn't hold all");
     let service = around.region.database_service();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use databases::lease::MoveSeen;
 use databases::model::{ForkPoint, Lsn, ResourceId};
-use databases::plan::{HeadSeen, Home, LogSeen, Observed, Role, ServerSeen, Stopped, Wanted};
+use databases::plan::{Duty, HeadSeen, Home, LogSeen, Observed, Role, ServerSeen, Stopped, Wanted};
 use databases::slot;
 use runtime::postgres::{self, ControlState, HomeState, Observation, StandbySeen};
 use types::ByteSize;
@@ -98,12 +98,19 @@ impl Keeper {
         let ends = wanted.duty.moving();
         let ends = ends.map(|moving| (moving.from.region, moving.to.region));
         let (master_at, readers_have) = self.look_at_password(wanted).unwrap_or_default();
+        let held = self.around.tails.of(&self.id);
+        let head = match &wanted.duty {
+            Duty::Read(reading) if reading.is_member => Some(&reading.following.upstream),
+            _ => None,
+        };
+        let heads = head.map(|head| self.around.tails.of(&head.source_id).tails);
         HeadSeen {
             master_at,
             readers_have,
             stopped,
-            tails: self.around.tails.of(&self.id),
-            short: self.around.tails.short(&self.id),
+            tails: held.tails,
+            short: held.short,
+            heads_tails: heads.unwrap_or_default(),
             confirmed: leases.confirmed(),
             moving: self.moving,
             lease: ends.and_then(|(from, _)| leases.seen(from)),

@@ -274,6 +274,7 @@ impl DatabasesSite {
     pub(super) fn keep(&self) -> Task<'static, ()> {
         let (around, keepers) = (self.around.clone(), self.keepers.clone());
         Box::pin(async move {
+            around.tidy_tails();
             loop {
                 around.keep_new(&keepers);
                 // A replica elsewhere may be none any more.
@@ -356,6 +357,18 @@ impl Around {
     /// Both configurations as they are now.
     fn views(&self) -> Views {
         (self.region.regional_view(), self.region.global_view())
+    }
+
+    /// Carries on with the kept tails what the last process was cut off at.
+    fn tidy_tails(&self) {
+        let mut ids = Vec::new();
+        let view = self.region.regional_view();
+        catalogue::visit_instances(&*view, &mut |_, instance| {
+            ids.extend(instance.map(|instance| instance.resource_id));
+        });
+        if let Err(cause) = self.tails.tidy(&ids) {
+            tracing::warn!(%cause, "of the kept tails some are listed twice");
+        }
     }
 
     /// Has every instance kept that nobody keeps yet.

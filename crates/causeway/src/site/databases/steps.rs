@@ -20,6 +20,7 @@ use super::keeper::{Keeper, Running};
 use super::keeping;
 use super::pair::{Waits, stop_displaced};
 use super::servers::Seen;
+use super::tails::Kept;
 
 /// How long a step that only asks the server something may take.
 const ASK_WAIT: Duration = Duration::from_secs(90);
@@ -78,7 +79,10 @@ pub(super) async fn carry_out(
         }
         Step::RemoveHome(Removal::Diverged(upstream)) => {
             leave(keeper, upstream).await?;
-            Ok(keeper.seen.home.remove().await?)
+            match is_still_next(keeper, step)? {
+                true => Ok(keeper.seen.home.remove().await?),
+                false => Ok(()),
+            }
         }
         Step::RemoveHome(Removal::Unfinished | Removal::Deleted) => {
             Ok(keeper.seen.home.remove().await?)
@@ -108,14 +112,13 @@ pub(super) async fn carry_out(
         Step::Reseed(upstream) => super::behind::reseed(keeper, upstream).await,
         Step::Follow { epoch } => follow(keeper, *epoch).await,
         Step::Rewind { upstream, epoch } => rewind(keeper, upstream, *epoch).await,
-        Step::KeepTail { base, from } => keeping::keep_tail(keeper, wanted, *base, *from).await,
-        Step::SetAside {
-            upstream,
-            base,
-            from,
-        } => {
-            leave(keeper, upstream).await?;
-            keeping::set_aside(keeper, wanted, *base, *from).await
+        Step::KeepTail { base, from } | Step::SetAside { base, from, .. } => {
+            let kept = Kept {
+                id: &keeper.id,
+                base: *base,
+                from: *from,
+            };
+            keep(keeper, wanted, step, &kept).await
         }
         Step::Reload(_)
         | Step::Promote
@@ -135,6 +138,35 @@ pub(super) async fn carry_out(
             asked.ok_or_else(late)?
         }
     }
+}
+
+/// Keeps what a home alone holds, or puts that aside.
+async fn keep(
+    keeper: &Keeper,
+    wanted: &Wanted,
+    step: &Step,
+    kept: &Kept<'_>,
+) -> Result<(), Failed> {
+    let Step::SetAside { upstream, .. } = step else {
+        return keeping::keep_tail(keeper, wanted, kept).await;
+    };
+    leave(keeper, upstream).await?;
+    match is_still_next(keeper, step)? {
+        true => keeping::set_aside(keeper, wanted, kept).await,
+        false => Ok(()),
+    }
+}
+
+/// Is what a keeper is at still what comes next, by what is wanted now? Leave takes a while over a
+/// link; a member that was removed meanwhile, say, stands alone with what it has.
+pub(super) fn is_still_next(keeper: &Keeper, step: &Step) -> Result<bool, Failed> {
+    let observed = keeper.seen.state().standing.observed.clone();
+    let wanted = keeper.wanted()?;
+    let is_still = wanted.is_some_and(|it| step.is_next(&it, &observed, keeper.now()));
+    if !is_still {
+        tracing::info!(instance = %keeper.id, kind = ?step.kind(), "it is not to be done any more");
+    }
+    Ok(is_still)
 }
 
 pub(super) fn postgres(keeper: &Keeper) -> Result<&Postgres, Failed> {
@@ -236,6 +268,9 @@ async fn start(
         upstream: upstream.clone(),
         synchronous: synchronous(settings),
     };
+    if settings.upstream.is_none() {
+        keeper.around.tails.close(&keeper.id)?;
+    }
     let started = postgres(keeper)?.start(&keeper.seen.home, &told).await;
     let server = started.map_err(|error| match error {
         // It refuses what it is told before it looks at any data.

@@ -122,6 +122,18 @@ impl World {
         (reader.place, &reader.home, reader.server.as_ref())
     }
 
+    /// The tails that a reader's head keeps.
+    pub(super) fn heads_tails(&self, wanted: &Wanted) -> BTreeMap<u64, Lsn> {
+        let Duty::Read(reading) = &wanted.duty else {
+            return BTreeMap::new();
+        };
+        let head = &reading.following.upstream.source_id;
+        let places = self.places.iter().map(|it| (&it.id, &it.tails));
+        let readers = self.readers.iter().map(|it| (&it.id, &it.tails));
+        let found = places.chain(readers).find(|(id, _)| *id == head);
+        found.map_or_else(BTreeMap::new, |(_, tails)| begins(tails))
+    }
+
     /// What readers and their tails have of transactions.
     pub(super) fn of_readers(&self) -> impl Iterator<Item = u64> {
         let logs = self.readers.iter().flat_map(|reader| &reader.home.log);
