@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use databases::model::ResourceId;
 use databases::plan::{
-    Behind, Duty, FailureKind, Step, StepKind, Upstream as Followed, Wanted, is_a_copy, may_be_left,
+    Behind, FailureKind, Step, StepKind, Upstream as Followed, Wanted, is_a_copy, may_be_left,
 };
 use databases::{ReplicationNews, catalogue};
 use runtime::postgres::{Fork, Lsn, Stop};
