@@ -10,11 +10,10 @@ use types::{Monotonic, Span};
 
 use super::duty::{Duty, Following};
 use super::head::is_confirmed;
-use super::next::{Wanted, upstream};
+use super::next::{Wanted, upstream as source_of};
 use super::observed::{Behind, Observed, Role};
 use super::reading::Reading;
-use super::step::{Record, Step};
-use crate::model::{Instance, ResourceId};
+use super::step::{Record, Step, Upstream};
 
 /// How long its source must have said so: what was under way when it was asked has arrived by then.
 const SURE: Span = Span::seconds(5);
@@ -25,14 +24,20 @@ const FIRST_WAIT: Span = Span::seconds(60);
 /// How long at most.
 const LONGEST_WAIT: Span = Span::seconds(3600);
 
-/// Is what is in that home of an instance a copy, by the instance's row? If not, it may be all
-/// there is: one whose promotion is accepted is none any more, nor is a standby that is in step. Of
-/// a cluster's member the council says so, not the row.
-pub fn is_a_copy(instance: &Instance, home: &ResourceId) -> bool {
-    match &instance.standby {
-        Some(standby) if standby.home == *home => !standby.is_in_step,
-        _ if instance.headship.is_some() => true,
-        _ => instance.source.is_some() && instance.promotion.is_none(),
+/// Is what is in a home a copy of what is followed there? If not, it may be all there is: one whose
+/// promotion is accepted is none any more, nor is a standby that is in step, nor a cluster's
+/// instance that is to take a role over, or stands alone by now.
+pub fn is_a_copy(wanted: &Wanted, upstream: &Upstream) -> bool {
+    let instance = &wanted.instance;
+    if let Some(standby) = wanted.standby() {
+        return !standby.is_in_step;
+    }
+    let is_of = |it: &Following| it.upstream == *upstream && !it.is_moving;
+    match &wanted.duty {
+        Duty::Follow(following) => is_of(following),
+        Duty::Read(reading) => is_free(reading) && is_of(&reading.following),
+        Duty::Alone => instance.source.is_some() && instance.promotion.is_none(),
+        _ => false,
     }
 }
 
@@ -47,7 +52,7 @@ pub(super) fn next(wanted: &Wanted, observed: &Observed) -> Option<(Step, Monoto
         Duty::Follow(following) => of_head(wanted, observed, following)?,
         Duty::Read(reading) => of_reader(wanted, observed, reading)?,
         Duty::Alone => {
-            let source = upstream(&wanted.instance)?;
+            let source = source_of(&wanted.instance)?;
             // The standby of an instance that has two homes follows the other one.
             let followed = server.settings.upstream.as_ref();
             let is_its = followed.is_none_or(|followed| *followed == source);
@@ -88,7 +93,11 @@ fn of_reader(wanted: &Wanted, observed: &Observed, reading: &Reading) -> Option<
     if reading.is_member && !is_confirmed(wanted, observed) {
         return None;
     }
-    let takes_over = reading.takes.is_some() || reading.claims.is_some();
-    let is_free = reading.is_head_ready && !takes_over && !following.is_moving;
-    is_free.then(|| Step::Reseed(following.upstream.clone()))
+    let is_due = reading.is_head_ready && is_free(reading) && !following.is_moving;
+    is_due.then(|| Step::Reseed(following.upstream.clone()))
+}
+
+/// Is it to take nothing over?
+fn is_free(reading: &Reading) -> bool {
+    reading.takes.is_none() && reading.claims.is_none()
 }

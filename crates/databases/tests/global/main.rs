@@ -168,6 +168,17 @@ fn members_that_are_removed_stand_alone_and_the_others_go_on() {
 }
 
 #[test]
+fn whoever_has_leave_to_remove_a_home_must_look_again_at_what_is_wanted() {
+    let fault = (7000..8000).find_map(|seed| {
+        let mut world = World::new(seed, next_step, Flaw::None);
+        (world.removes, world.looks_again) = (true, false);
+        run_in(&mut world, true).err()
+    });
+    let fault = fault.expect("nobody finds one that doesn't look again");
+    assert!(fault.contains("to stand alone with"), "{fault}");
+}
+
+#[test]
 fn a_silent_writer_is_failed_over_unasked_by_a_tag_alone() {
     let mut unasked = 0;
     for seed in seeds(8000, 20) {

@@ -148,6 +148,10 @@ pub struct World {
     pub destroyed: BTreeSet<u64>,
     /// What a step threw away that was nowhere else.
     thrown_away: BTreeSet<u64>,
+    /// Does whoever has leave to remove a home look again at what is wanted?
+    pub looks_again: bool,
+    /// A member that stands alone whose head's home a step removed.
+    emptied: Option<usize>,
     pub steps: BTreeMap<StepKind, usize>,
     pub moves: usize,
     /// How many transactions a tail has room for.
@@ -187,6 +191,8 @@ impl World {
             acknowledged: BTreeSet::new(),
             destroyed: BTreeSet::new(),
             thrown_away: BTreeSet::new(),
+            looks_again: true,
+            emptied: None,
             steps: BTreeMap::new(),
             moves: 0,
             room: usize::MAX,
@@ -326,6 +332,11 @@ impl World {
         self.stream_to_readers();
         self.starve();
         self.look_at_readers()?;
+        if let Some(at) = self.emptied {
+            return Err(format!(
+                "what Region {at} has to stand alone with was removed"
+            ));
+        }
         if let Some(number) = self.thrown_away.first() {
             return Err(format!("{number} was thrown away, and was nowhere else"));
         }
@@ -595,9 +606,18 @@ impl World {
     }
 
     fn act(&mut self, at: usize, step: &Step) -> Result<(), FailureKind> {
+        if self.looks_again && !self.is_still_next(at, step) {
+            return Ok(());
+        }
         self.note(at, &format!("{step:?}"));
         let before = self.everywhere();
+        let is_left = self.wanted(at).duty == Duty::Left;
+        let had = self.places[at].home.state;
         let acted = self.act_on(at, step);
+        let has = self.places[at].home.state;
+        if is_left && had == State::Whole && has == State::Absent {
+            self.emptied = Some(at);
+        }
         self.thrown_away.extend(&before - &self.everywhere());
         acted
     }
@@ -608,6 +628,19 @@ impl World {
         let global = place.seat.view();
         let found = catalogue::wanted(&*place.api.memory_view(), &*global, &place.id);
         found.unwrap().unwrap()
+    }
+
+    /// Is what removes a home still what comes next? Whoever has leave for that looks again.
+    fn is_still_next(&self, at: usize, step: &Step) -> bool {
+        let removes = matches!(
+            step,
+            Step::RemoveHome(Removal::Diverged(_)) | Step::SetAside { .. } | Step::Reseed(_)
+        );
+        let seen = self.places[at].seen.as_ref().filter(|_| removes);
+        seen.is_none_or(|seen| {
+            let next = (self.planner)(&self.wanted(at), seen, self.clock(at));
+            matches!(next, Next::Step(next) if next == *step)
+        })
     }
 
     fn act_on(&mut self, at: usize, step: &Step) -> Result<(), FailureKind> {

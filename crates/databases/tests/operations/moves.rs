@@ -10,7 +10,8 @@ use bytes::Bytes;
 use databases::catalogue;
 use databases::model::{ForkPoint, Leading, Lsn, Phase};
 use databases::plan::{
-    Home, LogSeen, Next, Observed, Record, Removal, Role, ServerSeen, Step, Stopped, next_step,
+    Home, LogSeen, Next, Observed, Record, Removal, Role, ServerSeen, Step, Stopped, is_a_copy,
+    next_step,
 };
 use types::{Configuration, ConfigurationEdit, ConfigurationView, Environment, Proposal};
 
@@ -220,10 +221,27 @@ fn the_copy_of_one_that_was_to_lead_stays_until_nobody_can_need_it() {
     assert_eq!(planned(&council, &there, &kept), keeps);
     kept.head.tails.insert(1, Lsn(79));
     let next = planned(&council, &there, &kept);
-    assert!(
-        matches!(next, Next::Step(Step::RemoveHome(Removal::Diverged(_)))),
-        "{next:?}"
-    );
+    let Next::Step(Step::RemoveHome(Removal::Diverged(upstream))) = &next else {
+        panic!("{next:?}");
+    };
+    // While leave is asked for it is removed, and stands alone with what it has from then on.
+    let is_next = || {
+        let global = council.view();
+        let wanted = catalogue::wanted(&*there.memory_view(), &*global, &there.id("head"));
+        let wanted = wanted.unwrap().unwrap();
+        let step = Step::RemoveHome(Removal::Diverged(upstream.clone()));
+        let is_next = step.is_next(&wanted, &kept, there.environment.now());
+        assert_eq!(is_next, is_a_copy(&wanted, upstream));
+        is_next
+    };
+    assert!(is_next());
+    let arn = arn(&there);
+    let out = [
+        ("GlobalClusterIdentifier", "world"),
+        ("DbClusterIdentifier", arn.as_str()),
+    ];
+    there.ok("RemoveFromGlobalCluster", &out);
+    assert!(!is_next());
 }
 
 #[test]

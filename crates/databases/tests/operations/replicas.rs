@@ -313,10 +313,14 @@ fn a_replica_is_promoted_with_its_source_s_region_dead() {
         there.code("PromoteReadReplica", &named("far")),
         "InvalidDBInstanceState"
     );
-    there.carry_out("far");
+    let steps = there.carry_out("far");
+    let Step::Copy(upstream) = steps[0].clone() else {
+        panic!("{steps:?}");
+    };
     let is_a_copy = || {
-        let row = there.row("far");
-        databases::plan::is_a_copy(&row, row.home())
+        let id = there.id("far");
+        let wanted = catalogue::wanted(&*there.memory_view(), &*there.global.view(), &id);
+        databases::plan::is_a_copy(&wanted.unwrap().unwrap(), &upstream)
     };
     assert!(is_a_copy());
     there.peer.is_cut.store(true, Ordering::Relaxed);

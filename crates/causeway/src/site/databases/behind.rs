@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use databases::model::ResourceId;
 use databases::plan::{
-    Behind, Duty, FailureKind, StepKind, Upstream as Followed, Wanted, is_a_copy,
+    Behind, Duty, FailureKind, Step, StepKind, Upstream as Followed, Wanted, is_a_copy,
 };
 use databases::{ReplicationNews, catalogue};
 use runtime::postgres::{Fork, Lsn, Stop};
@@ -14,7 +14,7 @@ use types::{Monotonic, Span};
 
 use super::Around;
 use super::keeper::Keeper;
-use super::steps::{Failed, leave};
+use super::steps::{Failed, is_still_next, leave};
 
 /// One that has followed for this long after it was copied anew did so for good.
 const FOR_GOOD: Span = Span::seconds(4 * 3600);
@@ -142,18 +142,25 @@ pub(super) fn stays(around: &Around, source: &ResourceId) -> Result<(), Failed> 
     }
 }
 
-/// Is what is in a home another's, and to be had from there again? Its role may be another one
-/// since that was planned: leave takes a while over a link.
-fn is_still_a_copy(keeper: &Keeper) -> Result<bool, Failed> {
-    let view = keeper.around.region.regional_view();
-    let found = catalogue::instance(&*view, &keeper.id);
-    let found = found.map_err(|cause| Failed::new(FailureKind::Other, cause))?;
-    Ok(found.is_some_and(|(_, instance)| is_a_copy(&instance, &keeper.home)))
+/// Removes a stopped home that is to be copied anew: once its source gives leave.
+pub(super) async fn remove(
+    keeper: &Keeper,
+    step: &Step,
+    followed: &Followed,
+) -> Result<(), Failed> {
+    leave(keeper, followed).await?;
+    match is_still_next(keeper, step)? {
+        true => Ok(keeper.seen.home.remove().await?),
+        false => Ok(()),
+    }
 }
 
 /// Gives a standby up, to be copied anew: once its source gives leave.
 pub(super) async fn reseed(keeper: &mut Keeper, followed: &Followed) -> Result<(), Failed> {
     leave(keeper, followed).await?;
+    if !is_still_next(keeper, &Step::Reseed(followed.clone()))? {
+        return Ok(());
+    }
     keeper.doors.end_sessions();
     let server = keeper.running.take().map(|running| running.server);
     if let Some(server) = server.and_then(Arc::into_inner) {
@@ -161,7 +168,9 @@ pub(super) async fn reseed(keeper: &mut Keeper, followed: &Followed) -> Result<(
     }
     // Nobody is told to promote what is stopped; whoever was told before gets what it has.
     keeper.seen.state().standing.observed.server = None;
-    if !is_still_a_copy(keeper)? {
+    // It may have another role by now: a server takes a while to stop.
+    let wanted = keeper.wanted()?;
+    if !wanted.is_some_and(|wanted| is_a_copy(&wanted, followed)) {
         tracing::info!(instance = %keeper.id, "a standby that has another role by now is kept");
         return Ok(());
     }

@@ -162,17 +162,15 @@ impl Keeper {
             if *self.closing.borrow_and_update() {
                 return self.close().await;
             }
-            let (view, global) = self.around.views();
-            let home = (&self.id, &self.home);
-            let wanted = match catalogue::wanted_at(&*view, &*global, home) {
+            let wanted = match self.wanted() {
                 Ok(Some(wanted)) => wanted,
                 Ok(None) => {
                     self.running = None;
                     self.doors.close();
                     return self.around.servers.forget(&self.home);
                 }
-                Err(cause) => {
-                    self.trouble(&cause.to_string());
+                Err(Failed { reason, .. }) => {
+                    self.trouble(&reason);
                     self.wait(self.now().monotonic + LOOK_AT_NOTHING, false)
                         .await;
                     continue;
@@ -417,6 +415,13 @@ impl Keeper {
             _ = closing.changed() => {}
             _ = zones.changed() => {}
         }
+    }
+
+    /// What is wanted of its home now; `None`: the instance is gone.
+    pub(super) fn wanted(&self) -> Result<Option<Wanted>, Failed> {
+        let (view, global) = self.around.views();
+        let wanted = catalogue::wanted_at(&*view, &*global, (&self.id, &self.home));
+        wanted.map_err(|cause| Failed::new(FailureKind::Other, cause))
     }
 
     pub(super) fn now(&self) -> Now {

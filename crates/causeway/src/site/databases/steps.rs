@@ -78,8 +78,7 @@ pub(super) async fn carry_out(
             make(keeper, step, wanted.instance.headship.is_some()).await
         }
         Step::RemoveHome(Removal::Diverged(upstream)) => {
-            leave(keeper, upstream).await?;
-            Ok(keeper.seen.home.remove().await?)
+            super::behind::remove(keeper, step, upstream).await
         }
         Step::RemoveHome(Removal::Unfinished | Removal::Deleted) => {
             Ok(keeper.seen.home.remove().await?)
@@ -115,7 +114,7 @@ pub(super) async fn carry_out(
                 base: *base,
                 from: *from,
             };
-            keep(keeper, wanted, step, &kept).await
+            keeping::keep(keeper, wanted, step, &kept).await
         }
         Step::Reload(_)
         | Step::Promote
@@ -137,18 +136,16 @@ pub(super) async fn carry_out(
     }
 }
 
-/// Keeps what a home alone holds, or puts that aside.
-async fn keep(
-    keeper: &Keeper,
-    wanted: &Wanted,
-    step: &Step,
-    kept: &Kept<'_>,
-) -> Result<(), Failed> {
-    let Step::SetAside { upstream, .. } = step else {
-        return keeping::keep_tail(keeper, wanted, kept).await;
-    };
-    leave(keeper, upstream).await?;
-    keeping::set_aside(keeper, wanted, kept).await
+/// Is what a keeper is at still what comes next, by what is wanted now? Leave takes a while over a
+/// link; a member that was removed meanwhile, say, stands alone with what it has.
+pub(super) fn is_still_next(keeper: &Keeper, step: &Step) -> Result<bool, Failed> {
+    let observed = keeper.seen.state().standing.observed.clone();
+    let wanted = keeper.wanted()?;
+    let is_still = wanted.is_some_and(|it| step.is_next(&it, &observed, keeper.now()));
+    if !is_still {
+        tracing::info!(instance = %keeper.id, kind = ?step.kind(), "it is not to be done any more");
+    }
+    Ok(is_still)
 }
 
 pub(super) fn postgres(keeper: &Keeper) -> Result<&Postgres, Failed> {
