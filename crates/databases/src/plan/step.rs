@@ -4,8 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use types::Timestamp;
+use types::{Now, Timestamp};
 
+use super::next::{Next, Wanted, next_step};
+use super::observed::Observed;
 use crate::arn::InstanceArn;
 use crate::model::{
     ForkPoint, Head, Leading, Lsn, Parameters, PointInTime, ResourceId, SnapshotId, Verifier,
@@ -381,6 +383,12 @@ pub enum StepKind {
 }
 
 impl Step {
+    /// Is it still what comes next of what was seen? What it waited for may have taken a while, and
+    /// what is wanted be something else by now: whoever removes anything asks before that.
+    pub fn is_next(&self, wanted: &Wanted, observed: &Observed, now: Now) -> bool {
+        matches!(next_step(wanted, observed, now), Next::Step(next) if next == *self)
+    }
+
     /// What kind of step it is.
     pub fn kind(&self) -> StepKind {
         match self {

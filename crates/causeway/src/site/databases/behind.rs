@@ -141,6 +141,19 @@ pub(super) fn stays(around: &Around, source: &ResourceId) -> Result<(), Failed> 
     }
 }
 
+/// Removes a stopped home that is to be copied anew: once its source gives leave.
+pub(super) async fn remove(
+    keeper: &Keeper,
+    step: &Step,
+    followed: &Followed,
+) -> Result<(), Failed> {
+    leave(keeper, followed).await?;
+    match is_still_next(keeper, step)? {
+        true => Ok(keeper.seen.home.remove().await?),
+        false => Ok(()),
+    }
+}
+
 /// Gives a standby up, to be copied anew: once its source gives leave.
 pub(super) async fn reseed(keeper: &mut Keeper, followed: &Followed) -> Result<(), Failed> {
     leave(keeper, followed).await?;

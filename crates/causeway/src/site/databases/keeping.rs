@@ -1,20 +1,33 @@
 //! How what only an old writer had is kept before its home goes: as a tail, and, where that doesn't
 //! hold all of it, with the whole home beside it. It removes nothing.
 
-use databases::plan::Wanted;
+use databases::plan::{Step, Wanted};
 use runtime::postgres::Fork;
 use types::Environment;
 
 use super::keeper::Keeper;
-use super::steps::{Failed, postgres};
+use super::steps::{Failed, is_still_next, leave, postgres};
 use super::tails::Kept;
 
-/// Keeps what a stopped home alone holds.
-pub(super) async fn keep_tail(
+/// Keeps what a home alone holds, or puts that aside.
+pub(super) async fn keep(
     keeper: &Keeper,
     wanted: &Wanted,
+    step: &Step,
     kept: &Kept<'_>,
 ) -> Result<(), Failed> {
+    let Step::SetAside { upstream, .. } = step else {
+        return keep_tail(keeper, wanted, kept).await;
+    };
+    leave(keeper, upstream).await?;
+    match is_still_next(keeper, step)? {
+        true => set_aside(keeper, wanted, kept).await,
+        false => Ok(()),
+    }
+}
+
+/// Keeps what a stopped home alone holds.
+async fn keep_tail(keeper: &Keeper, wanted: &Wanted, kept: &Kept<'_>) -> Result<(), Failed> {
     let around = &keeper.around;
     let to = around.tails.prepare(postgres(keeper)?, kept)?;
     let _turn = around.takers.acquire().await;
@@ -27,19 +40,15 @@ pub(super) async fn keep_tail(
     let tail = postgres(keeper)?.keep_tail(home, fork, (&to, around.tail_limit));
     let tail = tail.await?;
     let unlisted = tail.unlisted.map_or(0, |unlisted| unlisted.count);
-    tracing::warn!(instance = %wanted.instance.arn, base = kept.base, begin = %tail.begin, end = %tail.end,
-        transactions = tail.listed + unlisted, unlisted, short = tail.is_short,
+    tracing::warn!(instance = %wanted.instance.arn, base = kept.base, begin = %tail.begin,
+        end = %tail.end, transactions = tail.listed + unlisted, unlisted, short = tail.is_short,
         "what only an old writer had is kept");
     let now = around.environment.now().wall;
     Ok(around.tails.finish((kept, &wanted.instance), &tail, now)?)
 }
 
 /// Puts a home that holds more than its tail into that tail's folder.
-pub(super) async fn set_aside(
-    keeper: &Keeper,
-    wanted: &Wanted,
-    kept: &Kept<'_>,
-) -> Result<(), Failed> {
+async fn set_aside(keeper: &Keeper, wanted: &Wanted, kept: &Kept<'_>) -> Result<(), Failed> {
     let around = &keeper.around;
     let place = around.tails.place_aside(kept)?;
     keeper.seen.home.set_aside(&place).await?;

@@ -78,11 +78,7 @@ pub(super) async fn carry_out(
             make(keeper, step, wanted.instance.headship.is_some()).await
         }
         Step::RemoveHome(Removal::Diverged(upstream)) => {
-            leave(keeper, upstream).await?;
-            match is_still_next(keeper, step)? {
-                true => Ok(keeper.seen.home.remove().await?),
-                false => Ok(()),
-            }
+            super::behind::remove(keeper, step, upstream).await
         }
         Step::RemoveHome(Removal::Unfinished | Removal::Deleted) => {
             Ok(keeper.seen.home.remove().await?)
@@ -118,7 +114,7 @@ pub(super) async fn carry_out(
                 base: *base,
                 from: *from,
             };
-            keep(keeper, wanted, step, &kept).await
+            keeping::keep(keeper, wanted, step, &kept).await
         }
         Step::Reload(_)
         | Step::Promote
@@ -137,23 +133,6 @@ pub(super) async fn carry_out(
             let asked = runtime::within(ASK_WAIT, ask_server(keeper, step)).await;
             asked.ok_or_else(late)?
         }
-    }
-}
-
-/// Keeps what a home alone holds, or puts that aside.
-async fn keep(
-    keeper: &Keeper,
-    wanted: &Wanted,
-    step: &Step,
-    kept: &Kept<'_>,
-) -> Result<(), Failed> {
-    let Step::SetAside { upstream, .. } = step else {
-        return keeping::keep_tail(keeper, wanted, kept).await;
-    };
-    leave(keeper, upstream).await?;
-    match is_still_next(keeper, step)? {
-        true => keeping::set_aside(keeper, wanted, kept).await,
-        false => Ok(()),
     }
 }
 
