@@ -12,10 +12,14 @@ use crate::model::Lsn;
 /// it any more: a look at a busy machine takes as long.
 const LATE: Span = Span::seconds(5);
 
+/// Where the head was heard more rarely than that, its last answer but one counts if it is no older.
+const RARE: Span = Span::seconds(15);
+
 /// Where a head's log ended lately.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Life {
-    /// When it said so, and what; the oldest first, none older than [`LATE`] before the newest.
+    /// When it said so, and what; the oldest first, none longer before the newest than [`LATE`], or
+    /// one alone than [`RARE`].
     said: VecDeque<(Monotonic, Lsn)>,
 }
 
@@ -26,7 +30,12 @@ impl Life {
         let Some(end) = end else {
             return self.said.clear();
         };
+        let last = self.said.back().copied();
         self.said.retain(|(before, _)| *before + LATE >= at);
+        if self.said.is_empty() {
+            let rare = last.filter(|(before, _)| *before + RARE >= at);
+            self.said.extend(rare);
+        }
         self.said.push_back((at, end));
     }
 
@@ -52,6 +61,11 @@ mod tests {
         }
         assert!(!life.is_followed_by(Lsn(5399)));
         assert!(life.is_followed_by(Lsn(5400)));
+        life.answered(at(69), Some(Lsn(6900)));
+        assert!(life.is_followed_by(Lsn(5900)), "the machine was busy");
+        assert!(!life.is_followed_by(Lsn(5899)));
+        life.answered(at(70), Some(Lsn(7000)));
+        assert!(!life.is_followed_by(Lsn(5900)));
         life.answered(at(3600), Some(Lsn(9000)));
         assert!(
             !life.is_followed_by(Lsn(8999)),
