@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use store::Engine;
 use types::{
-    Configuration, ConfigurationEdit, ConfigurationEntry, ConfigurationError,
+    CatchUp, Configuration, ConfigurationEdit, ConfigurationEntry, ConfigurationError,
     ConfigurationExpected, ConfigurationView, Proposal,
 };
 
@@ -53,6 +53,13 @@ impl<E: Engine> Configuration for CouncilDriver<E> {
             let edits = edits.into_iter().map(Edit::from).collect();
             let proposed = CouncilDriver::propose(self, Change { edits });
             proposed.await.map_err(ConfigurationError::from)
+        })
+    }
+
+    fn catch_up(&self) -> CatchUp<'_> {
+        Box::pin(async move {
+            let asked = CouncilDriver::catch_up(self).await;
+            asked.map_err(ConfigurationError::from)
         })
     }
 }

@@ -21,8 +21,9 @@ use raft::{Config, RawNode, StateRole};
 use store::Batch;
 use types::{Deployment, SiteId};
 
-use crate::limits::{MAX_APPEND, MAX_IN_FLIGHT, MAX_PENDING, MAX_UNCOMMITTED};
+use crate::limits::{MAX_APPEND, MAX_IN_FLIGHT, MAX_UNCOMMITTED};
 use crate::log::{Log, raft_id, site_of};
+use crate::places::Places;
 use crate::saved::Sweep;
 use crate::state::{Proposal, State};
 use crate::wire::{self, Frame};
@@ -197,11 +198,23 @@ impl Council {
     /// # Errors
     /// `InvalidChange`, `Busy`, `TooManyProposals`, `NoMajority`: it was not proposed.
     pub fn propose(&mut self, change: &Change) -> Result<ProposalId, CouncilError> {
+        self.propose_in(Places::Common, change)
+    }
+
+    /// As [`Council::propose`], also in the places that are kept (`KEPT_PLACES`).
+    ///
+    /// # Errors
+    /// As of [`Council::propose`].
+    pub fn propose_first(&mut self, change: &Change) -> Result<ProposalId, CouncilError> {
+        self.propose_in(Places::All, change)
+    }
+
+    fn propose_in(&mut self, places: Places, change: &Change) -> Result<ProposalId, CouncilError> {
         change.check().map_err(CouncilError::InvalidChange)?;
         if self.outstanding.is_some() {
             return Err(CouncilError::Busy);
         }
-        if self.pending.len() >= MAX_PENDING {
+        if self.pending.len() >= places.count() {
             return Err(CouncilError::TooManyProposals);
         }
         if !self.has_majority() {

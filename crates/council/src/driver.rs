@@ -11,13 +11,14 @@ use event_listener::Event;
 use futures_util::future::select;
 use futures_util::pin_mut;
 use store::{CommitError, Engine};
-use types::{Environment, Monotonic, SiteId, Span};
+use types::{ConfigurationEdit, Environment, Monotonic, SiteId, Span};
 
-use crate::limits::{MAX_INBOX, MAX_INBOX_SIZE, MAX_PENDING};
+use crate::limits::{MAX_INBOX, MAX_INBOX_SIZE};
+use crate::places::Places;
 use crate::timing::TICK;
 use crate::{
-    Change, Council, CouncilConfig, CouncilError, CouncilStatus, Outcome, ProposalId, Ready,
-    Settings, load,
+    Change, Council, CouncilConfig, CouncilError, CouncilStatus, Edit, Outcome, ProposalId, Ready,
+    Refusal, Settings, load,
 };
 
 /// A council and what keeps it going. Share it in an `Arc`.
@@ -36,13 +37,26 @@ struct Inner {
     council: Council,
     inbox: VecDeque<(SiteId, Bytes)>,
     inbox_size: usize,
-    submitted: VecDeque<(Change, Arc<Answer>)>,
+    submitted: VecDeque<Submitted>,
+    /// Of who asked for what was decided before, since such a question was put to the council last.
+    question: Option<Arc<Answer>>,
+    /// That question, until it is answered: it may have been put before what a later one is to know
+    /// was decided.
+    asking: Option<ProposalId>,
     waiting: BTreeMap<ProposalId, Arc<Answer>>,
     /// As of the last commit.
     settings: Arc<Settings>,
     stopped: bool,
 }
 
+/// A change on its way to the council.
+struct Submitted {
+    change: Change,
+    places: Places,
+    answer: Arc<Answer>,
+}
+
+/// What one proposal came to, for all who wait for it.
 #[derive(Default)]
 struct Answer {
     result: Mutex<Option<Result<u64, CouncilError>>>,
@@ -69,6 +83,8 @@ impl<E: Engine> CouncilDriver<E> {
             inbox: VecDeque::new(),
             inbox_size: 0,
             submitted: VecDeque::new(),
+            question: None,
+            asking: None,
             waiting: BTreeMap::new(),
             stopped: false,
         };
@@ -133,23 +149,67 @@ impl<E: Engine> CouncilDriver<E> {
     /// `NoMajority`, `Refused`, `TimedOut` (it may yet be made, once), `InvalidChange`,
     /// `TooManyProposals`, `Stopped`.
     pub async fn propose(&self, change: Change) -> Result<u64, CouncilError> {
+        self.submit(change, Places::Common).await
+    }
+
+    /// As [`CouncilDriver::propose`], for what must not wait for other changes of this site, however
+    /// many there are: a few places are kept for it (`KEPT_PLACES`), which is as many as there can
+    /// be of these at once.
+    ///
+    /// # Errors
+    /// As of [`CouncilDriver::propose`].
+    pub async fn propose_first(&self, change: Change) -> Result<u64, CouncilError> {
+        self.submit(change, Places::All).await
+    }
+
+    /// Returns when this site's settings have all that was decided before the call. However many
+    /// ask at once, one proposal is under way for them: those who come after it began wait for the
+    /// next. It is refused at every site, so it changes nothing, and no revision comes of it.
+    ///
+    /// # Errors
+    /// As of [`CouncilDriver::propose`]: what was decided can't be known now.
+    pub async fn catch_up(&self) -> Result<(), CouncilError> {
+        let answer = {
+            let mut inner = self.lock();
+            if inner.stopped {
+                return Err(CouncilError::Stopped);
+            }
+            inner.question.get_or_insert_default().clone()
+        };
+        self.woken.notify(usize::MAX);
+        match self.wait(&answer).await {
+            Ok(_) | Err(CouncilError::Refused(Refusal::Conflict { .. })) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn submit(&self, change: Change, places: Places) -> Result<u64, CouncilError> {
         let answer = Arc::new(Answer::default());
         {
             let mut inner = self.lock();
             if inner.stopped {
                 return Err(CouncilError::Stopped);
             }
-            if inner.submitted.len() >= MAX_PENDING {
+            if inner.submitted.len() >= places.count() {
                 return Err(CouncilError::TooManyProposals);
             }
-            inner.submitted.push_back((change, answer.clone()));
+            inner.submitted.push_back(Submitted {
+                change,
+                places,
+                answer: answer.clone(),
+            });
         }
         self.woken.notify(usize::MAX);
+        self.wait(&answer).await
+    }
+
+    /// What was answered, or `TimedOut` if nothing is in time.
+    async fn wait(&self, answer: &Answer) -> Result<u64, CouncilError> {
         let deadline: Monotonic = self.environment.now().monotonic + self.proposal_span;
         let mut sleep = self.environment.sleep_until(deadline);
         loop {
             let given = answer.given.listen();
-            if let Some(result) = lock(&answer.result).take() {
+            if let Some(result) = lock(&answer.result).clone() {
                 return result;
             }
             pin_mut!(given);
@@ -158,7 +218,7 @@ impl<E: Engine> CouncilDriver<E> {
                 futures_util::future::Either::Right(_)
             );
             if late {
-                let result = lock(&answer.result).take();
+                let result = lock(&answer.result).clone();
                 return result.unwrap_or(Err(CouncilError::TimedOut));
             }
         }
@@ -265,10 +325,11 @@ impl<E: Engine> CouncilDriver<E> {
         inner.stopped = true;
         inner.inbox.clear();
         let submitted = std::mem::take(&mut inner.submitted);
+        let question = inner.question.take();
         let waiting = std::mem::take(&mut inner.waiting);
         drop(inner);
-        let answers = submitted.into_iter().map(|(_, answer)| answer);
-        for answer in answers.chain(waiting.into_values()) {
+        let answers = submitted.into_iter().map(|submitted| submitted.answer);
+        for answer in answers.chain(question).chain(waiting.into_values()) {
             answer.give(Err(CouncilError::Stopped));
         }
     }
@@ -283,26 +344,63 @@ impl Inner {
     fn take_input(&mut self) -> bool {
         let message = self.inbox.pop_front();
         let submitted = std::mem::take(&mut self.submitted);
-        let any = message.is_some() || !submitted.is_empty();
+        let question = self.due_question();
+        let any = message.is_some() || !submitted.is_empty() || question.is_some();
         if let Some((from, bytes)) = message {
             self.inbox_size -= bytes.len();
             if let Err(error) = self.council.receive(from, &bytes) {
                 tracing::debug!(%error, "the council refused a message");
             }
         }
-        for (change, answer) in submitted {
-            match self.council.propose(&change) {
-                Ok(id) => {
-                    self.waiting.insert(id, answer);
-                }
-                Err(error) => answer.give(Err(error)),
-            }
+        for submitted in submitted {
+            self.propose(submitted);
+        }
+        if let Some(answer) = question {
+            let edits = vec![Edit::from(ConfigurationEdit::never_made())];
+            let asking = self.propose(Submitted {
+                change: Change { edits },
+                places: Places::Common,
+                answer,
+            });
+            self.asking = asking.or(self.asking);
         }
         any
     }
 
+    /// What is asked for, once nothing is that was asked before; without a majority at once, for
+    /// that is the answer.
+    fn due_question(&mut self) -> Option<Arc<Answer>> {
+        match self.asking.is_none() || !self.council.has_majority() {
+            true => self.question.take(),
+            false => None,
+        }
+    }
+
+    fn propose(&mut self, submitted: Submitted) -> Option<ProposalId> {
+        let Submitted {
+            change,
+            places,
+            answer,
+        } = submitted;
+        let proposed = match places {
+            Places::Common => self.council.propose(&change),
+            Places::All => self.council.propose_first(&change),
+        };
+        match proposed {
+            Ok(id) => {
+                self.waiting.insert(id, answer);
+                Some(id)
+            }
+            Err(error) => {
+                answer.give(Err(error));
+                None
+            }
+        }
+    }
+
     fn answer(&mut self) {
         for (id, result) in self.council.take_finished() {
+            self.asking.take_if(|asking| *asking == id);
             if let Some(answer) = self.waiting.remove(&id) {
                 answer.give(match result {
                     Ok(Outcome::Made { revision }) => Ok(revision),

@@ -17,7 +17,7 @@ pub enum CouncilError {
     /// No outcome was learned in time: the change may or may not be made later, but once at most.
     #[error("no decision in time: the change may or may not be made")]
     TimedOut,
-    /// `MAX_PENDING` proposals of this site are under way.
+    /// `MAX_PENDING` proposals of this site are under way, or all but the places that are kept.
     #[error("too many changes are under way at this site")]
     TooManyProposals,
     /// The change is against a limit.

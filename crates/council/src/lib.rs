@@ -17,6 +17,7 @@ mod log;
 mod logger;
 mod members;
 mod parts;
+mod places;
 mod recover;
 mod saved;
 mod settings;
@@ -29,7 +30,8 @@ pub use council::{CouncilStatus, Role};
 pub use driver::CouncilDriver;
 pub use error::CouncilError;
 pub use limits::{
-    MAX_CHANGE, MAX_EDITS, MAX_KEY, MAX_LOG_ENTRIES, MAX_MESSAGE, MAX_PENDING, MAX_SETTINGS,
+    KEPT_PLACES, MAX_CHANGE, MAX_EDITS, MAX_KEY, MAX_LOG_ENTRIES, MAX_MESSAGE, MAX_PENDING,
+    MAX_SETTINGS,
 };
 pub use members::{Members, voters};
 pub use recover::{RecoverError, Recovered, recover};

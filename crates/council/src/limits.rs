@@ -53,6 +53,10 @@ pub(crate) const SWEPT_AT_ONCE: usize = 4096;
 /// The most proposals a site may have under way.
 pub const MAX_PENDING: usize = 64;
 
+/// Of these, so many are kept for what is lost if it waits (`CouncilDriver::propose_first`): a
+/// flood of other changes leaves them free.
+pub const KEPT_PLACES: usize = 4;
+
 /// Outcomes kept per proposing site, by which a repeated proposal is known. Twice
 /// `MAX_PENDING`, so a proposal isn't forgotten while its proposer still repeats it. Part of the
 /// state machine.

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
-use council::{Change, CouncilConfig, CouncilDriver, CouncilError, Expected, Timing};
+use council::{
+    Change, CouncilConfig, CouncilDriver, CouncilError, Expected, KEPT_PLACES, MAX_PENDING, Timing,
+};
 use store::{
     Batch, CommitError, Direction, Engine, Entry, KeyRange, LogPosition, Page, ReadError, Snapshot,
     Space, Write,
@@ -296,6 +298,38 @@ impl Lab {
         self.executor
             .finish(async move { driver.propose(change).await })
     }
+
+    /// A site that has elected who leads, and is told of it by another.
+    fn follower(&mut self) -> u16 {
+        self.executor.run(Span::seconds(3));
+        let leader = self.driver(1).status().leader.expect("a leader");
+        leader.0 % 3 + 1
+    }
+
+    /// Has nobody hear that site, and it nobody.
+    fn cut_off(&mut self, site: u16) -> BTreeMap<SiteId, Arc<CouncilDriver<Maps>>> {
+        let mut drivers = self.drivers.lock().expect("no panic");
+        let all = drivers.clone();
+        drivers.retain(|id, _| *id == SiteId(site));
+        all
+    }
+
+    /// Starts that many futures at once, and gives where their results come to stand.
+    fn start<T: 'static, F: Future<Output = T> + 'static>(
+        &mut self,
+        count: usize,
+        future: impl Fn(usize) -> F,
+    ) -> Arc<Mutex<Vec<T>>> {
+        let results = Arc::new(Mutex::new(Vec::new()));
+        for number in 0..count {
+            let (future, results) = (future(number), results.clone());
+            self.executor.spawn(async move {
+                let result = future.await;
+                results.lock().expect("no panic").push(result);
+            });
+        }
+        results
+    }
 }
 
 #[test]
@@ -381,4 +415,130 @@ fn without_a_majority_a_change_is_refused_at_once() {
     let put = Change::new().put("test/x", Expected::Any, "x");
     assert_eq!(lab.propose(1, put), Err(CouncilError::NoMajority));
     assert!(!lab.driver(1).status().majority);
+}
+
+#[test]
+fn whoever_asks_has_what_was_decided_before() {
+    let mut lab = lab(3);
+    let follower = lab.follower();
+    let here = lab.driver(follower);
+    let leader = here.status().leader.expect("a leader").0;
+    let deaf = lab
+        .drivers
+        .lock()
+        .expect("no panic")
+        .remove(&SiteId(follower));
+    let put = Change::new().put("test/x", Expected::Absent, "x");
+    lab.propose(leader, put).expect("two of three decide");
+    let ask = |_| {
+        let here = here.clone();
+        async move {
+            here.catch_up().await.expect("a majority");
+            here.settings().get("test/x").is_some()
+        }
+    };
+    let asked = lab.start(1, ask);
+    lab.executor.run(Span::milliseconds(10));
+    assert!(here.settings().get("test/x").is_none());
+    assert!(asked.lock().expect("no panic").is_empty());
+    let mut drivers = lab.drivers.lock().expect("no panic");
+    drivers.extend(deaf.map(|driver| (SiteId(follower), driver)));
+    drop(drivers);
+    lab.executor.run(Span::seconds(3));
+    assert_eq!(*asked.lock().expect("no panic"), [true]);
+}
+
+#[test]
+fn whoever_asks_at_once_is_answered_by_two_questions_that_change_nothing() {
+    let mut lab = lab(3);
+    let follower = lab.follower();
+    let before = lab.driver(follower).status();
+    let here = lab.driver(follower);
+    let ask = |_| {
+        let here = here.clone();
+        async move { here.catch_up().await }
+    };
+    let all = lab.cut_off(follower);
+    // Its question is on its way, so it can't answer those who come later.
+    let mut answers = Vec::new();
+    for _ in 0..20 {
+        answers.push(lab.start(10, ask));
+        lab.executor.run(Span::milliseconds(1));
+    }
+    *lab.drivers.lock().expect("no panic") = all;
+    lab.executor.run(Span::seconds(3));
+    let answers: Vec<_> = answers
+        .iter()
+        .flat_map(|some| some.lock().expect("no panic").clone())
+        .collect();
+    assert_eq!(answers, vec![Ok(()); 200]);
+    let after = lab.driver(follower).status();
+    assert_eq!(after.applied - before.applied, 2);
+    assert_eq!(after.revision, before.revision);
+}
+
+#[test]
+fn whoever_asks_without_a_majority_is_told_so_at_once() {
+    let mut lab = lab(3);
+    let follower = lab.follower();
+    let here = lab.driver(follower);
+    let ask = |_| {
+        let here = here.clone();
+        async move { here.catch_up().await }
+    };
+    drop(lab.cut_off(follower));
+    let first = lab.start(1, ask);
+    lab.executor.run(Span::milliseconds(10));
+    while here.status().majority {
+        assert!(first.lock().expect("no panic").is_empty());
+        lab.executor.run(Span::milliseconds(10));
+    }
+    // Another's question is under way still.
+    assert!(first.lock().expect("no panic").is_empty());
+    let later = lab.start(9, ask);
+    lab.executor.run(Span::ZERO);
+    let alone = vec![Err(CouncilError::NoMajority); 9];
+    assert_eq!(*later.lock().expect("no panic"), alone);
+}
+
+#[test]
+fn a_flood_of_changes_leaves_places_for_what_must_not_wait() {
+    let mut lab = lab(3);
+    let follower = lab.follower();
+    let here = lab.driver(follower);
+    let put = |number: usize| Change::new().put(format!("test/{number}"), Expected::Any, "x");
+    let propose = |number| {
+        let here = here.clone();
+        async move { here.propose(put(number)).await }
+    };
+    let propose_first = |number| {
+        let here = here.clone();
+        async move { here.propose_first(put(number)).await }
+    };
+    let all = lab.cut_off(follower);
+    let refused = |results: &Arc<Mutex<Vec<Result<u64, CouncilError>>>>| {
+        let results = results.lock().expect("no panic");
+        let many = |it: &&Result<u64, _>| **it == Err(CouncilError::TooManyProposals);
+        assert!(results.iter().all(|it| many(&it)), "nothing is decided");
+        results.len()
+    };
+    // As many as come before the council looks, and then some more.
+    let flood = lab.start(2 * MAX_PENDING, propose);
+    let first = lab.start(1, propose_first);
+    lab.executor.run(Span::milliseconds(10));
+    assert_eq!(refused(&flood), MAX_PENDING + KEPT_PLACES);
+    let more = lab.start(9, propose);
+    let others = lab.start(KEPT_PLACES, propose_first);
+    lab.executor.run(Span::milliseconds(10));
+    assert_eq!(
+        [&more, &first, &others].map(refused),
+        [9, 0, 1],
+        "one was taken before"
+    );
+    *lab.drivers.lock().expect("no panic") = all;
+    lab.executor.run(Span::seconds(3));
+    assert!(first.lock().expect("no panic")[0].is_ok());
+    let others = others.lock().expect("no panic");
+    let made = others.iter().filter(|it| it.is_ok()).count();
+    assert_eq!(made, KEPT_PLACES - 1);
 }

@@ -9,7 +9,7 @@
 
 use std::sync::{Arc, Mutex as SyncMutex};
 
-use async_lock::Mutex;
+use async_lock::{Mutex, MutexGuard};
 use aws::ServiceError;
 use aws::access::Authorizer;
 use aws::query::{self, Form, RDS, Reply};
@@ -130,7 +130,7 @@ impl Service {
 
     /// Has the edits of the council's configuration made that `attempt` asks for; on a fresh view
     /// when others' changes came first. Returns what it said, and the revision that made them, if
-    /// there were any.
+    /// there were any. What it refuses may be refused by an old view.
     pub(crate) async fn change_global<T>(
         &self,
         attempt: impl FnMut(&dyn ConfigurationView) -> Attempt<T>,
@@ -139,11 +139,39 @@ impl Service {
         made.await
     }
 
-    /// Returns when this site has what was set of that key of the council's configuration before
-    /// the call, if anything was.
-    pub(crate) async fn look_for_global(&self, key: &str) -> Result<(), DatabasesError> {
-        let asked = types::look_for(&*self.config.global, key).await;
-        asked.map_err(DatabasesError::from)
+    /// As [`Service::change_global`]; but what is refused is refused by what was decided before the
+    /// call: [`types::propose_confirmed`]. Not for who holds [`Service::joins`], for which others
+    /// would wait meanwhile: [`Service::alone`].
+    pub(crate) async fn change_global_confirmed<T>(
+        &self,
+        attempt: impl FnMut(&dyn ConfigurationView) -> Attempt<T>,
+    ) -> Result<(T, Option<u64>), DatabasesError> {
+        let global = &*self.config.global;
+        types::propose_confirmed(global, DatabasesError::from, attempt).await
+    }
+
+    /// Returns when this site has all that the council had decided before the call.
+    pub(crate) async fn catch_up(&self) -> Result<(), DatabasesError> {
+        Ok(self.config.global.catch_up().await?)
+    }
+
+    /// Does `act` with what `check` gives, and holds `joins` from before both until the guard is
+    /// dropped. What `act` refuses by the council's configuration, which may be old, it does once
+    /// more when this site has all that was decided before; nobody waits for `joins` meanwhile.
+    pub(crate) async fn alone<C, T, F: Future<Output = Result<T, DatabasesError>>>(
+        &self,
+        check: impl Fn() -> Result<C, DatabasesError>,
+        act: impl Fn(C) -> F,
+    ) -> Result<(MutexGuard<'_, ()>, T), DatabasesError> {
+        let alone = self.joins.lock().await;
+        match act(check()?).await {
+            Err(DatabasesError::Refused(..)) => drop(alone),
+            done => return Ok((alone, done?)),
+        }
+        self.catch_up().await?;
+        let alone = self.joins.lock().await;
+        let done = act(check()?).await?;
+        Ok((alone, done))
     }
 
     /// The wall clock, now.

@@ -71,8 +71,8 @@ impl<E: Engine> Objects<E> {
         Ok(Some((revision, parse(name.as_str(), &value)?)))
     }
 
-    /// The entry of the bucket of that name, also if it was made elsewhere a moment ago and this
-    /// site has yet to learn of it.
+    /// The entry of the bucket of that name as it was decided before the call, also if it was made
+    /// elsewhere a moment ago and this site had yet to learn of it.
     ///
     /// # Errors
     /// `Internal`: the entry can't be read; `Unavailable`: whether there is one can't be known now.
@@ -80,7 +80,7 @@ impl<E: Engine> Objects<E> {
         &self,
         name: &BucketName,
     ) -> Result<Option<BucketEntry>, ObjectError> {
-        types::look_for(&*self.config.configuration, &setting(name)).await?;
+        self.config.configuration.catch_up().await?;
         let entry = self.entry(name)?;
         Ok(entry.map(|(_, entry)| entry))
     }

@@ -11,6 +11,9 @@ use bytes::Bytes;
 /// A proposal on its way: the revision that made it, or why it was not made.
 pub type Proposal<'a> = Pin<Box<dyn Future<Output = Result<u64, ConfigurationError>> + Send + 'a>>;
 
+/// What waits until a site has all that was decided before it asked; or says why it can't know.
+pub type CatchUp<'a> = Pin<Box<dyn Future<Output = Result<(), ConfigurationError>> + Send + 'a>>;
+
 /// An entry: the revision that set it, and its value.
 pub type ConfigurationEntry<'a> = (u64, &'a Bytes);
 
@@ -47,6 +50,18 @@ pub trait Configuration: Send + Sync + 'static {
 
     /// Has the edits made, all or none. When it returns, this site's view has them.
     fn propose(&self, edits: Vec<ConfigurationEdit>) -> Proposal<'_>;
+
+    /// Returns when this site's view has all that was decided before the call. A site learns of
+    /// what was decided elsewhere a moment after whoever decided it. Edits made of an older view
+    /// conflict and harm nobody; what is refused by one may be refused wrongly. It changes nothing.
+    fn catch_up(&self) -> CatchUp<'_> {
+        Box::pin(async move {
+            match self.propose(vec![ConfigurationEdit::never_made()]).await {
+                Ok(_) | Err(ConfigurationError::Conflict) => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
+    }
 }
 
 /// What must hold of a key for an edit to be made.
@@ -69,6 +84,18 @@ pub struct ConfigurationEdit {
     pub expected: ConfigurationExpected,
     /// Its new value; `None` removes it.
     pub value: Option<Bytes>,
+}
+
+impl ConfigurationEdit {
+    /// One that is decided on like any other and never made, for no revision is 0: whoever gets its
+    /// answer has what was decided before.
+    pub fn never_made() -> ConfigurationEdit {
+        ConfigurationEdit {
+            key: "types/never-made".to_owned(),
+            expected: ConfigurationExpected::Revision(0),
+            value: None,
+        }
+    }
 }
 
 /// Why a change was not made, or is not known to be.

@@ -26,7 +26,7 @@ pub use account::{AccountId, InvalidAccountId};
 pub use balancer::{BalancerDirectory, BalancerEntry, BalancerPort, RegionBalancers};
 pub use balancer_zones::{BalancerKind, balancer_zone};
 pub use configuration::{
-    Configuration, ConfigurationEdit, ConfigurationEntry, ConfigurationError,
+    CatchUp, Configuration, ConfigurationEdit, ConfigurationEntry, ConfigurationError,
     ConfigurationExpected, ConfigurationView, Proposal,
 };
 pub use environment::{Environment, Sleep};
@@ -35,7 +35,7 @@ pub use geography::{Geography, one_way_delay};
 pub use health_check::{HealthCheck, HealthCheckId, HttpProbe, Probe, Tls};
 pub use place::{Coordinates, Place};
 pub use probe::{ProbeOrder, ProbeOutcome, ProbeStep, ProbeTimeouts, Prober};
-pub use proposal::{MAX_PROPOSALS, look_for, propose};
+pub use proposal::{MAX_PROPOSALS, propose, propose_confirmed};
 pub use region::{Region, UnknownRegion};
 pub use site::{Deployment, Site, SiteId, SiteName, UnknownSite};
 pub use size::ByteSize;

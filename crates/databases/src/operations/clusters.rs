@@ -110,13 +110,21 @@ pub(crate) async fn create(
     let name = names::instance("DBClusterIdentifier", name)?;
     check_engine(request.required("Engine")?)?;
     refuse_unbuilt(request)?;
-    let mut wanted = read(service, request, &name)?;
-    let global = request.text("GlobalClusterIdentifier");
-    let _alone = members::alone(service, global).await;
-    check_name(&*service.view(), &wanted)?;
-    if let Some(global) = global {
-        members::join(service, request, global, &mut wanted).await?;
-    }
+    let asked = read(service, request, &name)?;
+    let check = || check_name(&*service.view(), &asked);
+    let (_alone, wanted) = match request.text("GlobalClusterIdentifier") {
+        // Until it is made no other cluster that is to be a member is.
+        Some(global) => {
+            global_clusters::check_name(global)?;
+            let join = |()| members::join(service, request, global, &asked);
+            let (alone, joined) = service.alone(check, join).await?;
+            (Some(alone), joined)
+        }
+        None => {
+            check()?;
+            (None, asked)
+        }
+    };
     let made = service.change(|view: &dyn ConfigurationView| {
         let mut made = wanted.clone();
         check_name(view, &made)?;
@@ -455,6 +463,13 @@ fn set_password(
     Ok(Some(catalogue::replace_instance(revision, &head)))
 }
 
+/// Is it in a global cluster, as far as this site knows?
+fn is_member(service: &Service, cluster: &Cluster) -> Result<bool, DatabasesError> {
+    let global = service.global_view();
+    let found = catalogue::global_of(&*global, &cluster.arn, &cluster.resource_id)?;
+    Ok(found.is_some())
+}
+
 /// `DeleteDBCluster`: of one that has no instance and is in no global cluster.
 pub(crate) async fn delete(
     service: &Service,
@@ -466,6 +481,11 @@ pub(crate) async fn delete(
         let text = "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.";
         return Err(DatabasesError::combination(text));
     }
+    // Another Region may have removed it from its global cluster a moment ago.
+    let (_, cluster) = named(&*service.view(), request)?;
+    if is_member(service, &cluster)? {
+        service.catch_up().await?;
+    }
     let made = service.change(|view: &dyn ConfigurationView| {
         let row = named(view, request)?;
         let cluster = &row.1;
@@ -475,8 +495,7 @@ pub(crate) async fn delete(
                 text,
             ))
         };
-        let global = service.global_view();
-        if catalogue::global_of(&*global, &cluster.arn, &cluster.resource_id)?.is_some() {
+        if is_member(service, cluster)? {
             return state(
                 "This cluster is a part of a global cluster, please remove it from globalcluster \
                  first",

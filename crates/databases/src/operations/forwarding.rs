@@ -37,7 +37,7 @@ pub(super) async fn set(
         return Ok(None);
     }
     let (_, cluster) = clusters::named(&*service.view(), request)?;
-    let made = service.change_global(|view: &dyn ConfigurationView| {
+    let made = service.change_global_confirmed(|view: &dyn ConfigurationView| {
         let found = catalogue::global_of(view, &cluster.arn, &cluster.resource_id)?;
         let asked = asked(request, found.is_some())?;
         let (Some((revision, mut row)), Some(wanted)) = (found, asked) else {

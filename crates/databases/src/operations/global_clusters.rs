@@ -24,6 +24,9 @@ pub(super) const LIFECYCLES: &[&str] = &[
     "open-source-rds-extended-support-disabled",
 ];
 
+/// The parameter that names the member which is to write.
+const TARGET: &str = "TargetDbClusterIdentifier";
+
 /// Why a move is called off that a request takes away, or overrides with another.
 const CALLED_OFF: &str = "another request has called it off";
 
@@ -41,29 +44,23 @@ pub(super) fn named(
     request: &DatabasesRequest<'_>,
     name: &str,
 ) -> Result<Row<GlobalCluster>, DatabasesError> {
-    let missing = || {
-        let text = format!("Global cluster {} not found", shown(name));
-        DatabasesError::refused(Refusal::GlobalClusterNotFound, text)
-    };
-    let own = names::instance("GlobalClusterIdentifier", name).map_err(|_| missing())?;
-    catalogue::global_cluster(view, request.account(), &own)?.ok_or_else(missing)
+    let own = own_name(name)?;
+    let found = catalogue::global_cluster(view, request.account(), &own)?;
+    found.ok_or_else(|| missing(name))
 }
 
-/// Has this site know the global cluster of that name, which may have been made a moment ago in
-/// another Region.
-pub(super) async fn look_for(
-    service: &Service,
-    request: &DatabasesRequest<'_>,
-    name: &str,
-) -> Result<(), DatabasesError> {
-    match names::instance("GlobalClusterIdentifier", name) {
-        Ok(own) => {
-            let key = keys::global_cluster(request.account(), &own);
-            service.look_for_global(&key).await
-        }
-        // There is none of a name that can't be.
-        Err(_) => Ok(()),
-    }
+/// Refuses a name that no global cluster can have: whether there is one, nobody need be asked.
+pub(super) fn check_name(name: &str) -> Result<(), DatabasesError> {
+    own_name(name).map(drop)
+}
+
+fn own_name(name: &str) -> Result<String, DatabasesError> {
+    names::instance("GlobalClusterIdentifier", name).map_err(|_| missing(name))
+}
+
+fn missing(name: &str) -> DatabasesError {
+    let text = format!("Global cluster {} not found", shown(name));
+    DatabasesError::refused(Refusal::GlobalClusterNotFound, text)
 }
 
 /// Changes the global cluster that a request names, and answers with it.
@@ -73,8 +70,8 @@ async fn change(
     mut amend: impl FnMut(&mut GlobalCluster) -> Result<(), DatabasesError>,
 ) -> Result<Reply, DatabasesError> {
     let name = request.required("GlobalClusterIdentifier")?;
-    look_for(service, request, name).await?;
-    let made = service.change_global(|view: &dyn ConfigurationView| {
+    check_name(name)?;
+    let made = service.change_global_confirmed(|view: &dyn ConfigurationView| {
         let (revision, mut row) = named(view, request, name)?;
         let before = row.clone();
         amend(&mut row)?;
@@ -171,7 +168,7 @@ pub(crate) async fn create(
         wake(service, &row)?;
         return reply(service, request, &row);
     }
-    let made = service.change_global(|view: &dyn ConfigurationView| {
+    let made = service.change_global_confirmed(|view: &dyn ConfigurationView| {
         check_new(view, &row)?;
         let edit = catalogue::create(catalogue::global_key(&row), &row);
         Ok((vec![edit], ()))
@@ -272,7 +269,8 @@ pub(crate) async fn delete(
     request: &DatabasesRequest<'_>,
 ) -> Result<Reply, DatabasesError> {
     let name = request.required("GlobalClusterIdentifier")?;
-    let made = service.change_global(|view: &dyn ConfigurationView| {
+    check_name(name)?;
+    let made = service.change_global_confirmed(|view: &dyn ConfigurationView| {
         let (revision, row) = named(view, request, name)?;
         if row.deletion_protection {
             let text = "Cannot delete protected Global Cluster, please disable deletion \
@@ -297,23 +295,28 @@ pub(crate) async fn delete(
     reply(service, request, &row)
 }
 
-/// The member that a request names by its ARN.
-fn target(
+/// The ARN by which a request names a member. What is no ARN is none's, whatever is known here.
+fn asked_member(
     request: &DatabasesRequest<'_>,
     parameter: &str,
-    row: &GlobalCluster,
 ) -> Result<ClusterArn, DatabasesError> {
+    let global = request.required("GlobalClusterIdentifier")?;
     let text = request.required(parameter)?;
-    let named = text.parse::<ClusterArn>().ok();
-    let member = named.filter(|arn| row.member(arn).is_some());
-    member.ok_or_else(|| {
-        let text = format!(
-            "DBCluster {} is not a member of the global cluster {}",
-            shown(text),
-            row.identifier
-        );
-        DatabasesError::refused(Refusal::DbClusterNotFound, text)
-    })
+    text.parse().map_err(|_| no_member(text, global))
+}
+
+/// Refuses what is no member.
+fn check_member(row: &GlobalCluster, arn: &ClusterArn) -> Result<(), DatabasesError> {
+    match row.member(arn) {
+        Some(_) => Ok(()),
+        None => Err(no_member(&arn.to_string(), &row.identifier)),
+    }
+}
+
+fn no_member(arn: &str, global: &str) -> DatabasesError {
+    let (arn, global) = (shown(arn), shown(global));
+    let text = format!("DBCluster {arn} is not a member of the global cluster {global}");
+    DatabasesError::refused(Refusal::DbClusterNotFound, text)
 }
 
 /// Takes a member out of a global cluster. The last one leaves no history behind.
@@ -331,8 +334,9 @@ pub(crate) async fn remove(
     request: &DatabasesRequest<'_>,
 ) -> Result<Reply, DatabasesError> {
     let view = service.view();
+    let member = asked_member(request, "DbClusterIdentifier")?;
     let answer = change(service, request, |row| {
-        let member = target(request, "DbClusterIdentifier", row)?;
+        check_member(row, &member)?;
         if row.moving.is_some() {
             return Err(state(format!(
                 "Global cluster {} is failing over",
@@ -349,11 +353,7 @@ pub(crate) async fn remove(
     })
     .await?;
     // It is no member any more, so nobody else wakes its head.
-    let arn = request
-        .required("DbClusterIdentifier")?
-        .parse::<ClusterArn>();
-    if let Ok(arn) = arn
-        && let Some((_, cluster)) = catalogue::cluster_named(&*view, &arn)?
+    if let Some((_, cluster)) = catalogue::cluster_named(&*view, &member)?
         && let Some(head) = &cluster.head
     {
         service.look_at(head);
@@ -366,9 +366,10 @@ pub(crate) async fn switch_over(
     service: &Service,
     request: &DatabasesRequest<'_>,
 ) -> Result<Reply, DatabasesError> {
+    let to = asked_member(request, TARGET)?;
     refuse_unheard(service)?;
     change(service, request, |row| {
-        begin(service, request, row, MoveKind::Switchover)
+        begin(service, row, &to, MoveKind::Switchover)
     })
     .await
 }
@@ -383,9 +384,10 @@ pub(crate) async fn fail_over(
         let text = "AllowDataLoss and Switchover can't be specified together.";
         return Err(DatabasesError::combination(text));
     }
+    let to = asked_member(request, TARGET)?;
     let kind = match loses {
-        Some(true) if service.is_unheard() || takes_back(service, request)? => {
-            return force(service, request).await;
+        Some(true) if service.is_unheard() || takes_back(service, request, &to)? => {
+            return force(service, request, &to).await;
         }
         Some(true) => MoveKind::Failover,
         _ => {
@@ -393,7 +395,7 @@ pub(crate) async fn fail_over(
             MoveKind::Switchover
         }
     };
-    change(service, request, |row| begin(service, request, row, kind)).await
+    change(service, request, |row| begin(service, row, &to, kind)).await
 }
 
 /// Without a majority nobody can say that nothing is lost.
@@ -410,24 +412,35 @@ fn refuse_unheard(service: &Service) -> Result<(), DatabasesError> {
 }
 
 /// Has this Region's own member take over without a majority of the sites.
-async fn force(service: &Service, request: &DatabasesRequest<'_>) -> Result<Reply, DatabasesError> {
+async fn force(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+    to: &ClusterArn,
+) -> Result<Reply, DatabasesError> {
     let view = service.global_view();
     let name = request.required("GlobalClusterIdentifier")?;
     let (_, row) = named(&*view, request, name)?;
-    let to = target(request, "TargetDbClusterIdentifier", &row)?;
-    service.force((&*view, &row), &to, request.caller()).await?;
+    check_member(&row, to)?;
+    service.force((&*view, &row), to, request.caller()).await?;
     reply(service, request, &row)
 }
 
 /// Does a request take back what was forced here, before the council was asked for it? A move that
-/// carries it out is called off as any other is.
-fn takes_back(service: &Service, request: &DatabasesRequest<'_>) -> Result<bool, DatabasesError> {
+/// carries it out is called off as any other is. Of what this site doesn't know nothing was forced
+/// here.
+fn takes_back(
+    service: &Service,
+    request: &DatabasesRequest<'_>,
+    to: &ClusterArn,
+) -> Result<bool, DatabasesError> {
     let view = service.global_view();
-    let name = request.required("GlobalClusterIdentifier")?;
-    let (_, row) = named(&*view, request, name)?;
-    let to = target(request, "TargetDbClusterIdentifier", &row)?;
+    let name = own_name(request.required("GlobalClusterIdentifier")?)?;
+    let found = catalogue::global_cluster(&*view, request.account(), &name)?;
+    let Some((_, row)) = found.filter(|(_, row)| row.member(to).is_some()) else {
+        return Ok(false);
+    };
     let forced = service.forced_of(&*service.view(), &row)?;
-    let is_back = forced.is_some_and(|(_, forced)| forced.can_be_taken_back(&to));
+    let is_back = forced.is_some_and(|(_, forced)| forced.can_be_taken_back(to));
     Ok(is_back && row.moving.is_none())
 }
 
@@ -436,21 +449,21 @@ fn takes_back(service: &Service, request: &DatabasesRequest<'_>) -> Result<bool,
 /// meanwhile writes only once the row says so of this very move, and never served before.
 fn begin(
     service: &Service,
-    request: &DatabasesRequest<'_>,
     row: &mut GlobalCluster,
+    to: &ClusterArn,
     kind: MoveKind,
 ) -> Result<(), DatabasesError> {
-    let to = target(request, "TargetDbClusterIdentifier", row)?;
-    if row.moving.take_if(|moving| moving.from == to).is_some() {
+    check_member(row, to)?;
+    if row.moving.take_if(|moving| moving.from == *to).is_some() {
         return Ok(());
     }
-    let Some(from) = row.writer.clone().filter(|writer| *writer != to) else {
+    let Some(from) = row.writer.clone().filter(|writer| writer != to) else {
         return Err(cluster_state(format!(
             "{to} is the primary cluster already"
         )));
     };
     let has_head = |arn| row.member(arn).is_some_and(|member| member.head.is_some());
-    if !has_head(&to) {
+    if !has_head(to) {
         return Err(cluster_state(format!(
             "{to} has no DB instance that could take over"
         )));
@@ -460,7 +473,7 @@ fn begin(
     }
     if let Some(moving) = &row.moving {
         // A switchover or a failover that can't go on is overridden; one that only goes on isn't.
-        let goes_on = moving.to == to
+        let goes_on = moving.to == *to
             && (moving.kind == MoveKind::Failover || moving.phase == Phase::Promoting);
         if kind == MoveKind::Switchover || goes_on {
             let word = shapes::moving_word(moving.kind);
@@ -471,8 +484,8 @@ fn begin(
         }
     }
     if kind == MoveKind::Switchover {
-        in_step::check(service, row, &to)?;
+        in_step::check(service, row, to)?;
     }
-    row.begin_move(kind, (from, to), service.now());
+    row.begin_move(kind, (from, to.clone()), service.now());
     Ok(())
 }

@@ -33,6 +33,11 @@ fn missing(name: &str) -> DatabasesError {
     DatabasesError::refused(Refusal::DbClusterNotFound, text)
 }
 
+/// Refuses a name that no global cluster can have.
+fn check_name(name: &str) -> Result<(), DatabasesError> {
+    global_clusters::check_name(name).map_err(|_| missing(name))
+}
+
 /// The row of a global cluster.
 fn found(
     view: &dyn ConfigurationView,
@@ -52,7 +57,12 @@ pub(super) async fn change(
     name: &str,
     amend: impl Fn(&mut Tags) -> Result<(), DatabasesError>,
 ) -> Result<(), DatabasesError> {
-    let made = service.change_global(|view: &dyn ConfigurationView| {
+    check_name(name)?;
+    // What can't be whatever stands there.
+    let mut alone = Tags::new();
+    amend(&mut alone)?;
+    automatic::span_of(&alone)?;
+    let made = service.change_global_confirmed(|view: &dyn ConfigurationView| {
         let (revision, mut row) = found(view, request, name)?;
         let before = row.clone();
         amend(&mut row.tags)?;
@@ -71,10 +81,15 @@ pub(super) async fn change(
 }
 
 /// The tags of a global cluster.
-pub(super) fn held(
+pub(super) async fn held(
     service: &Service,
     request: &DatabasesRequest<'_>,
     name: &str,
 ) -> Result<Tags, DatabasesError> {
-    Ok(found(&*service.global_view(), request, name)?.1.tags)
+    check_name(name)?;
+    let read = service.change_global_confirmed(|view: &dyn ConfigurationView| {
+        let (_, row) = found(view, request, name)?;
+        Ok((Vec::new(), row.tags))
+    });
+    Ok(read.await?.0)
 }

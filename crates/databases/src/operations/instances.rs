@@ -202,13 +202,19 @@ pub(crate) async fn delete(
     check_deletable(&named, skips, last)?;
     // No reader comes to a head meanwhile: a deletion that is refused once the others know the head
     // no more would leave it with an epoch that isn't its own.
+    let check = || heads::refuse_to_leave_readers(&*service.view(), &named);
     let _alone = match &named.headship {
-        Some(_) => Some(service.joins.lock().await),
-        None => None,
+        Some(_) => {
+            // The others know it no more before it is deleted: nobody has it take over meanwhile.
+            let part = |()| heads::part(service, &named);
+            let (alone, ()) = service.alone(check, part).await?;
+            Some(alone)
+        }
+        None => {
+            check()?;
+            None
+        }
     };
-    heads::refuse_to_leave_readers(&*service.view(), &named)?;
-    // The others know it no more before it is deleted: nobody has it take over meanwhile.
-    heads::part(service, &named).await?;
     let made = service.change(|view: &dyn ConfigurationView| {
         let (revision, mut instance) = common::named(view, request)?;
         if instance.resource_id != named.resource_id {

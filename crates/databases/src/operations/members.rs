@@ -1,6 +1,5 @@
 //! How a cluster becomes a member of a global cluster, and is none again if nothing comes of it.
 
-use async_lock::MutexGuard;
 use types::ConfigurationView;
 
 use super::{first_user, global_clusters};
@@ -11,26 +10,14 @@ use crate::model::{Cluster, GlobalCluster, Joined};
 use crate::request::DatabasesRequest;
 use crate::service::Service;
 
-/// Until it is dropped no other cluster that is to be a member of a global cluster is made here.
-pub(super) async fn alone<'a>(
-    service: &'a Service,
-    global: Option<&str>,
-) -> Option<MutexGuard<'a, ()>> {
-    match global {
-        Some(_) => Some(service.joins.lock().await),
-        None => None,
-    }
-}
-
-/// Makes a cluster that is still to be a member of a global cluster: its first is its writer.
+/// Makes a cluster that is still to be a member of a global cluster, and gives it as it is then:
+/// its first is its writer. To be called with [`Service::joins`] held.
 pub(super) async fn join(
     service: &Service,
     request: &DatabasesRequest<'_>,
     name: &str,
-    cluster: &mut Cluster,
-) -> Result<(), DatabasesError> {
-    global_clusters::look_for(service, request, name).await?;
-    let asked = cluster.clone();
+    asked: &Cluster,
+) -> Result<Cluster, DatabasesError> {
     let made = service.change_global(|view: &dyn ConfigurationView| {
         let (revision, mut row) = global_clusters::named(view, request, name)?;
         let mut cluster = asked.clone();
@@ -39,11 +26,10 @@ pub(super) async fn join(
         let edit = catalogue::replace(catalogue::global_key(&row), revision, &row);
         Ok((vec![edit], (id, cluster)))
     });
-    let ((id, joined), revision) = made.await?;
-    *cluster = joined;
+    let ((id, mut cluster), revision) = made.await?;
     let revision = revision.unwrap_or(u64::MAX);
     cluster.joined = Some(Joined { id, revision });
-    Ok(())
+    Ok(cluster)
 }
 
 /// Has a global cluster take a member.

@@ -54,9 +54,9 @@ pub(super) async fn create(
              specified since it will be inherited from source cluster"
         )));
     }
-    let _alone = service.joins.lock().await;
-    let (_, cluster) = clusters::named_by(&*service.view(), request, source)?;
-    let joined = take_in(service, &cluster, row).await?;
+    let source = || clusters::named_by(&*service.view(), request, source);
+    let take_in = |(_, cluster)| take_in(service, cluster, &row);
+    let (_alone, (cluster, joined)) = service.alone(source, take_in).await?;
     let made = service.change(|view: &dyn ConfigurationView| lead(view, &cluster, &joined));
     if let Err(error) = made.await {
         undo(service, &joined).await;
@@ -70,9 +70,9 @@ pub(super) async fn create(
 /// made it before.
 async fn take_in(
     service: &Service,
-    cluster: &Cluster,
-    row: GlobalCluster,
-) -> Result<Joined, DatabasesError> {
+    cluster: Cluster,
+    row: &GlobalCluster,
+) -> Result<(Cluster, Joined), DatabasesError> {
     let made = service.change_global(|view: &dyn ConfigurationView| {
         if let Some((_, held)) = catalogue::global_of(view, &cluster.arn, &cluster.resource_id)? {
             let is_begun = held.writer.is_none() && held.identifier == row.identifier;
@@ -84,9 +84,9 @@ async fn take_in(
                 ))),
             };
         }
-        global_clusters::check_new(view, &row)?;
+        global_clusters::check_new(view, row)?;
         let own = service.view();
-        if let Some(head) = check(&*own, cluster)? {
+        if let Some(head) = check(&*own, &cluster)? {
             common::demand(
                 service,
                 &*own,
@@ -98,14 +98,14 @@ async fn take_in(
         made.engine_version = cluster.engine_version.clone();
         made.database = cluster.database.clone();
         made.master_username = Some(cluster.master.username.clone());
-        made.add_member(cluster);
+        made.add_member(&cluster);
         let edit = catalogue::create(catalogue::global_key(&made), &made);
         Ok((vec![edit], made.resource_id))
     });
     let (id, revision) = made.await?;
     // Of one that was made before, this process knows already.
     let revision = revision.unwrap_or_else(|| service.global_view().revision());
-    Ok(Joined { id, revision })
+    Ok((cluster, Joined { id, revision }))
 }
 
 /// Can what the cluster holds, if anything, be a first epoch? Nobody took over from its head, and

@@ -168,7 +168,7 @@ pub(crate) async fn list_tags(
 ) -> Result<Reply, DatabasesError> {
     Filters::of(request, &[])?;
     if let Some(name) = global_tags::named(request)? {
-        let held = global_tags::held(service, request, name)?;
+        let held = global_tags::held(service, request, name).await?;
         let mut reply = request.reply();
         tags::write(reply.writer(), &held);
         return Ok(reply);

@@ -18,6 +18,7 @@ mod forced;
 mod forwarding;
 mod groups;
 mod instances;
+mod late;
 mod moves;
 mod multi_az;
 mod readers;

@@ -75,12 +75,30 @@ impl<E: Engine> Objects<E> {
         entry.map(|(_, entry)| entry)
     }
 
-    /// What is known of a destination; none if there is no such bucket.
+    /// What is known of a destination; none if there is no such bucket. That there is none is said
+    /// only by what was decided before the call: it may have been made elsewhere a moment ago.
     async fn ask_destination(
         &self,
         name: &BucketName,
     ) -> Result<Option<(BucketEntry, BucketFacts)>, ObjectError> {
-        let Some(entry) = self.decided_entry(name).await? else {
+        let known = self.entry_of(name);
+        if let Some(found) = self.ask_region_of(name, known.clone()).await? {
+            return Ok(Some(found));
+        }
+        let decided = self.decided_entry(name).await?;
+        match decided == known {
+            true => Ok(None),
+            false => self.ask_region_of(name, decided).await,
+        }
+    }
+
+    /// What its Region knows of a bucket of that entry; none if it has it no more.
+    async fn ask_region_of(
+        &self,
+        name: &BucketName,
+        entry: Option<BucketEntry>,
+    ) -> Result<Option<(BucketEntry, BucketFacts)>, ObjectError> {
+        let Some(entry) = entry else {
             return Ok(None);
         };
         let facts = match entry.region == self.config.region {

@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use council::{Change, Edit};
 use databases::model::{Lsn, ResourceId, Snapshot, SnapshotId, SnapshotState};
 use databases::{
     CopyRequest, EndpointPool, Engine as Installed, ServerView, SourceError, SourceView, catalogue,
@@ -221,15 +222,18 @@ impl<E: Engine> Region<E> {
         self.council.settings_after(revision).await
     }
 
-    /// Has the council make these edits: [`Configuration::propose`].
+    /// Has the council make these edits, before others of this Region if there are too many: the
+    /// lease's renewals. [`council::CouncilDriver::propose_first`].
     ///
     /// # Errors
     /// They were refused, or nothing was decided in time.
-    pub async fn propose_globally(
+    pub async fn propose_globally_first(
         &self,
         edits: Vec<ConfigurationEdit>,
     ) -> Result<u64, ConfigurationError> {
-        Configuration::propose(&*self.council, edits).await
+        let edits = edits.into_iter().map(Edit::from).collect();
+        let proposed = self.council.propose_first(Change { edits });
+        Ok(proposed.await?)
     }
 
     /// Asks the source's Region for what a replica's server logs in with.

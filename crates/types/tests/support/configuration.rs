@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use types::{
-    Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected, ConfigurationView,
-    Environment, Monotonic, Now, Proposal, Sleep, Timestamp,
+    CatchUp, Configuration, ConfigurationEdit, ConfigurationError, ConfigurationExpected,
+    ConfigurationView, Environment, Monotonic, Now, Proposal, Sleep, Timestamp,
 };
 
 use super::PREFIX;
@@ -85,6 +85,8 @@ pub struct Memory {
     failure: Mutex<Option<ConfigurationError>>,
     /// Proposals made.
     pub proposals: AtomicUsize,
+    /// How often somebody asked for what was decided before.
+    pub questions: AtomicUsize,
 }
 
 impl Memory {
@@ -159,5 +161,11 @@ impl Configuration for Memory {
 
     fn propose(&self, edits: Vec<ConfigurationEdit>) -> Proposal<'_> {
         Box::pin(std::future::ready(self.decide(edits)))
+    }
+
+    fn catch_up(&self) -> CatchUp<'_> {
+        self.questions.fetch_add(1, Ordering::Relaxed);
+        let failure = *self.failure.lock().unwrap();
+        Box::pin(std::future::ready(failure.map_or(Ok(()), Err)))
     }
 }

@@ -15,8 +15,8 @@ use super::Around;
 use super::servers::lock;
 
 /// Renewals that are under way at once: one that is lost on its way is repeated by the council, and
-/// a later one may be decided before.
-const UNDER_WAY: usize = 4;
+/// a later one may be decided before. Each has a place there, whatever else this Region proposes.
+const UNDER_WAY: usize = council::KEPT_PLACES;
 
 /// After a renewal that was refused, the next one comes as soon: while there is no majority that is
 /// known here, and costs nobody anything.
@@ -182,7 +182,7 @@ fn begin(around: &Arc<Around>) {
         let last = LeaseRow::of(&*around.region.global_view(), region);
         let renewals = last.map_or(0, |row| row.renewals()) + 1;
         let edits = vec![lease::edit(region, number, renewals)];
-        let outcome = around.region.propose_globally(edits).await;
+        let outcome = around.region.propose_globally_first(edits).await;
         let now = around.environment.now().monotonic;
         if outcome.is_ok() {
             around.servers.unheard_since(Some(now));
