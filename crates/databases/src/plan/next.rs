@@ -130,14 +130,6 @@ pub fn next_step(wanted: &Wanted, observed: &Observed, now: Now) -> Next {
     paced(wanted, next, observed, now)
 }
 
-impl Step {
-    /// Is it still what comes next of what was seen? What it waited for may have taken a while, and
-    /// what is wanted be something else by now: whoever removes anything asks before that.
-    pub fn is_next(&self, wanted: &Wanted, observed: &Observed, now: Now) -> bool {
-        matches!(next_step(wanted, observed, now), Next::Step(next) if next == *self)
-    }
-}
-
 /// Makes a step that failed wait, or gives it up where a user must know.
 fn paced(wanted: &Wanted, next: Next, observed: &Observed, now: Now) -> Next {
     let Next::Step(step) = &next else {
