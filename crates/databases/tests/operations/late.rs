@@ -15,6 +15,9 @@ use types::{
 use crate::clusters::{FIRST, GLOBAL, HEAD, NAMED, SECOND, arn, register, row, to};
 use crate::support::{Api, Memory, owner, with};
 
+/// What an operation is asked with.
+type Parameters<'a> = Vec<(&'a str, &'a str)>;
+
 const GLOBAL_ARN: (&str, &str) = (
     "ResourceName",
     "arn:aws:rds::111122223333:global-cluster:world",
@@ -228,7 +231,7 @@ fn a_refusal_asks_once_and_changes_nothing_and_without_a_majority_it_is_none() {
         GLOBAL_ARN.0,
         "arn:aws:rds::111122223333:global-cluster:none",
     ];
-    let asked: [(usize, &str, Vec<(&str, &str)>); 12] = [
+    let asked: [(usize, &str, Parameters<'_>); 12] = [
         (2, "CreateDBCluster", with(FIRST, &[none])),
         (2, "CreateDBCluster", FIRST.to_vec()),
         (2, "CreateGlobalCluster", GLOBAL.to_vec()),
@@ -270,7 +273,7 @@ fn what_can_t_be_whatever_was_decided_is_refused_without_asking() {
         ]
     };
     let misnamed = "arn:aws:rds::111122223333:global-cluster:a--b";
-    let asked: [(&str, Vec<(&str, &str)>, &str); 13] = [
+    let asked: [(&str, Parameters<'_>, &str); 13] = [
         (
             "CreateDBCluster",
             with(FIRST, &[wrong]),
