@@ -152,9 +152,9 @@ impl<E: Engine> CouncilDriver<E> {
         self.submit(change, Places::Common).await
     }
 
-    /// As [`CouncilDriver::propose`], for what must not wait for other changes of this site, however
-    /// many there are: a few places are kept for it (`KEPT_PLACES`), which is as many as there can
-    /// be of these at once.
+    /// As [`CouncilDriver::propose`], for what must not wait for other changes of this site,
+    /// however many there are: a few places are kept for it (`KEPT_PLACES`), which is as many as
+    /// there can be of these at once.
     ///
     /// # Errors
     /// As of [`CouncilDriver::propose`].

@@ -9,7 +9,9 @@ use crate::catalogue;
 use crate::error::DatabasesError;
 use crate::events::{Category, Telling};
 use crate::membership;
-use crate::model::{Cluster, Deposed, Handed, Handover, Instance, Leading, Lsn, Power, ResourceId};
+use crate::model::{
+    Cluster, Deposed, ForkPoint, Handed, Handover, Instance, Leading, Lsn, Power, ResourceId,
+};
 use crate::plan::{Record, reading};
 
 /// The edits that write that down of the cluster of an instance; `told` gets what is told of it.
@@ -37,21 +39,7 @@ pub(crate) fn written(
             let head = (head, *is_unstartable);
             return claim(view, (revision, cluster), instance, head, (now, told));
         }
-        Record::Forked { point } => {
-            let handed = cluster
-                .handed
-                .as_mut()
-                .filter(|it| is_head && it.lsn.is_none());
-            let new = handed.filter(|it| it.fork.is_none());
-            let Some(handed) = new else {
-                return nothing;
-            };
-            handed.fork = Some(*point);
-            if let Some(deposed) = cluster.deposed.get_mut(&handed.from) {
-                deposed.fork = Some(*point);
-            }
-            return Ok(vec![catalogue::replace_cluster(revision, &cluster)]);
-        }
+        Record::Forked { point } if is_head => return Ok(fork((revision, cluster), *point)),
         _ => {}
     }
     let number = match record {
@@ -89,6 +77,22 @@ pub(crate) fn written(
         }
         _ => nothing,
     }
+}
+
+/// Where the history of a head begins that took over from a dead one: written down once.
+fn fork(
+    (revision, mut cluster): catalogue::Row<Cluster>,
+    point: ForkPoint,
+) -> Vec<ConfigurationEdit> {
+    let handed = cluster.handed.as_mut().filter(|it| it.lsn.is_none());
+    let Some(handed) = handed.filter(|it| it.fork.is_none()) else {
+        return Vec::new();
+    };
+    handed.fork = Some(point);
+    if let Some(deposed) = cluster.deposed.get_mut(&handed.from) {
+        deposed.fork = Some(point);
+    }
+    vec![catalogue::replace_cluster(revision, &cluster)]
 }
 
 /// A reader is to take over from its head, which is dead.

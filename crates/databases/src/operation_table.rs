@@ -18,10 +18,10 @@ use crate::access::{
 };
 use crate::error::DatabasesError;
 use crate::operations::{
-    automated_backups, cluster_endpoints, cluster_parameter_groups, clusters, copy, descriptions,
-    events, failover, global_clusters, instances, modify, option_groups, parameter_groups,
-    parameters, point_in_time, power, replicas, restore, snapshot_attributes, snapshots,
-    subnet_groups, tags,
+    automated_backups, cluster_deletion, cluster_endpoints, cluster_parameter_groups, clusters,
+    copy, descriptions, events, failover, global_clusters, instances, modify, option_groups,
+    parameter_groups, parameters, point_in_time, power, replicas, restore, snapshot_attributes,
+    snapshots, subnet_groups, tags,
 };
 use crate::request::DatabasesRequest;
 use crate::service::Service;
@@ -110,7 +110,7 @@ pub(crate) const OPERATIONS: &[Row] = &[
     row!("CreateTenantDatabase", everything),
     row!("DeleteBlueGreenDeployment", everything),
     row!("DeleteCustomDBEngineVersion", everything),
-    row!("DeleteDBCluster", cluster, clusters::delete),
+    row!("DeleteDBCluster", cluster, cluster_deletion::delete),
     row!("DeleteDBClusterAutomatedBackup", everything),
     row!(
         "DeleteDBClusterEndpoint",

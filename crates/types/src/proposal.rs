@@ -22,8 +22,8 @@ pub async fn propose<T, E>(
     repeat(configuration, refuse, attempt, true).await
 }
 
-/// As [`propose`]; but what `attempt` refuses it is asked once more, on a view that has all that was
-/// decided before the call ([`Configuration::catch_up`]): none is refused by what a site knew a
+/// As [`propose`]; but what `attempt` refuses it is asked once more, on a view that has all that
+/// was decided before the call ([`Configuration::catch_up`]): none is refused by what a site knew a
 /// moment ago. That costs one round to the majority at most; so what a request is refused for
 /// whatever stands there is to be refused before.
 ///

@@ -260,6 +260,24 @@ fn an_instance_of_an_older_format_has_no_standby_and_of_the_first_is_no_cluster_
     assert_eq!(decode::<Instance>(first.as_bytes()).unwrap(), expected);
 }
 
+fn forced() -> Forced {
+    Forced {
+        number: Forced::number(1),
+        head: ResourceId("db-A".to_owned()),
+        epoch: 2,
+        moves: 3,
+        revision: 9,
+        from: "arn:aws:rds:eu-west-1:111122223333:cluster:shop"
+            .parse()
+            .unwrap(),
+        asked: Timestamp(6),
+        by: "arn:aws:iam::111122223333:root".to_owned(),
+        is_taken_back: true,
+        renewals: Some(7),
+        gives_way: true,
+    }
+}
+
 fn cluster() -> Cluster {
     Cluster {
         resource_id: ClusterId("cluster-A".to_owned()),
@@ -307,21 +325,7 @@ fn cluster() -> Cluster {
             }),
         }),
         forcings: 1,
-        forced: Some(Forced {
-            number: Forced::number(1),
-            head: ResourceId("db-A".to_owned()),
-            epoch: 2,
-            moves: 3,
-            revision: 9,
-            from: "arn:aws:rds:eu-west-1:111122223333:cluster:shop"
-                .parse()
-                .unwrap(),
-            asked: Timestamp(6),
-            by: "arn:aws:iam::111122223333:root".to_owned(),
-            is_taken_back: true,
-            renewals: Some(7),
-            gives_way: true,
-        }),
+        forced: Some(forced()),
         deposed: BTreeMap::from([(
             ResourceId("db-C".to_owned()),
             Deposed {

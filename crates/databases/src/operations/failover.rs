@@ -120,8 +120,8 @@ fn target(request: &DatabasesRequest<'_>) -> Result<Option<String>, DatabasesErr
     own.transpose()
 }
 
-/// Who takes over from a head that lives: the reader that is named, or of those that keep up the one
-/// of the least `PromotionTier`, by name among those of one.
+/// Who takes over from a head that lives: the reader that is named, or of those that keep up the
+/// one of the least `PromotionTier`, by name among those of one.
 fn in_order(
     service: &Service,
     request: &DatabasesRequest<'_>,

@@ -3,6 +3,7 @@
 
 mod addresses;
 pub(crate) mod automated_backups;
+pub(crate) mod cluster_deletion;
 pub(crate) mod cluster_endpoints;
 pub(crate) mod cluster_parameter_groups;
 pub(crate) mod clusters;

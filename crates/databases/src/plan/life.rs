@@ -12,7 +12,8 @@ use crate::model::Lsn;
 /// it any more: a look at a busy machine takes as long.
 const LATE: Span = Span::seconds(5);
 
-/// Where the head was heard more rarely than that, its last answer but one counts if it is no older.
+/// Where the head was heard more rarely than that, its last answer but one counts if it is no
+/// older.
 const RARE: Span = Span::seconds(15);
 
 /// Where a head's log ended lately.

@@ -116,8 +116,8 @@ pub struct HeadSeen {
     pub silent_since: Option<Monotonic>,
     /// Of a reader of a cluster that is in no global cluster: its head.
     pub chief: Option<ChiefSeen>,
-    /// Of one whose master user's password was set ([`ServerSeen::master_set`]): where its log stood
-    /// when it was first looked at after that.
+    /// Of one whose master user's password was set ([`ServerSeen::master_set`]): where its log
+    /// stood when it was first looked at after that.
     pub master_at: Option<Lsn>,
     /// Up to where each of its cluster's readers that follow it has its log on disk, while such a
     /// password isn't written down as set; `None`: none follows it.

@@ -3,8 +3,8 @@
 //! and again while zones die, the process dies and steps fail, and taken over from heads that are
 //! dead; servers hang, and streams are held up. Whoever is the head has every acknowledged
 //! transaction, at every moment, but for what a dead head's successor hadn't received; that is
-//! listed in the end, and nothing else is. No successor lacks more than the head's last moments, nor
-//! hangs. Nobody else takes writes; healed, all readers follow.
+//! listed in the end, and nothing else is. No successor lacks more than the head's last moments,
+//! nor hangs. Nobody else takes writes; healed, all readers follow.
 //! Planners with bugs, and whoever looks wrongly, are found.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

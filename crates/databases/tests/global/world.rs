@@ -482,8 +482,8 @@ impl World {
         }
     }
 
-    /// Asks the source of a standby that has replayed all it has whether its log is still there, and
-    /// has its home say whether that source left it, where nobody else knows.
+    /// Asks the source of a standby that has replayed all it has whether its log is still there,
+    /// and has its home say whether that source left it, where nobody else knows.
     fn ask_source(&mut self, at: usize, wanted: &Wanted, now: Monotonic) {
         let place = &self.places[at];
         let server = place.server.as_ref().filter(|server| server.answers);

@@ -432,8 +432,8 @@ impl Client {
         self.send(b'Q', &[sql.as_bytes(), b"\0"].concat()).await;
     }
 
-    /// Has a statement prepared and carried out with a parameter of so many bytes, which may take as
-    /// long as those are taken.
+    /// Has a statement prepared and carried out with a parameter of so many bytes, which may take
+    /// as long as those are taken.
     pub async fn ask_at_length(&mut self, sql: &str, count: usize) {
         let prepared = [b"\0", sql.as_bytes(), b"\0\0\0"].concat();
         self.send(b'P', &prepared).await;

@@ -1,6 +1,6 @@
 //! Waiting in a client's place before its statement is carried out, for the writer's answer to a
-//! question of our own, say. Nobody else listens to the client meanwhile: it may ask to cancel, have
-//! no time left, or be gone.
+//! question of our own, say. Nobody else listens to the client meanwhile: it may ask to cancel,
+//! have no time left, or be gone.
 
 use std::io;
 

@@ -202,11 +202,11 @@ fn rate(printed: &str) -> Result<f64> {
 
 fn report(arguments: &Arguments, section: &mut Section, arms: &[Arm]) {
     section.text(&format!(
-        "An instance's server reached in {} ways, and one of Debian's with the same settings in two; \
-         {} windows of {} s each in turn: a session that asks `SELECT 1`, then pgbench, TPC-B-like, \
-         scale {SCALE}, {CLIENTS} clients in {THREADS} threads. The direct way is the Unix socket of \
-         the same server. Processor time is the proxy's process's; what the Region uses while it \
-         carries nothing is not in it.",
+        "An instance's server reached in {} ways, and one of Debian's with the same settings in \
+         two; {} windows of {} s each in turn: a session that asks `SELECT 1`, then pgbench, \
+         TPC-B-like, scale {SCALE}, {CLIENTS} clients in {THREADS} threads. The direct way is the \
+         Unix socket of the same server. Processor time is the proxy's process's; what the Region \
+         uses while it carries nothing is not in it.",
         arms.len() - 2,
         arguments.rounds,
         arguments.seconds,
