@@ -122,6 +122,9 @@ pub struct HeadSeen {
     /// Up to where each of its cluster's readers that follow it has its log on disk, while such a
     /// password isn't written down as set; `None`: none follows it.
     pub readers_have: Option<Lsn>,
+    /// Could one of its cluster's readers that lacks such a password take over unasked
+    /// ([`Life::is_followed_by`](super::Life::is_followed_by))?
+    pub readers_may_lack: bool,
     /// The handover within its cluster that it makes room for, and when this process first saw it.
     pub handover: Option<MoveSeen>,
 }

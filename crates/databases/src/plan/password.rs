@@ -5,7 +5,6 @@ use super::next::Wanted;
 use super::observed::{Observed, ServerSeen};
 use super::pair;
 use super::step::{Record, Step};
-use crate::model::Lsn;
 
 /// What is to be done so that a primary has the password of its master user.
 pub(super) fn master(wanted: &Wanted, observed: &Observed, server: &ServerSeen) -> Option<Step> {
@@ -27,11 +26,12 @@ pub(super) fn master(wanted: &Wanted, observed: &Observed, server: &ServerSeen) 
     })
 }
 
-/// Have the readers that follow a cluster's head its master user's password, that was set on it?
-/// Any of them may take over, and once it is written down that it is set nobody sets it again. Who
-/// doesn't follow takes over from nobody before it does.
+/// Have the readers that may take over from a cluster's head its master user's password, that was
+/// set on it? Once it is written down that it is set nobody sets it again. One that isn't connected
+/// may take over as well, for as long as what it lacks is new.
 fn have_readers(wanted: &Wanted, observed: &Observed) -> bool {
     let seen = &observed.head;
-    let lacks = |have: Lsn| seen.master_at.is_none_or(|at| have < at);
-    wanted.readers.is_empty() || !seen.readers_have.is_some_and(lacks)
+    let have = seen.readers_have.zip(seen.master_at);
+    let is_carried = have.is_some_and(|(have, at)| have >= at);
+    wanted.readers.is_empty() || is_carried || !seen.readers_may_lack
 }

@@ -1185,6 +1185,7 @@ fn observe(place: &Place) -> Observed {
             silent_since: None,
             master_at: None,
             readers_have: None,
+            readers_may_lack: false,
             handover: place.handover,
             chief: None,
         },

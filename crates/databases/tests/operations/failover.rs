@@ -96,23 +96,27 @@ fn a_password_is_written_down_as_set_once_whoever_may_take_over_has_it() {
     let asked = api.row("head").master.verifier;
     let id = api.id("head");
     let mut observed = api.observed(&id);
-    observed.head.readers_have = Some(Lsn(99));
+    observed.head.readers_may_lack = true;
     api.observe(&id, observed);
     let kinds: Vec<StepKind> = api.carry_out("head").iter().map(Step::kind).collect();
     assert_eq!(kinds, [StepKind::SetMaster], "a reader may lack it");
-    let sees = |master_at: Option<u64>, readers_have: Option<u64>| {
+    let sees = |master_at: Option<u64>, readers_have: Option<u64>, may_lack: bool| {
         let mut observed = api.observed(&id);
         observed.head.master_at = master_at.map(Lsn);
         observed.head.readers_have = readers_have.map(Lsn);
+        observed.head.readers_may_lack = may_lack;
         api.observe(&id, observed);
         next(&api, "head")
     };
-    assert_eq!(sees(Some(100), Some(99)), Next::Settled);
+    assert_eq!(sees(Some(100), Some(99), true), Next::Settled);
+    let cut_off = sees(Some(100), None, true);
+    assert_eq!(cut_off, Next::Settled, "one that was cut off may take over");
     let set = Next::Step(Step::Record(Record::MasterSet { number: 1 }));
-    assert_eq!(sees(Some(100), Some(100)), set);
-    assert_eq!(sees(None, None), set, "none follows, and none takes over");
+    assert_eq!(sees(Some(100), Some(100), true), set);
+    let far_behind = sees(Some(100), Some(99), false);
+    assert_eq!(far_behind, set, "whoever lacks it takes over from nobody");
     // What takes over before goes on with what was asked for.
-    sees(Some(100), Some(99));
+    sees(Some(100), Some(99), true);
     let chief = crate::succession::dead(&api, "one");
     crate::succession::sees(&api, "one", &chief);
     for _ in 0..2 {

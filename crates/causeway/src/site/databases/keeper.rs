@@ -200,8 +200,12 @@ impl Keeper {
                 self.carry_out(wanted, step).await;
             }
             Next::WaitUntil(at) => {
-                let soon = now.monotonic + pair::LOOK;
-                let at = if is_paired { at.min(soon) } else { at };
+                // Others judge by what is seen of it (a head's end, say), also while it waits.
+                let at = match &observed.server {
+                    _ if is_paired => at.min(now.monotonic + pair::LOOK),
+                    Some(_) => at.min(now.monotonic + LOOK_AT_PRIMARY),
+                    None => at,
+                };
                 self.failures.forget_old(now.monotonic);
                 let takes_over = matches!(wanted.duty, Duty::TakeOver(_) | Duty::Forced(_));
                 let until = now.monotonic + LONGEST_QUESTION;

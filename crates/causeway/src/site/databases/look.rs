@@ -98,15 +98,17 @@ impl Keeper {
         let ends = wanted.duty.moving();
         let ends = ends.map(|moving| (moving.from.region, moving.to.region));
         let (master_at, readers_have) = self.look_at_password(wanted).unwrap_or_default();
+        let readers_may_lack = self.may_lack_the_password(wanted, master_at);
         let held = self.around.tails.of(&self.id);
         let head = match &wanted.duty {
             Duty::Read(reading) if reading.is_member => Some(&reading.following.upstream),
             _ => None,
         };
-        let heads = head.map(|head| self.around.tails.of(&head.source_id).tails);
+        let heads = head.map(|head| self.around.tails.ever_of(&head.source_id));
         HeadSeen {
             master_at,
             readers_have,
+            readers_may_lack,
             stopped,
             tails: held.tails,
             short: held.short,
@@ -129,6 +131,15 @@ impl Keeper {
         let said = running.said.as_ref()?;
         let have = readers_have(&said.standbys, &wanted.readers);
         Some((running.master_at, have))
+    }
+
+    /// Could a reader that lacks the master user's new password take over unasked? It could as long
+    /// as it isn't known where the log stood when that was set.
+    fn may_lack_the_password(&self, wanted: &Wanted, master_at: Option<Lsn>) -> bool {
+        let master = &wanted.instance.master;
+        let before = master_at.map(|at| Lsn(at.0.saturating_sub(1)));
+        master.applied < master.asked
+            && before.is_none_or(|before| self.seen.state().life.is_followed_by(before))
     }
 
     /// Where the log of a home ends on which no server runs.

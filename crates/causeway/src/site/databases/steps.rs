@@ -247,8 +247,10 @@ async fn start(
         upstream: upstream.clone(),
         synchronous: synchronous(settings),
     };
-    if settings.upstream.is_none() {
-        keeper.around.tails.close(&keeper.id)?;
+    if settings.upstream.is_none() && wanted.instance.headship.is_some() {
+        // All homes here have that folder in common: it is no reason to change to another one.
+        let closed = keeper.around.tails.close(&keeper.id);
+        closed.map_err(|cause| Failed::new(FailureKind::Source, cause))?;
     }
     let started = postgres(keeper)?.start(&keeper.seen.home, &told).await;
     let server = started.map_err(|error| match error {

@@ -91,6 +91,16 @@ impl Found {
     }
 }
 
+/// Of which epochs they are, and from where on.
+fn least(tails: &[Found]) -> BTreeMap<u64, Lsn> {
+    let mut least = BTreeMap::new();
+    for Found { base, from, .. } in tails {
+        let held = least.entry(*base).or_insert(*from);
+        *held = (*from).min(*held);
+    }
+    least
+}
+
 /// Is it known that there is no such file?
 fn is_missing(file: &Path) -> bool {
     let found = file.symlink_metadata();
@@ -120,17 +130,23 @@ impl Tails {
         self.0.join(format!("{}{PART}", kept.name()))
     }
 
+    /// Of which epochs tails of an instance are held, closed ones too, and from where on. Where
+    /// that can't be read, of none.
+    pub(super) fn ever_of(&self, id: &ResourceId) -> BTreeMap<u64, Lsn> {
+        let all = self.all_of(id).unwrap_or_else(|cause| {
+            tracing::warn!(instance = %id, %cause, "the kept tails can't be listed");
+            Vec::new()
+        });
+        least(&all)
+    }
+
     /// What is held of an instance. Where that can't be read, nothing is: it is kept again.
     pub(super) fn of(&self, id: &ResourceId) -> Held {
         let open = self.open(id).unwrap_or_else(|cause| {
             tracing::warn!(instance = %id, %cause, "the kept tails can't be listed");
             Vec::new()
         });
-        let mut tails = BTreeMap::new();
-        for Found { base, from, .. } in &open {
-            let held = tails.entry(*base).or_insert(*from);
-            *held = (*from).min(*held);
-        }
+        let tails = least(&open);
         let its = open
             .iter()
             .filter(|one| tails.get(&one.base) == Some(&one.from));

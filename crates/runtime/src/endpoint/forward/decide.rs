@@ -249,6 +249,10 @@ impl Session<'_> {
         if self.writer.as_ref().is_some_and(is_set) {
             return Ok(Ok(()));
         }
+        if self.deadline.is_none() {
+            // Within a transaction the session's own server wasn't asked how long it may take.
+            or_fail!(self.look_first().await?);
+        }
         self.names.lose_unnamed(Side::Writer);
         // Whatever it has if that fails, a statement of this session isn't to run by it.
         self.leave_unsure();

@@ -332,7 +332,12 @@ impl Session<'_> {
                         biased;
                         // If it is over, reading tells.
                         _ = &mut sending => break,
-                        said = said(self.writer.as_ref()) => self.hear(said).await?,
+                        said = said(self.writer.as_ref()) => {
+                            self.hear(said).await?;
+                            if self.writer.is_none() {
+                                break;
+                            }
+                        }
                         () = self.cancelled.notified() => self.cancel_at_writer(),
                         count = self.client.read(), if has_room => self.came(count?)?,
                     }

@@ -79,8 +79,10 @@ impl Shape {
 
     /// Does something come behind the end of its transaction, or does its end begin another?
     pub(super) fn goes_on(&self) -> bool {
-        // Of those that end one, only AND CHAIN and what needs a savepoint are something else.
-        let chains = |word: &str| matches!(word, "COMMIT" | "END" | "ROLLBACK" | "ABORT");
+        // Of those that end one, only AND CHAIN, PREPARE TRANSACTION and what needs a savepoint are
+        // something else.
+        let chains =
+            |word: &str| matches!(word, "COMMIT" | "END" | "ROLLBACK" | "ABORT" | "PREPARE");
         let other = self.other.as_deref();
         other.is_some_and(|word| self.end.is_some() || chains(word))
     }
