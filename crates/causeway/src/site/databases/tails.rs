@@ -553,6 +553,7 @@ mod tests {
         tails.close(&id).unwrap();
         tails.close(&id).unwrap();
         assert_eq!(tails.of(&id), Held::default());
+        assert_eq!(tails.ever_of(&id), held(0x10), "readers go by all of them");
         assert_eq!(tails.rows().len(), 3, "all are listed");
         assert!(tails.close(&ResourceId("db-B".to_owned())).is_ok());
     }
