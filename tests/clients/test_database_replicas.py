@@ -93,8 +93,10 @@ class TwoRegions(unittest.TestCase):
                     connection.execute("show listen_addresses").fetchone()[0], "")
         with connect(self.orders) as connection:
             senders = connection.execute(
-                "select application_name, client_addr, state from pg_stat_replication").fetchall()
-        self.assertEqual([row[1:] for row in senders], [(None, "streaming")])
+                "select client_addr, state from pg_stat_replication "
+                # An automated snapshot is copied by its own.
+                "where application_name <> 'pg_basebackup'").fetchall()
+        self.assertEqual(senders, [(None, "streaming")])
         with connect(self.readers) as connection:
             host, said = connection.execute(
                 "select sender_host, conninfo from pg_stat_wal_receiver").fetchone()
@@ -116,12 +118,13 @@ class TwoRegions(unittest.TestCase):
         late = []
         with connect(self.orders) as source, connect(self.readers) as replica:
             for number in range(1, 31):
+                # What is on its way to the replica may have left before the answer is here.
+                begun = time.monotonic()
                 source.execute("insert into rows values (%s)", [number])
-                committed = time.monotonic()
                 while not replica.execute(
                         "select 1 from rows where id = %s", [number]).fetchone():
-                    self.assertLess(time.monotonic() - committed, 10)
-                late.append(time.monotonic() - committed)
+                    self.assertLess(time.monotonic() - begun, 10)
+                late.append(time.monotonic() - begun)
         late.sort()
         print(f"visible in {IRELAND} after {late[15] * 1000:.0f} ms at the median, "
               f"{late[-1] * 1000:.0f} ms at most")
