@@ -142,6 +142,17 @@ fn move_there(council: &Memory, there: &Api) {
     record(there, "head", &Record::Leading(Leading { epoch, number }));
 }
 
+/// Has it take over and lead: its history begins at that place.
+fn lead_there(council: &Memory, there: &Api, at: u64) {
+    move_there(council, there);
+    let number = crate::clusters::row(council).moving.unwrap().number;
+    let point = ForkPoint {
+        timeline: 2,
+        lsn: Lsn(at),
+    };
+    record(there, "head", &Record::Leads { number, point });
+}
+
 #[test]
 fn readers_go_along_when_their_head_is_promoted_and_know_if_nothing_came_of_it() {
     let (council, [here, there, _]) = pair();
@@ -228,13 +239,7 @@ fn a_reader_that_missed_a_move_doesn_t_go_along_with_the_next_one() {
     let second = [("DBInstanceIdentifier", "second")];
     here.ok("CreateDBInstance", &with(READER, &second));
     record(&here, "second", &Record::Aligned { epoch: 1 });
-    move_there(&council, &there);
-    let number = crate::clusters::row(&council).moving.unwrap().number;
-    let point = ForkPoint {
-        timeline: 2,
-        lsn: Lsn(90),
-    };
-    record(&there, "head", &Record::Leads { number, point });
+    lead_there(&council, &there, 90);
     // The old head comes back with one of its readers; the other one's zone is away.
     record(&here, "head", &Record::Aligned { epoch: 2 });
     record(&here, "second", &Record::Aligned { epoch: 2 });
@@ -297,13 +302,7 @@ fn a_reader_that_has_what_its_head_never_kept_keeps_it_before_it_is_copied_anew(
     here.ok("CreateDBInstance", READER);
     record(&here, "reader", &Record::Aligned { epoch: 1 });
     record(&there, "head", &Record::Aligned { epoch: 1 });
-    move_there(&council, &there);
-    let number = crate::clusters::row(&council).moving.unwrap().number;
-    let point = ForkPoint {
-        timeline: 2,
-        lsn: Lsn(90),
-    };
-    record(&there, "head", &Record::Leads { number, point });
+    lead_there(&council, &there, 90);
     // The old head is back in line, by a rewind or since its disk was lost.
     record(&here, "head", &Record::Aligned { epoch: 2 });
     let mut observed = seen_at(&council, &here, 100);

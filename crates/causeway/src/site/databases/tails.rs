@@ -91,6 +91,14 @@ impl Found {
     }
 }
 
+/// Those of an instance; none, where they can't be listed.
+fn or_none(id: &ResourceId, listed: io::Result<Vec<Found>>) -> Vec<Found> {
+    listed.unwrap_or_else(|cause| {
+        tracing::warn!(instance = %id, %cause, "the kept tails can't be listed");
+        Vec::new()
+    })
+}
+
 /// Of which epochs they are, and from where on.
 fn least(tails: &[Found]) -> BTreeMap<u64, Lsn> {
     let mut least = BTreeMap::new();
@@ -133,19 +141,12 @@ impl Tails {
     /// Of which epochs tails of an instance are held, closed ones too, and from where on. Where
     /// that can't be read, of none.
     pub(super) fn ever_of(&self, id: &ResourceId) -> BTreeMap<u64, Lsn> {
-        let all = self.all_of(id).unwrap_or_else(|cause| {
-            tracing::warn!(instance = %id, %cause, "the kept tails can't be listed");
-            Vec::new()
-        });
-        least(&all)
+        least(&or_none(id, self.all_of(id)))
     }
 
     /// What is held of an instance. Where that can't be read, nothing is: it is kept again.
     pub(super) fn of(&self, id: &ResourceId) -> Held {
-        let open = self.open(id).unwrap_or_else(|cause| {
-            tracing::warn!(instance = %id, %cause, "the kept tails can't be listed");
-            Vec::new()
-        });
+        let open = or_none(id, self.open(id));
         let tails = least(&open);
         let its = open
             .iter()
